@@ -1,0 +1,177 @@
+"""The model types, and how an estimator of each is built and fitted.
+
+To add a model type, add an entry to MODELS and its name to params.yaml's comment.
+"""
+
+import difflib
+import inspect
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.svm import SVC, SVR
+from sklearn.utils.class_weight import compute_sample_weight
+
+from lockstep.errors import SettingsError
+from lockstep.settings import Seed, Settings
+from lockstep.table import Task
+
+
+@dataclass(frozen=True)
+class ModelType:
+    """A model type.
+
+    Attributes:
+        scale_free: whether it looks at the order of values only, so that it needs no scaling.
+        estimators: the scikit-learn class for each task it can do.
+    """
+
+    scale_free: bool
+    estimators: dict[Task, type[BaseEstimator]]
+
+
+MODELS = {
+    "random_forest": ModelType(True, {"classification": RandomForestClassifier, "regression": RandomForestRegressor}),
+    "extra_trees": ModelType(True, {"classification": ExtraTreesClassifier, "regression": ExtraTreesRegressor}),
+    "gradient_boosting": ModelType(
+        True, {"classification": GradientBoostingClassifier, "regression": GradientBoostingRegressor}
+    ),
+    "hist_gradient_boosting": ModelType(
+        True, {"classification": HistGradientBoostingClassifier, "regression": HistGradientBoostingRegressor}
+    ),
+    "logistic_regression": ModelType(False, {"classification": LogisticRegression}),
+    "linear_regression": ModelType(False, {"regression": LinearRegression}),
+    "ridge": ModelType(False, {"regression": Ridge}),
+    "k_neighbors": ModelType(False, {"classification": KNeighborsClassifier, "regression": KNeighborsRegressor}),
+    "svm": ModelType(False, {"classification": SVC, "regression": SVR}),
+    "mlp": ModelType(False, {"classification": MLPClassifier, "regression": MLPRegressor}),
+}
+KINDS: dict[Task, str] = {"classification": "classifier", "regression": "regressor"}
+_OWN_SETTINGS = {"random_state": "train.seed", "class_weight": "train.class_weight"}
+_NOT_SETTINGS = {"n_jobs", "verbose", "warm_start"}  # they change no result, or break the one fit there is
+
+
+class ModelName(Settings):
+    """The one key of ``train`` that the stage preprocess needs."""
+
+    model: str
+
+
+class ModelFile(Settings):
+    """The keys of ``train`` that make up the model file's name."""
+
+    model: str
+    kind: Literal["classifier", "regressor"]
+    version: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class TrainSettings(ModelFile):
+    """The section ``train``; what each key means stands in params.yaml."""
+
+    seed: Seed = 42
+    class_weight: Literal["balanced"] | None = None
+    hyperparameters: dict[str, Any] = {}
+
+
+def model_type(name: str) -> ModelType:
+    """The entry of MODELS. Raises SettingsError with the supported names, the nearest first."""
+    if name not in MODELS:
+        near = difflib.get_close_matches(name, MODELS, len(MODELS), cutoff=0.0)
+        raise SettingsError(f"train.model: '{name}' is not a model type. Supported, nearest first: {', '.join(near)}.")
+    return MODELS[name]
+
+
+def build_estimator(settings: TrainSettings, task: Task) -> BaseEstimator:
+    """The unfitted estimator that the settings describe.
+
+    Raises:
+        SettingsError: an unknown model type, one that cannot do the task, a kind that contradicts the task, an unknown
+            hyperparameter.
+    """
+    kinds = model_type(settings.model).estimators
+    if task not in kinds:
+        able = [name for name, entry in MODELS.items() if task in entry.estimators]
+        raise SettingsError(f"train.model: '{settings.model}' cannot do {task}. Those that can: {', '.join(able)}.")
+    if settings.kind != KINDS[task]:
+        raise SettingsError(f"train.kind is {settings.kind}, but load.task is {task}. Set train.kind to {KINDS[task]}.")
+    if settings.class_weight is not None and task == "regression":
+        raise SettingsError("train.class_weight is for classification. Set it to null.")
+    estimator = kinds[task]
+    known = set(inspect.signature(estimator).parameters) - _NOT_SETTINGS
+    for name in settings.hyperparameters:
+        if name in _OWN_SETTINGS and name in known:
+            raise SettingsError(f"train.hyperparameters.{name} has a setting of its own: set {_OWN_SETTINGS[name]}.")
+        if name not in known:
+            near = difflib.get_close_matches(name, sorted(known - set(_OWN_SETTINGS)), len(known), cutoff=0.0)
+            raise SettingsError(
+                f"train.hyperparameters.{name} is not a hyperparameter of {estimator.__name__}. Allowed, nearest first: "
+                f"{', '.join(near)}."
+            )
+    own: dict[str, Any] = {}
+    if "random_state" in known:
+        own["random_state"] = settings.seed
+    if settings.class_weight is not None and "class_weight" in known:
+        own["class_weight"] = settings.class_weight
+    return estimator(**settings.hyperparameters, **own)
+
+
+def fit_estimator(estimator: BaseEstimator, X: np.ndarray, y: np.ndarray, settings: TrainSettings, n_jobs: int) -> None:
+    """Fit ``estimator`` in place with ``n_jobs`` threads (-1: as many as there are processors); it keeps no trace of them.
+
+    ``class_weight: balanced`` weighs each row by n_rows / (n_classes * rows of its class) (King and Zeng 2001, as in
+    scikit-learn's ``compute_class_weight``): through the estimator's own argument, else as weights of the rows, else, for
+    k_neighbors, which knows no weights, by drawing the rows of rarer classes anew until all classes have as many.
+
+    Args:
+        X: (n_rows, n_encoded) float64.
+        y: (n_rows,).
+
+    Raises:
+        SettingsError: what scikit-learn says of a hyperparameter's value.
+    """
+    weights = {}
+    if settings.class_weight is not None and "class_weight" not in estimator.get_params(deep=False):
+        if "sample_weight" in inspect.signature(estimator.fit).parameters:
+            weights["sample_weight"] = compute_sample_weight(settings.class_weight, y)
+        else:
+            rows = _oversampled(y, settings.seed)
+            X, y = X[rows], y[rows]
+    parallel = "n_jobs" in estimator.get_params(deep=False) and not isinstance(estimator, LogisticRegression)
+    if parallel:
+        estimator.set_params(n_jobs=n_jobs)
+    try:
+        estimator.fit(X, y, **weights)
+    except (ValueError, TypeError) as error:
+        raise SettingsError(f"train.hyperparameters: scikit-learn refused them: {error}") from error
+    finally:
+        if parallel:
+            estimator.set_params(n_jobs=None)
+    # Histogram boosting remembers how many threads fitted it: of no effect on what it predicts, but on its bytes.
+    if hasattr(estimator, "_bin_mapper"):
+        estimator._bin_mapper.n_threads = 1
+
+
+def _oversampled(y: np.ndarray, seed: int) -> np.ndarray:
+    """Row numbers, (n_classes * largest class,), in which every class stands as often as the largest one."""
+    random = np.random.default_rng(seed)
+    classes, counts = np.unique(y, return_counts=True)
+    extra = [
+        random.choice(np.flatnonzero(y == name), size=counts.max() - count)
+        for name, count in zip(classes, counts, strict=True)
+    ]
+    return np.sort(np.concatenate([np.arange(len(y)), *extra]))

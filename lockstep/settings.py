@@ -1,0 +1,210 @@
+"""Reads params.yaml, strictly, and gives each stage its own sections as frozen structs.
+
+YAML is read as DVC reads it (version 1.2: ``1e-3`` is a number, ``no`` is a text) but more strictly: anchors, aliases,
+tags, duplicate keys, deep nesting and large files are refused, since each of them either hides what a setting is or
+stalls a reader.
+"""
+
+import difflib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import yaml
+from msgspec import inspect
+
+from lockstep.errors import SettingsError
+
+MAX_BYTES = 64 * 1024
+MAX_DEPTH = 12
+PROBLEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A section of params.yaml. An unknown key, a missing key, a wrong type or value is a SettingsError."""
+
+
+S = TypeVar("S", bound=Settings)
+Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+"""What NumPy's random generators take as a seed."""
+
+
+class _Yaml12Loader(yaml.SafeLoader):
+    """YAML 1.2 core schema (https://yaml.org/spec/1.2.2/#103-core-schema), as DVC's own reader; duplicates refused."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key '{key.value}' stands twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", r"[-+]?[0-9]+", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+.0123456789"),
+):
+    _Yaml12Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+_Yaml12Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value))
+_Yaml12Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(node.value.replace(".inf", "inf")))
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a settings file. Raises SettingsError with file and line."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise SettingsError(f"{path} does not exist. Run from the repository's root, or name the file.") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}.") from None
+    if len(data) > MAX_BYTES:
+        raise SettingsError(f"{path} has {len(data):,} bytes; a settings file has at most {MAX_BYTES:,}.")
+    try:
+        text = data.decode("utf-8")
+        depth = 0
+        for event in yaml.parse(text, Loader=_Yaml12Loader):
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+                raise _refused(path, event, "anchors and aliases (& and *)", "Write the value out.")
+            if getattr(event, "tag", None):
+                raise _refused(path, event, f"the tag {event.tag}", "Write a plain value.")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise _refused(path, event, f"nesting deeper than {MAX_DEPTH}", "Flatten it.")
+        return yaml.load(text, Loader=_Yaml12Loader)  # noqa: S506 - a SafeLoader
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
+    except yaml.MarkedYAMLError as error:
+        line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise SettingsError(f"{path}{line} is not valid YAML: {error.problem}. Correct it there.") from None
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from None
+
+
+def _refused(path: Path, event: yaml.Event, what: str, remedy: str) -> SettingsError:
+    return SettingsError(f"{path} line {event.start_mark.line + 1}: settings may not use {what}. {remedy}")
+
+
+def read_problems(path: Path) -> dict[str, dict[str, Any]]:
+    """All problems of params.yaml: {name: {section: its settings}}."""
+    content = read_yaml(path)
+    problems = content.get("problems") if isinstance(content, dict) else None
+    if not isinstance(problems, dict) or not problems:
+        raise SettingsError(f"{path}: 'problems' must map each problem's name to its sections, and has none.")
+    for name, sections in problems.items():
+        check_problem_name(name, f"{path}: problems.{name}")
+        if not isinstance(sections, dict):
+            raise SettingsError(f"{path}: problems.{name} must map section names (load, split, ...) to settings.")
+    return problems
+
+
+def check_problem_name(name: object, where: str) -> None:
+    """Problem names become parts of paths and of shell commands, hence the strictness."""
+    if not isinstance(name, str) or not PROBLEM_NAME.fullmatch(name):
+        raise SettingsError(
+            f"{where}: {_shown(name)} is not a problem name. Allowed: letters, digits, '_' and '-', at most 64, beginning "
+            "with a letter or digit (in quotes if it looks like a number)."
+        )
+
+
+class Problem:
+    """The settings of one problem, read from params.yaml.
+
+    Args:
+        path: the settings file.
+        name: the problem's name in it.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        problems = read_problems(path)
+        if name not in problems:
+            near = difflib.get_close_matches(name, problems, 1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise SettingsError(f"{path} has no problem '{name}'. It has: {', '.join(problems)}.{hint}")
+        self.path, self.name, self._sections = path, name, problems[name]
+
+    def section(self, name: str, kind: type[S]) -> S:
+        """The section ``name`` as a ``kind``; a SettingsError names the file, the key, its value and what is allowed."""
+        where = f"{self.path}: problems.{self.name}.{name}"
+        if name not in self._sections:
+            raise SettingsError(f"{where} is missing. Write '{name}: {{}}' there for all its defaults.")
+        return convert(self._sections[name] or {}, kind, where)
+
+    def pick(self, section: str, kind: type[S]) -> S:
+        """Those keys of another stage's section that ``kind`` declares; the section's other keys are left alone.
+
+        A stage that needs one key of another section tracks that key alone, so that it reruns for no other.
+        """
+        values = self._sections.get(section) or {}
+        picked = {key: values[key] for key in kind.__struct_fields__ if key in values} if isinstance(values, dict) else values
+        return convert(picked, kind, f"{self.path}: problems.{self.name}.{section}")
+
+
+def convert(values: Any, kind: type[S], where: str) -> S:
+    """``values`` checked against the struct ``kind``; ``where`` is the dotted place that an error names."""
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise SettingsError(_explain(values, kind, where, str(error))) from None
+
+
+def _explain(values: Any, kind: type[S], where: str, message: str) -> str:
+    """msgspec's message in our form: the key, its value, what is allowed."""
+    info = inspect.type_info(kind)
+    assert isinstance(info, inspect.StructType)
+    fields = {field.name: field for field in info.fields}
+    if not isinstance(values, dict):
+        return f"{where} is {_shown(values)}. Allowed: a mapping with the keys {', '.join(fields)}."
+    for key in values:
+        if key not in fields:
+            near = difflib.get_close_matches(str(key), fields, len(fields), cutoff=0.0)
+            return f"{where}.{key} is not a setting. Allowed, nearest first: {', '.join(near) or ', '.join(fields)}."
+    for field in fields.values():
+        if field.required and field.name not in values:
+            return f"{where}.{field.name} is missing. Allowed: {_allowed(field.type)}."
+    found = re.search(r"at `\$\.([A-Za-z0-9_]+)", message)
+    if not found:
+        return f"{where}: {message}."
+    name = found.group(1)
+    return f"{where}.{name} is {_shown(values[name])}. Allowed: {_allowed(fields[name].type)}."
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _allowed(kind: inspect.Type) -> str:
+    """A type in words: 'a number above 0 and below 1', 'one of auto, none, standard'."""
+    match kind:
+        case inspect.Metadata():
+            return _allowed(kind.type)
+        case inspect.UnionType():
+            return " or ".join(_allowed(member) for member in kind.types)
+        case inspect.LiteralType():
+            return "one of " + ", ".join(str(value) for value in kind.values)
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.NoneType():
+            return "null"
+        case inspect.IntType() | inspect.FloatType():
+            noun = "a whole number" if isinstance(kind, inspect.IntType) else "a number"
+            bounds = [
+                f"{word} {bound}"
+                for word, bound in (("above", kind.gt), ("at least", kind.ge), ("below", kind.lt), ("at most", kind.le))
+                if bound is not None
+            ]
+            return " ".join([noun, " and ".join(bounds)]).strip()
+        case inspect.StrType():
+            return "a text" if not kind.min_length else "a text that is not empty"
+        case inspect.ListType() | inspect.VarTupleType():
+            return f"a list, each item {_allowed(kind.item_type)}"
+        case inspect.DictType():
+            return "a mapping"
+    return type(kind).__name__.removesuffix("Type").lower()

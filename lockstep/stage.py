@@ -1,0 +1,53 @@
+"""What the main of every stage does: arguments, settings, logging, and turning errors into a message and an exit code."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lockstep.errors import EnvironmentFault, LockstepError, SettingsError
+from lockstep.log import logger, logging_to, peak_memory_mib
+from lockstep.settings import Problem, check_problem_name
+
+LOGS = Path("logs")
+
+
+def stage_parser(stage: str, description: str | None) -> argparse.ArgumentParser:
+    """The argument parser of a stage, with the two arguments that all stages share."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m stages.{stage}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--problem", required=True, metavar="NAME", help="the problem's name in params.yaml")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="default: %(default)s")
+    return parser
+
+
+def run_stage(stage: str, args: argparse.Namespace, body: Callable[[Problem, argparse.Namespace], None]) -> int:
+    """Run a stage's ``body`` on the problem that ``args`` names; log to stderr and to logs/<stage>@<problem>.log.
+
+    Returns:
+        The exit code: 0, or that of the LockstepError, whose message goes to stderr without a traceback. An OSError is
+        the machine's fault, code 4. Any other exception is a defect of ours and keeps its traceback.
+    """
+    start = time.perf_counter()
+    try:
+        check_problem_name(args.problem, "--problem")
+        name = f"{stage}@{args.problem}"
+        with logging_to(LOGS / f"{name}.log", name):
+            try:
+                body(Problem(args.params, args.problem), args)
+            except LockstepError as error:
+                logger.error("%s", error)
+                return error.exit_code
+            except OSError as error:
+                logger.error("%s. No output was written: mend that (space, permission), then run it again.", error)
+                return EnvironmentFault.exit_code
+            logger.info("done in %.1f s, peak memory %.0f MiB", time.perf_counter() - start, peak_memory_mib())
+            return 0
+    except SettingsError as error:
+        print(f"ERROR {stage}: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"ERROR {stage}: the log cannot be written: {error}. Make '{LOGS}/' writable.", file=sys.stderr)
+        return EnvironmentFault.exit_code

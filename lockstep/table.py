@@ -1,0 +1,85 @@
+"""A typed table that knows which column is the target, and what its parquet file looks like."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lockstep.errors import DataError, IntegrityError
+
+Task = Literal["classification", "regression"]
+ROW = "__row__"
+"""The index of every table: the number of the row in the raw data, the first data row being 1. It survives splitting."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of raw data, typed.
+
+    Attributes:
+        frame: (n_rows, n_columns); one row is one sample; int64, float64, bool and text (pandas ``str``) columns, and
+            object columns of True, False and None for booleans with gaps; indexed by ROW.
+        target: the column to predict.
+        task: "classification" or "regression".
+        group: the column whose rows must stay together when rows are split, or None.
+        time: the column that orders the rows when they are split, or None.
+    """
+
+    frame: pd.DataFrame
+    target: str
+    task: Task
+    group: str | None = None
+    time: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def features(self) -> pd.DataFrame:
+        """(n_rows, n_features): everything that a model may see, which is neither target, group nor time."""
+        return self.frame.drop(columns=[name for name in (self.target, self.group, self.time) if name is not None])
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(n_rows,): the target; float64 for regression, int64, bool or object (of str) for classification."""
+        column = self.frame[self.target]
+        if self.task == "regression":
+            return column.to_numpy(dtype="float64")
+        # pandas' own text arrays break some of scikit-learn's meta-estimators; NumPy objects do not.
+        return column.to_numpy(dtype=object) if isinstance(column.dtype, pd.StringDtype) else column.to_numpy()
+
+    def rows(self, positions: np.ndarray) -> "Table":
+        """The table of the rows at ``positions`` (0-based), in that order."""
+        return replace(self, frame=self.frame.iloc[positions])
+
+
+def write_table(table: Table, path: Path) -> None:
+    """Write ``table`` as parquet: the same table always gives the same bytes."""
+    arrow = pa.Table.from_pandas(table.frame, preserve_index=True)
+    own = {"target": table.target, "task": table.task, "group": table.group, "time": table.time}
+    arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), b"lockstep": json.dumps(own).encode()})
+    pq.write_table(arrow, path, compression="zstd")
+
+
+def read_table(path: Path, *, only_target: bool = False) -> Table:
+    """Read what write_table wrote, all of it or the target column alone.
+
+    Raises:
+        DataError: there is no such file.
+        IntegrityError: it is not such a file.
+    """
+    try:
+        own = json.loads(pq.read_schema(path).metadata[b"lockstep"])
+        arrow = pq.read_table(path, columns=[ROW, own["target"]] if only_target else None)
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist. Run 'dvc repro', which makes it.") from None
+    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise IntegrityError(f"{path} is not a table that Lockstep wrote ({error}). Run 'dvc repro' to remake it.") from None
+    frame = arrow.to_pandas()
+    frame.index.name = ROW
+    return Table(frame, **own)

@@ -1,0 +1,18 @@
+"""One standalone script per DVC stage: stage name = script name = section of params.yaml.
+
+Run from the repository's root: ``python -m stages.train --help``. No stage imports another one.
+"""
+
+import importlib.util
+import sys
+
+import lockstep  # noqa: F401 - pins the processor's choices (lockstep/portable.py) before a stage imports NumPy
+
+if importlib.util.find_spec("msgspec") is None:
+    # The likeliest mistake of all: dvc was called by its path, and `python` is another one than its own.
+    print(
+        f"ERROR: {sys.executable} lacks the libraries of requirements.lock. Type 'source .venv/bin/activate' first ('make venv' "
+        "makes it).",
+        file=sys.stderr,
+    )
+    sys.exit(4)

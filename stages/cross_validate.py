@@ -1,0 +1,165 @@
+"""Cross-validate the whole pipeline on the raw training rows.
+
+Reads   the raw training rows
+Writes  the scores of every fold, and their means and standard deviations
+
+    python -m stages.cross_validate --problem iris --train data/split/iris/train.parquet \\
+        --scores metrics/iris_cross_validation.json --folds metrics/plots/iris/folds.csv
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import joblib
+import msgspec
+import numpy as np
+from sklearn.model_selection import (
+    GroupKFold,
+    RepeatedKFold,
+    RepeatedStratifiedKFold,
+    StratifiedGroupKFold,
+    TimeSeriesSplit,
+)
+from tqdm import tqdm
+
+from lockstep.errors import DataError, SettingsError
+from lockstep.estimators import TrainSettings, build_estimator, fit_estimator, model_type
+from lockstep.files import Outputs
+from lockstep.log import heartbeat, logger
+from lockstep.preprocessing import PreprocessSettings, fit_preprocessor
+from lockstep.scoring import Average, metrics_of, predict
+from lockstep.settings import Problem, Seed, Settings
+from lockstep.stage import run_stage, stage_parser
+from lockstep.table import Table, read_table
+
+COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
+
+
+class CrossValidateSettings(Settings):
+    """The section ``cross_validate``; what each key means stands in params.yaml."""
+
+    folds: Annotated[int, msgspec.Meta(ge=2)] = 5
+    repeats: Annotated[int, msgspec.Meta(ge=1)] = 1
+    seed: Seed = 42
+    average: Average = "macro"
+
+
+class FoldScores(NamedTuple):
+    """The metrics of one fold, computed on ``n_test`` rows by a pipeline fitted on ``n_train`` others."""
+
+    repeat: int
+    fold: int
+    n_train: int
+    n_test: int
+    metrics: dict[str, float]
+
+
+def cross_validate(
+    train: Table, settings: CrossValidateSettings, preprocess: PreprocessSettings, model: TrainSettings
+) -> list[FoldScores]:
+    """Refit preprocessor and estimator on the rows outside each fold, and score them on the fold's rows.
+
+    Folds are made as the split was: by time (each fold is scored by a model of earlier rows only), by group, else stratified
+    by class, else at random.
+
+    Args:
+        train: the raw training rows.
+
+    Raises:
+        DataError: fewer rows or groups than folds.
+        SettingsError: repeats of folds by time; see build_estimator.
+    """
+    build_estimator(model, train.task)  # a wrong setting is an error before the first fold, not in a worker
+    folds = _folds(train, settings)
+
+    def score(fitted_on: np.ndarray, scored_on: np.ndarray) -> dict[str, float]:
+        inside, outside = train.rows(scored_on), train.rows(fitted_on)
+        preprocessor, encoded = fit_preprocessor(outside, preprocess, model_type(model.model).scale_free)
+        estimator = build_estimator(model, train.task)
+        fit_estimator(estimator, encoded.to_numpy(), outside.labels, model, n_jobs=1)
+        predictions = predict(estimator, preprocessor.transform(inside.features), train.task)
+        return metrics_of(inside.labels, predictions, train.task, settings.average)
+
+    jobs = (joblib.delayed(score)(fitted_on, scored_on) for fitted_on, scored_on in folds)
+    # Threads: scikit-learn's fits release the lock, nothing is copied, and no worker has to import scikit-learn again.
+    results = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(jobs)
+    scores = list(tqdm(results, total=len(folds), desc="folds", unit="fold", disable=None, leave=False))
+    return [
+        FoldScores(number // settings.folds + 1, number % settings.folds + 1, len(folds[number][0]), len(folds[number][1]), metrics)
+        for number, metrics in enumerate(scores)
+    ]
+
+
+def _folds(train: Table, settings: CrossValidateSettings) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(rows fitted on, rows scored on) of each fold, repeat after repeat."""
+    n_folds, n_repeats, seed = settings.folds, settings.repeats, settings.seed
+    labels = train.labels
+    classes, counts = np.unique(labels, return_counts=True)
+    rare = train.task == "classification" and counts.min() < n_folds
+    if len(train) < 2 * n_folds:
+        raise DataError(f"{len(train)} training rows are too few for {n_folds} folds. Lower cross_validate.folds.")
+    if rare:
+        logger.warning(
+            "class %s has %d training rows, fewer than the %d folds: not every fold has it. Lower cross_validate.folds to have "
+            "folds stratified", classes[counts.argmin()], counts.min(), n_folds,
+        )  # fmt: skip
+    if train.time is not None:
+        if n_repeats > 1:
+            raise SettingsError("cross_validate.repeats must be 1 with split.time: rows in order of time cannot be shuffled.")
+        return list(TimeSeriesSplit(n_folds).split(train.frame))
+    if train.group is not None:
+        groups = train.frame[train.group]
+        if groups.nunique() < n_folds:
+            raise DataError(
+                f"{groups.nunique()} groups of '{train.group}' are too few for {n_folds} folds. Lower cross_validate.folds."
+            )
+        splitter = GroupKFold if train.task == "regression" or rare else StratifiedGroupKFold
+        return [
+            fold
+            for repeat in range(n_repeats)
+            for fold in splitter(n_folds, shuffle=True, random_state=(seed + repeat) % 2**32).split(train.frame, labels, groups)
+        ]
+    splitter = RepeatedKFold if train.task == "regression" or rare else RepeatedStratifiedKFold
+    return list(splitter(n_splits=n_folds, n_repeats=n_repeats, random_state=seed).split(train.frame, labels))
+
+
+def summary(scores: list[FoldScores]) -> dict[str, float]:
+    """Mean and standard deviation (n - 1) over the folds of each metric that every fold has."""
+    names = [name for name in scores[0].metrics if all(name in fold.metrics for fold in scores)]
+    values = {name: np.array([fold.metrics[name] for fold in scores]) for name in names}
+    return {
+        f"{name}_{statistic}": float(number)
+        for name in names
+        for statistic, number in (("mean", values[name].mean()), ("std", values[name].std(ddof=1)))
+    }
+
+
+def execute(problem: Problem, args: argparse.Namespace) -> None:
+    settings = problem.section("cross_validate", CrossValidateSettings)
+    preprocess = problem.section("preprocess", PreprocessSettings)
+    model = problem.section("train", TrainSettings)
+    train = read_table(args.train)
+    with heartbeat(f"{settings.repeats} x {settings.folds} folds of {len(train)} rows"):
+        scores = cross_validate(train, settings, preprocess, model)
+    means = summary(scores)
+    for name in [key.removesuffix("_mean") for key in means if key.endswith("_mean")]:
+        logger.info("%s: %.4g +- %.2g", name, means[f"{name}_mean"], means[f"{name}_std"])
+    rows = [(*fold[:4], name, value) for fold in scores for name, value in fold.metrics.items()]
+    with Outputs() as outputs:
+        outputs.json(args.scores, means)
+        outputs.csv(args.folds, COLUMNS, rows)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = stage_parser("cross_validate", __doc__)
+    parser.add_argument("--train", type=Path, required=True, metavar="PARQUET", help="the raw training rows")
+    parser.add_argument("--scores", type=Path, required=True, metavar="JSON", help="write means and deviations here")
+    parser.add_argument("--folds", type=Path, required=True, metavar="CSV", help="write the scores of every fold here")
+    return run_stage("cross_validate", parser.parse_args(argv), execute)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""Evaluate the saved model on the test rows, which no other stage sees.
+
+Reads   the model, the raw test rows, and the target of the training rows (for the dummy baseline)
+Writes  the metrics, the predictions of every test row, and small tables for plots
+
+    python -m stages.evaluate --problem iris --models models/iris --test data/split/iris/test.parquet \\
+        --train data/split/iris/train.parquet --metrics metrics/iris.json \\
+        --predictions data/predictions/iris.parquet --plots metrics/plots/iris
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pandas as pd
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.inspection import permutation_importance
+from sklearn.pipeline import Pipeline
+
+from lockstep.curves import CURVES_COLUMNS, PREDICTIONS_COLUMNS, curve_rows, prediction_rows
+from lockstep.estimators import ModelFile
+from lockstep.files import Outputs
+from lockstep.log import heartbeat, logger
+from lockstep.models import load_model, model_file_name
+from lockstep.scoring import Average, Predictions, metrics_of, predict
+from lockstep.settings import Problem, Seed, Settings
+from lockstep.stage import run_stage, stage_parser
+from lockstep.table import Table, read_table
+
+IMPORTANCE_COLUMNS = ("feature", "importance", "std")
+IMPORTANCE_ROWS = 2000
+"""Permutation importance is measured on at most so many test rows."""
+HEADLINE = {"classification": ("accuracy", "precision", "recall", "f1_score"), "regression": ("mse", "mae", "r2_score")}
+"""The metrics of SPEC O3; the baseline is given for these."""
+
+
+class EvaluateSettings(Settings):
+    """The section ``evaluate``; what each key means stands in params.yaml."""
+
+    average: Average = "macro"
+    importance_repeats: Annotated[int, msgspec.Meta(ge=1)] = 5
+    seed: Seed = 42
+
+
+class Evaluation(NamedTuple):
+    """What a model is worth on the test rows.
+
+    Attributes:
+        metrics: flat; the metrics of SPEC O3 first, then more, then those of the baseline.
+        predictions: (n_test, ...): row, row_hash, actual, predicted, and for a classifier with probabilities one column
+            ``probability_<class>`` per class.
+        importance: rows of IMPORTANCE_COLUMNS, the most important feature first.
+        raw: the predictions as arrays.
+    """
+
+    metrics: dict[str, Any]
+    predictions: pd.DataFrame
+    importance: list[tuple[str, float, float]]
+    raw: Predictions
+
+
+def evaluate(model: Pipeline, test: Table, train_labels: np.ndarray, settings: EvaluateSettings) -> Evaluation:
+    """Predict the test rows, compare with the truth, with a dummy baseline, and with shuffled features.
+
+    The baseline knows the training rows' target only: it predicts the most frequent class with the classes' shares as
+    probabilities, or the mean. The importance of a feature is by how much the accuracy (R2 for regression) falls when its
+    column is shuffled among the test rows (Breiman 2001).
+
+    Args:
+        model: takes raw rows.
+        test: raw rows that the model was not fitted on.
+        train_labels: (n_train,).
+    """
+    X, y = test.features, test.labels
+    raw = predict(model, X, test.task)
+    metrics: dict[str, Any] = metrics_of(y, raw, test.task, settings.average)
+    dummy = DummyClassifier(strategy="prior") if test.task == "classification" else DummyRegressor()
+    dummy.fit(np.zeros((len(train_labels), 1)), train_labels)
+    baseline = metrics_of(y, predict(dummy, np.zeros((len(y), 1)), test.task), test.task, settings.average)
+    metrics |= {f"baseline_{name}": baseline[name] for name in HEADLINE[test.task]}
+    if test.task == "classification":
+        metrics["average"] = settings.average
+    metrics["test_rows"] = len(test)
+    with heartbeat(f"importance of {X.shape[1]} features, {settings.importance_repeats} times each"):
+        found = permutation_importance(
+            model, X, y, n_repeats=settings.importance_repeats, random_state=settings.seed,
+            max_samples=min(len(test), IMPORTANCE_ROWS),
+        )  # fmt: skip
+    order = np.lexsort((np.arange(X.shape[1]), -found.importances_mean))
+    importance = [(str(X.columns[i]), float(found.importances_mean[i]), float(found.importances_std[i])) for i in order]
+    return Evaluation(metrics, _prediction_table(test, raw), importance, raw)
+
+
+def _prediction_table(test: Table, raw: Predictions) -> pd.DataFrame:
+    """One row per test row. ``row`` is its number in the raw data; ``row_hash``, of the row's content, finds the row again in
+    other versions of the data, where it may have another number (equal rows have equal hashes)."""
+    rows = pd.DataFrame(
+        {
+            "row": test.frame.index,
+            "row_hash": pd.util.hash_pandas_object(test.frame, index=False).to_numpy(),
+            "actual": test.labels,
+            "predicted": raw.values,
+        }
+    )
+    if raw.probabilities is not None and raw.classes is not None:
+        for name, column in zip(raw.classes, raw.probabilities.T, strict=True):
+            rows[f"probability_{name}"] = column
+    return rows
+
+
+def execute(problem: Problem, args: argparse.Namespace) -> None:
+    settings = problem.section("evaluate", EvaluateSettings)
+    name = problem.pick("train", ModelFile)
+    model = load_model(args.models / model_file_name(name.model, name.kind, name.version))
+    test, train = read_table(args.test), read_table(args.train, only_target=True)
+    found = evaluate(model, test, train.labels, settings)
+    for key, value in found.metrics.items():
+        logger.info("%s: %s", key, f"{value:.6g}" if isinstance(value, float) else value)
+    with Outputs() as outputs:
+        outputs.json(args.metrics, found.metrics)
+        outputs.write(args.predictions, lambda path: found.predictions.to_parquet(path, index=False, compression="zstd"))
+        outputs.csv(args.plots / "predictions.csv", PREDICTIONS_COLUMNS, prediction_rows(test.labels, found.raw))
+        outputs.csv(args.plots / "curves.csv", CURVES_COLUMNS, curve_rows(test.labels, found.raw, test.task))
+        outputs.csv(args.plots / "importance.csv", IMPORTANCE_COLUMNS, found.importance)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = stage_parser("evaluate", __doc__)
+    parser.add_argument("--models", type=Path, required=True, metavar="FOLDER", help="the folder of the model")
+    parser.add_argument("--test", type=Path, required=True, metavar="PARQUET", help="the raw test rows")
+    parser.add_argument("--train", type=Path, required=True, metavar="PARQUET", help="the raw training rows")
+    parser.add_argument("--metrics", type=Path, required=True, metavar="JSON", help="write the metrics here")
+    parser.add_argument("--predictions", type=Path, required=True, metavar="PARQUET", help="write the predictions here")
+    parser.add_argument("--plots", type=Path, required=True, metavar="FOLDER", help="write the plots' tables here")
+    return run_stage("evaluate", parser.parse_args(argv), execute)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

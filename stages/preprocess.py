@@ -1,0 +1,57 @@
+"""Fit the preprocessor on the training rows, and encode them.
+
+Reads   the raw training rows
+Writes  the fitted preprocessor, and the encoded training rows as parquet
+
+    python -m stages.preprocess --problem iris --train data/split/iris/train.parquet \\
+        --preprocessor models/iris/preprocessor.joblib --processed data/processed/iris/train.parquet
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sklearn.compose import ColumnTransformer
+
+from lockstep.estimators import ModelName, model_type
+from lockstep.files import Outputs
+from lockstep.log import logger
+from lockstep.models import save_model
+from lockstep.preprocessing import PreprocessSettings, fit_preprocessor
+from lockstep.settings import Problem
+from lockstep.stage import run_stage, stage_parser
+from lockstep.table import Table, read_table, write_table
+
+
+def preprocess(train: Table, settings: PreprocessSettings, model: str) -> tuple[ColumnTransformer, Table]:
+    """The preprocessor fitted on the training rows, and those rows encoded: (n_rows, n_encoded) float64 and the target."""
+    preprocessor, encoded = fit_preprocessor(train, settings, model_type(model).scale_free)
+    for kind, _, names in preprocessor.transformers_:
+        if kind != "remainder":
+            logger.info("%s: %d columns", kind, len(names))
+    logger.info("%d rows, %d features encoded as %d", len(train), train.features.shape[1], encoded.shape[1])
+    encoded[train.target] = train.frame[train.target]
+    return preprocessor, replace(train, frame=encoded, group=None, time=None)
+
+
+def execute(problem: Problem, args: argparse.Namespace) -> None:
+    settings = problem.section("preprocess", PreprocessSettings)
+    model = problem.pick("train", ModelName).model
+    preprocessor, processed = preprocess(read_table(args.train), settings, model)
+    with Outputs() as outputs:
+        outputs.write(args.preprocessor, lambda path: save_model(preprocessor, path))
+        outputs.write(args.processed, lambda path: write_table(processed, path))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = stage_parser("preprocess", __doc__)
+    parser.add_argument("--train", type=Path, required=True, metavar="PARQUET", help="the raw training rows")
+    parser.add_argument("--preprocessor", type=Path, required=True, metavar="JOBLIB", help="write the preprocessor here")
+    parser.add_argument("--processed", type=Path, required=True, metavar="PARQUET", help="write the encoded rows here")
+    return run_stage("preprocess", parser.parse_args(argv), execute)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

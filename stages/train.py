@@ -1,0 +1,84 @@
+"""Fit the estimator on the encoded training rows.
+
+Reads   the encoded training rows, the preprocessor, and the raw validation rows (for the training history only)
+Writes  the model, one scikit-learn Pipeline that takes raw rows, and the training history
+
+    python -m stages.train --problem iris --processed data/processed/iris/train.parquet \\
+        --preprocessor models/iris/preprocessor.joblib --validation data/split/iris/validation.parquet \\
+        --models models/iris --history metrics/plots/iris/history.csv
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
+
+from lockstep.estimators import TrainSettings, build_estimator, fit_estimator
+from lockstep.files import Outputs
+from lockstep.history import COLUMNS, Row, history_of
+from lockstep.log import heartbeat, logger
+from lockstep.models import load_model, model_file_name, save_model
+from lockstep.settings import Problem
+from lockstep.stage import run_stage, stage_parser
+from lockstep.table import Table, read_table
+
+
+class Trained(NamedTuple):
+    """A fitted model that takes raw rows, and its training history (rows of history.COLUMNS)."""
+
+    model: Pipeline
+    history: list[Row]
+
+
+def train(processed: Table, preprocessor: ColumnTransformer, validation: Table, settings: TrainSettings) -> Trained:
+    """Fit the estimator that the settings describe on encoded rows.
+
+    Args:
+        processed: the encoded training rows, (n_rows, n_encoded) float64 features.
+        preprocessor: fitted on the raw training rows.
+        validation: raw rows that the training history also looks at; may have no rows. They change nothing in the model.
+
+    Raises:
+        SettingsError: see build_estimator and fit_estimator.
+    """
+    estimator = build_estimator(settings, processed.task)
+    logger.info("%s, seed %d, class weight %s, hyperparameters %s", settings.model, settings.seed, settings.class_weight,
+                settings.hyperparameters or "as scikit-learn's defaults")  # fmt: skip
+    X, y = np.ascontiguousarray(processed.features.to_numpy(dtype="float64")), processed.labels
+    with heartbeat(f"fit on {len(y)} rows of {X.shape[1]} features"):
+        fit_estimator(estimator, X, y, settings, n_jobs=-1)
+    parts = {"train": (X, y)}
+    if len(validation):
+        parts["validation"] = (preprocessor.transform(validation.features), validation.labels)
+    history = history_of(estimator, parts, processed.task)
+    logger.info("loss: %s", ", ".join(f"{part} {loss:.6g}" for part, loss in {row[1]: row[2] for row in history}.items()))
+    return Trained(Pipeline([("preprocess", preprocessor), ("model", estimator)]), history)
+
+
+def execute(problem: Problem, args: argparse.Namespace) -> None:
+    settings = problem.section("train", TrainSettings)
+    trained = train(read_table(args.processed), load_model(args.preprocessor), read_table(args.validation), settings)
+    path = args.models / model_file_name(settings.model, settings.kind, settings.version)
+    with Outputs() as outputs:
+        outputs.write(path, lambda temporary: save_model(trained.model, temporary))
+        outputs.csv(args.history, COLUMNS, trained.history)
+    logger.info("wrote %s, %.1f kB", path, path.stat().st_size / 1000)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = stage_parser("train", __doc__)
+    parser.add_argument("--processed", type=Path, required=True, metavar="PARQUET", help="the encoded training rows")
+    parser.add_argument("--preprocessor", type=Path, required=True, metavar="JOBLIB", help="the fitted preprocessor")
+    parser.add_argument("--validation", type=Path, required=True, metavar="PARQUET", help="the raw validation rows")
+    parser.add_argument("--models", type=Path, required=True, metavar="FOLDER", help="write the model into this folder")
+    parser.add_argument("--history", type=Path, required=True, metavar="CSV", help="write the training history here")
+    return run_stage("train", parser.parse_args(argv), execute)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
