@@ -5,7 +5,7 @@ code), ``NA`` is a text in a text column and missing in a number column, and a w
 exactly stays a whole number or becomes a text, never a rounded float.
 """
 
-import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,12 +17,15 @@ from lockstep.errors import DataError, some
 from lockstep.log import logger
 from lockstep.table import ROW
 
+Values = Any  # a NumPy array or a pandas Series: pyarrow is not typed
 NUMBER_MISSING = ("NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?")
-"""What counts as missing in a number or boolean column, besides an empty cell; in a text column only an empty cell does."""
+"""What counts as missing in a number or boolean column, besides an empty cell; in a text column only an empty cell
+does."""
 EXACT_FLOAT = 2**53
 """Whole numbers beyond this size are not all representable as float64."""
 MOSTLY = 0.9
-"""A text column of which this share of the cells are numbers is reported: it is probably a number column with errors."""
+"""A text column of which this share of the cells are numbers is reported: it is probably a number column with
+errors."""
 
 _INTEGER = r"^[-+]?(0|[1-9][0-9]*)$"
 _NUMBER = r"^[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$"
@@ -49,7 +52,7 @@ def _row_index(n_rows: int) -> pd.Index:
     return pd.Index(np.arange(1, n_rows + 1, dtype=np.int64), name=ROW)
 
 
-def _typed(cells: pa.Array, column: str, lines: np.ndarray, name: str) -> pd.Series:
+def _typed(cells: pa.Array, column: str, lines: np.ndarray, name: str) -> Values:
     trimmed = pc.utf8_trim_whitespace(cells)
     empty = pc.equal(trimmed, "")
     missing = pc.or_(empty, pc.is_in(trimmed, pa.array(NUMBER_MISSING)))
@@ -81,7 +84,7 @@ def _typed(cells: pa.Array, column: str, lines: np.ndarray, name: str) -> pd.Ser
 
 def _numbers(
     trimmed: pa.Array, missing: pa.Array, present: pa.Array, column: str, lines: np.ndarray, name: str
-) -> pd.Series:
+) -> Values:
     """A column all of whose present cells are numbers: int64, float64, or text where neither holds them exactly."""
     if pc.all(pc.match_substring_regex(present, _INTEGER)).as_py():
         unsigned = pc.utf8_ltrim(present, characters="+")
@@ -106,7 +109,8 @@ def _infinite(
     if rows is None:
         rows = np.flatnonzero(_as_bool(pc.match_substring_regex(trimmed, _INFINITE)))
     return DataError(
-        f"{name} column '{column}' has infinite numbers, in line {some(lines[rows].tolist())}. No model can be trained on "
+        f"{name} column '{column}' has infinite numbers, in line {some(lines[rows].tolist())}. No model can be "
+        "trained on "
         "them: correct those cells, or empty them to have them imputed."
     )
 
@@ -150,13 +154,16 @@ def _normalised(column: pd.Series, name: str) -> pd.Series:
         values[~gaps] = present.to_numpy(dtype=bool)
         return pd.Series(values)
     if kind == "M":
-        return pd.Series(column.map(lambda value: value.isoformat(), na_action="ignore").to_numpy(dtype=object), dtype="str")
+        return pd.Series(
+            column.map(lambda value: value.isoformat(), na_action="ignore").to_numpy(dtype=object), dtype="str"
+        )
     if all(isinstance(value, str) for value in present):
         values = np.full(len(column), np.nan, dtype=object)
         values[~gaps] = present.to_numpy(dtype=object)
         return pd.Series(values, dtype="str")
     kinds = sorted({type(value).__name__ for value in present})
     raise DataError(
-        f"the DataFrame's column '{name}' holds {some(kinds)}. Allowed: numbers, booleans or texts, one kind in a column; "
+        f"the DataFrame's column '{name}' holds {some(kinds)}. Allowed: numbers, booleans or texts, one kind in a "
+        "column; "
         f"for instance frame['{name}'] = frame['{name}'].astype(str)."
     )

@@ -1,9 +1,9 @@
 """Reads a CSV file as text cells, and refuses whatever could be read in two ways.
 
 Stock readers repair what they do not understand: they pad short rows, shift long ones, let an unclosed quote swallow
-lines. Here a scan over the bytes comes first. It follows RFC 4180 (https://www.rfc-editor.org/rfc/rfc4180): a quote opens
-a cell only at the cell's beginning and closes it only at its end, ``""`` inside is one quote, and every record has as many
-cells as the header. A file that passes is unambiguous, and pyarrow's parser splits it into cells.
+lines. Here a scan over the bytes comes first. It follows RFC 4180 (https://www.rfc-editor.org/rfc/rfc4180): a quote
+opens a cell only at the cell's beginning and closes it only at its end, ``""`` inside is one quote, and every record
+has as many cells as the header. A file that passes is unambiguous, and pyarrow's parser splits it into cells.
 """
 
 import csv
@@ -27,7 +27,12 @@ MAX_RECORD = 1 << 24
 _DELIMITER, _QUOTE, _NEWLINE, _RETURN, _NUL = b',"\n\r\0'
 _NUMBER = re.compile(r"[-+]?[0-9.,]+([eE][-+]?[0-9]+)?")
 _BOM = b"\xef\xbb\xbf"
-_MAGIC = {b"PK\x03\x04": "a zip archive (or .xlsx)", b"\x1f\x8b": "gzip-compressed", b"PAR1": "a Parquet file", b"\x28\xb5\x2f\xfd": "zstd-compressed"}
+_MAGIC = {
+    b"PK\x03\x04": "a zip archive (or .xlsx)",
+    b"\x1f\x8b": "gzip-compressed",
+    b"PAR1": "a Parquet file",
+    b"\x28\xb5\x2f\xfd": "zstd-compressed",
+}
 
 
 @dataclass(frozen=True)
@@ -51,12 +56,13 @@ def read_csv(path: Path) -> TextTable:
     """Read the comma-separated UTF-8 file ``path``; its first record is the header.
 
     Raises:
-        DataError: the file is missing, empty, not a regular file, unreadable or binary; a cell count, a quote, a byte or
-            the header is not as it must be. The message names the file and the line.
+        DataError: the file is missing, empty, not a regular file, unreadable or binary; a cell count, a quote, a byte
+            or the header is not as it must be. The message names the file and the line.
     """
     if not path.exists():
         raise DataError(
-            f"{path} does not exist. Put the file there, or run 'dvc pull {path}.dvc' if DVC tracks it, or correct load.path."
+            f"{path} does not exist. Put the file there, or run 'dvc pull {path}.dvc' if DVC tracks it, or correct "
+            "load.path."
         )
     if not path.is_file():
         kind = "a directory" if path.is_dir() else "not a regular file"
@@ -67,7 +73,9 @@ def read_csv(path: Path) -> TextTable:
         with pa.memory_map(str(path)) as source:
             buffer = source.read_buffer()
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}. Give yourself permission to read it.") from None
+        raise DataError(
+            f"{path} cannot be read: {error.strerror or error}. Give yourself permission to read it."
+        ) from None
     return _Scan(buffer, str(path)).read()
 
 
@@ -128,7 +136,9 @@ class _Scan:
                         ends = np.append(ends, len(block))  # the last line has no line break
                 elif not len(ends) and span >= MAX_RECORD:
                     raise self._refuse(
-                        line, f"a record of more than {MAX_RECORD:,} bytes begins here", "Look for a quote that is not closed."
+                        line,
+                        f"a record of more than {MAX_RECORD:,} bytes begins here",
+                        "Look for a quote that is not closed.",
                     )
                 else:
                     span *= 2
@@ -184,7 +194,9 @@ class _Scan:
         """Refuse NUL bytes and what is not UTF-8."""
         if (block == _NUL).any():
             at = int(np.argmax(block == _NUL))
-            raise self._refuse(line + self._breaks(block[:at]), "a NUL byte: this is not text", "Export it as UTF-8 CSV.")
+            raise self._refuse(
+                line + self._breaks(block[:at]), "a NUL byte: this is not text", "Export it as UTF-8 CSV."
+            )
         if (block & 0x80).any():
             try:
                 block.tobytes().decode("utf-8")
@@ -208,15 +220,21 @@ class _Scan:
         if len(stray):
             record = int(np.searchsorted(begins, stray.min(), side="right")) - 1
             raise self._refuse(
-                int(lines[record]), "a quote inside a cell", 'Put the whole cell in quotes and double the inner one: "a ""b"" c".'
+                int(lines[record]),
+                "a quote inside a cell",
+                'Put the whole cell in quotes and double the inner one: "a ""b"" c".',
             )
 
     def _stray_quote(self, block: np.ndarray, quotes: np.ndarray, line: int) -> DataError:
         """The error for an odd number of quotes; it points at the first quote that stands at neither end of a cell."""
         boundaries = np.array([_DELIMITER, _NEWLINE, _RETURN, _QUOTE], dtype=np.uint8)
-        inner = ~np.isin(block[np.maximum(quotes - 1, 0)], boundaries) & ~np.isin(block[np.minimum(quotes + 1, len(block) - 1)], boundaries)
+        inner = ~np.isin(block[np.maximum(quotes - 1, 0)], boundaries) & ~np.isin(
+            block[np.minimum(quotes + 1, len(block) - 1)], boundaries
+        )
         at = quotes[np.argmax(inner)] if inner.any() else quotes[-1]
-        return self._refuse(line + self._breaks(block[:at]), "a quote without its partner, here or before", "Close or remove it.")
+        return self._refuse(
+            line + self._breaks(block[:at]), "a quote without its partner, here or before", "Close or remove it."
+        )
 
     def _check_returns(self, block: np.ndarray, quotes: np.ndarray, begins: np.ndarray, lines: np.ndarray) -> None:
         """Refuse a carriage return that ends no line: pyarrow would end one there."""
@@ -229,7 +247,9 @@ class _Scan:
             lone = returns[block[np.minimum(returns + 1, len(block) - 1)] != _NEWLINE]
             if len(lone):
                 record = int(np.searchsorted(begins, lone[0], side="right")) - 1
-                raise self._refuse(int(lines[record]), "a carriage return amid the line", "Use one kind of line ending.")
+                raise self._refuse(
+                    int(lines[record]), "a carriage return amid the line", "Use one kind of line ending."
+                )
 
     def _breaks(self, block: np.ndarray) -> int:
         return int((block == self.newline).sum())
@@ -240,4 +260,4 @@ class _Scan:
 
 def _outside(positions: np.ndarray, quotes: np.ndarray) -> np.ndarray:
     """Which of ``positions`` stand outside quoted cells: behind an even number of quotes."""
-    return np.searchsorted(quotes, positions) % 2 == 0
+    return np.asarray(np.searchsorted(quotes, positions) % 2 == 0)

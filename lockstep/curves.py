@@ -1,4 +1,5 @@
-"""The small tables behind the plots of an evaluation; ``dvc plots show`` draws them with the templates in .dvc/plots."""
+"""The small tables behind the plots of an evaluation; ``dvc plots show`` draws them with the templates in
+.dvc/plots."""
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,8 @@ Cell = str | float | int | None
 
 
 def prediction_rows(y: np.ndarray, predictions: Predictions) -> list[tuple[Cell, ...]]:
-    """Rows of PREDICTIONS_COLUMNS: each pair of classes with its count (a confusion matrix), or single rows (count 1)."""
+    """Rows of PREDICTIONS_COLUMNS: each pair of classes with its count (a confusion matrix), or single rows (count
+    1)."""
     if predictions.classes is None:
         rows = _spaced(len(y), MAX_ROWS)
         return [(float(y[row]), float(predictions.values[row]), 1) for row in rows]
@@ -35,9 +37,10 @@ def curve_rows(y: np.ndarray, predictions: Predictions, task: Task) -> list[tupl
 
     Classification: ROC (false against true positive rate), precision-recall (recall against precision) and calibration
     (mean predicted probability against the share of positives, in bins of as many rows each) of each class against the
-    rest, of two classes the second one. A model without probabilities has no calibration, and with several classes no curve.
-    Regression: residuals (predicted against actual - predicted), calibration (mean predicted against mean actual) and the
-    mean absolute error by size of the target, both in bins of as many rows each.
+    rest, of two classes the second one. A model without probabilities has no calibration, and with several classes no
+    curve.
+    Regression: residuals (predicted against actual - predicted), calibration (mean predicted against mean actual) and
+    the mean absolute error by size of the target, both in bins of as many rows each.
     """
     if task == "regression":
         return _regression_rows(y, predictions.values)
@@ -73,7 +76,8 @@ def _shown_classes(y: np.ndarray, classes: np.ndarray) -> list[tuple[int, object
 
 def _regression_rows(y: np.ndarray, predicted: np.ndarray) -> list[tuple[Cell, ...]]:
     rows: list[tuple[Cell, ...]] = [
-        ("residuals", "rows", float(predicted[row]), float(y[row] - predicted[row]), 1) for row in _spaced(len(y), MAX_ROWS)
+        ("residuals", "rows", float(predicted[row]), float(y[row] - predicted[row]), 1)
+        for row in _spaced(len(y), MAX_ROWS)
     ]
     rows += _binned("calibration", "tenths of the rows", predicted, predicted, y)
     rows += _binned("absolute error by size of the target", "tenths of the rows", y, y, np.abs(y - predicted))

@@ -30,7 +30,7 @@ class IntegrityError(LockstepError):
     exit_code = 3
 
 
-class EnvironmentFault(LockstepError):
+class MachineError(LockstepError):
     """The machine, not the input, is at fault: no space, no permission, something missing."""
 
     exit_code = 4

@@ -66,13 +66,13 @@ _OWN_SETTINGS = {"random_state": "train.seed", "class_weight": "train.class_weig
 _NOT_SETTINGS = {"n_jobs", "verbose", "warm_start"}  # they change no result, or break the one fit there is
 
 
-class ModelName(Settings):
+class ModelName(Settings, frozen=True):
     """The one key of ``train`` that the stage preprocess needs."""
 
     model: str
 
 
-class ModelFile(Settings):
+class ModelFile(Settings, frozen=True):
     """The keys of ``train`` that make up the model file's name."""
 
     model: str
@@ -80,12 +80,12 @@ class ModelFile(Settings):
     version: Annotated[int, msgspec.Meta(ge=1)]
 
 
-class TrainSettings(ModelFile):
+class TrainSettings(ModelFile, frozen=True):
     """The section ``train``; what each key means stands in params.yaml."""
 
     seed: Seed = 42
     class_weight: Literal["balanced"] | None = None
-    hyperparameters: dict[str, Any] = {}
+    hyperparameters: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 def model_type(name: str) -> ModelType:
@@ -119,7 +119,8 @@ def build_estimator(settings: TrainSettings, task: Task) -> BaseEstimator:
         if name not in known:
             near = difflib.get_close_matches(name, sorted(known - set(_OWN_SETTINGS)), len(known), cutoff=0.0)
             raise SettingsError(
-                f"train.hyperparameters.{name} is not a hyperparameter of {estimator.__name__}. Allowed, nearest first: "
+                f"train.hyperparameters.{name} is not a hyperparameter of {estimator.__name__}. Allowed, nearest "
+                "first: "
                 f"{', '.join(near)}."
             )
     own: dict[str, Any] = {}
@@ -131,11 +132,12 @@ def build_estimator(settings: TrainSettings, task: Task) -> BaseEstimator:
 
 
 def fit_estimator(estimator: BaseEstimator, X: np.ndarray, y: np.ndarray, settings: TrainSettings, n_jobs: int) -> None:
-    """Fit ``estimator`` in place with ``n_jobs`` threads (-1: as many as there are processors); it keeps no trace of them.
+    """Fit ``estimator`` in place with ``n_jobs`` threads (-1: as many as there are processors); it keeps no trace of
+    them.
 
     ``class_weight: balanced`` weighs each row by n_rows / (n_classes * rows of its class) (King and Zeng 2001, as in
-    scikit-learn's ``compute_class_weight``): through the estimator's own argument, else as weights of the rows, else, for
-    k_neighbors, which knows no weights, by drawing the rows of rarer classes anew until all classes have as many.
+    scikit-learn's ``compute_class_weight``): through the estimator's own argument, else as weights of the rows, else,
+    for k_neighbors, which knows no weights, by drawing the rows of rarer classes anew until all classes have as many.
 
     Args:
         X: (n_rows, n_encoded) float64.

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 
 class Outputs:
@@ -19,13 +19,15 @@ class Outputs:
     def __init__(self) -> None:
         self._written: list[tuple[Path, Path]] = []
 
-    def __enter__(self) -> "Outputs":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             for temporary, path in self._written:
-                os.replace(temporary, path)
+                temporary.replace(path)
         else:
             for temporary, _ in self._written:
                 temporary.unlink(missing_ok=True)

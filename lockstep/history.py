@@ -20,13 +20,14 @@ Row = tuple[int, str, float]
 def history_of(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], task: Task) -> list[Row]:
     """Rows of COLUMNS: the loss (log loss, or mean squared error) on each part after each iteration.
 
-    An iteration is a tree for boosting and forests (for forests: of the mean over the trees so far) and an epoch for mlp,
-    whose own loss curve on the training rows is given. Models fitted in one go have one row per part, the iteration being
-    the number that their solver took, or 1.
+    An iteration is a tree for boosting and forests (for forests: of the mean over the trees so far) and an epoch for
+    mlp, whose own loss curve on the training rows is given. Models fitted in one go have one row per part, the
+    iteration being the number that their solver took, or 1.
 
     Args:
         estimator: fitted.
-        parts: {"train": (X, y), "validation": (X, y)}; X (n_rows, n_encoded), y (n_rows,); a part of no rows is left out.
+        parts: {"train": (X, y), "validation": (X, y)}; X (n_rows, n_encoded), y (n_rows,); a part of no rows is left
+            out.
     """
     rows: list[Row] = []
     for part, (X, y) in parts.items():
@@ -62,7 +63,7 @@ def _stages(estimator: Any, X: np.ndarray, task: Task) -> Iterator[np.ndarray] |
     """The estimator's output on X after each iteration, or None if it has no iterations to look at."""
     staged = getattr(estimator, "staged_predict" if task == "regression" else "staged_predict_proba", None)
     if staged is not None:
-        return iter(staged(X))
+        return map(np.asarray, staged(X))
     if hasattr(estimator, "estimators_") and hasattr(estimator, "n_estimators"):
         return _running_mean(estimator, X, task)
     return None
@@ -70,7 +71,7 @@ def _stages(estimator: Any, X: np.ndarray, task: Task) -> Iterator[np.ndarray] |
 
 def _running_mean(forest: Any, X: np.ndarray, task: Task) -> Iterator[np.ndarray]:
     X = X.astype(np.float32)  # what forests are fitted on
-    total: np.ndarray | float = 0.0
+    total = np.zeros(())
     for number, tree in enumerate(forest.estimators_, 1):
         total = total + (tree.predict(X) if task == "regression" else tree.predict_proba(X))
         yield total / number

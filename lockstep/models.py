@@ -4,8 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
+from joblib.compressor import BinaryZlibFile
+from joblib.numpy_pickle import NumpyPickler
 
 from lockstep.errors import DataError, IntegrityError
+
+PROTOCOL = 5
+"""Of the pickle: fixed, since Python's default changes with its version."""
 
 
 def model_file_name(model: str, kind: str, version: int) -> str:
@@ -13,9 +19,32 @@ def model_file_name(model: str, kind: str, version: int) -> str:
     return f"{model}_{kind}_v{version}.joblib"
 
 
+class _CanonicalPickler(NumpyPickler):  # type: ignore[misc]
+    """joblib's pickler, but equal strings, and equal NumPy dtypes, are always written as one.
+
+    A pickle refers back to an object that it has written before by the object's identity, not its value. Whether two
+    equal
+    strings or dtypes are one object depends on what Python has interned and on whether they were loaded from a file:
+    without this, the same model has other bytes when it is trained through the API.
+    """
+
+    def __init__(self, file: BinaryZlibFile) -> None:
+        super().__init__(file, protocol=PROTOCOL)
+        self._first: dict[tuple[type, Any], Any] = {}
+
+    def save(self, obj: Any) -> None:
+        if type(obj) is str or isinstance(obj, np.dtype):
+            obj = self._first.setdefault((type(obj), obj), obj)
+        super().save(obj)
+
+
 def save_model(model: Any, path: Path) -> None:
-    """Write ``model``; the same model always gives the same bytes. Compression brings a checksum with it: see load_model."""
-    joblib.dump(model, path, compress=3)
+    """Write ``model`` as joblib.dump(compress=3) does: the same model always gives the same bytes.
+
+    Compression brings a checksum with it, so that load_model notices a file that was altered.
+    """
+    with BinaryZlibFile(str(path), "wb", compresslevel=3) as file:
+        _CanonicalPickler(file).dump(model)
 
 
 def load_model(path: Path) -> Any:
@@ -29,5 +58,6 @@ def load_model(path: Path) -> Any:
         raise DataError(f"{path} does not exist. Run 'dvc repro', which makes it.") from None
     except Exception as error:  # a damaged pickle can raise anything
         raise IntegrityError(
-            f"{path} is not a model file as it was written ({type(error).__name__}: {error}). Delete it and run 'dvc repro'."
+            f"{path} is not a model file as it was written ({type(error).__name__}: {error}). Delete it and run 'dvc "
+            "repro'."
         ) from None

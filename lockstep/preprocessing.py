@@ -34,7 +34,7 @@ TARGET_FOLDS = 5
 _SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
 
 
-class PreprocessSettings(Settings):
+class PreprocessSettings(Settings, frozen=True):
     """The section ``preprocess``; what each key means stands in params.yaml."""
 
     numeric_impute: Literal["mean", "median", "most_frequent"] = "mean"
@@ -59,7 +59,7 @@ def build_preprocessor(table: Table, settings: PreprocessSettings, scale_free: b
     features = table.features
     columns: dict[str, list[str]] = {"number": [], "boolean": [], "onehot": [], "ordinal": [], "target": []}
     left_out = []
-    for name in features:
+    for name in map(str, features):
         kind = column_type(features[name])
         gaps_count = kind != "number" and settings.categorical_impute == "missing"
         levels = features[name].nunique(dropna=not gaps_count)
@@ -70,7 +70,9 @@ def build_preprocessor(table: Table, settings: PreprocessSettings, scale_free: b
     if left_out:
         logger.warning("left out, being constant or empty in the training rows: %s", some(left_out, 20))
     if not any(columns.values()):
-        raise DataError("every feature is constant or empty in the training rows: there is nothing to learn from. Add columns.")
+        raise DataError(
+            "every feature is constant or empty in the training rows: there is nothing to learn from. Add columns."
+        )
 
     scale = ("none" if scale_free else "standard") if settings.scale == "auto" else settings.scale
     scaling = [] if scale == "none" else [("scale", _SCALERS[scale]())]
@@ -112,12 +114,15 @@ def _target_encoder(table: Table, seed: int) -> TargetEncoder:
     return TargetEncoder(target_type=kind, cv=StratifiedKFold(TARGET_FOLDS, shuffle=True, random_state=seed))
 
 
-def fit_preprocessor(table: Table, settings: PreprocessSettings, scale_free: bool) -> tuple[ColumnTransformer, pd.DataFrame]:
+def fit_preprocessor(
+    table: Table, settings: PreprocessSettings, scale_free: bool
+) -> tuple[ColumnTransformer, pd.DataFrame]:
     """The preprocessor fitted on the rows of ``table``, and those rows encoded.
 
     Returns:
-        The fitted transformer, and a float64 frame (n_rows, n_encoded) with the index of the table. Target-encoded columns
-        are cross-fitted in it: a row's value comes from the other folds, and differs from what ``transform`` gives.
+        The fitted transformer, and a float64 frame (n_rows, n_encoded) with the index of the table. Target-encoded
+        columns are cross-fitted in it: a row's value comes from the other folds, and differs from what ``transform``
+        gives.
     """
     preprocessor = build_preprocessor(table, settings, scale_free)
     encoded = preprocessor.fit_transform(table.features, table.labels)

@@ -12,7 +12,8 @@ QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 def profile_of(table: Table) -> dict[str, Any]:
     """Rows, columns, and per column its type, missing cells, distinct values and range or most frequent value; of the
-    target its class distribution (classification) or quantiles (regression)."""
+    target its class distribution (classification) or quantiles (regression).
+    """
     frame = table.frame
     return {
         "rows": len(frame),
@@ -25,7 +26,9 @@ def profile_of(table: Table) -> dict[str, Any]:
 
 def class_counts(labels: pd.Series | np.ndarray) -> dict[str, int]:
     """How many rows each class has, in the classes' order."""
-    classes, counts = np.unique(np.asarray(labels, dtype=object if labels.dtype.kind == "O" else None), return_counts=True)
+    classes, counts = np.unique(
+        np.asarray(labels, dtype=object if labels.dtype.kind == "O" else None), return_counts=True
+    )
     return {str(name): int(count) for name, count in zip(classes, counts, strict=True)}
 
 
@@ -48,16 +51,16 @@ def column_type(column: pd.Series) -> str:
 
 def _column(column: pd.Series) -> dict[str, Any]:
     kind, present = column_type(column), column.dropna()
-    facts: dict[str, Any] = {
+    number, counts = kind == "number" and len(present) > 0, present.value_counts()
+    # The same keys for every column, null where they say nothing: `dvc plots` draws only lists that are uniform.
+    return {
         "column": str(column.name),
         "type": kind,
-        "missing": int(len(column) - len(present)),
-        "distinct": int(present.nunique()),
+        "missing": len(column) - len(present),
+        "distinct": len(counts),
+        "min": present.min().item() if number else None,
+        "mean": float(present.mean()) if number else None,
+        "max": present.max().item() if number else None,
+        "most_frequent": None if number or counts.empty else str(min(counts.index[counts == counts.iloc[0]])),
+        "most_frequent_count": None if number or counts.empty else int(counts.iloc[0]),
     }
-    if len(present) and kind == "number":
-        facts |= {"min": present.min().item(), "mean": float(present.mean()), "max": present.max().item()}
-    elif len(present):
-        counts = present.value_counts()
-        count = int(counts.iloc[0])
-        facts |= {"most_frequent": str(min(counts.index[counts == count])), "count": count}
-    return facts

@@ -56,9 +56,10 @@ def predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Predictions
 def metrics_of(y: np.ndarray, predictions: Predictions, task: Task, average: Average) -> dict[str, float]:
     """The metrics of ``predictions`` for the true targets ``y``, (n_rows,).
 
-    Classification: accuracy, precision, recall and f1_score (averaged over the classes as ``average`` says; 0 where a class
-    is never predicted), balanced_accuracy, and, where the model gives scores, roc_auc (of several classes: the mean of each
-    against the rest) and log_loss. roc_auc and log_loss are left out if ``y`` lacks a class or has an unknown one.
+    Classification: accuracy, precision, recall and f1_score (averaged over the classes as ``average`` says; 0 where a
+    class is never predicted), balanced_accuracy, and, where the model gives scores, roc_auc (of several classes: the
+    mean of each against the rest) and log_loss. roc_auc and log_loss are left out if ``y`` lacks a class or has an
+    unknown one.
     Regression: mse, mae, r2_score, rmse, median_absolute_error, in the target's unit or its square.
 
     Raises:
@@ -76,7 +77,9 @@ def metrics_of(y: np.ndarray, predictions: Predictions, task: Task, average: Ave
     classes = predictions.classes
     assert classes is not None
     if average == "binary" and len(classes) != 2:
-        raise SettingsError(f"average is binary, but there are {len(classes)} classes. Set it to macro, weighted or micro.")
+        raise SettingsError(
+            f"average is binary, but there are {len(classes)} classes. Set it to macro, weighted or micro."
+        )
     precision, recall, f1, _ = precision_recall_fscore_support(
         y, predictions.values, average=average, zero_division=0,
         **({"pos_label": classes[-1]} if average == "binary" else {}),

@@ -34,7 +34,7 @@ Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 class _Yaml12Loader(yaml.SafeLoader):
     """YAML 1.2 core schema (https://yaml.org/spec/1.2.2/#103-core-schema), as DVC's own reader; duplicates refused."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -49,11 +49,15 @@ for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("int", r"[-+]?[0-9]+", "-+0123456789"),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+.0123456789"),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
 ):
     _Yaml12Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
-_Yaml12Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value))
-_Yaml12Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(node.value.replace(".inf", "inf")))
+_Yaml12Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
+_Yaml12Loader.add_constructor("tag:yaml.org,2002:float", lambda _, node: float(node.value.replace(".inf", "inf")))
 
 
 def read_yaml(path: Path) -> Any:
@@ -72,8 +76,8 @@ def read_yaml(path: Path) -> Any:
         for event in yaml.parse(text, Loader=_Yaml12Loader):
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise _refused(path, event, "anchors and aliases (& and *)", "Write the value out.")
-            if getattr(event, "tag", None):
-                raise _refused(path, event, f"the tag {event.tag}", "Write a plain value.")
+            if tag := getattr(event, "tag", None):
+                raise _refused(path, event, f"the tag {tag}", "Write a plain value.")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
                 raise _refused(path, event, f"nesting deeper than {MAX_DEPTH}", "Flatten it.")
@@ -88,7 +92,8 @@ def read_yaml(path: Path) -> Any:
 
 
 def _refused(path: Path, event: yaml.Event, what: str, remedy: str) -> SettingsError:
-    return SettingsError(f"{path} line {event.start_mark.line + 1}: settings may not use {what}. {remedy}")
+    line = f" line {event.start_mark.line + 1}" if event.start_mark else ""
+    return SettingsError(f"{path}{line}: settings may not use {what}. {remedy}")
 
 
 def read_problems(path: Path) -> dict[str, dict[str, Any]]:
@@ -108,7 +113,8 @@ def check_problem_name(name: object, where: str) -> None:
     """Problem names become parts of paths and of shell commands, hence the strictness."""
     if not isinstance(name, str) or not PROBLEM_NAME.fullmatch(name):
         raise SettingsError(
-            f"{where}: {_shown(name)} is not a problem name. Allowed: letters, digits, '_' and '-', at most 64, beginning "
+            f"{where}: {_shown(name)} is not a problem name. Allowed: letters, digits, '_' and '-', at most 64, "
+            "beginning "
             "with a letter or digit (in quotes if it looks like a number)."
         )
 
@@ -130,7 +136,8 @@ class Problem:
         self.path, self.name, self._sections = path, name, problems[name]
 
     def section(self, name: str, kind: type[S]) -> S:
-        """The section ``name`` as a ``kind``; a SettingsError names the file, the key, its value and what is allowed."""
+        """The section ``name`` as a ``kind``; a SettingsError names the file, the key, its value and what is
+        allowed."""
         where = f"{self.path}: problems.{self.name}.{name}"
         if name not in self._sections:
             raise SettingsError(f"{where} is missing. Write '{name}: {{}}' there for all its defaults.")
@@ -142,7 +149,11 @@ class Problem:
         A stage that needs one key of another section tracks that key alone, so that it reruns for no other.
         """
         values = self._sections.get(section) or {}
-        picked = {key: values[key] for key in kind.__struct_fields__ if key in values} if isinstance(values, dict) else values
+        picked = (
+            {key: values[key] for key in kind.__struct_fields__ if key in values}
+            if isinstance(values, dict)
+            else values
+        )
         return convert(picked, kind, f"{self.path}: problems.{self.name}.{section}")
 
 
@@ -155,7 +166,7 @@ def convert(values: Any, kind: type[S], where: str) -> S:
 
 
 def _explain(values: Any, kind: type[S], where: str, message: str) -> str:
-    """msgspec's message in our form: the key, its value, what is allowed."""
+    """Msgspec's message in our form: the key, its value, what is allowed."""
     info = inspect.type_info(kind)
     assert isinstance(info, inspect.StructType)
     fields = {field.name: field for field in info.fields}

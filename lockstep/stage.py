@@ -1,4 +1,5 @@
-"""What the main of every stage does: arguments, settings, logging, and turning errors into a message and an exit code."""
+"""What the main of every stage does: arguments, settings, logging, and turning errors into a message and an exit
+code."""
 
 import argparse
 import sys
@@ -6,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lockstep.errors import EnvironmentFault, LockstepError, SettingsError
+from lockstep.errors import LockstepError, MachineError, SettingsError
 from lockstep.log import logger, logging_to, peak_memory_mib
 from lockstep.settings import Problem, check_problem_name
 
@@ -42,7 +43,7 @@ def run_stage(stage: str, args: argparse.Namespace, body: Callable[[Problem, arg
                 return error.exit_code
             except OSError as error:
                 logger.error("%s. No output was written: mend that (space, permission), then run it again.", error)
-                return EnvironmentFault.exit_code
+                return MachineError.exit_code
             logger.info("done in %.1f s, peak memory %.0f MiB", time.perf_counter() - start, peak_memory_mib())
             return 0
     except SettingsError as error:
@@ -50,4 +51,4 @@ def run_stage(stage: str, args: argparse.Namespace, body: Callable[[Problem, arg
         return error.exit_code
     except OSError as error:
         print(f"ERROR {stage}: the log cannot be written: {error}. Make '{LOGS}/' writable.", file=sys.stderr)
-        return EnvironmentFault.exit_code
+        return MachineError.exit_code

@@ -14,7 +14,8 @@ from lockstep.errors import DataError, IntegrityError
 
 Task = Literal["classification", "regression"]
 ROW = "__row__"
-"""The index of every table: the number of the row in the raw data, the first data row being 1. It survives splitting."""
+"""The index of every table: the number of the row in the raw data, the first data row being 1. It survives
+splitting."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,9 @@ def read_table(path: Path, *, only_target: bool = False) -> Table:
     except FileNotFoundError:
         raise DataError(f"{path} does not exist. Run 'dvc repro', which makes it.") from None
     except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise IntegrityError(f"{path} is not a table that Lockstep wrote ({error}). Run 'dvc repro' to remake it.") from None
+        raise IntegrityError(
+            f"{path} is not a table that Lockstep wrote ({error}). Run 'dvc repro' to remake it."
+        ) from None
     frame = arrow.to_pandas()
     frame.index.name = ROW
     return Table(frame, **own)

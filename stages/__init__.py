@@ -11,7 +11,8 @@ import lockstep  # noqa: F401 - pins the processor's choices (lockstep/portable.
 if importlib.util.find_spec("msgspec") is None:
     # The likeliest mistake of all: dvc was called by its path, and `python` is another one than its own.
     print(
-        f"ERROR: {sys.executable} lacks the libraries of requirements.lock. Type 'source .venv/bin/activate' first ('make venv' "
+        f"ERROR: {sys.executable} lacks the libraries of requirements.lock. Type 'source .venv/bin/activate' first "
+        "('make venv' "
         "makes it).",
         file=sys.stderr,
     )

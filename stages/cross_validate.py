@@ -38,7 +38,7 @@ from lockstep.table import Table, read_table
 COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
 
 
-class CrossValidateSettings(Settings):
+class CrossValidateSettings(Settings, frozen=True):
     """The section ``cross_validate``; what each key means stands in params.yaml."""
 
     folds: Annotated[int, msgspec.Meta(ge=2)] = 5
@@ -62,8 +62,8 @@ def cross_validate(
 ) -> list[FoldScores]:
     """Refit preprocessor and estimator on the rows outside each fold, and score them on the fold's rows.
 
-    Folds are made as the split was: by time (each fold is scored by a model of earlier rows only), by group, else stratified
-    by class, else at random.
+    Folds are made as the split was: by time (each fold is scored by a model of earlier rows only), by group, else
+    stratified by class, else at random.
 
     Args:
         train: the raw training rows.
@@ -88,7 +88,13 @@ def cross_validate(
     results = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(jobs)
     scores = list(tqdm(results, total=len(folds), desc="folds", unit="fold", disable=None, leave=False))
     return [
-        FoldScores(number // settings.folds + 1, number % settings.folds + 1, len(folds[number][0]), len(folds[number][1]), metrics)
+        FoldScores(
+            number // settings.folds + 1,
+            number % settings.folds + 1,
+            len(folds[number][0]),
+            len(folds[number][1]),
+            metrics,
+        )
         for number, metrics in enumerate(scores)
     ]
 
@@ -103,24 +109,30 @@ def _folds(train: Table, settings: CrossValidateSettings) -> list[tuple[np.ndarr
         raise DataError(f"{len(train)} training rows are too few for {n_folds} folds. Lower cross_validate.folds.")
     if rare:
         logger.warning(
-            "class %s has %d training rows, fewer than the %d folds: not every fold has it. Lower cross_validate.folds to have "
+            "class %s has %d training rows, fewer than the %d folds: not every fold has it. Lower "
+            "cross_validate.folds to have "
             "folds stratified", classes[counts.argmin()], counts.min(), n_folds,
         )  # fmt: skip
     if train.time is not None:
         if n_repeats > 1:
-            raise SettingsError("cross_validate.repeats must be 1 with split.time: rows in order of time cannot be shuffled.")
+            raise SettingsError(
+                "cross_validate.repeats must be 1 with split.time: rows in order of time cannot be shuffled."
+            )
         return list(TimeSeriesSplit(n_folds).split(train.frame))
     if train.group is not None:
         groups = train.frame[train.group]
         if groups.nunique() < n_folds:
             raise DataError(
-                f"{groups.nunique()} groups of '{train.group}' are too few for {n_folds} folds. Lower cross_validate.folds."
+                f"{groups.nunique()} groups of '{train.group}' are too few for {n_folds} folds. Lower "
+                "cross_validate.folds."
             )
         splitter = GroupKFold if train.task == "regression" or rare else StratifiedGroupKFold
         return [
             fold
             for repeat in range(n_repeats)
-            for fold in splitter(n_folds, shuffle=True, random_state=(seed + repeat) % 2**32).split(train.frame, labels, groups)
+            for fold in splitter(n_folds, shuffle=True, random_state=(seed + repeat) % 2**32).split(
+                train.frame, labels, groups
+            )
         ]
     splitter = RepeatedKFold if train.task == "regression" or rare else RepeatedStratifiedKFold
     return list(splitter(n_splits=n_folds, n_repeats=n_repeats, random_state=seed).split(train.frame, labels))

@@ -38,7 +38,7 @@ HEADLINE = {"classification": ("accuracy", "precision", "recall", "f1_score"), "
 """The metrics of SPEC O3; the baseline is given for these."""
 
 
-class EvaluateSettings(Settings):
+class EvaluateSettings(Settings, frozen=True):
     """The section ``evaluate``; what each key means stands in params.yaml."""
 
     average: Average = "macro"
@@ -67,8 +67,8 @@ def evaluate(model: Pipeline, test: Table, train_labels: np.ndarray, settings: E
     """Predict the test rows, compare with the truth, with a dummy baseline, and with shuffled features.
 
     The baseline knows the training rows' target only: it predicts the most frequent class with the classes' shares as
-    probabilities, or the mean. The importance of a feature is by how much the accuracy (R2 for regression) falls when its
-    column is shuffled among the test rows (Breiman 2001).
+    probabilities, or the mean. The importance of a feature is by how much the accuracy (R2 for regression) falls when
+    its column is shuffled among the test rows (Breiman 2001).
 
     Args:
         model: takes raw rows.
@@ -96,8 +96,9 @@ def evaluate(model: Pipeline, test: Table, train_labels: np.ndarray, settings: E
 
 
 def _prediction_table(test: Table, raw: Predictions) -> pd.DataFrame:
-    """One row per test row. ``row`` is its number in the raw data; ``row_hash``, of the row's content, finds the row again in
-    other versions of the data, where it may have another number (equal rows have equal hashes)."""
+    """One row per test row. ``row`` is its number in the raw data; ``row_hash``, of the row's content, finds the row
+    again in other versions of the data, where it may have another number (equal rows have equal hashes).
+    """
     rows = pd.DataFrame(
         {
             "row": test.frame.index,
@@ -118,11 +119,13 @@ def execute(problem: Problem, args: argparse.Namespace) -> None:
     model = load_model(args.models / model_file_name(name.model, name.kind, name.version))
     test, train = read_table(args.test), read_table(args.train, only_target=True)
     found = evaluate(model, test, train.labels, settings)
-    for key, value in found.metrics.items():
-        logger.info("%s: %s", key, f"{value:.6g}" if isinstance(value, float) else value)
+    numbers = [f"{key} {value:.6g}" for key, value in found.metrics.items() if isinstance(value, float)]
+    logger.info("%d rows: %s", len(test), ", ".join(numbers))
     with Outputs() as outputs:
         outputs.json(args.metrics, found.metrics)
-        outputs.write(args.predictions, lambda path: found.predictions.to_parquet(path, index=False, compression="zstd"))
+        outputs.write(
+            args.predictions, lambda path: found.predictions.to_parquet(path, index=False, compression="zstd")
+        )
         outputs.csv(args.plots / "predictions.csv", PREDICTIONS_COLUMNS, prediction_rows(test.labels, found.raw))
         outputs.csv(args.plots / "curves.csv", CURVES_COLUMNS, curve_rows(test.labels, found.raw, test.task))
         outputs.csv(args.plots / "importance.csv", IMPORTANCE_COLUMNS, found.importance)

@@ -30,7 +30,7 @@ MINIMUM_ROWS = 100
 DEFAULT_TARGET: dict[Task, str] = {"classification": "target", "regression": "price"}
 
 
-class LoadSettings(Settings):
+class LoadSettings(Settings, frozen=True):
     """The section ``load``; what each key means stands in params.yaml."""
 
     path: Annotated[str, msgspec.Meta(min_length=1)]
@@ -63,7 +63,8 @@ def _check_columns(names: Sequence[str], settings: LoadSettings, name: str) -> N
     target = target_of(settings)
     if target not in names:
         raise DataError(
-            f"{name} has no column '{target}', which load.target declares to be the target. It has: {some(list(names), 20)}. "
+            f"{name} has no column '{target}', which load.target declares to be the target. It has: "
+            f"{some(list(names), 20)}. "
             "Set load.target to one of them."
         )
     unknown = [column for column in settings.drop if column not in names]
@@ -107,7 +108,8 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
         wrong = np.flatnonzero(numbers.isna())
         first = f", the first {labels.iloc[wrong[0]]!r} in {where(wrong[:1])}" if len(wrong) else ""
         raise DataError(
-            f"{name}: the target '{target}' of a regression must hold numbers, but {len(wrong)} of {len(frame)} cells do "
+            f"{name}: the target '{target}' of a regression must hold numbers, but {len(wrong)} of {len(frame)} cells "
+            "do "
             f"not{first}. Correct them, or set load.task to classification."
         )
     if settings.task == "classification" and labels.dtype.kind == "f":
@@ -115,10 +117,11 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
         if len(fractions):
             raise DataError(
                 f"{name}: the target '{target}' holds fractions, such as {labels.iloc[fractions[0]]} in "
-                f"{where(fractions[:1])}, which are not classes. Set load.task to regression, or load.target to another column."
+                f"{where(fractions[:1])}, which are not classes. Set load.task to regression, or load.target to "
+                "another column."
             )
         frame = frame.assign(**{target: labels.astype("int64")})
-    if labels.nunique() == 1:
+    if (labels == labels.iloc[0]).all():
         what = "class" if settings.task == "classification" else "value"
         raise DataError(
             f"{name}: the target '{target}' has only one {what}, {labels.iloc[0]!r}: there is nothing to learn. "

@@ -26,7 +26,8 @@ from lockstep.table import Table, read_table, write_table
 
 
 def preprocess(train: Table, settings: PreprocessSettings, model: str) -> tuple[ColumnTransformer, Table]:
-    """The preprocessor fitted on the training rows, and those rows encoded: (n_rows, n_encoded) float64 and the target."""
+    """The preprocessor fitted on the training rows, and those rows encoded: (n_rows, n_encoded) float64 and the
+    target."""
     preprocessor, encoded = fit_preprocessor(train, settings, model_type(model).scale_free)
     for kind, _, names in preprocessor.transformers_:
         if kind != "remainder":
@@ -48,7 +49,9 @@ def execute(problem: Problem, args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = stage_parser("preprocess", __doc__)
     parser.add_argument("--train", type=Path, required=True, metavar="PARQUET", help="the raw training rows")
-    parser.add_argument("--preprocessor", type=Path, required=True, metavar="JOBLIB", help="write the preprocessor here")
+    parser.add_argument(
+        "--preprocessor", type=Path, required=True, metavar="JOBLIB", help="write the preprocessor here"
+    )
     parser.add_argument("--processed", type=Path, required=True, metavar="PARQUET", help="write the encoded rows here")
     return run_stage("preprocess", parser.parse_args(argv), execute)
 

@@ -12,6 +12,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -29,7 +30,7 @@ from lockstep.stage import run_stage, stage_parser
 from lockstep.table import Table, read_table, write_table
 
 
-class SplitSettings(Settings):
+class SplitSettings(Settings, frozen=True):
     """The section ``split``; what each key means stands in params.yaml."""
 
     test_size: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.2
@@ -58,20 +59,25 @@ def split_table(table: Table, settings: SplitSettings) -> Parts:
     _check_settings(table, settings)
     table = replace(table, group=settings.group, time=settings.time)
     if not len(table.features.columns):
-        raise DataError("no feature is left: the group and time columns are not features. Unset split.group or split.time.")
+        raise DataError(
+            "no feature is left: the group and time columns are not features. Unset split.group or split.time."
+        )
     if settings.time is not None:
         table = table.rows(np.argsort(_moments(table), kind="stable"))
     rest, test = _cut(table, settings.test_size, settings, "split.test_size")
     if settings.validation_size == 0:
         return Parts(rest, rest.rows(np.array([], dtype=np.intp)), test)
-    train, validation = _cut(rest, settings.validation_size / (1 - settings.test_size), settings, "split.validation_size")
+    train, validation = _cut(
+        rest, settings.validation_size / (1 - settings.test_size), settings, "split.validation_size"
+    )
     return Parts(train, validation, test)
 
 
 def _check_settings(table: Table, settings: SplitSettings) -> None:
     if settings.test_size + settings.validation_size >= 1:
         raise SettingsError(
-            f"split.test_size {settings.test_size} and split.validation_size {settings.validation_size} leave no training rows. "
+            f"split.test_size {settings.test_size} and split.validation_size {settings.validation_size} leave no "
+            "training rows. "
             "Their sum must be below 1."
         )
     if settings.group is not None and settings.time is not None:
@@ -84,20 +90,24 @@ def _check_settings(table: Table, settings: SplitSettings) -> None:
             raise SettingsError(f"split.{key} is the target '{column}'. Set it to another column, or to null.")
         if column not in table.frame:
             raise SettingsError(
-                f"split.{key}: there is no column '{column}'. The table has: {some(list(table.frame.columns), 20)}. Columns "
+                f"split.{key}: there is no column '{column}'. The table has: {some(list(table.frame.columns), 20)}. "
+                "Columns "
                 "listed in load.drop are gone; a group or time column need not be dropped, it is never a feature."
             )
         missing = np.flatnonzero(table.frame[column].isna())
         if len(missing):
             raise DataError(
-                f"split.{key}: the column '{column}' is empty in {len(missing)} rows, the first being data row {missing[0] + 1}. "
+                f"split.{key}: the column '{column}' is empty in {len(missing)} rows, the first being data row "
+                f"{missing[0] + 1}. "
                 "Fill those cells or remove those rows."
             )
     if settings.stratify is True:
         if table.task == "regression":
             raise SettingsError("split.stratify is true, but only classes can be stratified. Set it to auto or false.")
         if settings.group is not None or settings.time is not None:
-            raise SettingsError("split.stratify cannot be true with split.group or split.time. Set it to auto or false.")
+            raise SettingsError(
+                "split.stratify cannot be true with split.group or split.time. Set it to auto or false."
+            )
 
 
 def _cut(table: Table, share: float, settings: SplitSettings, key: str) -> tuple[Table, Table]:
@@ -106,13 +116,17 @@ def _cut(table: Table, share: float, settings: SplitSettings, key: str) -> tuple
     if settings.time is not None:
         first = _first_of_moment(table, n_rows - max(1, round(n_rows * share)))
         if first == 0:
-            raise DataError(f"split.time: '{settings.time}' has the same value in too many rows for {key}. Lower {key}.")
+            raise DataError(
+                f"split.time: '{settings.time}' has the same value in too many rows for {key}. Lower {key}."
+            )
         return table.rows(np.arange(first)), table.rows(np.arange(first, n_rows))
     stratify = table.task == "classification" and settings.group is None and settings.stratify is not False
     if settings.group is not None:
         groups = table.frame[settings.group]
         if groups.nunique() < 3:
-            raise DataError(f"split.group: '{settings.group}' has {groups.nunique()} groups; at least 3 are needed. Set it to null.")
+            raise DataError(
+                f"split.group: '{settings.group}' has {groups.nunique()} groups; at least 3 are needed. Set it to null."
+            )
         splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=settings.seed)
         kept, cut = next(splitter.split(table.frame, groups=groups))
     elif stratify:
@@ -129,13 +143,15 @@ def _check_classes(table: Table, share: float, key: str) -> None:
     rare = {name: count for name, count in counts.items() if count < 2}
     if rare:
         raise DataError(
-            f"the target '{table.target}' has only one row of class {some(list(rare))}: one row cannot be in two parts. Add rows "
+            f"the target '{table.target}' has only one row of class {some(list(rare))}: one row cannot be in two "
+            "parts. Add rows "
             "of that class, remove that row, or merge the class with another one; or set split.stratify to false."
         )
     smaller = min(share, 1 - share) * len(table)
     if smaller < len(counts):
         raise DataError(
-            f"{key} leaves a part of {smaller:.0f} rows for {len(counts)} classes. Change {key}, or set split.stratify to false."
+            f"{key} leaves a part of {smaller:.0f} rows for {len(counts)} classes. Change {key}, or set "
+            "split.stratify to false."
         )
 
 
@@ -148,8 +164,10 @@ def _moments(table: Table) -> np.ndarray:
     wrong = np.flatnonzero(stamps.isna())
     if len(wrong):
         raise DataError(
-            f"split.time: {column.iloc[wrong[0]]!r} in data row {table.frame.index[wrong[0]]} of column '{table.time}' is neither a "
-            "number nor an ISO 8601 date such as 2024-01-31 or 20240131T0930. Rewrite the column so, or set split.time to null."
+            f"split.time: {column.iloc[wrong[0]]!r} in data row {table.frame.index[wrong[0]]} of column "
+            f"'{table.time}' is neither a "
+            "number nor an ISO 8601 date such as 2024-01-31 or 20240131T0930. Rewrite the column so, or set "
+            "split.time to null."
         )
     return stamps.astype("int64").to_numpy()
 
@@ -177,14 +195,16 @@ def execute(problem: Problem, args: argparse.Namespace) -> None:
     log_parts(parts)
     with Outputs() as outputs:
         for path, table in zip((args.train, args.validation, args.test), parts, strict=True):
-            outputs.write(path, lambda temporary, table=table: write_table(table, temporary))
+            outputs.write(path, partial(write_table, table))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = stage_parser("split", __doc__)
     parser.add_argument("--table", type=Path, required=True, metavar="PARQUET", help="the typed table to split")
     parser.add_argument("--train", type=Path, required=True, metavar="PARQUET", help="write the training rows here")
-    parser.add_argument("--validation", type=Path, required=True, metavar="PARQUET", help="write the validation rows here")
+    parser.add_argument(
+        "--validation", type=Path, required=True, metavar="PARQUET", help="write the validation rows here"
+    )
     parser.add_argument("--test", type=Path, required=True, metavar="PARQUET", help="write the test rows here")
     return run_stage("split", parser.parse_args(argv), execute)
 

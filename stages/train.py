@@ -41,14 +41,15 @@ def train(processed: Table, preprocessor: ColumnTransformer, validation: Table, 
     Args:
         processed: the encoded training rows, (n_rows, n_encoded) float64 features.
         preprocessor: fitted on the raw training rows.
-        validation: raw rows that the training history also looks at; may have no rows. They change nothing in the model.
+        validation: raw rows that the training history also looks at; may have no rows. They change nothing in the
+            model.
 
     Raises:
         SettingsError: see build_estimator and fit_estimator.
     """
     estimator = build_estimator(settings, processed.task)
-    logger.info("%s, seed %d, class weight %s, hyperparameters %s", settings.model, settings.seed, settings.class_weight,
-                settings.hyperparameters or "as scikit-learn's defaults")  # fmt: skip
+    given = settings.hyperparameters or "scikit-learn's defaults"
+    logger.info("%s, seed %d, class weight %s, %s", settings.model, settings.seed, settings.class_weight, given)
     X, y = np.ascontiguousarray(processed.features.to_numpy(dtype="float64")), processed.labels
     with heartbeat(f"fit on {len(y)} rows of {X.shape[1]} features"):
         fit_estimator(estimator, X, y, settings, n_jobs=-1)
@@ -56,7 +57,9 @@ def train(processed: Table, preprocessor: ColumnTransformer, validation: Table, 
     if len(validation):
         parts["validation"] = (preprocessor.transform(validation.features), validation.labels)
     history = history_of(estimator, parts, processed.task)
-    logger.info("loss: %s", ", ".join(f"{part} {loss:.6g}" for part, loss in {row[1]: row[2] for row in history}.items()))
+    logger.info(
+        "loss: %s", ", ".join(f"{part} {loss:.6g}" for part, loss in {row[1]: row[2] for row in history}.items())
+    )
     return Trained(Pipeline([("preprocess", preprocessor), ("model", estimator)]), history)
 
 

@@ -1,0 +1,62 @@
+# A new user's two commands are `make repro` and `make test`. Each makes .venv first, from the hash-pinned lock.
+
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/ready
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# The tables that the repository carries itself (data/bundled); a user's own data is not fetched unasked.
+BUNDLED := $(patsubst %.dvc,%,$(shell grep -ls 'remote: bundled' data/raw/*.dvc))
+
+.PHONY: help venv repro summary test check format lock clean
+
+help:
+	@echo "make repro    build what changed, from the data to the metrics (dvc repro), and show the result"
+	@echo "make test     run the tests"
+	@echo "make check    lint, types, settings"
+	@echo "make venv     only make $(VENV); then: source $(VENV)/bin/activate"
+	@echo "make format   format the code"
+	@echo "make lock     resolve pyproject.toml anew into requirements.lock"
+
+repro: $(READY) $(BUNDLED)
+	dvc repro
+	@python -m lockstep summary
+
+test: $(READY) $(BUNDLED)
+	python -m pytest -n 2 --dist loadscope $(ARGS)
+
+check: $(READY)
+	ruff check .
+	ruff format --check .
+	mypy
+	python -m lockstep check
+
+format: $(READY)
+	ruff check --fix .
+	ruff format .
+
+venv: $(READY)
+
+# uv where it is installed, else pip; either checks the hashes and compiles to bytecode (stages start 3 s sooner for it).
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
+	  || { echo "Python 3.11 to 3.14 is needed; '$(PYTHON)' is $$($(PYTHON) --version). Type: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 4; }
+	rm -rf $(VENV)
+	@if command -v uv >/dev/null; then set -ex; \
+	  uv venv --quiet --python "$$(command -v $(PYTHON))" $(VENV); \
+	  uv pip install --quiet --python $(VENV)/bin/python --require-hashes --compile-bytecode -r requirements.lock; \
+	else set -ex; \
+	  $(PYTHON) -m venv $(VENV); \
+	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \
+	fi
+	@touch $@
+
+data/raw/%: data/raw/%.dvc | $(READY)
+	dvc pull --quiet $<
+	@touch $@
+
+lock: $(READY)
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
+	  $(ARGS) pyproject.toml --group dev --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) logs dvc_plots .mypy_cache .pytest_cache .ruff_cache

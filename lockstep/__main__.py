@@ -1,0 +1,44 @@
+"""``python -m lockstep``: the commands beside the pipeline, one module each, imported when called."""
+
+import sys
+from collections.abc import Sequence
+
+from lockstep.errors import LockstepError
+
+COMMANDS = {
+    "summary": "what the last run gave: models, files, metrics",
+    "example": "the Python API on the two problems that Lockstep ships",
+}
+
+
+def usage() -> str:
+    """The commands, a line each."""
+    lines = [f"  {name:<10} {what}" for name, what in COMMANDS.items()]
+    return "\n".join(["usage: python -m lockstep COMMAND [--help]", "", "commands:", *lines])
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command that ``argv`` names; its exit code."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    command, rest = argv[0], argv[1:]
+    try:
+        match command:
+            case "summary":
+                from lockstep import summary
+
+                return summary.main(rest)
+            case "example":
+                from lockstep import example
+
+                return example.main(rest)
+    except LockstepError as error:
+        print(f"ERROR {command}: {error}", file=sys.stderr)
+        return error.exit_code
+    print(f"ERROR: there is no command '{command}'.\n{usage()}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,210 @@
+"""The Python API: the functions of the stages, composed without DVC.
+
+The only module that imports stage scripts. It gives the same model, byte for byte, as ``dvc repro`` gives for the same
+data and settings.
+"""
+
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from lockstep.errors import MachineError
+from lockstep.estimators import KINDS, TrainSettings, build_estimator
+from lockstep.files import Outputs
+from lockstep.history import COLUMNS
+from lockstep.log import logger, logging_to
+from lockstep.models import model_file_name, save_model
+from lockstep.portable import pin
+from lockstep.preprocessing import PreprocessSettings
+from lockstep.settings import Problem, Settings, convert
+from lockstep.table import Task
+from stages.cross_validate import CrossValidateSettings, cross_validate, summary
+from stages.evaluate import EvaluateSettings, evaluate
+from stages.load import LoadSettings, load_csv, load_frame, log_table
+from stages.preprocess import preprocess
+from stages.split import SplitSettings, log_parts, split_table
+from stages.train import train
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What to train, and how; checked when it is made.
+
+    Attributes:
+        model_type: one of ``lockstep.estimators.MODELS``.
+        task_type: "classification" or "regression".
+        hyperparameters: of the scikit-learn estimator, passed on as they are.
+        target: the column to predict; by default "target" for a classification, "price" for a regression.
+        drop: columns to leave out.
+        split, preprocess, cross_validate, train, evaluate: further settings, named and checked as in params.yaml, for
+            instance ``split={"test_size": 0.3, "seed": 1}`` or ``train={"class_weight": "balanced"}``.
+        models: the folder for the model, its metrics and its history; made if absent.
+        logs: the folder for the log.
+
+    Raises:
+        ValueError: an unknown model type or hyperparameter, or an unknown or wrong setting (a SettingsError).
+    """
+
+    model_type: str = "random_forest"
+    task_type: Task = "classification"
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    target: str | None = None
+    drop: Sequence[str] = ()
+    split: Mapping[str, Any] = field(default_factory=dict)
+    preprocess: Mapping[str, Any] = field(default_factory=dict)
+    cross_validate: Mapping[str, Any] = field(default_factory=dict)
+    train: Mapping[str, Any] = field(default_factory=dict)
+    evaluate: Mapping[str, Any] = field(default_factory=dict)
+    models: str | Path = "models"
+    logs: str | Path = "logs"
+
+    def __post_init__(self) -> None:
+        self.sections()
+
+    def sections(self) -> "Sections":
+        """The settings of each stage. Raises SettingsError."""
+        load = {"path": "-", "task": self.task_type, "target": self.target, "drop": list(self.drop)}
+        found = Sections(
+            load=convert(load, LoadSettings, "ModelConfig.load"),
+            split=convert(dict(self.split), SplitSettings, "ModelConfig.split"),
+            preprocess=convert(dict(self.preprocess), PreprocessSettings, "ModelConfig.preprocess"),
+            cross_validate=convert(dict(self.cross_validate), CrossValidateSettings, "ModelConfig.cross_validate"),
+            train=convert(
+                {
+                    "model": self.model_type,
+                    "kind": KINDS[self.task_type],
+                    "version": 1,
+                    "hyperparameters": dict(self.hyperparameters),
+                    **self.train,
+                },
+                TrainSettings,
+                "ModelConfig.train",
+            ),
+            evaluate=convert(dict(self.evaluate), EvaluateSettings, "ModelConfig.evaluate"),
+        )
+        build_estimator(found.train, self.task_type)
+        return found
+
+    @classmethod
+    def from_params(cls, problem: str, path: str | Path = "params.yaml") -> "ModelConfig":
+        """The settings of a problem in params.yaml. Raises SettingsError."""
+        settings = Problem(Path(path), problem)
+        load = settings.section("load", LoadSettings)
+        own = settings.section("train", TrainSettings)
+        return cls(
+            model_type=own.model,
+            task_type=load.task,
+            hyperparameters=own.hyperparameters,
+            target=load.target,
+            drop=load.drop,
+            split=_as_dict(settings.section("split", SplitSettings)),
+            preprocess=_as_dict(settings.section("preprocess", PreprocessSettings)),
+            cross_validate=_as_dict(settings.section("cross_validate", CrossValidateSettings)),
+            train={"seed": own.seed, "class_weight": own.class_weight},
+            evaluate=_as_dict(settings.section("evaluate", EvaluateSettings)),
+        )
+
+
+def _as_dict(settings: Settings) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in settings.__struct_fields__}
+
+
+class Sections(NamedTuple):
+    """The checked settings of every stage."""
+
+    load: LoadSettings
+    split: SplitSettings
+    preprocess: PreprocessSettings
+    cross_validate: CrossValidateSettings
+    train: TrainSettings
+    evaluate: EvaluateSettings
+
+
+class PipelineResult(NamedTuple):
+    """What run_pipeline gives; ``model, metrics, *rest = result`` unpacks it.
+
+    Attributes:
+        model: a fitted scikit-learn Pipeline that takes raw rows.
+        metrics: on the test rows: accuracy, precision, recall, f1_score, ... or mse, mae, r2_score, ...
+        model_path: the saved model; ``<stem>_metrics.json`` and ``<stem>_history.csv`` stand beside it.
+        history: the training history: iteration, part, loss.
+        cross_validation: mean and standard deviation of each metric over the folds.
+        predictions: one row per test row: row (its number in the data), row_hash, actual, predicted, probabilities.
+    """
+
+    model: Pipeline
+    metrics: dict[str, Any]
+    model_path: Path
+    history: pd.DataFrame
+    cross_validation: dict[str, float]
+    predictions: pd.DataFrame
+
+
+def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> PipelineResult:
+    """Load, split, preprocess, cross-validate, train, evaluate, and save the model under the next free version.
+
+    Args:
+        data: the path of a CSV file, or a DataFrame; one row is one sample. It is not changed.
+        config: what to train, and how.
+
+    Raises:
+        ValueError: data that cannot be trained on (a DataError: too few rows, no target column, a target with gaps or
+            of one class, ...), or settings that do not fit the data (a SettingsError).
+        MachineError: a file cannot be written.
+    """
+    settings, start = config.sections(), time.perf_counter()
+    stem = model_file_name(settings.train.model, settings.train.kind, 0).removesuffix("_v0.joblib")
+    try:
+        with logging_to(Path(config.logs) / f"{stem}.log", stem, stderr=False):
+            if not pin():
+                logger.warning(
+                    "NumPy was imported before lockstep: on other processors the model's last bits may differ"
+                )
+            if isinstance(data, pd.DataFrame):
+                table = load_frame(data, settings.load)
+            else:
+                table = load_csv(Path(data), settings.load)
+            log_table(table)
+            parts = split_table(table, settings.split)
+            log_parts(parts)
+            preprocessor, processed = preprocess(parts.train, settings.preprocess, settings.train.model)
+            folds = cross_validate(parts.train, settings.cross_validate, settings.preprocess, settings.train)
+            trained = train(processed, preprocessor, parts.validation, settings.train)
+            found = evaluate(trained.model, parts.test, parts.train.labels, settings.evaluate)
+            path = _save_next(trained.model, Path(config.models), stem)
+            with Outputs() as outputs:
+                outputs.json(path.with_name(f"{path.stem}_metrics.json"), found.metrics)
+                outputs.csv(path.with_name(f"{path.stem}_history.csv"), COLUMNS, trained.history)
+            logger.info("%s: %s, %.1f s", path, found.metrics, time.perf_counter() - start)
+    except OSError as error:
+        raise MachineError(
+            f"a file cannot be written: {error}. Free the space or the path, or set another folder."
+        ) from error
+    history = pd.DataFrame(trained.history, columns=list(COLUMNS))
+    return PipelineResult(trained.model, found.metrics, path, history, summary(folds), found.predictions)
+
+
+def _save_next(model: Pipeline, folder: Path, stem: str) -> Path:
+    """Save ``model`` as ``<stem>_v<n>.joblib``, n being one more than the highest there is; never over another file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{stem}.{os.getpid()}.tmp"
+    try:
+        save_model(model, temporary)
+        versions = [re.fullmatch(rf"{re.escape(stem)}_v([0-9]+)\.joblib", entry.name) for entry in folder.iterdir()]
+        version = max((int(found[1]) for found in versions if found), default=0) + 1
+        while True:
+            path = folder / f"{stem}_v{version}.joblib"
+            try:
+                os.link(temporary, path)  # unlike a rename, this fails where another run has just taken the name
+                return path
+            except FileExistsError:
+                version += 1
+    finally:
+        temporary.unlink(missing_ok=True)
