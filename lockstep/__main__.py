@@ -1,11 +1,13 @@
 """``python -m lockstep``: the commands beside the pipeline, one module each, imported when called."""
 
+import difflib
 import sys
 from collections.abc import Sequence
 
 from lockstep.errors import LockstepError
 
 COMMANDS = {
+    "check": "whether the settings in params.yaml are sound",
     "summary": "what the last run gave: models, files, metrics",
     "example": "the Python API on the two problems that Lockstep ships",
 }
@@ -29,6 +31,10 @@ def main(argv: Sequence[str]) -> int:
                 from lockstep import summary
 
                 return summary.main(rest)
+            case "check":
+                from lockstep import check
+
+                return check.main(rest)
             case "example":
                 from lockstep import example
 
@@ -36,7 +42,9 @@ def main(argv: Sequence[str]) -> int:
     except LockstepError as error:
         print(f"ERROR {command}: {error}", file=sys.stderr)
         return error.exit_code
-    print(f"ERROR: there is no command '{command}'.\n{usage()}", file=sys.stderr)
+    near = difflib.get_close_matches(command, COMMANDS, 1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    print(f"ERROR: there is no command '{command}'.{hint}\n{usage()}", file=sys.stderr)
     return 2
 
 

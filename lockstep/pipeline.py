@@ -4,10 +4,11 @@ The only module that imports stage scripts. It gives the same model, byte for by
 data and settings.
 """
 
+import contextlib
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,6 +99,7 @@ class ModelConfig:
         settings = Problem(Path(path), problem)
         load = settings.section("load", LoadSettings)
         own = settings.section("train", TrainSettings)
+        build_estimator(own, load.task)  # the one check that the API's own settings cannot fail: kind against task
         return cls(
             model_type=own.model,
             task_type=load.task,
@@ -177,8 +179,10 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             preprocessor, processed = preprocess(parts.train, settings.preprocess, settings.train.model)
             folds = cross_validate(parts.train, settings.cross_validate, settings.preprocess, settings.train)
             trained = train(processed, preprocessor, parts.validation, settings.train)
-            found = evaluate(trained.model, parts.test, parts.train.labels, settings.evaluate)
-            path = _save_next(trained.model, Path(config.models), stem)
+            # Saved before it is used, as by the stages: a nearest-neighbours model counts its queries.
+            with _unnamed(trained.model, Path(config.models), stem) as saved:
+                found = evaluate(trained.model, parts.test, parts.train.labels, settings.evaluate)
+                path = _name_next(saved, stem)
             with Outputs() as outputs:
                 outputs.json(path.with_name(f"{path.stem}_metrics.json"), found.metrics)
                 outputs.csv(path.with_name(f"{path.stem}_history.csv"), COLUMNS, trained.history)
@@ -191,20 +195,28 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
     return PipelineResult(trained.model, found.metrics, path, history, summary(folds), found.predictions)
 
 
-def _save_next(model: Pipeline, folder: Path, stem: str) -> Path:
-    """Save ``model`` as ``<stem>_v<n>.joblib``, n being one more than the highest there is; never over another file."""
+@contextlib.contextmanager
+def _unnamed(model: Pipeline, folder: Path, stem: str) -> Iterator[Path]:
+    """The path of a file that holds ``model`` while the block runs."""
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{stem}.{os.getpid()}.tmp"
+    path = folder / f".{stem}.{os.getpid()}.tmp"
     try:
-        save_model(model, temporary)
-        versions = [re.fullmatch(rf"{re.escape(stem)}_v([0-9]+)\.joblib", entry.name) for entry in folder.iterdir()]
-        version = max((int(found[1]) for found in versions if found), default=0) + 1
-        while True:
-            path = folder / f"{stem}_v{version}.joblib"
-            try:
-                os.link(temporary, path)  # unlike a rename, this fails where another run has just taken the name
-                return path
-            except FileExistsError:
-                version += 1
+        save_model(model, path)
+        yield path
     finally:
-        temporary.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+def _name_next(saved: Path, stem: str) -> Path:
+    """Name the file ``<stem>_v<n>.joblib``, n being one more than the highest in its folder; never over another "
+    "file."""
+    found = [re.fullmatch(rf"{re.escape(stem)}_v([0-9]+)\.joblib", entry.name) for entry in saved.parent.iterdir()]
+    version = max((int(match[1]) for match in found if match), default=0) + 1
+    while True:
+        path = saved.with_name(f"{stem}_v{version}.joblib")
+        try:
+            os.link(saved, path)  # unlike a rename, this fails where another run has just taken the name
+        except FileExistsError:
+            version += 1
+        else:
+            return path

@@ -17,6 +17,7 @@ from msgspec import inspect
 
 from lockstep.errors import SettingsError
 
+SECTIONS = ("load", "split", "preprocess", "cross_validate", "train", "evaluate")
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 12
 PROBLEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -106,6 +107,12 @@ def read_problems(path: Path) -> dict[str, dict[str, Any]]:
         check_problem_name(name, f"{path}: problems.{name}")
         if not isinstance(sections, dict):
             raise SettingsError(f"{path}: problems.{name} must map section names (load, split, ...) to settings.")
+        for section in sections:
+            if section not in SECTIONS:
+                near = difflib.get_close_matches(str(section), SECTIONS, len(SECTIONS), cutoff=0.0)
+                raise SettingsError(
+                    f"{path}: problems.{name}.{section} is not a section. Allowed, nearest first: {', '.join(near)}."
+                )
     return problems
 
 

@@ -124,7 +124,8 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
     if (labels == labels.iloc[0]).all():
         what = "class" if settings.task == "classification" else "value"
         raise DataError(
-            f"{name}: the target '{target}' has only one {what}, {labels.iloc[0]!r}: there is nothing to learn. "
+            f"{name}: the target '{target}' has only one {what}, {labels.astype(object).iloc[0]!r}: there is nothing "
+            "to learn. "
             "Add rows of another one, or set load.target to another column."
         )
     return Table(frame, target, settings.task)

@@ -1,0 +1,85 @@
+"""A copy of this repository in a temporary folder, to run DVC in."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+
+
+class Repository:
+    """A copy with its own git history, DVC cache and DVC state.
+
+    Args:
+        folder: where; must not exist.
+        rows: of housing.csv, to make runs short; None for all.
+    """
+
+    def __init__(self, folder: Path, rows: int | None = 400) -> None:
+        self.folder = folder
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+        )
+        for name in listed.stdout.decode().split("\0"):
+            if name and (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(ROOT / name, folder / name)
+        self.environment = {
+            key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "DVC_", "PYTEST_"))
+        }
+        self.environment |= {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1", "NO_COLOR": "1"}
+        (folder / ".dvc/config.local").write_text(f"[core]\n    site_cache_dir = {folder / '.dvc/tmp/site'}\n")
+        self.run("git", "init", "-q", "-b", "main")
+        self.run("git", "config", "user.email", "test@example.org")
+        self.run("git", "config", "user.name", "Test")
+        self.dvc("pull", "-q", *map(str, (folder / "data/raw").glob("*.dvc")))
+        if rows is not None:
+            housing = folder / "data/raw/housing.csv"
+            lines = housing.read_text().splitlines(keepends=True)
+            housing.write_text("".join(lines[: rows + 1]))
+            self.dvc("commit", "-q", "-f", "data/raw/housing.csv.dvc")
+        self.commit("copy")
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command in the copy; an unexpected failure shows its output."""
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def dvc(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.run("dvc", *arguments, check=check)
+
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-q", "--allow-empty", "-m", message)
+
+    def repro(self, *arguments: str) -> list[str]:
+        """Run ``dvc repro``; the stages that were really executed, in order."""
+        output = self.dvc("repro", *arguments).stdout
+        return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+
+    def changed(self) -> set[str]:
+        """The stages that ``dvc status`` reports."""
+        found = json.loads(self.dvc("status", "--json").stdout)
+        return {name for name in found if not name.endswith(".dvc")}
+
+    def lock(self) -> str:
+        return (self.folder / "dvc.lock").read_text()
+
+    def set(self, problem: str, section: str, **values: object) -> None:
+        """Change settings in params.yaml."""
+        path = self.folder / "params.yaml"
+        content = yaml.safe_load(path.read_text())
+        content["problems"][problem][section].update(values)
+        path.write_text(yaml.safe_dump(content, sort_keys=False))

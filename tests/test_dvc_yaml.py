@@ -1,0 +1,162 @@
+"""The graph in dvc.yaml: exact code dependencies, no leak, nothing dangerous in it."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+NAMES = ["load", "split", "preprocess", "cross_validate", "train", "evaluate"]
+
+
+def local_files(module):
+    """The files of this repository that importing ``module`` runs: its packages, then itself."""
+    path = ROOT
+    for part in module.split("."):
+        path = path / part
+        if (path / "__init__.py").exists():
+            yield path / "__init__.py"
+    if path.with_suffix(".py").exists():
+        yield path.with_suffix(".py")
+
+
+def imported_modules(file):
+    """The modules that ``file`` imports when it is imported; not those that its functions import when called."""
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def import_closure(module):
+    """All files of this repository that running ``module`` reads, as paths from the root."""
+    files, todo = set(), [module]
+    while todo:
+        for file in local_files(todo.pop()):
+            if file not in files:
+                files.add(file)
+                todo += imported_modules(file)
+    return sorted(str(file.relative_to(ROOT)) for file in files)
+
+
+def paths(stage, kind):
+    """The outputs of one kind; those of metrics and plots are mappings with one key."""
+    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in STAGES[stage]["do"].get(kind, [])]
+
+
+def all_outputs(stage):
+    return [path for kind in ("outs", "metrics", "plots") for path in paths(stage, kind)]
+
+
+def test_one_script_per_stage():
+    assert list(STAGES) == NAMES
+    scripts = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__"}
+    assert scripts == set(NAMES)
+
+
+@pytest.mark.parametrize("stage", NAMES)
+def test_code_deps_are_the_import_closure(stage):
+    code = [dep for dep in STAGES[stage]["do"]["deps"] if dep.endswith(".py")]
+    assert code == import_closure(f"stages.{stage}")
+
+
+def test_the_closure_sees_through_packages_and_names():
+    assert "lockstep/errors.py" in import_closure("stages.load")
+    assert import_closure("lockstep.errors") == ["lockstep/__init__.py", "lockstep/errors.py", "lockstep/portable.py"]
+
+
+@pytest.mark.parametrize("stage", NAMES)
+def test_no_stage_imports_another_one(stage):
+    assert [path for path in import_closure(f"stages.{stage}") if path.startswith("stages/")] == [
+        "stages/__init__.py",
+        f"stages/{stage}.py",
+    ]
+
+
+def test_test_rows_reach_evaluate_and_nothing_else():
+    """Everything that is downstream of the test rows, transitively, is evaluate."""
+    reached, todo = set(), ["data/split/${key}/test.parquet"]
+    while todo:
+        path = todo.pop()
+        for stage in NAMES:
+            if path in STAGES[stage]["do"]["deps"] and stage not in reached:
+                reached.add(stage)
+                todo += all_outputs(stage)
+    assert reached == {"evaluate"}
+
+
+def test_the_loaded_table_reaches_split_and_nothing_else():
+    """Whoever read the unsplit table would see test rows too."""
+    readers = [stage for stage in NAMES if "data/loaded/${key}.parquet" in STAGES[stage]["do"]["deps"]]
+    assert readers == ["split"]
+
+
+@pytest.mark.parametrize("stage", NAMES)
+def test_commands_are_one_plain_command_with_nothing_but_the_key_in_it(stage):
+    command = STAGES[stage]["do"]["cmd"]
+    assert set(re.findall(r"\$\{.*?\}", command)) == {"${key}"}
+    assert command.startswith(f"python -m stages.{stage} --problem ${{key}} ")
+    assert not re.search(r"[;&|<>`\n]", command)
+
+
+@pytest.mark.parametrize("stage", NAMES)
+def test_every_path_of_the_command_is_declared_and_every_declared_path_is_in_it(stage):
+    do = STAGES[stage]["do"]
+    arguments = [word for word in do["cmd"].split()[3:] if "/" in word]
+    declared = [
+        path for path in [*do["deps"], *all_outputs(stage)] if not path.endswith(".py") and path != "${item.load.path}"
+    ]
+    for argument in arguments:
+        assert any(path == argument or path.startswith(f"{argument}/") for path in declared), argument
+    for path in declared:
+        assert any(path == argument or path.startswith(f"{argument}/") for argument in arguments), path
+
+
+@pytest.mark.parametrize("stage", NAMES)
+def test_outputs_are_files_and_only_small_ones_stand_in_git(stage):
+    for path in all_outputs(stage):
+        assert re.search(r"\.(parquet|joblib|json|csv)$", path), path
+    for kind in ("metrics", "plots"):
+        for entry in STAGES[stage]["do"].get(kind, []):
+            assert next(iter(entry.values()))["cache"] is False
+    # A plain output outside the cache would switch the run cache off for its stage.
+    assert all(isinstance(entry, str) for entry in STAGES[stage]["do"].get("outs", []))
+
+
+@pytest.mark.parametrize("stage", NAMES)
+def test_every_stage_says_what_it_does_and_plots_have_templates_and_titles(stage):
+    do = STAGES[stage]["do"]
+    assert "${key}" in do["desc"]
+    for entry in do.get("plots", []):
+        properties = next(iter(entry.values()))
+        assert {"template", "title", "x", "y"} <= set(properties)
+        for task in ("classification", "regression"):
+            name = properties["template"].replace("${item.load.task}", task)
+            built_in = name in {"bar_horizontal", "bar_horizontal_sorted"}
+            assert built_in or (ROOT / f".dvc/plots/{name}.json").exists()
+
+
+def test_artifacts_are_the_models_of_the_problems():
+    content = yaml.safe_load((ROOT / "dvc.yaml").read_text())["artifacts"]
+    problems = yaml.safe_load((ROOT / "params.yaml").read_text())["problems"]
+    for name, problem in problems.items():
+        train = problem["train"]
+        assert content[name]["path"] == f"models/{name}/{train['model']}_{train['kind']}_v{train['version']}.joblib"
+
+
+def test_the_bundled_tables_are_served_by_their_own_remote_alone():
+    config = (ROOT / ".dvc/config").read_text()
+    assert "verify = true" in config
+    assert "analytics = false" in config
+    assert 'type = "reflink,copy"' in config
+    assert "remote =" not in config.split("[core]")[1].split("[")[0]  # no default remote: that is the user's to choose
+    for name in ("iris", "housing"):
+        out = yaml.safe_load((ROOT / f"data/raw/{name}.csv.dvc").read_text())["outs"][0]
+        assert (out["remote"], out["push"]) == ("bundled", False)
+        bundled = ROOT / "data/bundled/files/md5" / out["md5"][:2] / out["md5"][2:]
+        assert bundled.stat().st_size == out["size"]

@@ -1,0 +1,204 @@
+"""The Python API (SPEC 6), and that it gives the bytes of the pipeline."""
+
+import json
+from pathlib import Path
+
+import joblib
+import pandas as pd
+import pytest
+import yaml
+from test_dvc_yaml import ROOT
+from test_stages import FAST, TYPES, make_table
+
+from lockstep import ModelConfig, run_pipeline
+from lockstep.estimators import KINDS
+from stages import cross_validate, evaluate, load, preprocess, split, train
+
+IRIS = ROOT / "data/raw/iris.csv"
+
+
+@pytest.fixture
+def config(tmp_path):
+    def make(**values):
+        return ModelConfig(**({"models": tmp_path / "models", "logs": tmp_path / "logs"} | values))
+
+    return make
+
+
+def test_the_example_of_the_specification(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = ModelConfig(
+        model_type="random_forest",
+        task_type="classification",
+        hyperparameters={"n_estimators": 100, "max_depth": 10},
+    )
+    result = run_pipeline(str(IRIS), config)
+    assert result.model_path == Path("models/random_forest_classifier_v1.joblib")
+    model, metrics, *rest = result
+    assert metrics["accuracy"] >= 0.9
+    assert {"accuracy", "precision", "recall", "f1_score"} <= set(metrics)
+    assert rest[0] == result.model_path
+    raw = pd.read_csv(IRIS)
+    assert (model.predict(raw) == raw["target"]).mean() > 0.95
+    assert (joblib.load(result.model_path).predict(raw) == model.predict(raw)).all()
+    assert json.loads(Path("models/random_forest_classifier_v1_metrics.json").read_text()) == metrics
+    assert len(pd.read_csv("models/random_forest_classifier_v1_history.csv")) == len(result.history) == 100
+    assert "120 rows" in Path("logs/random_forest_classifier.log").read_text()
+
+
+def test_versions_count_up_and_never_over_another_file(config, tmp_path):
+    data, settings = make_table().frame, config(target="y", hyperparameters={"n_estimators": 2})
+    names = [run_pipeline(data, settings).model_path.name for _ in range(2)]
+    assert names == ["random_forest_classifier_v1.joblib", "random_forest_classifier_v2.joblib"]
+    (tmp_path / "models/random_forest_classifier_v9.joblib").write_text("mine")
+    assert run_pipeline(data, settings).model_path.name == "random_forest_classifier_v10.joblib"
+    assert (tmp_path / "models/random_forest_classifier_v9.joblib").read_text() == "mine"
+    assert not [path for path in (tmp_path / "models").iterdir() if path.suffix == ".tmp"]
+
+
+def run_stages(folder, monkeypatch, params):
+    """What dvc.yaml runs, in ``folder``; the model file."""
+    monkeypatch.chdir(folder)
+    Path("params.yaml").write_text(json.dumps({"problems": {"p": params}}))
+    runs = {
+        load: {"table": "t.parquet", "profile": "p.json"},
+        split: {
+            "table": "t.parquet",
+            "train": "train.parquet",
+            "validation": "validation.parquet",
+            "test": "test.parquet",
+        },
+        preprocess: {"train": "train.parquet", "preprocessor": "p.joblib", "processed": "processed.parquet"},
+        cross_validate: {"train": "train.parquet", "scores": "s.json", "folds": "f.csv"},
+        train: {
+            "processed": "processed.parquet",
+            "preprocessor": "p.joblib",
+            "validation": "validation.parquet",
+            "models": ".",
+            "history": "h.csv",
+        },
+        evaluate: {
+            "models": ".",
+            "test": "test.parquet",
+            "train": "train.parquet",
+            "metrics": "m.json",
+            "predictions": "predictions.parquet",
+            "plots": "plots",
+        },
+    }
+    for stage, arguments in runs.items():
+        argv = [word for name, value in arguments.items() for word in (f"--{name}", value)]
+        assert stage.main(["--problem", "p", *argv]) == 0
+    return next(folder.glob("*_v1.joblib"))
+
+
+@pytest.mark.parametrize("source", ["csv", "frame"])
+@pytest.mark.parametrize(("name", "task"), TYPES)
+def test_api_and_stages_give_the_same_bytes(config, tmp_path, monkeypatch, name, task, source):
+    data = make_table(task, rows=200).frame
+    data.to_csv(tmp_path / "data.csv", index=False)
+    sections = {
+        "split": {"validation_size": 0.1, "seed": 3},
+        "preprocess": {"encode": "target"},
+        "cross_validate": {"folds": 2},
+        "evaluate": {"importance_repeats": 1},
+    }
+    weight = "balanced" if task == "classification" else None
+    model = {
+        "model": name,
+        "kind": KINDS[task],
+        "version": 1,
+        "hyperparameters": FAST.get(name, {}),
+        "class_weight": weight,
+    }
+    params = {"load": {"path": "data.csv", "task": task, "target": "y"}, **sections, "train": model}
+    saved = run_stages(tmp_path, monkeypatch, params)
+    settings = config(
+        model_type=name,
+        task_type=task,
+        target="y",
+        hyperparameters=FAST.get(name, {}),
+        train={"class_weight": weight},
+        **sections,
+    )
+    result = run_pipeline(tmp_path / "data.csv" if source == "csv" else data, settings)
+    assert result.model_path.read_bytes() == saved.read_bytes()
+    assert result.metrics == json.loads((tmp_path / "m.json").read_text())
+    assert result.cross_validation == json.loads((tmp_path / "s.json").read_text())
+    pd.testing.assert_frame_equal(result.predictions, pd.read_parquet(tmp_path / "predictions.parquet"))
+
+
+def test_the_committed_model_is_the_apis_too(config):
+    """The hash that dvc.lock records for iris, from the API."""
+    import hashlib
+
+    lock = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]["train@iris"]["outs"]
+    recorded = next(out["md5"] for out in lock if out["path"].endswith("_v1.joblib"))
+    values = ModelConfig.from_params("iris", ROOT / "params.yaml")
+    settings = config(hyperparameters=values.hyperparameters, train=values.train)
+    result = run_pipeline(IRIS, settings)
+    assert hashlib.md5(result.model_path.read_bytes()).hexdigest() == recorded
+
+
+def test_a_stage_reads_no_setting_that_it_does_not_track(tmp_path, monkeypatch):
+    """Each stage runs with a params.yaml that holds what dvc.yaml says it tracks, and nothing else."""
+    tracked = {
+        name: [key.removeprefix("problems.${key}.").split(".") for key in stage["do"]["params"]]
+        for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()
+    }
+    make_table(rows=200).frame.to_csv(tmp_path / "data.csv", index=False)
+    model = {"model": "random_forest", "kind": "classifier", "version": 1, "hyperparameters": {"n_estimators": 2}}
+    params = {
+        "load": {"path": "data.csv", "task": "classification", "target": "y"},
+        **{name: {} for name in ("split", "preprocess", "cross_validate", "evaluate")},
+        "train": model,
+    }
+    for module in (load, split, preprocess, cross_validate, train, evaluate):
+        name, original = module.__name__.split(".")[1], module.main
+
+        def main(argv, name=name, original=original):
+            kept = {}
+            for section, *keys in tracked[name]:
+                kept.setdefault(section, {}).update(
+                    {key: params[section][key] for key in keys} if keys else params[section]
+                )
+            Path("params.yaml").write_text(json.dumps({"problems": {"p": kept}}))
+            return original(argv)
+
+        monkeypatch.setattr(module, "main", main)
+    assert run_stages(tmp_path, monkeypatch, params).exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"model_type": "random_florest"}, "Supported, nearest first: random_forest"),
+        ({"hyperparameters": {"depth": 3}}, "depth is not a hyperparameter of RandomForestClassifier.*nearest first: "),
+        ({"split": {"test_size": 2}}, r"ModelConfig\.split\.test_size is 2\. Allowed: a number above 0 and below 1"),
+        (
+            {"split": {"tset_size": 0.1}},
+            r"ModelConfig\.split\.tset_size is not a setting\. Allowed, nearest first: test_size",
+        ),
+        ({"task_type": "ranking"}, "one of classification, regression"),
+    ],
+)
+def test_a_wrong_config_is_a_value_error_when_it_is_made(values, message):
+    with pytest.raises(ValueError, match=message):
+        ModelConfig(**values)
+
+
+def test_a_failed_run_leaves_no_model(config, tmp_path):
+    with pytest.raises(ValueError, match="has only one class"):
+        run_pipeline(make_table().frame.assign(y="same"), config(target="y"))
+    assert not (tmp_path / "models").exists()
+
+
+def test_from_params_is_the_problem():
+    values = ModelConfig.from_params("housing", ROOT / "params.yaml")
+    assert (values.model_type, values.task_type, values.target, values.drop) == (
+        "gradient_boosting",
+        "regression",
+        "price",
+        ("avalue",),
+    )
+    assert values.hyperparameters == {"n_estimators": 200, "learning_rate": 0.1}

@@ -1,0 +1,207 @@
+"""Whole runs of the pipeline in a copy of the repository: what reruns, what does not, and what a failure leaves."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from repository import ROOT, Repository
+from test_dvc_yaml import NAMES, STAGES, import_closure
+
+PROBLEMS = ("iris", "housing")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A copy in which everything is built and committed; tests leave it so."""
+    repository = Repository(tmp_path_factory.mktemp("built") / "repository")
+    (repository.folder / "dvc.lock").unlink()
+    assert set(repository.repro()) == {f"{stage}@{problem}" for stage in NAMES for problem in PROBLEMS}
+    repository.commit("built")
+    return repository
+
+
+@pytest.fixture
+def clean(built):
+    """The same; whatever a test changes is undone after it."""
+    yield built
+    built.run("git", "checkout", "-q", "--", ".")
+    built.dvc("checkout", "-q", "-f")
+    assert built.changed() == set()
+
+
+def test_a_second_run_runs_nothing(clean):
+    assert clean.repro() == []
+    assert clean.changed() == set()
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "stages"),
+    [
+        ("split", {"seed": 1}, {"split"}),
+        ("preprocess", {"numeric_impute": "median"}, {"preprocess", "cross_validate"}),
+        ("cross_validate", {"folds": 3}, {"cross_validate"}),
+        ("train", {"hyperparameters": {"n_estimators": 7}}, {"cross_validate", "train"}),
+        ("train", {"seed": 1}, {"cross_validate", "train"}),
+        ("train", {"version": 2}, {"cross_validate", "train", "evaluate"}),
+        ("train", {"model": "extra_trees"}, {"preprocess", "cross_validate", "train", "evaluate"}),
+        ("evaluate", {"average": "weighted"}, {"evaluate"}),
+        ("load", {"drop": ["sepal_width"]}, {"load"}),
+    ],
+)
+def test_a_setting_touches_the_stages_that_read_it(clean, section, values, stages):
+    clean.set("iris", section, **values)
+    assert clean.changed() == {f"{stage}@iris" for stage in stages}
+
+
+def test_a_module_touches_the_stages_that_import_it(built):
+    """The behaviour that test_dvc_yaml's exact deps promise, for every module: a comment in it outdates its "
+    "importers."""
+    from dvc.repo import Repo
+
+    files = sorted({path for name in NAMES for path in import_closure(f"stages.{name}")})
+    repo = Repo(str(built.folder))
+    for file in files:
+        path = built.folder / file
+        before = path.read_bytes()
+        path.write_bytes(before + b"\n# a comment\n")
+        try:
+            with repo.lock:
+                repo._reset()
+            changed = {name.split(":")[-1] for name in repo.status() if not name.endswith(".dvc")}
+        finally:
+            path.write_bytes(before)
+        importers = {name for name in NAMES if file in import_closure(f"stages.{name}")}
+        assert changed == {f"{name}@{problem}" for name in importers for problem in PROBLEMS}, file
+    repo.close()
+
+
+def test_data_touches_its_own_problem_only(clean):
+    path = clean.folder / "data/raw/iris.csv"
+    path.write_text(path.read_text().replace("5.1,3.5", "5.2,3.5", 1))
+    assert clean.changed() == {"load@iris"}
+
+
+def test_a_comment_in_a_module_reruns_its_stage_and_nothing_behind_it(clean):
+    """Outputs are the same bytes, so what follows is up to date: determinism is what makes reruns cheap."""
+    with (clean.folder / "stages/split.py").open("a") as handle:
+        handle.write("# a comment\n")
+    assert clean.repro() == ["split@iris", "split@housing"]
+
+
+def test_going_back_to_earlier_settings_trains_nothing(clean):
+    before = clean.lock()
+    clean.set("iris", "train", hyperparameters={"n_estimators": 9, "max_depth": 2})
+    assert clean.repro() == ["cross_validate@iris", "train@iris", "evaluate@iris"]
+    assert clean.lock() != before
+    clean.set("iris", "train", hyperparameters={"n_estimators": 100, "max_depth": 10})
+    assert clean.repro() == []
+    assert clean.lock() == before
+
+
+def test_an_experiment_retrains_its_problem_only_and_metrics_diff_shows_it(clean):
+    done = clean.dvc("exp", "run", "-S", "problems.iris.train.hyperparameters.n_estimators=3")
+    assert "Running stage 'train@iris'" in done.stdout
+    assert "Running stage 'train@housing'" not in done.stdout
+    difference = clean.dvc("metrics", "diff").stdout
+    assert "metrics/iris.json" in difference
+    assert "log_loss" in difference
+    assert "housing" not in difference
+    assert "n_estimators" in clean.dvc("params", "diff").stdout
+
+
+def test_plots_are_drawn_for_both_problems(clean):
+    import json
+
+    drawn = json.loads(clean.dvc("plots", "show", "--json").stdout)
+    assert not drawn.get("errors")
+    assert len(drawn["data"]) == 12
+    assert all(found and found[0]["revisions"] == ["workspace"] for found in drawn["data"].values())
+
+
+def test_a_cold_rebuild_gives_the_same_lock(built, tmp_path):
+    clone = tmp_path / "clone"
+    built.run("git", "clone", "-q", str(built.folder), str(clone))
+    other = Repository.__new__(Repository)
+    other.folder, other.environment = clone, built.environment
+    # The raw data comes along, as it would from a remote; the cache with everything else does not.
+    for problem in PROBLEMS:
+        (clone / f"data/raw/{problem}.csv").write_bytes((built.folder / f"data/raw/{problem}.csv").read_bytes())
+    (clone / "dvc.lock").unlink()
+    other.dvc("commit", "-q", "-f", *(f"data/raw/{problem}.csv.dvc" for problem in PROBLEMS))
+    assert len(other.repro()) == len(NAMES) * len(PROBLEMS)
+    assert other.lock() == built.lock()
+    assert other.run("git", "status", "--porcelain").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        (
+            "split",
+            {"test_sise": 0.1},
+            "problems.iris.split.test_sise is not a setting. Allowed, nearest first: test_size",
+        ),
+        ("split", {"test_size": 1.5}, "problems.iris.split.test_size is 1.5. Allowed: a number above 0 and below 1"),
+        ("train", {"hyperparameters": {"n_trees": 3}}, "n_trees is not a hyperparameter of RandomForestClassifier"),
+        ("evaluate", {"average": "binary"}, "average is binary, but there are 3 classes"),
+    ],
+)
+def test_a_mistake_in_the_settings_is_one_message(clean, section, values, message):
+    clean.set("iris", section, **values)
+    done = clean.dvc("repro", f"{section}@iris", check=False)
+    assert done.returncode == 255
+    assert message in done.stderr
+    assert "exited with 2" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_problem_names_those_that_there_are(clean):
+    paths = ["--table", "a", "--train", "b", "--validation", "c", "--test", "d"]
+    done = clean.run("python", "-m", "stages.split", "--problem", "irsi", *paths, check=False)
+    assert done.returncode == 2
+    assert "params.yaml has no problem 'irsi'. It has: iris, housing. Did you mean 'iris'?" in done.stderr
+
+
+def test_a_killed_stage_leaves_nothing_that_passes_for_a_result(clean):
+    before = clean.lock()
+    clean.set("housing", "train", hyperparameters={"n_estimators": 5000, "learning_rate": 0.001})
+    with subprocess.Popen(
+        ["dvc", "repro", "train@housing"], cwd=clean.folder, env=clean.environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as running:  # fmt: skip
+        model = clean.folder / "models/housing/gradient_boosting_regressor_v1.joblib"
+        deadline = time.monotonic() + 60
+        while model.exists() and time.monotonic() < deadline:  # DVC removes the outputs before it runs the stage
+            time.sleep(0.05)
+        time.sleep(2)
+        os.killpg(running.pid, signal.SIGKILL)
+    assert not model.exists()
+    assert clean.lock() == before
+    assert "train@housing" in clean.changed()
+    clean.set("housing", "train", hyperparameters={"n_estimators": 200, "learning_rate": 0.1})
+    clean.repro()
+    assert clean.lock() == before
+
+
+@pytest.mark.slow
+def test_the_committed_lock_is_what_a_clean_rebuild_gives(tmp_path):
+    repository = Repository(tmp_path / "repository", rows=None)
+    committed = repository.lock()
+    (repository.folder / "dvc.lock").unlink()
+    repository.repro()
+    assert repository.lock() == committed
+    assert repository.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_the_shipped_data_is_there_after_a_clone_without_a_network(tmp_path):
+    repository = Repository(tmp_path / "repository", rows=None)
+    for problem in PROBLEMS:
+        pulled = (repository.folder / f"data/raw/{problem}.csv").read_bytes()
+        assert pulled == (ROOT / f"data/raw/{problem}.csv").read_bytes()
+
+
+def test_stage_list():
+    """dvc.yaml cut at a stage would still be valid YAML, and DVC would say nothing."""
+    assert list(STAGES) == NAMES

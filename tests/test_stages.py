@@ -1,0 +1,216 @@
+"""The stages behind the split: preprocess, cross_validate, train, evaluate, as functions of tables."""
+
+import logging
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.pipeline import Pipeline
+
+from lockstep.errors import DataError, SettingsError
+from lockstep.estimators import KINDS, MODELS, TrainSettings
+from lockstep.preprocessing import PreprocessSettings
+from lockstep.table import Table
+from stages.cross_validate import CrossValidateSettings, cross_validate, summary
+from stages.evaluate import EvaluateSettings, evaluate
+from stages.preprocess import preprocess
+from stages.split import SplitSettings, split_table
+from stages.train import train
+
+FAST = {
+    "random_forest": {"n_estimators": 10},
+    "extra_trees": {"n_estimators": 10},
+    "gradient_boosting": {"n_estimators": 10},
+    "hist_gradient_boosting": {"max_iter": 10},
+    "mlp": {"hidden_layer_sizes": [8], "max_iter": 500, "tol": 0.001, "learning_rate_init": 0.02},
+    "logistic_regression": {"max_iter": 500},
+}
+TYPES = [(name, task) for name, entry in MODELS.items() for task in entry.estimators]
+
+
+def make_table(task="classification", rows=300, classes=2, seed=0):
+    """Rows with a number with gaps, a text with gaps, a boolean, a constant, and a target that follows from them."""
+    rng = np.random.default_rng(seed)
+    number, text = rng.normal(size=rows), rng.choice(["low", "mid", "high"], size=rows)
+    flag = rng.random(rows) < 0.5
+    signal = number + (text == "high") * 2 - (text == "low") * 2 + flag
+    y = signal + rng.normal(scale=0.1, size=rows)
+    if task == "classification":
+        y = np.array(["c0", "c1", "c2", "c3"])[np.searchsorted(np.quantile(y, np.arange(1, classes) / classes), y)]
+    frame = pd.DataFrame({"number": number, "text": text, "flag": flag, "constant": 1, "y": y})
+    frame.loc[rng.random(rows) < 0.1, "number"] = np.nan
+    frame.loc[rng.random(rows) < 0.1, "text"] = None
+    frame.index = pd.Index(np.arange(1, rows + 1), name="__row__")
+    return Table(frame, "y", task)
+
+
+def model_settings(name, task, **values):
+    values = {"hyperparameters": FAST.get(name, {})} | values
+    return TrainSettings(model=name, kind=KINDS[task], version=1, **values)
+
+
+def fit(table, name="random_forest", split=None, **values):
+    """(parts, trained model, history)"""
+    settings = model_settings(name, table.task, **values)
+    parts = split_table(table, split or SplitSettings())
+    preprocessor, processed = preprocess(parts.train, PreprocessSettings(), name)
+    return parts, *train(processed, preprocessor, parts.validation, settings)
+
+
+@pytest.mark.parametrize(("name", "task"), TYPES)
+def test_every_model_type_takes_raw_rows_and_beats_the_baseline(name, task):
+    parts, model, history = fit(make_table(task), name, SplitSettings(validation_size=0.1))
+    assert isinstance(model, Pipeline)
+    found = evaluate(model, parts.test, parts.train.labels, EvaluateSettings())
+    headline = "accuracy" if task == "classification" else "r2_score"
+    assert found.metrics[headline] > found.metrics[f"baseline_{headline}"] + 0.2
+    assert {part for _, part, _ in history} >= {"train"}
+    assert all(np.isfinite(loss) for *_, loss in history)
+    raw = parts.test.frame.drop(columns=["y", "constant"]).assign(new_column=1)  # as a user's rows: less, and more
+    raw.loc[raw.index[0], "text"] = "never seen"
+    assert len(model.predict(raw)) == len(raw)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_metrics_are_those_of_the_specification_and_flat(classes):
+    parts, model, _ = fit(make_table(classes=classes))
+    metrics = evaluate(model, parts.test, parts.train.labels, EvaluateSettings()).metrics
+    assert list(metrics)[:4] == ["accuracy", "precision", "recall", "f1_score"]
+    assert metrics["average"] == "macro"
+    assert {"balanced_accuracy", "roc_auc", "log_loss", "baseline_accuracy"} < set(metrics)
+    assert all(isinstance(value, float | int | str) for value in metrics.values())
+
+
+def test_regression_metrics():
+    parts, model, _ = fit(make_table("regression"), "ridge")
+    metrics = evaluate(model, parts.test, parts.train.labels, EvaluateSettings()).metrics
+    assert list(metrics)[:3] == ["mse", "mae", "r2_score"]
+    assert metrics["rmse"] == pytest.approx(metrics["mse"] ** 0.5)
+    mean = parts.train.labels.mean()
+    assert metrics["baseline_mse"] == pytest.approx(np.mean((parts.test.labels - mean) ** 2))
+
+
+def test_predictions_name_their_row_and_find_it_again_in_other_data():
+    parts, model, _ = fit(make_table())
+    rows = evaluate(model, parts.test, parts.train.labels, EvaluateSettings()).predictions
+    assert rows["row"].tolist() == parts.test.frame.index.tolist()
+    assert rows["actual"].tolist() == parts.test.labels.tolist()
+    assert np.allclose(rows[["probability_c0", "probability_c1"]].sum(axis=1), 1)
+    shifted = parts.test.frame.set_axis(parts.test.frame.index + 1)
+    other = Table(shifted, "y", "classification")
+    again = evaluate(model, other, parts.train.labels, EvaluateSettings()).predictions
+    assert again["row"].tolist() != rows["row"].tolist()
+    assert again["row_hash"].tolist() == rows["row_hash"].tolist()
+
+
+def test_the_important_feature_comes_first():
+    parts, model, _ = fit(make_table())
+    importance = evaluate(model, parts.test, parts.train.labels, EvaluateSettings()).importance
+    assert importance[0][0] in ("number", "text")
+    assert importance[-1] == ("constant", 0.0, 0.0)
+
+
+def test_constant_columns_are_named_in_the_log(caplog):
+    with caplog.at_level(logging.INFO, "lockstep"):
+        fit(make_table())
+    assert "left out, being constant or empty in the training rows: 'constant'" in caplog.text
+    assert "240 rows, 4 features encoded as 3" in caplog.text
+
+
+def test_validation_rows_show_in_the_history_and_change_nothing_in_the_model():
+    table = make_table()
+    parts = split_table(table, SplitSettings(validation_size=0.2))
+    settings = model_settings("gradient_boosting", "classification")
+    preprocessor, processed = preprocess(parts.train, PreprocessSettings(), settings.model)
+    with_validation = train(processed, preprocessor, parts.validation, settings)
+    without = train(processed, preprocessor, parts.validation.rows(np.array([], dtype=int)), settings)
+    assert joblib.hash(with_validation.model) == joblib.hash(without.model)
+    assert [row for row in with_validation.history if row[1] == "train"] == without.history
+    assert [row[0] for row in with_validation.history if row[1] == "validation"] == list(range(1, 11))
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_cross_validation_scores_every_fold(task):
+    table = split_table(make_table(task), SplitSettings()).train
+    settings = CrossValidateSettings(folds=3, repeats=2)
+    folds = cross_validate(table, settings, PreprocessSettings(), model_settings("random_forest", task))
+    assert [(fold.repeat, fold.fold) for fold in folds] == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]
+    assert all(fold.n_train + fold.n_test == len(table) for fold in folds)
+    name = "accuracy" if task == "classification" else "r2_score"
+    values = [fold.metrics[name] for fold in folds]
+    assert len(set(values)) > 3
+    means = summary(folds)
+    assert means[f"{name}_mean"] == pytest.approx(np.mean(values))
+    assert means[f"{name}_std"] == pytest.approx(np.std(values, ddof=1))
+    again = cross_validate(table, settings, PreprocessSettings(), model_settings("random_forest", task))
+    assert [fold.metrics for fold in again] == [fold.metrics for fold in folds]
+
+
+def test_folds_learn_nothing_from_the_rows_they_are_scored_on():
+    """A column that is the target's own hash: target encoding fitted on all rows would make noise look perfect."""
+    table = make_table(rows=200)
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame({"id": [f"id{i}" for i in range(200)], "x": rng.normal(size=200)}, index=table.frame.index)
+    frame["y"] = rng.choice(["a", "b"], size=200)
+    noise = Table(frame, "y", "classification")
+    folds = cross_validate(
+        noise, CrossValidateSettings(), PreprocessSettings(), model_settings("random_forest", "classification")
+    )
+    assert summary(folds)["accuracy_mean"] < 0.65
+
+
+def test_folds_follow_groups_and_time(caplog):
+    data = make_table("regression")
+    frame = data.frame.assign(g=[f"g{i % 30}" for i in range(300)], t=np.arange(300))
+    model, fast = model_settings("ridge", "regression"), PreprocessSettings()
+    by_group = split_table(Table(frame, "y", "regression"), SplitSettings(group="g")).train
+    assert len(cross_validate(by_group, CrossValidateSettings(), fast, model)) == 5
+    by_time = split_table(Table(frame, "y", "regression"), SplitSettings(time="t")).train
+    sizes = [(fold.n_train, fold.n_test) for fold in cross_validate(by_time, CrossValidateSettings(), fast, model)]
+    assert sizes == [(40, 40), (80, 40), (120, 40), (160, 40), (200, 40)]
+    with pytest.raises(SettingsError, match=r"repeats must be 1 with split\.time"):
+        cross_validate(by_time, CrossValidateSettings(repeats=2), fast, model)
+    with pytest.raises(DataError, match=r"24 groups of 'g' are too few for 25 folds"):
+        cross_validate(by_group, CrossValidateSettings(folds=25), fast, model)
+
+
+def test_a_class_rarer_than_the_folds_is_said(caplog):
+    table = make_table(rows=200)
+    labels = np.where(np.arange(200) < 3, "rare", table.labels)
+    rare = Table(table.frame.assign(y=labels), "y", "classification")
+    model = model_settings("random_forest", "classification")
+    folds = cross_validate(rare, CrossValidateSettings(), PreprocessSettings(), model)
+    assert "class rare has 3 training rows, fewer than the 5 folds" in caplog.text
+    assert "accuracy_mean" in summary(folds)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"model": "random_florest"},
+            r"'random_florest' is not a model type\. Supported, nearest first: random_forest, ",
+        ),
+        ({"model": "ridge"}, "'ridge' cannot do classification. Those that can: random_forest"),
+        (
+            {"kind": "regressor"},
+            "train.kind is regressor, but load.task is classification. Set train.kind to classifier",
+        ),
+        (
+            {"hyperparameters": {"n_estimator": 5}},
+            "n_estimator is not a hyperparameter of RandomForestClassifier.*first: n_est",
+        ),
+        ({"hyperparameters": {"random_state": 5}}, "random_state has a setting of its own: set train.seed"),
+        (
+            {"hyperparameters": {"n_estimators": -5}},
+            r"scikit-learn refused them: The 'n_estimators' parameter .* Got -5",
+        ),
+    ],
+)
+def test_wrong_model_settings(values, message):
+    parts = split_table(make_table(), SplitSettings())
+    preprocessor, processed = preprocess(parts.train, PreprocessSettings(), "random_forest")
+    settings = TrainSettings(**({"model": "random_forest", "kind": "classifier", "version": 1} | values))
+    with pytest.raises(ValueError, match=message):
+        train(processed, preprocessor, parts.validation, settings)
