@@ -100,31 +100,36 @@ def test_a_damaged_file(saved, damage):
         read_table(saved)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="OSError of a damaged page passes; no page checksums; only ArrowException caught"
-)
-def test_a_flipped_bit_is_noticed(saved, table):
-    data = saved.read_bytes()
-    outcomes = set()
-    for position in range(4, pq.read_metadata(saved).row_group(0).column(0).total_compressed_size):
+@pytest.fixture
+def outcomes(saved, table):
+    """What reading gives, one bit flipped, for each byte of the first column."""
+    data, found = saved.read_bytes(), set()
+    for position in range(4, 4 + pq.read_metadata(saved).row_group(0).column(0).total_compressed_size):
         saved.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
         try:
-            outcomes.add("same" if read_table(saved).frame.equals(table.frame) else "different")
+            found.add("same" if read_table(saved).frame.equals(table.frame) else "different")
         except Exception as error:
-            outcomes.add(type(error))
-    assert outcomes <= {IntegrityError, "same"}
+            found.add(type(error))
+    return found
+
+
+@pytest.mark.xfail(strict=True, reason="pyarrow raises OSError for a damaged page, which is not caught")
+def test_what_cannot_be_read_is_an_integrity_error(outcomes):
+    assert outcomes <= {"same", "different", IntegrityError}
+
+
+@pytest.mark.xfail(strict=True, reason="pages are written and read without checksums")
+def test_altered_cells_are_noticed(outcomes):
+    assert "different" not in outcomes
 
 
 @pytest.mark.parametrize(
     "own",
     [
         None,
-        {"target": "y", "task": "classification", "group": None},
         *(
-            pytest.param(
-                own, marks=pytest.mark.xfail(strict=True, raises=TypeError, reason="Table(**own) is unguarded")
-            )
-            for own in ({"target": "y"}, {"target": "y", "task": "classification", "more": 1})
+            pytest.param(own, marks=pytest.mark.xfail(strict=True, raises=TypeError, reason="Table(**own) is unguarded"))
+            for own in ({}, {"target": "y", "task": "classification", "more": 1})
         ),
     ],
 )
