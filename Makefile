@@ -40,11 +40,12 @@ venv: $(READY)
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
 	  || { echo "Python 3.11 to 3.14 is needed; '$(PYTHON)' is $$($(PYTHON) --version). Type: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 4; }
-	rm -rf $(VENV)
-	@if command -v uv >/dev/null; then set -ex; \
+	@rm -rf $(VENV)
+	@echo "Installing the libraries of requirements.lock into $(VENV), once: a minute or two."
+	@if command -v uv >/dev/null; then set -e; \
 	  uv venv --quiet --python "$$(command -v $(PYTHON))" $(VENV); \
 	  uv pip install --quiet --python $(VENV)/bin/python --require-hashes --compile-bytecode -r requirements.lock; \
-	else set -ex; \
+	else set -e; \
 	  $(PYTHON) -m venv $(VENV); \
 	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \
 	fi

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from lockstep.errors import DataError
 from lockstep.models import model_file_name
 from lockstep.settings import read_problems
 
+ACTIVATE = "  source .venv/bin/activate                  once per terminal: dvc and python are then this repository's"
 NEXT = """\
-Next:
   dvc repro                                  nothing to do now: nothing changed
   dvc exp run -S problems.iris.train.hyperparameters.n_estimators=300
   dvc metrics diff                           what that changed, against the last commit
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not console.is_terminal:
         console.width = 140
     console.print(grid)
-    console.print(NEXT, soft_wrap=True)
+    console.print("Next:", *([] if "VIRTUAL_ENV" in os.environ else [ACTIVATE]), NEXT, sep="\n", soft_wrap=True)
     return 0
 
 

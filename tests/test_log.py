@@ -4,6 +4,8 @@ import argparse
 import logging
 import os
 import re
+import subprocess
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lockstep.errors import DataError, IntegrityError, LockstepError, MachineError, SettingsError
-from lockstep.log import heartbeat, logger, logging_to, peak_memory_mib
+from lockstep.log import heartbeat, logger, logging_to
 from lockstep.stage import run_stage, stage_parser
 
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} "
@@ -161,7 +163,20 @@ def test_a_heartbeat_ends_with_an_error(caplog):
     assert len(caplog.messages) == count
 
 
+MEASURE = """
+import re
+from pathlib import Path
+from lockstep.log import peak_memory_mib
+print(peak_memory_mib(), int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024)
+"""
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux only")
-def test_peak_memory_is_in_mib():
-    kib = int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
-    assert peak_memory_mib() == pytest.approx(kib / 1024, rel=0.05)
+@pytest.mark.xfail(strict=True, reason="Linux hands ru_maxrss of the parent down to a child that it starts (vfork, exec)")
+def test_peak_memory_is_the_processes_own():
+    block = bytearray(200 << 20)
+    block[::4096] = b"1" * len(block[::4096])
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", MEASURE], cwd=root, capture_output=True, text=True, check=True)
+    found, peak = map(float, done.stdout.split())
+    assert found == pytest.approx(peak, rel=0.05)
