@@ -85,7 +85,9 @@ class Bench:
 
     def prepare(self) -> None:
         """Make the three repositories, compile the bytecode, and run everything once that is measured later."""
-        for name in self.run(["git", "ls-files", "-z"], ROOT).split("\0"):
+        # The working tree as it stands, with files that are new in it; not data, models or caches, which git ignores.
+        listing = self.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], ROOT)
+        for name in listing.split("\0"):
             if name and (ROOT / name).is_file():
                 (self.pristine / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, self.pristine / name)

@@ -5,6 +5,7 @@ code), ``NA`` is a text in a text column and missing in a number column, and a w
 exactly stays a whole number or becomes a text, never a rounded float.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ errors."""
 
 _INTEGER = r"^[-+]?(0|[1-9][0-9]*)$"
 _NUMBER = r"^[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$"
+_LONG = r"^[-+]?[0-9]{16,}$"
 _INFINITE = r"^(?i:[-+]?inf(inity)?)$"
 
 
@@ -97,6 +99,10 @@ def _numbers(
         if whole is None or np.abs(whole).max() > EXACT_FLOAT:
             logger.warning("%s column '%s' is read as text: its numbers are too long to be computed with", name, column)
             return pc.if_else(missing, pa.scalar(None, pa.string()), trimmed).to_pandas().astype("str")
+    long = present.filter(pc.match_substring_regex(present, _LONG))
+    if any(int(float(cell)) != int(cell) for cell in pc.unique(long).to_pylist()):
+        logger.warning("%s column '%s' is read as text: its numbers are too long to be computed with", name, column)
+        return pc.if_else(missing, pa.scalar(None, pa.string()), trimmed).to_pandas().astype("str")
     values = pc.cast(pc.utf8_ltrim(pc.if_else(missing, "nan", trimmed), characters="+"), pa.float64()).to_numpy()
     if np.isinf(values).any():
         raise _infinite(trimmed, column, lines, name, np.flatnonzero(np.isinf(values)))
@@ -120,7 +126,8 @@ def _as_bool(mask: pa.Array) -> np.ndarray:
 
 
 def normalised_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """A user's DataFrame with the column types that a CSV file of the same content would get; its index is not used.
+    """A user's DataFrame with the column types that its CSV file would get, but texts stay texts; its index is not
+    used.
 
     Raises:
         DataError: no column, a column name that is not a text or stands twice, a column of mixed or unsupported type.
@@ -134,36 +141,57 @@ def normalised_frame(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).set_axis(_row_index(len(frame)))
 
 
-def _normalised(column: pd.Series, name: str) -> pd.Series:
+def _normalised(column: pd.Series, name: str) -> Values:
     if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
+        column = column.astype(object)
     gaps = column.isna().to_numpy()
-    kind = column.dtype.kind
-    if kind in "iu" or (kind == "f" and not isinstance(column.dtype, np.dtype)):
-        whole = kind in "iu" and not gaps.any()
-        return pd.Series(column.to_numpy(dtype="int64" if whole else "float64", na_value=0 if whole else np.nan))
-    if kind == "f":
-        if np.isinf(column.to_numpy()).any():
-            raise DataError(f"the DataFrame's column '{name}' has infinite numbers. Replace them with NaN or a number.")
-        return pd.Series(column.to_numpy(dtype="float64"))
     present = column[~gaps]
-    if kind == "b" or (len(present) and all(isinstance(value, bool | np.bool_) for value in present)):
-        if not gaps.any():
-            return pd.Series(column.to_numpy(dtype=bool))
-        values = np.full(len(column), None, dtype=object)
-        values[~gaps] = present.to_numpy(dtype=bool)
-        return pd.Series(values)
+    kind: str = "f" if present.empty else column.dtype.kind
+    if kind == "O":
+        kind = _kind_of_objects(present)
+    if kind in "iu":
+        whole = present.to_numpy(dtype=object)
+        most = EXACT_FLOAT if gaps.any() else 2**63 - 1
+        fits = -most - 1 <= whole.min() and whole.max() <= most
+        if not fits:
+            return _with_gaps(gaps, [str(value) for value in whole]).astype("str")
+        return whole.astype("int64") if not gaps.any() else _with_gaps(gaps, whole).astype("float64")
+    if kind == "f":
+        values = column.to_numpy(dtype="float64", na_value=np.nan)
+        if np.isinf(values).any():
+            raise DataError(f"the DataFrame's column '{name}' has infinite numbers. Replace them with NaN or a number.")
+        return values
+    if kind == "b":
+        return present.to_numpy(dtype=bool) if not gaps.any() else _with_gaps(gaps, present.to_numpy(dtype=bool))
     if kind == "M":
-        return pd.Series(
-            column.map(lambda value: value.isoformat(), na_action="ignore").to_numpy(dtype=object), dtype="str"
-        )
-    if all(isinstance(value, str) for value in present):
-        values = np.full(len(column), np.nan, dtype=object)
-        values[~gaps] = present.to_numpy(dtype=object)
-        return pd.Series(values, dtype="str")
+        return _with_gaps(gaps, [value.isoformat() for value in present]).astype("str")
+    if kind == "U":
+        # As in a CSV file, an empty text is a gap.
+        return _with_gaps(gaps, present).replace("", None).astype("str")
     kinds = sorted({type(value).__name__ for value in present})
     raise DataError(
         f"the DataFrame's column '{name}' holds {some(kinds)}. Allowed: numbers, booleans or texts, one kind in a "
-        "column; "
-        f"for instance frame['{name}'] = frame['{name}'].astype(str)."
+        f"column; for instance frame['{name}'] = frame['{name}'].astype(str)."
     )
+
+
+def _kind_of_objects(present: pd.Series) -> str:
+    """NumPy's letter for what a column of objects holds: b, i, f, U (text), M (time), or O (mixed)."""
+    kinds = {
+        "b": bool | np.bool_,
+        "i": int | np.integer,
+        "f": float | int | np.number,
+        "U": str,
+        "M": pd.Timestamp,
+    }
+    for kind, types in kinds.items():
+        if all(isinstance(value, types) and (kind == "b" or not isinstance(value, bool)) for value in present):
+            return kind
+    return "O"
+
+
+def _with_gaps(gaps: np.ndarray, present: Iterable[Any]) -> pd.Series:
+    """The present values in their places, None in the gaps, as objects."""
+    values = np.full(len(gaps), None, dtype=object)
+    values[~gaps] = np.fromiter(present, dtype=object, count=int((~gaps).sum()))
+    return pd.Series(values)

@@ -12,27 +12,23 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
 from lockstep.errors import DataError, some
+from lockstep.source import likely_encoding, read_source
 from lockstep.table import ROW
 
 CHUNK = 1 << 23
 """Bytes scanned at a time: the scan's memory is a few times this, whatever the file's size."""
+MAX_HEADER = 1 << 17
 MAX_RECORD = 1 << 24
 """Bytes of the longest record that is accepted: a longer one is a quote gone astray, or an attack."""
-_DELIMITER, _QUOTE, _NEWLINE, _RETURN, _NUL = b',"\n\r\0'
+_NEWLINE, _RETURN, _NUL = b"\n\r\0"
 _NUMBER = re.compile(r"[-+]?[0-9.,]+([eE][-+]?[0-9]+)?")
-_BOM = b"\xef\xbb\xbf"
-_MAGIC = {
-    b"PK\x03\x04": "a zip archive (or .xlsx)",
-    b"\x1f\x8b": "gzip-compressed",
-    b"PAR1": "a Parquet file",
-    b"\x28\xb5\x2f\xfd": "zstd-compressed",
-}
 
 
 @dataclass(frozen=True)
@@ -52,48 +48,49 @@ class TextTable:
         return replace(self, cells=self.cells.drop_columns(list(columns)))
 
 
-def read_csv(path: Path) -> TextTable:
-    """Read the comma-separated UTF-8 file ``path``; its first record is the header.
+class Dialect(NamedTuple):
+    """How the text is cut into cells.
+
+    Attributes:
+        delimiter: one character between cells.
+        quote: one character around cells that contain the delimiter, a line break or the quote itself, doubled.
+        skip_lines: lines before the header, such as a title.
+        encoding: of the file; see source.read_source.
+    """
+
+    delimiter: str = ","
+    quote: str = '"'
+    skip_lines: int = 0
+    encoding: str = "utf-8"
+
+
+def read_csv(path: Path, dialect: Dialect = Dialect()) -> TextTable:  # noqa: B008 - immutable
+    """Read the file ``path``; its first record is the header.
 
     Raises:
-        DataError: the file is missing, empty, not a regular file, unreadable or binary; a cell count, a quote, a byte
-            or the header is not as it must be. The message names the file and the line.
+        DataError: see source.read_source; or a cell count, a quote, a byte or the header is not as it must be. The
+            message names the file and the line.
     """
-    if not path.exists():
-        raise DataError(
-            f"{path} does not exist. Put the file there, or run 'dvc pull {path}.dvc' if DVC tracks it, or correct "
-            "load.path."
-        )
-    if not path.is_file():
-        kind = "a directory" if path.is_dir() else "not a regular file"
-        raise DataError(f"{path} is {kind}. Set load.path to a CSV file.")
-    try:
-        if path.stat().st_size == 0:
-            raise DataError(f"{path} is empty. Put a CSV file with a header line there.")
-        with pa.memory_map(str(path)) as source:
-            buffer = source.read_buffer()
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be read: {error.strerror or error}. Give yourself permission to read it."
-        ) from None
-    return _Scan(buffer, str(path)).read()
+    return _Scan(read_source(path, dialect.encoding), str(path), dialect).read()
 
 
 class _Scan:
-    """One pass over a file's bytes that finds where its records begin, and refuses what is ambiguous."""
+    """One pass over a text's UTF-8 bytes that finds where its records begin, and refuses what is ambiguous."""
 
-    def __init__(self, buffer: pa.Buffer, name: str) -> None:
-        self.buffer, self.name = buffer, name
+    def __init__(self, buffer: pa.Buffer, name: str, dialect: Dialect) -> None:
+        self.buffer, self.name, self.dialect = buffer, name, dialect
         self.data: np.ndarray = np.frombuffer(buffer, dtype=np.uint8)
-        start = self.data[:4].tobytes()
-        for magic, what in _MAGIC.items():
-            if start.startswith(magic):
-                raise DataError(f"{name} is {what}, not CSV text. Unpack or convert it first.")
-        self.begin = len(_BOM) if start.startswith(_BOM) else 0
+        self.delimiter, self.quote = ord(dialect.delimiter), ord(dialect.quote)
+        self.boundaries = np.array([self.delimiter, self.quote, _NEWLINE, _RETURN], dtype=np.uint8)
         # Old spreadsheet programs end lines with a carriage return alone.
         beginning = self.data[:MAX_RECORD]
         self.newline = _RETURN if _RETURN in beginning and _NEWLINE not in beginning else _NEWLINE
         self.embedded = False  # whether a cell contains a line break
+        breaks = np.flatnonzero(beginning == self.newline)[: dialect.skip_lines]
+        if len(breaks) < dialect.skip_lines:
+            raise DataError(f"{name} has {len(breaks)} lines, load.skip_lines is {dialect.skip_lines}. Lower it.")
+        self.begin = int(breaks[-1]) + 1 if len(breaks) else 0
+        self.header_line = dialect.skip_lines + 1
 
     def read(self) -> TextTable:
         starts, lines, width = self._records()
@@ -105,7 +102,11 @@ class _Scan:
             cells = pa.csv.read_csv(
                 pa.BufferReader(self.buffer.slice(int(starts[1]))),
                 read_options=pa.csv.ReadOptions(column_names=header, block_size=max(1 << 22, 2 * longest)),
-                parse_options=pa.csv.ParseOptions(newlines_in_values=self.embedded),
+                parse_options=pa.csv.ParseOptions(
+                    delimiter=self.dialect.delimiter,
+                    quote_char=self.dialect.quote,
+                    newlines_in_values=self.embedded,
+                ),
                 convert_options=pa.csv.ConvertOptions(
                     column_types={column: pa.string() for column in header},
                     strings_can_be_null=False,
@@ -120,14 +121,14 @@ class _Scan:
 
     def _records(self) -> tuple[np.ndarray, np.ndarray, int]:
         """The offset and the line at which each record begins, the header's first, and how many cells each has."""
-        size, low, line, blank, width = len(self.data), self.begin, 1, 0, 0
+        size, low, line, blank, width = len(self.data), self.begin, self.header_line, 0, 0
         starts, lines = [], []
         while low < size:
             # A block is some whole records, so that nothing is carried from one block to the next.
             span, ends = CHUNK, np.array([], dtype=np.int64)
             while not len(ends):
                 block = self.data[low : low + span]
-                breaks, quotes = np.flatnonzero(block == self.newline), np.flatnonzero(block == _QUOTE)
+                breaks, quotes = np.flatnonzero(block == self.newline), np.flatnonzero(block == self.quote)
                 ends = breaks[_outside(breaks, quotes)] if len(quotes) else breaks
                 if low + span >= size:
                     if len(quotes) % 2:
@@ -145,7 +146,7 @@ class _Scan:
             block = block[: ends[-1] + 1]
             begins = np.append(0, ends[:-1] + 1)
             first_lines = line + np.searchsorted(breaks, begins)
-            delimiters = np.flatnonzero(block == _DELIMITER)
+            delimiters = np.flatnonzero(block == self.delimiter)
             self._check_text(block, line)
             if len(quotes):
                 quotes = quotes[quotes <= ends[-1]]
@@ -170,24 +171,34 @@ class _Scan:
             line += int(np.searchsorted(breaks, len(block)))
             low += len(block)
         if not starts or not len(starts[0]):
-            raise self._refuse(1, "the first line is empty", "Begin the file with a header line.")
+            raise self._refuse(self.header_line, "the first line is empty", "Begin the file with a header line.")
         return np.concatenate(starts), np.concatenate(lines), width
 
     def _header(self, starts: np.ndarray, width: int) -> list[str]:
         """The column names, checked."""
         end = int(starts[1]) if len(starts) > 1 else len(self.data)
         text = self.data[self.begin : end].tobytes().decode("utf-8").rstrip("\r\n")
-        names = next(csv.reader([text], strict=True))
+        delimiter, quote = self.dialect.delimiter, self.dialect.quote
+        if len(text) > MAX_HEADER:
+            what = f"a header of {len(text):,} characters"
+            raise self._refuse(self.header_line, what, f"At most {MAX_HEADER:,} are allowed: shorten the names.")
+        names = next(csv.reader([text], delimiter=delimiter, quotechar=quote, strict=True))
         for position, name in enumerate(names, 1):
             if not name.strip():
-                raise self._refuse(1, f"column {position} of {width} has no name", "Name it, or remove the column.")
+                raise self._refuse(
+                    self.header_line, f"column {position} of {width} has no name", "Name it, or remove the column."
+                )
         if len(set(names)) < len(names):
             twice = sorted(name for name, count in Counter(names).items() if count > 1)
-            raise self._refuse(1, f"more than one column is named {some(twice)}", "Make the names distinct.")
+            raise self._refuse(
+                self.header_line, f"more than one column is named {some(twice)}", "Make the names distinct."
+            )
         if ROW in names:
-            raise self._refuse(1, f"the column name {ROW} is Lockstep's own", "Rename the column.")
+            raise self._refuse(self.header_line, f"the column name {ROW} is Lockstep's own", "Rename the column.")
         if all(_NUMBER.fullmatch(name.strip()) for name in names):
-            raise self._refuse(1, "all column names are numbers: the header is missing", "Add a line with the names.")
+            raise self._refuse(
+                self.header_line, "all column names are numbers: the header is missing", "Add a line with the names."
+            )
         return names
 
     def _check_text(self, block: np.ndarray, line: int) -> None:
@@ -204,17 +215,16 @@ class _Scan:
                 raise self._refuse(
                     line + self._breaks(block[: error.start]),
                     f"the byte 0x{block[error.start]:02X} is not UTF-8",
-                    "Save the file as UTF-8, for instance: iconv -f WINDOWS-1252 -t UTF-8 old.csv > new.csv",
+                    f"Set load.encoding to what the file is encoded in{likely_encoding(block.tobytes())}.",
                 ) from None
 
     def _check_quotes(self, block: np.ndarray, quotes: np.ndarray, begins: np.ndarray, lines: np.ndarray) -> None:
         """Refuse a quote that opens a cell elsewhere than at its beginning, or closes it elsewhere than at its end."""
-        boundaries = np.array([_DELIMITER, _NEWLINE, _RETURN, _QUOTE], dtype=np.uint8)
         opening, closing = quotes[0::2], quotes[1::2]
         before = block[np.maximum(opening - 1, 0)]
         after = block[np.minimum(closing + 1, len(block) - 1)]
-        stray_opening = opening[~np.isin(before, boundaries) & (opening > 0)]
-        stray_closing = closing[~np.isin(after, boundaries) & (closing < len(block) - 1)]
+        stray_opening = opening[~np.isin(before, self.boundaries) & (opening > 0)]
+        stray_closing = closing[~np.isin(after, self.boundaries) & (closing < len(block) - 1)]
         # "" inside a cell closes and opens it again; a quote before an opening one is therefore always a closing one.
         stray = np.append(stray_opening, stray_closing)
         if len(stray):
@@ -227,9 +237,8 @@ class _Scan:
 
     def _stray_quote(self, block: np.ndarray, quotes: np.ndarray, line: int) -> DataError:
         """The error for an odd number of quotes; it points at the first quote that stands at neither end of a cell."""
-        boundaries = np.array([_DELIMITER, _NEWLINE, _RETURN, _QUOTE], dtype=np.uint8)
-        inner = ~np.isin(block[np.maximum(quotes - 1, 0)], boundaries) & ~np.isin(
-            block[np.minimum(quotes + 1, len(block) - 1)], boundaries
+        inner = ~np.isin(block[np.maximum(quotes - 1, 0)], self.boundaries) & ~np.isin(
+            block[np.minimum(quotes + 1, len(block) - 1)], self.boundaries
         )
         at = quotes[np.argmax(inner)] if inner.any() else quotes[-1]
         return self._refuse(
@@ -237,19 +246,17 @@ class _Scan:
         )
 
     def _check_returns(self, block: np.ndarray, quotes: np.ndarray, begins: np.ndarray, lines: np.ndarray) -> None:
-        """Refuse a carriage return that ends no line: pyarrow would end one there."""
-        if self.newline == _RETURN:
-            return
-        returns = np.flatnonzero(block == _RETURN)
-        if len(returns):
-            if len(quotes):
-                returns = returns[_outside(returns, quotes)]
-            lone = returns[block[np.minimum(returns + 1, len(block) - 1)] != _NEWLINE]
-            if len(lone):
-                record = int(np.searchsorted(begins, lone[0], side="right")) - 1
-                raise self._refuse(
-                    int(lines[record]), "a carriage return amid the line", "Use one kind of line ending."
-                )
+        """Refuse a carriage return (or, where those end lines, a line feed) that ends no line: pyarrow would end "
+        "one."""
+        others = np.flatnonzero(block == (_RETURN if self.newline == _NEWLINE else _NEWLINE))
+        if len(quotes):
+            outside = _outside(others, quotes)
+            self.embedded |= not outside.all()
+            others = others[outside]
+        lone = others[block[np.minimum(others + 1, len(block) - 1)] != _NEWLINE] if self.newline == _NEWLINE else others
+        if len(lone):
+            record = int(np.searchsorted(begins, lone[0], side="right")) - 1
+            raise self._refuse(int(lines[record]), "a carriage return amid the line", "Use one kind of line ending.")
 
     def _breaks(self, block: np.ndarray) -> int:
         return int((block == self.newline).sum())

@@ -159,7 +159,8 @@ def fit_estimator(estimator: BaseEstimator, X: np.ndarray, y: np.ndarray, settin
     try:
         estimator.fit(X, y, **weights)
     except (ValueError, TypeError) as error:
-        raise SettingsError(f"train.hyperparameters: scikit-learn refused them: {error}") from error
+        what = f"train: scikit-learn refused to fit {type(estimator).__name__} with these hyperparameters: {error}"
+        raise SettingsError(what) from error
     finally:
         if parallel:
             estimator.set_params(n_jobs=None)

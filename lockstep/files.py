@@ -25,10 +25,17 @@ class Outputs:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            for temporary, path in self._written:
-                temporary.replace(path)
-        else:
+        done: list[Path] = []
+        try:
+            if kind is None:
+                for temporary, path in self._written:
+                    temporary.replace(path)
+                    done.append(path)
+        except OSError:
+            for path in done:
+                path.unlink(missing_ok=True)
+            raise
+        finally:
             for temporary, _ in self._written:
                 temporary.unlink(missing_ok=True)
 

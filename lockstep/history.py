@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import log_loss, mean_squared_error
 
 from lockstep.table import Task
 
 COLUMNS = ("iteration", "part", "loss")
+EPSILON = np.finfo(np.float64).eps
+"""Probabilities below this count as this in the log loss, as in scikit-learn."""
 MAX_ROWS = 20_000
 """Losses are computed on at most so many rows of a part, evenly spaced."""
 MAX_ITERATIONS = 500
@@ -21,8 +22,8 @@ def history_of(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], 
     """Rows of COLUMNS: the loss (log loss, or mean squared error) on each part after each iteration.
 
     An iteration is a tree for boosting and forests (for forests: of the mean over the trees so far) and an epoch for
-    mlp, whose own loss curve on the training rows is given. Models fitted in one go have one row per part, the
-    iteration being the number that their solver took, or 1.
+    mlp, whose own loss curve, penalty included, is given for the training rows. Models fitted in one go have one row
+    per part, the iteration being the number that their solver took, or 1.
 
     Args:
         estimator: fitted.
@@ -31,17 +32,20 @@ def history_of(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], 
     """
     rows: list[Row] = []
     for part, (X, y) in parts.items():
-        if not len(y):
+        # A class of the validation rows may be absent from the training rows.
+        usable = np.flatnonzero(np.isin(y, estimator.classes_)) if task == "classification" else np.arange(len(y))
+        if not len(usable):
             continue
-        keep = np.unique(np.linspace(0, len(y) - 1, min(len(y), MAX_ROWS)).astype(int))
+        keep = usable[np.unique(np.linspace(0, len(usable) - 1, min(len(usable), MAX_ROWS)).astype(int))]
         stages = _stages(estimator, X[keep], task)
         if stages is not None:
             total = estimator.n_estimators_ if hasattr(estimator, "n_estimators_") else _iterations(estimator)
             wanted = set(np.unique(np.linspace(1, total, min(total, MAX_ITERATIONS)).astype(int)).tolist())
             loss = _loss(estimator, y[keep], task)
             rows += [(i, part, loss(stage)) for i, stage in enumerate(stages, 1) if i in wanted]
-        elif hasattr(estimator, "loss_curve_") and part == "train":
-            rows += [(i, part, float(loss)) for i, loss in enumerate(estimator.loss_curve_, 1)]
+        elif hasattr(estimator, "loss_curve_"):
+            if part == "train":  # with its penalty: the loss of other rows would not compare
+                rows += [(i, part, float(loss)) for i, loss in enumerate(estimator.loss_curve_, 1)]
         elif task == "regression" or hasattr(estimator, "predict_proba"):
             output = estimator.predict(X[keep]) if task == "regression" else estimator.predict_proba(X[keep])
             rows.append((_iterations(estimator), part, _loss(estimator, y[keep], task)(output)))
@@ -79,6 +83,7 @@ def _running_mean(forest: Any, X: np.ndarray, task: Task) -> Iterator[np.ndarray
 
 def _loss(estimator: Any, y: np.ndarray, task: Task) -> Callable[[np.ndarray], float]:
     if task == "regression":
-        return lambda output: float(mean_squared_error(y, output))
-    known = np.isin(y, estimator.classes_)  # a class of the validation rows may be absent from the training rows
-    return lambda output: float(log_loss(y[known], output[known], labels=estimator.classes_))
+        return lambda output: float(np.mean((output - y) ** 2))
+    # scikit-learn's log_loss, without its checks of the labels: it is called once per tree.
+    rows, columns = np.arange(len(y)), np.searchsorted(estimator.classes_, y)
+    return lambda output: float(-np.mean(np.log(np.clip(output[rows, columns], EPSILON, None))))

@@ -1,5 +1,7 @@
 """Names, saves and loads models."""
 
+import io
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +55,15 @@ def load_model(path: Path) -> Any:
     Loading runs code that the file names: load only files that you or your pipeline wrote.
     """
     try:
-        return joblib.load(path)
+        stream = zlib.decompressobj()
+        memory = io.BytesIO(stream.decompress(path.read_bytes()))
+        if not stream.eof or stream.unused_data:  # joblib's own reader never ends at bytes behind the stream
+            raise ValueError("it does not end where it should")
+        return joblib.load(memory)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist. Run 'dvc repro', which makes it.") from None
+    except PermissionError:
+        raise
     except Exception as error:  # a damaged pickle can raise anything
         raise IntegrityError(
             f"{path} is not a model file as it was written ({type(error).__name__}: {error}). Delete it and run 'dvc "

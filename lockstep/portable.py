@@ -20,6 +20,8 @@ def pin() -> bool:
     """Set the variables of PINNED on an x86-64 machine; False where it is too late or another architecture."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return False
+    # OpenMP's threads would otherwise spin while they wait, and starve those of the other folds.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "numpy" in sys.modules:
         return all(os.environ.get(name) == value for name, value in PINNED.items())
     os.environ.update(PINNED)

@@ -61,7 +61,7 @@ def build_preprocessor(table: Table, settings: PreprocessSettings, scale_free: b
     left_out = []
     for name in map(str, features):
         kind = column_type(features[name])
-        gaps_count = kind != "number" and settings.categorical_impute == "missing"
+        gaps_count = kind == "text" and settings.categorical_impute == "missing"
         levels = features[name].nunique(dropna=not gaps_count)
         if levels <= 1:
             left_out.append(f"'{name}'")
@@ -81,18 +81,25 @@ def build_preprocessor(table: Table, settings: PreprocessSettings, scale_free: b
         if settings.categorical_impute == "most_frequent"
         else SimpleImputer(strategy="constant", fill_value="missing")
     )
-    # Booleans come as bool columns, or as objects with gaps; as floats, scikit-learn imputes both.
-    as_float = FunctionTransformer(np.asarray, kw_args={"dtype": "float64"}, feature_names_out="one-to-one")
+    # Users' rows come with all of pandas' types for texts, booleans and gaps (None, NaN, NA); each of these casts makes
+    # one of them. They are pandas' own functions, so that a saved model needs nothing of Lockstep to be loaded.
+    as_float = FunctionTransformer(pd.DataFrame.astype, kw_args={"dtype": "float64"}, feature_names_out="one-to-one")
+    as_text = FunctionTransformer(pd.DataFrame.astype, kw_args={"dtype": "str"}, feature_names_out="one-to-one")
     onehot = OneHotEncoder(
         sparse_output=False, handle_unknown="infrequent_if_exist", max_categories=settings.max_levels
     )
     ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     steps = {
         "number": [("impute", SimpleImputer(strategy=settings.numeric_impute)), *scaling],
-        "boolean": [("as_float", as_float), ("impute", SimpleImputer(strategy="most_frequent"))],
-        "onehot": [("impute", impute_text), ("encode", onehot)],
-        "ordinal": [("impute", impute_text), ("encode", ordinal), *scaling],
-        "target": [("impute", impute_text), ("encode", _target_encoder(table, settings.seed)), *scaling],
+        "boolean": [("cast", as_float), ("impute", SimpleImputer(strategy="most_frequent"))],
+        "onehot": [("cast", as_text), ("impute", impute_text), ("encode", onehot)],
+        "ordinal": [("cast", as_text), ("impute", impute_text), ("encode", ordinal), *scaling],
+        "target": [
+            ("cast", as_text),
+            ("impute", impute_text),
+            ("encode", _target_encoder(table, settings.seed)),
+            *scaling,
+        ],
     }
     return ColumnTransformer([(kind, Pipeline(steps[kind]), names) for kind, names in columns.items() if names])
 
@@ -110,8 +117,10 @@ def _target_encoder(table: Table, seed: int) -> TargetEncoder:
     if table.task == "regression":
         # Named, since scikit-learn takes a target of whole numbers for classes.
         return TargetEncoder(target_type="continuous", cv=KFold(TARGET_FOLDS, shuffle=True, random_state=seed))
-    kind = "binary" if len(np.unique(table.labels)) == 2 else "multiclass"
-    return TargetEncoder(target_type=kind, cv=StratifiedKFold(TARGET_FOLDS, shuffle=True, random_state=seed))
+    classes, counts = np.unique(table.labels, return_counts=True)
+    kind = "binary" if len(classes) == 2 else "multiclass"
+    folds = max(2, min(TARGET_FOLDS, counts.max()))
+    return TargetEncoder(target_type=kind, cv=StratifiedKFold(folds, shuffle=True, random_state=seed))
 
 
 def fit_preprocessor(

@@ -45,12 +45,16 @@ def predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Predictions
     if task == "regression":
         return Predictions(model.predict(X), None, None, None)
     classes = model.classes_
-    if hasattr(model, "predict_proba"):
-        probabilities = model.predict_proba(X)
-        # As every scikit-learn classifier with probabilities does, without computing them a second time.
-        values = classes[np.argmax(probabilities, axis=1)]
-        return Predictions(values, classes, probabilities, probabilities[:, 1] if len(classes) == 2 else None)
-    return Predictions(model.predict(X), classes, None, model.decision_function(X) if len(classes) == 2 else None)
+    # Not the argmax of the probabilities: some models break ties, or decide, in another way.
+    values = model.predict(X)
+    probabilities = model.predict_proba(X) if hasattr(model, "predict_proba") else None
+    if len(classes) != 2:
+        scores = None
+    elif probabilities is not None:
+        scores = probabilities[:, 1]
+    else:
+        scores = model.decision_function(X)
+    return Predictions(values, classes, probabilities, scores)
 
 
 def metrics_of(y: np.ndarray, predictions: Predictions, task: Task, average: Average) -> dict[str, float]:
@@ -80,10 +84,10 @@ def metrics_of(y: np.ndarray, predictions: Predictions, task: Task, average: Ave
         raise SettingsError(
             f"average is binary, but there are {len(classes)} classes. Set it to macro, weighted or micro."
         )
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        y, predictions.values, average=average, zero_division=0,
-        **({"pos_label": classes[-1]} if average == "binary" else {}),
-    )  # fmt: skip
+    truth, values = y, predictions.values
+    if average == "binary":  # as booleans, so that a class that only y has does no harm
+        truth, values = truth == classes[-1], values == classes[-1]
+    precision, recall, f1, _ = precision_recall_fscore_support(truth, values, average=average, zero_division=0)
     metrics = {
         "accuracy": float(accuracy_score(y, predictions.values)),
         "precision": float(precision),

@@ -21,6 +21,8 @@ SECTIONS = ("load", "split", "preprocess", "cross_validate", "train", "evaluate"
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 12
 PROBLEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_AMBIGUOUS = re.compile(r"[-+]?0[xob][0-9A-Fa-f_]+|[-+]?[0-9][0-9.]*_[0-9._]*|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?")
+"""Plain scalars that DVC's reader takes for a hexadecimal, octal or grouped number or for a date, and others do not."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -40,6 +42,8 @@ class _Yaml12Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key must be a single word", problem_mark=key.start_mark)
             if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key '{key.value}' stands twice", problem_mark=key.start_mark)
             seen.add(key.value)
@@ -49,7 +53,7 @@ class _Yaml12Loader(yaml.SafeLoader):
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("int", r"[-+]?[0-9]+", "-+0123456789"),
+    ("int", r"[-+]?[0-9]{1,1000}", "-+0123456789"),
     (
         "float",
         r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
@@ -58,10 +62,12 @@ for _tag, _pattern, _first in (
 ):
     _Yaml12Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
 _Yaml12Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
-_Yaml12Loader.add_constructor("tag:yaml.org,2002:float", lambda _, node: float(node.value.replace(".inf", "inf")))
+_Yaml12Loader.add_constructor(
+    "tag:yaml.org,2002:float", lambda _, node: float(re.sub(r"\.(inf|nan)", r"\1", node.value.lower()))
+)
 
 
-def read_yaml(path: Path) -> Any:
+def read_yaml(path: Path, max_bytes: int = MAX_BYTES) -> Any:
     """The content of a settings file. Raises SettingsError with file and line."""
     try:
         data = path.read_bytes()
@@ -69,8 +75,8 @@ def read_yaml(path: Path) -> Any:
         raise SettingsError(f"{path} does not exist. Run from the repository's root, or name the file.") from None
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}.") from None
-    if len(data) > MAX_BYTES:
-        raise SettingsError(f"{path} has {len(data):,} bytes; a settings file has at most {MAX_BYTES:,}.")
+    if len(data) > max_bytes:
+        raise SettingsError(f"{path} has {len(data):,} bytes; a settings file has at most {max_bytes:,}.")
     try:
         text = data.decode("utf-8")
         depth = 0
@@ -79,6 +85,9 @@ def read_yaml(path: Path) -> Any:
                 raise _refused(path, event, "anchors and aliases (& and *)", "Write the value out.")
             if tag := getattr(event, "tag", None):
                 raise _refused(path, event, f"the tag {tag}", "Write a plain value.")
+            if isinstance(event, yaml.ScalarEvent) and event.style is None and _AMBIGUOUS.fullmatch(event.value):
+                what = f"{event.value}, which readers of YAML take for different things"
+                raise _refused(path, event, what, "Quote it, or write it plainly.")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
                 raise _refused(path, event, f"nesting deeper than {MAX_DEPTH}", "Flatten it.")
@@ -148,14 +157,15 @@ class Problem:
         where = f"{self.path}: problems.{self.name}.{name}"
         if name not in self._sections:
             raise SettingsError(f"{where} is missing. Write '{name}: {{}}' there for all its defaults.")
-        return convert(self._sections[name] or {}, kind, where)
+        values = self._sections[name]
+        return convert({} if values is None else values, kind, where)
 
     def pick(self, section: str, kind: type[S]) -> S:
         """Those keys of another stage's section that ``kind`` declares; the section's other keys are left alone.
 
         A stage that needs one key of another section tracks that key alone, so that it reruns for no other.
         """
-        values = self._sections.get(section) or {}
+        values = self._sections.get(section, {})
         picked = (
             {key: values[key] for key in kind.__struct_fields__ if key in values}
             if isinstance(values, dict)
@@ -187,9 +197,8 @@ def _explain(values: Any, kind: type[S], where: str, message: str) -> str:
         if field.required and field.name not in values:
             return f"{where}.{field.name} is missing. Allowed: {_allowed(field.type)}."
     found = re.search(r"at `\$\.([A-Za-z0-9_]+)", message)
-    if not found:
-        return f"{where}: {message}."
-    name = found.group(1)
+    # A wrong key of a mapping is reported without its place: then it is the one setting that is a mapping.
+    name = found[1] if found else next(key for key, field in fields.items() if isinstance(field.type, inspect.DictType))
     return f"{where}.{name} is {_shown(values[name])}. Allowed: {_allowed(fields[name].type)}."
 
 
@@ -224,5 +233,5 @@ def _allowed(kind: inspect.Type) -> str:
         case inspect.ListType() | inspect.VarTupleType():
             return f"a list, each item {_allowed(kind.item_type)}"
         case inspect.DictType():
-            return "a mapping"
+            return "a mapping with texts as keys"
     return type(kind).__name__.removesuffix("Type").lower()

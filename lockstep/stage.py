@@ -2,6 +2,7 @@
 code."""
 
 import argparse
+import gc
 import sys
 import time
 from collections.abc import Callable
@@ -32,6 +33,9 @@ def run_stage(stage: str, args: argparse.Namespace, body: Callable[[Problem, arg
         the machine's fault, code 4. Any other exception is a defect of ours and keeps its traceback.
     """
     start = time.perf_counter()
+    if not gc.isenabled():  # see stages/__init__.py
+        gc.freeze()
+        gc.enable()
     try:
         check_problem_name(args.problem, "--problem")
         name = f"{stage}@{args.problem}"

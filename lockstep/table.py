@@ -64,7 +64,7 @@ def write_table(table: Table, path: Path) -> None:
     arrow = pa.Table.from_pandas(table.frame, preserve_index=True)
     own = {"target": table.target, "task": table.task, "group": table.group, "time": table.time}
     arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), b"lockstep": json.dumps(own).encode()})
-    pq.write_table(arrow, path, compression="zstd")
+    pq.write_table(arrow, path, compression="zstd", write_page_checksum=True)
 
 
 def read_table(path: Path, *, only_target: bool = False) -> Table:
@@ -76,13 +76,16 @@ def read_table(path: Path, *, only_target: bool = False) -> Table:
     """
     try:
         own = json.loads(pq.read_schema(path).metadata[b"lockstep"])
-        arrow = pq.read_table(path, columns=[ROW, own["target"]] if only_target else None)
+        columns = [ROW, own["target"]] if only_target else None
+        arrow = pq.read_table(path, columns=columns, page_checksum_verification=True)
+        frame = arrow.to_pandas()
+        frame.index.name = ROW
+        return Table(frame, **own)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist. Run 'dvc repro', which makes it.") from None
-    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+    except PermissionError:
+        raise
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise IntegrityError(
             f"{path} is not a table that Lockstep wrote ({error}). Run 'dvc repro' to remake it."
         ) from None
-    frame = arrow.to_pandas()
-    frame.index.name = ROW
-    return Table(frame, **own)

@@ -1,12 +1,16 @@
 """Fixtures that several test files share."""
 
+import os
+
 import lockstep  # noqa: F401 - first, as everywhere: it pins the processor's choices before anything imports NumPy
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # else threads of OpenMP that wait slow the tests beside them down
 # isort: split
 import numpy as np
 import pandas as pd
 import pytest
 
+from lockstep.estimators import KINDS, TrainSettings
 from lockstep.table import ROW, Table
 
 
@@ -19,5 +23,33 @@ def make_table():
         texts = [name for name in frame if isinstance(frame[name].dtype, pd.StringDtype)]
         frame = frame.astype(dict.fromkeys(texts, "str"))
         return Table(frame.set_axis(pd.Index(np.arange(1, len(frame) + 1), name=ROW)), "y", task, **own)
+
+    return make
+
+
+SMALL = {
+    "random_forest": {"n_estimators": 8},
+    "extra_trees": {"n_estimators": 8},
+    "gradient_boosting": {"n_estimators": 8},
+    "hist_gradient_boosting": {"max_iter": 8},
+    "mlp": {"hidden_layer_sizes": [8], "max_iter": 30, "learning_rate_init": 0.05},
+}
+
+
+@pytest.fixture(scope="session")
+def small():
+    """Hyperparameters of each model type that make it small and quick."""
+    return SMALL
+
+
+@pytest.fixture
+def make_settings(small):
+    """A function that makes the TrainSettings of a small, quick model of the given type."""
+
+    def make(model, task="classification", hyperparameters=None, **own):
+        hyperparameters = small.get(model, {}) if hyperparameters is None else hyperparameters
+        return TrainSettings(
+            **{"model": model, "kind": KINDS[task], "version": 1} | own, hyperparameters=hyperparameters
+        )
 
     return make

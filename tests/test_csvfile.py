@@ -3,6 +3,8 @@
 import csv
 import io
 import os
+import re
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lockstep import csvfile
-from lockstep.csvfile import read_csv
+from lockstep.csvfile import Dialect, read_csv
 from lockstep.errors import DataError
 
 CHUNKS = [*range(1, 20), 32, 64]
@@ -37,9 +39,9 @@ def rows(text):
     return list(zip(*(column.to_pylist() for column in text.cells.columns), strict=True))
 
 
-def refusal(path):
+def refusal(path, *dialect):
     with pytest.raises(DataError) as caught:
-        read_csv(path)
+        read_csv(path, *dialect)
     return str(caught.value).replace(str(path), "F")
 
 
@@ -95,10 +97,9 @@ REFUSED = {
     ),
     "CR at the end": (b"a,b\n1,2\n3,4\r", "F line 3: a carriage return amid the line."),
     "NUL": (b"a,b\n1,2\n3,\x004\n", "F line 3: a NUL byte: this is not text. Export it as UTF-8 CSV."),
-    "UTF-16": ("a,b\n1,2\n".encode("utf-16"), "F line 1: a NUL byte: this is not text."),
     "Latin-1": (
         b"a,b\n1,2\ncaf\xe9,4\n",
-        "F line 3: the byte 0xE9 is not UTF-8. Save the file as UTF-8, for instance: ic",
+        "F line 3: the byte 0xE9 is not UTF-8.",
     ),
     "cut UTF-8": (b"a,b\n1,\xc3\n", "F line 2: the byte 0xC3 is not UTF-8."),
     "unnamed column": (b"a,,c\n1,2,3\n", "F line 1: column 2 of 3 has no name. Name it, or remove the column."),
@@ -127,6 +128,23 @@ def test_refusals(file, monkeypatch, data, message):
         assert refusal(file(data)).startswith(message), chunk
 
 
+@pytest.mark.parametrize(("data", "cells", "lines"), ACCEPTED.values(), ids=ACCEPTED)
+def test_other_delimiters_and_quotes(file, data, cells, lines):
+    swapped = bytes.maketrans(b',"', b";'")
+    text = read_csv(file(data.translate(swapped)), Dialect(delimiter=";", quote="'"))
+    assert text.line_starts.tolist() == lines
+    swap = str.maketrans(',"', ";'")
+    assert rows(text) == [tuple(cell.translate(swap) for cell in row) for row in cells]
+
+
+def test_lines_before_the_header(file):
+    text = read_csv(file(b'title "1"\n\na,b\n1,2\n'), Dialect(skip_lines=2))
+    assert (text.cells.column_names, rows(text), text.line_starts.tolist()) == (["a", "b"], [("1", "2")], [4])
+    assert refusal(file(b"title\n\na,a\n1,2\n"), Dialect(skip_lines=2)).startswith("F line 3: more than one column")
+    assert refusal(file(b"title\na,b\n1\n"), Dialect(skip_lines=1)).startswith("F line 3: 1 cells, the header has 2.")
+    assert refusal(file(b"a,b\n1,2\n"), Dialect(skip_lines=9)) == "F has 2 lines, load.skip_lines is 9. Lower it."
+
+
 def test_column_names_are_as_in_the_header(file):
     assert read_csv(file(b'"a ""x""",b c,"d,\ne"\n1,2,3\n')).cells.column_names == ['a "x"', "b c", "d,\ne"]
 
@@ -136,17 +154,9 @@ def test_without_leaves_the_lines(file):
     assert (text.cells.column_names, text.line_starts.tolist()) == (["b"], [2])
 
 
-@pytest.mark.parametrize(
-    ("data", "what"),
-    [
-        (b"\x1f\x8b\x08\x00rest", "gzip-compressed"),
-        (b"PAR1rest", "a Parquet file"),
-        (b"PK\x03\x04rest", "a zip archive (or .xlsx)"),
-        (b"\x28\xb5\x2f\xfdrest", "zstd-compressed"),
-    ],
-)
-def test_other_kinds_of_file(file, data, what):
-    assert refusal(file(data)) == f"F is {what}, not CSV text. Unpack or convert it first."
+@pytest.mark.parametrize("magic", [b"\x1f\x8b\x08\x00", b"PAR1", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"])
+def test_other_kinds_of_file(file, magic):
+    assert re.match(r"F is (a|packed) .*, not CSV text\. ", refusal(file(magic + b",b\n1,2\n")))
 
 
 def test_paths_that_are_no_file(tmp_path, file):
@@ -166,14 +176,13 @@ def test_a_file_that_may_not_be_read(file, monkeypatch):
     assert refusal(file(b"a\n1\n")) == message
 
 
-@pytest.mark.xfail(strict=True, raises=OSError, reason="Path.exists() raises for a name that is too long")
 def test_a_path_that_is_too_long(tmp_path):
-    assert "cannot be read" in refusal(tmp_path / ("a" * 300))
+    assert refusal(tmp_path / ("a" * 300)).startswith("F cannot be read: File name too long.")
 
 
-@pytest.mark.xfail(strict=True, raises=csv.Error, reason="csv.field_size_limit() in _header")
-def test_a_very_long_column_name(file):
-    assert read_csv(file(b"a" * 200_000 + b",b\n1,2\n")).cells.num_columns == 2
+def test_very_long_column_names(file):
+    message = "F line 1: a header of 200,002 characters. At most 131,072 are allowed: shorten the names."
+    assert refusal(file(b"a" * 200_000 + b",b\n1,2\n")) == message
 
 
 def test_a_record_may_be_longer_than_a_block_but_not_endless(file, monkeypatch):
@@ -190,12 +199,7 @@ def test_a_record_may_be_longer_than_a_block_but_not_endless(file, monkeypatch):
     [
         b"12345678,abc\n",
         b'"12345,\n67",abc\n',
-        pytest.param(
-            b'"1234\r567",abc\n',
-            marks=pytest.mark.xfail(
-                strict=True, raises=DataError, reason="newlines_in_values is not set for a quoted carriage return"
-            ),
-        ),
+        b'"1234\r567",abc\n',
     ],
     ids=["plain", "embedded LF", "embedded CR"],
 )
@@ -251,3 +255,13 @@ def test_what_is_accepted_reads_as_pythons_csv_module_reads_it(file, header, bod
     if outcomes[0] != "refused":
         expected = [tuple(row) for row in csv.reader(io.StringIO(data, newline=""), strict=True) if row]
         assert outcomes[0] == expected[1:]
+
+
+@pytest.mark.parametrize("name", ["iris", "housing"])
+def test_the_repositorys_own_tables(name):
+    path = Path(__file__).parents[1] / f"data/raw/{name}.csv"
+    with path.open(newline="", encoding="utf-8") as stream:
+        header, *expected = map(tuple, csv.reader(stream, strict=True))
+    text = read_csv(path)
+    assert (tuple(text.cells.column_names), rows(text)) == (header, expected)
+    assert text.line_starts.tolist() == list(range(2, len(expected) + 2))

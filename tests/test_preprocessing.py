@@ -1,5 +1,6 @@
 """Imputation, encoding, scaling: which columns come out, and with which values."""
 
+import contextlib
 import logging
 
 import numpy as np
@@ -53,7 +54,31 @@ def test_missing_texts(fit, how, codes, coded_gap):
     """Ordinal codes follow the levels' sorted order; ``missing`` is a level of its own, between mid and zzz."""
     preprocessor, encoded = fit({"s": ["mid", "low", "mid", None, "zzz"]}, categorical_impute=how)
     assert column(encoded) == codes
-    assert preprocessor.transform(pd.DataFrame({"s": [None]})).tolist() == [[coded_gap]]
+    assert preprocessor.transform(pd.DataFrame({"s": ["zzz", None]})).tolist() == [[codes[-1]], [coded_gap]]
+
+
+@pytest.mark.parametrize(
+    ("name", "gap"),
+    [
+        ("text", pd.Series([None], dtype="str")),
+        ("text", pd.Series([NAN])),
+        ("text", pd.Series([NAN], dtype="object")),
+        ("text", pd.Series([None], dtype="object")),
+        ("text", pd.Series([None], dtype="string")),
+        ("flag", pd.Series([None], dtype="object")),
+        ("flag", pd.Series([NAN])),
+        ("flag", pd.Series([None], dtype="boolean")),
+        ("number", pd.Series([None], dtype="object")),
+        ("number", pd.Series([None], dtype="Int64")),
+        ("number", pd.Series([NAN])),
+    ],
+)
+def test_a_row_with_a_gap_of_any_kind_is_imputed(fit, name, gap):
+    """At prediction a column of gaps only may be of another dtype than it was when the preprocessor was fitted."""
+    columns = {"number": [1.0, 2, 6], "flag": [True, False, True], "text": ["b", "a", "b"]}
+    row = {"number": pd.Series([2.0]), "flag": pd.Series([False]), "text": pd.Series(["a"])} | {name: gap}
+    expected = {"number": 2, "flag": 0, "text": 0} | {name: {"number": 3, "flag": 1, "text": 1}[name]}
+    assert fit(columns)[0].transform(pd.DataFrame(row)).tolist() == [list(expected.values())]
 
 
 def test_booleans_with_and_without_gaps(fit):
@@ -79,7 +104,6 @@ def test_a_text_with_gaps_is_not_constant_if_missing_is_a_level(fit):
     assert column(fit({"s": ["a", None, "a"]}, categorical_impute="missing")[1]) == [0, 1, 0]
 
 
-@pytest.mark.xfail(strict=True, reason="gaps count as a level of booleans too, though they are imputed by the mode")
 def test_a_boolean_with_gaps_is_constant_even_then(fit):
     columns = {"x": [1, 2, 3], "f": pd.Series([True, None, True], dtype="object")}
     assert list(fit(columns, categorical_impute="missing")[1]) == ["number__x"]
@@ -116,13 +140,13 @@ def test_an_unknown_level_is_target_encoded_as_the_mean(fit):
         (3000, "onehot", False, "onehot", 30),
         (3000, "ordinal", False, "ordinal", 1),
         (3000, "target", True, "target", 1),
-        (3, "target", True, "target", 1),
-        (3, "onehot", True, "onehot", 3),
+        (10, "target", True, "target", 1),
+        (10, "onehot", True, "onehot", 10),
     ],
 )
 def test_encodings_and_their_width(fit, levels, encode, scale_free, kind, n_encoded):
     s = [f"l{number}" for number in range(levels)] * 2
-    _, encoded = fit({"s": s}, y=Y * (levels // 10) + Y[: 2 * levels % 20], encode=encode, scale_free=scale_free)
+    _, encoded = fit({"s": s}, y=["u", "v"] * levels, encode=encode, scale_free=scale_free)
     assert encoded.shape == (2 * levels, n_encoded)
     assert all(name.startswith(f"{kind}__s") for name in encoded)
 
@@ -134,10 +158,11 @@ def test_rare_levels_share_a_column(fit):
 
 
 def test_several_classes_are_target_encoded_one_by_one(fit):
-    y = np.array(["u", "v", "w"] * 20)
-    _, encoded = fit({"s": ["a", "b"] * 30}, y=y, encode="target")
+    y = np.array(["u"] * 20 + ["v"] * 20 + ["w"] * 20)
+    preprocessor, encoded = fit({"s": ["a"] * 20 + ["b"] * 40}, y=y, encode="target")
     assert list(encoded) == ["target__s_u", "target__s_v", "target__s_w"]
-    assert encoded.sum(axis=1).round(9).eq(1).all()
+    seen = preprocessor.transform(pd.DataFrame({"s": ["a", "b"]}))
+    np.testing.assert_allclose(seen, [[1, 0, 0], [0, 0.5, 0.5]], atol=0.02)
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -161,13 +186,10 @@ def test_the_seed_decides_the_folds(fit):
     assert encodings[0] == encodings[1] != encodings[2]
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="StratifiedKFold(5) needs a class of at least five rows")
 def test_target_encoding_of_classes_that_are_all_rare(fit):
     levels = {"s": [f"l{number}" for number in range(60)] * 2}
-    try:
+    with contextlib.suppress(DataError):  # a message would do as well
         fit(levels, y=[f"c{number}" for number in range(40)] * 3)
-    except DataError:
-        pass  # a message would do as well
 
 
 SPREAD = [0.0, 1.0, 2.0, 3.0, 100.0]

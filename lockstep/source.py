@@ -1,0 +1,136 @@
+"""Brings a data file into memory as UTF-8 text: opened with care, unpacked within limits, decoded as declared."""
+
+import codecs
+import contextlib
+import gzip
+import io
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+
+from lockstep.errors import DataError
+from lockstep.log import logger
+
+PACKED = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd", ".zip": b"PK\x03\x04"}
+"""The compressed files that are read, by the end of their name, and how each begins."""
+FREE_SIZE, MAX_RATIO = 1 << 26, 200
+"""A packed file may unpack to 64 MiB, or to 200 times its own size; text rarely packs better than 20 times."""
+_BLOCK = 1 << 22
+_BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_OTHER_FORMATS = {**{magic: f"packed ({suffix})" for suffix, magic in PACKED.items()}, b"PAR1": "a Parquet file"}
+
+
+def check_file(path: Path) -> None:
+    """Raise DataError unless ``path`` is a regular file with something in it."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise DataError(
+                f"{path} does not exist. Put the file there, or run 'dvc pull {path}.dvc' if DVC tracks it, or correct "
+                "load.path."
+            ) from None
+        raise DataError(f"{path} cannot be read: {error.strerror}. Give yourself permission to read it.") from None
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+        raise DataError(f"{path} is {kind}. Set load.path to a CSV file.")
+    if status.st_size == 0:
+        raise DataError(f"{path} is empty. Put a CSV file with a header line there.")
+
+
+def read_source(path: Path, encoding: str = "utf-8") -> pa.Buffer:
+    """The content of ``path`` as UTF-8, without a byte-order mark; a plain UTF-8 file is mapped, not copied.
+
+    Args:
+        path: a text file, or one packed by gzip (.gz), zstd (.zst) or zip (.zip, of one file).
+        encoding: what the text is encoded in; a byte-order mark of UTF-8 or UTF-16 overrules it, and the log says so.
+            Whether it really is UTF-8 is checked where its lines are known: in csvfile.
+
+    Raises:
+        DataError: the file is missing, empty, unreadable, not what its name says, or unpacks to too much.
+    """
+    check_file(path)
+    try:
+        if path.suffix.lower() in PACKED:
+            data = pa.py_buffer(_unpack(path))
+        else:
+            with pa.memory_map(str(path)) as source:
+                data = source.read_buffer()
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read: {error.strerror or error}. Give yourself permission to read it."
+        ) from None
+    start = data.slice(0, min(4, len(data))).to_pybytes()
+    for magic, what in _OTHER_FORMATS.items():
+        if start.startswith(magic):
+            raise DataError(f"{path} is {what}, not CSV text. Name it so (.gz, .zst, .zip, .parquet), or convert it.")
+    for mark, marked in _BOMS.items():
+        if start.startswith(mark):
+            if codecs.lookup(encoding).name != marked:
+                logger.info("%s is read as %s, which its byte-order mark declares", path, marked)
+            data, encoding = data.slice(len(mark)), marked
+    if codecs.lookup(encoding).name in ("utf-8", "ascii"):
+        return data
+    return pa.py_buffer(_decode(data.to_pybytes(), encoding, path).encode("utf-8"))
+
+
+def _decode(data: bytes, encoding: str, path: Path) -> str:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].decode(encoding, "replace").count("\n") + 1
+        raise DataError(
+            f"{path} line {line}: the byte 0x{data[error.start]:02X} is not {encoding}. Set load.encoding to what the "
+            f"file is encoded in{likely_encoding(data)}."
+        ) from None
+
+
+def likely_encoding(data: bytes) -> str:
+    """', perhaps cp1252' or nothing: what charset-normalizer takes the text for."""
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(data[: 1 << 18]).best()
+    return "" if best is None else f", perhaps {best.encoding}"
+
+
+def _unpack(path: Path) -> bytes:
+    limit = max(FREE_SIZE, MAX_RATIO * path.stat().st_size)
+    out = io.BytesIO()
+    try:
+        with _opened(path) as stream:
+            while block := stream.read(_BLOCK):
+                out.write(block)
+                if out.tell() > limit:
+                    raise DataError(
+                        f"{path} unpacks to more than {limit:,} bytes, {MAX_RATIO} times its size: no table does. If "
+                        "this "
+                        "one does, unpack it yourself and set load.path to the unpacked file."
+                    )
+    except (zlib.error, zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        raise DataError(f"{path} cannot be unpacked: {error}. It is damaged, or not a {path.suffix} file.") from None
+    if not out.tell():
+        raise DataError(f"{path} is empty when unpacked. Put a CSV file with a header line there.")
+    return out.getvalue()
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    match path.suffix.lower():
+        case ".gz":
+            with gzip.open(path) as stream:
+                yield stream  # type: ignore[misc]
+        case ".zst":
+            with pa.input_stream(str(path), compression="zstd") as stream:
+                yield stream
+        case _:
+            with zipfile.ZipFile(path) as archive:
+                names = [name for name in archive.namelist() if not name.endswith("/")]
+                if len(names) != 1:
+                    raise DataError(f"{path} holds {len(names)} files; it must hold one. Unpack it and choose.")
+                with archive.open(names[0]) as stream:
+                    yield stream
