@@ -8,8 +8,8 @@ import importlib.util
 import sys
 
 if sys.argv[0] == "-m":
-    # This process is a stage. Collecting garbage amid the imports, which make none, costs 0.3 s; run_stage switches it
-    on.gc.disable()
+    # This process is a stage. Imports make no garbage, but collecting it amid them costs 0.3 s; run_stage switches it on.
+    gc.disable()
 
 import lockstep  # noqa: F401 - pins the processor's choices (lockstep/portable.py) before a stage imports NumPy
 
