@@ -51,9 +51,9 @@ $(READY): requirements.lock
 	fi
 	@touch $@
 
-data/raw/%: data/raw/%.dvc | $(READY)
-	dvc pull --quiet $<
-	@touch $@
+# Only what is absent: an edited table is the user's.
+data/raw/%: | $(READY)
+	dvc pull --quiet $@.dvc
 
 lock: $(READY)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \

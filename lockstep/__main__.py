@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from lockstep.errors import LockstepError
 
 COMMANDS = {
+    "add": "make a table of yours a problem of this repository",
     "check": "whether the settings in params.yaml are sound",
+    "predict": "score new rows with a saved model",
     "summary": "what the last run gave: models, files, metrics",
+    "data-diff": "what changed in the data between two revisions",
     "example": "the Python API on the two problems that Lockstep ships",
 }
 
@@ -27,14 +30,26 @@ def main(argv: Sequence[str]) -> int:
     command, rest = argv[0], argv[1:]
     try:
         match command:
+            case "predict":
+                from lockstep import predict
+
+                return predict.main(rest)
             case "summary":
                 from lockstep import summary
 
                 return summary.main(rest)
+            case "add":
+                from lockstep import add
+
+                return add.main(rest)
             case "check":
                 from lockstep import check
 
                 return check.main(rest)
+            case "data-diff":
+                from lockstep import data_diff
+
+                return data_diff.main(rest)
             case "example":
                 from lockstep import example
 

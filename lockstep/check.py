@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from lockstep.errors import SettingsError
 from lockstep.pipeline import ModelConfig
 from lockstep.settings import read_problems
 
@@ -15,6 +16,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     problems = read_problems(args.params)
     for name in problems:
-        ModelConfig.from_params(name, args.params)
+        try:
+            ModelConfig.from_params(name, args.params)
+        except SettingsError as error:
+            place = f"{args.params}: problems.{name}"
+            raise SettingsError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None
     print(f"{args.params} is sound: {', '.join(problems)}")
     return 0

@@ -1,12 +1,16 @@
-"""Gives columns their types: cells of text, or the columns of a user's DataFrame, become the columns of a Table.
+"""Gives columns their types: the cells of a CSV file, all text, become the columns of a Table.
 
 A column is a number column only if every cell in it is a number or missing; nothing is coerced. ``00123`` is a text (a
 code), ``NA`` is a text in a text column and missing in a number column, and a whole number that a float cannot hold
-exactly stays a whole number or becomes a text, never a rounded float.
+exactly stays a whole number or becomes a text, never a rounded float. What a person could take for something else than
+what it is read as is said in the log.
 """
 
-from collections.abc import Iterable
-from typing import Any
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,179 +23,255 @@ from lockstep.log import logger
 from lockstep.table import ROW
 
 Values = Any  # a NumPy array or a pandas Series: pyarrow is not typed
-NUMBER_MISSING = ("NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?")
-"""What counts as missing in a number or boolean column, besides an empty cell; in a text column only an empty cell
-does."""
+MISSING = ("NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?")
+"""What counts as missing in a number or boolean column by default, besides an empty cell."""
 EXACT_FLOAT = 2**53
 """Whole numbers beyond this size are not all representable as float64."""
-MOSTLY = 0.9
-"""A text column of which this share of the cells are numbers is reported: it is probably a number column with
-errors."""
+MOSTLY = 0.5
+"""A text column of which this share of the cells are numbers is reported: perhaps it is a number column with errors."""
+MAX_LEVELS = 10_000
+"""Text columns of at most so many levels are searched for levels that look alike."""
 
-_INTEGER = r"^[-+]?(0|[1-9][0-9]*)$"
-_NUMBER = r"^[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$"
 _LONG = r"^[-+]?[0-9]{16,}$"
 _INFINITE = r"^(?i:[-+]?inf(inity)?)$"
+_SCIENTIFIC = r"^[0-9]+[eE][0-9]+$"
+_COMMAS = r"^[-+]?([0-9]+([.,][0-9]{3})+(,[0-9]+)?|[0-9]+,[0-9]+)$"
 
 
-def typed_frame(text: TextTable, name: str) -> pd.DataFrame:
-    """The typed columns of a CSV file, indexed by ROW.
+class Format(NamedTuple):
+    """How numbers and gaps are written.
+
+    Attributes:
+        decimal: the decimal mark, "." or ",".
+        thousands: the mark between groups of three digits, or "" for none.
+        missing: words for a gap in a number or boolean column; an empty cell always is one.
+        missing_texts: words for a gap in a text column; an empty cell always is one.
+    """
+
+    decimal: str = "."
+    thousands: str = ""
+    missing: tuple[str, ...] = MISSING
+    missing_texts: tuple[str, ...] = ()
+
+    @property
+    def integer(self) -> str:
+        """The regular expression of a whole number without a leading zero."""
+        groups = f"|[1-9][0-9]{{0,2}}({re.escape(self.thousands)}[0-9]{{3}})+" if self.thousands else ""
+        return f"(0|[1-9][0-9]*{groups})"
+
+    @property
+    def number(self) -> str:
+        """The regular expression of a number."""
+        mark = re.escape(self.decimal)
+        return rf"^[-+]?({self.integer}({mark}[0-9]*)?|{mark}[0-9]+)([eE][-+]?[0-9]+)?$"
+
+
+class Typed(NamedTuple):
+    """Typed columns.
+
+    Attributes:
+        frame: (n_rows, n_columns), indexed by ROW; see Table.
+        missing_as: {column: {word: count}}: what stood in the cells that count as missing, "" for empty cells.
+    """
+
+    frame: pd.DataFrame
+    missing_as: dict[str, dict[str, int]]
+
+
+def typed_frame(
+    text: TextTable,
+    name: str,
+    form: Format = Format(),
+    types: Mapping[str, str] | None = None,
+) -> Typed:
+    """Type the columns of a CSV file.
 
     Args:
         text: the cells.
         name: the file's name, for messages.
+        form: how numbers and gaps are written.
+        types: the types that the contract declares: {column: "number", "integer", "boolean" or "string"}; of other
+            columns they are inferred.
 
     Raises:
-        DataError: an infinite number.
+        DataError: an infinite number; a cell that is not of the declared type; texts all in quotes of another kind.
     """
-    columns = {}
+    columns, missing_as = {}, {}
     for column, cells in zip(text.cells.column_names, text.cells.columns, strict=True):
-        columns[column] = _typed(cells.combine_chunks(), column, text.line_starts, name)
-    return pd.DataFrame(columns).set_axis(_row_index(len(text.line_starts)))
+        found = _Column(cells.combine_chunks(), column, text.line_starts, name, form)
+        columns[column] = found.typed((types or {}).get(column))
+        missing_as[column] = found.missing_as
+    return Typed(pd.DataFrame(columns).set_axis(row_index(len(text.line_starts))), missing_as)
 
 
-def _row_index(n_rows: int) -> pd.Index:
+def row_index(n_rows: int) -> pd.Index:
+    """The numbers of the rows, 1 to n_rows."""
     return pd.Index(np.arange(1, n_rows + 1, dtype=np.int64), name=ROW)
 
 
-def _typed(cells: pa.Array, column: str, lines: np.ndarray, name: str) -> Values:
-    trimmed = pc.utf8_trim_whitespace(cells)
-    empty = pc.equal(trimmed, "")
-    missing = pc.or_(empty, pc.is_in(trimmed, pa.array(NUMBER_MISSING)))
-    present = trimmed.filter(pc.invert(missing))
-    if len(present) == 0 and not pc.all(empty, min_count=0).as_py():
-        present = trimmed.filter(pc.invert(empty))  # every cell is a word such as NA: then it is a word, not a gap
-    if len(present) == 0:
-        return pd.Series(np.full(len(cells), np.nan))
-    infinite = pc.match_substring_regex(present, _INFINITE)
-    numeric = pc.match_substring_regex(present, _NUMBER)
-    is_number = pc.or_(numeric, infinite)
-    if pc.all(is_number).as_py():
-        if pc.any(infinite).as_py():
-            raise _infinite(trimmed, column, lines, name)
-        return _numbers(trimmed, missing, present, column, lines, name)
-    words = pc.utf8_lower(present)
-    if pc.all(pc.is_in(words, pa.array(["true", "false"]))).as_py():
-        values = pc.equal(pc.utf8_lower(trimmed), "true")
-        return pc.if_else(missing, pa.scalar(None, pa.bool_()), values).to_pandas()
-    share = pc.mean(pc.cast(numeric, pa.float64())).as_py()
-    if share >= MOSTLY:
-        others = np.flatnonzero(~_as_bool(pc.or_(missing, pc.match_substring_regex(trimmed, _NUMBER))))
-        logger.warning(
-            "%s column '%s' is read as text: %d of its %d cells are not numbers, the first %s in line %d",
-            name, column, len(others), len(cells), repr(trimmed[int(others[0])].as_py())[:40], lines[others[0]],
-        )  # fmt: skip
-    return pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells).to_pandas().astype("str")
+class _Column:
+    """The cells of one column, (n_rows,) texts, on their way to a type."""
 
+    def __init__(self, cells: pa.Array, name: str, lines: np.ndarray, file: str, form: Format) -> None:
+        self.cells, self.name, self.lines, self.file, self.form = cells, name, lines, file, form
+        self.trimmed = pc.utf8_trim_whitespace(cells)
+        self.empty = pc.equal(self.trimmed, "")
+        self.missing = pc.or_(self.empty, pc.is_in(self.trimmed, pa.array(form.missing, pa.string())))
+        self.missing_as: dict[str, int] = {}
 
-def _numbers(
-    trimmed: pa.Array, missing: pa.Array, present: pa.Array, column: str, lines: np.ndarray, name: str
-) -> Values:
-    """A column all of whose present cells are numbers: int64, float64, or text where neither holds them exactly."""
-    if pc.all(pc.match_substring_regex(present, _INTEGER)).as_py():
-        unsigned = pc.utf8_ltrim(present, characters="+")
-        try:
-            whole = pc.cast(unsigned, pa.int64()).to_numpy()
-        except pa.ArrowInvalid:
-            whole = None  # beyond 64 bits
-        if whole is not None and len(present) == len(trimmed):
-            return pd.Series(whole)
-        if whole is None or np.abs(whole).max() > EXACT_FLOAT:
-            logger.warning("%s column '%s' is read as text: its numbers are too long to be computed with", name, column)
-            return pc.if_else(missing, pa.scalar(None, pa.string()), trimmed).to_pandas().astype("str")
-    long = present.filter(pc.match_substring_regex(present, _LONG))
-    if any(int(float(cell)) != int(cell) for cell in pc.unique(long).to_pylist()):
-        logger.warning("%s column '%s' is read as text: its numbers are too long to be computed with", name, column)
-        return pc.if_else(missing, pa.scalar(None, pa.string()), trimmed).to_pandas().astype("str")
-    values = pc.cast(pc.utf8_ltrim(pc.if_else(missing, "nan", trimmed), characters="+"), pa.float64()).to_numpy()
-    if np.isinf(values).any():
-        raise _infinite(trimmed, column, lines, name, np.flatnonzero(np.isinf(values)))
-    return pd.Series(values)
+    def typed(self, declared: str | None) -> Values:
+        """The column's values, of the declared type or, if that is None, of the one that its cells are of."""
+        present = self.trimmed.filter(pc.invert(self.missing))
+        if len(present) == 0 and not pc.all(self.empty, min_count=0).as_py() and declared is None:
+            present = self.trimmed.filter(pc.invert(self.empty))  # every cell is a word such as NA: then it is no gap
+        if declared == "string":
+            return self._texts()
+        if len(present) == 0:
+            self._count(self.missing)
+            if declared == "boolean":
+                return pd.Series(np.full(len(self.cells), None, dtype=object))
+            return np.full(len(self.cells), np.nan)
+        words = pc.utf8_lower(present)
+        if declared in (None, "boolean") and pc.all(pc.is_in(words, pa.array(["true", "false"]))).as_py():
+            self._count(self.missing)
+            values = pc.equal(pc.utf8_lower(self.trimmed), "true")
+            return pc.if_else(self.missing, pa.scalar(None, pa.bool_()), values).to_pandas()
+        is_number = pc.match_substring_regex(present, self.form.number)
+        is_infinite = pc.match_substring_regex(present, _INFINITE)
+        if declared != "boolean" and pc.all(pc.or_(is_number, is_infinite)).as_py():
+            if pc.any(is_infinite).as_py():
+                raise self._infinite(pc.match_substring_regex(self.trimmed, _INFINITE))
+            return self._numbers(present, declared)
+        if declared is not None:
+            allowed = pc.match_substring_regex(
+                self.trimmed, r"^(?i:true|false)$" if declared == "boolean" else self.form.number
+            )
+            raise self._not_declared(pc.or_(self.missing, allowed), declared)
+        self._warn_of_numbers(present, is_number)
+        return self._texts()
 
+    def _texts(self) -> Values:
+        gaps = pc.or_(pc.equal(self.cells, ""), pc.is_in(self.cells, pa.array(self.form.missing_texts, pa.string())))
+        self._count(gaps)
+        self._warn_of_texts()
+        return pc.if_else(gaps, pa.scalar(None, pa.string()), self.cells).to_pandas().astype("str")
 
-def _infinite(
-    trimmed: pa.Array, column: str, lines: np.ndarray, name: str, rows: np.ndarray | None = None
-) -> DataError:
-    if rows is None:
-        rows = np.flatnonzero(_as_bool(pc.match_substring_regex(trimmed, _INFINITE)))
-    return DataError(
-        f"{name} column '{column}' has infinite numbers, in line {some(lines[rows].tolist())}. No model can be "
-        "trained on "
-        "them: correct those cells, or empty them to have them imputed."
-    )
+    def _numbers(self, present: pa.Array, declared: str | None) -> Values:
+        """All present cells are numbers: int64, float64, or text where neither holds them exactly."""
+        self._count(self.missing)
+        plain = self._plain(present)
+        if pc.all(pc.match_substring_regex(present, f"^[-+]?{self.form.integer}$")).as_py():
+            try:
+                whole = pc.cast(plain, pa.int64()).to_numpy()
+            except pa.ArrowInvalid:
+                whole = None  # beyond 64 bits
+            if whole is not None and len(present) == len(self.trimmed):
+                return pd.Series(whole)
+            if whole is None or np.abs(whole).max() > EXACT_FLOAT:
+                return self._too_long(declared)
+        long = plain.filter(pc.match_substring_regex(plain, _LONG))
+        if any(int(float(cell)) != int(cell) for cell in pc.unique(long).to_pylist()):
+            return self._too_long(declared)
+        if pc.all(pc.match_substring_regex(present, _SCIENTIFIC)).as_py():
+            self._warn("is read as numbers in scientific notation, such as %s; if these are codes, declare it a string "
+                       "in the contract", present[0])  # fmt: skip
+        values = pc.cast(self._plain(pc.if_else(self.missing, "nan", self.trimmed)), pa.float64()).to_numpy()
+        if np.isinf(values).any():
+            raise self._infinite(pa.array(np.isinf(values)))
+        if declared == "integer" and (fractions := np.nan_to_num(values) % 1 != 0).any():
+            raise self._not_declared(pa.array(~fractions), declared)
+        return pd.Series(values)
+
+    def _plain(self, numbers: pa.Array) -> pa.Array:
+        """Numbers as a programming language writes them."""
+        if self.form.thousands:
+            numbers = pc.replace_substring(numbers, self.form.thousands, "")
+        if self.form.decimal != ".":
+            numbers = pc.replace_substring(numbers, self.form.decimal, ".")
+        return pc.utf8_ltrim(numbers, characters="+")
+
+    def _too_long(self, declared: str | None) -> Values:
+        if declared is not None:
+            raise DataError(
+                f"{self.file} column '{self.name}' has numbers too long to be computed with, but the contract "
+                f"declares it {declared}. Declare it string."
+            )
+        self._warn("is read as text: its numbers are too long to be computed with")
+        return pc.if_else(self.missing, pa.scalar(None, pa.string()), self.trimmed).to_pandas().astype("str")
+
+    def _count(self, gaps: pa.Array) -> None:
+        counts = pc.value_counts(self.trimmed.filter(gaps)).to_pylist()
+        self.missing_as = dict(sorted((entry["values"], entry["counts"]) for entry in counts))
+
+    def _warn(self, what: str, *details: Any) -> None:
+        logger.warning(f"%s column '%s' {what}", self.file, self.name, *details)
+
+    def _warn_of_words(self) -> None:
+        """Words that would be gaps in a column of numbers."""
+        words = pc.and_(
+            pc.is_in(self.trimmed, pa.array(self.form.missing, pa.string())),
+            pc.invert(pc.is_in(self.cells, pa.array(self.form.missing_texts, pa.string()))),
+        )
+        if pc.any(words).as_py():
+            counts = sorted(Counter(self.trimmed.filter(words).to_pylist()).items())
+            found = some([f"{word!r} ({count} times)" for word, count in counts])
+            self._warn("is text, so that %s are values, not gaps; load.missing_texts makes them gaps", found)
+
+    def _warn_of_numbers(self, present: pa.Array, is_number: pa.Array) -> None:
+        if pc.mean(pc.cast(is_number, pa.float64())).as_py() >= MOSTLY:
+            allowed = pc.or_(self.missing, pc.match_substring_regex(self.trimmed, self.form.number))
+            others = np.flatnonzero(~_as_bool(allowed))
+            self._warn(
+                "is read as text: %d of its %d cells are not numbers, the first %s in line %d",
+                len(others), len(self.cells), repr(self.trimmed[int(others[0])].as_py())[:40], self.lines[others[0]],
+            )  # fmt: skip
+        elif self.form.decimal == "." and pc.all(pc.match_substring_regex(present, _COMMAS)).as_py():
+            self._warn(
+                "is read as text, but looks like numbers, such as %s: then set load.decimal to ',' or load.thousands",
+                present[0],
+            )
+        else:
+            self._warn_of_words()
+
+    def _warn_of_texts(self) -> None:
+        """Levels that differ in white space, case or Unicode form only; all cells in single quotes."""
+        levels = [level for level in pc.unique(self.cells).to_pylist() if level]
+        if levels and all(len(level) > 1 and level[0] == level[-1] == "'" for level in levels):
+            raise DataError(
+                f"{self.file} column '{self.name}': every cell stands in single quotes. If they are not part of it, "
+                "set "
+                'load.quote to "\'".'
+            )
+        if len(levels) <= MAX_LEVELS:
+            alike = defaultdict(list)
+            for level in levels:
+                alike[" ".join(unicodedata.normalize("NFKC", level.replace("\u200b", "")).casefold().split())].append(
+                    level
+                )
+            groups = [" and ".join(map(repr, sorted(group))) for group in alike.values() if len(group) > 1]
+            if groups:
+                self._warn("has levels that look alike but are different: %s", some(groups, 3))
+
+    def _infinite(self, where: pa.Array) -> DataError:
+        return DataError(
+            f"{self.file} column '{self.name}' has infinite numbers, {self._where(where)}. No model can be trained on "
+            "them: correct those cells, or empty them to have them imputed."
+        )
+
+    def _not_declared(self, allowed: pa.Array, declared: str) -> DataError:
+        wrong = pc.invert(allowed)
+        count, first = pc.sum(wrong).as_py(), self.cells[int(np.argmax(_as_bool(wrong)))].as_py()
+        return DataError(
+            f"{self.file} column '{self.name}': {count} of {len(self.cells)} cells are not of the type {declared} "
+            "that the "
+            f"contract declares, {self._where(wrong)}, the first {first[:40]!r}. Correct them, add the word to "
+            "load.missing if it means a gap, or change the contract."
+        )
+
+    def _where(self, mask: pa.Array) -> str:
+        lines = self.lines[np.flatnonzero(_as_bool(mask))].tolist()
+        return f"line{'' if len(lines) == 1 else 's'} {some(lines)}"
 
 
 def _as_bool(mask: pa.Array) -> np.ndarray:
     return np.asarray(mask.to_numpy(zero_copy_only=False), dtype=bool)
-
-
-def normalised_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """A user's DataFrame with the column types that its CSV file would get, but texts stay texts; its index is not
-    used.
-
-    Raises:
-        DataError: no column, a column name that is not a text or stands twice, a column of mixed or unsupported type.
-    """
-    names = list(frame.columns)
-    if not names or not all(isinstance(name, str) and name.strip() for name in names):
-        raise DataError("the DataFrame's column names must be texts. Rename them: frame.columns = [...].")
-    if len(set(names)) < len(names) or ROW in names:
-        raise DataError(f"the DataFrame's column names must be distinct, and none of them {ROW}. Rename them.")
-    columns = {name: _normalised(frame[name], name) for name in names}
-    return pd.DataFrame(columns).set_axis(_row_index(len(frame)))
-
-
-def _normalised(column: pd.Series, name: str) -> Values:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(object)
-    gaps = column.isna().to_numpy()
-    present = column[~gaps]
-    kind: str = "f" if present.empty else column.dtype.kind
-    if kind == "O":
-        kind = _kind_of_objects(present)
-    if kind in "iu":
-        whole = present.to_numpy(dtype=object)
-        most = EXACT_FLOAT if gaps.any() else 2**63 - 1
-        fits = -most - 1 <= whole.min() and whole.max() <= most
-        if not fits:
-            return _with_gaps(gaps, [str(value) for value in whole]).astype("str")
-        return whole.astype("int64") if not gaps.any() else _with_gaps(gaps, whole).astype("float64")
-    if kind == "f":
-        values = column.to_numpy(dtype="float64", na_value=np.nan)
-        if np.isinf(values).any():
-            raise DataError(f"the DataFrame's column '{name}' has infinite numbers. Replace them with NaN or a number.")
-        return values
-    if kind == "b":
-        return present.to_numpy(dtype=bool) if not gaps.any() else _with_gaps(gaps, present.to_numpy(dtype=bool))
-    if kind == "M":
-        return _with_gaps(gaps, [value.isoformat() for value in present]).astype("str")
-    if kind == "U":
-        # As in a CSV file, an empty text is a gap.
-        return _with_gaps(gaps, present).replace("", None).astype("str")
-    kinds = sorted({type(value).__name__ for value in present})
-    raise DataError(
-        f"the DataFrame's column '{name}' holds {some(kinds)}. Allowed: numbers, booleans or texts, one kind in a "
-        f"column; for instance frame['{name}'] = frame['{name}'].astype(str)."
-    )
-
-
-def _kind_of_objects(present: pd.Series) -> str:
-    """NumPy's letter for what a column of objects holds: b, i, f, U (text), M (time), or O (mixed)."""
-    kinds = {
-        "b": bool | np.bool_,
-        "i": int | np.integer,
-        "f": float | int | np.number,
-        "U": str,
-        "M": pd.Timestamp,
-    }
-    for kind, types in kinds.items():
-        if all(isinstance(value, types) and (kind == "b" or not isinstance(value, bool)) for value in present):
-            return kind
-    return "O"
-
-
-def _with_gaps(gaps: np.ndarray, present: Iterable[Any]) -> pd.Series:
-    """The present values in their places, None in the gaps, as objects."""
-    values = np.full(len(gaps), None, dtype=object)
-    values[~gaps] = np.fromiter(present, dtype=object, count=int((~gaps).sum()))
-    return pd.Series(values)

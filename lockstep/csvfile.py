@@ -9,20 +9,21 @@ has as many cells as the header. A file that passes is unambiguous, and pyarrow'
 import csv
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from lockstep.errors import DataError, some
 from lockstep.source import likely_encoding, read_source
 from lockstep.table import ROW
 
-CHUNK = 1 << 23
+CHUNK = 1 << 24
 """Bytes scanned at a time: the scan's memory is a few times this, whatever the file's size."""
 MAX_HEADER = 1 << 17
 MAX_RECORD = 1 << 24
@@ -64,14 +65,24 @@ class Dialect(NamedTuple):
     encoding: str = "utf-8"
 
 
-def read_csv(path: Path, dialect: Dialect = Dialect()) -> TextTable:  # noqa: B008 - immutable
+def read_csv(path: Path, dialect: Dialect = Dialect()) -> TextTable:
     """Read the file ``path``; its first record is the header.
 
     Raises:
         DataError: see source.read_source; or a cell count, a quote, a byte or the header is not as it must be. The
             message names the file and the line.
     """
-    return _Scan(read_source(path, dialect.encoding), str(path), dialect).read()
+    tables = list(read_csv_blocks(path, dialect))
+    return TextTable(
+        pa.concat_tables([table.cells for table in tables]), np.concatenate([table.line_starts for table in tables])
+    )
+
+
+def read_csv_blocks(path: Path, dialect: Dialect = Dialect()) -> Iterator[TextTable]:
+    """The rows of the file in blocks of about CHUNK bytes: for files larger than memory. Raises as read_csv does, where
+    the block with the mistake is read.
+    """
+    return _Scan(read_source(path, dialect.encoding), str(path), dialect).blocks()
 
 
 class _Scan:
@@ -85,27 +96,89 @@ class _Scan:
         # Old spreadsheet programs end lines with a carriage return alone.
         beginning = self.data[:MAX_RECORD]
         self.newline = _RETURN if _RETURN in beginning and _NEWLINE not in beginning else _NEWLINE
-        self.embedded = False  # whether a cell contains a line break
         breaks = np.flatnonzero(beginning == self.newline)[: dialect.skip_lines]
         if len(breaks) < dialect.skip_lines:
             raise DataError(f"{name} has {len(breaks)} lines, load.skip_lines is {dialect.skip_lines}. Lower it.")
         self.begin = int(breaks[-1]) + 1 if len(breaks) else 0
         self.header_line = dialect.skip_lines + 1
 
-    def read(self) -> TextTable:
-        starts, lines, width = self._records()
-        header = self._header(starts, width)
-        if len(starts) == 1:
-            return TextTable(pa.table({column: pa.array([], pa.string()) for column in header}), lines[1:])
-        longest = int(np.diff(starts, append=len(self.data)).max())
+    def blocks(self) -> Iterator[TextTable]:
+        """The rows, block by block, in order; at least one block, which may have no rows.
+
+        A block is some whole records, about CHUNK bytes of them, so that nothing is carried from one to the next.
+        """
+        size, low, line, blank = len(self.data), self.begin, self.header_line, 0
+        header: list[str] = []
+        while low < size:
+            block, breaks, quotes, ends = self._whole_records(low, line)
+            begins = np.append(0, ends[:-1] + 1)
+            lines = line + np.searchsorted(breaks, begins)
+            delimiters = np.flatnonzero(block == self.delimiter)
+            self._check_text(block, line)
+            embedded = False  # whether a cell contains a line break
+            if len(quotes):
+                self._check_quotes(block, quotes, begins, lines)
+                delimiters = delimiters[_outside(delimiters, quotes)]
+                embedded = len(breaks) > len(ends) or not _outside(breaks, quotes).all()
+            embedded |= self._check_returns(block, quotes, begins, lines)
+            returns = (ends > begins) & (block[np.maximum(ends - 1, 0)] == _RETURN)
+            empty = ends - returns == begins
+            if not header and empty[0]:
+                raise self._refuse(line, "the first line is empty", "Begin the file with a header line.")
+            if empty.any() and not blank:
+                blank = int(lines[np.argmax(empty)])
+            if blank and (lines[~empty] > blank).any():  # empty lines are allowed behind the last row only
+                raise self._refuse(blank, "an empty line amid the rows", "Remove it, or the second table behind it.")
+            counts = np.diff(np.searchsorted(delimiters, ends), prepend=0) + 1
+            first = 0
+            if not header:
+                header, first = self._header(block[: ends[0]], int(counts[0])), 1
+            wrong = np.flatnonzero((counts != len(header)) & ~empty)
+            if len(wrong):
+                what = f"{counts[wrong[0]]} cells, the header has {len(header)}"
+                raise self._refuse(int(lines[wrong[0]]), what, "Mend that row.")
+            rows = lines[first:][~empty[first:]]
+            if len(rows) or first:
+                longest = int((ends - begins).max()) + 1
+                begin = int(begins[first]) if len(begins) > first else len(block)
+                cells = self._parse(low + begin, low + len(block), header, embedded, longest, len(rows))
+                self._check_repeated_header(cells, header, rows)
+                yield TextTable(cells, rows)
+            line += len(breaks)
+            low += len(block)
+        if not header:
+            raise self._refuse(self.header_line, "the first line is empty", "Begin the file with a header line.")
+
+    def _whole_records(self, low: int, line: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The bytes from ``low`` to the end of a record, and in them the line breaks, quotes, and ends of records."""
+        span = CHUNK
+        while True:
+            block = self.data[low : low + span]
+            breaks, quotes = np.flatnonzero(block == self.newline), np.flatnonzero(block == self.quote)
+            ends = breaks[_outside(breaks, quotes)] if len(quotes) else breaks
+            if low + span >= len(self.data):
+                if len(quotes) % 2:
+                    raise self._stray_quote(block, quotes, line)
+                if not len(ends) or ends[-1] != len(block) - 1:
+                    ends = np.append(ends, len(block))  # the last line has no line break
+            if len(ends):
+                cut = int(ends[-1]) + 1
+                return block[:cut], breaks[breaks < cut], quotes[quotes < cut], ends
+            if span >= MAX_RECORD:
+                what = f"a record of more than {MAX_RECORD:,} bytes begins here"
+                raise self._refuse(line, what, "Look for a quote that is not closed.")
+            span *= 2
+
+    def _parse(self, begin: int, end: int, header: list[str], embedded: bool, longest: int, n_rows: int) -> pa.Table:
+        """The cells of the records between two offsets; these have been checked to be ``n_rows``."""
+        if not n_rows:
+            return pa.table({column: pa.array([], pa.string()) for column in header})
         try:
             cells = pa.csv.read_csv(
-                pa.BufferReader(self.buffer.slice(int(starts[1]))),
+                pa.BufferReader(self.buffer.slice(begin, end - begin)),
                 read_options=pa.csv.ReadOptions(column_names=header, block_size=max(1 << 22, 2 * longest)),
                 parse_options=pa.csv.ParseOptions(
-                    delimiter=self.dialect.delimiter,
-                    quote_char=self.dialect.quote,
-                    newlines_in_values=self.embedded,
+                    delimiter=self.dialect.delimiter, quote_char=self.dialect.quote, newlines_in_values=embedded
                 ),
                 convert_options=pa.csv.ConvertOptions(
                     column_types={column: pa.string() for column in header},
@@ -115,69 +188,22 @@ class _Scan:
             )
         except pa.ArrowException as error:
             raise DataError(f"{self.name} cannot be parsed as CSV: {error}. Mend the file.") from None
-        if len(cells) != len(lines) - 1:
-            raise DataError(f"{self.name}: {len(lines) - 1:,} rows found but {len(cells):,} parsed. Mend the file.")
-        return TextTable(cells, lines[1:])
+        if len(cells) != n_rows:
+            raise DataError(f"{self.name}: {n_rows:,} rows found but {len(cells):,} parsed. Mend the file.")
+        return cells
 
-    def _records(self) -> tuple[np.ndarray, np.ndarray, int]:
-        """The offset and the line at which each record begins, the header's first, and how many cells each has."""
-        size, low, line, blank, width = len(self.data), self.begin, self.header_line, 0, 0
-        starts, lines = [], []
-        while low < size:
-            # A block is some whole records, so that nothing is carried from one block to the next.
-            span, ends = CHUNK, np.array([], dtype=np.int64)
-            while not len(ends):
-                block = self.data[low : low + span]
-                breaks, quotes = np.flatnonzero(block == self.newline), np.flatnonzero(block == self.quote)
-                ends = breaks[_outside(breaks, quotes)] if len(quotes) else breaks
-                if low + span >= size:
-                    if len(quotes) % 2:
-                        raise self._stray_quote(block, quotes, line)
-                    if not len(ends) or ends[-1] != len(block) - 1:
-                        ends = np.append(ends, len(block))  # the last line has no line break
-                elif not len(ends) and span >= MAX_RECORD:
-                    raise self._refuse(
-                        line,
-                        f"a record of more than {MAX_RECORD:,} bytes begins here",
-                        "Look for a quote that is not closed.",
-                    )
-                else:
-                    span *= 2
-            block = block[: ends[-1] + 1]
-            begins = np.append(0, ends[:-1] + 1)
-            first_lines = line + np.searchsorted(breaks, begins)
-            delimiters = np.flatnonzero(block == self.delimiter)
-            self._check_text(block, line)
-            if len(quotes):
-                quotes = quotes[quotes <= ends[-1]]
-                self._check_quotes(block, quotes, begins, first_lines)
-                delimiters = delimiters[_outside(delimiters, quotes)]
-                self.embedded |= bool(np.searchsorted(breaks, ends[-1]) + 1 > len(ends))
-            self._check_returns(block, quotes, begins, first_lines)
-            returns = (ends > begins) & (block[np.maximum(ends - 1, 0)] == _RETURN)
-            empty = ends - returns == begins
-            counts = np.diff(np.searchsorted(delimiters, ends), prepend=0) + 1
-            width = width or int(counts[0])
-            if empty.any() and not blank:
-                blank = int(first_lines[np.argmax(empty)])
-            if blank and (first_lines[~empty] > blank).any():  # empty lines are allowed behind the last row only
-                raise self._refuse(blank, "an empty line amid the rows", "Remove it, or the second table behind it.")
-            wrong = np.flatnonzero((counts != width) & ~empty)
-            if len(wrong):
-                what = f"{counts[wrong[0]]} cells, the header has {width}"
-                raise self._refuse(int(first_lines[wrong[0]]), what, "Mend that row.")
-            starts.append((begins + low)[~empty])
-            lines.append(first_lines[~empty])
-            line += int(np.searchsorted(breaks, len(block)))
-            low += len(block)
-        if not starts or not len(starts[0]):
-            raise self._refuse(self.header_line, "the first line is empty", "Begin the file with a header line.")
-        return np.concatenate(starts), np.concatenate(lines), width
+    def _check_repeated_header(self, cells: pa.Table, header: list[str], lines: np.ndarray) -> None:
+        """Refuse the header among the rows: two tables in one file, or files that were put together."""
+        same = np.flatnonzero(pc.equal(cells.column(0), header[0]).to_numpy())
+        for row in same if len(header) > 1 else ():
+            if all(cells.column(index)[int(row)].as_py() == name for index, name in enumerate(header)):
+                raise self._refuse(
+                    int(lines[row]), "the header again, amid the rows", "Remove that line, or the table behind it."
+                )
 
-    def _header(self, starts: np.ndarray, width: int) -> list[str]:
+    def _header(self, record: np.ndarray, width: int) -> list[str]:
         """The column names, checked."""
-        end = int(starts[1]) if len(starts) > 1 else len(self.data)
-        text = self.data[self.begin : end].tobytes().decode("utf-8").rstrip("\r\n")
+        text = record.tobytes().decode("utf-8").removesuffix("\r")
         delimiter, quote = self.dialect.delimiter, self.dialect.quote
         if len(text) > MAX_HEADER:
             what = f"a header of {len(text):,} characters"
@@ -245,18 +271,21 @@ class _Scan:
             line + self._breaks(block[:at]), "a quote without its partner, here or before", "Close or remove it."
         )
 
-    def _check_returns(self, block: np.ndarray, quotes: np.ndarray, begins: np.ndarray, lines: np.ndarray) -> None:
-        """Refuse a carriage return (or, where those end lines, a line feed) that ends no line: pyarrow would end "
-        "one."""
+    def _check_returns(self, block: np.ndarray, quotes: np.ndarray, begins: np.ndarray, lines: np.ndarray) -> bool:
+        """Refuse a carriage return that ends no line: pyarrow would end one there. (Where carriage returns end the
+        lines, the same for line feeds.) Returns whether one stands inside a cell.
+        """
+        inside = False
         others = np.flatnonzero(block == (_RETURN if self.newline == _NEWLINE else _NEWLINE))
         if len(quotes):
             outside = _outside(others, quotes)
-            self.embedded |= not outside.all()
+            inside = not outside.all()
             others = others[outside]
         lone = others[block[np.minimum(others + 1, len(block) - 1)] != _NEWLINE] if self.newline == _NEWLINE else others
         if len(lone):
             record = int(np.searchsorted(begins, lone[0], side="right")) - 1
             raise self._refuse(int(lines[record]), "a carriage return amid the line", "Use one kind of line ending.")
+        return inside
 
     def _breaks(self, block: np.ndarray) -> int:
         return int((block == self.newline).sum())

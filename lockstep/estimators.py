@@ -6,7 +6,7 @@ To add a model type, add an entry to MODELS and its name to params.yaml's commen
 import difflib
 import inspect
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -27,9 +27,10 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.svm import SVC, SVR
 from sklearn.utils.class_weight import compute_sample_weight
 
-from lockstep.errors import SettingsError
+from lockstep.errors import DataError, SettingsError
+from lockstep.models import ModelFile
 from lockstep.settings import Seed, Settings
-from lockstep.table import Task
+from lockstep.table import Table, Task
 
 
 @dataclass(frozen=True)
@@ -63,21 +64,17 @@ MODELS = {
 }
 KINDS: dict[Task, str] = {"classification": "classifier", "regression": "regressor"}
 _OWN_SETTINGS = {"random_state": "train.seed", "class_weight": "train.class_weight"}
-_NOT_SETTINGS = {"n_jobs", "verbose", "warm_start"}  # they change no result, or break the one fit there is
+_NOT_SETTINGS = {
+    "n_jobs": "all processors are used, and it changes no result",
+    "verbose": "the log says how long a fit takes",
+    "warm_start": "every fit is from scratch",
+}
 
 
 class ModelName(Settings, frozen=True):
     """The one key of ``train`` that the stage preprocess needs."""
 
     model: str
-
-
-class ModelFile(Settings, frozen=True):
-    """The keys of ``train`` that make up the model file's name."""
-
-    model: str
-    kind: Literal["classifier", "regressor"]
-    version: Annotated[int, msgspec.Meta(ge=1)]
 
 
 class TrainSettings(ModelFile, frozen=True):
@@ -112,23 +109,38 @@ def build_estimator(settings: TrainSettings, task: Task) -> BaseEstimator:
     if settings.class_weight is not None and task == "regression":
         raise SettingsError("train.class_weight is for classification. Set it to null.")
     estimator = kinds[task]
-    known = set(inspect.signature(estimator).parameters) - _NOT_SETTINGS
+    known = set(inspect.signature(estimator).parameters) - set(_NOT_SETTINGS)
     for name in settings.hyperparameters:
         if name in _OWN_SETTINGS and name in known:
             raise SettingsError(f"train.hyperparameters.{name} has a setting of its own: set {_OWN_SETTINGS[name]}.")
+        if name in _NOT_SETTINGS:
+            raise SettingsError(f"train.hyperparameters.{name} cannot be set: {_NOT_SETTINGS[name]}. Remove it.")
         if name not in known:
             near = difflib.get_close_matches(name, sorted(known - set(_OWN_SETTINGS)), len(known), cutoff=0.0)
             raise SettingsError(
                 f"train.hyperparameters.{name} is not a hyperparameter of {estimator.__name__}. Allowed, nearest "
-                "first: "
-                f"{', '.join(near)}."
+                f"first: {', '.join(near)}."
             )
     own: dict[str, Any] = {}
     if "random_state" in known:
         own["random_state"] = settings.seed
     if settings.class_weight is not None and "class_weight" in known:
         own["class_weight"] = settings.class_weight
-    return estimator(**settings.hyperparameters, **own)
+    built = estimator(**settings.hyperparameters, **own)
+    try:
+        built._validate_params()
+    except ValueError as error:
+        raise SettingsError(f"train.hyperparameters: {error}") from None
+    return built
+
+
+def check_classes(table: Table, what: str) -> None:
+    """Raise DataError if ``what``, the rows of ``table``, are of one class only."""
+    if table.task == "classification" and len(np.unique(table.labels)) == 1:
+        raise DataError(
+            f"{what} are all of the class {table.labels[0]!r}: there is nothing to learn from them. Change the "
+            "settings of split (time, group, seed) or lower cross_validate.folds."
+        )
 
 
 def fit_estimator(estimator: BaseEstimator, X: np.ndarray, y: np.ndarray, settings: TrainSettings, n_jobs: int) -> None:
@@ -144,7 +156,7 @@ def fit_estimator(estimator: BaseEstimator, X: np.ndarray, y: np.ndarray, settin
         y: (n_rows,).
 
     Raises:
-        SettingsError: what scikit-learn says of a hyperparameter's value.
+        DataError: what scikit-learn says of rows that it cannot fit.
     """
     weights = {}
     if settings.class_weight is not None and "class_weight" not in estimator.get_params(deep=False):
@@ -158,9 +170,9 @@ def fit_estimator(estimator: BaseEstimator, X: np.ndarray, y: np.ndarray, settin
         estimator.set_params(n_jobs=n_jobs)
     try:
         estimator.fit(X, y, **weights)
-    except (ValueError, TypeError) as error:
-        what = f"train: scikit-learn refused to fit {type(estimator).__name__} with these hyperparameters: {error}"
-        raise SettingsError(what) from error
+    except ValueError as error:
+        what = f"{type(estimator).__name__} with these hyperparameters on these rows"
+        raise DataError(f"train: scikit-learn cannot fit {what}: {error}") from error
     finally:
         if parallel:
             estimator.set_params(n_jobs=None)

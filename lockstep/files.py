@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -42,7 +43,7 @@ class Outputs:
     def write(self, path: Path, writer: Callable[[Path], object]) -> None:
         """Let ``writer`` write a temporary file that becomes ``path``."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         self._written.append((temporary, path))
         writer(temporary)
         with temporary.open("rb") as handle:

@@ -7,6 +7,8 @@ data and settings.
 import contextlib
 import os
 import re
+import secrets
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +18,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from lockstep.errors import MachineError
+from lockstep.contract import read_contract
+from lockstep.errors import MachineError, SettingsError
 from lockstep.estimators import KINDS, TrainSettings, build_estimator
 from lockstep.files import Outputs
 from lockstep.history import COLUMNS
@@ -24,13 +27,13 @@ from lockstep.log import logger, logging_to
 from lockstep.models import model_file_name, save_model
 from lockstep.portable import pin
 from lockstep.preprocessing import PreprocessSettings
-from lockstep.settings import Problem, Settings, convert
+from lockstep.settings import Problem, S, Settings, convert
 from lockstep.table import Task
 from stages.cross_validate import CrossValidateSettings, cross_validate, summary
 from stages.evaluate import EvaluateSettings, evaluate
-from stages.load import LoadSettings, load_csv, load_frame, log_table
+from stages.load import LoadSettings, load_file, load_frame, log_table
 from stages.preprocess import preprocess
-from stages.split import SplitSettings, log_parts, split_table
+from stages.split import SplitSettings, check_parts, check_settings, log_parts, split_table
 from stages.train import train
 
 
@@ -44,6 +47,9 @@ class ModelConfig:
         hyperparameters: of the scikit-learn estimator, passed on as they are.
         target: the column to predict; by default "target" for a classification, "price" for a regression.
         drop: columns to leave out.
+        load: how the file is written, for instance ``load={"delimiter": ";", "decimal": ","}``; of no effect on a
+            DataFrame.
+        contract: a data contract that the table must keep, as in data/contracts; None for none.
         split, preprocess, cross_validate, train, evaluate: further settings, named and checked as in params.yaml, for
             instance ``split={"test_size": 0.3, "seed": 1}`` or ``train={"class_weight": "balanced"}``.
         models: the folder for the model, its metrics and its history; made if absent.
@@ -58,6 +64,8 @@ class ModelConfig:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     target: str | None = None
     drop: Sequence[str] = ()
+    load: Mapping[str, Any] = field(default_factory=dict)
+    contract: str | Path | None = None
     split: Mapping[str, Any] = field(default_factory=dict)
     preprocess: Mapping[str, Any] = field(default_factory=dict)
     cross_validate: Mapping[str, Any] = field(default_factory=dict)
@@ -71,25 +79,24 @@ class ModelConfig:
 
     def sections(self) -> "Sections":
         """The settings of each stage. Raises SettingsError."""
-        load = {"path": "-", "task": self.task_type, "target": self.target, "drop": list(self.drop)}
+        drop = self.drop if isinstance(self.drop, str) else list(self.drop)
+        own = {"path": "-", "task": self.task_type, "target": self.target, "drop": drop}
+        given = {"model": self.model_type, "kind": KINDS.get(self.task_type, ""), "version": 1}
+        given["hyperparameters"] = self.hyperparameters
+        for key in given:
+            if key in (self.train or {}):
+                raise SettingsError(
+                    f"ModelConfig.train.{key} cannot be set there. Set model_type, task_type, hyperparameters."
+                )
         found = Sections(
-            load=convert(load, LoadSettings, "ModelConfig.load"),
-            split=convert(dict(self.split), SplitSettings, "ModelConfig.split"),
-            preprocess=convert(dict(self.preprocess), PreprocessSettings, "ModelConfig.preprocess"),
-            cross_validate=convert(dict(self.cross_validate), CrossValidateSettings, "ModelConfig.cross_validate"),
-            train=convert(
-                {
-                    "model": self.model_type,
-                    "kind": KINDS[self.task_type],
-                    "version": 1,
-                    "hyperparameters": dict(self.hyperparameters),
-                    **self.train,
-                },
-                TrainSettings,
-                "ModelConfig.train",
-            ),
-            evaluate=convert(dict(self.evaluate), EvaluateSettings, "ModelConfig.evaluate"),
+            load=_section({**self.load, **own}, LoadSettings, "load"),
+            split=_section(self.split, SplitSettings, "split"),
+            preprocess=_section(self.preprocess, PreprocessSettings, "preprocess"),
+            cross_validate=_section(self.cross_validate, CrossValidateSettings, "cross_validate"),
+            train=_section({**self.train, **given}, TrainSettings, "train"),
+            evaluate=_section(self.evaluate, EvaluateSettings, "evaluate"),
         )
+        check_settings(found.split)
         build_estimator(found.train, self.task_type)
         return found
 
@@ -106,12 +113,22 @@ class ModelConfig:
             hyperparameters=own.hyperparameters,
             target=load.target,
             drop=load.drop,
+            load={key: value for key, value in _as_dict(load).items() if key not in ("path", "task", "target", "drop")},
             split=_as_dict(settings.section("split", SplitSettings)),
             preprocess=_as_dict(settings.section("preprocess", PreprocessSettings)),
             cross_validate=_as_dict(settings.section("cross_validate", CrossValidateSettings)),
             train={"seed": own.seed, "class_weight": own.class_weight},
             evaluate=_as_dict(settings.section("evaluate", EvaluateSettings)),
         )
+
+
+def _section(values: Any, kind: type[S], name: str) -> S:
+    plain = (
+        {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+        if isinstance(values, Mapping)
+        else values
+    )
+    return convert(plain, kind, f"ModelConfig.{name}")
 
 
 def _as_dict(settings: Settings) -> dict[str, Any]:
@@ -162,6 +179,7 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
         MachineError: a file cannot be written.
     """
     settings, start = config.sections(), time.perf_counter()
+    contract = None if config.contract is None else read_contract(Path(config.contract))
     stem = model_file_name(settings.train.model, settings.train.kind, 0).removesuffix("_v0.joblib")
     try:
         with logging_to(Path(config.logs) / f"{stem}.log", stem, stderr=False):
@@ -170,12 +188,13 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
                     "NumPy was imported before lockstep: on other processors the model's last bits may differ"
                 )
             if isinstance(data, pd.DataFrame):
-                table = load_frame(data, settings.load)
+                table = load_frame(data, settings.load, contract).table
             else:
-                table = load_csv(Path(data), settings.load)
+                table = load_file(Path(data), settings.load, contract).table
             log_table(table)
             parts = split_table(table, settings.split)
             log_parts(parts)
+            check_parts(parts, settings.split.checks)
             preprocessor, processed = preprocess(parts.train, settings.preprocess, settings.train.model)
             folds = cross_validate(parts.train, settings.cross_validate, settings.preprocess, settings.train)
             trained = train(processed, preprocessor, parts.validation, settings.train)
@@ -199,7 +218,7 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
 def _unnamed(model: Pipeline, folder: Path, stem: str) -> Iterator[Path]:
     """The path of a file that holds ``model`` while the block runs."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f".{stem}.{os.getpid()}.tmp"
+    path = folder / f".{stem}.{secrets.token_hex(4)}.tmp"
     try:
         save_model(model, path)
         yield path
@@ -208,15 +227,26 @@ def _unnamed(model: Pipeline, folder: Path, stem: str) -> Iterator[Path]:
 
 
 def _name_next(saved: Path, stem: str) -> Path:
-    """Name the file ``<stem>_v<n>.joblib``, n being one more than the highest in its folder; never over another "
-    "file."""
+    """Name the file ``<stem>_v<n>.joblib``, n being one more than the highest in its folder; never over another
+    file."""
     found = [re.fullmatch(rf"{re.escape(stem)}_v([0-9]+)\.joblib", entry.name) for entry in saved.parent.iterdir()]
     version = max((int(match[1]) for match in found if match), default=0) + 1
     while True:
         path = saved.with_name(f"{stem}_v{version}.joblib")
         try:
-            os.link(saved, path)  # unlike a rename, this fails where another run has just taken the name
+            _link_or_copy(saved, path)
         except FileExistsError:
             version += 1
         else:
             return path
+
+
+def _link_or_copy(source: Path, path: Path) -> None:
+    """Give the file a second name. Unlike a rename, this fails where another run has just taken the name."""
+    try:
+        os.link(source, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        with source.open("rb") as content, path.open("xb") as copy:
+            shutil.copyfileobj(content, copy)

@@ -45,13 +45,16 @@ class PreprocessSettings(Settings, frozen=True):
     seed: Seed = 42
 
 
-def build_preprocessor(table: Table, settings: PreprocessSettings, scale_free: bool) -> ColumnTransformer:
+def build_preprocessor(
+    table: Table, settings: PreprocessSettings, scale_free: bool, *, report: bool = True
+) -> ColumnTransformer:
     """An unfitted transformer of raw feature columns, (n_rows, n_features), to numbers, (n_rows, n_encoded).
 
     Args:
         table: the training rows; columns that are constant or all missing in them are left out.
         settings: the section ``preprocess``.
         scale_free: whether the model looks at the order of values only, as trees do; decides what ``auto`` means.
+        report: whether to log the columns that are left out.
 
     Raises:
         DataError: no column is left.
@@ -67,7 +70,7 @@ def build_preprocessor(table: Table, settings: PreprocessSettings, scale_free: b
             left_out.append(f"'{name}'")
         else:
             columns[kind if kind != "text" else _encoding(levels, settings, scale_free)].append(name)
-    if left_out:
+    if left_out and report:
         logger.warning("left out, being constant or empty in the training rows: %s", some(left_out, 20))
     if not any(columns.values()):
         raise DataError(
@@ -124,7 +127,7 @@ def _target_encoder(table: Table, seed: int) -> TargetEncoder:
 
 
 def fit_preprocessor(
-    table: Table, settings: PreprocessSettings, scale_free: bool
+    table: Table, settings: PreprocessSettings, scale_free: bool, *, report: bool = True
 ) -> tuple[ColumnTransformer, pd.DataFrame]:
     """The preprocessor fitted on the rows of ``table``, and those rows encoded.
 
@@ -133,7 +136,7 @@ def fit_preprocessor(
         columns are cross-fitted in it: a row's value comes from the other folds, and differs from what ``transform``
         gives.
     """
-    preprocessor = build_preprocessor(table, settings, scale_free)
+    preprocessor = build_preprocessor(table, settings, scale_free, report=report)
     encoded = preprocessor.fit_transform(table.features, table.labels)
     names = _distinct(preprocessor.get_feature_names_out(), table.target)
     return preprocessor, pd.DataFrame(np.asarray(encoded, dtype="float64"), index=table.frame.index, columns=names)

@@ -1,5 +1,6 @@
 """The data profile: what a table holds, in numbers small enough to be read and compared in git."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,17 @@ from lockstep.table import Table
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
-def profile_of(table: Table) -> dict[str, Any]:
+def profile_of(table: Table, missing_as: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     """Rows, columns, and per column its type, missing cells, distinct values and range or most frequent value; of the
     target its class distribution (classification) or quantiles (regression).
     """
     frame = table.frame
+    words = {name: dict(counts) for name, counts in missing_as.items() if any(word for word in counts)}
     return {
         "rows": len(frame),
         "duplicate_rows": int(frame.duplicated().sum()),
         "task": table.task,
+        "missing_words": words,
         "target": {"column": table.target, **_target(frame[table.target], table.task)},
         "columns": [_column(frame[name]) for name in frame.columns],
     }

@@ -96,7 +96,7 @@ def metrics_of(y: np.ndarray, predictions: Predictions, task: Task, average: Ave
         # The recall averaged over the classes that occur in y.
         "balanced_accuracy": float(recall_score(y, predictions.values, labels=np.unique(y), average="macro")),
     }
-    if set(np.unique(y)) == set(classes):
+    if len(classes) > 1 and set(np.unique(y)) == set(classes):
         if predictions.scores is not None:
             metrics["roc_auc"] = float(roc_auc_score(y == classes[1], predictions.scores))
         elif predictions.probabilities is not None:

@@ -122,6 +122,10 @@ def read_problems(path: Path) -> dict[str, dict[str, Any]]:
                 raise SettingsError(
                     f"{path}: problems.{name}.{section} is not a section. Allowed, nearest first: {', '.join(near)}."
                 )
+    for name in problems:
+        for suffix in ("_profile", "_checks", "_cross_validation"):
+            if f"{name}{suffix}" in problems:
+                raise SettingsError(f"{path}: problems.{name}{suffix} would write to files of '{name}'. Rename it.")
     return problems
 
 
@@ -130,8 +134,7 @@ def check_problem_name(name: object, where: str) -> None:
     if not isinstance(name, str) or not PROBLEM_NAME.fullmatch(name):
         raise SettingsError(
             f"{where}: {_shown(name)} is not a problem name. Allowed: letters, digits, '_' and '-', at most 64, "
-            "beginning "
-            "with a letter or digit (in quotes if it looks like a number)."
+            "beginning with a letter or digit (in quotes if it looks like a number)."
         )
 
 
@@ -182,7 +185,7 @@ def convert(values: Any, kind: type[S], where: str) -> S:
         raise SettingsError(_explain(values, kind, where, str(error))) from None
 
 
-def _explain(values: Any, kind: type[S], where: str, message: str) -> str:
+def _explain(values: Any, kind: type[msgspec.Struct], where: str, message: str) -> str:
     """Msgspec's message in our form: the key, its value, what is allowed."""
     info = inspect.type_info(kind)
     assert isinstance(info, inspect.StructType)
@@ -196,9 +199,14 @@ def _explain(values: Any, kind: type[S], where: str, message: str) -> str:
     for field in fields.values():
         if field.required and field.name not in values:
             return f"{where}.{field.name} is missing. Allowed: {_allowed(field.type)}."
-    found = re.search(r"at `\$\.([A-Za-z0-9_]+)", message)
+    found = re.search(r"at `\$\.([A-Za-z0-9_]+)(?:\[([0-9]+)\])?(.*)`$", message)
     # A wrong key of a mapping is reported without its place: then it is the one setting that is a mapping.
     name = found[1] if found else next(key for key, field in fields.items() if isinstance(field.type, inspect.DictType))
+    place, value, type_ = f"{where}.{name}", values[name], fields[name].type
+    if found and found[2] and isinstance(type_, inspect.ListType | inspect.VarTupleType):
+        place, value, type_ = f"{place}[{found[2]}]", value[int(found[2])], type_.item_type
+    if found and isinstance(type_, inspect.StructType) and isinstance(value, dict):
+        return _explain(value, type_.cls, place, message[: found.start()] + f"at `${found[3]}`")
     return f"{where}.{name} is {_shown(values[name])}. Allowed: {_allowed(fields[name].type)}."
 
 
@@ -232,6 +240,6 @@ def _allowed(kind: inspect.Type) -> str:
             return "a text" if not kind.min_length else "a text that is not empty"
         case inspect.ListType() | inspect.VarTupleType():
             return f"a list, each item {_allowed(kind.item_type)}"
-        case inspect.DictType():
+        case inspect.DictType() | inspect.StructType():
             return "a mapping with texts as keys"
     return type(kind).__name__.removesuffix("Type").lower()

@@ -4,6 +4,7 @@ import codecs
 import contextlib
 import gzip
 import io
+import re
 import stat
 import zipfile
 import zlib
@@ -21,6 +22,7 @@ PACKED = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd", ".zip": b"PK\x03\x04"
 FREE_SIZE, MAX_RATIO = 1 << 26, 200
 """A packed file may unpack to 64 MiB, or to 200 times its own size; text rarely packs better than 20 times."""
 _BLOCK = 1 << 22
+_CONTROL = re.compile("[\x80-\x84\x86-\x9f]")  # 0x85 is a line break of mainframes
 _BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _OTHER_FORMATS = {**{magic: f"packed ({suffix})" for suffix, magic in PACKED.items()}, b"PAR1": "a Parquet file"}
 
@@ -76,7 +78,19 @@ def read_source(path: Path, encoding: str = "utf-8") -> pa.Buffer:
             data, encoding = data.slice(len(mark)), marked
     if codecs.lookup(encoding).name in ("utf-8", "ascii"):
         return data
-    return pa.py_buffer(_decode(data.to_pybytes(), encoding, path).encode("utf-8"))
+    text = _decode(data.to_pybytes(), encoding, path)
+    if not text.isascii():
+        # A one-byte encoding decodes anything. What is UTF-8, or gives control characters, was meant to be another one.
+        if decodes(data, "utf-8"):
+            raise DataError(f"{path} is UTF-8, not {encoding}. Set load.encoding to utf-8.")
+        control = _CONTROL.search(text)
+        if control:
+            line = text.count("\n", 0, control.start()) + 1
+            raise DataError(
+                f"{path} line {line}: as {encoding}, it holds the control character 0x{ord(control[0]):02X}. Set "
+                f"load.encoding to what the file is encoded in{likely_encoding(data.to_pybytes())}."
+            )
+    return pa.py_buffer(text.encode("utf-8"))
 
 
 def _decode(data: bytes, encoding: str, path: Path) -> str:
@@ -90,12 +104,33 @@ def _decode(data: bytes, encoding: str, path: Path) -> str:
         ) from None
 
 
-def likely_encoding(data: bytes) -> str:
-    """', perhaps cp1252' or nothing: what charset-normalizer takes the text for."""
+def decodes(data: pa.Buffer, encoding: str) -> bool:
+    """Whether all of ``data`` is text of ``encoding``."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for start in range(0, len(data), _BLOCK):
+            decoder.decode(data.slice(start, min(_BLOCK, len(data) - start)).to_pybytes())
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def likely_encodings(data: pa.Buffer) -> list[str]:
+    """The encodings that charset-normalizer takes the text for, the likeliest first, that decode all of it."""
     from charset_normalizer import from_bytes
 
-    best = from_bytes(data[: 1 << 18]).best()
-    return "" if best is None else f", perhaps {best.encoding}"
+    found = from_bytes(data.slice(0, min(len(data), 1 << 20)).to_pybytes())
+    names = dict.fromkeys(name for match in found for name in (match.encoding, *match.could_be_from_charset))
+    # Of the Western encodings that fit alike, the one that most files are in.
+    ordered = sorted(names, key=lambda name: name not in ("utf_8", "cp1252"))
+    return [name for name in ordered if decodes(data, name)]
+
+
+def likely_encoding(data: bytes) -> str:
+    """', perhaps cp1252' or nothing, for a message."""
+    found = likely_encodings(pa.py_buffer(data))
+    return f", perhaps {found[0]}" if found else ""
 
 
 def _unpack(path: Path) -> bytes:
@@ -108,8 +143,7 @@ def _unpack(path: Path) -> bytes:
                 if out.tell() > limit:
                     raise DataError(
                         f"{path} unpacks to more than {limit:,} bytes, {MAX_RATIO} times its size: no table does. If "
-                        "this "
-                        "one does, unpack it yourself and set load.path to the unpacked file."
+                        "this one does, unpack it yourself and set load.path to the unpacked file."
                     )
     except (zlib.error, zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError) as error:
         raise DataError(f"{path} cannot be unpacked: {error}. It is damaged, or not a {path.suffix} file.") from None

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from lockstep.errors import DataError
-from lockstep.models import model_file_name
-from lockstep.settings import read_problems
+from lockstep.models import ModelFile, model_file_name
+from lockstep.settings import Problem, read_problems
 
 ACTIVATE = "  source .venv/bin/activate                  once per terminal: dvc and python are then this repository's"
 NEXT = """\
@@ -33,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         grid.add_column(title, no_wrap=True, overflow="fold")
     for title in ("test", "baseline", "cross-validation"):
         grid.add_column(title, justify="right", no_wrap=True)
-    for name, sections in read_problems(args.params).items():
-        _add_problem(grid, name, sections["train"])
+    for name in read_problems(args.params):
+        _add_problem(grid, name, Problem(args.params, name).pick("train", ModelFile))
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 140
@@ -43,9 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _add_problem(grid: Grid, name: str, train: dict[str, Any]) -> None:
+def _add_problem(grid: Grid, name: str, train: ModelFile) -> None:
     metrics, folds = _read(Path(f"metrics/{name}.json")), _read(Path(f"metrics/{name}_cross_validation.json"))
-    path = f"models/{name}/{model_file_name(train['model'], train['kind'], train['version'])}"
+    model = Path(f"models/{name}/{model_file_name(train.model, train.kind, train.version)}")
+    path = str(model) if model.exists() else f"{model} (not built: dvc repro)"
     for metric in [key.removeprefix("baseline_") for key in metrics if key.startswith("baseline_")]:
         spread = f"{_short(folds[f'{metric}_mean'])} \N{PLUS-MINUS SIGN} {_short(folds[f'{metric}_std'])}"
         grid.add_row(name, path, metric, _short(metrics[metric]), _short(metrics[f"baseline_{metric}"]), spread)

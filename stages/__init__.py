@@ -8,7 +8,7 @@ import importlib.util
 import sys
 
 if sys.argv[0] == "-m":
-    # This process is a stage. Imports make no garbage, but collecting it amid them costs 0.3 s; run_stage switches it on.
+    # This process is a stage. Imports make no garbage, but collecting it amid them costs 0.3 s; run_stage enables it.
     gc.disable()
 
 import lockstep  # noqa: F401 - pins the processor's choices (lockstep/portable.py) before a stage imports NumPy
@@ -17,8 +17,7 @@ if importlib.util.find_spec("msgspec") is None:
     # The likeliest mistake of all: dvc was called by its path, and `python` is another one than its own.
     print(
         f"ERROR: {sys.executable} lacks the libraries of requirements.lock. Type 'source .venv/bin/activate' first "
-        "('make venv' "
-        "makes it).",
+        "('make venv' makes it).",
         file=sys.stderr,
     )
     sys.exit(4)

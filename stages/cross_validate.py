@@ -26,9 +26,10 @@ from sklearn.model_selection import (
 from tqdm import tqdm
 
 from lockstep.errors import DataError, SettingsError
-from lockstep.estimators import TrainSettings, build_estimator, fit_estimator, model_type
+from lockstep.estimators import TrainSettings, build_estimator, check_classes, fit_estimator, model_type
 from lockstep.files import Outputs
 from lockstep.log import heartbeat, logger
+from lockstep.moments import moments_of
 from lockstep.preprocessing import PreprocessSettings, fit_preprocessor
 from lockstep.scoring import Average, metrics_of, predict
 from lockstep.settings import Problem, Seed, Settings
@@ -77,7 +78,9 @@ def cross_validate(
 
     def score(fitted_on: np.ndarray, scored_on: np.ndarray) -> dict[str, float]:
         inside, outside = train.rows(scored_on), train.rows(fitted_on)
-        preprocessor, encoded = fit_preprocessor(outside, preprocess, model_type(model.model).scale_free)
+        check_classes(outside, f"the training rows of a fold that is scored on {len(inside)} rows")
+        scale_free = model_type(model.model).scale_free
+        preprocessor, encoded = fit_preprocessor(outside, preprocess, scale_free, report=False)
         estimator = build_estimator(model, train.task)
         fit_estimator(estimator, encoded.to_numpy(), outside.labels, model, n_jobs=1)
         predictions = predict(estimator, preprocessor.transform(inside.features), train.task)
@@ -118,7 +121,14 @@ def _folds(train: Table, settings: CrossValidateSettings) -> list[tuple[np.ndarr
             raise SettingsError(
                 "cross_validate.repeats must be 1 with split.time: rows in order of time cannot be shuffled."
             )
-        return list(TimeSeriesSplit(n_folds).split(train.frame))
+        # Over the moments, not the rows: one moment is never cut in two.
+        moments, moment_of_row = np.unique(moments_of(train), return_inverse=True)
+        if len(moments) <= n_folds:
+            raise DataError(f"{len(moments)} moments of '{train.time}' are too few for {n_folds} folds. Lower them.")
+        return [
+            (np.flatnonzero(np.isin(moment_of_row, before)), np.flatnonzero(np.isin(moment_of_row, after)))
+            for before, after in TimeSeriesSplit(n_folds).split(moments)
+        ]
     if train.group is not None:
         groups = train.frame[train.group]
         if groups.nunique() < n_folds:
@@ -160,8 +170,9 @@ def execute(problem: Problem, args: argparse.Namespace) -> None:
     for name in [key.removesuffix("_mean") for key in means if key.endswith("_mean")]:
         logger.info("%s: %.4g +- %.2g", name, means[f"{name}_mean"], means[f"{name}_std"])
     rows = [(*fold[:4], name, value) for fold in scores for name, value in fold.metrics.items()]
+    content = means | ({"average": settings.average} if train.task == "classification" else {})
     with Outputs() as outputs:
-        outputs.json(args.scores, means)
+        outputs.json(args.scores, content)
         outputs.csv(args.folds, COLUMNS, rows)
 
 

@@ -22,10 +22,9 @@ from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 
 from lockstep.curves import CURVES_COLUMNS, PREDICTIONS_COLUMNS, curve_rows, prediction_rows
-from lockstep.estimators import ModelFile
 from lockstep.files import Outputs
 from lockstep.log import heartbeat, logger
-from lockstep.models import load_model, model_file_name
+from lockstep.models import ModelFile, load_model, model_file_name
 from lockstep.scoring import Average, Predictions, metrics_of, predict
 from lockstep.settings import Problem, Seed, Settings
 from lockstep.stage import run_stage, stage_parser
@@ -86,10 +85,11 @@ def evaluate(model: Pipeline, test: Table, train_labels: np.ndarray, settings: E
         metrics["average"] = settings.average
     metrics["test_rows"] = len(test)
     with heartbeat(f"importance of {X.shape[1]} features, {settings.importance_repeats} times each"):
+        # One sample, for the score before the shuffling and after it: scikit-learn's max_samples takes all rows before.
+        sample = np.sort(np.random.default_rng(settings.seed).permutation(len(test))[:IMPORTANCE_ROWS])
         found = permutation_importance(
-            model, X, y, n_repeats=settings.importance_repeats, random_state=settings.seed,
-            max_samples=min(len(test), IMPORTANCE_ROWS),
-        )  # fmt: skip
+            model, X.iloc[sample], y[sample], n_repeats=settings.importance_repeats, random_state=settings.seed
+        )
     order = np.lexsort((np.arange(X.shape[1]), -found.importances_mean))
     importance = [(str(X.columns[i]), float(found.importances_mean[i]), float(found.importances_std[i])) for i in order]
     return Evaluation(metrics, _prediction_table(test, raw), importance, raw)

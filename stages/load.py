@@ -1,33 +1,39 @@
-"""Read a problem's CSV file, check it, type its columns.
+"""Read a problem's data file, check it against its contract, type its columns.
 
-Reads   the raw CSV file that load.path names
+Reads   the raw file that load.path names, and the data contract
 Writes  the typed table as parquet, and the data profile as JSON
 
-    python -m stages.load --problem iris --table data/loaded/iris.parquet --profile metrics/iris_profile.json
+    python -m stages.load --problem iris --contract data/contracts/iris.yaml --table data/loaded/iris.parquet \
+        --profile metrics/iris_profile.json
 """
 
 import argparse
+import codecs
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 import numpy as np
 import pandas as pd
 
-from lockstep.columns import normalised_frame, typed_frame
-from lockstep.csvfile import read_csv
-from lockstep.errors import DataError, some
+from lockstep.columns import MISSING, Format, typed_frame
+from lockstep.contract import Contract, read_contract, violations, wrong_types
+from lockstep.csvfile import Dialect, read_csv
+from lockstep.errors import DataError, SettingsError, some
 from lockstep.files import Outputs
+from lockstep.frames import normalised_frame
 from lockstep.log import logger
 from lockstep.profile import class_counts, column_type, profile_of
 from lockstep.settings import Problem, Settings
+from lockstep.source import check_file
 from lockstep.stage import run_stage, stage_parser
 from lockstep.table import Table, Task, write_table
 
 MINIMUM_ROWS = 100
 DEFAULT_TARGET: dict[Task, str] = {"classification": "target", "regression": "price"}
+_Character = Annotated[str, msgspec.Meta(min_length=1, max_length=1)]
 
 
 class LoadSettings(Settings, frozen=True):
@@ -37,21 +43,73 @@ class LoadSettings(Settings, frozen=True):
     task: Task
     target: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     drop: tuple[str, ...] = ()
+    delimiter: _Character = ","
+    quote: _Character = '"'
+    encoding: str = "utf-8"
+    skip_lines: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ",", ".", " ", "'"] = ""
+    missing: tuple[str, ...] = MISSING
+    missing_texts: tuple[str, ...] = ()
 
 
-def load_csv(path: Path, settings: LoadSettings) -> Table:
-    """The checked table of a CSV file. Raises DataError with file, column and lines."""
-    text = read_csv(path)
-    _check_columns(text.cells.column_names, settings, str(path))
+class Loaded(NamedTuple):
+    """A checked table, and what stood in its missing cells: {column: {word: count}}."""
+
+    table: Table
+    missing_as: dict[str, dict[str, int]]
+
+
+def load_file(path: Path, settings: LoadSettings, contract: Contract | None = None) -> Loaded:
+    """The checked table of a CSV file, packed or not, or of a parquet file (.parquet).
+
+    Args:
+        path: the file.
+        settings: the section ``load``.
+        contract: what the table must look like; None: whatever it looks like.
+
+    Raises:
+        DataError: with file, column and lines.
+        SettingsError: settings that contradict each other.
+    """
+    _check_settings(settings)
+    if path.suffix.lower() == ".parquet":
+        check_file(path)
+        try:
+            frame = pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} is not a parquet file that can be read: {error}.") from None
+        return _load_frame(frame, settings, contract, str(path))
+    dialect = Dialect(settings.delimiter, settings.quote, settings.skip_lines, settings.encoding)
+    text = read_csv(path, dialect)
+    names = text.cells.column_names
+    if len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
+        raise DataError(
+            f"{path} has one column only, '{names[0]}'. Set load.delimiter to the character between the cells."
+        )
+    _check_columns(names, settings, str(path))
     text = text.without(settings.drop)
-    return checked_table(typed_frame(text, str(path)), settings, str(path), text.line_starts)
+    form = Format(settings.decimal, settings.thousands, settings.missing, settings.missing_texts)
+    typed = typed_frame(text, str(path), form, contract.types if contract else None)
+    _check_contract(typed.frame, settings, contract, str(path), text.line_starts)
+    return Loaded(checked_table(typed.frame, settings, str(path), text.line_starts), typed.missing_as)
 
 
-def load_frame(frame: pd.DataFrame, settings: LoadSettings) -> Table:
-    """The checked table of a DataFrame: the same table as load_csv gives for a CSV file of the same content."""
-    name = "the DataFrame"
+def load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract | None = None) -> Loaded:
+    """The checked table of a DataFrame: the same table as load_file gives for a CSV file of the same content."""
+    return _load_frame(frame, settings, contract, "the DataFrame")
+
+
+def _load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract | None, name: str) -> Loaded:
     _check_columns([str(column) for column in frame.columns], settings, name)
-    return checked_table(normalised_frame(frame.drop(columns=list(settings.drop))), settings, name, None)
+    typed = normalised_frame(frame.drop(columns=list(settings.drop)))
+    if contract is not None and (wrong := wrong_types(typed, contract)):
+        raise DataError(
+            f"{name} breaks its contract: {some(wrong, 10)}. Convert those columns, or change the contract."
+        )
+    _check_contract(typed, settings, contract, name, None)
+    missing_as = {str(column): {"": int(gaps)} for column, gaps in typed.isna().sum().items() if gaps}
+    return Loaded(checked_table(typed, settings, name, None), missing_as)
 
 
 def target_of(settings: LoadSettings) -> str:
@@ -59,13 +117,55 @@ def target_of(settings: LoadSettings) -> str:
     return settings.target or DEFAULT_TARGET[settings.task]
 
 
+def _check_settings(settings: LoadSettings) -> None:
+    try:
+        codecs.lookup(settings.encoding)
+    except LookupError:
+        raise SettingsError(
+            f"load.encoding: '{settings.encoding}' is not an encoding that Python knows. For instance utf-8, cp1252, "
+            "utf-16."
+        ) from None
+    marks = [settings.delimiter, settings.quote, settings.decimal]
+    if not all(mark.isascii() and mark not in "\r\n\0" for mark in marks[:2]) or settings.delimiter == settings.quote:
+        raise SettingsError("load.delimiter and load.quote must be two different ASCII characters that end no line.")
+    if settings.decimal == settings.thousands:
+        raise SettingsError("load.decimal and load.thousands are the same. Set one of them to another mark.")
+
+
+def _check_contract(
+    frame: pd.DataFrame, settings: LoadSettings, contract: Contract | None, name: str, line_starts: np.ndarray | None
+) -> None:
+    """Log the violations that are warnings; raise DataError with those that are errors."""
+    if contract is None:
+        return
+    errors = []
+    for found in violations(frame, contract, without=settings.drop):
+        place = f"column '{found.column}': " if found.column else ""
+        rows = f", in {_where(found.rows, line_starts)}, {len(found.rows)} rows in all" if len(found.rows) else ""
+        message = f"{place}{found.message}{rows}"
+        if found.severity == "error":
+            errors.append(message)
+        else:
+            logger.warning("%s breaks its contract: %s", name, message)
+    if errors:
+        raise DataError(
+            f"{name} breaks its contract in {len(errors)} points: {some(errors, 10)}. Mend the data, or change the "
+            "contract in data/contracts/ (its lockstep.severity makes errors warnings)."
+        )
+
+
+def _where(rows: np.ndarray, line_starts: np.ndarray | None) -> str:
+    """In words, the rows (0-based) by their lines of the file or, for a DataFrame, by their numbers (from 1)."""
+    found = rows + 1 if line_starts is None else line_starts[rows]
+    return f"{'row' if line_starts is None else 'line'}{'' if len(rows) == 1 else 's'} {some(found.tolist())}"
+
+
 def _check_columns(names: Sequence[str], settings: LoadSettings, name: str) -> None:
     target = target_of(settings)
     if target not in names:
         raise DataError(
             f"{name} has no column '{target}', which load.target declares to be the target. It has: "
-            f"{some(list(names), 20)}. "
-            "Set load.target to one of them."
+            f"{some(list(names), 20)}. Set load.target to one of them."
         )
     unknown = [column for column in settings.drop if column not in names]
     if unknown:
@@ -91,42 +191,49 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
     target = target_of(settings)
     labels = frame[target]
 
-    def where(rows: np.ndarray) -> str:
-        found = rows if line_starts is None else line_starts[rows]
-        return f"{'row' if line_starts is None else 'line'}{'' if len(rows) == 1 else 's'} {some(found.tolist())}"
-
     if len(frame) < MINIMUM_ROWS:
         raise DataError(f"{name} has {len(frame)} rows; at least {MINIMUM_ROWS} are needed. Add rows to it.")
-    missing = np.flatnonzero(labels.isna())
+    gaps = labels.isna()
+    if column_type(labels) == "text":
+        # A word for a gap is no class; one that really is can be taken off the settings.
+        gaps |= labels.str.strip().isin(["", *settings.missing, *settings.missing_texts])
+        stripped = labels.str.strip()
+        if stripped.nunique() < labels.nunique():
+            odd = np.flatnonzero(labels != stripped)
+            raise DataError(
+                f"{name}: the target '{target}' has classes that differ in white space only, such as "
+                f"{labels.iloc[odd[0]]!r} in {_where(odd, line_starts)}. Make them one class each."
+            )
+    missing = np.flatnonzero(gaps)
     if len(missing):
         raise DataError(
-            f"{name} has no value in the target '{target}' in {len(missing)} of {len(frame)} rows, {where(missing)}. "
-            "Fill those cells or remove those rows: a target is never imputed."
+            f"{name} has no value in the target '{target}' in {len(missing)} of {len(frame)} rows, "
+            f"{_where(missing, line_starts)}. "
+            "Fill those cells or remove those rows: a target is never imputed. If what stands there is a class, take "
+            "the word off load.missing."
         )
     if settings.task == "regression" and column_type(labels) != "number":
         numbers = pd.to_numeric(labels.astype("str"), errors="coerce")
         wrong = np.flatnonzero(numbers.isna())
-        first = f", the first {labels.iloc[wrong[0]]!r} in {where(wrong[:1])}" if len(wrong) else ""
+        first = f", the first {labels.iloc[wrong[0]]!r} in {_where(wrong[:1], line_starts)}" if len(wrong) else ""
         raise DataError(
             f"{name}: the target '{target}' of a regression must hold numbers, but {len(wrong)} of {len(frame)} cells "
-            "do "
-            f"not{first}. Correct them, or set load.task to classification."
+            f"do not{first}. Correct them, or set load.task to classification."
         )
     if settings.task == "classification" and labels.dtype.kind == "f":
         fractions = np.flatnonzero(labels.to_numpy() % 1 != 0)
         if len(fractions):
             raise DataError(
                 f"{name}: the target '{target}' holds fractions, such as {labels.iloc[fractions[0]]} in "
-                f"{where(fractions[:1])}, which are not classes. Set load.task to regression, or load.target to "
-                "another column."
+                f"{_where(fractions[:1], line_starts)}, which are not classes. Set load.task to regression, or "
+                "load.target to another column."
             )
         frame = frame.assign(**{target: labels.astype("int64")})
     if (labels == labels.iloc[0]).all():
         what = "class" if settings.task == "classification" else "value"
         raise DataError(
             f"{name}: the target '{target}' has only one {what}, {labels.astype(object).iloc[0]!r}: there is nothing "
-            "to learn. "
-            "Add rows of another one, or set load.target to another column."
+            "to learn. Add rows of another one, or set load.target to another column."
         )
     return Table(frame, target, settings.task)
 
@@ -148,15 +255,16 @@ def log_table(table: Table) -> None:
 
 def execute(problem: Problem, args: argparse.Namespace) -> None:
     settings = problem.section("load", LoadSettings)
-    table = load_csv(Path(settings.path), settings)
-    log_table(table)
+    loaded = load_file(Path(settings.path), settings, read_contract(args.contract))
+    log_table(loaded.table)
     with Outputs() as outputs:
-        outputs.write(args.table, lambda path: write_table(table, path))
-        outputs.json(args.profile, profile_of(table))
+        outputs.write(args.table, lambda path: write_table(loaded.table, path))
+        outputs.json(args.profile, profile_of(loaded.table, loaded.missing_as))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = stage_parser("load", __doc__)
+    parser.add_argument("--contract", type=Path, required=True, metavar="YAML", help="the data contract")
     parser.add_argument("--table", type=Path, required=True, metavar="PARQUET", help="write the table here")
     parser.add_argument("--profile", type=Path, required=True, metavar="JSON", help="write the data profile here")
     return run_stage("load", parser.parse_args(argv), execute)

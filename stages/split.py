@@ -1,11 +1,12 @@
 """Split a problem's table into training, validation and test rows.
 
 Reads   the typed table
-Writes  three tables of the same columns: train, validation (of no rows unless validation_size is set) and test
+Writes  three tables of the same columns: train, validation (of no rows unless validation_size is set) and test; and
+        what the checks of the data found
 
     python -m stages.split --problem iris --table data/loaded/iris.parquet \\
         --train data/split/iris/train.parquet --validation data/split/iris/validation.parquet \\
-        --test data/split/iris/test.parquet
+        --test data/split/iris/test.parquet --checks metrics/iris_checks.json
 """
 
 import argparse
@@ -18,12 +19,13 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 import numpy as np
-import pandas as pd
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 
+from lockstep.checks import CheckSettings, Finding, run_checks
 from lockstep.errors import DataError, SettingsError, some
 from lockstep.files import Outputs
 from lockstep.log import logger
+from lockstep.moments import moments_of
 from lockstep.profile import class_counts
 from lockstep.settings import Problem, Seed, Settings
 from lockstep.stage import run_stage, stage_parser
@@ -39,6 +41,7 @@ class SplitSettings(Settings, frozen=True):
     stratify: bool | Literal["auto"] = "auto"
     group: str | None = None
     time: str | None = None
+    checks: CheckSettings = CheckSettings()
 
 
 class Parts(NamedTuple):
@@ -56,14 +59,15 @@ def split_table(table: Table, settings: SplitSettings) -> Parts:
         SettingsError: settings that contradict each other or the table.
         DataError: too few rows, groups or moments, a class too rare to stratify.
     """
-    _check_settings(table, settings)
+    check_settings(settings)
+    _check_columns(table, settings)
     table = replace(table, group=settings.group, time=settings.time)
     if not len(table.features.columns):
         raise DataError(
             "no feature is left: the group and time columns are not features. Unset split.group or split.time."
         )
     if settings.time is not None:
-        table = table.rows(np.argsort(_moments(table), kind="stable"))
+        table = table.rows(np.argsort(moments_of(table), kind="stable"))
     rest, test = _cut(table, settings.test_size, settings, "split.test_size")
     if settings.validation_size == 0:
         return Parts(rest, rest.rows(np.array([], dtype=np.intp)), test)
@@ -73,15 +77,20 @@ def split_table(table: Table, settings: SplitSettings) -> Parts:
     return Parts(train, validation, test)
 
 
-def _check_settings(table: Table, settings: SplitSettings) -> None:
+def check_settings(settings: SplitSettings) -> None:
+    """Raise SettingsError for settings that contradict each other, whatever the table."""
     if settings.test_size + settings.validation_size >= 1:
         raise SettingsError(
             f"split.test_size {settings.test_size} and split.validation_size {settings.validation_size} leave no "
-            "training rows. "
-            "Their sum must be below 1."
+            "training rows. Their sum must be below 1."
         )
     if settings.group is not None and settings.time is not None:
-        raise SettingsError("split.group and split.time cannot both be set. Set one of them to null.")
+        raise SettingsError("split.group and split.time cannot both be set. Leave one of them empty.")
+    if settings.stratify is True and (settings.group is not None or settings.time is not None):
+        raise SettingsError("split.stratify cannot be true with split.group or split.time. Set it to auto or false.")
+
+
+def _check_columns(table: Table, settings: SplitSettings) -> None:
     for key in ("group", "time"):
         column = getattr(settings, key)
         if column is None:
@@ -98,16 +107,10 @@ def _check_settings(table: Table, settings: SplitSettings) -> None:
         if len(missing):
             raise DataError(
                 f"split.{key}: the column '{column}' is empty in {len(missing)} rows, the first being data row "
-                f"{missing[0] + 1}. "
-                "Fill those cells or remove those rows."
+                f"{missing[0] + 1}. Fill those cells or remove those rows."
             )
-    if settings.stratify is True:
-        if table.task == "regression":
-            raise SettingsError("split.stratify is true, but only classes can be stratified. Set it to auto or false.")
-        if settings.group is not None or settings.time is not None:
-            raise SettingsError(
-                "split.stratify cannot be true with split.group or split.time. Set it to auto or false."
-            )
+    if settings.stratify is True and table.task == "regression":
+        raise SettingsError("split.stratify is true, but only classes can be stratified. Set it to auto or false.")
 
 
 def _cut(table: Table, share: float, settings: SplitSettings, key: str) -> tuple[Table, Table]:
@@ -155,26 +158,9 @@ def _check_classes(table: Table, share: float, key: str) -> None:
         )
 
 
-def _moments(table: Table) -> np.ndarray:
-    """(n_rows,) numbers that order the rows by the time column: its numbers, or its ISO 8601 dates as time stamps."""
-    column = table.frame[table.time]
-    if column.dtype.kind in "if":
-        return column.to_numpy()
-    stamps = pd.to_datetime(column.astype("str"), format="ISO8601", errors="coerce", utc=True)
-    wrong = np.flatnonzero(stamps.isna())
-    if len(wrong):
-        raise DataError(
-            f"split.time: {column.iloc[wrong[0]]!r} in data row {table.frame.index[wrong[0]]} of column "
-            f"'{table.time}' is neither a "
-            "number nor an ISO 8601 date such as 2024-01-31 or 20240131T0930. Rewrite the column so, or set "
-            "split.time to null."
-        )
-    return stamps.astype("int64").to_numpy()
-
-
 def _first_of_moment(table: Table, position: int) -> int:
     """The first row (0-based) of the moment that row ``position`` belongs to: one moment is never cut in two."""
-    moments = _moments(table)
+    moments = moments_of(table)
     return int(np.searchsorted(moments, moments[position]))
 
 
@@ -190,10 +176,32 @@ def log_parts(parts: Parts) -> None:
             logger.warning("the test rows have classes that no training row has: %s", some(unseen))
 
 
+def check_parts(parts: Parts, settings: CheckSettings) -> list[Finding]:
+    """Check the data before anything is trained, and log what was found.
+
+    Raises:
+        DataError: a finding of a check that the settings make an error.
+    """
+    findings = run_checks(parts.train, parts.test, settings)
+    for finding in findings:
+        if finding.found and finding.severity == "warning":
+            logger.warning("%s %s: %s (docs/checks.md)", finding.code, finding.check, finding.message)
+    errors = [finding for finding in findings if finding.found and finding.severity == "error"]
+    if errors:
+        raise DataError(
+            "; ".join(f"{finding.code} {finding.check}: {finding.message}" for finding in errors)
+            + ". docs/checks.md says what to do; split.checks makes an error a warning."
+        )
+    return findings
+
+
 def execute(problem: Problem, args: argparse.Namespace) -> None:
-    parts = split_table(read_table(args.table), problem.section("split", SplitSettings))
+    settings = problem.section("split", SplitSettings)
+    parts = split_table(read_table(args.table), settings)
     log_parts(parts)
+    findings = check_parts(parts, settings.checks)
     with Outputs() as outputs:
+        outputs.json(args.checks, {"checks": [finding._asdict() for finding in findings]})
         for path, table in zip((args.train, args.validation, args.test), parts, strict=True):
             outputs.write(path, partial(write_table, table))
 
@@ -205,6 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--validation", type=Path, required=True, metavar="PARQUET", help="write the validation rows here"
     )
+    parser.add_argument("--checks", type=Path, required=True, metavar="JSON", help="write the data checks here")
     parser.add_argument("--test", type=Path, required=True, metavar="PARQUET", help="write the test rows here")
     return run_stage("split", parser.parse_args(argv), execute)
 

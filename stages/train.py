@@ -18,7 +18,7 @@ import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
-from lockstep.estimators import TrainSettings, build_estimator, fit_estimator
+from lockstep.estimators import TrainSettings, build_estimator, check_classes, fit_estimator
 from lockstep.files import Outputs
 from lockstep.history import COLUMNS, Row, history_of
 from lockstep.log import heartbeat, logger
@@ -48,6 +48,7 @@ def train(processed: Table, preprocessor: ColumnTransformer, validation: Table, 
         SettingsError: see build_estimator and fit_estimator.
     """
     estimator = build_estimator(settings, processed.task)
+    check_classes(processed, "the training rows")
     given = settings.hyperparameters or "scikit-learn's defaults"
     logger.info("%s, seed %d, class weight %s, %s", settings.model, settings.seed, settings.class_weight, given)
     X, y = np.ascontiguousarray(processed.features.to_numpy(dtype="float64")), processed.labels

@@ -79,7 +79,7 @@ REFUSED = {
     "only spaces": (b"a,b\n1,2\n  \n", "F line 3: 1 cells, the header has 2. Mend that row."),
     "blank line amid rows": (b"a,b\n1,2\n\n3,4\n", "F line 3: an empty line amid the rows. Remove it, or"),
     "blank CRLF line": (b"a,b\r\n1,2\r\n\r\n\r\n3,4\r\n", "F line 3: an empty line amid the rows."),
-    "blank first line": (b"\na,b\n1,2\n", "F line 1: an empty line amid the rows."),
+    "blank first line": (b"\na,b\n1,2\n", "F line 1: the first line is empty."),
     "only blank lines": (b"\n\n", "F line 1: the first line is empty. Begin the file with a header line."),
     "only a BOM": (b"\xef\xbb\xbf", "F line 1: the first line is empty."),
     "quote inside a cell": (

@@ -100,14 +100,16 @@ def test_the_loaded_table_reaches_split_and_nothing_else():
 def test_commands_are_one_plain_command_with_nothing_but_the_key_in_it(stage):
     command = STAGES[stage]["do"]["cmd"]
     assert set(re.findall(r"\$\{.*?\}", command)) == {"${key}"}
-    assert command.startswith(f"python -m stages.{stage} --problem ${{key}} ")
+    assert command.startswith(f"python -m stages.{stage} --problem '${{key}}' ")
     assert not re.search(r"[;&|<>`\n]", command)
+    # Quoted, so that a name that our own check has not seen yet does nothing in the shell.
+    assert all(re.fullmatch(r"'[^']*'", word) for word in command.split() if "${" in word)
 
 
 @pytest.mark.parametrize("stage", NAMES)
 def test_every_path_of_the_command_is_declared_and_every_declared_path_is_in_it(stage):
     do = STAGES[stage]["do"]
-    arguments = [word for word in do["cmd"].split()[3:] if "/" in word]
+    arguments = [word.strip("'") for word in do["cmd"].split()[3:] if "/" in word]
     declared = [
         path for path in [*do["deps"], *all_outputs(stage)] if not path.endswith(".py") and path != "${item.load.path}"
     ]
@@ -142,11 +144,14 @@ def test_every_stage_says_what_it_does_and_plots_have_templates_and_titles(stage
 
 
 def test_artifacts_are_the_models_of_the_problems():
-    content = yaml.safe_load((ROOT / "dvc.yaml").read_text())["artifacts"]
+    from dvc.repo import Repo
+
     problems = yaml.safe_load((ROOT / "params.yaml").read_text())["problems"]
+    with Repo(str(ROOT)) as repo:
+        (found,) = repo.artifacts.read().values()
     for name, problem in problems.items():
         train = problem["train"]
-        assert content[name]["path"] == f"models/{name}/{train['model']}_{train['kind']}_v{train['version']}.joblib"
+        assert found[name].path == f"models/{name}/{train['model']}_{train['kind']}_v{train['version']}.joblib"
 
 
 def test_the_bundled_tables_are_served_by_their_own_remote_alone():

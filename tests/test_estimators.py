@@ -9,7 +9,7 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.metrics import recall_score
 from sklearn.utils.class_weight import compute_sample_weight
 
-from lockstep.errors import SettingsError
+from lockstep.errors import DataError, SettingsError
 from lockstep.estimators import MODELS, build_estimator, fit_estimator, model_type
 
 TYPES = [(name, task) for name, entry in MODELS.items() for task in entry.estimators]
@@ -181,7 +181,7 @@ def test_the_nearest_hyperparameter_comes_first(make_settings, model, name, near
 @pytest.mark.parametrize("name", ["n_jobs", "verbose", "warm_start"])
 def test_what_changes_no_result_is_no_hyperparameter(make_settings, name):
     found = message(build_estimator, make_settings("random_forest", hyperparameters={name: 1}), "classification")
-    assert f"train.hyperparameters.{name} is not a hyperparameter of RandomForestClassifier." in found
+    assert re.fullmatch(rf"train\.hyperparameters\.{name} cannot be set: .+\. Remove it\.", found)
 
 
 @pytest.mark.parametrize(("name", "own"), [("random_state", "train.seed"), ("class_weight", "train.class_weight")])
@@ -200,12 +200,19 @@ def test_what_has_a_setting_of_its_own(make_settings, name, own):
         ),
         ("random_forest", {"max_depth": "ten"}, "The 'max_depth' parameter of RandomForestClassifier must be an int"),
         ("logistic_regression", {"solver": "sgd"}, "The 'solver' parameter of LogisticRegression must be a str among"),
-        ("mlp", {"hidden_layer_sizes": [0]}, "hidden_layer_sizes must be > 0, got [0]."),
     ],
 )
 def test_values_that_scikit_learn_refuses(make_settings, model, hyperparameters, what):
     settings = make_settings(model, hyperparameters=hyperparameters)
+    assert message(build_estimator, settings, "classification").startswith(f"train.hyperparameters: {what}")
+
+
+def test_what_scikit_learn_cannot_fit(make_settings):
+    settings = make_settings("mlp", hyperparameters={"hidden_layer_sizes": [0]})
     estimator = build_estimator(settings, "classification")
-    found = message(fit_estimator, estimator, *data("classification"), settings, 2)
-    assert re.match(rf"train: scikit-learn refused to fit \w+ with these hyperparameters: {re.escape(what)}", found)
+    what = (
+        "scikit-learn cannot fit MLPClassifier with these hyperparameters on these rows: hidden_layer_sizes must be > 0"
+    )
+    with pytest.raises(DataError, match=what):
+        fit_estimator(estimator, *data("classification"), settings, 2)
     assert estimator.get_params().get("n_jobs") is None

@@ -8,11 +8,12 @@ import pytest
 
 from lockstep.errors import DataError
 from lockstep.table import read_table
-from stages.load import LoadSettings, load_csv, load_frame, main
+from stages.load import LoadSettings, load_file, load_frame, main
 
 ROWS = 120
 CLASSIFICATION = LoadSettings(path="-", task="classification")
 REGRESSION = LoadSettings(path="-", task="regression")
+ANYTHING = {"fields": [], "lockstep": {"severity": {"columns": "off"}}}  # a contract that every table keeps
 
 
 def frame(rows=ROWS, **columns):
@@ -36,7 +37,7 @@ def csv(tmp_path):
 
 def test_a_csv_file_and_a_dataframe_give_the_same_table(csv):
     data = frame(flag=[True, False] * 60, gaps=[1.5, None, 2.5] * 40, text=["x", None] * 60)
-    from_file, from_frame = load_csv(csv(data), CLASSIFICATION), load_frame(data, CLASSIFICATION)
+    from_file, from_frame = load_file(csv(data), CLASSIFICATION).table, load_frame(data, CLASSIFICATION).table
     pd.testing.assert_frame_equal(from_file.frame, from_frame.frame)
     assert (from_file.target, from_file.task) == (from_frame.target, from_frame.task) == ("target", "classification")
     assert from_file.frame.index.tolist() == list(range(1, ROWS + 1))
@@ -52,7 +53,7 @@ def test_the_dataframe_is_not_changed():
 
 @pytest.mark.parametrize(("task", "target"), [("classification", "target"), ("regression", "price")])
 def test_the_default_target_is_the_tasks(task, target):
-    table = load_frame(frame(price=np.arange(ROWS)), LoadSettings(path="-", task=task))
+    table = load_frame(frame(price=np.arange(ROWS)), LoadSettings(path="-", task=task)).table
     assert table.target == target
 
 
@@ -60,11 +61,11 @@ def test_the_default_target_is_the_tasks(task, target):
 def test_fewer_rows_than_the_minimum(csv, rows):
     path = csv(frame(rows))
     with pytest.raises(ValueError, match=rf"data\.csv has {rows} rows; at least 100 are needed"):
-        load_csv(path, CLASSIFICATION)
+        load_file(path, CLASSIFICATION)
 
 
 def test_exactly_the_minimum_of_rows(csv):
-    assert len(load_csv(csv(frame(100)), CLASSIFICATION)) == 100
+    assert len(load_file(csv(frame(100)), CLASSIFICATION).table) == 100
 
 
 def test_one_class_only():
@@ -80,16 +81,16 @@ def test_one_value_only():
 def test_no_target_column_names_those_that_there_are(csv):
     path = csv(frame().rename(columns={"target": "label"}))
     with pytest.raises(DataError, match=r"no column 'target'.* It has: a, colour, label\. Set load\.target"):
-        load_csv(path, CLASSIFICATION)
+        load_file(path, CLASSIFICATION)
 
 
 def test_missing_targets_are_named_by_line(csv):
     target = np.array(["yes", "no"] * 60, dtype=object)
     target[[3, 7, 8, 20, 30, 40, 50]] = None
     with pytest.raises(DataError, match=r"in 7 of 120 rows, lines 5, 9, 10, 22, 32 and 2 more\. Fill those cells"):
-        load_csv(csv(frame(target=target)), CLASSIFICATION)
+        load_file(csv(frame(target=target)), CLASSIFICATION)
     with pytest.raises(
-        DataError, match=r"the DataFrame has no value in the target 'target' in 7 of 120 rows, rows 3, 7"
+        DataError, match=r"the DataFrame has no value in the target 'target' in 7 of 120 rows, rows 4, 8"
     ):
         load_frame(frame(target=target), CLASSIFICATION)
 
@@ -97,19 +98,19 @@ def test_missing_targets_are_named_by_line(csv):
 def test_lines_are_right_behind_cells_with_line_breaks(csv):
     text = "target,note\n" + '"yes","two\nlines"\n' * 3 + "yes,\nno,\n" * 60 + ",\n"
     with pytest.raises(DataError, match=r"in 1 of 124 rows, line 128\."):
-        load_csv(csv(text), CLASSIFICATION)
+        load_file(csv(text), CLASSIFICATION)
 
 
 def test_a_text_target_is_no_regression():
     price = ["1"] * 60 + ["much"] * 60
-    with pytest.raises(DataError, match=r"must hold numbers, but 60 of 120 cells do not, the first 'much' in row 60"):
+    with pytest.raises(DataError, match=r"must hold numbers, but 60 of 120 cells do not, the first 'much' in row 61"):
         load_frame(frame(price=price), REGRESSION)
 
 
 def test_fractions_are_no_classes_but_whole_floats_are():
-    with pytest.raises(DataError, match=r"holds fractions, such as 0\.5 in row 1, .* Set load\.task to regression"):
+    with pytest.raises(DataError, match=r"holds fractions, such as 0\.5 in row 2, .* Set load\.task to regression"):
         load_frame(frame(target=np.arange(ROWS) / 2), CLASSIFICATION)
-    assert load_frame(frame(target=[0.0, 1.0] * 60), CLASSIFICATION).labels.dtype == np.int64
+    assert load_frame(frame(target=[0.0, 1.0] * 60), CLASSIFICATION).table.labels.dtype == np.int64
 
 
 @pytest.mark.parametrize(
@@ -127,10 +128,10 @@ def test_drop(drop, message):
 
 def test_dropped_columns_are_gone_and_never_looked_at(csv):
     path = csv(frame(odd=["inf"] * ROWS))
-    table = load_csv(path, LoadSettings(path="-", task="classification", drop=("odd",)))
+    table = load_file(path, LoadSettings(path="-", task="classification", drop=("odd",))).table
     assert list(table.frame) == ["a", "colour", "target"]
     with pytest.raises(DataError, match="'odd' has infinite numbers"):
-        load_csv(path, CLASSIFICATION)
+        load_file(path, CLASSIFICATION)
 
 
 @pytest.fixture
@@ -138,9 +139,11 @@ def project(tmp_path, monkeypatch):
     """A folder with a params.yaml; returns how to run the stage in it."""
     monkeypatch.chdir(tmp_path)
 
-    def run(load):
+    def run(load, contract=None):
         (tmp_path / "params.yaml").write_text(json.dumps({"problems": {"p": {"load": load}}}))
-        return main(["--problem", "p", "--table", "out/p.parquet", "--profile", "out/p.json"])
+        (tmp_path / "contract.yaml").write_text(json.dumps(contract or ANYTHING))
+        files = ["--contract", "contract.yaml", "--table", "out/p.parquet", "--profile", "out/p.json"]
+        return main(["--problem", "p", *files])
 
     return run
 

@@ -34,7 +34,7 @@ NONE = dict.fromkeys(["min", "mean", "max", "most_frequent", "most_frequent_coun
     ],
 )
 def test_columns(make_table, name, expected):
-    profile = profile_of(make_table(COLUMNS))
+    profile = profile_of(make_table(COLUMNS), {})
     found = {column["column"]: column for column in profile["columns"]}
     assert list(found) == list(COLUMNS)
     assert found[name] == {"column": name} | NONE | expected
@@ -42,21 +42,26 @@ def test_columns(make_table, name, expected):
 
 
 def test_the_whole_is_json_and_has_its_keys_in_order(make_table):
-    profile = profile_of(make_table(COLUMNS))
-    assert list(profile) == ["rows", "duplicate_rows", "task", "target", "columns"]
+    profile = profile_of(make_table(COLUMNS), {})
+    assert list(profile) == ["rows", "duplicate_rows", "task", "missing_words", "target", "columns"]
     assert json.loads(json.dumps(profile, allow_nan=False)) == profile
     assert (profile["rows"], profile["task"]) == (4, "classification")
     assert profile["target"] == {"column": "y", "classes": {"u": 2, "v": 2}}
 
 
+def test_words_for_gaps_are_counted_where_there_are_any(make_table):
+    missing_as = {"number": {"": 1}, "whole": {}, "text": {"": 1, "NA": 2}}
+    assert profile_of(make_table(COLUMNS), missing_as)["missing_words"] == {"text": {"": 1, "NA": 2}}
+
+
 def test_duplicate_rows_are_counted_beyond_the_first(make_table):
     columns = {"a": [1, 1, 1, 2], "b": pd.Series([None, None, True, None], dtype="object"), "y": ["u"] * 4}
-    assert profile_of(make_table(columns))["duplicate_rows"] == 1
+    assert profile_of(make_table(columns), {})["duplicate_rows"] == 1
 
 
 def test_the_target_of_a_regression(make_table):
     values = np.arange(101.0)
-    target = profile_of(make_table({"a": values, "y": values}, "regression"))["target"]
+    target = profile_of(make_table({"a": values, "y": values}, "regression"), {})["target"]
     quantiles = {"0": 0, "0.05": 5, "0.25": 25, "0.5": 50, "0.75": 75, "0.95": 95, "1": 100}
     assert target == {"column": "y", "mean": 50, "std": pytest.approx(values.std(ddof=1)), "quantiles": quantiles}
 

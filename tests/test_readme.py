@@ -1,5 +1,6 @@
 """What the documents say is true: commands run, files exist, the example works."""
 
+import json
 import re
 import subprocess
 import sys
@@ -78,7 +79,7 @@ def test_params_yaml_names_every_model_type_and_every_setting_is_the_default():
         }
         for field in fields:
             if field.default is not msgspec.NODEFAULT and field.name not in ("target", "drop", "hyperparameters"):
-                assert shown[name][field.name] == field.default, (name, field.name)
+                assert shown[name][field.name] == json.loads(msgspec.json.encode(field.default)), (name, field.name)
 
 
 def test_the_readmes_everyday_commands_run(everyday):
@@ -94,6 +95,10 @@ def everyday(tmp_path):
     from repository import Repository
 
     repository = Repository(tmp_path / "repository")
+    # The reader's own table, in the reader's home folder.
+    rows = [f"{i},{i % 7},{'yes' if i % 3 else 'no'}\n" for i in range(200)]
+    (tmp_path / "customers.csv").write_text("customer_id,visits,churned\n" + "".join(rows))
+    repository.environment["HOME"] = str(tmp_path)
     (repository.folder / "dvc.lock").unlink()
     repository.repro()
     repository.commit("built")

@@ -56,8 +56,8 @@ def test_a_setting_touches_the_stages_that_read_it(clean, section, values, stage
 
 
 def test_a_module_touches_the_stages_that_import_it(built):
-    """The behaviour that test_dvc_yaml's exact deps promise, for every module: a comment in it outdates its "
-    "importers."""
+    """The behaviour that test_dvc_yaml's exact deps promise, for every module: a comment in it outdates its
+    importers."""
     from dvc.repo import Repo
 
     files = sorted({path for name in NAMES for path in import_closure(f"stages.{name}")})
@@ -118,7 +118,7 @@ def test_plots_are_drawn_for_both_problems(clean):
 
     drawn = json.loads(clean.dvc("plots", "show", "--json").stdout)
     assert not drawn.get("errors")
-    assert len(drawn["data"]) == 12
+    assert len(drawn["data"]) == 14
     assert all(found and found[0]["revisions"] == ["workspace"] for found in drawn["data"].values())
 
 
@@ -160,7 +160,7 @@ def test_a_mistake_in_the_settings_is_one_message(clean, section, values, messag
 
 
 def test_an_unknown_problem_names_those_that_there_are(clean):
-    paths = ["--table", "a", "--train", "b", "--validation", "c", "--test", "d"]
+    paths = ["--table", "a", "--train", "b", "--validation", "c", "--test", "d", "--checks", "e"]
     done = clean.run("python", "-m", "stages.split", "--problem", "irsi", *paths, check=False)
     assert done.returncode == 2
     assert "params.yaml has no problem 'irsi'. It has: iris, housing. Did you mean 'iris'?" in done.stderr

@@ -204,7 +204,7 @@ def test_a_class_rarer_than_the_folds_is_said(caplog):
         ({"hyperparameters": {"random_state": 5}}, "random_state has a setting of its own: set train.seed"),
         (
             {"hyperparameters": {"n_estimators": -5}},
-            r"scikit-learn refused to fit RandomForestClassifier with .*: The 'n_estimators' parameter .* Got -5",
+            r"train\.hyperparameters: The 'n_estimators' parameter .* Got -5",
         ),
     ],
 )

@@ -1,0 +1,86 @@
+"""The strict reader against pandas.read_csv and pyarrow: seconds and peak memory on a large CSV file.
+
+    python benchmarks/reader.py          # on a file of 1 GB in a temporary folder; --megabytes N for another size
+
+Each reader runs in a process of its own, one after another, on the same file, which is read once before so that all
+find it in the page cache. "Lockstep" is what the stage load does: scan, split into cells, type the columns.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parent.parent
+BLOCK_ROWS = 200_000
+# Each prints: seconds, peak MiB of the process, MiB of the table.
+MEASURE = """
+import sys, time
+sys.path.insert(0, {root!r})
+import pathlib
+from lockstep.log import peak_memory_mib
+{setup}
+start = time.perf_counter()
+frame = {read}
+seconds = time.perf_counter() - start
+peak = peak_memory_mib()
+print(seconds, peak, frame.memory_usage(deep=True).sum() / 2**20)
+"""
+READERS = {
+    "Lockstep": (
+        "from lockstep.csvfile import read_csv\nfrom lockstep.columns import typed_frame",
+        "typed_frame(read_csv(pathlib.Path({path!r})), 'file').frame",
+    ),
+    "pandas.read_csv": ("import pandas", "pandas.read_csv({path!r})"),
+    "pyarrow": ("import pyarrow.csv", "pyarrow.csv.read_csv({path!r}).to_pandas()"),
+}
+
+
+def main() -> None:
+    """Print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megabytes", type=int, default=1000)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="lockstep-reader-") as folder:
+        path = Path(folder) / "large.csv"
+        rows = _write(path, args.megabytes * 10**6)
+        path.read_bytes()
+        print(f"{path.stat().st_size / 1e6:,.0f} MB, {rows:,} rows, 10 columns\n")
+        results = {name: _run(setup, read.format(path=str(path))) for name, (setup, read) in READERS.items()}
+    base = results["pandas.read_csv"][0]
+    print("| reader | seconds | ratio to pandas.read_csv | peak MiB | table MiB | peak by table |")
+    print("|---|---|---|---|---|---|")
+    for name, (seconds, peak, table) in results.items():
+        print(f"| {name} | {seconds:.1f} | {seconds / base:.2f} | {peak:,.0f} | {table:,.0f} | {peak / table:.2f} |")
+
+
+def _write(path: Path, size: int) -> int:
+    """Rows of whole numbers, decimals with gaps, and texts, some in quotes; how many there are."""
+    rng, rows = np.random.default_rng(0), 0
+    cities = np.array(["Toledo", "Maumee", "Sylvania", "Oregon, Ohio", "Waterville"])
+    while not path.exists() or path.stat().st_size < size:
+        frame = pd.DataFrame({f"x{i}": rng.normal(size=BLOCK_ROWS).round(6) for i in range(5)})
+        frame.loc[rng.random(BLOCK_ROWS) < 0.05, "x0"] = np.nan
+        frame["n"] = rng.integers(0, 10**6, BLOCK_ROWS)
+        frame["year"] = rng.integers(1950, 2025, BLOCK_ROWS)
+        frame["city"] = rng.choice(cities, BLOCK_ROWS)
+        frame["code"] = np.char.add("c", rng.integers(0, 5000, BLOCK_ROWS).astype(str))
+        frame["flag"] = rng.random(BLOCK_ROWS) < 0.5
+        frame.to_csv(path, mode="a", header=rows == 0, index=False)
+        rows += BLOCK_ROWS
+    return rows
+
+
+def _run(setup: str, read: str) -> tuple[float, float, float]:
+    code = MEASURE.format(root=str(ROOT), setup=setup, read=read)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    seconds, peak, table = map(float, done.stdout.split()[-3:])
+    return seconds, peak, table
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""The data contract: what a problem's table must look like, checked row by row.
+
+A contract is a file in YAML of the form Table Schema (Frictionless Data, https://specs.frictionlessdata.io/table-schema/),
+inferred once and then edited by people; under ``lockstep``, which that standard leaves to us, it says how grave a
+violation is.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+import pandas as pd
+import yaml
+
+from lockstep.errors import DataError, SettingsError, some
+from lockstep.profile import column_type
+from lockstep.settings import Settings, convert, read_yaml
+
+MAX_BYTES = 4 << 20
+MAX_LEVELS = 50
+"""A text column of at most so many levels gets a list of them."""
+MIN_REPEATS = 5
+"""... provided that its levels repeat so often on average: a list of names is no list of categories."""
+Severity = Literal["error", "warning", "off"]
+FieldType = Literal["number", "integer", "boolean", "string"]
+HEADER = """\
+# What the table must look like: Table Schema (https://specs.frictionlessdata.io/table-schema/), checked by the stage
+# load and before predictions. Inferred from the data; edit it to what you know. type: number | integer | boolean |
+# string; constraints: required, unique, minimum, maximum, enum, pattern (a regular expression that the whole text must
+# match). lockstep.severity: what a violation is: error | warning | off.
+"""
+
+
+class Constraints(Settings, frozen=True, omit_defaults=True):
+    """What holds for every cell of a column."""
+
+    required: bool = False
+    unique: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    enum: tuple[str, ...] | None = None
+    pattern: str | None = None
+
+
+class Field(Settings, frozen=True, omit_defaults=True):
+    """A column."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+    type: FieldType
+    description: str | None = None
+    constraints: Constraints = Constraints()
+
+
+class Severities(Settings, frozen=True):
+    """How grave each kind of violation is. A cell that is not of its column's type is always an error."""
+
+    columns: Severity = "error"
+    required: Severity = "error"
+    unique: Severity = "warning"
+    range: Severity = "warning"
+    enum: Severity = "warning"
+    pattern: Severity = "warning"
+    rows: Severity = "error"
+
+
+class Own(Settings, frozen=True):
+    """What Table Schema has no words for."""
+
+    minimum_rows: Annotated[int, msgspec.Meta(ge=1)] = 100
+    severity: Severities = Severities()
+
+
+class Contract(Settings, frozen=True):
+    """What a table must look like."""
+
+    fields: tuple[Field, ...]
+    lockstep: Own = Own()
+
+    @property
+    def types(self) -> dict[str, FieldType]:
+        """{column: type}"""
+        return {field.name: field.type for field in self.fields}
+
+
+class Violation(NamedTuple):
+    """A rule that some rows break.
+
+    Attributes:
+        column: the column, or None for the table.
+        rule: a name of Severities.
+        severity: "error" or "warning".
+        rows: (n,) the rows (0-based) that break it; empty for the table.
+        message: what is wrong, without the place.
+    """
+
+    column: str | None
+    rule: str
+    severity: Severity
+    rows: np.ndarray
+    message: str
+
+
+def read_contract(path: Path) -> Contract:
+    """Read a contract. Raises SettingsError with file, key, value and what is allowed."""
+    contract = convert(read_yaml(path, MAX_BYTES), Contract, str(path))
+    for field in contract.fields:
+        try:
+            re.compile(field.constraints.pattern or "")
+        except re.error as error:
+            raise SettingsError(f"{path}: the pattern of '{field.name}' is no regular expression: {error}.") from None
+    names = [field.name for field in contract.fields]
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(f"{path}: the field '{name}' stands twice. Remove one.")
+    return contract
+
+
+def write_contract(contract: Contract, path: Path) -> None:
+    """Write ``contract`` as read_contract reads it, a line or two per field."""
+    content = msgspec.to_builtins(contract)
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+    path.write_text(HEADER + text, encoding="utf-8", newline="\n")
+
+
+def infer_contract(frame: pd.DataFrame) -> Contract:
+    """The contract that the table keeps: types, gaps, ranges, categories, unique texts and whole numbers."""
+    return Contract(fields=tuple(_infer_field(frame[name], str(name)) for name in frame))
+
+
+def wrong_types(frame: pd.DataFrame, contract: Contract) -> list[str]:
+    """Columns of a DataFrame that are not of the type that the contract declares, in words."""
+    found = []
+    for field in contract.fields:
+        if field.name in frame and frame[field.name].notna().any():
+            column = frame[field.name]
+            kind = column_type(column)
+            is_whole = kind == "number" and bool((column.dropna() % 1 == 0).all())
+            allowed = {
+                "number": kind == "number",
+                "integer": is_whole,
+                "boolean": kind == "boolean",
+                "string": kind == "text",
+            }
+            if not allowed[field.type]:
+                found.append(f"'{field.name}' is {kind}, the contract declares {field.type}")
+    return found
+
+
+def _infer_field(column: pd.Series, name: str) -> Field:
+    kind, present = column_type(column), column.dropna()
+    required = len(present) == len(column)
+    if kind == "boolean":
+        return Field(name=name, type="boolean", constraints=Constraints(required=required))
+    unique = required and present.is_unique
+    if kind == "number":
+        whole = bool(len(present)) and bool((present % 1 == 0).all())
+        low, high = (float(present.min()), float(present.max())) if len(present) else (None, None)
+        limits = Constraints(required=required, unique=unique and whole, minimum=low, maximum=high)
+        return Field(name=name, type="integer" if whole else "number", constraints=limits)
+    levels = sorted(present.unique().tolist())
+    repeats = 0 < len(levels) <= MAX_LEVELS and len(present) >= MIN_REPEATS * len(levels)
+    limits = Constraints(required=required, unique=unique, enum=tuple(levels) if repeats else None)
+    return Field(name=name, type="string", constraints=limits)
+
+
+def violations(
+    frame: pd.DataFrame, contract: Contract, *, without: Mapping[str, Any] | tuple[str, ...] = ()
+) -> list[Violation]:
+    """Every rule of ``contract`` that ``frame`` breaks, columns in the contract's order.
+
+    Args:
+        frame: typed columns; the types have been checked when they were made (columns.typed_frame).
+        contract: the rules.
+        without: columns that need not be there, such as those that the settings drop, or the target of rows to predict.
+    """
+    found: list[Violation] = []
+    grave, nowhere = contract.lockstep.severity, np.array([], dtype=int)
+
+    def add(column: str | None, rule: str, rows: np.ndarray, message: str) -> None:
+        severity = getattr(grave, rule)
+        if severity != "off":
+            found.append(Violation(column, rule, severity, rows, message))
+
+    absent = [field.name for field in contract.fields if field.name not in frame and field.name not in without]
+    if absent:
+        add(None, "columns", nowhere, f"columns are missing: {some(absent, 20)}")
+    extra = [str(name) for name in frame if name not in contract.types and name not in without]
+    if extra:
+        add(None, "columns", nowhere, f"columns are not in the contract: {some(extra, 20)}")
+    if len(frame) < contract.lockstep.minimum_rows:
+        add(None, "rows", nowhere, f"{len(frame)} rows, at least {contract.lockstep.minimum_rows} are demanded")
+    for field in contract.fields:
+        if field.name in frame and field.name not in without:
+            for rule, broken, message in _broken(frame[field.name], field.constraints):
+                rows = np.flatnonzero(broken)
+                if len(rows):
+                    add(field.name, rule, rows, message(rows))
+    return found
+
+
+def _broken(column: pd.Series, limits: Constraints) -> list[tuple[str, np.ndarray, Any]]:
+    """(rule, (n_rows,) bool which rows break it, the message given those rows)"""
+    gaps = column.isna().to_numpy()
+    rules: list[tuple[str, np.ndarray, Any]] = []
+
+    def values(rows: np.ndarray) -> str:
+        return some([repr(value) for value in dict.fromkeys(column.astype(object).iloc[rows[:1000]])])
+
+    if limits.required:
+        rules.append(("required", gaps, lambda _: "a value is required"))
+    if limits.unique:
+        rules.append(
+            ("unique", (column.duplicated(keep=False) & ~gaps).to_numpy(), lambda rows: f"not unique: {values(rows)}")
+        )
+    if limits.minimum is not None and column.dtype.kind in "iuf":
+        low = limits.minimum
+        rules.append(("range", (column < low).to_numpy(), lambda rows: f"below the minimum {low:g}: {values(rows)}"))
+    if limits.maximum is not None and column.dtype.kind in "iuf":
+        high = limits.maximum
+        rules.append(("range", (column > high).to_numpy(), lambda rows: f"above the maximum {high:g}: {values(rows)}"))
+    if limits.enum is not None:
+        known = column.isin(limits.enum).to_numpy()
+        rules.append(("enum", ~known & ~gaps, lambda rows: f"not in the list of categories: {values(rows)}"))
+    if limits.pattern is not None and column_type(column) == "text":
+        matches = column.str.fullmatch(limits.pattern).fillna(True).to_numpy(dtype=bool)
+        rules.append(("pattern", ~matches, lambda rows: f"not of the form {limits.pattern}: {values(rows)}"))
+    return rules

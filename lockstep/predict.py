@@ -1,0 +1,196 @@
+"""``python -m lockstep predict MODEL rows.csv -o predictions.csv``: score new rows with a saved model.
+
+The rows are read as strictly as training data, block by block, so that a file may be larger than memory; their types
+are those that the model was fitted on, and the problem's data contract guards them. The output is written whole or not
+at all.
+"""
+
+import argparse
+import contextlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from sklearn.pipeline import Pipeline
+
+from lockstep.columns import Format, typed_frame
+from lockstep.contract import Contract, read_contract, violations
+from lockstep.csvfile import Dialect, read_csv_blocks
+from lockstep.errors import DataError, IntegrityError, SettingsError, some
+from lockstep.frames import normalised_frame
+from lockstep.log import logger
+from lockstep.models import load_model
+from lockstep.pipeline import ModelConfig
+from lockstep.scoring import predict
+from lockstep.settings import read_problems
+from lockstep.table import Task
+
+PARQUET_ROWS = 100_000
+_TYPES = {"number": "number", "boolean": "boolean", "onehot": "string", "ordinal": "string", "target": "string"}
+
+
+class Scorer(NamedTuple):
+    """A model, and what its rows must look like.
+
+    Attributes:
+        model: takes raw rows.
+        types: {column: type} of the columns that the model uses, as the contract names types.
+        dialect, form: how files are written.
+        contract: None for no other demand than the types.
+    """
+
+    model: Pipeline
+    types: dict[str, str]
+    dialect: Dialect
+    form: Format
+    contract: Contract | None
+
+    @property
+    def task(self) -> Task:
+        """What the model does."""
+        return "classification" if hasattr(self.model, "classes_") else "regression"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Score the rows. Raises LockstepError; then nothing was written."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lockstep predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path, help="a model file, such as models/iris/random_forest_classifier_v1.joblib")
+    parser.add_argument("rows", help="a CSV file (also .gz, .zst, .zip), a parquet file, or - for CSV from stdin")
+    parser.add_argument("-o", "--output", default="-", metavar="CSV", help="write here (default: -, stdout)")
+    parser.add_argument("--problem", metavar="NAME", help="the problem in params.yaml (default: the model's folder)")
+    args = parser.parse_args(argv)
+    scorer = make_scorer(args.model, args.problem)
+    with _input(args.rows) as path, tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
+        name = "stdin" if args.rows == "-" else args.rows
+        n_rows = 0
+        for frame in _score(scorer, path, name):
+            frame.to_csv(spool, index=False, header=n_rows == 0, lineterminator="\n")
+            n_rows += len(frame)
+        if not n_rows:
+            raise DataError(f"{name} has no rows below its header. Nothing was written.")
+        spool.seek(0)
+        _deliver(spool, args.output)
+    print(f"{n_rows:,} rows scored{'' if args.output == '-' else f': {args.output}'}", file=sys.stderr)
+    return 0
+
+
+def make_scorer(path: Path, problem: str | None = None, params: Path = Path("params.yaml")) -> Scorer:
+    """Load the model at ``path`` with the settings and the contract of its problem.
+
+    The problem is ``problem``, or the one that the model's folder is named after, if params.yaml has it.
+    """
+    model = load_model(path)
+    try:
+        transformers = model.named_steps["preprocess"].transformers_
+    except (AttributeError, KeyError):
+        raise IntegrityError(f"{path} is not a model of Lockstep's. Give a file below models/.") from None
+    types = {column: _TYPES[kind] for kind, _, columns in transformers if kind in _TYPES for column in columns}
+    name = problem or path.resolve().parent.name
+    if problem is None and not (params.exists() and name in read_problems(params)):
+        return Scorer(model, types, Dialect(), Format(), None)
+    load = ModelConfig.from_params(name, params).sections().load
+    contract = Path(f"data/contracts/{name}.yaml")
+    return Scorer(
+        model,
+        types,
+        Dialect(load.delimiter, load.quote, load.skip_lines, load.encoding),
+        Format(load.decimal, load.thousands, load.missing, load.missing_texts),
+        read_contract(contract) if contract.exists() else None,
+    )
+
+
+def _score(scorer: Scorer, path: Path, name: str) -> Iterator[pd.DataFrame]:
+    """Predictions, block by block: row (its number in the file), predicted, and the probability of each class."""
+    before = 0
+    for frame, line_starts in _blocks(scorer, path, name):
+        rows = _checked(scorer, frame, line_starts, name, first=before == 0)
+        if not len(rows):
+            continue
+        found = predict(scorer.model, rows, scorer.task)
+        result = pd.DataFrame({"row": np.arange(before + 1, before + len(rows) + 1), "predicted": found.values})
+        if found.probabilities is not None and found.classes is not None:
+            for label, column in zip(found.classes, found.probabilities.T, strict=True):
+                result[f"probability_{label}"] = column
+        before += len(rows)
+        yield result
+
+
+def _blocks(scorer: Scorer, path: Path, name: str) -> Iterator[tuple[pd.DataFrame, np.ndarray | None]]:
+    """(typed rows, the lines on which they begin or None)"""
+    if path.suffix.lower() == ".parquet":
+        try:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(PARQUET_ROWS):
+                    yield normalised_frame(batch.to_pandas()), None
+        except (OSError, ValueError) as error:
+            raise DataError(f"{name} is not a parquet file that can be read: {error}.") from None
+        return
+    for text in read_csv_blocks(path, scorer.dialect):
+        used = [column for column in text.cells.column_names if column in scorer.types]
+        kept = text.without([column for column in text.cells.column_names if column not in used])
+        yield typed_frame(kept, name, scorer.form, scorer.types).frame, text.line_starts
+
+
+def _checked(
+    scorer: Scorer, frame: pd.DataFrame, line_starts: np.ndarray | None, name: str, *, first: bool
+) -> pd.DataFrame:
+    """The columns that the model uses; missing ones filled with gaps if the contract allows it."""
+    absent = [column for column in scorer.types if column not in frame]
+    if absent:
+        if scorer.contract is None or scorer.contract.lockstep.severity.columns == "error":
+            raise DataError(
+                f"{name} lacks columns that the model uses: {some(absent, 20)}. Add them, or set "
+                "lockstep.severity.columns in the contract to warning to have them imputed."
+            )
+        if first:
+            logger.warning("%s lacks columns that the model uses, they are imputed: %s", name, some(absent, 20))
+        frame = frame.assign(**dict.fromkeys(absent, np.nan))
+    if scorer.contract is not None:
+        unused = [field.name for field in scorer.contract.fields if field.name not in frame]
+        for found in violations(frame, scorer.contract, without=tuple(unused)):
+            # Of a few rows it is neither wrong to be few nor, block by block, to be seen as unique.
+            if found.rule in ("rows", "unique", "columns"):
+                continue
+            lines = found.rows + 1 if line_starts is None else line_starts[found.rows]
+            message = f"column '{found.column}': {found.message}, in line {some(lines.tolist())}"
+            if found.severity == "error":
+                raise DataError(f"{name} breaks the contract: {message}. Mend the rows, or change the contract.")
+            logger.warning("%s breaks the contract: %s", name, message)
+    return frame[list(scorer.types)]
+
+
+@contextlib.contextmanager
+def _input(rows: str) -> Iterator[Path]:
+    """The path of the rows; those of stdin are put into a temporary file first."""
+    if rows != "-":
+        yield Path(rows)
+        return
+    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+        file.flush()
+        yield Path(file.name)
+
+
+def _deliver(spool: IO[str], output: str) -> None:
+    """Copy the finished predictions to stdout, or to a file that appears whole."""
+    if output == "-":
+        shutil.copyfileobj(spool, sys.stdout)
+        return
+    path = Path(output)
+    if path.is_dir():
+        raise SettingsError(f"{path} is a directory. Give the name of a file: -o {path / 'predictions.csv'}.")
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            shutil.copyfileobj(spool, file)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

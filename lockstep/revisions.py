@@ -1,0 +1,209 @@
+"""Reads files of a revision of the repository, without touching the workspace: git's through git, DVC's from its cache.
+
+Revisions are named as for ``dvc metrics diff``: a commit, branch, tag or experiment, or ``workspace`` for the files as
+they lie there. DVC's own resolution is used (https://dvc.org/doc/command-reference/metrics/diff), so that a name means
+the same here as there.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dvc.exceptions import DvcException, NotDvcRepoError  # type: ignore[import-untyped]
+from dvc.repo import Repo  # type: ignore[import-untyped]
+from dvc.scm import NoSCM, RevError, SCMError, resolve_rev  # type: ignore[import-untyped]
+from dvc.utils.serialize import ParseError, parse_yaml  # type: ignore[import-untyped]
+from scmrepo.exceptions import SCMError as GitError
+
+from lockstep.errors import DataError, IntegrityError, MachineError, SettingsError
+
+WORKSPACE = "workspace"
+_MD5 = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Revision:
+    """What one revision's params.yaml and dvc.lock say.
+
+    Attributes:
+        name: as it was asked for.
+        commit: the commit's hash, or None for the workspace.
+        params: the content of params.yaml.
+        stages: the stages that dvc.lock records, by name (``load@iris``).
+    """
+
+    name: str
+    commit: str | None
+    params: Mapping[str, Any]
+    stages: Mapping[str, Any]
+
+    @property
+    def shown(self) -> str:
+        """For messages: ``HEAD (c1dd61c)``, ``the workspace``."""
+        if self.commit is None:
+            return "the workspace"
+        short = self.commit[:7]
+        return short if self.commit.startswith(self.name) else f"{self.name} ({short})"
+
+    @property
+    def problems(self) -> list[str]:
+        """The names of the problems in params.yaml, in its order."""
+        problems = self.params.get("problems")
+        return [str(name) for name in problems] if isinstance(problems, dict) else []
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file that a stage made.
+
+    Attributes:
+        path: from the repository's root.
+        md5: of its content: as dvc.lock records it, or, in the workspace, of the file that lies there.
+    """
+
+    path: str
+    md5: str
+
+
+def open_repository() -> Repo:
+    """The DVC repository around the current folder. Raises MachineError where there is none, or no git."""
+    try:
+        repo = Repo()
+        git = not isinstance(repo.scm, NoSCM)
+    except NotDvcRepoError:
+        raise MachineError("This folder is in no DVC repository. Run it from the repository's root.") from None
+    except SCMError:
+        git = False
+    except DvcException as error:
+        raise MachineError(f"DVC cannot open this repository: {error}. 'dvc doctor' says more.") from None
+    if not git:
+        raise MachineError(
+            "This DVC repository is in no git repository, so it has no revisions. Run it from a clone, or make one: "
+            "'git init', then commit."
+        )
+    return repo
+
+
+def read_revision(repo: Repo, name: str) -> Revision:
+    """The revision that ``name`` means. Raises SettingsError where there is none, or it has no params.yaml."""
+    if name == WORKSPACE:
+        commit = None
+    else:
+        try:
+            commit = str(resolve_rev(repo.scm, name)) if name else None
+            if not commit or repo.scm.resolve_commit(commit).hexsha != commit:
+                raise RevError(f"'{name}' is no commit")
+        except (DvcException, GitError, ValueError, AttributeError) as error:
+            raise SettingsError(
+                f"There is no revision '{name}' ({error}). Allowed: a commit, branch, tag (git log, git branch -a, "
+                f"git tag), experiment (dvc exp list -A), or {WORKSPACE}."
+            ) from None
+    params = _yaml(repo, commit, "params.yaml", name)
+    if params is None:
+        raise SettingsError(
+            f"{'The workspace' if commit is None else f'Revision {name}'} has no params.yaml, so it has no problems. "
+            "Name another revision, or run it from the repository's root."
+        )
+    lock = _yaml(repo, commit, "dvc.lock", name) or {}
+    stages = lock.get("stages")
+    return Revision(name, commit, params, stages if isinstance(stages, dict) else {})
+
+
+def _yaml(repo: Repo, commit: str | None, file: str, name: str) -> dict[str, Any] | None:
+    """A YAML file of a revision, read as DVC reads it, or None if there is none."""
+    path = Path(repo.root_dir) / file
+    where = file if commit is None else f"{file} of {name}"
+    try:
+        if commit is None:
+            text = path.read_text(encoding="utf-8")
+        else:
+            with repo.scm.get_fs(commit).open(path.relative_to(repo.scm.root_dir).as_posix(), "rb") as handle:
+                text = handle.read().decode("utf-8")
+        content = parse_yaml(text, where)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ParseError, UnicodeDecodeError):
+        remedy = f"'git checkout {file}' brings the last commit's back" if commit is None else "Name another revision"
+        raise IntegrityError(f"{where} is not valid YAML. {remedy}.") from None
+    if not isinstance(content, dict):
+        raise IntegrityError(f"{where} is not a mapping. Correct it, or name another revision.")
+    return content
+
+
+def stage_output(repo: Repo, revision: Revision, stage: str, suffix: str) -> Output | None:
+    """The output of ``stage`` whose name ends in ``suffix``, or None if dvc.lock records no such run.
+
+    Raises:
+        DataError: it is not in the workspace.
+        IntegrityError: dvc.lock is not DVC's.
+    """
+    try:
+        outs = revision.stages[stage]["outs"]
+    except KeyError:
+        return None
+    found = [out for out in outs if str(out.get("path")).endswith(suffix)]
+    if not found:
+        return None
+    path, md5 = str(found[0]["path"]), str(found[0].get("md5"))
+    if not _MD5.fullmatch(md5):
+        raise IntegrityError(f"dvc.lock of {revision.shown}: '{md5}' is no MD5 of {path}. Run 'dvc repro {stage}'.")
+    if revision.commit is None:
+        try:
+            md5 = md5_of(Path(repo.root_dir) / path)
+        except FileNotFoundError:
+            raise DataError(
+                f"{path} is not in the workspace. Run 'dvc checkout {path}', or 'dvc repro {stage}' to remake it."
+            ) from None
+    return Output(path, md5)
+
+
+def file_of(repo: Repo, revision: Revision, output: Output, stage: str) -> Path:
+    """Where the bytes of ``output`` lie: in the workspace, or in DVC's cache, checked against their hash.
+
+    Raises:
+        IntegrityError: they are not in the cache, or not what they were.
+    """
+    if revision.commit is None:
+        return Path(repo.root_dir) / output.path
+    path = Path(repo.cache.local.oid_to_path(output.md5))
+    try:
+        found = md5_of(path)
+    except FileNotFoundError:
+        raise IntegrityError(
+            f"{output.path} of {revision.shown} is not in DVC's cache. If it was pushed to a remote, type "
+            f"'dvc fetch --all-commits {output.path}'. Else remake it, your own changes being "
+            f"committed: 'git checkout {revision.commit[:12]} && dvc checkout --force --allow-missing && dvc repro "
+            f"{stage}', then go back: 'git checkout - && dvc checkout --allow-missing'."
+        ) from None
+    if found != output.md5:
+        raise IntegrityError(
+            f"{path} in DVC's cache is damaged: it is not {output.path} of {revision.shown} any more. Remove it, then "
+            "run this again to see how to bring it back."
+        )
+    return path
+
+
+def outdated(repo: Repo, workspace: Revision, stage: str) -> list[str]:
+    """What ``stage`` read or wrote, and what has changed in the workspace since: files and ``params.yaml:key``."""
+    entry = workspace.stages.get(stage, {})
+    changed = []
+    for file in [*entry.get("deps", []), *entry.get("outs", [])]:
+        path = Path(repo.root_dir) / file["path"]
+        if path.is_file() and (path.stat().st_size != file.get("size") or md5_of(path) != file.get("md5")):
+            changed.append(str(file["path"]))
+    for key, value in entry.get("params", {}).get("params.yaml", {}).items():
+        found: Any = workspace.params
+        for part in key.split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+        if found != value:
+            changed.append(f"params.yaml:{key}")
+    return changed
+
+
+def md5_of(path: Path) -> str:
+    """The MD5 of a file's bytes, as DVC names its cache's files."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

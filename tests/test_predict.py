@@ -1,0 +1,117 @@
+"""python -m lockstep predict: the pipeline's own predictions again, whole or not at all."""
+
+import io
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from repository import ROOT
+from test_pipeline import run_stages
+from test_stages import make_table
+
+from lockstep import csvfile
+from lockstep.__main__ import main
+from lockstep.contract import infer_contract, write_contract
+
+
+@pytest.fixture(params=["classification", "regression"])
+def trained(tmp_path, monkeypatch, request):
+    """A folder with a model of the problem p, its rows in data.csv, its contract, and the test rows' predictions."""
+    frame = make_table(request.param, rows=300).frame
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    kind = {"classification": "classifier", "regression": "regressor"}[request.param]
+    model = {"model": "random_forest", "kind": kind, "version": 1, "hyperparameters": {"n_estimators": 5}}
+    load = {"path": "data.csv", "task": request.param, "target": "y"}
+    sections = {name: {} for name in ("split", "preprocess", "cross_validate", "evaluate")}
+    saved = run_stages(tmp_path, monkeypatch, {"load": load, **sections, "train": model})
+    (tmp_path / "models/p").mkdir(parents=True)
+    path = saved.rename(tmp_path / "models/p" / saved.name)
+    (tmp_path / "data/contracts").mkdir(parents=True)
+    write_contract(infer_contract(frame), tmp_path / "data/contracts/p.yaml")
+    return tmp_path, path, pd.read_parquet(tmp_path / "predictions.parquet")
+
+
+def test_the_same_predictions_as_the_pipeline_in_any_blocks(trained, monkeypatch):
+    folder, model, expected = trained
+    for chunk in (200, 5000, csvfile.CHUNK):
+        monkeypatch.setattr(csvfile, "CHUNK", chunk)
+        assert main(["predict", str(model), "data.csv", "-o", "out.csv"]) == 0
+        found = pd.read_csv(folder / "out.csv")
+        assert found["row"].tolist() == list(range(1, 301))
+        mine = found.set_index("row").loc[expected["row"]]
+        assert mine["predicted"].tolist() == expected["predicted"].tolist()
+        for name in expected.columns[expected.columns.str.startswith("probability_")]:
+            assert mine[name].tolist() == expected[name].tolist()
+
+
+def test_parquet_packed_and_stdin_to_stdout(trained):
+    folder, model, _ = trained
+    frame = pd.read_csv(folder / "data.csv")
+    frame.to_parquet(folder / "data.parquet")
+    frame.to_csv(folder / "data.csv.gz", index=False)
+    main(["predict", str(model), "data.csv", "-o", "expected.csv"])
+    expected = (folder / "expected.csv").read_text()
+    for rows in ("data.parquet", "data.csv.gz"):
+        assert main(["predict", str(model), rows, "-o", "out.csv"]) == 0
+        assert (folder / "out.csv").read_text() == expected
+    command = [sys.executable, "-m", "lockstep", "predict", str(model), "-"]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    text = (folder / "data.csv").read_text()
+    done = subprocess.run(command, input=text, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == expected
+    assert done.stderr == "300 rows scored\n"
+
+
+def test_rows_without_target_with_new_levels_gaps_and_more_columns(trained, caplog):
+    folder, model, _ = trained
+    rows = "extra,number,text,flag\n1,,never seen,True\n2,0.5,,False\n"
+    (folder / "new.csv").write_text(rows)
+    assert main(["predict", str(model), "new.csv", "-o", "out.csv"]) == 0
+    assert len(pd.read_csv(folder / "out.csv")) == 2
+    assert "not in the list of categories: 'never seen', in line 2" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("number,text\n1,low\n", "new.csv lacks columns that the model uses: flag. Add them, or set lockstep.severity"),
+        ("number,text,flag\n1,low,True\nx,low,True\n", "1 of 2 cells are not of the type number"),
+        ("number,text,flag\n1,low,True\n1,low\n", "new.csv line 3: 2 cells, the header has 3"),
+        ("number,text,flag\n", "new.csv has no rows below its header"),
+    ],
+)
+def test_a_mistake_writes_nothing(trained, capsys, rows, message):
+    folder, model, _ = trained
+    (folder / "new.csv").write_text(rows)
+    (folder / "out.csv").write_text("old")
+    assert main(["predict", str(model), "new.csv", "-o", "out.csv"]) == 2
+    assert message in capsys.readouterr().err
+    assert (folder / "out.csv").read_text() == "old"
+    assert not list(folder.glob(".*.tmp"))
+
+
+def test_missing_columns_are_imputed_if_the_contract_allows_it(trained, caplog):
+    folder, model, _ = trained
+    contract = folder / "data/contracts/p.yaml"
+    contract.write_text(
+        contract.read_text().replace("columns: error", "columns: warning").replace("required: true", "required: false")
+    )
+    (folder / "new.csv").write_text("number,text\n1,low\n")
+    assert main(["predict", str(model), "new.csv", "-o", "out.csv"]) == 0
+    assert "lacks columns that the model uses, they are imputed: flag" in caplog.text
+
+
+@pytest.mark.usefixtures("trained")
+def test_what_is_no_model(capsys):
+    assert main(["predict", "data.csv", "data.csv"]) == 3
+    assert "data.csv is not a model file as it was written" in capsys.readouterr().err
+    assert main(["predict", "none.joblib", "data.csv"]) == 2
+    assert main(["predict", "p.joblib", "data.csv"]) == 3  # a preprocessor
+    assert "is not a model of Lockstep's" in capsys.readouterr().err
+
+
+def test_output_reads_back(trained, capsys):
+    _, model, _ = trained
+    assert main(["predict", str(model), "data.csv"]) == 0
+    assert len(pd.read_csv(io.StringIO(capsys.readouterr().out))) == 300
