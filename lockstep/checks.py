@@ -21,6 +21,7 @@ LEAK_R2, LEAK_ACCURACY = 0.9, 0.99
 """One feature that explains so much of the target on rows that it was not fitted on is suspected to be a leak."""
 EXACT_R2 = 1 - 1e-9
 NEARLY_UNIQUE = 0.9
+"""A text column of which this share of the cells is distinct identifies rows rather than describes them."""
 RARE_ROWS = 20
 """A class of fewer training rows than this is hardly learned, and hardly measured."""
 SHIFT_LEVEL = 0.001
@@ -88,7 +89,7 @@ def _target_leak(train: Table, _: Table) -> list[str]:
             if score > LEAK_ACCURACY and score - most > (1 - most) / 2:
                 found.append(f"'{name}' predicts {score:.1%} of the classes alone")
     if train.task == "regression":
-        exact = _adds_up(features, labels)
+        exact = numbers_that_add_up(features, labels)
         if len(exact) > 1:
             found.append(f"{some([repr(name) for name in exact])} add up to the target exactly")
     return found
@@ -119,7 +120,7 @@ def _accuracy(bins: np.ndarray, y: np.ndarray, even: np.ndarray) -> tuple[float,
     return float(np.mean(predicted == codes[~even])), float(np.mean(codes[~even] == overall))
 
 
-def _adds_up(features: pd.DataFrame, y: np.ndarray) -> list[str]:
+def numbers_that_add_up(features: pd.DataFrame, y: np.ndarray) -> list[str]:
     """The numbers whose weighted sum is the target, by least squares; [] if there are none."""
     numbers = features[[name for name in features if column_type(features[name]) == "number"]].dropna(axis=1)
     numbers = numbers.loc[:, numbers.std() > 0]

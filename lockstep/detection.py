@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
+from lockstep.checks import NEARLY_UNIQUE, numbers_that_add_up
 from lockstep.columns import Format
 from lockstep.csvfile import Dialect, TextTable, read_csv
 from lockstep.errors import DataError, some
@@ -27,10 +27,7 @@ TARGET_NAMES = (
 """Names of columns that are usually what is to be predicted; else the last column is taken."""
 MAX_CLASSES = 20
 """A target of at most so many distinct whole numbers is taken for classes."""
-NEARLY_UNIQUE = 0.9
-"""A text column of which this share of the cells is distinct identifies rows rather than describes them."""
 SUSPICIOUS_CORRELATION = 0.95
-EXACT_R2 = 1 - 1e-9
 _ID_WORDS = "id|ids|rownames?|row|index|idx|key|uuid|guid|order|pid|number|no"
 _ID_NAME = re.compile(rf"(?i:(^|[_ .-])({_ID_WORDS})($|[_ .-]))|[a-z]I[dD]$")
 _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}|\d{8}T\d{6}")
@@ -201,18 +198,7 @@ def _leaks(features: pd.DataFrame, target: pd.Series, task: Task) -> tuple[list[
         ]
         return exact, []
     numbers = features[[name for name in features if column_type(features[name]) == "number"]]
-    numbers = numbers.fillna(numbers.mean())
-    if not numbers.shape[1]:
-        return [], []
+    exact = numbers_that_add_up(features, target.to_numpy(dtype="float64"))
     correlations = numbers.corrwith(target)
     suspects = [(str(name), float(r)) for name, r in correlations.items() if abs(r) > SUSPICIOUS_CORRELATION]
-    # Several columns may add up to the target: least squares then leaves nothing over.
-    scaled = (numbers - numbers.mean()) / numbers.std()
-    centred = (target - target.mean()).to_numpy(dtype="float64")
-    weights = np.linalg.lstsq(scaled.to_numpy(), centred, rcond=1e-10)[0]
-    left = centred - scaled.to_numpy() @ weights
-    if 1 - (left @ left) / (centred @ centred) < EXACT_R2:
-        return [], suspects
-    share = np.abs(weights) / np.abs(weights).max()
-    exact = [str(name) for name, part in zip(numbers, share, strict=True) if part > 1e-6]
     return exact, [suspect for suspect in suspects if suspect[0] not in exact]
