@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,10 +24,11 @@ from lockstep.csvfile import Dialect, read_csv
 from lockstep.detection import Columns, detect_csv, guess_target, guess_task, inspect_columns
 from lockstep.errors import DataError, MachineError, SettingsError, some
 from lockstep.estimators import KINDS, TrainSettings, build_estimator
-from lockstep.frames import normalised_frame
+from lockstep.files import Outputs
+from lockstep.frames import normalised_frame, read_parquet
 from lockstep.profile import class_counts, column_type
 from lockstep.settings import check_problem_name, read_problems, read_yaml
-from lockstep.source import check_file
+from lockstep.source import PACKED, check_file
 from lockstep.table import Task
 
 RAW, CONTRACTS = Path("data/raw"), Path("data/contracts")
@@ -43,7 +45,6 @@ class Found(NamedTuple):
     frame: pd.DataFrame
     written: dict[str, Any]
     notes: list[str]
-    types: dict[str, str]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -106,12 +107,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             destination.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, destination)
         _dvc_add(destination)
-        contract.parent.mkdir(parents=True, exist_ok=True)
-        write_contract(infer_contract(found.frame.drop(columns=drop)), contract)
-        for file, content in ((PARAMS, text), (PIPELINE, pipeline)):
-            temporary = file.with_name(f".{file.name}.tmp")
-            temporary.write_text(content, encoding="utf-8", newline="\n")
-            temporary.replace(file)
+        with Outputs() as outputs:
+            outputs.write(contract, partial(write_contract, infer_contract(found.frame.drop(columns=drop))))
+            for file, content in ((PARAMS, text), (PIPELINE, pipeline)):
+                outputs.write(file, partial(Path.write_text, data=content, encoding="utf-8", newline="\n"))
     print(f"\nAdded: {destination}.dvc, {contract}, and '{name}' in {PARAMS} and {PIPELINE}.")
     print(f"Next:  dvc repro evaluate@{name} cross_validate@{name} && python -m lockstep summary")
     print(f"Undo:  git checkout {PARAMS} {PIPELINE} {RAW / '.gitignore'} && rm {destination}.dvc {contract}"
@@ -142,7 +141,7 @@ def _destination(path: Path, name: str) -> Path:
     """Where the file will stand: where it is, if that is below data/raw, else there under the problem's name."""
     if path.resolve().parent == RAW.resolve():
         return RAW / path.name
-    suffixes = "".join(path.suffixes[-2:]) if path.suffix.lower() in (".gz", ".zst", ".zip") else path.suffix
+    suffixes = "".join(path.suffixes[-2:]) if path.suffix.lower() in PACKED else path.suffix
     destination = RAW / f"{name}{suffixes or '.csv'}"
     if destination.exists() or Path(f"{destination}.dvc").exists():
         raise SettingsError(f"{destination} exists already. Give another name: --name {name}2.")
@@ -151,11 +150,7 @@ def _destination(path: Path, name: str) -> Path:
 
 def _read(path: Path, args: argparse.Namespace) -> Found:
     if path.suffix.lower() == ".parquet":
-        try:
-            frame = normalised_frame(pd.read_parquet(path))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path} is not a parquet file that can be read: {error}.") from None
-        return Found(frame, {}, ["a parquet file"], {})
+        return Found(normalised_frame(read_parquet(path)), {}, ["a parquet file"])
     if args.delimiter or args.encoding:
         dialect = Dialect(args.delimiter or ",", encoding=args.encoding or "utf-8")
         text, form, notes = read_csv(path, dialect), Format(), list[str]()
@@ -175,7 +170,7 @@ def _read(path: Path, args: argparse.Namespace) -> Found:
         if value != default
     }
     notes = [f"delimiter {dialect.delimiter!r}, encoding {dialect.encoding}, decimal mark {form.decimal!r}", *notes]
-    return Found(typed_frame(text, str(path), form).frame, written, notes, {})
+    return Found(typed_frame(text, str(path), form).frame, written, notes)
 
 
 def _tell(

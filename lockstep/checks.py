@@ -4,7 +4,7 @@ docs/checks.md explains each check: what it finds, why it matters, what to do.
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,9 @@ from scipy import stats
 
 from lockstep.errors import some
 from lockstep.profile import column_type
-from lockstep.settings import Settings
+from lockstep.settings import Settings, Severity
 from lockstep.table import Table
 
-Severity = Literal["error", "warning", "off"]
 BINS = 50
 LEAK_R2, LEAK_ACCURACY = 0.9, 0.99
 """One feature that explains so much of the target on rows that it was not fitted on is suspected to be a leak."""

@@ -239,15 +239,13 @@ class _Column:
         if levels and all(len(level) > 1 and level[0] == level[-1] == "'" for level in levels):
             raise DataError(
                 f"{self.file} column '{self.name}': every cell stands in single quotes. If they are not part of it, "
-                "set "
-                'load.quote to "\'".'
+                'set load.quote to "\'".'
             )
         if len(levels) <= MAX_LEVELS:
             alike = defaultdict(list)
             for level in levels:
-                alike[" ".join(unicodedata.normalize("NFKC", level.replace("\u200b", "")).casefold().split())].append(
-                    level
-                )
+                plain = unicodedata.normalize("NFKC", level.replace("\u200b", "")).casefold()
+                alike[" ".join(plain.split())].append(level)
             groups = [" and ".join(map(repr, sorted(group))) for group in alike.values() if len(group) > 1]
             if groups:
                 self._warn("has levels that look alike but are different: %s", some(groups, 3))
@@ -263,9 +261,8 @@ class _Column:
         count, first = pc.sum(wrong).as_py(), self.cells[int(np.argmax(_as_bool(wrong)))].as_py()
         return DataError(
             f"{self.file} column '{self.name}': {count} of {len(self.cells)} cells are not of the type {declared} "
-            "that the "
-            f"contract declares, {self._where(wrong)}, the first {first[:40]!r}. Correct them, add the word to "
-            "load.missing if it means a gap, or change the contract."
+            f"that the contract declares, {self._where(wrong)}, the first {first[:40]!r}. Correct them, add the word "
+            "to load.missing if it means a gap, or change the contract."
         )
 
     def _where(self, mask: pa.Array) -> str:

@@ -6,7 +6,7 @@ violation is.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -17,14 +17,13 @@ import yaml
 
 from lockstep.errors import DataError, SettingsError, some
 from lockstep.profile import column_type
-from lockstep.settings import Settings, convert, read_yaml
+from lockstep.settings import Settings, Severity, convert, read_yaml
 
 MAX_BYTES = 4 << 20
 MAX_LEVELS = 50
 """A text column of at most so many levels gets a list of them."""
 MIN_REPEATS = 5
 """... provided that its levels repeat so often on average: a list of names is no list of categories."""
-Severity = Literal["error", "warning", "off"]
 FieldType = Literal["number", "integer", "boolean", "string"]
 HEADER = """\
 # What the table must look like: Table Schema (https://specs.frictionlessdata.io/table-schema/), checked by the stage
@@ -166,9 +165,7 @@ def _infer_field(column: pd.Series, name: str) -> Field:
     return Field(name=name, type="string", constraints=limits)
 
 
-def violations(
-    frame: pd.DataFrame, contract: Contract, *, without: Mapping[str, Any] | tuple[str, ...] = ()
-) -> list[Violation]:
+def violations(frame: pd.DataFrame, contract: Contract, *, without: Collection[str] = ()) -> list[Violation]:
     """Every rule of ``contract`` that ``frame`` breaks, columns in the contract's order.
 
     Args:

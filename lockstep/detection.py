@@ -157,10 +157,7 @@ def inspect_columns(frame: pd.DataFrame, target: str, task: Task) -> Columns:
     repeating = [name for name in map(str, features) if _repeats(features[name]) and name not in constants]
     identifiers = [name for name in identifiers if name not in repeating]
     texts = [str(name) for name in features if column_type(features[name]) == "text"]
-    dates = [
-        name for name in texts if features[name].dropna().head(50).map(lambda cell: bool(_DATE.search(cell))).all()
-    ]
-    dates = [name for name in dates if name not in constants and features[name].notna().any()]
+    dates = [name for name in texts if name not in constants and _are_dates(features[name].dropna().head(50))]
     leaks, suspects = _leaks(features.drop(columns=identifiers + constants), frame[target], task)
     return Columns(identifiers, constants, dates, leaks, suspects, repeating)
 

@@ -1,6 +1,7 @@
 """Gives the columns of a user's DataFrame the types that columns.py gives those of a CSV file."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,14 @@ import pandas as pd
 from lockstep.columns import EXACT_FLOAT, Values, row_index
 from lockstep.errors import DataError, some
 from lockstep.table import ROW
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """The columns of a user's parquet file, as pandas types them. Raises DataError if it is none."""
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not a parquet file that can be read: {error}.") from None
 
 
 def normalised_frame(frame: pd.DataFrame) -> pd.DataFrame:

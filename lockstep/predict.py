@@ -23,6 +23,7 @@ from lockstep.columns import Format, typed_frame
 from lockstep.contract import Contract, read_contract, violations
 from lockstep.csvfile import Dialect, read_csv_blocks
 from lockstep.errors import DataError, IntegrityError, SettingsError, some
+from lockstep.files import Outputs
 from lockstep.frames import normalised_frame
 from lockstep.log import logger
 from lockstep.models import load_model
@@ -98,13 +99,7 @@ def make_scorer(path: Path, problem: str | None = None, params: Path = Path("par
         return Scorer(model, types, Dialect(), Format(), None)
     load = ModelConfig.from_params(name, params).sections().load
     contract = Path(f"data/contracts/{name}.yaml")
-    return Scorer(
-        model,
-        types,
-        Dialect(load.delimiter, load.quote, load.skip_lines, load.encoding),
-        Format(load.decimal, load.thousands, load.missing, load.missing_texts),
-        read_contract(contract) if contract.exists() else None,
-    )
+    return Scorer(model, types, load.dialect, load.form, read_contract(contract) if contract.exists() else None)
 
 
 def _score(scorer: Scorer, path: Path, name: str) -> Iterator[pd.DataFrame]:
@@ -134,8 +129,7 @@ def _blocks(scorer: Scorer, path: Path, name: str) -> Iterator[tuple[pd.DataFram
             raise DataError(f"{name} is not a parquet file that can be read: {error}.") from None
         return
     for text in read_csv_blocks(path, scorer.dialect):
-        used = [column for column in text.cells.column_names if column in scorer.types]
-        kept = text.without([column for column in text.cells.column_names if column not in used])
+        kept = text.without([column for column in text.cells.column_names if column not in scorer.types])
         yield typed_frame(kept, name, scorer.form, scorer.types).frame, text.line_starts
 
 
@@ -187,10 +181,10 @@ def _deliver(spool: IO[str], output: str) -> None:
     path = Path(output)
     if path.is_dir():
         raise SettingsError(f"{path} is a directory. Give the name of a file: -o {path / 'predictions.csv'}.")
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
+
+    def writer(temporary: Path) -> None:
         with temporary.open("w", encoding="utf-8", newline="") as file:
             shutil.copyfileobj(spool, file)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    with Outputs() as outputs:
+        outputs.write(path, writer)

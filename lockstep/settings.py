@@ -9,7 +9,7 @@ import difflib
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import yaml
@@ -32,6 +32,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 S = TypeVar("S", bound=Settings)
 Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 """What NumPy's random generators take as a seed."""
+Severity = Literal["error", "warning", "off"]
+"""What a finding about the data is."""
 
 
 class _Yaml12Loader(yaml.SafeLoader):

@@ -23,7 +23,7 @@ from lockstep.contract import Contract, read_contract, violations, wrong_types
 from lockstep.csvfile import Dialect, read_csv
 from lockstep.errors import DataError, SettingsError, some
 from lockstep.files import Outputs
-from lockstep.frames import normalised_frame
+from lockstep.frames import normalised_frame, read_parquet
 from lockstep.log import logger
 from lockstep.profile import class_counts, column_type, profile_of
 from lockstep.settings import Problem, Settings
@@ -52,6 +52,16 @@ class LoadSettings(Settings, frozen=True):
     missing: tuple[str, ...] = MISSING
     missing_texts: tuple[str, ...] = ()
 
+    @property
+    def dialect(self) -> Dialect:
+        """How the file is cut into cells."""
+        return Dialect(self.delimiter, self.quote, self.skip_lines, self.encoding)
+
+    @property
+    def form(self) -> Format:
+        """How numbers and gaps are written in it."""
+        return Format(self.decimal, self.thousands, self.missing, self.missing_texts)
+
 
 class Loaded(NamedTuple):
     """A checked table, and what stood in its missing cells: {column: {word: count}}."""
@@ -75,13 +85,8 @@ def load_file(path: Path, settings: LoadSettings, contract: Contract | None = No
     _check_settings(settings)
     if path.suffix.lower() == ".parquet":
         check_file(path)
-        try:
-            frame = pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path} is not a parquet file that can be read: {error}.") from None
-        return _load_frame(frame, settings, contract, str(path))
-    dialect = Dialect(settings.delimiter, settings.quote, settings.skip_lines, settings.encoding)
-    text = read_csv(path, dialect)
+        return _load_frame(read_parquet(path), settings, contract, str(path))
+    text = read_csv(path, settings.dialect)
     names = text.cells.column_names
     if len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
         raise DataError(
@@ -89,8 +94,7 @@ def load_file(path: Path, settings: LoadSettings, contract: Contract | None = No
         )
     _check_columns(names, settings, str(path))
     text = text.without(settings.drop)
-    form = Format(settings.decimal, settings.thousands, settings.missing, settings.missing_texts)
-    typed = typed_frame(text, str(path), form, contract.types if contract else None)
+    typed = typed_frame(text, str(path), settings.form, contract.types if contract else None)
     _check_contract(typed.frame, settings, contract, str(path), text.line_starts)
     return Loaded(checked_table(typed.frame, settings, str(path), text.line_starts), typed.missing_as)
 
@@ -208,9 +212,8 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
     if len(missing):
         raise DataError(
             f"{name} has no value in the target '{target}' in {len(missing)} of {len(frame)} rows, "
-            f"{_where(missing, line_starts)}. "
-            "Fill those cells or remove those rows: a target is never imputed. If what stands there is a class, take "
-            "the word off load.missing."
+            f"{_where(missing, line_starts)}. Fill those cells or remove those rows: a target is never imputed. If "
+            "what stands there is a class, take the word off load.missing."
         )
     if settings.task == "regression" and column_type(labels) != "number":
         numbers = pd.to_numeric(labels.astype("str"), errors="coerce")
