@@ -1,0 +1,137 @@
+"""Shows a report of a command in the terminal, as GitHub's Markdown for a pull request, or as JSON for a program."""
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as Grid
+
+Quote = Callable[[object], str]
+"""Shows a name or a cell of the data, which can hold any character: ``visible`` or ``code``."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a report.
+
+    Attributes:
+        title: its heading.
+        lines: sentences; indented ones belong to the one above.
+        headings: of the table's columns.
+        rows: (n_rows, n_headings) the table's cells; none for no table.
+    """
+
+    title: str
+    lines: Sequence[str]
+    headings: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a command says.
+
+    Attributes:
+        title: the first line.
+        lines: sentences below it.
+        blocks: the parts, in order.
+        note: how to read the tables, the last line; "" for none.
+    """
+
+    title: str
+    lines: Sequence[str]
+    blocks: Sequence[Block]
+    note: str = ""
+
+
+def p_value(p: float) -> str:
+    """Three decimals; below 0.001 one digit and the power of ten."""
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}" if p > 0 else "0"
+
+
+def percent(share: float | None) -> str:
+    """One decimal; more where that would round to nothing or to all; None is a share of no rows."""
+    if share is None:
+        return "no rows"
+    return f"{share:.1%}" if share == 0 or 0.0005 <= share < 0.9995 or share == 1 else f"{share:.2g}"
+
+
+def number(value: float) -> str:
+    """A whole number as it is, another one to six digits."""
+    return str(value) if isinstance(value, int) else f"{value:.6g}"
+
+
+def visible(value: object) -> str:
+    """A name or a cell with its control characters spelled out, so that it can change nothing but its own place."""
+    text = "missing" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def code(value: object) -> str:
+    """The same as a code span of GitHub's Markdown (https://github.github.com/gfm/#code-spans), also inside a table,
+    where '|' is escaped even so."""
+    text = visible(value)
+    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    space = " " if text.startswith("`") or text.endswith("`") or not text.strip() else ""
+    return f"{fence}{space}{text}{space}{fence}".replace("|", "\\|")
+
+
+def markdown(report: Report) -> str:
+    """The report as GitHub's Markdown; its names and cells must have been quoted by ``code``."""
+    lines = [f"### {report.title}", "", *[text for line in report.lines for text in (line, "")]]
+    for block in report.blocks:
+        lines += [f"#### {block.title}", ""]
+        lines += [*[f"- {line.strip()}" for line in block.lines], ""] if block.lines else []
+        if block.rows:
+            lines += ["| " + " | ".join(block.headings) + " |", "|" + " --- |" * len(block.headings)]
+            lines += ["| " + " | ".join(row) + " |" for row in block.rows]
+            lines.append("")
+    lines.append(report.note)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def show(report: Report) -> None:
+    """Print the report; its names and cells must have been quoted by ``visible``."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = 160
+    console.print(report.title, *report.lines, sep="\n", soft_wrap=True)
+    for block in report.blocks:
+        console.print("", block.title, *[f"  {line}" for line in block.lines], sep="\n", soft_wrap=True)
+        if block.rows:
+            grid = Grid(box=box.SIMPLE_HEAD)
+            for heading in block.headings:
+                grid.add_column(heading, justify="right" if heading.startswith("p ") else "left", overflow="fold")
+            for row in block.rows:
+                grid.add_row(*row)
+            console.print(grid)
+    if report.note:
+        console.print(report.note, soft_wrap=True)
+
+
+def add_forms(parser: argparse.ArgumentParser) -> None:
+    """Give a command the options ``--json`` and ``--md``."""
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="as JSON, for a program")
+    form.add_argument("--md", action="store_true", help="as GitHub's Markdown, for a pull request")
+
+
+def emit(args: argparse.Namespace, found: Mapping[str, Any], words: Callable[[Quote], Report]) -> None:
+    """Print what a command found, in the form that its options ask for.
+
+    Args:
+        args: of a parser that ``add_forms`` was called with.
+        found: for JSON.
+        words: the report, its names and cells quoted by the function that it is given.
+    """
+    if args.json:
+        print(json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False))
+    elif args.md:
+        print(markdown(words(code)), end="")
+    else:
+        show(words(visible))
