@@ -1,4 +1,4 @@
-"""What the documents say is true: commands run, files exist, the example works."""
+"""What the documents say is true: files exist, the example works; their commands are run by test_pages.py."""
 
 import json
 import re
@@ -14,12 +14,6 @@ DOCUMENTS = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")) + s
 
 def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-def commands():
-    """The commands of the README's console blocks, without comments."""
-    lines = [line for block in blocks("console") for line in block.splitlines()]
-    return [line.removeprefix("$ ").split("#")[0].strip() for line in lines if line.startswith("$ ")]
 
 
 def test_the_python_example_runs(tmp_path):
@@ -80,29 +74,6 @@ def test_params_yaml_names_every_model_type_and_every_setting_is_the_default():
         for field in fields:
             if field.default is not msgspec.NODEFAULT and field.name not in ("target", "drop", "hyperparameters"):
                 assert shown[name][field.name] == json.loads(msgspec.json.encode(field.default)), (name, field.name)
-
-
-def test_the_readmes_everyday_commands_run(everyday):
-    for command in commands():
-        if command.startswith(("make ", "source ")):
-            continue
-        done = everyday.run("bash", "-c", command, check=False)
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-
-
-@pytest.fixture
-def everyday(tmp_path):
-    from repository import Repository
-
-    repository = Repository(tmp_path / "repository")
-    # The reader's own table, in the reader's home folder.
-    rows = [f"{i},{i % 7},{'yes' if i % 3 else 'no'}\n" for i in range(200)]
-    (tmp_path / "customers.csv").write_text("customer_id,visits,churned\n" + "".join(rows))
-    repository.environment["HOME"] = str(tmp_path)
-    (repository.folder / "dvc.lock").unlink()
-    repository.repro()
-    repository.commit("built")
-    return repository
 
 
 def test_no_document_has_a_path_of_a_machine():
