@@ -19,6 +19,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from lockstep.contract import read_contract
+from lockstep.cross_validation import CrossValidateSettings, cross_validate, summary
 from lockstep.errors import MachineError, SettingsError
 from lockstep.estimators import KINDS, TrainSettings, build_estimator
 from lockstep.files import Outputs
@@ -29,7 +30,6 @@ from lockstep.portable import pin
 from lockstep.preprocessing import PreprocessSettings
 from lockstep.settings import Problem, S, Settings, convert
 from lockstep.table import Task
-from stages.cross_validate import CrossValidateSettings, cross_validate, summary
 from stages.evaluate import EvaluateSettings, evaluate
 from stages.load import LoadSettings, load_file, load_frame, log_table
 from stages.preprocess import preprocess

@@ -23,6 +23,15 @@ Average = Literal["macro", "weighted", "micro", "binary"]
 """How precision, recall and F1 are averaged over the classes (scikit-learn's ``average``)."""
 
 
+METRICS: dict[Task, tuple[str, ...]] = {
+    "classification": ("accuracy", "precision", "recall", "f1_score", "balanced_accuracy", "roc_auc", "log_loss"),
+    "regression": ("mse", "mae", "r2_score", "rmse", "median_absolute_error"),
+}
+"""What metrics_of gives for each task; roc_auc and log_loss where they can be computed."""
+LOWER_IS_BETTER = frozenset({"log_loss", "mse", "mae", "rmse", "median_absolute_error"})
+"""Of all other metrics a higher value is better."""
+
+
 class Predictions(NamedTuple):
     """What a model says of some rows.
 
