@@ -10,6 +10,7 @@ COMMANDS = {
     "add": "make a table of yours a problem of this repository",
     "check": "whether the settings in params.yaml are sound",
     "predict": "score new rows with a saved model",
+    "verify": "whether what is here is what dvc.lock says, from the bytes",
     "summary": "what the last run gave: models, files, metrics",
     "data-diff": "what changed in the data between two revisions",
     "example": "the Python API on the two problems that Lockstep ships",
@@ -34,6 +35,10 @@ def main(argv: Sequence[str]) -> int:
                 from lockstep import predict
 
                 return predict.main(rest)
+            case "verify":
+                from lockstep import verify
+
+                return verify.main(rest)
             case "summary":
                 from lockstep import summary
 

@@ -5,20 +5,23 @@ they lie there. DVC's own resolution is used (https://dvc.org/doc/command-refere
 the same here as there.
 """
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dvc.dependency.param import ParamsDependency  # type: ignore[import-untyped]
 from dvc.exceptions import DvcException, NotDvcRepoError  # type: ignore[import-untyped]
 from dvc.repo import Repo  # type: ignore[import-untyped]
 from dvc.scm import NoSCM, RevError, SCMError, resolve_rev  # type: ignore[import-untyped]
+from dvc.stage import PipelineStage  # type: ignore[import-untyped]
 from dvc.utils.serialize import ParseError, parse_yaml  # type: ignore[import-untyped]
 from scmrepo.exceptions import SCMError as GitError
 
 from lockstep.errors import DataError, IntegrityError, MachineError, SettingsError
+from lockstep.lockfile import LockedFile, LockedStage, md5_of, present
+from lockstep.settings import read_yaml
 
 WORKSPACE = "workspace"
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -68,10 +71,14 @@ class Output:
     md5: str
 
 
-def open_repository() -> Repo:
-    """The DVC repository around the current folder. Raises MachineError where there is none, or no git."""
+def open_repository(root: Path | None = None) -> Repo:
+    """The DVC repository around ``root``, by default the current folder.
+
+    Raises:
+        MachineError: there is none, or it is in no git repository.
+    """
     try:
-        repo = Repo()
+        repo = Repo(None if root is None else str(root))
         git = not isinstance(repo.scm, NoSCM)
     except NotDvcRepoError:
         raise MachineError("This folder is in no DVC repository. Run it from the repository's root.") from None
@@ -195,15 +202,55 @@ def outdated(repo: Repo, workspace: Revision, stage: str) -> list[str]:
         if path.is_file() and (path.stat().st_size != file.get("size") or md5_of(path) != file.get("md5")):
             changed.append(str(file["path"]))
     for key, value in entry.get("params", {}).get("params.yaml", {}).items():
-        found: Any = workspace.params
-        for part in key.split("."):
-            found = found.get(part) if isinstance(found, dict) else None
-        if found != value:
+        if _value(workspace.params, key) != value:
             changed.append(f"params.yaml:{key}")
     return changed
 
 
-def md5_of(path: Path) -> str:
-    """The MD5 of a file's bytes, as DVC names its cache's files."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+def current_stages(repo: Repo, known: dict[str, LockedFile] | None = None) -> dict[str, LockedStage]:
+    """What dvc.lock would say of every stage in dvc.yaml, were it written now: every file hashed from its bytes.
+
+    Args:
+        known: files hashed before, by path; those hashed now are added.
+
+    Raises:
+        SettingsError: dvc.yaml or a parameter file cannot be read.
+    """
+    known = {} if known is None else known
+    root = Path(repo.root_dir)
+    contents: dict[str, Any] = {}
+    found = {}
+    try:
+        stages = [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
+        for stage in stages:
+            params: dict[str, dict[str, Any]] = {}
+            for dep in stage.params:
+                file = Path(dep.fs_path).relative_to(root).as_posix()
+                if file not in contents:
+                    contents[file] = read_yaml(root / file)
+                values = {key: _value(contents[file], key) for key in dep.params}
+                params[file] = {key: value for key, value in values.items() if value is not _ABSENT}
+            deps, outs = (
+                tuple(
+                    present(Path(entry.fs_path).relative_to(root).as_posix(), root, known)
+                    for entry in entries
+                    if not isinstance(entry, ParamsDependency)
+                )
+                for entries in (stage.deps, stage.outs)
+            )
+            found[stage.addressing] = LockedStage(stage.addressing, stage.cmd, deps, params, outs)
+    except DvcException as error:
+        raise SettingsError(f"dvc.yaml cannot be read: {error}. Correct it there; 'dvc status' says more.") from None
+    return found
+
+
+_ABSENT = object()
+
+
+def _value(content: Any, key: str) -> Any:
+    """The setting at a dotted key, or _ABSENT."""
+    for part in key.split("."):
+        if not isinstance(content, dict) or part not in content:
+            return _ABSENT
+        content = content[part]
+    return content

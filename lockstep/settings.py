@@ -36,7 +36,7 @@ Severity = Literal["error", "warning", "off"]
 """What a finding about the data is."""
 
 
-class _Yaml12Loader(yaml.SafeLoader):
+class _Yaml12Loader(yaml.CSafeLoader):
     """YAML 1.2 core schema (https://yaml.org/spec/1.2.2/#103-core-schema), as DVC's own reader; duplicates refused."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
@@ -77,6 +77,16 @@ def read_yaml(path: Path, max_bytes: int = MAX_BYTES) -> Any:
         raise SettingsError(f"{path} does not exist. Run from the repository's root, or name the file.") from None
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}.") from None
+    return parse_yaml(data, path, max_bytes)
+
+
+def parse_yaml(data: bytes, path: Path | str, max_bytes: int = MAX_BYTES, *, ambiguous: bool = False) -> Any:
+    """The content of a settings file's bytes. Raises SettingsError with file and line.
+
+    Args:
+        path: for messages.
+        ambiguous: whether plain scalars may be such that readers differ: in what DVC wrote, a hash may look like one.
+    """
     if len(data) > max_bytes:
         raise SettingsError(f"{path} has {len(data):,} bytes; a settings file has at most {max_bytes:,}.")
     try:
@@ -87,7 +97,12 @@ def read_yaml(path: Path, max_bytes: int = MAX_BYTES) -> Any:
                 raise _refused(path, event, "anchors and aliases (& and *)", "Write the value out.")
             if tag := getattr(event, "tag", None):
                 raise _refused(path, event, f"the tag {tag}", "Write a plain value.")
-            if isinstance(event, yaml.ScalarEvent) and event.style is None and _AMBIGUOUS.fullmatch(event.value):
+            if (
+                not ambiguous
+                and isinstance(event, yaml.ScalarEvent)
+                and not event.style
+                and _AMBIGUOUS.fullmatch(event.value)
+            ):
                 what = f"{event.value}, which readers of YAML take for different things"
                 raise _refused(path, event, what, "Quote it, or write it plainly.")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -103,7 +118,7 @@ def read_yaml(path: Path, max_bytes: int = MAX_BYTES) -> Any:
         raise SettingsError(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from None
 
 
-def _refused(path: Path, event: yaml.Event, what: str, remedy: str) -> SettingsError:
+def _refused(path: Path | str, event: yaml.Event, what: str, remedy: str) -> SettingsError:
     line = f" line {event.start_mark.line + 1}" if event.start_mark else ""
     return SettingsError(f"{path}{line}: settings may not use {what}. {remedy}")
 

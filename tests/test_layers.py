@@ -7,7 +7,7 @@ import pytest
 from test_dvc_yaml import ROOT, import_closure, imported_modules
 
 KERNEL = {"portable", "settings", "table", "files", "log"}
-TOP = {"pipeline", "__main__", "add", "check", "data_diff", "example", "predict", "summary"}
+TOP = {"pipeline", "__main__", "add", "check", "data_diff", "example", "predict", "summary", "verify"}
 
 
 def local_imports(file):

@@ -1,0 +1,166 @@
+"""What dvc.lock and the .dvc files say, read strictly, and the hashes of files, computed from their bytes.
+
+DVC trusts its database of sizes and times of modification, and the mode of a file in its cache; nothing here does. It
+imports no part of DVC, so that it costs a reader of one file next to nothing.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from lockstep.errors import DataError, IntegrityError, SettingsError
+from lockstep.settings import parse_yaml
+
+LOCK = Path("dvc.lock")
+MAX_LOCK_BYTES = 64 * 1024 * 1024
+_MD5 = re.compile(r"[0-9a-f]{32}")
+
+
+class LockedFile(NamedTuple):
+    """A file that a stage read or wrote, or that a .dvc file tracks.
+
+    Attributes:
+        path: from the repository's root, with ``/``; never absolute, never upwards.
+        md5: of its bytes, or None where there is no file.
+        size: in bytes, or None where it is not recorded.
+    """
+
+    path: str
+    md5: str | None
+    size: int | None
+
+
+class LockedStage(NamedTuple):
+    """One run of a stage: what it read, its command, what it wrote.
+
+    Attributes:
+        params: the values of the settings it tracks, by file and dotted key: {"params.yaml": {"problems.iris": ...}}.
+    """
+
+    name: str
+    cmd: str
+    deps: tuple[LockedFile, ...]
+    params: Mapping[str, Mapping[str, Any]]
+    outs: tuple[LockedFile, ...]
+
+
+def read_lock(path: Path = LOCK) -> dict[str, LockedStage]:
+    """The stages that dvc.lock records, by name (``train@iris``), in its order.
+
+    Raises:
+        DataError: there is no dvc.lock.
+        IntegrityError: it is not as DVC writes it for this repository (see parse_lock).
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(
+            f"{path} does not exist: nothing was run yet, or this is not the repository's root. Run 'dvc repro'."
+        ) from None
+    return parse_lock(data, str(path), f"'git checkout {path}' brings the last commit's back")
+
+
+def parse_lock(data: bytes, where: str, remedy: str) -> dict[str, LockedStage]:
+    """The stages of a dvc.lock's bytes.
+
+    Raises:
+        IntegrityError: it is not valid YAML, or not of the form that DVC writes; it records a directory, a hash that is
+            not an MD5, or a path that leads out of the repository. ``where`` and ``remedy`` are for the message.
+    """
+    content = _yaml(data, where, remedy)
+    try:
+        stages = content["stages"]
+        return {
+            str(name): LockedStage(
+                name=str(name),
+                cmd=_text(entry["cmd"]),
+                deps=tuple(_locked(file, where) for file in entry.get("deps") or ()),
+                params={str(file): dict(values) for file, values in (entry.get("params") or {}).items()},
+                outs=tuple(_locked(file, where) for file in entry.get("outs") or ()),
+            )
+            for name, entry in stages.items()
+        }
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise IntegrityError(
+            f"{where} is not of the form that DVC writes ({type(error).__name__}: {error}). {remedy}."
+        ) from None
+
+
+def read_pointers(root: Path = Path()) -> list[LockedFile]:
+    """The files that .dvc files below data/ track: the raw tables. Raises IntegrityError, as parse_lock."""
+    found = []
+    for pointer in sorted((root / "data").rglob("*.dvc")):
+        where = pointer.relative_to(root).as_posix()
+        remedy = f"'git checkout {where}' brings the last commit's back"
+        content = _yaml(pointer.read_bytes(), where, remedy)
+        try:
+            outs = [_locked(out, where) for out in content["outs"]]
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise IntegrityError(
+                f"{where} is not of the form that DVC writes ({type(error).__name__}: {error}). {remedy}."
+            ) from None
+        folder = PurePosixPath(where).parent
+        found += [out._replace(path=(folder / out.path).as_posix()) for out in outs]
+    return found
+
+
+def _yaml(data: bytes, where: str, remedy: str) -> Any:
+    try:
+        return parse_yaml(data, where, MAX_LOCK_BYTES, ambiguous=True)
+    except SettingsError as error:
+        raise IntegrityError(f"{error} Or: {remedy}.") from None
+
+
+def _locked(entry: Mapping[str, Any], where: str) -> LockedFile:
+    """An entry of ``deps`` or ``outs``; a directory has no place here, since its listing can lead anywhere."""
+    path, md5, size = _text(entry["path"]), entry.get("md5"), entry.get("size")
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in path or not pure.parts or pure.parts[0] in (".git", ".dvc"):
+        raise IntegrityError(f"{where} records the path '{path}', which leads out of the repository's files.")
+    if md5 is None or not _MD5.fullmatch(str(md5)):
+        what = "a directory" if str(md5).endswith(".dir") else f"'{md5}', which is no MD5,"
+        raise IntegrityError(
+            f"{where} records {what} for {path}. Only files are tracked here, by the MD5 of their bytes."
+        )
+    if size is not None and (not isinstance(size, int) or size < 0):
+        raise IntegrityError(f"{where} records the size {size!r} for {path}.")
+    return LockedFile(path, md5, size)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+def outputs(stages: Iterable[LockedStage]) -> dict[str, tuple[LockedFile, str]]:
+    """{path: (what is recorded, the stage that wrote it)} of every output."""
+    return {out.path: (out, stage.name) for stage in stages for out in stage.outs}
+
+
+def md5_of(path: Path) -> str:
+    """The MD5 of a file's bytes, as DVC names its cache's files."""
+    return digest(path, "md5")
+
+
+def digest(path: Path, algorithm: str) -> str:
+    """The hash of a file's bytes, in hexadecimal digits."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+
+
+def present(path: str, root: Path = Path(), known: dict[str, LockedFile] | None = None) -> LockedFile:
+    """The file at ``path`` as it is now, hashed from its bytes; its md5 is None where there is no such file.
+
+    Args:
+        known: what was hashed before; what is hashed now is added.
+    """
+    if known is not None and path in known:
+        return known[path]
+    file = root / path
+    found = LockedFile(path, md5_of(file), file.stat().st_size) if file.is_file() else LockedFile(path, None, None)
+    if known is not None:
+        known[path] = found
+    return found
