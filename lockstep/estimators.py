@@ -28,7 +28,7 @@ from sklearn.svm import SVC, SVR
 from sklearn.utils.class_weight import compute_sample_weight
 
 from lockstep.errors import DataError, SettingsError
-from lockstep.models import ModelFile
+from lockstep.naming import ModelFile
 from lockstep.settings import Seed, Settings
 from lockstep.table import Table, Task
 

@@ -1,34 +1,19 @@
-"""Names, saves and loads models."""
+"""Saves and loads models."""
 
 import io
 import zlib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import joblib
-import msgspec
 import numpy as np
 from joblib.compressor import BinaryZlibFile
 from joblib.numpy_pickle import NumpyPickler
 
 from lockstep.errors import DataError, IntegrityError
-from lockstep.settings import Settings
 
 PROTOCOL = 5
 """Of the pickle: fixed, since Python's default changes with its version."""
-
-
-class ModelFile(Settings, frozen=True):
-    """The keys of the section ``train`` that make up the model file's name."""
-
-    model: str
-    kind: Literal["classifier", "regressor"]
-    version: Annotated[int, msgspec.Meta(ge=1)]
-
-
-def model_file_name(model: str, kind: str, version: int) -> str:
-    """``random_forest_classifier_v1.joblib``."""
-    return f"{model}_{kind}_v{version}.joblib"
 
 
 class _CanonicalPickler(NumpyPickler):  # type: ignore[misc]

@@ -25,7 +25,8 @@ from lockstep.estimators import KINDS, TrainSettings, build_estimator
 from lockstep.files import Outputs
 from lockstep.history import COLUMNS
 from lockstep.log import logger, logging_to
-from lockstep.models import model_file_name, save_model
+from lockstep.models import save_model
+from lockstep.naming import model_file_name
 from lockstep.portable import pin
 from lockstep.preprocessing import PreprocessSettings
 from lockstep.settings import Problem, S, Settings, convert

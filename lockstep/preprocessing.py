@@ -4,6 +4,7 @@ The column choices (which are constant, which have many levels) are made from th
 cross-validation fold that builds its own learns nothing from the rows it is scored on.
 """
 
+from operator import methodcaller
 from typing import Annotated, Literal
 
 import msgspec
@@ -85,9 +86,9 @@ def build_preprocessor(
         else SimpleImputer(strategy="constant", fill_value="missing")
     )
     # Users' rows come with all of pandas' types for texts, booleans and gaps (None, NaN, NA); each of these casts makes
-    # one of them. They are pandas' own functions, so that a saved model needs nothing of Lockstep to be loaded.
-    as_float = FunctionTransformer(pd.DataFrame.astype, kw_args={"dtype": "float64"}, feature_names_out="one-to-one")
-    as_text = FunctionTransformer(pd.DataFrame.astype, kw_args={"dtype": "str"}, feature_names_out="one-to-one")
+    # one of them. They are calls of pandas' own methods, so that a saved model needs nothing of Lockstep to be loaded.
+    as_float = FunctionTransformer(methodcaller("astype", "float64"), feature_names_out="one-to-one")
+    as_text = FunctionTransformer(methodcaller("astype", "str"), feature_names_out="one-to-one")
     onehot = OneHotEncoder(
         sparse_output=False, handle_unknown="infrequent_if_exist", max_categories=settings.max_levels
     )

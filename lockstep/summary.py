@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from lockstep.errors import DataError
-from lockstep.models import ModelFile, model_file_name
+from lockstep.naming import ModelFile, model_file_name
 from lockstep.settings import Problem, read_problems
 
 ACTIVATE = "  source .venv/bin/activate                  once per terminal: dvc and python are then this repository's"

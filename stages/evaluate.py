@@ -24,7 +24,8 @@ from sklearn.pipeline import Pipeline
 from lockstep.curves import CURVES_COLUMNS, PREDICTIONS_COLUMNS, curve_rows, prediction_rows
 from lockstep.files import Outputs
 from lockstep.log import heartbeat, logger
-from lockstep.models import ModelFile, load_model, model_file_name
+from lockstep.models import load_model
+from lockstep.naming import ModelFile, model_file_name
 from lockstep.scoring import Average, Predictions, metrics_of, predict
 from lockstep.settings import Problem, Seed, Settings
 from lockstep.stage import run_stage, stage_parser

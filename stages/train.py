@@ -22,7 +22,8 @@ from lockstep.estimators import TrainSettings, build_estimator, check_classes, f
 from lockstep.files import Outputs
 from lockstep.history import COLUMNS, Row, history_of
 from lockstep.log import heartbeat, logger
-from lockstep.models import load_model, model_file_name, save_model
+from lockstep.models import load_model, save_model
+from lockstep.naming import model_file_name
 from lockstep.settings import Problem
 from lockstep.stage import run_stage, stage_parser
 from lockstep.table import Table, read_table

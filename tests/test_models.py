@@ -18,7 +18,7 @@ from sklearn.linear_model import Ridge
 
 from lockstep.errors import DataError, IntegrityError
 from lockstep.estimators import MODELS
-from lockstep.models import load_model, model_file_name, save_model
+from lockstep.models import load_model, save_model
 
 ROOT = Path(__file__).parents[1]
 TYPES = [(name, task) for name, entry in MODELS.items() for task in entry.estimators]
@@ -29,10 +29,6 @@ def saved(tmp_path):
     X = np.random.default_rng(0).normal(size=(50, 3))
     save_model(Ridge().fit(X, X[:, 0]), tmp_path / "m.joblib")
     return tmp_path / "m.joblib"
-
-
-def test_names():
-    assert model_file_name("random_forest", "classifier", 1) == "random_forest_classifier_v1.joblib"
 
 
 def test_a_model_comes_back_and_joblib_reads_it_too(saved):
