@@ -1,7 +1,7 @@
 """Lockstep: the code that the stages share, and the Python API.
 
-``from lockstep import ModelConfig, run_pipeline`` is the API. Both names are exported lazily (PEP 562), so that a stage
-that imports one kernel module pays for that module alone, and depends on nothing else.
+``from lockstep import ModelConfig, run_pipeline, load_model`` is the API. These names are exported lazily (PEP 562), so
+that a stage that imports one kernel module pays for that module alone, and depends on nothing else.
 
 Layers, lowest first; a module imports from the layers below its own only (tests/test_layers.py):
 
@@ -15,14 +15,19 @@ from typing import TYPE_CHECKING, Any
 from lockstep.portable import pin
 
 if TYPE_CHECKING:
+    from lockstep.models import load_model
     from lockstep.pipeline import ModelConfig, PipelineResult, run_pipeline
 
-__all__ = ["ModelConfig", "PipelineResult", "run_pipeline"]
+__all__ = ["ModelConfig", "PipelineResult", "load_model", "run_pipeline"]
 
 pin()
 
 
 def __getattr__(name: str) -> Any:
+    if name == "load_model":
+        from lockstep import models
+
+        return models.load_model
     if name in __all__:
         from lockstep import pipeline
 

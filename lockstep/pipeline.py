@@ -25,16 +25,17 @@ from lockstep.estimators import KINDS, TrainSettings, build_estimator
 from lockstep.files import Outputs
 from lockstep.history import COLUMNS
 from lockstep.log import logger, logging_to
-from lockstep.models import save_model
+from lockstep.models import save_model, sidecar, sidecar_of
 from lockstep.naming import model_file_name
 from lockstep.portable import pin
 from lockstep.preprocessing import PreprocessSettings
 from lockstep.settings import Problem, S, Settings, convert
-from lockstep.table import Task
+from lockstep.table import Task, table_bytes
 from stages.evaluate import EvaluateSettings, evaluate
 from stages.load import LoadSettings, load_file, load_frame, log_table
-from stages.preprocess import preprocess
+from stages.preprocess import describe, preprocess
 from stages.split import SplitSettings, check_parts, check_settings, log_parts, split_table
+from stages.train import describe as describe_model
 from stages.train import train
 
 
@@ -153,7 +154,8 @@ class PipelineResult(NamedTuple):
     Attributes:
         model: a fitted scikit-learn Pipeline that takes raw rows.
         metrics: on the test rows: accuracy, precision, recall, f1_score, ... or mse, mae, r2_score, ...
-        model_path: the saved model; ``<stem>_metrics.json`` and ``<stem>_history.csv`` stand beside it.
+        model_path: the saved model; beside it stand its sidecar ``<file>.json``, ``<stem>_metrics.json`` and
+            ``<stem>_history.csv``.
         history: the training history: iteration, part, loss.
         cross_validation: mean and standard deviation of each metric over the folds.
         predictions: one row per test row: row (its number in the data), row_hash, actual, predicted, probabilities.
@@ -199,11 +201,13 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             preprocessor, processed = preprocess(parts.train, settings.preprocess, settings.train.model)
             folds = cross_validate(parts.train, settings.cross_validate, settings.preprocess, settings.train)
             trained = train(processed, preprocessor, parts.validation, settings.train)
+            about = describe_model(describe(parts.train, table_bytes(parts.train), settings.preprocess), settings.train)
             # Saved before it is used, as by the stages: a nearest-neighbours model counts its queries.
             with _unnamed(trained.model, Path(config.models), stem) as saved:
                 found = evaluate(trained.model, parts.test, parts.train.labels, settings.evaluate)
                 path = _name_next(saved, stem)
             with Outputs() as outputs:
+                outputs.json(sidecar_of(path), sidecar(path.read_bytes(), path.name, about))
                 outputs.json(path.with_name(f"{path.stem}_metrics.json"), found.metrics)
                 outputs.csv(path.with_name(f"{path.stem}_history.csv"), COLUMNS, trained.history)
             logger.info("%s: %s, %.1f s", path, found.metrics, time.perf_counter() - start)

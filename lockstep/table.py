@@ -1,9 +1,10 @@
 """A typed table that knows which column is the target, and what its parquet file looks like."""
 
+import io
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import numpy as np
 import pandas as pd
@@ -59,12 +60,19 @@ class Table:
         return replace(self, frame=self.frame.iloc[positions])
 
 
-def write_table(table: Table, path: Path) -> None:
+def write_table(table: Table, path: Path | IO[bytes]) -> None:
     """Write ``table`` as parquet: the same table always gives the same bytes."""
     arrow = pa.Table.from_pandas(table.frame, preserve_index=True)
     own = {"target": table.target, "task": table.task, "group": table.group, "time": table.time}
     arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), b"lockstep": json.dumps(own).encode()})
     pq.write_table(arrow, path, compression="zstd", write_page_checksum=True)
+
+
+def table_bytes(table: Table) -> bytes:
+    """The bytes of the file that write_table writes."""
+    memory = io.BytesIO()
+    write_table(table, memory)
+    return memory.getvalue()
 
 
 def read_table(path: Path, *, only_target: bool = False) -> Table:

@@ -1,25 +1,29 @@
 """Fit the preprocessor on the training rows, and encode them.
 
 Reads   the raw training rows
-Writes  the fitted preprocessor, and the encoded training rows as parquet
+Writes  the fitted preprocessor and its sidecar, and the encoded training rows as parquet
 
     python -m stages.preprocess --problem iris --train data/split/iris/train.parquet \\
         --preprocessor models/iris/preprocessor.joblib --processed data/processed/iris/train.parquet
 """
 
 import argparse
+import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from sklearn.compose import ColumnTransformer
 
 from lockstep.estimators import ModelName, model_type
 from lockstep.files import Outputs
 from lockstep.log import logger
-from lockstep.models import save_model
+from lockstep.models import write_model
 from lockstep.preprocessing import PreprocessSettings, fit_preprocessor
+from lockstep.profile import column_type
 from lockstep.settings import Problem
 from lockstep.stage import run_stage, stage_parser
 from lockstep.table import Table, read_table, write_table
@@ -37,12 +41,31 @@ def preprocess(train: Table, settings: PreprocessSettings, model: str) -> tuple[
     return preprocessor, replace(train, frame=encoded, group=None, time=None)
 
 
+def describe(train: Table, data: bytes, settings: PreprocessSettings) -> dict[str, Any]:
+    """What the sidecars say of the data and its preparation.
+
+    Args:
+        train: the raw training rows.
+        data: the same as a parquet file, whose SHA-256 names them.
+        settings: the section ``preprocess``.
+    """
+    features = train.features
+    return {
+        "task": train.task,
+        "target": train.target,
+        "features": {str(name): column_type(features[name]) for name in features},
+        "training_rows": {"rows": len(train), "sha256": hashlib.sha256(data).hexdigest()},
+        "settings": {"preprocess": msgspec.structs.asdict(settings)},
+    }
+
+
 def execute(problem: Problem, args: argparse.Namespace) -> None:
     settings = problem.section("preprocess", PreprocessSettings)
     model = problem.pick("train", ModelName).model
-    preprocessor, processed = preprocess(read_table(args.train), settings, model)
+    train = read_table(args.train)
+    preprocessor, processed = preprocess(train, settings, model)
     with Outputs() as outputs:
-        outputs.write(args.preprocessor, lambda path: save_model(preprocessor, path))
+        write_model(outputs, args.preprocessor, preprocessor, describe(train, args.train.read_bytes(), settings))
         outputs.write(args.processed, lambda path: write_table(processed, path))
 
 

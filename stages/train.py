@@ -1,7 +1,8 @@
 """Fit the estimator on the encoded training rows.
 
-Reads   the encoded training rows, the preprocessor, and the raw validation rows (for the training history only)
-Writes  the model, one scikit-learn Pipeline that takes raw rows, and the training history
+Reads   the encoded training rows, the preprocessor and its sidecar, and the raw validation rows (which the training
+        history alone looks at)
+Writes  the model, one scikit-learn Pipeline that takes raw rows, its sidecar, and the training history
 
     python -m stages.train --problem iris --processed data/processed/iris/train.parquet \\
         --preprocessor models/iris/preprocessor.joblib --validation data/split/iris/validation.parquet \\
@@ -10,10 +11,11 @@ Writes  the model, one scikit-learn Pipeline that takes raw rows, and the traini
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
@@ -22,7 +24,7 @@ from lockstep.estimators import TrainSettings, build_estimator, check_classes, f
 from lockstep.files import Outputs
 from lockstep.history import COLUMNS, Row, history_of
 from lockstep.log import heartbeat, logger
-from lockstep.models import load_model, save_model
+from lockstep.models import load_model, read_about, write_model
 from lockstep.naming import model_file_name
 from lockstep.settings import Problem
 from lockstep.stage import run_stage, stage_parser
@@ -65,12 +67,20 @@ def train(processed: Table, preprocessor: ColumnTransformer, validation: Table, 
     return Trained(Pipeline([("preprocess", preprocessor), ("model", estimator)]), history)
 
 
+def describe(about: Mapping[str, Any], settings: TrainSettings) -> dict[str, Any]:
+    """What the model's sidecar says: ``about``, which the preprocessor's says, and the section ``train``; the version
+    stands in the file's name."""
+    own = {key: value for key, value in msgspec.structs.asdict(settings).items() if key != "version"}
+    return {**about, "settings": {**about["settings"], "train": own}}
+
+
 def execute(problem: Problem, args: argparse.Namespace) -> None:
     settings = problem.section("train", TrainSettings)
+    about = describe(read_about(args.preprocessor), settings)
     trained = train(read_table(args.processed), load_model(args.preprocessor), read_table(args.validation), settings)
     path = args.models / model_file_name(settings.model, settings.kind, settings.version)
     with Outputs() as outputs:
-        outputs.write(path, lambda temporary: save_model(trained.model, temporary))
+        write_model(outputs, path, trained.model, about)
         outputs.csv(args.history, COLUMNS, trained.history)
     logger.info("wrote %s, %.1f kB", path, path.stat().st_size / 1000)
 

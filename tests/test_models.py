@@ -1,5 +1,6 @@
 """Model files: their names, their bytes, and what becomes of damaged ones."""
 
+import hashlib
 import json
 import os
 import pickle
@@ -31,13 +32,22 @@ def saved(tmp_path):
     return tmp_path / "m.joblib"
 
 
+def sha256_of(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def opened(path):
+    """The model, its bytes being trusted whatever they are: what a damaged file does when it is opened."""
+    return load_model(path, sha256=sha256_of(path))
+
+
 def test_a_model_comes_back_and_joblib_reads_it_too(saved):
     X = np.random.default_rng(1).normal(size=(5, 3))
-    assert load_model(saved).predict(X).tolist() == joblib.load(saved).predict(X).tolist()
+    assert opened(saved).predict(X).tolist() == joblib.load(saved).predict(X).tolist()
 
 
 def test_a_loaded_model_has_the_same_bytes(saved, tmp_path):
-    save_model(load_model(saved), tmp_path / "again.joblib")
+    save_model(opened(saved), tmp_path / "again.joblib")
     assert (tmp_path / "again.joblib").read_bytes() == saved.read_bytes()
 
 
@@ -51,7 +61,7 @@ def test_equal_texts_and_dtypes_are_written_as_one(tmp_path):
     for name, pair in {"one": [text, text, dtype, dtype], "two": [text, twin, dtype, other]}.items():
         save_model(pair, tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    assert load_model(tmp_path / "two") == [text, text, dtype, dtype]
+    assert opened(tmp_path / "two") == [text, text, dtype, dtype]
 
 
 def test_a_missing_file(tmp_path):
@@ -61,14 +71,14 @@ def test_a_missing_file(tmp_path):
 
 def test_a_flipped_bit_is_refused_or_without_effect(saved):
     """A few bits of a zlib stream mean nothing, such as the padding at its end: the content is the same then."""
-    data, message = saved.read_bytes(), rf"{saved} is not a model file as it was written \(.*\)\. Delete it and run"
+    data, message = saved.read_bytes(), rf"{saved} is not a model file that Lockstep wrote \(.*\)\. Delete it and run"
     content, refused = zlib.decompress(data), 0
     for bit in range(0, 8 * len(data), 3):
         changed = bytearray(data)
         changed[bit // 8] ^= 1 << bit % 8
         saved.write_bytes(changed)
         try:
-            load_model(saved)
+            opened(saved)
         except IntegrityError as error:
             assert re.match(message, str(error), re.DOTALL)
             refused += 1
@@ -85,7 +95,7 @@ def test_a_byte_at_the_end_is_refused(saved):
     resource.setrlimit(resource.RLIMIT_AS, (used + (256 << 20), hard))
     try:
         with pytest.raises(IntegrityError, match=r"\((?!MemoryError)"):
-            load_model(saved)
+            opened(saved)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
@@ -93,14 +103,14 @@ def test_a_byte_at_the_end_is_refused(saved):
 @pytest.mark.parametrize("damage", [lambda d: b"", lambda d: d[:-20], lambda d: d[: len(d) // 2], lambda d: b"text\n"])
 def test_a_file_that_was_cut_off_or_is_another_kind(saved, damage):
     saved.write_bytes(damage(saved.read_bytes()))
-    with pytest.raises(IntegrityError, match=r"is not a model file as it was written \("):
-        load_model(saved)
+    with pytest.raises(IntegrityError, match=r"is not a model file that Lockstep wrote \("):
+        opened(saved)
 
 
 # Trains a model of every type. "other" is a process in which as much as possible is otherwise, as it is between the API
 # (trained in one go) and a DVC stage (the preprocessor comes from a file), and between two machines.
 TRAIN_ALL = """
-import json, sys
+import hashlib, json, sys
 from pathlib import Path
 
 other, folder, small = sys.argv[1] == "other", Path(sys.argv[2]), json.loads(sys.argv[3])
@@ -136,7 +146,8 @@ for task in KINDS:
         preprocessor, encoded = fit_preprocessor(table, PreprocessSettings(), entry.scale_free)
         if other:
             save_model(preprocessor, folder / "preprocessor")
-            preprocessor = load_model(folder / "preprocessor")
+            data = (folder / "preprocessor").read_bytes()
+            preprocessor = load_model(folder / "preprocessor", sha256=hashlib.sha256(data).hexdigest())
         settings = TrainSettings(model=name, kind=KINDS[task], version=1, hyperparameters=small.get(name, {}))
         estimator = build_estimator(settings, task)
         fit_estimator(estimator, encoded.to_numpy(), table.labels, settings, n_jobs=2 if other else 1)
@@ -170,6 +181,6 @@ def test_every_type_has_the_same_bytes_in_another_process(twice, model, task):
 
 @pytest.mark.parametrize(("model", "task"), TYPES)
 def test_every_type_predicts_raw_rows_as_before_when_it_is_loaded(twice, model, task):
-    loaded, rows = load_model(twice[0] / f"{model} {task}"), pd.read_pickle(twice[0] / "rows")
+    loaded, rows = opened(twice[0] / f"{model} {task}"), pd.read_pickle(twice[0] / "rows")
     assert loaded.predict(rows).tolist() == json.loads((twice[0] / f"{model} {task}.json").read_text())
     assert hasattr(loaded, "classes_") == (task == "classification")

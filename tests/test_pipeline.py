@@ -3,15 +3,15 @@
 import json
 from pathlib import Path
 
-import joblib
 import pandas as pd
 import pytest
 import yaml
 from test_dvc_yaml import ROOT
 from test_stages import FAST, TYPES, make_table
 
-from lockstep import ModelConfig, run_pipeline
+from lockstep import ModelConfig, load_model, run_pipeline
 from lockstep.estimators import KINDS
+from lockstep.models import sidecar_of
 from stages import cross_validate, evaluate, load, preprocess, split, train
 
 IRIS = ROOT / "data/raw/iris.csv"
@@ -40,7 +40,7 @@ def test_the_example_of_the_specification(tmp_path, monkeypatch):
     assert rest[0] == result.model_path
     raw = pd.read_csv(IRIS)
     assert (model.predict(raw) == raw["target"]).mean() > 0.95
-    assert (joblib.load(result.model_path).predict(raw) == model.predict(raw)).all()
+    assert (load_model(result.model_path).predict(raw) == model.predict(raw)).all()
     assert json.loads(Path("models/random_forest_classifier_v1_metrics.json").read_text()) == metrics
     assert len(pd.read_csv("models/random_forest_classifier_v1_history.csv")) == len(result.history) == 100
     assert "120 rows" in Path("logs/random_forest_classifier.log").read_text()
@@ -125,6 +125,7 @@ def test_api_and_stages_give_the_same_bytes(config, tmp_path, monkeypatch, name,
     )
     result = run_pipeline(tmp_path / "data.csv" if source == "csv" else data, settings)
     assert result.model_path.read_bytes() == saved.read_bytes()
+    assert sidecar_of(result.model_path).read_bytes() == sidecar_of(saved).read_bytes()
     assert result.metrics == json.loads((tmp_path / "m.json").read_text())
     scores = json.loads((tmp_path / "s.json").read_text())
     assert result.cross_validation == {name: value for name, value in scores.items() if name != "average"}

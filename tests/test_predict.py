@@ -13,6 +13,7 @@ from test_stages import make_table
 from lockstep import csvfile
 from lockstep.__main__ import main
 from lockstep.contract import infer_contract, write_contract
+from lockstep.models import sidecar_of
 
 
 @pytest.fixture(params=["classification", "regression"])
@@ -26,6 +27,7 @@ def trained(tmp_path, monkeypatch, request):
     sections = {name: {} for name in ("split", "preprocess", "cross_validate", "evaluate")}
     saved = run_stages(tmp_path, monkeypatch, {"load": load, **sections, "train": model})
     (tmp_path / "models/p").mkdir(parents=True)
+    sidecar_of(saved).rename(tmp_path / "models/p" / sidecar_of(saved).name)
     path = saved.rename(tmp_path / "models/p" / saved.name)
     (tmp_path / "data/contracts").mkdir(parents=True)
     write_contract(infer_contract(frame), tmp_path / "data/contracts/p.yaml")
@@ -105,7 +107,10 @@ def test_missing_columns_are_imputed_if_the_contract_allows_it(trained, caplog):
 @pytest.mark.usefixtures("trained")
 def test_what_is_no_model(capsys):
     assert main(["predict", "data.csv", "data.csv"]) == 3
-    assert "data.csv is not a model file as it was written" in capsys.readouterr().err
+    assert (
+        "data.csv is recorded nowhere: dvc.lock does not list it, and no sidecar data.csv.json"
+        in capsys.readouterr().err
+    )
     assert main(["predict", "none.joblib", "data.csv"]) == 2
     assert main(["predict", "p.joblib", "data.csv"]) == 3  # a preprocessor
     assert "is not a model of Lockstep's" in capsys.readouterr().err
