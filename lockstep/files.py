@@ -1,13 +1,58 @@
 """Outputs are written whole or not at all: to a temporary file beside them, flushed to disk, renamed at the end."""
 
+import contextlib
 import csv
+import errno
 import json
 import os
+import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+_TEMPORARY = re.compile(r"\..+\.([0-9]+)\.[0-9a-f]{8}\.tmp")
+_checks: list[Callable[[], None]] = []
+
+
+def temporary_beside(path: Path) -> Path:
+    """A name for the file that becomes ``path``: hidden, in the same folder, with the number of this process."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """The temporary files in ``folder`` of processes that ended, killed, before they could remove them."""
+    found = []
+    for path in sorted(folder.glob(".*.tmp")):
+        match = _TEMPORARY.fullmatch(path.name)
+        if match and not is_alive(int(match[1])):
+            found.append(path)
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is a process ``pid``; one that has ended and waits for its parent to notice is none."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (OSError, IndexError):
+        return True  # not Linux
+
+
+@contextlib.contextmanager
+def checked(check: Callable[[], None]) -> Iterator[None]:
+    """Call ``check`` whenever outputs are to appear during the block; if it raises, they do not."""
+    _checks.append(check)
+    try:
+        yield
+    finally:
+        _checks.remove(check)
 
 
 class Outputs:
@@ -29,9 +74,14 @@ class Outputs:
         done: list[Path] = []
         try:
             if kind is None:
+                for check in _checks:
+                    check()
                 for temporary, path in self._written:
                     temporary.replace(path)
                     done.append(path)
+                for folder in {path.parent for path in done}:
+                    with contextlib.suppress(PermissionError):  # one that may be written to but not listed
+                        _flush(folder)
         except OSError:
             for path in done:
                 path.unlink(missing_ok=True)
@@ -43,11 +93,12 @@ class Outputs:
     def write(self, path: Path, writer: Callable[[Path], object]) -> None:
         """Let ``writer`` write a temporary file that becomes ``path``."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        for leftover in leftovers(path.parent):
+            leftover.unlink(missing_ok=True)
+        temporary = temporary_beside(path)
         self._written.append((temporary, path))
         writer(temporary)
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
+        _flush(temporary)
 
     def json(self, path: Path, content: Mapping[str, Any]) -> None:
         """``content`` as JSON, keys in their order, full precision of floats."""
@@ -64,3 +115,15 @@ class Outputs:
                 out.writerows(rows)
 
         self.write(path, writer)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk: a power cut then leaves it whole."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems cannot do it for a folder
+            raise
+    finally:
+        os.close(handle)

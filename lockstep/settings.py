@@ -170,6 +170,7 @@ class Problem:
             hint = f" Did you mean '{near[0]}'?" if near else ""
             raise SettingsError(f"{path} has no problem '{name}'. It has: {', '.join(problems)}.{hint}")
         self.path, self.name, self._sections = path, name, problems[name]
+        self._used: dict[str, Any] = {}
 
     def section(self, name: str, kind: type[S]) -> S:
         """The section ``name`` as a ``kind``; a SettingsError names the file, the key, its value and what is
@@ -178,6 +179,7 @@ class Problem:
         if name not in self._sections:
             raise SettingsError(f"{where} is missing. Write '{name}: {{}}' there for all its defaults.")
         values = self._sections[name]
+        self._used[name] = values
         return convert({} if values is None else values, kind, where)
 
     def pick(self, section: str, kind: type[S]) -> S:
@@ -191,7 +193,19 @@ class Problem:
             if isinstance(values, dict)
             else values
         )
+        self._used |= {f"{section}.{key}": value for key, value in picked.items()} if isinstance(picked, dict) else {}
         return convert(picked, kind, f"{self.path}: problems.{self.name}.{section}")
+
+    def changed(self) -> list[str]:
+        """The settings that were used, and that the file has with another value, or not at all, by now."""
+        sections = read_problems(self.path).get(self.name, {})
+
+        def now(place: str) -> Any:
+            section, _, key = place.partition(".")
+            values = sections.get(section)
+            return (values.get(key) if isinstance(values, dict) else None) if key else values
+
+        return [f"problems.{self.name}.{place}" for place, value in self._used.items() if now(place) != value]
 
 
 def convert(values: Any, kind: type[S], where: str) -> S:

@@ -1,15 +1,18 @@
-"""What the main of every stage does: arguments, settings, logging, and turning errors into a message and an exit
-code."""
+"""What the main of every stage does: arguments, settings, the run's lock, logging, and turning errors into a message
+and an exit code."""
 
 import argparse
+import contextlib
 import gc
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lockstep.errors import LockstepError, MachineError, SettingsError
+from lockstep.errors import LockstepError, MachineError, some
+from lockstep.files import checked
 from lockstep.log import logger, logging_to, peak_memory_mib
+from lockstep.runs import changed_code, only_run, unchanging
 from lockstep.settings import Problem, check_problem_name
 
 LOGS = Path("logs")
@@ -39,9 +42,12 @@ def run_stage(stage: str, args: argparse.Namespace, body: Callable[[Problem, arg
     try:
         check_problem_name(args.problem, "--problem")
         name = f"{stage}@{args.problem}"
-        with logging_to(LOGS / f"{name}.log", name):
+        with contextlib.ExitStack() as ending, logging_to(LOGS / f"{name}.log", name), only_run(name):
             try:
-                body(Problem(args.params, args.problem), args)
+                with unchanging():
+                    problem = Problem(args.params, args.problem)
+                with checked(lambda: _check_unchanged(problem, ending)):
+                    body(problem, args)
             except LockstepError as error:
                 logger.error("%s", error)
                 return error.exit_code
@@ -50,9 +56,24 @@ def run_stage(stage: str, args: argparse.Namespace, body: Callable[[Problem, arg
                 return MachineError.exit_code
             logger.info("done in %.1f s, peak memory %.0f MiB", time.perf_counter() - start, peak_memory_mib())
             return 0
-    except SettingsError as error:
+    except LockstepError as error:
         print(f"ERROR {stage}: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        print(f"ERROR {stage}: the log cannot be written: {error}. Make '{LOGS}/' writable.", file=sys.stderr)
+        print(f"ERROR {stage}: {error}. Make '{LOGS}/' and '.dvc/tmp/' writable.", file=sys.stderr)
         return MachineError.exit_code
+
+
+def _check_unchanged(problem: Problem, ending: contextlib.ExitStack) -> None:
+    """Refuse outputs whose settings or code have changed since they were read.
+
+    DVC writes down at the end what a stage was made from: it would take the new ones for those that were used. Until
+    the stage ends, no command of DVC's can change anything either: its lock is held.
+    """
+    ending.enter_context(unchanging())
+    changed = [*problem.changed(), *changed_code()]
+    if changed:
+        raise MachineError(
+            f"{some(changed)} changed while this ran. No output was written, since it would be recorded as made with "
+            "the change. Run it again."
+        )

@@ -12,6 +12,8 @@ if sys.argv[0] == "-m":
     gc.disable()
 
 import lockstep  # noqa: F401 - pins the processor's choices (lockstep/portable.py) before a stage imports NumPy
+from lockstep.errors import LockstepError
+from lockstep.runs import attend
 
 if importlib.util.find_spec("msgspec") is None:
     # The likeliest mistake of all: dvc was called by its path, and `python` is another one than its own.
@@ -21,3 +23,10 @@ if importlib.util.find_spec("msgspec") is None:
         file=sys.stderr,
     )
     sys.exit(4)
+
+if sys.argv[0] == "-m":
+    try:
+        attend()
+    except LockstepError as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
