@@ -12,6 +12,7 @@ COMMANDS = {
     "predict": "score new rows with a saved model",
     "verify": "whether what is here is what dvc.lock says, from the bytes",
     "summary": "what the last run gave: models, files, metrics",
+    "compare": "whether the model of one revision is better than another's, or it is noise",
     "data-diff": "what changed in the data between two revisions",
     "example": "the Python API on the two problems that Lockstep ships",
 }
@@ -51,6 +52,10 @@ def main(argv: Sequence[str]) -> int:
                 from lockstep import check
 
                 return check.main(rest)
+            case "compare":
+                from lockstep import compare
+
+                return compare.main(rest)
             case "data-diff":
                 from lockstep import data_diff
 

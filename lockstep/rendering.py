@@ -24,12 +24,14 @@ class Block:
         lines: sentences; indented ones belong to the one above.
         headings: of the table's columns.
         rows: (n_rows, n_headings) the table's cells; none for no table.
+        unbroken: headings of the columns whose cells stay on one line, however narrow the terminal.
     """
 
     title: str
     lines: Sequence[str]
     headings: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
+    unbroken: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,15 @@ def percent(share: float | None) -> str:
 def number(value: float) -> str:
     """A whole number as it is, another one to six digits."""
     return str(value) if isinstance(value, int) else f"{value:.6g}"
+
+
+def metric_value(value: float) -> str:
+    """A metric, or a difference of it: three decimals; a large one without, or to four digits; a tiny one to one
+    digit."""
+    size = abs(value)
+    if size >= 100:
+        return f"{value:.4g}" if size >= 1e6 else f"{value:,.0f}"
+    return f"{value:.3f}" if size >= 0.0005 or value == 0 else f"{value:.1g}"
 
 
 def visible(value: object) -> str:
@@ -106,7 +117,12 @@ def show(report: Report) -> None:
         if block.rows:
             grid = Grid(box=box.SIMPLE_HEAD)
             for heading in block.headings:
-                grid.add_column(heading, justify="right" if heading.startswith("p ") else "left", overflow="fold")
+                grid.add_column(
+                    heading,
+                    justify="right" if heading.startswith("p ") else "left",
+                    overflow="fold",
+                    no_wrap=heading in block.unbroken,
+                )
             for row in block.rows:
                 grid.add_row(*row)
             console.print(grid)

@@ -5,6 +5,7 @@ they lie there. DVC's own resolution is used (https://dvc.org/doc/command-refere
 the same here as there.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from dvc.utils.serialize import ParseError, parse_yaml  # type: ignore[import-un
 from scmrepo.exceptions import SCMError as GitError
 
 from lockstep.errors import DataError, IntegrityError, MachineError, SettingsError
-from lockstep.lockfile import LockedFile, LockedStage, md5_of, present
+from lockstep.lockfile import LOCK, LockedFile, LockedStage, md5_of, parse_lock, present
 from lockstep.settings import read_yaml
 
 WORKSPACE = "workspace"
@@ -121,23 +122,52 @@ def read_revision(repo: Repo, name: str) -> Revision:
 
 def _yaml(repo: Repo, commit: str | None, file: str, name: str) -> dict[str, Any] | None:
     """A YAML file of a revision, read as DVC reads it, or None if there is none."""
-    path = Path(repo.root_dir) / file
     where = file if commit is None else f"{file} of {name}"
-    try:
-        if commit is None:
-            text = path.read_text(encoding="utf-8")
-        else:
-            with repo.scm.get_fs(commit).open(path.relative_to(repo.scm.root_dir).as_posix(), "rb") as handle:
-                text = handle.read().decode("utf-8")
-        content = parse_yaml(text, where)
-    except (FileNotFoundError, NotADirectoryError):
+    data = _bytes(repo, commit, file)
+    if data is None:
         return None
+    try:
+        content = parse_yaml(data.decode("utf-8"), where)
     except (ParseError, UnicodeDecodeError):
         remedy = f"'git checkout {file}' brings the last commit's back" if commit is None else "Name another revision"
         raise IntegrityError(f"{where} is not valid YAML. {remedy}.") from None
     if not isinstance(content, dict):
         raise IntegrityError(f"{where} is not a mapping. Correct it, or name another revision.")
     return content
+
+
+def _bytes(repo: Repo, commit: str | None, file: str) -> bytes | None:
+    """A file of the workspace or, where git tracks it, of a commit; None if there is none."""
+    path = Path(repo.root_dir) / file
+    try:
+        if commit is None:
+            return path.read_bytes()
+        with repo.scm.get_fs(commit).open(path.relative_to(repo.scm.root_dir).as_posix(), "rb") as handle:
+            content: bytes = handle.read()
+            return content
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+
+
+def locked_stages(repo: Repo, revision: Revision) -> dict[str, LockedStage]:
+    """What dvc.lock of a revision records of each stage, by name; nothing where there is no dvc.lock.
+
+    Raises:
+        IntegrityError: dvc.lock is not as DVC writes it.
+    """
+    data = _bytes(repo, revision.commit, LOCK.as_posix())
+    if data is None:
+        return {}
+    workspace = revision.commit is None
+    remedy = f"'git checkout {LOCK}' brings the last commit's back" if workspace else "Name another revision"
+    return parse_lock(data, f"{LOCK} of {revision.shown}", remedy)
+
+
+def uncached_file(repo: Repo, revision: Revision, file: LockedFile) -> bytes | None:
+    """The content of an output that git tracks (``cache: false``); None if it is not the one that dvc.lock records."""
+    content = _bytes(repo, revision.commit, file.path)
+    same = content is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() == file.md5
+    return content if same else None
 
 
 def stage_output(repo: Repo, revision: Revision, stage: str, suffix: str) -> Output | None:
@@ -162,7 +192,8 @@ def stage_output(repo: Repo, revision: Revision, stage: str, suffix: str) -> Out
             md5 = md5_of(Path(repo.root_dir) / path)
         except FileNotFoundError:
             raise DataError(
-                f"{path} is not in the workspace. Run 'dvc checkout {path}', or 'dvc repro {stage}' to remake it."
+                f"{path} is not in the workspace. Run 'dvc checkout {path}' (from the cache), 'dvc pull {path}' (from "
+                f"a remote), or 'dvc repro {stage}' to remake it."
             ) from None
     return Output(path, md5)
 

@@ -30,6 +30,7 @@ class Table:
         task: "classification" or "regression".
         group: the column whose rows must stay together when rows are split, or None.
         time: the column that orders the rows when they are split, or None.
+        stratified: whether the split kept the classes' shares; False before it.
     """
 
     frame: pd.DataFrame
@@ -37,6 +38,7 @@ class Table:
     task: Task
     group: str | None = None
     time: str | None = None
+    stratified: bool = False
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -63,7 +65,7 @@ class Table:
 def write_table(table: Table, path: Path | IO[bytes]) -> None:
     """Write ``table`` as parquet: the same table always gives the same bytes."""
     arrow = pa.Table.from_pandas(table.frame, preserve_index=True)
-    own = {"target": table.target, "task": table.task, "group": table.group, "time": table.time}
+    own = {name: getattr(table, name) for name in ("target", "task", "group", "time", "stratified")}
     arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), b"lockstep": json.dumps(own).encode()})
     pq.write_table(arrow, path, compression="zstd", write_page_checksum=True)
 

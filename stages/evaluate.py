@@ -1,7 +1,8 @@
 """Evaluate the saved model on the test rows, which no other stage sees.
 
 Reads   the model, the raw test rows, and the target of the training rows (for the dummy baseline)
-Writes  the metrics, the predictions of every test row, and small tables for plots
+Writes  the metrics, the predictions of every test row, and small tables for plots, one of them with each metric's
+        95 % interval
 
     python -m stages.evaluate --problem iris --models models/iris --test data/split/iris/test.parquet \\
         --train data/split/iris/train.parquet --metrics metrics/iris.json \\
@@ -21,6 +22,7 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 
+from lockstep.bootstrap import Design, intervals_of
 from lockstep.curves import CURVES_COLUMNS, PREDICTIONS_COLUMNS, curve_rows, prediction_rows
 from lockstep.files import Outputs
 from lockstep.log import heartbeat, logger
@@ -32,6 +34,7 @@ from lockstep.stage import run_stage, stage_parser
 from lockstep.table import Table, read_table
 
 IMPORTANCE_COLUMNS = ("feature", "importance", "std")
+INTERVALS_COLUMNS = ("metric", "value", "low", "high", "baseline")
 IMPORTANCE_ROWS = 2000
 """Permutation importance is measured on at most so many test rows."""
 HEADLINE = {"classification": ("accuracy", "precision", "recall", "f1_score"), "regression": ("mse", "mae", "r2_score")}
@@ -51,14 +54,18 @@ class Evaluation(NamedTuple):
 
     Attributes:
         metrics: flat; the metrics of SPEC O3 first, then more, then those of the baseline.
-        predictions: (n_test, ...): row, row_hash, actual, predicted, and for a classifier with probabilities one column
-            ``probability_<class>`` per class.
+        predictions: (n_test, ...): row, row_hash, actual, predicted; where the split was by group, group; for a
+            classifier with probabilities one column ``probability_<class>`` per class; for one without them, of two
+            classes, score: the higher, the more likely the second.
+        intervals: rows of INTERVALS_COLUMNS, one per metric: its 95 % interval, None where it has none, and what the
+            dummy baseline has.
         importance: rows of IMPORTANCE_COLUMNS, the most important feature first.
         raw: the predictions as arrays.
     """
 
     metrics: dict[str, Any]
     predictions: pd.DataFrame
+    intervals: list[tuple[str, float, float | None, float | None, float | None]]
     importance: list[tuple[str, float, float]]
     raw: Predictions
 
@@ -77,11 +84,11 @@ def evaluate(model: Pipeline, test: Table, train_labels: np.ndarray, settings: E
     """
     X, y = test.features, test.labels
     raw = predict(model, X, test.task)
-    metrics: dict[str, Any] = metrics_of(y, raw, test.task, settings.average)
+    own = metrics_of(y, raw, test.task, settings.average)
     dummy = DummyClassifier(strategy="prior") if test.task == "classification" else DummyRegressor()
     dummy.fit(np.zeros((len(train_labels), 1)), train_labels)
     baseline = metrics_of(y, predict(dummy, np.zeros((len(y), 1)), test.task), test.task, settings.average)
-    metrics |= {f"baseline_{name}": baseline[name] for name in HEADLINE[test.task]}
+    metrics: dict[str, Any] = own | {f"baseline_{name}": baseline[name] for name in HEADLINE[test.task]}
     if test.task == "classification":
         metrics["average"] = settings.average
     metrics["test_rows"] = len(test)
@@ -93,7 +100,15 @@ def evaluate(model: Pipeline, test: Table, train_labels: np.ndarray, settings: E
         )
     order = np.lexsort((np.arange(X.shape[1]), -found.importances_mean))
     importance = [(str(X.columns[i]), float(found.importances_mean[i]), float(found.importances_std[i])) for i in order]
-    return Evaluation(metrics, _prediction_table(test, raw), importance, raw)
+    ranges = intervals_of(y, raw, test.task, settings.average, _design(test))
+    intervals = [(name, value, *(ranges[name] or (None, None)), baseline.get(name)) for name, value in own.items()]
+    return Evaluation(metrics, _prediction_table(test, raw), intervals, importance, raw)
+
+
+def _design(test: Table) -> Design:
+    """How the test rows were drawn."""
+    groups = None if test.group is None else test.frame[test.group].to_numpy()
+    return Design.of(test.labels, stratified=test.stratified, groups=groups, in_time=test.time is not None)
 
 
 def _prediction_table(test: Table, raw: Predictions) -> pd.DataFrame:
@@ -108,6 +123,10 @@ def _prediction_table(test: Table, raw: Predictions) -> pd.DataFrame:
             "predicted": raw.values,
         }
     )
+    if test.group is not None:
+        rows["group"] = test.frame[test.group].to_numpy()
+    if raw.probabilities is None and raw.scores is not None:
+        rows["score"] = raw.scores
     if raw.probabilities is not None and raw.classes is not None:
         for name, column in zip(raw.classes, raw.probabilities.T, strict=True):
             rows[f"probability_{name}"] = column
@@ -129,6 +148,7 @@ def execute(problem: Problem, args: argparse.Namespace) -> None:
         )
         outputs.csv(args.plots / "predictions.csv", PREDICTIONS_COLUMNS, prediction_rows(test.labels, found.raw))
         outputs.csv(args.plots / "curves.csv", CURVES_COLUMNS, curve_rows(test.labels, found.raw, test.task))
+        outputs.csv(args.plots / "intervals.csv", INTERVALS_COLUMNS, found.intervals)
         outputs.csv(args.plots / "importance.csv", IMPORTANCE_COLUMNS, found.importance)
 
 

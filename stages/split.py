@@ -61,7 +61,9 @@ def split_table(table: Table, settings: SplitSettings) -> Parts:
     """
     check_settings(settings)
     _check_columns(table, settings)
-    table = replace(table, group=settings.group, time=settings.time)
+    stratified = table.task == "classification" and settings.group is None and settings.time is None
+    stratified &= settings.stratify is not False
+    table = replace(table, group=settings.group, time=settings.time, stratified=stratified)
     if not len(table.features.columns):
         raise DataError(
             "no feature is left: the group and time columns are not features. Unset split.group or split.time."
@@ -123,7 +125,6 @@ def _cut(table: Table, share: float, settings: SplitSettings, key: str) -> tuple
                 f"split.time: '{settings.time}' has the same value in too many rows for {key}. Lower {key}."
             )
         return table.rows(np.arange(first)), table.rows(np.arange(first, n_rows))
-    stratify = table.task == "classification" and settings.group is None and settings.stratify is not False
     if settings.group is not None:
         groups = table.frame[settings.group]
         if groups.nunique() < 3:
@@ -132,7 +133,7 @@ def _cut(table: Table, share: float, settings: SplitSettings, key: str) -> tuple
             )
         splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=settings.seed)
         kept, cut = next(splitter.split(table.frame, groups=groups))
-    elif stratify:
+    elif table.stratified:
         _check_classes(table, share, key)
         splitter = StratifiedShuffleSplit(n_splits=1, test_size=share, random_state=settings.seed)
         kept, cut = next(splitter.split(table.frame, table.labels))

@@ -7,7 +7,7 @@ import pytest
 from test_dvc_yaml import ROOT, import_closure, imported_modules
 
 KERNEL = {"portable", "settings", "table", "files", "log"}
-TOP = {"pipeline", "__main__", "add", "check", "data_diff", "example", "predict", "summary", "verify"}
+TOP = {"pipeline", "__main__", "add", "check", "compare", "data_diff", "example", "predict", "summary", "verify"}
 
 
 def local_imports(file):
@@ -30,7 +30,9 @@ def test_shared_modules_import_neither_stages_nor_the_top():
 
 def test_only_pipeline_imports_stages():
     importers = {
-        file.stem for file in (ROOT / "lockstep").glob("*.py") if any("stages" in m for m in local_imports(file))
+        file.stem
+        for file in (ROOT / "lockstep").glob("*.py")
+        if any(m.startswith("stages.") for m in local_imports(file))
     }
     assert importers == {"pipeline"}
 

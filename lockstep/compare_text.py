@@ -1,0 +1,144 @@
+"""What ``compare`` found, in words: sentences about revisions and rows, a table of the metrics, one of the folds."""
+
+from typing import Any
+
+from lockstep.bootstrap import LEVEL
+from lockstep.compare_changes import sentences
+from lockstep.comparison import ALPHA, BETTER, NO_DIFFERENCE, SAME_PREDICTIONS, WORSE
+from lockstep.errors import some
+from lockstep.rendering import Block, Quote, Report, metric_value, p_value
+
+HEADINGS = ("metric", "A", "B", f"B \N{MINUS SIGN} A [{LEVEL:.0%}]", "p ", "verdict")
+UNBROKEN = ("metric", "A", "B", "p ")
+TESTS = (
+    "\N{DOWNWARDS ARROW}: lower is better. (\N{GREATER-THAN OR EQUAL TO}x): a difference of x would have been found, "
+    f"four times in five. Verdicts at {ALPHA:.0%} over all metrics of a problem: p is Holm's. Test rows: paired "
+    "bootstrap and exchanged predictions, accuracy by McNemar's exact test; cross-validation: corrected resampled "
+    "t-test. docs/comparing.md explains them."
+)
+
+
+def report(found: dict[str, Any], quote: Quote) -> Report:
+    """The result of ``compare.compare_revisions`` in words."""
+    blocks = [block for name, problem in found["problems"].items() for block in _blocks(name, problem, quote)]
+    return Report(
+        title=f"A: {found['before']['shown']}, B: {found['after']['shown']}",
+        lines=[] if found["problems"] else ["Neither has a problem."],
+        blocks=blocks,
+        note=TESTS if any(block.rows for block in blocks) else "",
+    )
+
+
+def _blocks(name: str, found: dict[str, Any], quote: Quote) -> list[Block]:
+    lines = []
+    if found["outdated"]:
+        lines.append(
+            f"Note: {some([quote(file) for file in found['outdated']])} changed in the workspace since it was run: its "
+            "model is that of before. 'dvc repro' brings it up to date."
+        )
+    if found["why_not"]:
+        lines.append(f"{_capital(found['why_not'])}.")
+    if found["recorded"]:
+        lines += sentences(found["changes"], quote) or ["Nothing changed that is on record."]
+    if found["rows"]:
+        lines += _rows_lines(found["rows"])
+    lines += found["notes"]
+    lines += _looks_lines(found)
+    folds = found["cross_validation"]
+    shown = [item for item in found["metrics"] if item["why"] != SAME_PREDICTIONS]
+    if found["metrics"] and not shown:
+        lines.append("Every prediction is the same.")
+    if folds is not None and folds["why_not"]:
+        lines.append(f"Cross-validation is not compared: {folds['why_not']}.")
+    blocks = [Block(f"{name}: {_verdict(found)}", lines, HEADINGS, [_row(item) for item in shown], UNBROKEN)]
+    if folds is not None and folds["metrics"]:
+        same = all(item["difference"] == 0 for item in folds["metrics"])
+        if same:
+            lines.append(f"Cross-validation: the same scores in all {folds['folds']} folds.")
+        else:
+            rows = [_row(item) for item in folds["metrics"]]
+            title = f"{name}, cross-validation: the same {folds['folds']} folds"
+            blocks.append(Block(title, [], HEADINGS, rows, UNBROKEN))
+    return blocks
+
+
+def _verdict(found: dict[str, Any]) -> str:
+    """The verdict, and in which metrics, unless in all."""
+    parts = []
+    for verdict in (BETTER, WORSE):
+        names = [item["metric"] for item in found["metrics"] if item["verdict"] == verdict]
+        if names:
+            parts.append(verdict if len(names) == len(found["metrics"]) else f"{verdict} in {', '.join(names)}")
+    return "; ".join(parts) or str(found["verdict"])
+
+
+def _rows_lines(rows: dict[str, Any]) -> list[str]:
+    kind = {
+        "rows": "",
+        "groups": f" of {rows['n_units']:,} groups",
+        "blocks": f" in {rows['n_units']:,} blocks of time",
+    }
+    if rows["same"]:
+        return [f"The same {rows['compared']:,} test rows{kind[rows['units']]} on both sides."]
+    other = f", {rows['other_target']:,} of them with another target" if rows["other_target"] else ""
+    line = (
+        f"The test rows differ: {rows['before']:,} in A, {rows['after']:,} in B, {rows['common']:,} in both{other} "
+        f"(matched by {rows['matched_by']})."
+    )
+    compared = f" Compared on the {rows['compared']:,} in common{kind[rows['units']]}: A and B are their values there."
+    return [line + (compared if rows["compared"] else "")]
+
+
+def _looks_lines(found: dict[str, Any]) -> list[str]:
+    looks = found["looks"]
+    if looks is None or looks < 2:
+        return []
+    line = f"Git history and experiments hold {looks} models that were scored on B's test rows."
+    gains = [item for item in found["metrics"] if item["verdict"] == BETTER]
+    lucky = [item for item in gains if item["p_looks"] > ALPHA]
+    if lucky:
+        line += (
+            f" Of so many equally good ones some would look this good by luck with a probability up to "
+            f"{p_value(min(item['p_looks'] for item in lucky))} (Bonferroni): the gain in "
+            f"{some([item['metric'] for item in lucky])} is unremarkable. Confirm it on new rows."
+        )
+    elif gains:
+        line += " The gain is too large to be the luck of so many tries (Bonferroni)."
+    return [line]
+
+
+def _row(item: dict[str, Any]) -> list[str]:
+    name = item["metric"] + (" \N{DOWNWARDS ARROW}" if item["lower_is_better"] else "")
+    why = [item["why"]] if item["why"] else []
+    if item["verdict"] == NO_DIFFERENCE and item.get("detectable") is not None:
+        why.append(f"\N{GREATER-THAN OR EQUAL TO}{_value(item['detectable'])}")
+    return [
+        name,
+        _value(item["before"]),
+        _value(item["after"]),
+        _change(item),
+        "" if item["p_holm"] is None else p_value(item["p_holm"]),
+        item["verdict"] + (f" ({'; '.join(why)})" if why else ""),
+    ]
+
+
+def _value(value: float | None) -> str:
+    return "undefined" if value is None else metric_value(value)
+
+
+def _change(item: dict[str, Any]) -> str:
+    if item["difference"] is None:
+        return ""
+    change = _signed(item["difference"])
+    if item["low"] is None or item["low"] == item["high"]:
+        return change
+    return f"{change} [{_signed(item['low'])}, {_signed(item['high'])}]"
+
+
+def _signed(value: float) -> str:
+    sign = "" if value == 0 else "+" if value > 0 else "\N{MINUS SIGN}"
+    return sign + metric_value(abs(value))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
