@@ -10,6 +10,7 @@ COMMANDS = {
     "add": "make a table of yours a problem of this repository",
     "check": "whether the settings in params.yaml are sound",
     "predict": "score new rows with a saved model",
+    "export": "write a model as a file that runs no code when it is loaded",
     "verify": "whether what is here is what dvc.lock says, from the bytes",
     "summary": "what the last run gave: models, files, metrics",
     "compare": "whether the model of one revision is better than another's, or it is noise",
@@ -44,6 +45,10 @@ def main(argv: Sequence[str]) -> int:
                 from lockstep import summary
 
                 return summary.main(rest)
+            case "export":
+                from lockstep import export
+
+                return export.main(rest)
             case "add":
                 from lockstep import add
 

@@ -16,7 +16,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -82,13 +82,14 @@ def sidecar_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def sidecar(data: bytes, name: str, about: Mapping[str, Any]) -> dict[str, Any]:
+def sidecar(data: bytes, name: str, about: Mapping[str, Any], libraries: Sequence[str] = LIBRARIES) -> dict[str, Any]:
     """What a sidecar says: the file's name and digests, what is known of its making, the libraries' versions.
 
     Args:
         data: the bytes of the model file.
         name: its file name.
         about: the task, the target, the features and their types, the training data, the settings.
+        libraries: whose versions are written down.
     """
     return {
         "file": name,
@@ -96,7 +97,7 @@ def sidecar(data: bytes, name: str, about: Mapping[str, Any]) -> dict[str, Any]:
         "sha256": hashlib.sha256(data).hexdigest(),
         "md5": _md5(data),
         **plain(about),
-        "libraries": {library: version(library) for library in LIBRARIES},
+        "libraries": {library: version(library) for library in libraries},
     }
 
 
@@ -137,7 +138,7 @@ def read_about(path: Path) -> dict[str, Any]:
 
 
 def load_model(path: str | Path, *, sha256: str | None = None) -> Any:
-    """Load a model file, if its bytes are the recorded ones.
+    """Load a model file (.joblib, or .skops as ``python -m lockstep export`` writes it), if its bytes are as recorded.
 
     Args:
         path: the file.
@@ -150,6 +151,10 @@ def load_model(path: str | Path, *, sha256: str | None = None) -> Any:
     """
     path = Path(path)
     data = read_trusted(path, sha256)
+    if path.suffix == ".skops":
+        from lockstep.skopsfile import loads
+
+        return loads(data, str(path))
     try:
         stream = zlib.decompressobj()
         memory = io.BytesIO(stream.decompress(data))

@@ -67,8 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("rows", help="a CSV file (also .gz, .zst, .zip), a parquet file, or - for CSV from stdin")
     parser.add_argument("-o", "--output", default="-", metavar="CSV", help="write here (default: -, stdout)")
     parser.add_argument("--problem", metavar="NAME", help="the problem in params.yaml (default: the model's folder)")
+    parser.add_argument("--sha256", metavar="HEX", help="the model's SHA-256, if nothing here records the file")
     args = parser.parse_args(argv)
-    scorer = make_scorer(args.model, args.problem)
+    scorer = make_scorer(args.model, args.problem, sha256=args.sha256)
     with _input(args.rows) as path, tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
         name = "stdin" if args.rows == "-" else args.rows
         n_rows = 0
@@ -83,12 +84,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def make_scorer(path: Path, problem: str | None = None, params: Path = Path("params.yaml")) -> Scorer:
+def make_scorer(
+    path: Path, problem: str | None = None, params: Path = Path("params.yaml"), *, sha256: str | None = None
+) -> Scorer:
     """Load the model at ``path`` with the settings and the contract of its problem.
 
     The problem is ``problem``, or the one that the model's folder is named after, if params.yaml has it.
     """
-    model = load_model(path)
+    model = load_model(path, sha256=sha256)
     try:
         transformers = model.named_steps["preprocess"].transformers_
     except (AttributeError, KeyError):

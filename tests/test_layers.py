@@ -6,8 +6,10 @@ import sys
 import pytest
 from test_dvc_yaml import ROOT, import_closure, imported_modules
 
+from lockstep.__main__ import COMMANDS
+
 KERNEL = {"portable", "settings", "table", "files", "log"}
-TOP = {"pipeline", "__main__", "add", "check", "compare", "data_diff", "example", "predict", "summary", "verify"}
+TOP = {"pipeline", "__main__", *(command.replace("-", "_") for command in COMMANDS)}
 
 
 def local_imports(file):

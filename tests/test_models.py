@@ -1,11 +1,13 @@
 """Model files: their names, their bytes, and what becomes of damaged ones."""
 
 import hashlib
+import io
 import json
 import os
 import pickle
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import zlib
@@ -17,9 +19,10 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
-from lockstep.errors import DataError, IntegrityError
+from lockstep.__main__ import main
+from lockstep.errors import DataError, IntegrityError, SettingsError
 from lockstep.estimators import MODELS
-from lockstep.models import load_model, save_model
+from lockstep.models import load_model, read_about, save_model, sidecar, sidecar_of
 
 ROOT = Path(__file__).parents[1]
 TYPES = [(name, task) for name, entry in MODELS.items() for task in entry.estimators]
@@ -125,6 +128,7 @@ from sklearn.pipeline import Pipeline
 from lockstep.estimators import KINDS, MODELS, TrainSettings, build_estimator, fit_estimator
 from lockstep.models import load_model, save_model
 from lockstep.preprocessing import PreprocessSettings, fit_preprocessor
+from lockstep.skopsfile import dumps
 from lockstep.table import Table
 
 warnings.simplefilter("ignore")
@@ -154,6 +158,8 @@ for task in KINDS:
         model = Pipeline([("preprocess", preprocessor), ("model", estimator)])
         save_model(model, folder / f"{name} {task}")
         (folder / f"{name} {task}.json").write_text(json.dumps(model.predict(frame).tolist()))
+        digest = hashlib.sha256((folder / f"{name} {task}").read_bytes()).hexdigest()
+        (folder / f"{name} {task}.skops").write_bytes(dumps(load_model(folder / f"{name} {task}", sha256=digest)))
 """
 
 
@@ -184,3 +190,178 @@ def test_every_type_predicts_raw_rows_as_before_when_it_is_loaded(twice, model, 
     loaded, rows = opened(twice[0] / f"{model} {task}"), pd.read_pickle(twice[0] / "rows")
     assert loaded.predict(rows).tolist() == json.loads((twice[0] / f"{model} {task}.json").read_text())
     assert hasattr(loaded, "classes_") == (task == "classification")
+
+
+@pytest.mark.parametrize(("model", "task"), TYPES)
+def test_every_types_skops_twin_has_the_same_bytes_and_predicts_the_same_bits(twice, model, task):
+    plain, other = (folder / f"{model} {task}.skops" for folder in twice)
+    assert plain.read_bytes() == other.read_bytes()
+    loaded, twin, rows = opened(twice[0] / f"{model} {task}"), opened(plain), pd.read_pickle(twice[0] / "rows")
+    for method in ("predict", "predict_proba", "decision_function"):
+        if hasattr(loaded, method):
+            expected, found = getattr(loaded, method)(rows), getattr(twin, method)(rows)
+            assert (found.dtype, found.tolist()) == (expected.dtype, expected.tolist())
+
+
+class Payload:
+    """What unpickling runs, if it comes to that."""
+
+    def __reduce__(self):
+        return os.system, ("touch ran",)
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch, saved):
+    """A folder whose dvc.lock records models/p/m.joblib, a Ridge; the path."""
+    monkeypatch.chdir(tmp_path)
+    model = Path("models/p/m.joblib")
+    model.parent.mkdir(parents=True)
+    saved.rename(model)
+    record(model)
+    return model
+
+
+def record(model, md5=None):
+    md5 = md5 or hashlib.md5(model.read_bytes()).hexdigest()
+    out = {"path": model.as_posix(), "hash": "md5", "md5": md5, "size": model.stat().st_size}
+    Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": {"train@p": {"cmd": "x", "outs": [out]}}}))
+
+
+def payload(size=0, **how):
+    memory = io.BytesIO()
+    joblib.dump(Payload(), memory, **how)
+    return memory.getvalue().ljust(size, b"\0")
+
+
+def with_sidecar(model, data):
+    """Put ``data`` in the model's place, and a sidecar that agrees with it beside it."""
+    model.write_bytes(data)
+    sidecar_of(model).write_text(json.dumps(sidecar(data, model.name, {})))
+
+
+def older(model):
+    save_model(Ridge(alpha=9), model)  # as good a file as the recorded one, and its own sidecar with it
+    with_sidecar(model, model.read_bytes())
+
+
+ATTACKS = {
+    "a pickle": lambda model: model.write_bytes(pickle.dumps(Payload())),
+    "joblib, plain": lambda model: model.write_bytes(payload()),
+    "joblib, compressed": lambda model: model.write_bytes(payload(compress=3)),
+    "of the same size": lambda model: model.write_bytes(payload(model.stat().st_size, compress=3)),
+    "with a sidecar that agrees": lambda model: with_sidecar(model, payload(compress=3)),
+    "another model": lambda model: save_model(Ridge(), model),
+    "the model of an earlier run": older,
+    "cut off": lambda model: model.write_bytes(model.read_bytes()[:-9]),
+    "one byte more": lambda model: model.write_bytes(model.read_bytes() + b"\n"),
+    "a folder in dvc.lock": lambda model: record(model, "0" * 32 + ".dir"),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_what_dvc_lock_does_not_record_is_not_opened(repository, attack, capsys):
+    assert load_model(repository).alpha == 1.0
+    assert load_model(repository.absolute()).alpha == 1.0
+    ATTACKS[attack](repository)
+    assert main(["predict", str(repository), "rows.csv"]) == 3
+    assert main(["export", str(repository), "--format", "skops"]) == 3
+    message = capsys.readouterr().err
+    expected = "records a directory" if "dvc.lock" in attack else "is not the file that dvc.lock records for train@p"
+    assert expected in message
+    assert "Traceback" not in message
+    assert not Path("ran").exists()
+    assert not repository.with_suffix(".skops").exists()
+
+
+def test_the_payload_is_a_real_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("m.joblib").write_bytes(payload(compress=3))
+    opened(Path("m.joblib"))
+    assert Path("ran").exists()
+
+
+def test_a_file_that_nothing_records_needs_a_sidecar_or_the_users_word(saved):
+    digest = sha256_of(saved)
+    with pytest.raises(IntegrityError, match=r"is recorded nowhere: .* no sidecar m.joblib.json .* --sha256 HEX"):
+        load_model(saved)
+    assert load_model(str(saved), sha256=digest.upper()).alpha == 1.0
+    with pytest.raises(IntegrityError, match=rf"has another SHA-256 than the one given: {digest}\. It was not opened"):
+        load_model(saved, sha256="0" * 64)
+    with pytest.raises(SettingsError, match="'abc' is not a SHA-256"):
+        load_model(saved, sha256="abc")
+    with_sidecar(saved, saved.read_bytes())
+    assert load_model(saved).alpha == 1.0
+    save_model(Ridge(alpha=2), saved)
+    with pytest.raises(IntegrityError, match=r"is not the file that its sidecar m\.joblib\.json describes"):
+        load_model(saved)
+    for content in ("", "[]", "{}", "[" * 9999, '{"sha256": 1}'):
+        sidecar_of(saved).write_text(content)
+        with pytest.raises(IntegrityError, match="sidecar"):
+            load_model(saved)
+
+
+def test_a_pipe_or_a_folder_is_no_model(tmp_path):
+    os.mkfifo(tmp_path / "pipe.joblib")
+    for path in (tmp_path, tmp_path / "pipe.joblib", Path("/dev/zero")):
+        with pytest.raises(DataError, match="is not a regular file"):
+            load_model(path)
+
+
+def test_a_sidecar_says_how_the_model_came_about(tmp_path):
+    about = {
+        "rows": np.int64(3),
+        "share": float("nan"),
+        "shape": (1, 2),
+        "kernel": np.dot,
+        "on": np.bool(True),
+        "no": None,
+    }
+    found = sidecar(b"model", "m.joblib", about)
+    assert found["sha256"] == hashlib.sha256(b"model").hexdigest()
+    assert list(found["libraries"]) == ["joblib", "numpy", "pandas", "scikit-learn", "scipy"]
+    expected = {"rows": 3, "share": "nan", "shape": [1, 2], "kernel": "numpy.dot", "on": True, "no": None}
+    (tmp_path / "m.joblib.json").write_text(json.dumps(found))
+    assert read_about(tmp_path / "m.joblib") == expected
+
+
+def test_dvc_delivers_a_tampered_model_and_it_is_not_opened(tmp_path, monkeypatch, capsys):
+    """From a remote without `verify`: DVC says that all is well. With it, nothing is delivered."""
+
+    def run(*command, code=0):
+        command = [sys.executable, "-m", *command]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DVC_")}
+    environment |= {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(tmp_path / "site")}
+    folder, remote = tmp_path / "repository", tmp_path / "remote"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    save_model(Ridge().fit(X, X[:, 0]), Path("made"))
+    Path("dvc.yaml").write_text("stages: {train: {cmd: cp made m.joblib, deps: [made], outs: [m.joblib]}}\n")
+    run("dvc", "init", "-q", "--no-scm")
+    run("dvc", "remote", "add", "-q", "-d", "r", str(remote))
+    run("dvc", "repro", "-q")
+    run("dvc", "push", "-q")
+    assert load_model("m.joblib").alpha == 1.0
+    md5 = hashlib.md5(Path("m.joblib").read_bytes()).hexdigest()
+    stored = remote / "files/md5" / md5[:2] / md5[2:]
+    stored.chmod(0o644)
+    stored.write_bytes(payload(stored.stat().st_size, compress=3))
+    stored.chmod(0o444)  # the mode by which DVC believes an object
+    shutil.rmtree(".dvc/cache")
+    shutil.rmtree(tmp_path / "site")
+    Path("m.joblib").unlink()
+    run("dvc", "pull", "-q")
+    assert "up to date" in run("dvc", "status")
+    assert main(["predict", "m.joblib", "rows.csv"]) == 3
+    assert "is not the file that dvc.lock records for train" in capsys.readouterr().err
+    assert not Path("ran").exists()
+    shutil.rmtree(".dvc/cache")
+    shutil.rmtree(tmp_path / "site")
+    Path("m.joblib").unlink()
+    run("dvc", "remote", "modify", "-q", "r", "verify", "true")
+    run("dvc", "pull", "-q", code=1)
+    assert not Path("m.joblib").exists()
