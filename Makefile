@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # The tables that the repository carries itself (data/bundled); a user's own data is not fetched unasked.
 BUNDLED := $(patsubst %.dvc,%,$(shell grep -ls 'remote: bundled' data/raw/*.dvc))
 
-.PHONY: help venv repro summary test check format lock clean
+.PHONY: help venv repro leftovers summary test check format lock clean
 
 help:
 	@echo "make repro    build what changed, from the data to the metrics (dvc repro), and show the result"
@@ -17,9 +17,13 @@ help:
 	@echo "make format   format the code"
 	@echo "make lock     resolve pyproject.toml anew into requirements.lock"
 
-repro: $(READY) $(BUNDLED)
+repro: $(READY) leftovers $(BUNDLED)
 	dvc repro
 	@python -m lockstep summary
+
+# What a killed run may have left in the way of the next one: DVC cannot mend that itself.
+leftovers: $(READY)
+	@python -m lockstep doctor --leftovers --fix
 
 test: $(READY) $(BUNDLED)
 	python -m pytest -n 2 --dist loadscope $(ARGS)
@@ -52,7 +56,7 @@ $(READY): requirements.lock
 	@touch $@
 
 # Only what is absent: an edited table is the user's.
-data/raw/%: | $(READY)
+data/raw/%: | $(READY) leftovers
 	dvc pull --quiet $@.dvc
 
 lock: $(READY)

@@ -15,6 +15,7 @@ COMMANDS = {
     "summary": "what the last run gave: models, files, metrics",
     "compare": "whether the model of one revision is better than another's, or it is noise",
     "data-diff": "what changed in the data between two revisions",
+    "doctor": "what is wrong that DVC does not say, and mend it",
     "example": "the Python API on the two problems that Lockstep ships",
 }
 
@@ -65,6 +66,10 @@ def main(argv: Sequence[str]) -> int:
                 from lockstep import data_diff
 
                 return data_diff.main(rest)
+            case "doctor":
+                from lockstep import doctor
+
+                return doctor.main(rest)
             case "example":
                 from lockstep import example
 

@@ -13,6 +13,12 @@ ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
 
+def environment() -> dict[str, str]:
+    """The variables for commands in the copy: nothing of an outer git, DVC or pytest; this environment's programs."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "DVC_", "PYTEST_"))}
+    return kept | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1", "NO_COLOR": "1"}
+
+
 class Repository:
     """A copy with its own git history, DVC cache and DVC state.
 
@@ -33,10 +39,7 @@ class Repository:
             if name and (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(ROOT / name, folder / name)
-        self.environment = {
-            key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "DVC_", "PYTEST_"))
-        }
-        self.environment |= {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1", "NO_COLOR": "1"}
+        self.environment = environment()
         (folder / ".dvc/config.local").write_text(f"[core]\n    site_cache_dir = {folder / '.dvc/tmp/site'}\n")
         self.run("git", "init", "-q", "-b", "main")
         self.run("git", "config", "user.email", "test@example.org")

@@ -1,0 +1,168 @@
+"""DVC commands in quick succession: a server that has DVC imported, and forks itself for each command.
+
+A plain ``dvc`` costs half a second of imports; the hundreds of runs that get killed here cannot pay that. The server is
+a process of its own, since pytest's has threads, which a fork would lose.
+
+    python tests/dvc_forks.py       one request per line on stdin, one answer per line on stdout, both JSON
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+
+class Forks:
+    """The server, seen from a test: ``with Forks(environment) as forks: run = forks.start(folder, "repro")``."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.environment = environment | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+
+    def __enter__(self) -> Self:
+        self._server = subprocess.Popen(
+            [sys.executable, __file__], env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._answer() == "ready"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.close()
+        self._server.wait(timeout=60)
+        self._server.stdout.close()
+
+    def _answer(self) -> Any:
+        assert self._server.stdout is not None
+        return json.loads(self._server.stdout.readline())
+
+    def _ask(self, **request: object) -> Any:
+        assert self._server.stdin is not None
+        self._server.stdin.write(json.dumps(request) + "\n")
+        self._server.stdin.flush()
+        return self._answer()
+
+    def start(self, folder: Path, *commands: list[str]) -> "Fork":
+        """Run ``commands`` one after another, until one fails, in a new session; ``["dvc", "repro"]`` and the like."""
+        log = folder / "logs/forks.log"
+        log.parent.mkdir(exist_ok=True)
+        pid = self._ask(start=commands, folder=str(folder), log=str(log))
+        while os.getsid(pid) != pid:
+            time.sleep(0.001)
+        return Fork(pid, log, self)
+
+    def run(self, folder: Path, *commands: list[str]) -> tuple[int, str]:
+        """The exit code and what was printed."""
+        fork = self.start(folder, *commands)
+        return fork.wait(), fork.printed()
+
+    def wait(self, pid: int) -> int:
+        return int(self._ask(wait=pid))
+
+
+class Fork:
+    """A running command: the leader of its session and process group."""
+
+    def __init__(self, pid: int, log: Path, forks: Forks) -> None:
+        self.pid, self._log, self._forks = pid, log, forks
+
+    def ended(self) -> bool:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE
+        return True
+
+    def stage(self) -> int | None:
+        """The process of the stage that runs now, if any: the youngest child."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            children = psutil.Process(self.pid).children(recursive=True)
+            return children[-1].pid if children else None
+        return None
+
+    def kill(self, whom: str) -> bool:
+        """Kill -9 the whole "group", "dvc" alone, or the "stage" alone, whose next one is waited for; whether it was
+        there to be killed."""
+        if whom == "group":
+            os.killpg(self.pid, signal.SIGKILL)
+        elif whom == "dvc":
+            os.kill(self.pid, signal.SIGKILL)
+        else:
+            while (stage := self.stage()) is None:
+                if self.ended():
+                    return False
+                time.sleep(0.002)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(stage, signal.SIGKILL)
+        return True
+
+    def wait(self) -> int:
+        """The exit code, negative for a signal."""
+        return self._forks.wait(self.pid)
+
+    def printed(self) -> str:
+        return self._log.read_text()
+
+    def survivors(self) -> list[str]:
+        """The processes of its session that are still there, a few seconds later at most."""
+        deadline = time.monotonic() + 10
+        while True:
+            found = []
+            for process in psutil.process_iter(["pid", "status", "cmdline"]):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    if os.getsid(process.pid) == self.pid and process.info["status"] != psutil.STATUS_ZOMBIE:
+                        found.append(f"{process.pid} {' '.join(process.info['cmdline'] or [])}")
+            if not found or time.monotonic() > deadline:
+                return found
+            time.sleep(0.02)
+
+
+def _serve() -> None:
+    import dvc.cli
+    import dvc.commands.repro
+    import dvc.repo.reproduce
+    import dvc.repo.status
+    from dvc.repo import Repo  # noqa: F401
+
+    import lockstep.doctor
+
+    def command(words: list[str]) -> int:
+        sys.argv = words
+        if words[0] == "dvc":
+            return int(dvc.cli.main(words[1:]))
+        assert words[:1] == ["doctor"]
+        return lockstep.doctor.main(words[1:])
+
+    print(json.dumps("ready"), flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "wait" in request:
+            _, status = os.waitpid(request["wait"], 0)
+            print(os.waitstatus_to_exitcode(status), flush=True)
+            continue
+        pid = os.fork()
+        if pid == 0:
+            os.setsid()
+            os.chdir(request["folder"])
+            log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            for source, target in ((nothing, 0), (log, 1), (log, 2)):
+                os.dup2(source, target)
+            code = 70
+            try:
+                code = next((found for words in request["start"] if (found := command(words))), 0)
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        print(pid, flush=True)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+    _serve()
