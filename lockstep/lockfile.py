@@ -15,7 +15,7 @@ from lockstep.settings import parse_yaml
 
 LOCK = Path("dvc.lock")
 MAX_LOCK_BYTES = 64 * 1024 * 1024
-_MD5 = re.compile(r"[0-9a-f]{32}")
+MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 class LockedFile(NamedTuple):
@@ -119,7 +119,7 @@ def _locked(entry: Mapping[str, Any], where: str) -> LockedFile:
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or "\\" in path or not pure.parts or pure.parts[0] in (".git", ".dvc"):
         raise IntegrityError(f"{where} records the path '{path}', which leads out of the repository's files.")
-    if md5 is None or not _MD5.fullmatch(str(md5)):
+    if md5 is None or not MD5.fullmatch(str(md5)):
         what = "a directory" if str(md5).endswith(".dir") else f"'{md5}', which is no MD5,"
         raise IntegrityError(
             f"{where} records {what} for {path}. Only files are tracked here, by the MD5 of their bytes."

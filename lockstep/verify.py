@@ -1,25 +1,31 @@
 """``python -m lockstep verify``: whether what is here is what dvc.lock says, from the bytes of every file.
 
-Hashes every output that dvc.lock records and every table that a .dvc file tracks, and looks whether each stage's
-settings, code and command are those that it ran with. DVC's own database of sizes and times is not believed.
+Hashes every output that dvc.lock records and every table that a .dvc file tracks, in the workspace and in DVC's cache,
+and looks whether each stage's settings, code and command are those that it ran with. DVC's own database of sizes and
+times, and the mode of a file in the cache, are not believed.
 
 Exit code: 0 all as recorded; 1 a stage is out of date or was not run; 3 a recorded file is missing or altered.
 """
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from lockstep.errors import IntegrityError, some
-from lockstep.lockfile import LockedFile, LockedStage, outputs, present, read_lock, read_pointers
+from lockstep.lockfile import MD5, LockedFile, LockedStage, md5_of, outputs, present, read_lock, read_pointers
 
-State = Literal["altered", "missing", "outdated", "not run"]
+if TYPE_CHECKING:
+    from dvc.repo import Repo  # type: ignore[import-untyped]
+
+State = Literal["altered", "missing", "corrupt", "uncached", "outdated", "not run"]
 REMEDIES: dict[State, str] = {
     "altered": "Bring an altered file back: delete it, then 'dvc checkout FILE', or 'dvc repro' where the cache lacks "
     "it. If you mean an edit of a raw table: 'dvc commit FILE.dvc'.",
     "missing": "Bring a missing file back: 'dvc checkout FILE', 'dvc pull FILE' if it was pushed, else 'dvc repro'.",
+    "corrupt": "Replace what is corrupt in the cache, before DVC uses it: 'python -m lockstep verify --repair'.",
+    "uncached": "Complete the cache: 'python -m lockstep verify --repair'.",
     "outdated": "Run what is out of date: 'dvc repro'.",
     "not run": "Run what was not run: 'dvc repro'.",
 }
@@ -29,7 +35,8 @@ class Finding(NamedTuple):
     """Something that is not as recorded.
 
     Attributes:
-        state: "altered" and "missing" are of recorded files, "outdated" and "not run" of stages.
+        state: "altered" and "missing" are of recorded files in the workspace, "corrupt" and "uncached" of their
+            objects in DVC's cache, "outdated" and "not run" of stages.
         subject: the file's path, or the stage's name.
         detail: a line for the user.
     """
@@ -68,6 +75,35 @@ def check_files(
     return findings
 
 
+def check_cache(files: Iterable[tuple[LockedFile, str]], cache: Path, *, everything: bool = False) -> list[Finding]:
+    """Those of the recorded files whose object in the cache is missing or has other bytes.
+
+    Args:
+        files: what is recorded, and by whom; of outputs that are cached.
+        cache: the folder of objects by MD5.
+        everything: look at all other objects too: those of other commits.
+    """
+    findings, seen = [], set()
+    for file, owner in files:
+        path = object_path(cache, file)
+        seen.add(path)
+        if not path.is_file():
+            findings.append(Finding("uncached", str(path), f" ({file.path}, {owner})"))
+        elif (md5 := md5_of(path)) != file.md5:
+            findings.append(Finding("corrupt", str(path), f" ({file.path}, {owner}): its bytes have MD5 {md5}"))
+    for path in sorted(set(cache.glob("[0-9a-f][0-9a-f]/*")) - seen) if everything else ():
+        name = f"{path.parent.name}{path.name}"
+        if MD5.fullmatch(name) and md5_of(path) != name:
+            findings.append(Finding("corrupt", str(path), " (of no recorded file of this commit)"))
+    return findings
+
+
+def object_path(cache: Path, file: LockedFile) -> Path:
+    """Where DVC keeps the bytes of ``file``."""
+    assert file.md5 is not None
+    return cache / file.md5[:2] / file.md5[2:]
+
+
 def check_stages(
     recorded: Mapping[str, LockedStage], now: Mapping[str, LockedStage], wrong: Iterable[str] = ()
 ) -> list[Finding]:
@@ -91,8 +127,45 @@ def check_stages(
     return findings
 
 
-def verify(root: Path = Path()) -> tuple[list[Finding], str]:
+class Recorded(NamedTuple):
+    """What dvc.lock and the .dvc files record of the stages that dvc.yaml has.
+
+    Attributes:
+        files: {path: (what is recorded, by whom)}.
+        uncached: the paths of outputs that stand in git, not in DVC's cache.
+        cache: the folder of DVC's objects, relative to the current folder if it is below it.
+    """
+
+    files: dict[str, tuple[LockedFile, str]]
+    uncached: set[str]
+    cache: Path
+
+    @property
+    def cached(self) -> list[tuple[LockedFile, str]]:
+        """Those files that belong in the cache."""
+        return [entry for path, entry in self.files.items() if path not in self.uncached]
+
+
+def read_recorded(repo: "Repo", stages: Mapping[str, LockedStage], names: Container[str]) -> Recorded:
+    """What is recorded of the stages ``names``: a stage that dvc.yaml has no more, for instance of a problem that was
+    removed, promises nothing."""
+    root, cache = Path(repo.root_dir), Path(repo.cache.local.path)
+    uncached = {
+        Path(out.fs_path).relative_to(root).as_posix()
+        for out in repo.index.outs
+        if not out.use_cache and out.protocol == "local"
+    }
+    files = recorded_files({name: stage for name, stage in stages.items() if name in names}, root)
+    here = Path.cwd()
+    return Recorded(files, uncached, cache.relative_to(here) if cache.is_relative_to(here) else cache)
+
+
+def verify(root: Path = Path(), *, everything: bool = False) -> tuple[list[Finding], str]:
     """All that is not as recorded, and a sentence that says how much was looked at.
+
+    Args:
+        root: the repository's.
+        everything: hash all of the cache, not only what is recorded now.
 
     Raises:
         DataError: there is no dvc.lock.
@@ -105,18 +178,22 @@ def verify(root: Path = Path()) -> tuple[list[Finding], str]:
     known: dict[str, LockedFile] = {}
     with open_repository(root) as repo:
         now = current_stages(repo, known)
-    # A stage that dvc.yaml has no more, for instance of a problem that was removed, promises nothing.
-    files = recorded_files({name: stage for name, stage in recorded.items() if name in now}, root)
+        files, uncached, cache = found = read_recorded(repo, recorded, now)
     findings = check_files(files.values(), root, known)
+    findings += check_cache(found.cached, cache, everything=everything)
     findings += check_stages(recorded, now, {finding.subject for finding in findings})
-    size = sum(found.size or 0 for found in known.values())
-    return findings, f"{len(now)} stages, {len(files)} recorded files; {len(known)} files hashed, {size / 1e6:,.1f} MB"
+    size = sum(one.size or 0 for one in known.values())
+    objects = len(files) - len(uncached & set(files))
+    return findings, (
+        f"{len(now)} stages, {len(files)} recorded files, {objects} of them in the cache; {len(known)} files hashed, "
+        f"{size / 1e6:,.1f} MB"
+    )
 
 
 def exit_code(findings: Iterable[Finding]) -> int:
     """0 without findings; IntegrityError's where a recorded file is not as it was; else 1."""
     states = {finding.state for finding in findings}
-    return IntegrityError.exit_code if states & {"altered", "missing"} else 1 if states else 0
+    return IntegrityError.exit_code if states & {"altered", "missing", "corrupt", "uncached"} else 1 if states else 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -124,8 +201,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m lockstep verify", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.parse_args(argv)
-    findings, looked_at = verify()
+    parser.add_argument("--all", action="store_true", help="hash all of DVC's cache, what other commits use as well")
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="replace what is missing or altered: from the cache, a remote, or by a run",
+    )
+    args = parser.parse_args(argv)
+    if args.repair:
+        from lockstep.repair import repair
+
+        for line in repair(everything=args.all):
+            print(line)
+    findings, looked_at = verify(everything=args.all)
     for finding in findings:
         print(finding)
     if findings:

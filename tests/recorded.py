@@ -73,6 +73,8 @@ def make(folder):
     for path, text in CONTENT.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
+        if not path.startswith(("code/", "metrics/")):
+            keep(folder, text)
     raw = locked("toy.csv", CONTENT["data/raw/toy.csv"])
     (folder / "data/raw/toy.csv.dvc").write_text(yaml.safe_dump({"outs": [raw]}))
     write(folder, "params.yaml", PARAMS)
@@ -80,6 +82,16 @@ def make(folder):
     write(folder, "dvc.lock", lock_of())
     subprocess.run(["git", "init", "-q", str(folder)], check=True)
     return folder
+
+
+def keep(folder, text):
+    """Put a file's text into the cache, as DVC does."""
+    md5 = hashlib.md5(text.encode()).hexdigest()
+    path = folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o444)
+    return path
 
 
 def write(folder, name, content):
