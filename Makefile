@@ -17,7 +17,9 @@ help:
 	@echo "make format   format the code"
 	@echo "make lock     resolve pyproject.toml anew into requirements.lock"
 
+# The check first: DVC reads settings before the stages do, and puts the problems' names into commands.
 repro: $(READY) leftovers $(BUNDLED)
+	@python -m lockstep check
 	dvc repro
 	@python -m lockstep summary
 
@@ -53,6 +55,8 @@ $(READY): requirements.lock
 	  $(PYTHON) -m venv $(VENV); \
 	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \
 	fi
+# DVC's database of what it has hashed: here, not in /var/tmp, where others may write.
+	@$(VENV)/bin/dvc config --local core.site_cache_dir "$(CURDIR)/.dvc/tmp/site"
 	@touch $@
 
 # Only what is absent: an edited table is the user's.

@@ -54,7 +54,7 @@ def read_lock(path: Path = LOCK) -> dict[str, LockedStage]:
         IntegrityError: it is not as DVC writes it for this repository (see parse_lock).
     """
     try:
-        data = path.read_bytes()
+        data = _bytes(path)
     except FileNotFoundError:
         raise DataError(
             f"{path} does not exist: nothing was run yet, or this is not the repository's root. Run 'dvc repro'."
@@ -94,7 +94,7 @@ def read_pointers(root: Path = Path()) -> list[LockedFile]:
     for pointer in sorted((root / "data").rglob("*.dvc")):
         where = pointer.relative_to(root).as_posix()
         remedy = f"'git checkout {where}' brings the last commit's back"
-        content = _yaml(pointer.read_bytes(), where, remedy)
+        content = _yaml(_bytes(pointer), where, remedy)
         try:
             outs = [_locked(out, where) for out in content["outs"]]
         except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -104,6 +104,12 @@ def read_pointers(root: Path = Path()) -> list[LockedFile]:
         folder = PurePosixPath(where).parent
         found += [out._replace(path=(folder / out.path).as_posix()) for out in outs]
     return found
+
+
+def _bytes(path: Path) -> bytes:
+    if path.exists() and not path.is_file():  # a link to a device would be read for ever
+        raise IntegrityError(f"{path} is not a regular file. 'git checkout {path}' brings the last commit's back.")
+    return path.read_bytes()
 
 
 def _yaml(data: bytes, where: str, remedy: str) -> Any:

@@ -72,7 +72,10 @@ _Yaml12Loader.add_constructor(
 def read_yaml(path: Path, max_bytes: int = MAX_BYTES) -> Any:
     """The content of a settings file. Raises SettingsError with file and line."""
     try:
-        data = path.read_bytes()
+        if not (path.is_file() or path.is_dir()) and path.exists():  # a pipe would keep us waiting, a device for ever
+            raise SettingsError(f"{path} is not a regular file. Put the settings' file itself there.")
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
     except FileNotFoundError:
         raise SettingsError(f"{path} does not exist. Run from the repository's root, or name the file.") from None
     except OSError as error:
@@ -88,7 +91,7 @@ def parse_yaml(data: bytes, path: Path | str, max_bytes: int = MAX_BYTES, *, amb
         ambiguous: whether plain scalars may be such that readers differ: in what DVC wrote, a hash may look like one.
     """
     if len(data) > max_bytes:
-        raise SettingsError(f"{path} has {len(data):,} bytes; a settings file has at most {max_bytes:,}.")
+        raise SettingsError(f"{path} has more than {max_bytes:,} bytes; no settings file has.")
     try:
         text = data.decode("utf-8")
         depth = 0

@@ -14,7 +14,7 @@ from typing import IO
 
 import pyarrow as pa
 
-from lockstep.errors import DataError
+from lockstep.errors import DataError, SettingsError
 from lockstep.log import logger
 
 PACKED = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd", ".zip": b"PK\x03\x04"}
@@ -22,13 +22,43 @@ PACKED = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd", ".zip": b"PK\x03\x04"
 FREE_SIZE, MAX_RATIO = 1 << 26, 200
 """A packed file may unpack to 64 MiB, or to 200 times its own size; text rarely packs better than 20 times."""
 _BLOCK = 1 << 22
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # also what is left of one in a path, http:/host
 _CONTROL = re.compile("[\x80-\x84\x86-\x9f]")  # 0x85 is a line break of mainframes
 _BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _OTHER_FORMATS = {**{magic: f"packed ({suffix})" for suffix, magic in PACKED.items()}, b"PAR1": "a Parquet file"}
 
 
+def data_path(text: str, root: Path = Path()) -> Path:
+    """``load.path`` as a path, if it leads to a place in the repository whose folder is ``root``.
+
+    Settings come with the repository and may be anybody's: they must not make it read the reader's other files, or the
+    network. That the file is there is check_file's to say.
+
+    Raises:
+        SettingsError: a URL, a path upwards or out of the repository, also by a link, or into git's or DVC's folder.
+    """
+    path = Path(text)
+    if _URL.match(text):
+        raise SettingsError(
+            f"load.path is the URL {text}. Data is read from files in the repository only: download it, then 'python "
+            "-m lockstep add FILE'."
+        )
+    try:
+        inside = (root / path).resolve().relative_to(root.resolve()).parts
+    except (ValueError, OSError, RuntimeError):  # elsewhere, no text for a path, links in a circle
+        inside = ("..",)
+    if ".." in (*inside, *path.parts) or inside[:1] in ((".git",), (".dvc",)) or not text.isprintable():
+        raise SettingsError(
+            f"load.path is {text!r}, which does not lead to a file in the repository. Put the file itself, no link, "
+            "below data/raw: 'python -m lockstep add FILE' does it."
+        )
+    return path
+
+
 def check_file(path: Path) -> None:
     """Raise DataError unless ``path`` is a regular file with something in it."""
+    if _URL.match(str(path)):
+        raise DataError(f"{path} is a URL, and nothing is read from the network. Download the file, then name it.")
     try:
         status = path.stat()
     except OSError as error:

@@ -27,7 +27,7 @@ from lockstep.frames import normalised_frame, read_parquet
 from lockstep.log import logger
 from lockstep.profile import class_counts, column_type, profile_of
 from lockstep.settings import Problem, Settings
-from lockstep.source import check_file
+from lockstep.source import check_file, data_path
 from lockstep.stage import run_stage, stage_parser
 from lockstep.table import Table, Task, write_table
 
@@ -258,7 +258,7 @@ def log_table(table: Table) -> None:
 
 def execute(problem: Problem, args: argparse.Namespace) -> None:
     settings = problem.section("load", LoadSettings)
-    loaded = load_file(Path(settings.path), settings, read_contract(args.contract))
+    loaded = load_file(data_path(settings.path), settings, read_contract(args.contract))
     log_table(loaded.table)
     with Outputs() as outputs:
         outputs.write(args.table, lambda path: write_table(loaded.table, path))

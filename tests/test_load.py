@@ -171,8 +171,14 @@ def test_the_stage_writes_table_and_profile(project, csv):
         ({"path": "data.csv", "task": "regression", "drop": "a"}, 'load.drop is "a". Allowed: a list'),
         ({"path": "none.csv", "task": "regression"}, "none.csv does not exist. Put the file there, or run 'dvc pull"),
         ({"path": ".", "task": "regression"}, ". is a directory. Set load.path to a CSV file"),
-        ({"path": "/dev/null", "task": "regression"}, "/dev/null is not a regular file"),
-        ({"path": "http://localhost/x.csv", "task": "regression"}, "http:/localhost/x.csv does not exist"),
+        (
+            {"path": "/dev/null", "task": "regression"},
+            "load.path is '/dev/null', which does not lead to a file in the repository",
+        ),
+        (
+            {"path": "http://localhost/x.csv", "task": "regression"},
+            "load.path is the URL http://localhost/x.csv. Data is read from files in the repository only",
+        ),
     ],
 )
 def test_a_mistake_is_one_message_exit_code_2_and_no_output(project, tmp_path, capfd, load, message):

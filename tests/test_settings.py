@@ -97,7 +97,7 @@ DEEP = "P line 1: settings may not use nesting deeper than 12. Flatten it."
             "a:\n" + "".join(f"{' ' * i}b:\n" for i in range(1, 20)),
             "P line 13: settings may not use nesting deeper than",
         ),
-        ("a" * 65_537, "P has 65,537 bytes; a settings file has at most 65,536."),
+        ("a" * 65_537, "P has more than 65,536 bytes; no settings file has."),
         ("a: 1\nb: 2\na: 3\n", "P line 3 is not valid YAML: the key 'a' stands twice. Correct it there."),
         ("a:\n  b: 1\n  'b': 2\n", "P line 3 is not valid YAML: the key 'b' stands twice. Correct it there."),
         ("a: [1\nb: 2\n", "P line 2 is not valid YAML: "),
