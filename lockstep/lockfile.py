@@ -146,6 +146,12 @@ def outputs(stages: Iterable[LockedStage]) -> dict[str, tuple[LockedFile, str]]:
     return {out.path: (out, stage.name) for stage in stages for out in stage.outs}
 
 
+def recorded_files(stages: Mapping[str, LockedStage], root: Path = Path()) -> dict[str, tuple[LockedFile, str]]:
+    """{path: (what is recorded, by whom)} of the stages' outputs and of what .dvc files track."""
+    pointers = {file.path: (file, f"{file.path}.dvc") for file in read_pointers(root)}
+    return pointers | outputs(stages.values())
+
+
 def md5_of(path: Path) -> str:
     """The MD5 of a file's bytes, as DVC names its cache's files."""
     return digest(path, "md5")

@@ -141,6 +141,11 @@ def attend() -> None:
     _above.append(above)
 
 
+def by_dvc() -> bool:
+    """Whether DVC runs this stage; else it is run by hand, with whatever files."""
+    return bool(_above)
+
+
 def _end_with(above: int, parent: int) -> None:
     """Have this process killed when ``above`` ends: its parent, or its parent's parent.
 

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lockstep.errors import LockstepError, MachineError, some
+from lockstep.errors import IntegrityError, LockstepError, MachineError, some
 from lockstep.files import checked
+from lockstep.lockfile import LOCK, md5_of, read_lock, recorded_files
 from lockstep.log import logger, logging_to, peak_memory_mib
-from lockstep.runs import changed_code, only_run, unchanging
+from lockstep.runs import by_dvc, changed_code, only_run, unchanging
 from lockstep.settings import Problem, check_problem_name
 
 LOGS = Path("logs")
@@ -46,6 +47,7 @@ def run_stage(stage: str, args: argparse.Namespace, body: Callable[[Problem, arg
             try:
                 with unchanging():
                     problem = Problem(args.params, args.problem)
+                check_inputs(*(path for path in vars(args).values() if isinstance(path, Path)))
                 with checked(lambda: _check_unchanged(problem, ending)):
                     body(problem, args)
             except LockstepError as error:
@@ -62,6 +64,22 @@ def run_stage(stage: str, args: argparse.Namespace, body: Callable[[Problem, arg
     except OSError as error:
         print(f"ERROR {stage}: {error}. Make '{LOGS}/' and '.dvc/tmp/' writable.", file=sys.stderr)
         return MachineError.exit_code
+
+
+def check_inputs(*paths: Path) -> None:
+    """Refuse files whose bytes are not those that the stage before has written, or that a .dvc file names.
+
+    DVC has just said that they are; but it goes by size and time, and hands out what lies in its cache unseen. A stage
+    that is run by hand takes what it is given.
+    """
+    recorded = recorded_files(read_lock() if LOCK.exists() else {}) if by_dvc() else {}
+    for path in paths:
+        file, owner = recorded.get(path.as_posix(), (None, None))
+        if file is not None and path.is_file() and (md5 := md5_of(path)) != file.md5:
+            raise IntegrityError(
+                f"{path} has MD5 {md5}, but {owner} records {file.md5}: it was altered, here or in DVC's cache. "
+                "Nothing was computed from it. Type 'python -m lockstep verify --repair'."
+            )
 
 
 def _check_unchanged(problem: Problem, ending: contextlib.ExitStack) -> None:

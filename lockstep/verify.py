@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from lockstep.errors import IntegrityError, some
-from lockstep.lockfile import MD5, LockedFile, LockedStage, md5_of, outputs, present, read_lock, read_pointers
+from lockstep.lockfile import MD5, LockedFile, LockedStage, md5_of, present, read_lock, recorded_files
 
 if TYPE_CHECKING:
     from dvc.repo import Repo  # type: ignore[import-untyped]
 
 State = Literal["altered", "missing", "corrupt", "uncached", "outdated", "not run"]
 REMEDIES: dict[State, str] = {
-    "altered": "Bring an altered file back: delete it, then 'dvc checkout FILE', or 'dvc repro' where the cache lacks "
-    "it. If you mean an edit of a raw table: 'dvc commit FILE.dvc'.",
+    "altered": "Bring an altered file back: 'python -m lockstep verify --repair'; one alone: delete it, then 'dvc "
+    "checkout FILE', or 'dvc repro' if the cache lacks it. If you mean an edit of a raw table: 'dvc commit FILE.dvc'.",
     "missing": "Bring a missing file back: 'dvc checkout FILE', 'dvc pull FILE' if it was pushed, else 'dvc repro'.",
     "corrupt": "Replace what is corrupt in the cache, before DVC uses it: 'python -m lockstep verify --repair'.",
     "uncached": "Complete the cache: 'python -m lockstep verify --repair'.",
@@ -47,12 +47,6 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.state:<9} {self.subject}{self.detail}"
-
-
-def recorded_files(stages: Mapping[str, LockedStage], root: Path = Path()) -> dict[str, tuple[LockedFile, str]]:
-    """{path: (what is recorded, by whom)} of the stages' outputs and of what .dvc files track."""
-    pointers = {file.path: (file, f"{file.path}.dvc") for file in read_pointers(root)}
-    return pointers | outputs(stages.values())
 
 
 def check_files(

@@ -28,7 +28,7 @@ from lockstep.log import logger
 from lockstep.profile import class_counts, column_type, profile_of
 from lockstep.settings import Problem, Settings
 from lockstep.source import check_file, data_path
-from lockstep.stage import run_stage, stage_parser
+from lockstep.stage import check_inputs, run_stage, stage_parser
 from lockstep.table import Table, Task, write_table
 
 MINIMUM_ROWS = 100
@@ -258,7 +258,9 @@ def log_table(table: Table) -> None:
 
 def execute(problem: Problem, args: argparse.Namespace) -> None:
     settings = problem.section("load", LoadSettings)
-    loaded = load_file(data_path(settings.path), settings, read_contract(args.contract))
+    path = data_path(settings.path)
+    check_inputs(path)
+    loaded = load_file(path, settings, read_contract(args.contract))
     log_table(loaded.table)
     with Outputs() as outputs:
         outputs.write(args.table, lambda path: write_table(loaded.table, path))
