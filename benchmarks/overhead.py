@@ -151,8 +151,8 @@ class Bench:
         change_trees(work / "params.yaml", number)
         rerun = len(self.repro(work, TARGET, RERUN))
         self.nothing_changed()
-        if (ran, rerun) != (len(self.commands), 2):
-            sys.exit(f"ERROR: {ran} stages ran cold and {rerun} again, not {len(self.commands)} and 2.")
+        if (ran, rerun) != (len(self.commands), 3):
+            sys.exit(f"ERROR: {ran} stages ran cold and {rerun} again, not {len(self.commands)} and 3.")
         for command in self.commands:  # the stages without DVC, to tell the one from the other
             stage = command.split()[2]
             self.run(["python", "-m", stage, "--help"], work, f"import {stage}")

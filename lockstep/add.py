@@ -224,6 +224,7 @@ def _problem(
         "load": load,
         "split": {"test_size": 0.2, "seed": 42, "group": group, "time": time},
         "preprocess": {},
+        "tune": {"trials": 0, "metric": "auto", "seed": 42, "space": {}},
         "cross_validate": {"folds": 5, "repeats": 1, "seed": 42},
         "train": {
             "model": model,

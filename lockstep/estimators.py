@@ -93,8 +93,13 @@ def model_type(name: str) -> ModelType:
     return MODELS[name]
 
 
-def build_estimator(settings: TrainSettings, task: Task) -> BaseEstimator:
+def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyperparameters") -> BaseEstimator:
     """The unfitted estimator that the settings describe.
+
+    Args:
+        settings: the section ``train``.
+        task: of the problem.
+        where: the setting that the hyperparameters come from, for messages.
 
     Raises:
         SettingsError: an unknown model type, one that cannot do the task, a kind that contradicts the task, an unknown
@@ -112,13 +117,13 @@ def build_estimator(settings: TrainSettings, task: Task) -> BaseEstimator:
     known = set(inspect.signature(estimator).parameters) - set(_NOT_SETTINGS)
     for name in settings.hyperparameters:
         if name in _OWN_SETTINGS and name in known:
-            raise SettingsError(f"train.hyperparameters.{name} has a setting of its own: set {_OWN_SETTINGS[name]}.")
+            raise SettingsError(f"{where}.{name} has a setting of its own: set {_OWN_SETTINGS[name]}.")
         if name in _NOT_SETTINGS:
-            raise SettingsError(f"train.hyperparameters.{name} cannot be set: {_NOT_SETTINGS[name]}. Remove it.")
+            raise SettingsError(f"{where}.{name} cannot be set: {_NOT_SETTINGS[name]}. Remove it.")
         if name not in known:
             near = difflib.get_close_matches(name, sorted(known - set(_OWN_SETTINGS)), len(known), cutoff=0.0)
             raise SettingsError(
-                f"train.hyperparameters.{name} is not a hyperparameter of {estimator.__name__}. Allowed, nearest "
+                f"{where}.{name} is not a hyperparameter of {estimator.__name__}. Allowed, nearest "
                 f"first: {', '.join(near)}."
             )
     own: dict[str, Any] = {}
@@ -130,7 +135,7 @@ def build_estimator(settings: TrainSettings, task: Task) -> BaseEstimator:
     try:
         built._validate_params()
     except ValueError as error:
-        raise SettingsError(f"train.hyperparameters: {error}") from None
+        raise SettingsError(f"{where}: {error}") from None
     return built
 
 

@@ -31,12 +31,15 @@ from lockstep.portable import pin
 from lockstep.preprocessing import PreprocessSettings
 from lockstep.settings import Problem, S, Settings, convert
 from lockstep.table import Task, table_bytes
+from lockstep.winner import with_winner
 from stages.evaluate import EvaluateSettings, evaluate
 from stages.load import LoadSettings, load_file, load_frame, log_table
 from stages.preprocess import describe, preprocess
 from stages.split import SplitSettings, check_parts, check_settings, log_parts, split_table
 from stages.train import describe as describe_model
 from stages.train import train
+from stages.tune import NO_SEARCH, TuneSettings, tune
+from stages.tune import check_settings as check_tune
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,8 @@ class ModelConfig:
         load: how the file is written, for instance ``load={"delimiter": ";", "decimal": ","}``; of no effect on a
             DataFrame.
         contract: a data contract that the table must keep, as in data/contracts; None for none.
-        split, preprocess, cross_validate, train, evaluate: further settings, named and checked as in params.yaml, for
-            instance ``split={"test_size": 0.3, "seed": 1}`` or ``train={"class_weight": "balanced"}``.
+        split, preprocess, tune, cross_validate, train, evaluate: further settings, named and checked as in params.yaml,
+            for instance ``split={"test_size": 0.3, "seed": 1}`` or ``train={"class_weight": "balanced"}``.
         models: the folder for the model, its metrics and its history; made if absent.
         logs: the folder for the log.
 
@@ -70,6 +73,7 @@ class ModelConfig:
     contract: str | Path | None = None
     split: Mapping[str, Any] = field(default_factory=dict)
     preprocess: Mapping[str, Any] = field(default_factory=dict)
+    tune: Mapping[str, Any] = field(default_factory=dict)
     cross_validate: Mapping[str, Any] = field(default_factory=dict)
     train: Mapping[str, Any] = field(default_factory=dict)
     evaluate: Mapping[str, Any] = field(default_factory=dict)
@@ -94,12 +98,14 @@ class ModelConfig:
             load=_section({**self.load, **own}, LoadSettings, "load"),
             split=_section(self.split, SplitSettings, "split"),
             preprocess=_section(self.preprocess, PreprocessSettings, "preprocess"),
+            tune=_section(self.tune, TuneSettings, "tune"),
             cross_validate=_section(self.cross_validate, CrossValidateSettings, "cross_validate"),
             train=_section({**self.train, **given}, TrainSettings, "train"),
             evaluate=_section(self.evaluate, EvaluateSettings, "evaluate"),
         )
         check_settings(found.split)
         build_estimator(found.train, self.task_type)
+        check_tune(found.tune, found.train, self.task_type)
         return found
 
     @classmethod
@@ -118,6 +124,7 @@ class ModelConfig:
             load={key: value for key, value in _as_dict(load).items() if key not in ("path", "task", "target", "drop")},
             split=_as_dict(settings.section("split", SplitSettings)),
             preprocess=_as_dict(settings.section("preprocess", PreprocessSettings)),
+            tune=_as_dict(settings.section("tune", TuneSettings)),
             cross_validate=_as_dict(settings.section("cross_validate", CrossValidateSettings)),
             train={"seed": own.seed, "class_weight": own.class_weight},
             evaluate=_as_dict(settings.section("evaluate", EvaluateSettings)),
@@ -143,6 +150,7 @@ class Sections(NamedTuple):
     load: LoadSettings
     split: SplitSettings
     preprocess: PreprocessSettings
+    tune: TuneSettings
     cross_validate: CrossValidateSettings
     train: TrainSettings
     evaluate: EvaluateSettings
@@ -159,6 +167,7 @@ class PipelineResult(NamedTuple):
         history: the training history: iteration, part, loss.
         cross_validation: mean and standard deviation of each metric over the folds.
         predictions: one row per test row: row (its number in the data), row_hash, actual, predicted, probabilities.
+        trials: what the search for hyperparameters tried, one row per trial; none without a search.
     """
 
     model: Pipeline
@@ -167,10 +176,11 @@ class PipelineResult(NamedTuple):
     history: pd.DataFrame
     cross_validation: dict[str, float]
     predictions: pd.DataFrame
+    trials: pd.DataFrame
 
 
 def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> PipelineResult:
-    """Load, split, preprocess, cross-validate, train, evaluate, and save the model under the next free version.
+    """Load, split, preprocess, tune, cross-validate, train, evaluate, and save the model under the next free version.
 
     Args:
         data: the path of a CSV file, or a DataFrame; one row is one sample. It is not changed.
@@ -199,9 +209,13 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             log_parts(parts)
             check_parts(parts, settings.split.checks)
             preprocessor, processed = preprocess(parts.train, settings.preprocess, settings.train.model)
-            folds = cross_validate(parts.train, settings.cross_validate, settings.preprocess, settings.train)
-            trained = train(processed, preprocessor, parts.validation, settings.train)
-            about = describe_model(describe(parts.train, table_bytes(parts.train), settings.preprocess), settings.train)
+            search = NO_SEARCH
+            if settings.tune.trials:
+                search = tune(parts.train, settings.tune, settings.cross_validate, settings.preprocess, settings.train)
+            model = with_winner(settings.train, search.hyperparameters)
+            folds = cross_validate(parts.train, settings.cross_validate, settings.preprocess, model)
+            trained = train(processed, preprocessor, parts.validation, model)
+            about = describe_model(describe(parts.train, table_bytes(parts.train), settings.preprocess), model)
             # Saved before it is used, as by the stages: a nearest-neighbours model counts its queries.
             with _unnamed(trained.model, Path(config.models), stem) as saved:
                 found = evaluate(trained.model, parts.test, parts.train.labels, settings.evaluate)
@@ -216,7 +230,8 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             f"a file cannot be written: {error}. Free the space or the path, or set another folder."
         ) from error
     history = pd.DataFrame(trained.history, columns=list(COLUMNS))
-    return PipelineResult(trained.model, found.metrics, path, history, summary(folds), found.predictions)
+    trials = pd.DataFrame(search.trials, columns=list(search.columns))
+    return PipelineResult(trained.model, found.metrics, path, history, summary(folds), found.predictions, trials)
 
 
 @contextlib.contextmanager

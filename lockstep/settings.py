@@ -17,7 +17,7 @@ from msgspec import inspect
 
 from lockstep.errors import SettingsError
 
-SECTIONS = ("load", "split", "preprocess", "cross_validate", "train", "evaluate")
+SECTIONS = ("load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate")
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 12
 PROBLEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -143,7 +143,7 @@ def read_problems(path: Path) -> dict[str, dict[str, Any]]:
                     f"{path}: problems.{name}.{section} is not a section. Allowed, nearest first: {', '.join(near)}."
                 )
     for name in problems:
-        for suffix in ("_profile", "_checks", "_cross_validation"):
+        for suffix in ("_profile", "_checks", "_tune", "_cross_validation"):
             if f"{name}{suffix}" in problems:
                 raise SettingsError(f"{path}: problems.{name}{suffix} would write to files of '{name}'. Rename it.")
     return problems

@@ -1,10 +1,11 @@
 """Cross-validate the whole pipeline on the raw training rows.
 
-Reads   the raw training rows
+Reads   the raw training rows, and the winner of the search for hyperparameters
 Writes  the scores of every fold, and their means and standard deviations
 
     python -m stages.cross_validate --problem iris --train data/split/iris/train.parquet \\
-        --scores metrics/iris_cross_validation.json --folds metrics/plots/iris/folds.csv
+        --winner metrics/iris_tune.json --scores metrics/iris_cross_validation.json \\
+        --folds metrics/plots/iris/folds.csv
 """
 
 import argparse
@@ -20,6 +21,7 @@ from lockstep.preprocessing import PreprocessSettings
 from lockstep.settings import Problem
 from lockstep.stage import run_stage, stage_parser
 from lockstep.table import read_table
+from lockstep.winner import read_winner, with_winner
 
 COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
 
@@ -27,13 +29,16 @@ COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
 def execute(problem: Problem, args: argparse.Namespace) -> None:
     settings = problem.section("cross_validate", CrossValidateSettings)
     preprocess = problem.section("preprocess", PreprocessSettings)
-    model = problem.section("train", TrainSettings)
+    winner = read_winner(args.winner)
+    model = with_winner(problem.section("train", TrainSettings), winner)
     train = read_table(args.train)
     with heartbeat(f"{settings.repeats} x {settings.folds} folds of {len(train)} rows"):
         scores = cross_validate(train, settings, preprocess, model)
     means = summary(scores)
     for name in [key.removesuffix("_mean") for key in means if key.endswith("_mean")]:
         logger.info("%s: %.4g +- %.2g", name, means[f"{name}_mean"], means[f"{name}_std"])
+    if winner:
+        logger.info("these scores are optimistic: on the same rows the search chose its winner among many")
     rows = [(*fold[:4], name, value) for fold in scores for name, value in fold.metrics.items()]
     content = means | ({"average": settings.average} if train.task == "classification" else {})
     with Outputs() as outputs:
@@ -44,6 +49,7 @@ def execute(problem: Problem, args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = stage_parser("cross_validate", __doc__)
     parser.add_argument("--train", type=Path, required=True, metavar="PARQUET", help="the raw training rows")
+    parser.add_argument("--winner", type=Path, required=True, metavar="JSON", help="what the search chose")
     parser.add_argument("--scores", type=Path, required=True, metavar="JSON", help="write means and deviations here")
     parser.add_argument("--folds", type=Path, required=True, metavar="CSV", help="write the scores of every fold here")
     return run_stage("cross_validate", parser.parse_args(argv), execute)

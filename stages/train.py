@@ -1,12 +1,11 @@
 """Fit the estimator on the encoded training rows.
 
-Reads   the encoded training rows, the preprocessor and its sidecar, and the raw validation rows (which the training
-        history alone looks at)
-Writes  the model, one scikit-learn Pipeline that takes raw rows, its sidecar, and the training history
+settings = with_winner(problem.section("train", TrainSettings), read_winner(args.winner))
+about = describe(read_about(args.preprocessor), settings)
 
-    python -m stages.train --problem iris --processed data/processed/iris/train.parquet \\
+python -m stages.train --problem iris --processed data/processed/iris/train.parquet \\
         --preprocessor models/iris/preprocessor.joblib --validation data/split/iris/validation.parquet \\
-        --models models/iris --history metrics/plots/iris/history.csv
+        --winner metrics/iris_tune.json --models models/iris --history metrics/plots/iris/history.csv
 """
 
 import argparse
@@ -29,6 +28,7 @@ from lockstep.naming import model_file_name
 from lockstep.settings import Problem
 from lockstep.stage import run_stage, stage_parser
 from lockstep.table import Table, read_table
+from lockstep.winner import read_winner, with_winner
 
 
 class Trained(NamedTuple):
@@ -75,7 +75,7 @@ def describe(about: Mapping[str, Any], settings: TrainSettings) -> dict[str, Any
 
 
 def execute(problem: Problem, args: argparse.Namespace) -> None:
-    settings = problem.section("train", TrainSettings)
+    settings = with_winner(problem.section("train", TrainSettings), read_winner(args.winner))
     about = describe(read_about(args.preprocessor), settings)
     trained = train(read_table(args.processed), load_model(args.preprocessor), read_table(args.validation), settings)
     path = args.models / model_file_name(settings.model, settings.kind, settings.version)
@@ -90,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--processed", type=Path, required=True, metavar="PARQUET", help="the encoded training rows")
     parser.add_argument("--preprocessor", type=Path, required=True, metavar="JOBLIB", help="the fitted preprocessor")
     parser.add_argument("--validation", type=Path, required=True, metavar="PARQUET", help="the raw validation rows")
+    parser.add_argument("--winner", type=Path, required=True, metavar="JSON", help="what the search chose")
     parser.add_argument("--models", type=Path, required=True, metavar="FOLDER", help="write the model into this folder")
     parser.add_argument("--history", type=Path, required=True, metavar="CSV", help="write the training history here")
     return run_stage("train", parser.parse_args(argv), execute)

@@ -12,7 +12,7 @@ from test_stages import FAST, TYPES, make_table
 from lockstep import ModelConfig, load_model, run_pipeline
 from lockstep.estimators import KINDS
 from lockstep.models import sidecar_of
-from stages import cross_validate, evaluate, load, preprocess, split, train
+from stages import cross_validate, evaluate, load, preprocess, split, train, tune
 
 IRIS = ROOT / "data/raw/iris.csv"
 
@@ -71,11 +71,13 @@ def run_stages(folder, monkeypatch, params):
             "checks": "c.json",
         },
         preprocess: {"train": "train.parquet", "preprocessor": "p.joblib", "processed": "processed.parquet"},
-        cross_validate: {"train": "train.parquet", "scores": "s.json", "folds": "f.csv"},
+        tune: {"train": "train.parquet", "winner": "w.json", "trials": "trials.csv"},
+        cross_validate: {"train": "train.parquet", "winner": "w.json", "scores": "s.json", "folds": "f.csv"},
         train: {
             "processed": "processed.parquet",
             "preprocessor": "p.joblib",
             "validation": "validation.parquet",
+            "winner": "w.json",
             "models": ".",
             "history": "h.csv",
         },
@@ -102,6 +104,7 @@ def test_api_and_stages_give_the_same_bytes(config, tmp_path, monkeypatch, name,
     sections = {
         "split": {"validation_size": 0.1, "seed": 3},
         "preprocess": {"encode": "target"},
+        "tune": {},
         "cross_validate": {"folds": 2},
         "evaluate": {"importance_repeats": 1},
     }
@@ -154,10 +157,10 @@ def test_a_stage_reads_no_setting_that_it_does_not_track(tmp_path, monkeypatch):
     model = {"model": "random_forest", "kind": "classifier", "version": 1, "hyperparameters": {"n_estimators": 2}}
     params = {
         "load": {"path": "data.csv", "task": "classification", "target": "y"},
-        **{name: {} for name in ("split", "preprocess", "cross_validate", "evaluate")},
+        **{name: {} for name in ("split", "preprocess", "tune", "cross_validate", "evaluate")},
         "train": model,
     }
-    for module in (load, split, preprocess, cross_validate, train, evaluate):
+    for module in (load, split, preprocess, tune, cross_validate, train, evaluate):
         name, original = module.__name__.split(".")[1], module.main
 
         def main(argv, name=name, original=original):

@@ -24,7 +24,7 @@ def trained(tmp_path, monkeypatch, request):
     kind = {"classification": "classifier", "regression": "regressor"}[request.param]
     model = {"model": "random_forest", "kind": kind, "version": 1, "hyperparameters": {"n_estimators": 5}}
     load = {"path": "data.csv", "task": request.param, "target": "y"}
-    sections = {name: {} for name in ("split", "preprocess", "cross_validate", "evaluate")}
+    sections = {name: {} for name in ("split", "preprocess", "tune", "cross_validate", "evaluate")}
     saved = run_stages(tmp_path, monkeypatch, {"load": load, **sections, "train": model})
     (tmp_path / "models/p").mkdir(parents=True)
     sidecar_of(saved).rename(tmp_path / "models/p" / sidecar_of(saved).name)

@@ -40,12 +40,13 @@ def test_a_second_run_runs_nothing(clean):
     ("section", "values", "stages"),
     [
         ("split", {"seed": 1}, {"split"}),
-        ("preprocess", {"numeric_impute": "median"}, {"preprocess", "cross_validate"}),
-        ("cross_validate", {"folds": 3}, {"cross_validate"}),
-        ("train", {"hyperparameters": {"n_estimators": 7}}, {"cross_validate", "train"}),
-        ("train", {"seed": 1}, {"cross_validate", "train"}),
-        ("train", {"version": 2}, {"cross_validate", "train", "evaluate"}),
-        ("train", {"model": "extra_trees"}, {"preprocess", "cross_validate", "train", "evaluate"}),
+        ("preprocess", {"numeric_impute": "median"}, {"preprocess", "tune", "cross_validate"}),
+        ("tune", {"trials": 3}, {"tune"}),
+        ("cross_validate", {"folds": 3}, {"tune", "cross_validate"}),
+        ("train", {"hyperparameters": {"n_estimators": 7}}, {"tune", "cross_validate", "train"}),
+        ("train", {"seed": 1}, {"tune", "cross_validate", "train"}),
+        ("train", {"version": 2}, {"tune", "cross_validate", "train", "evaluate"}),
+        ("train", {"model": "extra_trees"}, {"preprocess", "tune", "cross_validate", "train", "evaluate"}),
         ("evaluate", {"average": "weighted"}, {"evaluate"}),
         ("load", {"drop": ["sepal_width"]}, {"load"}),
     ],
@@ -93,7 +94,7 @@ def test_a_comment_in_a_module_reruns_its_stage_and_nothing_behind_it(clean):
 def test_going_back_to_earlier_settings_trains_nothing(clean):
     before = clean.lock()
     clean.set("iris", "train", hyperparameters={"n_estimators": 9, "max_depth": 2})
-    assert clean.repro() == ["cross_validate@iris", "train@iris", "evaluate@iris"]
+    assert set(clean.repro()) == {"tune@iris", "cross_validate@iris", "train@iris", "evaluate@iris"}
     assert clean.lock() != before
     clean.set("iris", "train", hyperparameters={"n_estimators": 100, "max_depth": 10})
     assert clean.repro() == []
@@ -118,8 +119,12 @@ def test_plots_are_drawn_for_both_problems(clean):
 
     drawn = json.loads(clean.dvc("plots", "show", "--json").stdout)
     assert not drawn.get("errors")
-    assert len(drawn["data"]) == 14
-    assert all(found and found[0]["revisions"] == ["workspace"] for found in drawn["data"].values())
+    assert len(drawn["data"]) == 16
+    searches = {name for name in drawn["data"] if name.endswith("trials.csv")}  # off, hence empty
+    assert all(
+        [entry["revisions"] for entry in found] == ([] if name in searches else [["workspace"]])
+        for name, found in drawn["data"].items()
+    )
 
 
 def test_a_cold_rebuild_gives_the_same_lock(built, tmp_path):
@@ -170,7 +175,7 @@ def test_a_killed_stage_leaves_nothing_that_passes_for_a_result(clean):
     before = clean.lock()
     clean.set("housing", "train", hyperparameters={"n_estimators": 5000, "learning_rate": 0.001})
     with subprocess.Popen(
-        ["dvc", "repro", "train@housing"], cwd=clean.folder, env=clean.environment, start_new_session=True,
+        ["dvc", "repro", "--single-item", "train@housing"], cwd=clean.folder, env=clean.environment, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     ) as running:  # fmt: skip
         model = clean.folder / "models/housing/gradient_boosting_regressor_v1.joblib"
