@@ -175,8 +175,8 @@ def test_a_killed_stage_leaves_nothing_that_passes_for_a_result(clean):
     before = clean.lock()
     clean.set("housing", "train", hyperparameters={"n_estimators": 5000, "learning_rate": 0.001})
     with subprocess.Popen(
-        ["dvc", "repro", "--single-item", "train@housing"], cwd=clean.folder, env=clean.environment, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ["dvc", "repro", "--single-item", "train@housing"], cwd=clean.folder, env=clean.environment,
+        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     ) as running:  # fmt: skip
         model = clean.folder / "models/housing/gradient_boosting_regressor_v1.joblib"
         deadline = time.monotonic() + 60
