@@ -15,7 +15,7 @@ help:
 	@echo "make check    lint, types, settings"
 	@echo "make venv     only make $(VENV); then: source $(VENV)/bin/activate"
 	@echo "make format   format the code"
-	@echo "make lock     resolve pyproject.toml anew into requirements.lock"
+	@echo "make lock     resolve pyproject.toml anew into requirements.lock and versions.toml; then: make venv"
 
 # The check first: DVC reads settings before the stages do, and puts the problems' names into commands.
 repro: $(READY) leftovers $(BUNDLED)
@@ -57,6 +57,7 @@ $(READY): requirements.lock
 	fi
 # DVC's database of what it has hashed: here, not in /var/tmp, where others may write.
 	@$(VENV)/bin/dvc config --local core.site_cache_dir "$(CURDIR)/.dvc/tmp/site"
+	@$(VENV)/bin/python -m lockstep versions --write
 	@touch $@
 
 # Only what is absent: an edited table is the user's.
@@ -66,6 +67,7 @@ data/raw/%: | $(READY) leftovers
 lock: $(READY)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
 	  $(ARGS) pyproject.toml --group dev --output-file requirements.lock
+	@$(VENV)/bin/python -m lockstep versions --write
 
 clean:
 	rm -rf $(VENV) logs dvc_plots .mypy_cache .pytest_cache .ruff_cache

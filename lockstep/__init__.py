@@ -5,9 +5,9 @@ that a stage that imports one kernel module pays for that module alone, and depe
 
 Layers, lowest first; a module imports from the layers below its own only (tests/test_layers.py):
 
-1. ``errors``; 2. the kernel, which imports nothing local but ``errors``: ``portable``, ``settings``, ``table``,
-``files``, ``log``; 3. everything that a stage shares with another one; 4. ``stages/``, none of which imports another;
-5. ``pipeline`` and the commands of ``python -m lockstep``.
+1. ``errors``; 2. the kernel, which imports nothing local but ``errors``: ``portable``, ``environment``, ``settings``,
+``table``, ``files``, ``log``; 3. everything that a stage shares with another one; 4. ``stages/``, none of which imports
+another; 5. ``pipeline`` and the commands of ``python -m lockstep``.
 """
 
 from typing import TYPE_CHECKING, Any

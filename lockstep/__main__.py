@@ -11,6 +11,7 @@ COMMANDS = {
     "check": "whether the settings in params.yaml are sound",
     "predict": "score new rows with a saved model",
     "export": "write a model as a file that runs no code when it is loaded",
+    "versions": "the recorded versions of what decides results, and those that are here",
     "verify": "whether what is here is what dvc.lock says, from the bytes",
     "summary": "what the last run gave: models, files, metrics",
     "compare": "whether the model of one revision is better than another's, or it is noise",
@@ -38,6 +39,10 @@ def main(argv: Sequence[str]) -> int:
                 from lockstep import predict
 
                 return predict.main(rest)
+            case "versions":
+                from lockstep import versions
+
+                return versions.main(rest)
             case "verify":
                 from lockstep import verify
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from lockstep.portable import fixed_threads
 from lockstep.table import Task
 
 COLUMNS = ("iteration", "part", "loss")
@@ -30,6 +31,11 @@ def history_of(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], 
         parts: {"train": (X, y), "validation": (X, y)}; X (n_rows, n_encoded), y (n_rows,); a part of no rows is left
             out.
     """
+    with fixed_threads(estimator):
+        return _rows(estimator, parts, task)
+
+
+def _rows(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], task: Task) -> list[Row]:
     rows: list[Row] = []
     for part, (X, y) in parts.items():
         # A class of the validation rows may be absent from the training rows.

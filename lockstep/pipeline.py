@@ -27,7 +27,7 @@ from lockstep.history import COLUMNS
 from lockstep.log import logger, logging_to
 from lockstep.models import save_model, sidecar, sidecar_of
 from lockstep.naming import model_file_name
-from lockstep.portable import pin
+from lockstep.portable import shortcoming
 from lockstep.preprocessing import PreprocessSettings
 from lockstep.settings import Problem, S, Settings, convert
 from lockstep.table import Task, table_bytes
@@ -196,10 +196,8 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
     stem = model_file_name(settings.train.model, settings.train.kind, 0).removesuffix("_v0.joblib")
     try:
         with logging_to(Path(config.logs) / f"{stem}.log", stem, stderr=False):
-            if not pin():
-                logger.warning(
-                    "NumPy was imported before lockstep: on other processors the model's last bits may differ"
-                )
+            if why := shortcoming():
+                logger.warning("the last bits of results may be others than on other machines: %s", why)
             if isinstance(data, pd.DataFrame):
                 table = load_frame(data, settings.load, contract).table
             else:

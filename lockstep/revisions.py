@@ -20,6 +20,7 @@ from dvc.stage import PipelineStage  # type: ignore[import-untyped]
 from dvc.utils.serialize import ParseError, parse_yaml  # type: ignore[import-untyped]
 from scmrepo.exceptions import SCMError as GitError
 
+from lockstep.environment import VERSIONS, read_versions
 from lockstep.errors import DataError, IntegrityError, MachineError, SettingsError
 from lockstep.lockfile import LOCK, LockedFile, LockedStage, md5_of, parse_lock, present
 from lockstep.settings import read_yaml
@@ -258,7 +259,7 @@ def current_stages(repo: Repo, known: dict[str, LockedFile] | None = None) -> di
             for dep in stage.params:
                 file = Path(dep.fs_path).relative_to(root).as_posix()
                 if file not in contents:
-                    contents[file] = read_yaml(root / file)
+                    contents[file] = read_versions(root / file) if file == VERSIONS.name else read_yaml(root / file)
                 values = {key: _value(contents[file], key) for key in dep.params}
                 params[file] = {key: value for key, value in values.items() if value is not _ABSENT}
             deps, outs = (

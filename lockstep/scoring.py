@@ -17,6 +17,7 @@ from sklearn.metrics import (
 )
 
 from lockstep.errors import SettingsError
+from lockstep.portable import fixed_threads
 from lockstep.table import Task
 
 Average = Literal["macro", "weighted", "micro", "binary"]
@@ -51,6 +52,11 @@ class Predictions(NamedTuple):
 
 def predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Predictions:
     """What the fitted ``model`` says of the rows of ``X``, (n_rows, n_features)."""
+    with fixed_threads(model):
+        return _predict(model, X, task)
+
+
+def _predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Predictions:
     if task == "regression":
         return Predictions(model.predict(X), None, None, None)
     classes = model.classes_

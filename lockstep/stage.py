@@ -13,6 +13,7 @@ from lockstep.errors import IntegrityError, LockstepError, MachineError, some
 from lockstep.files import checked
 from lockstep.lockfile import LOCK, md5_of, read_lock, recorded_files
 from lockstep.log import logger, logging_to, peak_memory_mib
+from lockstep.portable import shortcoming
 from lockstep.runs import by_dvc, changed_code, only_run, unchanging
 from lockstep.settings import Problem, check_problem_name
 
@@ -44,6 +45,8 @@ def run_stage(stage: str, args: argparse.Namespace, body: Callable[[Problem, arg
         check_problem_name(args.problem, "--problem")
         name = f"{stage}@{args.problem}"
         with contextlib.ExitStack() as ending, logging_to(LOGS / f"{name}.log", name), only_run(name):
+            if why := shortcoming():
+                logger.warning("the last bits of results may be others than on other machines: %s", why)
             try:
                 with unchanging():
                     problem = Problem(args.params, args.problem)

@@ -4,7 +4,6 @@ Run from the repository's root: ``python -m stages.train --help``. No stage impo
 """
 
 import gc
-import importlib.util
 import sys
 
 if sys.argv[0] == "-m":
@@ -12,20 +11,13 @@ if sys.argv[0] == "-m":
     gc.disable()
 
 import lockstep  # noqa: F401 - pins the processor's choices (lockstep/portable.py) before a stage imports NumPy
+from lockstep.environment import check_environment
 from lockstep.errors import LockstepError
 from lockstep.runs import attend
 
-if importlib.util.find_spec("msgspec") is None:
-    # The likeliest mistake of all: dvc was called by its path, and `python` is another one than its own.
-    print(
-        f"ERROR: {sys.executable} lacks the libraries of requirements.lock. Type 'source .venv/bin/activate' first "
-        "('make venv' makes it).",
-        file=sys.stderr,
-    )
-    sys.exit(4)
-
 if sys.argv[0] == "-m":
     try:
+        check_environment()
         attend()
     except LockstepError as error:
         print(f"ERROR: {error}", file=sys.stderr)

@@ -28,6 +28,7 @@ from lockstep.files import Outputs
 from lockstep.log import heartbeat, logger
 from lockstep.models import load_model
 from lockstep.naming import ModelFile, model_file_name
+from lockstep.portable import fixed_threads
 from lockstep.scoring import Average, Predictions, metrics_of, predict
 from lockstep.settings import Problem, Seed, Settings
 from lockstep.stage import run_stage, stage_parser
@@ -95,9 +96,10 @@ def evaluate(model: Pipeline, test: Table, train_labels: np.ndarray, settings: E
     with heartbeat(f"importance of {X.shape[1]} features, {settings.importance_repeats} times each"):
         # One sample, for the score before the shuffling and after it: scikit-learn's max_samples takes all rows before.
         sample = np.sort(np.random.default_rng(settings.seed).permutation(len(test))[:IMPORTANCE_ROWS])
-        found = permutation_importance(
-            model, X.iloc[sample], y[sample], n_repeats=settings.importance_repeats, random_state=settings.seed
-        )
+        with fixed_threads(model):
+            found = permutation_importance(
+                model, X.iloc[sample], y[sample], n_repeats=settings.importance_repeats, random_state=settings.seed
+            )
     order = np.lexsort((np.arange(X.shape[1]), -found.importances_mean))
     importance = [(str(X.columns[i]), float(found.importances_mean[i]), float(found.importances_std[i])) for i in order]
     ranges = intervals_of(y, raw, test.task, settings.average, _design(test))

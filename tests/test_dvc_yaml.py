@@ -2,6 +2,9 @@
 
 import ast
 import re
+import subprocess
+import sys
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -66,6 +69,64 @@ def test_one_script_per_stage():
 def test_code_deps_are_the_import_closure(stage):
     code = [dep for dep in STAGES[stage]["do"]["deps"] if dep.endswith(".py")]
     assert code == import_closure(f"stages.{stage}")
+
+
+LIBRARIES_OF = {
+    "joblib": "joblib", "numpy": "numpy", "optuna": "optuna", "pandas": "pandas", "pyarrow": "pyarrow",
+    "scipy": "scipy", "sklearn": "scikit-learn",
+}  # fmt: skip
+"""The libraries that decide results, by the names that they are imported under."""
+BYSTANDERS = {"charset_normalizer", "msgspec", "psutil", "rich", "threadpoolctl", "tqdm", "yaml"}
+"""Libraries that stages import and that decide no result: for settings, processes, progress, messages."""
+
+
+def libraries(stage):
+    """The libraries that the code of ``stage`` imports, and those that these need, by the names they are installed
+    under."""
+    found = set()
+    for file in import_closure(f"stages.{stage}"):
+        for node in ast.walk(ast.parse((ROOT / file).read_text())):  # what a function imports when called, too
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            for root in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"lockstep", "stages"}:
+                assert root in LIBRARIES_OF or root in BYSTANDERS, (
+                    f"{file} imports {root}: a library that decides results belongs in LIBRARIES of "
+                    "lockstep/environment.py, versions.toml and here, any other one in BYSTANDERS"
+                )
+                found.add(root)
+    todo, found = [LIBRARIES_OF[root] for root in found if root in LIBRARIES_OF], set()
+    while todo:
+        name = todo.pop()
+        found.add(name)
+        needed = {re.split(r"[ ;<>=!~\[(]", line)[0] for line in requires(name) or () if "extra ==" not in line}
+        todo += [other for other in needed & set(LIBRARIES_OF.values()) if other not in found]
+    return found
+
+
+@pytest.mark.parametrize("stage", NAMES)
+def test_a_stage_tracks_the_versions_of_the_libraries_that_it_uses(stage):
+    (tracked,) = [entry["versions.toml"] for entry in STAGES[stage]["do"]["params"] if isinstance(entry, dict)]
+    assert tracked == sorted(["python", *libraries(stage)])
+
+
+def test_every_recorded_version_is_tracked_by_a_stage():
+    from lockstep.environment import LIBRARIES
+
+    assert set().union(*(libraries(stage) for stage in NAMES)) == set(LIBRARIES)
+
+
+def test_load_needs_no_scikit_learn_and_train_does():
+    assert libraries("load") == {"numpy", "pandas", "pyarrow"}
+    assert {"scikit-learn", "scipy", "joblib"} < libraries("train")
+
+
+@pytest.mark.parametrize("stage", ["load", "train"])
+def test_what_a_stage_imports_is_among_what_it_tracks(stage):
+    """The proof that the closure sees all: what is loaded when the stage is."""
+    code = f"import sys, stages.{stage}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = {LIBRARIES_OF[name] for name in done.stdout.split() if name in LIBRARIES_OF}
+    assert loaded == libraries(stage)
 
 
 def test_the_closure_sees_through_packages_and_names():

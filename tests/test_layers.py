@@ -8,7 +8,7 @@ from test_dvc_yaml import ROOT, import_closure, imported_modules
 
 from lockstep.__main__ import COMMANDS
 
-KERNEL = {"portable", "settings", "table", "files", "log"}
+KERNEL = {"portable", "environment", "settings", "table", "files", "log"}
 TOP = {"pipeline", "__main__", "repair", *(command.replace("-", "_") for command in COMMANDS)}
 
 

@@ -1,5 +1,6 @@
 """Whole runs of the pipeline in a copy of the repository: what reruns, what does not, and what a failure leaves."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,7 +8,10 @@ import time
 
 import pytest
 from repository import ROOT, Repository
-from test_dvc_yaml import NAMES, STAGES, import_closure
+from test_dvc_yaml import NAMES, STAGES, import_closure, libraries
+
+from lockstep.environment import read_versions
+from lockstep.versions import write_versions
 
 PROBLEMS = ("iris", "housing")
 
@@ -54,6 +58,22 @@ def test_a_second_run_runs_nothing(clean):
 def test_a_setting_touches_the_stages_that_read_it(clean, section, values, stages):
     clean.set("iris", section, **values)
     assert clean.changed() == {f"{stage}@iris" for stage in stages}
+
+
+@pytest.mark.parametrize("library", ["python", "pyarrow", "scikit-learn", "scipy"])
+def test_a_version_touches_the_stages_that_use_the_library_and_params_diff_shows_it(clean, library):
+    path = clean.folder / "versions.toml"
+    recorded = read_versions(path)
+    write_versions(recorded | {library: "9.9"}, path)
+    users = {name for name in NAMES if library == "python" or library in libraries(name)}
+    assert clean.changed() == {f"{name}@{problem}" for name in users for problem in PROBLEMS}
+    if library == "scipy":
+        assert users < set(NAMES)
+        shown = json.loads(clean.dvc("params", "diff", "--json").stdout)
+        assert shown == {"versions.toml": {"scipy": {"old": recorded["scipy"], "new": "9.9"}}}
+        done = clean.dvc("repro", "split@iris", check=False)
+        assert f"versions.toml records scipy 9.9; here is scipy {recorded['scipy']}" in done.stderr
+        assert "exited with 4" in done.stderr
 
 
 def test_a_module_touches_the_stages_that_import_it(built):
@@ -115,8 +135,6 @@ def test_an_experiment_retrains_its_problem_only_and_metrics_diff_shows_it(clean
 
 
 def test_plots_are_drawn_for_both_problems(clean):
-    import json
-
     drawn = json.loads(clean.dvc("plots", "show", "--json").stdout)
     assert not drawn.get("errors")
     assert len(drawn["data"]) == 16
