@@ -11,6 +11,7 @@ COMMANDS = {
     "check": "whether the settings in params.yaml are sound",
     "predict": "score new rows with a saved model",
     "export": "write a model as a file that runs no code when it is loaded",
+    "explain": "which stages would run now, and because of what",
     "versions": "the recorded versions of what decides results, and those that are here",
     "verify": "whether what is here is what dvc.lock says, from the bytes",
     "summary": "what the last run gave: models, files, metrics",
@@ -39,6 +40,10 @@ def main(argv: Sequence[str]) -> int:
                 from lockstep import predict
 
                 return predict.main(rest)
+            case "explain":
+                from lockstep import explain
+
+                return explain.main(rest)
             case "versions":
                 from lockstep import versions
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
+from lockstep.environment import VERSIONS
 from lockstep.lockfile import LockedFile, LockedStage
 
 Kind = Literal["setting", "file", "command", "output"]
@@ -33,6 +34,9 @@ class Change(NamedTuple):
         """In words: ``problems.iris.train.seed 42 → 1``, ``lockstep/scoring.py changed``."""
         if self.kind == "command":
             return "its command in dvc.yaml changed"
+        if self.kind == "setting" and self.file == VERSIONS.name:
+            name = "Python" if self.what == "python" else self.what
+            return f"{name} {_plain(self.before)} → {_plain(self.after)}"
         if self.kind == "setting":
             return f"{self.what} {_shown(self.before)} → {_shown(self.after)}"
         if self.kind == "output":
@@ -42,6 +46,10 @@ class Change(NamedTuple):
         if self.after is ABSENT:
             return f"it no longer reads {self.what}"
         return f"{self.what} {'is missing' if self.after.md5 is None else 'changed'}"
+
+
+def _plain(version: Any) -> str:
+    return "(none)" if version is ABSENT else str(version)
 
 
 def _shown(value: Any) -> str:

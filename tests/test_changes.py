@@ -20,6 +20,17 @@ def settings(**values):
     return {"problems": {"toy": {"load": {}, "train": values}}}
 
 
+def test_versions_are_told_as_versions():
+    def versions(**values):
+        return train(change=lambda entry: entry["params"].update({"versions.toml": values}))
+
+    assert words(versions(python="3.12", numpy="2.4.7"), versions(python="3.11", numpy="2.4.6")) == [
+        "Python 3.11 → 3.12",
+        "numpy 2.4.6 → 2.4.7",
+    ]
+    assert words(versions(scipy="1.17.1")) == ["scipy (none) → 1.17.1"]
+
+
 def test_nothing_changed():
     assert words(train()) == []
 
