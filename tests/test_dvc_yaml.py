@@ -76,7 +76,7 @@ LIBRARIES_OF = {
     "scipy": "scipy", "sklearn": "scikit-learn",
 }  # fmt: skip
 """The libraries that decide results, by the names that they are imported under."""
-BYSTANDERS = {"charset_normalizer", "msgspec", "psutil", "rich", "threadpoolctl", "tqdm", "yaml"}
+BYSTANDERS = {"charset_normalizer", "msgspec", "psutil", "rich", "skops", "threadpoolctl", "tqdm", "yaml"}
 """Libraries that stages import and that decide no result: for settings, processes, progress, messages."""
 
 
