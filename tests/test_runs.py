@@ -1,0 +1,219 @@
+"""One run writes at a time; a stage ends with its DVC; nothing is recorded with what changed under it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+import pytest
+from repository import Repository
+from test_kills import QUICK_STAGE, quick_pipeline
+
+from lockstep import runs
+from lockstep.errors import MachineError
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory):
+    """A repository of quick stages, each of which waits until a file ``go`` is there."""
+    repository = Repository(tmp_path_factory.mktemp("slow") / "repository")
+    wait = "while not Path('go').exists():\n        time.sleep(0.02)"
+    (repository.folder / "stages/quick.py").write_text(QUICK_STAGE.replace("time.sleep(0.03)", wait))
+    (repository.folder / "dvc.yaml").write_text(quick_pipeline())
+    repository.commit("quick stages")
+    return repository
+
+
+@pytest.fixture
+def repository(slow):
+    """The same, nothing built; what a test leaves running is ended."""
+    for name in (runs.LOCK, "go", "dvc.lock", "data/copies/one.csv", "data/copies/two.csv"):
+        (slow.folder / name).unlink(missing_ok=True)
+    with ExitStack() as stack:
+        slow.started = stack
+        yield slow
+        (slow.folder / "go").touch()
+    slow.run("git", "checkout", "-q", ".")
+
+
+class Started(subprocess.Popen):
+    """A command that runs in the repository, and is killed at the end of the test, should it still be there."""
+
+    def __init__(self, repository, *command, **variables):
+        self.printed = repository.folder / f"logs/{time.monotonic_ns()}.stderr"
+        self.printed.parent.mkdir(exist_ok=True)
+        with self.printed.open("w") as errors:
+            environment = repository.environment | variables
+            super().__init__(command, cwd=repository.folder, env=environment, stdout=subprocess.DEVNULL, stderr=errors)
+        repository.started.enter_context(self)
+        repository.started.callback(self.kill)
+
+    def ended(self):
+        """The exit code and what it printed to stderr."""
+        return self.wait(timeout=120), self.printed.read_text()
+
+
+def holder_of(repository, name=None, seconds=60):
+    """Who holds the lock, once somebody who is alive does: in ``name``, if given."""
+    lock = repository.folder / runs.LOCK
+    return until(
+        seconds,
+        lambda: (
+            (found := json.loads(lock.read_text() or "{}") if lock.exists() else {})
+            and (name is None or found["stage"] == name)
+            and not is_gone(found["pid"])
+            and found
+        ),
+    )
+
+
+def until(seconds, condition):
+    """What ``condition`` gives as soon as it is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+    return found
+
+
+def is_gone(pid):
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def by_hand(repository, name="one", **variables):
+    """The command of a stage, run without DVC."""
+    arguments = ["--source", "data/raw/iris.csv", "--copy", f"data/{name}.csv", "--count", f"metrics/{name}.json"]
+    return Started(repository, sys.executable, "-m", "stages.quick", "--problem", "iris", *arguments, **variables)
+
+
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+def test_a_stage_ends_with_its_dvc(repository, shell):
+    """bash puts the command into its own place; dash, the sh of Debian, stays between DVC and the stage."""
+    if not Path(shell).exists():
+        pytest.skip(f"there is no {shell} here")
+    dvc = Started(repository, "dvc", "repro", SHELL=shell)
+    held = holder_of(repository)
+    assert held["dvc"] == dvc.pid
+    dvc.kill()
+    until(30, lambda: is_gone(held["pid"]))  # by itself it would wait for ever
+    assert not list(repository.folder.glob("data/copies/*"))
+
+
+def test_without_a_signal_of_the_system_the_stage_watches_its_parent(repository):
+    """As on macOS: the stage is told that it runs on another system than Linux."""
+    stage = (repository.folder / "stages/quick.py").read_text()
+    (repository.folder / "stages/quick.py").write_text(stage.replace("import sys", "import sys; sys.platform = 'x'", 1))
+    init = (repository.folder / "stages/__init__.py").read_text()
+    (repository.folder / "stages/__init__.py").write_text(
+        init.replace("import sys\n", "import sys\nsys.platform = 'x'\n")
+    )
+    dvc = Started(repository, "dvc", "repro", SHELL="/bin/bash")
+    held = holder_of(repository)
+    dvc.kill()
+    until(30, lambda: is_gone(held["pid"]))
+
+
+def test_a_stage_whose_dvc_has_ended_before_it_looked(repository):
+    code, message = by_hand(repository, DVC_STAGE="one").ended()
+    assert code == 4
+    assert message == "ERROR: the dvc that started one has ended. Run 'dvc repro' again.\n"
+
+
+def test_a_second_stage_is_refused_with_the_pid_of_the_first(repository):
+    dvc = Started(repository, "dvc", "repro", "one")
+    held = holder_of(repository)
+    code, message = by_hand(repository).ended()
+    assert code == 4
+    assert f"another run of this repository is writing: quick@iris, process {held['pid']}" in message
+    assert f"started by dvc, process {dvc.pid}, since 2" in message
+    assert f"'kill {dvc.pid}'" in message
+    (repository.folder / "go").touch()
+    assert dvc.ended()[0] == 0
+    assert by_hand(repository).ended()[0] == 0  # it is over: nobody is refused any more
+    for path in ("data/one.csv", "metrics/one.json"):
+        (repository.folder / path).unlink(missing_ok=True)
+
+
+def test_settings_that_change_under_a_stage_are_not_recorded_with_its_outputs(repository):
+    dvc = Started(repository, "dvc", "repro", "one")
+    holder_of(repository)
+    time.sleep(0.5)
+    path = repository.folder / "stages/quick.py"
+    path.write_text(path.read_text() + "# edited while it runs\n")
+    (repository.folder / "go").touch()
+    code, message = dvc.ended()
+    assert code == 255
+    assert "quick.py changed while this ran. No output was written" in message
+    assert "exited with 4" in message
+    assert not (repository.folder / "data/copies/one.csv").exists()
+    assert not (repository.folder / "dvc.lock").exists()
+
+
+def test_an_input_that_is_not_what_was_recorded_is_refused(repository):
+    (repository.folder / "go").touch()
+    repository.dvc("repro", "one")
+    path = repository.folder / "data/copies/one.csv"
+    before, content = path.stat(), bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(bytes(content))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    done = repository.dvc("repro", "two", check=False)
+    assert done.returncode == 255
+    assert "data/copies/one.csv has MD5" in done.stderr
+    assert "exited with 3" in done.stderr
+    assert not (repository.folder / "data/copies/two.csv").exists()
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / runs.TEMPORARY).mkdir(parents=True)
+    return tmp_path
+
+
+def test_a_lock_of_dvcs_is_waited_for_and_its_holder_named(workspace):
+    code = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, runs.DVC_LOCK], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline()
+        runs.DVC_LOCK.write_text(f" {other.pid}\n")
+        message = f"DVC's lock is held by process {other.pid} for more than 0 seconds"
+        with pytest.raises(runs.BusyError, match=message), runs.unchanging(wait=0.1):
+            pass
+        other.kill()
+    with runs.unchanging(wait=10):
+        assert runs.is_locked(runs.DVC_LOCK)
+    assert not runs.is_locked(runs.DVC_LOCK)
+
+
+def test_books_are_read_and_unreadable_ones_refused(workspace):
+    runs.FILES.write_text(json.dumps({"write": {"/a": {"pid": os.getpid(), "cmd": "dvc repro"}}, "read": {}}))
+    assert runs.running() == {os.getpid(): "dvc repro"}
+    runs.FILES.write_text(json.dumps({"read": {"/a": [{"pid": 2**22 - 1, "cmd": "dvc repro"}]}}))
+    assert runs.running() == {}
+    for content in ("", '{"write": {', "[]"):
+        runs.FILES.write_text(content)
+        with pytest.raises(MachineError, match=r"rwlock is unreadable: DVC was killed .* doctor --fix"):
+            runs.running()
+
+
+def test_a_run_of_a_dvc_that_is_over_hinders_nobody(workspace):
+    """Its process lives on, as a notebook's does, but it is at work on no file, and does not hold DVC's lock."""
+    runs.LOCK.write_text(json.dumps({"pid": 1, "dvc": os.getpid(), "stage": "a", "since": "now"}))
+    with runs.only_run("b"):
+        assert runs.holder()["stage"] == "b"
+    runs.FILES.write_text(json.dumps({"write": {"/a": {"pid": os.getpid(), "cmd": "notebook"}}}))
+    runs.LOCK.write_text(json.dumps({"pid": 1, "dvc": os.getpid(), "stage": "a", "since": "now"}))
+    with pytest.raises(runs.BusyError, match="is writing: a, process 1"), runs.only_run("b"):
+        pass
+
+
+def test_a_cut_lock_file_of_ours_hinders_nobody(workspace):
+    runs.LOCK.write_text('{"pid": 1')
+    with runs.only_run("b"):
+        pass
