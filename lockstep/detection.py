@@ -14,9 +14,10 @@ import pandas as pd
 from lockstep.checks import NEARLY_UNIQUE, numbers_that_add_up
 from lockstep.columns import Format
 from lockstep.csvfile import Dialect, TextTable, read_csv
+from lockstep.encodings import difference, line_of_utf8, natural_readings
 from lockstep.errors import DataError, some
 from lockstep.profile import column_type
-from lockstep.source import decodes, likely_encodings, read_source
+from lockstep.source import decodes, read_source
 from lockstep.table import Task
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -48,16 +49,7 @@ def detect_csv(path: Path) -> Written:
     Raises:
         DataError: no delimiter makes one; the message is that of the likeliest.
     """
-    notes: list[str] = []
-    encoding = "utf-8"
-    data = read_source(path, "utf-8")
-    if not decodes(data, "utf-8"):
-        candidates = likely_encodings(data)
-        if not candidates:
-            raise DataError(f"{path} is neither UTF-8 nor text of an encoding that can be told. Save it as UTF-8.")
-        encoding = candidates[0]
-        others = f"; others that fit: {', '.join(candidates[1:4])}" if len(candidates) > 1 else ""
-        notes.append(f"encoding {encoding}, a guess{others} (--encoding)")
+    encoding, notes = _encoding(path)
     tables: dict[str, TextTable] = {}
     errors: dict[str, DataError] = {}
     for delimiter in DELIMITERS:
@@ -78,6 +70,35 @@ def detect_csv(path: Path) -> Written:
         notes.append(f"delimiter {delimiter!r}, though {some([repr(m) for m in wide if m != delimiter])} would fit too")
     text = wide[delimiter]
     return Written(Dialect(delimiter, encoding=encoding), _number_format(text, delimiter), text, notes)
+
+
+def _encoding(path: Path) -> tuple[str, list[str]]:
+    """(the encoding of the file, what is to be said of it)
+
+    Raises:
+        DataError: it cannot be told, with what the candidates make of the text.
+    """
+    data = read_source(path, "utf-8")
+    if decodes(data, "utf-8"):
+        return "utf-8", []
+    readings = natural_readings(data)
+    if len(readings) == 1:
+        return readings[0].encodings[0], [f"encoding {readings[0].encodings[0]}, the only one it looks natural in"]
+    if readings:
+        raise DataError(
+            f"{path} is not UTF-8, and can be read in {len(readings)} ways: {difference(data, readings)}. Give the one "
+            f"that reads right, for instance --encoding {readings[0].encodings[0]}."
+        )
+    line = line_of_utf8(data)
+    if line is not None:
+        raise DataError(
+            f"{path} mixes encodings: line {line} is UTF-8, others are not. Convert it to UTF-8 first, or give the "
+            "encoding that all of it is to be read in with --encoding."
+        )
+    raise DataError(
+        f"{path} is not UTF-8, and in none of the usual encodings it looks natural. Give its encoding with --encoding, "
+        "or save it as UTF-8."
+    )
 
 
 def _commas_in_numbers(tables: dict[str, TextTable]) -> bool:

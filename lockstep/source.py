@@ -14,6 +14,7 @@ from typing import IO
 
 import pyarrow as pa
 
+from lockstep.encodings import natural_readings
 from lockstep.errors import DataError, SettingsError
 from lockstep.log import logger
 
@@ -146,21 +147,10 @@ def decodes(data: pa.Buffer, encoding: str) -> bool:
     return True
 
 
-def likely_encodings(data: pa.Buffer) -> list[str]:
-    """The encodings that charset-normalizer takes the text for, the likeliest first, that decode all of it."""
-    from charset_normalizer import from_bytes
-
-    found = from_bytes(data.slice(0, min(len(data), 1 << 20)).to_pybytes())
-    names = dict.fromkeys(name for match in found for name in (match.encoding, *match.could_be_from_charset))
-    # Of the Western encodings that fit alike, the one that most files are in.
-    ordered = sorted(names, key=lambda name: name not in ("utf_8", "cp1252"))
-    return [name for name in ordered if decodes(data, name)]
-
-
 def likely_encoding(data: bytes) -> str:
     """', perhaps cp1252' or nothing, for a message."""
-    found = likely_encodings(pa.py_buffer(data))
-    return f", perhaps {found[0]}" if found else ""
+    found = [reading.encodings[0] for reading in natural_readings(pa.py_buffer(data))]
+    return f", perhaps {' or '.join(found[:3])}" if found else ""
 
 
 def _unpack(path: Path) -> bytes:

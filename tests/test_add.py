@@ -251,7 +251,7 @@ def test_a_file_that_a_german_spreadsheet_wrote(copy, tmp_path):
     frame = table().rename(columns={"size": "Größe"})
     frame.to_csv(tmp_path / "kunden.csv", index=False, sep=";", decimal=",", encoding="cp1252", lineterminator="\r\n")
     shown = add(copy, tmp_path / "kunden.csv").stdout
-    assert "delimiter ';', encoding cp1252, decimal mark ','; encoding cp1252, a guess" in shown
+    assert "delimiter ';', encoding cp1252, decimal mark ','; encoding cp1252, the only one" in shown
     load = problems(copy)["kunden"]["load"]
     assert (load["delimiter"], load["encoding"], load["decimal"]) == (";", "cp1252", ",")
     assert copy.repro("load@kunden") == ["load@kunden"]
