@@ -20,6 +20,7 @@ from lockstep.errors import SettingsError
 SECTIONS = ("load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate")
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 12
+MAX_KEYS = 10_000
 PROBLEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _AMBIGUOUS = re.compile(r"[-+]?0[xob][0-9A-Fa-f_]+|[-+]?[0-9][0-9.]*_[0-9._]*|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?")
 """Plain scalars that DVC's reader takes for a hexadecimal, octal or grouped number or for a date, and others do not."""
@@ -94,7 +95,7 @@ def parse_yaml(data: bytes, path: Path | str, max_bytes: int = MAX_BYTES, *, amb
         raise SettingsError(f"{path} has more than {max_bytes:,} bytes; no settings file has.")
     try:
         text = data.decode("utf-8")
-        depth = 0
+        entries: list[int] = []  # of the collections that the event stands in; -1 of lists, which may be long
         for event in yaml.parse(text, Loader=_Yaml12Loader):
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise _refused(path, event, "anchors and aliases (& and *)", "Write the value out.")
@@ -108,8 +109,16 @@ def parse_yaml(data: bytes, path: Path | str, max_bytes: int = MAX_BYTES, *, amb
             ):
                 what = f"{event.value}, which readers of YAML take for different things"
                 raise _refused(path, event, what, "Quote it, or write it plainly.")
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > MAX_DEPTH:
+            if isinstance(event, yaml.CollectionEndEvent):
+                entries.pop()
+                continue
+            if entries and entries[-1] >= 0 and isinstance(event, yaml.NodeEvent):
+                entries[-1] += 1  # keys and values
+                if entries[-1] > 2 * MAX_KEYS:
+                    raise _refused(path, event, f"a mapping of more than {MAX_KEYS:,} keys", "Remove some.")
+            if isinstance(event, yaml.CollectionStartEvent):
+                entries.append(0 if isinstance(event, yaml.MappingStartEvent) else -1)
+            if len(entries) > MAX_DEPTH:
                 raise _refused(path, event, f"nesting deeper than {MAX_DEPTH}", "Flatten it.")
         return yaml.load(text, Loader=_Yaml12Loader)  # noqa: S506 - a SafeLoader
     except UnicodeDecodeError as error:

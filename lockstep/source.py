@@ -30,13 +30,14 @@ _OTHER_FORMATS = {**{magic: f"packed ({suffix})" for suffix, magic in PACKED.ite
 
 
 def data_path(text: str, root: Path = Path()) -> Path:
-    """``load.path`` as a path, if it leads to a place in the repository whose folder is ``root``.
+    """``load.path`` as a path, if it leads to a file in the repository whose folder is ``root``, or to none yet.
 
     Settings come with the repository and may be anybody's: they must not make it read the reader's other files, or the
-    network. That the file is there is check_file's to say.
+    network, or a pipe that never ends.
 
     Raises:
-        SettingsError: a URL, a path upwards or out of the repository, also by a link, or into git's or DVC's folder.
+        SettingsError: a URL, a path upwards or out of the repository, also by a link, or into git's or DVC's folder, or
+            to something that is no regular file.
     """
     path = Path(text)
     if _URL.match(text):
@@ -45,10 +46,13 @@ def data_path(text: str, root: Path = Path()) -> Path:
             "-m lockstep add FILE'."
         )
     try:
-        inside = (root / path).resolve().relative_to(root.resolve()).parts
+        place = (root / path).resolve()
+        inside = place.relative_to(root.resolve()).parts
+        fine = ".." not in path.parts and inside[:1] not in ((".git",), (".dvc",)) and text.isprintable()
+        fine = fine and (place.is_file() or not place.exists())
     except (ValueError, OSError, RuntimeError):  # elsewhere, no text for a path, links in a circle
-        inside = ("..",)
-    if ".." in (*inside, *path.parts) or inside[:1] in ((".git",), (".dvc",)) or not text.isprintable():
+        fine = False
+    if not fine:
         raise SettingsError(
             f"load.path is {text!r}, which does not lead to a file in the repository. Put the file itself, no link, "
             "below data/raw: 'python -m lockstep add FILE' does it."

@@ -170,7 +170,7 @@ def test_the_stage_writes_table_and_profile(project, csv):
         ),
         ({"path": "data.csv", "task": "regression", "drop": "a"}, 'load.drop is "a". Allowed: a list'),
         ({"path": "none.csv", "task": "regression"}, "none.csv does not exist. Put the file there, or run 'dvc pull"),
-        ({"path": ".", "task": "regression"}, ". is a directory. Set load.path to a CSV file"),
+        ({"path": ".", "task": "regression"}, "load.path is '.', which does not lead to a file in the repository"),
         (
             {"path": "/dev/null", "task": "regression"},
             "load.path is '/dev/null', which does not lead to a file in the repository",

@@ -102,6 +102,10 @@ DEEP = "P line 1: settings may not use nesting deeper than 12. Flatten it."
         ("a:\n  b: 1\n  'b': 2\n", "P line 3 is not valid YAML: the key 'b' stands twice. Correct it there."),
         ("a: [1\nb: 2\n", "P line 2 is not valid YAML: "),
         ("a: 1\n\tb: 2\n", "P line 2 is not valid YAML: "),
+        (
+            "".join(f"{i:x}: \n" for i in range(10_001)),
+            "P line 10001: settings may not use a mapping of more than 10,000 keys. Remove some.",
+        ),
         ("a: 1\n---\nb: 2\n", "P line 2 is not valid YAML: "),
         ("a: \x01\n", "P is not valid YAML: unacceptable character #x0001"),
         (b"a: caf\xe9\n", "P is not UTF-8 text (byte 6). Save it as UTF-8."),
