@@ -103,7 +103,7 @@ DEEP = "P line 1: settings may not use nesting deeper than 12. Flatten it."
         ("a: [1\nb: 2\n", "P line 2 is not valid YAML: "),
         ("a: 1\n\tb: 2\n", "P line 2 is not valid YAML: "),
         (
-            "".join(f"{i:x}: \n" for i in range(10_001)),
+            "".join(f"{i:x}:\n" for i in range(10_001)),
             "P line 10001: settings may not use a mapping of more than 10,000 keys. Remove some.",
         ),
         ("a: 1\n---\nb: 2\n", "P line 2 is not valid YAML: "),
