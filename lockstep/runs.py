@@ -127,14 +127,9 @@ def attend() -> None:
     if stage is None or not TEMPORARY.is_dir():  # run by hand
         return
     found, parent = running(), os.getppid()
-    above = parent
-    if parent not in found:
-        # A shell that does not replace itself by its last command, as sh, bash and zsh do, stands between.
-        import psutil  # type: ignore[import-untyped]
-
-        with contextlib.suppress(psutil.Error):
-            above = psutil.Process(parent).ppid()
-    if above not in found:
+    # bash and zsh put their last command in their own place; dash, the sh of Debian, stands between.
+    above = parent if parent in found else _parent_of(parent)
+    if above is None or above not in found:
         raise MachineError(f"the dvc that started {stage} has ended. Run 'dvc repro' again.")
     _end_with(above, parent)
     _keep_experiments_out(above, found[above])
@@ -163,14 +158,18 @@ def _end_with(above: int, parent: int) -> None:
 
 
 def _watch(above: int, parent: int) -> None:
-    import psutil
-
-    while os.getppid() == parent:
-        with contextlib.suppress(psutil.Error):
-            if above != parent and psutil.Process(parent).ppid() != above:
-                break
+    while os.getppid() == parent and (above == parent or _parent_of(parent) == above):
         time.sleep(POLL)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _parent_of(pid: int) -> int | None:
+    import psutil  # type: ignore[import-untyped]
+
+    try:
+        return int(psutil.Process(pid).ppid())
+    except psutil.Error:
+        return None
 
 
 def _keep_experiments_out(pid: int, command: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -33,6 +34,7 @@ def repository(slow):
     """The same, nothing built; what a test leaves running is ended."""
     for name in (runs.LOCK, "go", "dvc.lock", "data/copies/one.csv", "data/copies/two.csv"):
         (slow.folder / name).unlink(missing_ok=True)
+    shutil.rmtree(slow.folder / ".dvc/cache/runs", ignore_errors=True)
     with ExitStack() as stack:
         slow.started = stack
         yield slow
