@@ -111,7 +111,7 @@ def _row(item: dict[str, Any]) -> list[str]:
     name = item["metric"] + (" \N{DOWNWARDS ARROW}" if item["lower_is_better"] else "")
     why = [item["why"]] if item["why"] else []
     if item["verdict"] == NO_DIFFERENCE and item.get("detectable") is not None:
-        why.append(f"\N{GREATER-THAN OR EQUAL TO}{_value(item['detectable'])}")
+        why.append(f"\N{GREATER-THAN OR EQUAL TO}{_size(item['detectable'])}")
     return [
         name,
         _value(item["before"]),
@@ -137,7 +137,12 @@ def _change(item: dict[str, Any]) -> str:
 
 def _signed(value: float) -> str:
     sign = "" if value == 0 else "+" if value > 0 else "\N{MINUS SIGN}"
-    return sign + metric_value(abs(value))
+    return sign + _size(abs(value))
+
+
+def _size(value: float) -> str:
+    """How large a difference is: as a metric, but one digit of a tiny one."""
+    return f"{value:.1g}" if 0 < value < 0.0005 else metric_value(value)
 
 
 def _capital(text: str) -> str:

@@ -69,12 +69,10 @@ def number(value: float) -> str:
 
 
 def metric_value(value: float) -> str:
-    """A metric, or a difference of it: three decimals; a large one without, or to four digits; a tiny one to one
-    digit."""
-    size = abs(value)
-    if size >= 100:
-        return f"{value:.4g}" if size >= 1e6 else f"{value:,.0f}"
-    return f"{value:.3f}" if size >= 0.0005 or value == 0 else f"{value:.1g}"
+    """A metric: three decimals; a large one none, or four digits."""
+    if abs(value) >= 100:
+        return f"{value:.4g}".replace("e+0", "e") if abs(value) >= 1e6 else f"{value:,.0f}"
+    return f"{round(value, 3) + 0.0:.3f}"  # + 0.0: no "-0.000"
 
 
 def visible(value: object) -> str:

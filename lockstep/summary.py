@@ -1,6 +1,7 @@
 """``python -m lockstep summary``: what the last run gave, one block per problem, and what to type next."""
 
 import argparse
+import csv
 import json
 import os
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from rich.table import Table as Grid
 
 from lockstep.errors import DataError
 from lockstep.naming import ModelFile, model_file_name
+from lockstep.rendering import metric_value
 from lockstep.settings import Problem, read_problems
 
 ACTIVATE = "  source .venv/bin/activate                  once per terminal: dvc and python are then this repository's"
@@ -20,6 +22,7 @@ NEXT = """\
   dvc repro                                  nothing to do now: nothing changed
   dvc exp run -S problems.iris.train.hyperparameters.n_estimators=300
   dvc metrics diff                           what that changed, against the last commit
+  python -m lockstep compare                 whether that is better, or noise
   dvc plots show                             pictures: dvc_plots/index.html"""
 
 
@@ -28,34 +31,47 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lockstep summary", description=__doc__)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="default: %(default)s")
     args = parser.parse_args(argv)
-    grid = Grid(box=box.SIMPLE_HEAD)
-    for title in ("problem", "model", "metric"):
-        grid.add_column(title, no_wrap=True, overflow="fold")
-    for title in ("test", "baseline", "cross-validation"):
-        grid.add_column(title, justify="right", no_wrap=True)
-    for name in read_problems(args.params):
-        _add_problem(grid, name, Problem(args.params, name).pick("train", ModelFile))
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 140
-    console.print(grid)
+    for name in read_problems(args.params):
+        model, grid = _problem(name, Problem(args.params, name).pick("train", ModelFile))
+        console.print(f"{name}: {model}", soft_wrap=True)
+        console.print(grid)
     console.print("Next:", *([] if "VIRTUAL_ENV" in os.environ else [ACTIVATE]), NEXT, sep="\n", soft_wrap=True)
     return 0
 
 
-def _add_problem(grid: Grid, name: str, train: ModelFile) -> None:
+def _problem(name: str, train: ModelFile) -> tuple[str, Grid]:
+    """The model's file, and the table of the metrics that have a baseline."""
     metrics, folds = _read(Path(f"metrics/{name}.json")), _read(Path(f"metrics/{name}_cross_validation.json"))
-    model = Path(f"models/{name}/{model_file_name(train.model, train.kind, train.version)}")
-    path = str(model) if model.exists() else f"{model} (not built: dvc repro)"
+    ranges = _intervals(Path(f"metrics/plots/{name}/intervals.csv"))
+    grid = Grid(box=box.SIMPLE_HEAD)
+    grid.add_column("metric", no_wrap=True, overflow="fold")
+    for title in ("test", "95% interval", "baseline", "cross-validation"):
+        grid.add_column(title, justify="right", no_wrap=True)
     for metric in [key.removeprefix("baseline_") for key in metrics if key.startswith("baseline_")]:
-        spread = f"{_short(folds[f'{metric}_mean'])} \N{PLUS-MINUS SIGN} {_short(folds[f'{metric}_std'])}"
-        grid.add_row(name, path, metric, _short(metrics[metric]), _short(metrics[f"baseline_{metric}"]), spread)
-        name = path = ""
-    grid.add_section()
+        test, baseline = metric_value(metrics[metric]), metric_value(metrics[f"baseline_{metric}"])
+        mean, spread = (metric_value(folds[f"{metric}_{statistic}"]) for statistic in ("mean", "std"))
+        own = ranges.get(metric)
+        interval = "" if own is None else f"{metric_value(own[0])} \N{HORIZONTAL ELLIPSIS} {metric_value(own[1])}"
+        grid.add_row(metric, test, interval, baseline, f"{mean} \N{PLUS-MINUS SIGN} {spread}")
+    model = Path(f"models/{name}/{model_file_name(train.model, train.kind, train.version)}")
+    return str(model) if model.exists() else f"{model} (not built: dvc repro)", grid
 
 
-def _short(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}" if abs(value) >= 1e6 else f"{value:,.0f}"
+def _intervals(path: Path) -> dict[str, tuple[float, float] | None]:
+    """The 95 % interval of each metric, None where it has none."""
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            return {
+                row["metric"]: (float(row["low"]), float(row["high"])) if row["low"] else None
+                for row in csv.DictReader(handle)
+            }
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist. Run 'dvc repro', which makes it.") from None
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{path} is not a table of intervals ({error!r}). Run 'dvc repro' to remake it.") from None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def evaluate(model: Pipeline, test: Table, train_labels: np.ndarray, settings: E
     importance = [(str(X.columns[i]), float(found.importances_mean[i]), float(found.importances_std[i])) for i in order]
     ranges = intervals_of(y, raw, test.task, settings.average, _design(test))
     intervals = [(name, value, *(ranges[name] or (None, None)), baseline.get(name)) for name, value in own.items()]
-    return Evaluation(metrics, _prediction_table(test, raw), intervals, importance, raw)
+    return Evaluation(metrics, prediction_table(test, raw), intervals, importance, raw)
 
 
 def _design(test: Table) -> Design:
@@ -113,7 +113,7 @@ def _design(test: Table) -> Design:
     return Design.of(test.labels, stratified=test.stratified, groups=groups, in_time=test.time is not None)
 
 
-def _prediction_table(test: Table, raw: Predictions) -> pd.DataFrame:
+def prediction_table(test: Table, raw: Predictions) -> pd.DataFrame:
     """One row per test row. ``row`` is its number in the raw data; ``row_hash``, of the row's content, finds the row
     again in other versions of the data, where it may have another number (equal rows have equal hashes).
     """
