@@ -235,6 +235,7 @@ def _problem(
             "hyperparameters": {},
         },
         "evaluate": {"average": "macro", "seed": 42},
+        "report": {"title": "", "intended_use": [], "limits": []},
     }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from lockstep.contract import read_contract
 from lockstep.errors import SettingsError
 from lockstep.lockfile import LOCK, read_lock, read_pointers
-from lockstep.settings import read_problems, read_yaml
+from lockstep.settings import Problem, read_problems, read_yaml
 from lockstep.source import data_path
 from lockstep.tracked import check_dvc_config, check_tracked
 
@@ -26,12 +26,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     problems = read_problems(args.params)
     check_repository()
-    from lockstep.pipeline import ModelConfig  # after the above: it takes a second to import
+    from lockstep.facts import ReportSettings  # after the above: these take a second to import
+    from lockstep.pipeline import ModelConfig
 
     for name in problems:
         try:
             ModelConfig.from_params(name, args.params)
             data_path(problems[name]["load"]["path"])
+            Problem(args.params, name).section("report", ReportSettings)  # the one stage that the API has not
         except SettingsError as error:
             place = f"{args.params}: problems.{name}"
             raise SettingsError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None

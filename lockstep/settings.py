@@ -17,7 +17,7 @@ from msgspec import inspect
 
 from lockstep.errors import SettingsError
 
-SECTIONS = ("load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate")
+SECTIONS = ("load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate", "report")
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 12
 MAX_KEYS = 10_000

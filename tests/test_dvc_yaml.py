@@ -12,7 +12,7 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-NAMES = ["load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate"]
+NAMES = ["load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate", "report"]
 
 
 def local_files(module):
@@ -39,15 +39,34 @@ def imported_modules(file):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+TEMPLATES = ROOT / "lockstep/templates"
+
+
+def templates_of(file):
+    """The templates that a module names, and those that these include."""
+    names = {node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)}
+    found, todo = set(), [path for path in TEMPLATES.iterdir() if path.name in names]
+    while todo:
+        path = todo.pop()
+        found.add(path)
+        included = re.findall(r"\{%-? include \"(.*?)\"", path.read_text())
+        todo += [TEMPLATES / name for name in included if TEMPLATES / name not in found]
+    return found
+
+
 def import_closure(module):
     """All files of this repository that running ``module`` reads, as paths from the root."""
     files, todo = set(), [module]
     while todo:
         for file in local_files(todo.pop()):
             if file not in files:
-                files.add(file)
+                files |= {file, *templates_of(file)}
                 todo += imported_modules(file)
     return sorted(str(file.relative_to(ROOT)) for file in files)
+
+
+def is_code(path):
+    return path.endswith(".py") or path.startswith("lockstep/templates/")
 
 
 def paths(stage, kind):
@@ -67,7 +86,7 @@ def test_one_script_per_stage():
 
 @pytest.mark.parametrize("stage", NAMES)
 def test_code_deps_are_the_import_closure(stage):
-    code = [dep for dep in STAGES[stage]["do"]["deps"] if dep.endswith(".py")]
+    code = [dep for dep in STAGES[stage]["do"]["deps"] if is_code(dep)]
     assert code == import_closure(f"stages.{stage}")
 
 
@@ -142,8 +161,8 @@ def test_no_stage_imports_another_one(stage):
     ]
 
 
-def test_test_rows_reach_evaluate_and_nothing_else():
-    """Everything that is downstream of the test rows, transitively, is evaluate."""
+def test_test_rows_reach_evaluate_and_what_follows_it():
+    """Everything that is downstream of the test rows, transitively, is evaluate, and the report of what it found."""
     reached, todo = set(), ["data/split/${key}/test.parquet"]
     while todo:
         path = todo.pop()
@@ -151,7 +170,8 @@ def test_test_rows_reach_evaluate_and_nothing_else():
             if path in STAGES[stage]["do"]["deps"] and stage not in reached:
                 reached.add(stage)
                 todo += all_outputs(stage)
-    assert reached == {"evaluate"}
+    assert reached == {"evaluate", "report"}
+    assert set(all_outputs("evaluate")) & set(STAGES["report"]["do"]["deps"])
 
 
 def test_the_loaded_table_reaches_split_and_nothing_else():
@@ -175,7 +195,7 @@ def test_every_path_of_the_command_is_declared_and_every_declared_path_is_in_it(
     do = STAGES[stage]["do"]
     arguments = [word.strip("'") for word in do["cmd"].split()[3:] if "/" in word]
     declared = [
-        path for path in [*do["deps"], *all_outputs(stage)] if not path.endswith(".py") and path != "${item.load.path}"
+        path for path in [*do["deps"], *all_outputs(stage)] if not is_code(path) and path != "${item.load.path}"
     ]
     for argument in arguments:
         assert any(path == argument or path.startswith(f"{argument}/") for path in declared), argument
@@ -187,7 +207,7 @@ def test_every_path_of_the_command_is_declared_and_every_declared_path_is_in_it(
 @pytest.mark.parametrize("stage", NAMES)
 def test_outputs_are_files_and_only_small_ones_stand_in_git(stage):
     for path in all_outputs(stage):
-        assert re.search(r"\.(parquet|joblib|json|csv)$", path), path
+        assert re.search(r"\.(parquet|joblib|json|csv|html|md|svg)$", path), path
     for kind in ("metrics", "plots"):
         for entry in STAGES[stage]["do"].get(kind, []):
             assert next(iter(entry.values()))["cache"] is False
@@ -200,7 +220,9 @@ def test_every_stage_says_what_it_does_and_plots_have_templates_and_titles(stage
     do = STAGES[stage]["do"]
     assert "${key}" in do["desc"]
     for entry in do.get("plots", []):
-        properties = next(iter(entry.values()))
+        path, properties = next(iter(entry.items()))
+        if path.endswith(".svg"):  # a picture: DVC shows it as it is
+            continue
         assert {"template", "title", "x", "y"} <= set(properties)
         for task in ("classification", "regression"):
             name = properties["template"].replace("${item.load.task}", task)

@@ -58,6 +58,7 @@ def test_params_yaml_names_every_model_type_and_every_setting_is_the_default():
     import yaml
 
     from lockstep.estimators import MODELS
+    from lockstep.facts import ReportSettings
     from lockstep.pipeline import ModelConfig, Sections
 
     text = (ROOT / "params.yaml").read_text()
@@ -65,13 +66,13 @@ def test_params_yaml_names_every_model_type_and_every_setting_is_the_default():
         assert name in text
     shown = yaml.safe_load(text)["problems"]["iris"]
     sections = ModelConfig.from_params("iris", ROOT / "params.yaml").sections()
-    assert list(shown) == list(Sections._fields)
-    for name, settings in zip(Sections._fields, sections, strict=True):
+    assert list(shown) == [*Sections._fields, "report"]
+    for name, settings in zip(shown, [*sections, ReportSettings()], strict=True):
         fields = msgspec.structs.fields(type(settings))
         assert list(shown[name]) == [field.name for field in fields if field.name != "path"] or set(shown[name]) == {
             field.name for field in fields
         }
-        own = ("target", "drop", "hyperparameters", "space")
+        own = ("target", "drop", "hyperparameters", "space", "title", "intended_use", "limits", "licence")
         for field in fields:
             if field.default is not msgspec.NODEFAULT and field.name not in own:
                 assert shown[name][field.name] == json.loads(msgspec.json.encode(field.default)), (name, field.name)

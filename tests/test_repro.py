@@ -44,14 +44,15 @@ def test_a_second_run_runs_nothing(clean):
     ("section", "values", "stages"),
     [
         ("split", {"seed": 1}, {"split"}),
-        ("preprocess", {"numeric_impute": "median"}, {"preprocess", "tune", "cross_validate"}),
+        ("preprocess", {"numeric_impute": "median"}, {"preprocess", "tune", "cross_validate", "report"}),
         ("tune", {"trials": 3}, {"tune"}),
         ("cross_validate", {"folds": 3}, {"tune", "cross_validate"}),
-        ("train", {"hyperparameters": {"n_estimators": 7}}, {"tune", "cross_validate", "train"}),
-        ("train", {"seed": 1}, {"tune", "cross_validate", "train"}),
-        ("train", {"version": 2}, {"tune", "cross_validate", "train", "evaluate"}),
-        ("train", {"model": "extra_trees"}, {"preprocess", "tune", "cross_validate", "train", "evaluate"}),
+        ("train", {"hyperparameters": {"n_estimators": 7}}, {"tune", "cross_validate", "train", "report"}),
+        ("train", {"seed": 1}, {"tune", "cross_validate", "train", "report"}),
+        ("train", {"version": 2}, {"tune", "cross_validate", "train", "evaluate", "report"}),
+        ("train", {"model": "extra_trees"}, {"preprocess", "tune", "cross_validate", "train", "evaluate", "report"}),
         ("evaluate", {"average": "weighted"}, {"evaluate"}),
+        ("report", {"worst_rows": 0}, {"report"}),
         ("load", {"drop": ["sepal_width"]}, {"load"}),
     ],
 )
@@ -114,7 +115,7 @@ def test_a_comment_in_a_module_reruns_its_stage_and_nothing_behind_it(clean):
 def test_going_back_to_earlier_settings_trains_nothing(clean):
     before = clean.lock()
     clean.set("iris", "train", hyperparameters={"n_estimators": 9, "max_depth": 2})
-    assert set(clean.repro()) == {"tune@iris", "cross_validate@iris", "train@iris", "evaluate@iris"}
+    assert set(clean.repro()) == {"tune@iris", "cross_validate@iris", "train@iris", "evaluate@iris", "report@iris"}
     assert clean.lock() != before
     clean.set("iris", "train", hyperparameters={"n_estimators": 100, "max_depth": 10})
     assert clean.repro() == []
@@ -137,7 +138,7 @@ def test_an_experiment_retrains_its_problem_only_and_metrics_diff_shows_it(clean
 def test_plots_are_drawn_for_both_problems(clean):
     drawn = json.loads(clean.dvc("plots", "show", "--json").stdout)
     assert not drawn.get("errors")
-    assert len(drawn["data"]) == 16
+    assert len(drawn["data"]) == 20
     searches = {name for name in drawn["data"] if name.endswith("trials.csv")}  # off, hence empty
     assert all(
         [entry["revisions"] for entry in found] == ([] if name in searches else [["workspace"]])
