@@ -7,10 +7,11 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # The tables that the repository carries itself (data/bundled); a user's own data is not fetched unasked.
 BUNDLED := $(patsubst %.dvc,%,$(shell grep -ls 'remote: bundled' data/raw/*.dvc))
 
-.PHONY: help venv repro leftovers summary test check format lock clean
+.PHONY: help venv repro leftovers report summary test check format lock clean
 
 help:
 	@echo "make repro    build what changed, from the data to the metrics (dvc repro), and show the result"
+	@echo "make report   the same, then open the reports of all problems (reports/index.html)"
 	@echo "make test     run the tests"
 	@echo "make check    lint, types, settings"
 	@echo "make venv     only make $(VENV); then: source $(VENV)/bin/activate"
@@ -26,6 +27,9 @@ repro: $(READY) leftovers $(BUNDLED)
 # What a killed run may have left in the way of the next one: DVC cannot mend that itself.
 leftovers: $(READY)
 	@python -m lockstep doctor --leftovers --fix
+
+report: repro
+	@python -m lockstep index --open
 
 test: $(READY) $(BUNDLED)
 	python -m pytest -n 2 --dist loadscope $(ARGS)

@@ -16,6 +16,7 @@ COMMANDS = {
     "verify": "whether what is here is what dvc.lock says, from the bytes",
     "summary": "what the last run gave: models, files, metrics",
     "compare": "whether the model of one revision is better than another's, or it is noise",
+    "index": "all problems on one page, with links to their reports",
     "data-diff": "what changed in the data between two revisions",
     "doctor": "what is wrong that DVC does not say, and mend it",
     "example": "the Python API on the two problems that Lockstep ships",
@@ -60,6 +61,10 @@ def main(argv: Sequence[str]) -> int:
                 from lockstep import export
 
                 return export.main(rest)
+            case "index":
+                from lockstep import index
+
+                return index.main(rest)
             case "add":
                 from lockstep import add
 

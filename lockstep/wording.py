@@ -106,10 +106,10 @@ def _signed(text: str) -> str:
 
 
 def compact(value: float) -> str:
-    """A number as short as a tick of an axis: 0.25; 1998; 100k; 1.5M; 3 by ten to the 9."""
-    if abs(value) >= 1e9:
+    """A number as short as a tick of an axis: 0.25; 1998; 100k; 1.5M."""
+    if abs(value) >= 1e12:
         return number(value, 2)
-    for step, unit, suffix in ((1e6, 1e6, "M"), (1e4, 1e3, "k")):
+    for step, unit, suffix in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
         if abs(value) >= step * 0.99995:
             return _signed(f"{value / unit:.3g}{suffix}")
     return _signed(_trimmed(f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"))
