@@ -131,10 +131,10 @@ def wilson(errors: int, rows: int, level: float = LEVEL) -> tuple[float, float]:
 
 
 def mean_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
-    """The interval of a mean of at least two values, by Student's t; a mean of absolute errors is never below 0."""
+    """The interval of a mean of at least two values, by Student's t."""
     mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / len(values) ** 0.5
     half = float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * error
-    return max(0.0, mean - half), mean + half
+    return mean - half, mean + half
 
 
 def errors_of(actual: np.ndarray, predicted: np.ndarray, task: str) -> np.ndarray:
@@ -173,7 +173,7 @@ def slices_of(features: pd.DataFrame, errors: np.ndarray, task: str, least: int,
             if task == "regression"
             else wilson(round(float(inside.sum())), len(inside), simultaneous)
         )
-        found.append(Slice(column, value, len(rows), error, low, high, low > overall))
+        found.append(Slice(column, value, len(rows), error, max(0.0, low), high, low > overall))
     # By what is known to be bad rather than by what looks bad: the lower end of the interval, then the error itself.
     found.sort(key=lambda entry: (-entry.low, -entry.error, entry.column, entry.level))
     worse = [entry for entry in found if entry.error > overall][:most]

@@ -4,8 +4,9 @@ The templates put these facts into words and the pictures draw them; neither com
 the data (names of columns, classes, levels, cells) has passed ``wording.visible`` here, so that it is one short line.
 """
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
@@ -108,7 +109,7 @@ class Sources(NamedTuple):
 
     Attributes:
         average: of precision, recall and F1 (a classification).
-        folds, history, curves, importance: the small tables in metrics/plots/<problem>.
+        intervals, folds, history, curves, importance: the small tables in metrics/plots/<problem>.
         predictions: of every test row, in the order of ``test``.
         versions: of the libraries that the numbers depend on.
     """
@@ -128,6 +129,7 @@ class Sources(NamedTuple):
     model: Pipeline
     metrics: Mapping[str, Any]
     cross_validation: Mapping[str, Any]
+    intervals: pd.DataFrame
     folds: pd.DataFrame
     history: pd.DataFrame
     curves: pd.DataFrame
@@ -320,7 +322,7 @@ def facts_of(given: Sources) -> Facts:
     predictions = given.predictions
     actual, predicted = test.labels, _predicted(predictions, task)
     errors = errors_of(actual, predicted, task)
-    metrics = _metrics(given, errors)
+    metrics = _metrics(given)
     features = [str(name) for name in test.features]
     ranked = [str(name) for name in given.importance["feature"]]
     classes, probabilities = _classes_of(given.model, task), _probabilities(predictions, given.model, task)
@@ -439,34 +441,19 @@ def _followed(actual: np.ndarray, classes: Sequence[Any]) -> list[Any]:
     return [classes[index] for index in sorted(np.argsort(-counts, kind="stable")[:MAX_CURVES].tolist())]
 
 
-def _interval(key: str, errors: np.ndarray) -> tuple[float | None, float | None]:
-    if key == "accuracy":
-        low, high = wilson(int(errors.sum()), len(errors))
-        return 1 - high, 1 - low
-    if key == "mae":
-        return mean_interval(errors)
-    return None, None
+def _metrics(given: Sources) -> list[Metric]:
+    folds = given.cross_validation
+    return [
+        Metric(
+            key, METRIC_NAMES[key], value, _known(low), _known(high), _known(baseline), folds.get(f"{key}_mean"),
+            folds.get(f"{key}_std"),
+        )
+        for key, value, low, high, baseline in given.intervals.itertuples(index=False)
+    ]  # fmt: skip
 
 
-def _metrics(given: Sources, errors: np.ndarray) -> list[Metric]:
-    found = []
-    for key, name in METRIC_NAMES.items():
-        if key in given.metrics:
-            folds = given.cross_validation
-            low, high = _interval(key, errors)
-            found.append(
-                Metric(
-                    key,
-                    name,
-                    float(given.metrics[key]),
-                    low,
-                    high,
-                    given.metrics.get(f"baseline_{key}"),
-                    folds.get(f"{key}_mean"),
-                    folds.get(f"{key}_std"),
-                )
-            )
-    return found
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
 
 
 def _result(given: Sources, metrics: Sequence[Metric], errors: np.ndarray) -> list[str]:
@@ -478,8 +465,8 @@ def _result(given: Sources, metrics: Sequence[Metric], errors: np.ndarray) -> li
     if given.test.task == "classification":
         main, balanced = found["accuracy"], found["balanced_accuracy"]
         right, share = rows - round(float(errors.sum())), percent(main.value)
-        interval = f"95\N{NO-BREAK SPACE}% interval {percent(main.low)} to {percent(main.high)}"
-        said.append(f"Of {tested}, {right:,} were given the right class: an accuracy of {share} ({interval}).")
+        interval = _interval(main, percent)
+        said.append(f"Of {tested}, {right:,} were given the right class: an accuracy of {share}{interval}.")
         said.append(f"A dummy that always names the most frequent class reaches {percent(main.baseline)}.")
         better = main.low is not None and main.baseline is not None and main.low > main.baseline
         if main.value - balanced.value > UNEVEN:
@@ -490,26 +477,33 @@ def _result(given: Sources, metrics: Sequence[Metric], errors: np.ndarray) -> li
         folds = f"{percent(main.folds_mean)} ± {percent(main.folds_std)}"
     else:
         main, explained = found["mae"], found["r2_score"]
-        interval = f"95\N{NO-BREAK SPACE}% interval {number(main.low)} to {number(main.high)}"
+        interval = _interval(main, number)
         said.append(
-            f"On {tested}, the predictions of {visible(given.test.target)} were off by {number(main.value)} on average "
-            f"(mean absolute error; {interval})."
+            f"On {tested}, the predictions of {visible(given.test.target)} were off by {number(main.value)} on average"
+            f"{interval}."
         )
         said.append(f"A dummy that always predicts the mean of the training rows is off by {number(main.baseline)}.")
         said.append(f"The model explains {percent(explained.value)} of the variance (R² {score(explained.value)}).")
         better = main.high is not None and main.baseline is not None and main.high < main.baseline
         folds = spread(main.folds_mean, main.folds_std)
-    said.append(
-        "The interval lies wholly on the better side of the dummy."
-        if better
-        else "The interval does not exclude the dummy: on these rows the model cannot be told from one."
-    )
+    if main.low is not None:
+        said.append(
+            "The interval lies wholly on the better side of the dummy."
+            if better
+            else "The interval does not exclude the dummy: on these rows the model cannot be told from one."
+        )
     if main.folds_mean is not None:
         said.append(
             f"Cross-validation on the training rows ({plural(n_folds, 'fold')}) gives {folds} (mean and standard "
             "deviation of the folds)."
         )
     return said
+
+
+def _interval(metric: Metric, form: Callable[[Any], str]) -> str:
+    if metric.low is None:
+        return ""
+    return f" (95\N{NO-BREAK SPACE}% interval {form(metric.low)} to {form(metric.high)})"
 
 
 def _column(entry: Mapping[str, Any], given: Sources) -> ColumnFacts:

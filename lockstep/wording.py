@@ -1,7 +1,6 @@
 """How numbers and other people's texts are written for a reader."""
 
 import math
-import unicodedata
 from typing import Any
 
 EN_DASH, MULTIPLY, ELLIPSIS, OPEN_BOX = (
@@ -11,7 +10,6 @@ EN_DASH, MULTIPLY, ELLIPSIS, OPEN_BOX = (
     "\N{OPEN BOX}",
 )
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_HIDDEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 _JOINER = "\N{ZERO WIDTH JOINER}"
 """Holds the parts of an emoji together; every other invisible character is written out."""
 
@@ -92,13 +90,9 @@ def visible(value: Any, most: int = 60) -> str:
     inner = text.strip(" ")
     before, after = len(text) - len(text.lstrip(" ")), len(text) - len(text.rstrip(" ")) if inner else 0
     shown = "".join(
-        char if unicodedata.category(char) not in _HIDDEN or char == _JOINER else _escaped(char) for char in inner
+        char if char.isprintable() or char == _JOINER else char.encode("unicode_escape").decode() for char in inner
     )
     return OPEN_BOX * before + shown + OPEN_BOX * after + (ELLIPSIS if cut else "")
-
-
-def _escaped(char: str) -> str:
-    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
 
 
 def _signed(text: str) -> str:

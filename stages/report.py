@@ -65,6 +65,7 @@ def gather(problem: Problem, args: argparse.Namespace) -> Sources:
         model=load_model(model),
         metrics=_json(args.metrics),
         cross_validation=_json(args.cross_validation),
+        intervals=_csv(args.plots / "intervals.csv"),
         folds=_csv(args.plots / "folds.csv"),
         history=_csv(args.plots / "history.csv"),
         curves=_csv(args.plots / "curves.csv"),
@@ -98,7 +99,12 @@ def _csv(path: Path) -> pd.DataFrame:
     """A small table that a stage wrote. Names of classes and features stay texts: 'NA' and '007' may be such."""
     texts = dict.fromkeys(("curve", "series", "feature", "part", "metric"), "str")
     try:
-        return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values={"count": [""]})
+        return pd.read_csv(
+            path,
+            dtype=texts,
+            keep_default_na=False,
+            na_values={name: [""] for name in ("count", "low", "high", "baseline")},
+        )
     except FileNotFoundError:
         raise DataError(f"{path} does not exist. Run 'dvc repro', which makes it.") from None
 
