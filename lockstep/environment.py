@@ -12,7 +12,7 @@ from pathlib import Path
 from lockstep.errors import MachineError, SettingsError
 
 VERSIONS = Path(__file__).parent.parent / "versions.toml"
-LIBRARIES = ("joblib", "numpy", "optuna", "pandas", "pyarrow", "scikit-learn", "scipy")
+LIBRARIES = ("jinja2", "joblib", "matplotlib", "numpy", "optuna", "pandas", "pyarrow", "scikit-learn", "scipy")
 """The libraries whose code computes or writes results, by the names that they are installed under."""
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 

@@ -108,7 +108,8 @@ class Sources(NamedTuple):
     """What a report is made from: the settings, and everything that the stages before it have written.
 
     Attributes:
-        average: of precision, recall and F1 (a classification).
+        train_settings: with the winner of the search in them.
+        searched: the hyperparameters that the search chose; none without one.
         intervals, folds, history, curves, importance: the small tables in metrics/plots/<problem>.
         predictions: of every test row, in the order of ``test``.
         versions: of the libraries that the numbers depend on.
@@ -118,6 +119,7 @@ class Sources(NamedTuple):
     settings: ReportSettings
     preprocess: PreprocessSettings
     train_settings: TrainSettings
+    searched: Sequence[str]
     raw_file: FileFacts
     model_file: FileFacts
     contract: Contract
@@ -495,7 +497,8 @@ def _result(given: Sources, metrics: Sequence[Metric], errors: np.ndarray) -> li
     if main.folds_mean is not None:
         said.append(
             f"Cross-validation on the training rows ({plural(n_folds, 'fold')}) gives {folds} (mean and standard "
-            "deviation of the folds)."
+            "deviation of the folds)"
+            + ("; optimistic, since the same rows chose the hyperparameters." if given.searched else ".")
         )
     return said
 
@@ -709,7 +712,14 @@ def _shown_settings(given: Sources) -> list[Setting]:
     for section, settings in (("preprocess", given.preprocess), ("train", given.train_settings)):
         for key, value in msgspec.to_builtins(settings).items():
             if isinstance(value, dict):
-                found += [Setting(section, f"{key}.{name}", _value(entry)) for name, entry in sorted(value.items())]
+                found += [
+                    Setting(
+                        section,
+                        f"{key}.{name}",
+                        _value(entry) + (" (chosen by the search)" if name in given.searched else ""),
+                    )
+                    for name, entry in sorted(value.items())
+                ]
             else:
                 found.append(Setting(section, key, _value(value)))
     return found

@@ -1,13 +1,15 @@
 """Write the report of a problem, its model card, and one picture, from what the stages before have written.
 
 Reads   the model and its sidecar, the training, validation and test rows, the profile, the checks, the contract, the
-        metrics, the folds, the predictions, the small tables for plots, and the raw data's bytes (for their hash)
+        metrics, the folds, the search's winner, the predictions, the small tables for plots, and the raw data's bytes
+        (for their hash)
 Writes  one HTML page that needs no other file, the model card (Hugging Face's format), and an SVG
 
     python -m stages.report --problem iris --contract data/contracts/iris.yaml \\
         --split data/split/iris --models models/iris --profile metrics/iris_profile.json \\
         --checks metrics/iris_checks.json --metrics metrics/iris.json \\
-        --cross-validation metrics/iris_cross_validation.json --plots metrics/plots/iris \\
+        --cross-validation metrics/iris_cross_validation.json \\
+        --winner metrics/iris_tune.json --plots metrics/plots/iris \\
         --predictions data/predictions/iris.parquet --report reports/iris.html --picture reports/iris.svg \\
         --card models/iris/README.md
 """
@@ -37,6 +39,7 @@ from lockstep.preprocessing import PreprocessSettings
 from lockstep.settings import Problem, Settings
 from lockstep.stage import run_stage, stage_parser
 from lockstep.table import read_table
+from lockstep.winner import read_winner, with_winner
 
 
 class RawFile(Settings, frozen=True):
@@ -47,13 +50,15 @@ class RawFile(Settings, frozen=True):
 
 def gather(problem: Problem, args: argparse.Namespace) -> Sources:
     """Everything that the report is made from. Raises DataError where a file is missing."""
-    train_settings = problem.section("train", TrainSettings)
+    winner = read_winner(args.winner)
+    train_settings = with_winner(problem.section("train", TrainSettings), winner)
     model = args.models / model_file_name(train_settings.model, train_settings.kind, train_settings.version)
     return Sources(
         problem=problem.name,
         settings=problem.section("report", ReportSettings),
         preprocess=problem.section("preprocess", PreprocessSettings),
         train_settings=train_settings,
+        searched=sorted(winner),
         raw_file=file_facts(Path(problem.pick("load", RawFile).path)),
         model_file=file_facts(model),
         contract=read_contract(args.contract),
@@ -135,6 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", type=Path, required=True, metavar="FOLDER", help="the folder of the model")
     parser.add_argument("--metrics", type=Path, required=True, metavar="JSON", help="the metrics")
     parser.add_argument("--cross-validation", type=Path, required=True, metavar="JSON", help="the folds' means")
+    parser.add_argument("--winner", type=Path, required=True, metavar="JSON", help="the hyperparameters searched for")
     parser.add_argument("--plots", type=Path, required=True, metavar="FOLDER", help="the folder of the plots' tables")
     parser.add_argument("--predictions", type=Path, required=True, metavar="PARQUET", help="the predictions")
     parser.add_argument("--report", type=Path, required=True, metavar="HTML", help="write the report here")

@@ -91,11 +91,11 @@ def test_code_deps_are_the_import_closure(stage):
 
 
 LIBRARIES_OF = {
-    "joblib": "joblib", "numpy": "numpy", "optuna": "optuna", "pandas": "pandas", "pyarrow": "pyarrow",
-    "scipy": "scipy", "sklearn": "scikit-learn",
+    "jinja2": "jinja2", "joblib": "joblib", "matplotlib": "matplotlib", "numpy": "numpy", "optuna": "optuna",
+    "pandas": "pandas", "pyarrow": "pyarrow", "scipy": "scipy", "sklearn": "scikit-learn",
 }  # fmt: skip
 """The libraries that decide results, by the names that they are imported under."""
-BYSTANDERS = {"charset_normalizer", "msgspec", "psutil", "rich", "skops", "threadpoolctl", "tqdm", "yaml"}
+BYSTANDERS = {"charset_normalizer", "markupsafe", "msgspec", "psutil", "rich", "skops", "threadpoolctl", "tqdm", "yaml"}
 """Libraries that stages import and that decide no result: for settings, processes, progress, messages."""
 
 
@@ -103,7 +103,7 @@ def libraries(stage):
     """The libraries that the code of ``stage`` imports, and those that these need, by the names they are installed
     under."""
     found = set()
-    for file in import_closure(f"stages.{stage}"):
+    for file in [path for path in import_closure(f"stages.{stage}") if path.endswith(".py")]:
         for node in ast.walk(ast.parse((ROOT / file).read_text())):  # what a function imports when called, too
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []

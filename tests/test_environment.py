@@ -74,7 +74,7 @@ def test_a_stage_checks_before_it_imports_anything(tmp_path):
     ("text", "message"),
     [
         (None, "versions.toml does not exist. 'git checkout versions.toml'"),
-        ("python = 3.11", "must give a version for each of python, joblib, numpy"),
+        ("python = 3.11", "must give a version for each of python, jinja2, joblib"),
         ("python", "versions.toml is not valid TOML"),
         (VERSIONS.read_text() + "dask = '1'\n", "must give a version for each of"),
         (VERSIONS.read_text().replace(f'"{PYTHON}"', PYTHON), "must give a version for each of"),
