@@ -14,6 +14,7 @@ COMMANDS = {
     "explain": "which stages would run now, and because of what",
     "versions": "the recorded versions of what decides results, and those that are here",
     "verify": "whether what is here is what dvc.lock says, from the bytes",
+    "release": "sign a release, or check one: tag, code, data and models",
     "summary": "what the last run gave: models, files, metrics",
     "compare": "whether the model of one revision is better than another's, or it is noise",
     "index": "all problems on one page, with links to their reports",
@@ -53,6 +54,10 @@ def main(argv: Sequence[str]) -> int:
                 from lockstep import verify
 
                 return verify.main(rest)
+            case "release":
+                from lockstep import release
+
+                return release.main(rest)
             case "summary":
                 from lockstep import summary
 

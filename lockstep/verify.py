@@ -64,7 +64,7 @@ def check_files(
         if found.md5 is None:
             findings.append(Finding("missing", file.path, f" ({owner})"))
         elif found.md5 != file.md5:
-            here, there = (f"{one.size:,} bytes with MD5 {one.md5}" for one in (found, file))
+            here, there = (f"{one.size or 0:,} bytes with MD5 {one.md5}" for one in (found, file))
             findings.append(Finding("altered", file.path, f" ({owner}): {here}; recorded are {there}"))
     return findings
 
