@@ -122,8 +122,7 @@ def _yaml(data: bytes, where: str, remedy: str) -> Any:
 def _locked(entry: Mapping[str, Any], where: str) -> LockedFile:
     """An entry of ``deps`` or ``outs``; a directory has no place here, since its listing can lead anywhere."""
     path, md5, size = _text(entry["path"]), entry.get("md5"), entry.get("size")
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or "\\" in path or not pure.parts or pure.parts[0] in (".git", ".dvc"):
+    if not safe_path(path):
         raise IntegrityError(f"{where} records the path '{path}', which leads out of the repository's files.")
     if md5 is None or not MD5.fullmatch(str(md5)):
         what = "a directory" if str(md5).endswith(".dir") else f"'{md5}', which is no MD5,"
@@ -133,6 +132,14 @@ def _locked(entry: Mapping[str, Any], where: str) -> LockedFile:
     if size is not None and (not isinstance(size, int) or size < 0):
         raise IntegrityError(f"{where} records the size {size!r} for {path}.")
     return LockedFile(path, md5, size)
+
+
+def safe_path(path: str) -> bool:
+    """Whether a path leads to a file of the repository: neither absolute, nor upwards, nor into git's or DVC's own."""
+    pure = PurePosixPath(path)
+    return not (
+        pure.is_absolute() or ".." in pure.parts or "\\" in path or not pure.parts or pure.parts[0] in (".git", ".dvc")
+    )
 
 
 def _text(value: object) -> str:

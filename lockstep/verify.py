@@ -4,7 +4,11 @@ Hashes every output that dvc.lock records and every table that a .dvc file track
 and looks whether each stage's settings, code and command are those that it ran with. DVC's own database of sizes and
 times, and the mode of a file in the cache, are not believed.
 
-Exit code: 0 all as recorded; 1 a stage is out of date or was not run; 3 a recorded file is missing or altered.
+``--rebuild`` proves that the recorded outputs follow from the raw data, code and settings of a commit: all is built
+anew and compared, and an attestation is written. ``--attestation`` compares such a file with what is here.
+
+Exit code: 0 all as recorded; 1 a stage is out of date or was not run, or a rebuild gave other bytes; 3 a recorded or
+attested file is missing or altered.
 """
 
 import argparse
@@ -201,7 +205,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="replace what is missing or altered: from the cache, a remote, or by a run",
     )
+    parser.add_argument(
+        "--rebuild",
+        nargs="?",
+        const="",
+        metavar="REV",
+        help="rebuild a commit from its raw data in a temporary folder and compare with its dvc.lock; default: HEAD",
+    )
+    parser.add_argument("--attestation", type=Path, metavar="FILE", help="check an attestation that --rebuild wrote")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("attestation.json"),
+        metavar="FILE",
+        help="where --rebuild writes the attestation; default: %(default)s",
+    )
     args = parser.parse_args(argv)
+    if args.rebuild is not None:
+        from lockstep.rebuild import rebuild
+
+        return rebuild(args.rebuild or None, args.output)
+    if args.attestation is not None:
+        return _check_attestation(args.attestation)
     if args.repair:
         from lockstep.repair import repair
 
@@ -217,3 +242,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         print(f"All is as recorded: {looked_at}.")
     return exit_code(findings)
+
+
+def _check_attestation(path: Path) -> int:
+    """Print what of the attestation is not so here; exit code 0 or IntegrityError's."""
+    from lockstep.attestation import check, commit_of, read_attestation
+
+    made = read_attestation(path)
+    findings = check(made)
+    for finding in findings:
+        print(finding)
+    built = f"commit {commit_of(made)[:12]}, rebuilt {made.predicate.runDetails.metadata.finishedOn}"
+    if findings:
+        print(f"Not what is attested ({built}): {len(findings)} of its files differ here.")
+        return IntegrityError.exit_code
+    print(f"As attested ({built}): {len(made.subject)} outputs, and the inputs that they were made from.")
+    return 0

@@ -9,7 +9,15 @@ from test_dvc_yaml import ROOT, import_closure, imported_modules
 from lockstep.__main__ import COMMANDS
 
 KERNEL = {"portable", "environment", "settings", "table", "files", "log"}
-TOP = {"pipeline", "__main__", "repair", *(command.replace("-", "_") for command in COMMANDS)}
+TOP = {
+    "pipeline",
+    "__main__",
+    "repair",
+    "rebuild",
+    "attestation",
+    "model_diff",
+    *(command.replace("-", "_") for command in COMMANDS),
+}
 
 
 def local_imports(file):
