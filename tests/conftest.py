@@ -9,6 +9,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # else threads of OpenMP th
 import numpy as np
 import pandas as pd
 import pytest
+from dvc_forks import Forks
+from repository import environment
 
 from lockstep.estimators import KINDS, TrainSettings
 from lockstep.table import ROW, Table
@@ -53,3 +55,10 @@ def make_settings(small):
         )
 
     return make
+
+
+@pytest.fixture(scope="module")
+def forks():
+    """DVC in quick succession: tests/dvc_forks.py."""
+    with Forks(environment()) as server:
+        yield server

@@ -2,17 +2,13 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
-import psutil
 import pytest
-from repository import Repository
-from test_kills import QUICK_STAGE, quick_pipeline
+from quick import QuickRepository, holder_of, is_gone, until
 
 from lockstep import runs
 from lockstep.errors import MachineError
@@ -20,76 +16,22 @@ from lockstep.errors import MachineError
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory):
-    """A repository of quick stages, each of which waits until a file ``go`` is there."""
-    repository = Repository(tmp_path_factory.mktemp("slow") / "repository")
-    wait = "while not Path('go').exists():\n        time.sleep(0.02)"
-    (repository.folder / "stages/quick.py").write_text(QUICK_STAGE.replace("time.sleep(0.03)", wait))
-    (repository.folder / "dvc.yaml").write_text(quick_pipeline())
-    repository.commit("quick stages")
-    return repository
+    return QuickRepository(tmp_path_factory.mktemp("slow") / "repository", waiting=True)
 
 
 @pytest.fixture
 def repository(slow):
-    """The same, nothing built; what a test leaves running is ended."""
-    for name in (runs.LOCK, "go", "dvc.lock", "data/copies/one.csv", "data/copies/two.csv"):
-        (slow.folder / name).unlink(missing_ok=True)
-    shutil.rmtree(slow.folder / ".dvc/cache/runs", ignore_errors=True)
-    with ExitStack() as stack:
-        slow.started = stack
+    """A repository whose stages wait, nothing built."""
+    slow.forget()
+    with slow:
         yield slow
-        (slow.folder / "go").touch()
     slow.run("git", "checkout", "-q", ".")
-
-
-class Started(subprocess.Popen):
-    """A command that runs in the repository, and is killed at the end of the test, should it still be there."""
-
-    def __init__(self, repository, *command, **variables):
-        self.printed = repository.folder / f"logs/{time.monotonic_ns()}.stderr"
-        self.printed.parent.mkdir(exist_ok=True)
-        with self.printed.open("w") as errors:
-            environment = repository.environment | variables
-            super().__init__(command, cwd=repository.folder, env=environment, stdout=subprocess.DEVNULL, stderr=errors)
-        repository.started.enter_context(self)
-        repository.started.callback(self.kill)
-
-    def ended(self):
-        """The exit code and what it printed to stderr."""
-        return self.wait(timeout=120), self.printed.read_text()
-
-
-def holder_of(repository, name=None, seconds=60):
-    """Who holds the lock, once somebody who is alive does: in ``name``, if given."""
-    lock = repository.folder / runs.LOCK
-    return until(
-        seconds,
-        lambda: (
-            (found := json.loads(lock.read_text() or "{}") if lock.exists() else {})
-            and (name is None or found["stage"] == name)
-            and not is_gone(found["pid"])
-            and found
-        ),
-    )
-
-
-def until(seconds, condition):
-    """What ``condition`` gives as soon as it is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-    return found
-
-
-def is_gone(pid):
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def by_hand(repository, name="one", **variables):
     """The command of a stage, run without DVC."""
     arguments = ["--source", "data/raw/iris.csv", "--copy", f"data/{name}.csv", "--count", f"metrics/{name}.json"]
-    return Started(repository, sys.executable, "-m", "stages.quick", "--problem", "iris", *arguments, **variables)
+    return repository.start(sys.executable, "-m", "stages.quick", "--problem", "iris", *arguments, **variables)
 
 
 @pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
@@ -97,7 +39,7 @@ def test_a_stage_ends_with_its_dvc(repository, shell):
     """bash puts the command into its own place; dash, the sh of Debian, stays between DVC and the stage."""
     if not Path(shell).exists():
         pytest.skip(f"there is no {shell} here")
-    dvc = Started(repository, "dvc", "repro", SHELL=shell)
+    dvc = repository.start("dvc", "repro", SHELL=shell)
     held = holder_of(repository)
     assert held["dvc"] == dvc.pid
     dvc.kill()
@@ -113,7 +55,7 @@ def test_without_a_signal_of_the_system_the_stage_watches_its_parent(repository)
     (repository.folder / "stages/__init__.py").write_text(
         init.replace("import sys\n", "import sys\nsys.platform = 'x'\n")
     )
-    dvc = Started(repository, "dvc", "repro", SHELL="/bin/bash")
+    dvc = repository.start("dvc", "repro", SHELL="/bin/bash")
     held = holder_of(repository)
     dvc.kill()
     until(30, lambda: is_gone(held["pid"]))
@@ -126,14 +68,14 @@ def test_a_stage_whose_dvc_has_ended_before_it_looked(repository):
 
 
 def test_a_second_stage_is_refused_with_the_pid_of_the_first(repository):
-    dvc = Started(repository, "dvc", "repro", "one")
+    dvc = repository.start("dvc", "repro", "one")
     held = holder_of(repository)
     code, message = by_hand(repository).ended()
     assert code == 4
     assert f"another run of this repository is writing: quick@iris, process {held['pid']}" in message
     assert f"started by dvc, process {dvc.pid}, since 2" in message
     assert f"'kill {dvc.pid}'" in message
-    (repository.folder / "go").touch()
+    repository.go()
     assert dvc.ended()[0] == 0
     assert by_hand(repository).ended()[0] == 0  # it is over: nobody is refused any more
     for path in ("data/one.csv", "metrics/one.json"):
@@ -141,12 +83,12 @@ def test_a_second_stage_is_refused_with_the_pid_of_the_first(repository):
 
 
 def test_settings_that_change_under_a_stage_are_not_recorded_with_its_outputs(repository):
-    dvc = Started(repository, "dvc", "repro", "one")
+    dvc = repository.start("dvc", "repro", "one")
     holder_of(repository)
     time.sleep(0.5)
     path = repository.folder / "stages/quick.py"
     path.write_text(path.read_text() + "# edited while it runs\n")
-    (repository.folder / "go").touch()
+    repository.go()
     code, message = dvc.ended()
     assert code == 255
     assert "quick.py changed while this ran. No output was written" in message
@@ -156,7 +98,7 @@ def test_settings_that_change_under_a_stage_are_not_recorded_with_its_outputs(re
 
 
 def test_an_input_that_is_not_what_was_recorded_is_refused(repository):
-    (repository.folder / "go").touch()
+    repository.go()
     repository.dvc("repro", "one")
     path = repository.folder / "data/copies/one.csv"
     before, content = path.stat(), bytearray(path.read_bytes())
