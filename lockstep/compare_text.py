@@ -8,8 +8,8 @@ from lockstep.comparison import ALPHA, BETTER, NO_DIFFERENCE, SAME_PREDICTIONS, 
 from lockstep.errors import some
 from lockstep.rendering import Block, Quote, Report, metric_value, p_value
 
-HEADINGS = ("metric", "A", "B", f"B \N{MINUS SIGN} A [{LEVEL:.0%}]", "p ", "verdict")
-UNBROKEN = ("metric", "A", "B", "p ")
+HEADINGS = ("metric", "A", "B", f"B \N{MINUS SIGN} A [{LEVEL:.0%}]", "p", "verdict")
+UNBROKEN = ("metric", "A", "B", "p")
 TESTS = (
     "\N{DOWNWARDS ARROW}: lower is better. (\N{GREATER-THAN OR EQUAL TO}x): a difference of x would have been found, "
     f"four times in five. Verdicts at {ALPHA:.0%} over all metrics of a problem: p is Holm's. Test rows: paired "

@@ -117,7 +117,7 @@ def show(report: Report) -> None:
             for heading in block.headings:
                 grid.add_column(
                     heading,
-                    justify="right" if heading.startswith("p ") else "left",
+                    justify="right" if heading.split(" ")[0] == "p" else "left",
                     overflow="fold",
                     no_wrap=heading in block.unbroken,
                 )

@@ -26,6 +26,15 @@ from lockstep.comparison import (
 from lockstep.scoring import METRICS
 from lockstep.statistics import mcnemar
 
+
+@pytest.fixture(autouse=True, scope="module")
+def quick():
+    """A tenth of the resamples."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bootstrap, "MOST_RESAMPLES", bootstrap.LEAST_RESAMPLES)
+        yield
+
+
 CLASSES = np.array(["a", "b", "c"], dtype=object)
 
 
@@ -371,9 +380,8 @@ def test_better_in_one_and_worse_in_another_is_mixed():
     assert metric(found, "accuracy")["verdict"] == WORSE
 
 
-def test_two_equal_models_are_called_different_in_at_most_one_of_twenty(monkeypatch):
+def test_two_equal_models_are_called_different_in_at_most_one_of_twenty():
     """200 pairs of models that are equally good by construction; 16 or fewer have a probability of 97 % at 5 %."""
-    monkeypatch.setattr(bootstrap, "MOST_RESAMPLES", bootstrap.LEAST_RESAMPLES)  # ten times as quick
     alarms = sum(
         compare(classifier(60, seed=2 * run, actual=run), classifier(60, seed=2 * run + 1, actual=run))["verdict"]
         != NO_DIFFERENCE

@@ -1,0 +1,253 @@
+"""The command compare: two revisions of a repository, in every form, and what can be wrong with them."""
+
+import json
+import shutil
+
+import pytest
+import yaml
+from repository import Repository
+
+from lockstep.__main__ import main
+
+STUMP = [
+    "-S",
+    "problems.iris.train.hyperparameters.n_estimators=1",
+    "-S",
+    "problems.iris.train.hyperparameters.max_depth=1",
+]
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A copy in which iris was run and committed (tag v1), then a worse model as the experiment ``stump``, which is
+    also in the workspace; branch ``before`` has no iris. Housing was never run."""
+    copy = Repository(tmp_path_factory.mktemp("compare") / "copy")
+    (copy.folder / "dvc.lock").unlink()
+    copy.commit("nothing run")
+    copy.run("git", "tag", "v0")
+    copy.repro("evaluate@iris", "cross_validate@iris")
+    copy.commit("run")
+    copy.run("git", "tag", "v1")
+    params = copy.folder / "params.yaml"
+    original = params.read_text()
+    content = yaml.safe_load(original)
+    del content["problems"]["iris"]
+    params.write_text(yaml.safe_dump(content))
+    copy.run("git", "checkout", "-q", "-b", "before")
+    copy.commit("no iris")
+    copy.run("git", "checkout", "-q", "main")
+    copy.dvc("exp", "run", "-q", "-n", "stump", *STUMP, "evaluate@iris", "cross_validate@iris")
+    return copy
+
+
+@pytest.fixture
+def compare(repository, monkeypatch, capsys):
+    """A function that runs the command in the repository: its exit code, and what it printed, with --json parsed."""
+    monkeypatch.chdir(repository.folder)
+
+    def run(*arguments):
+        status = main(["compare", *arguments])
+        printed = capsys.readouterr()
+        text = printed.out + printed.err
+        return status, json.loads(text) if "--json" in arguments and status < 2 else text
+
+    return run
+
+
+def metric(found, name):
+    return next(item for item in found["problems"]["iris"]["metrics"] if item["metric"] == name)
+
+
+def test_the_last_commit_against_the_workspace(compare):
+    status, found = compare("--json")
+    assert status == 0
+    assert (found["before"]["revision"], found["after"]["revision"]) == ("HEAD", "workspace")
+    iris = found["problems"]["iris"]
+    assert iris["verdict"] == "worse"
+    assert metric(found, "accuracy")["verdict"] == "worse"
+    assert iris["rows"]["same"]
+    assert iris["cross_validation"]["folds"] == 5
+    assert iris["looks"] == 2
+    assert [item["key"] for item in iris["changes"]["parameters"]] == [
+        "train.hyperparameters.max_depth",
+        "train.hyperparameters.n_estimators",
+    ]
+    assert iris["changes"]["code"] == iris["changes"]["data"] == iris["outdated"] == iris["notes"] == []
+    assert found["problems"]["housing"]["verdict"] == "not comparable"
+    assert "evaluate@housing has not been run" in found["problems"]["housing"]["why_not"]
+
+
+def test_the_values_are_the_metrics_that_were_written(compare, repository):
+    _, found = compare("--json", "--problem", "iris")
+    written = json.loads((repository.folder / "metrics/iris.json").read_text())
+    old = json.loads(repository.run("git", "show", "HEAD:metrics/iris.json").stdout)
+    for item in found["problems"]["iris"]["metrics"]:
+        assert (item["before"], item["after"]) == pytest.approx((old[item["metric"]], written[item["metric"]]))
+
+
+def test_names_of_revisions(compare):
+    for names in (("v1", "stump"), ("main", "stump"), ("HEAD", "workspace")):
+        _, found = compare(*names, "--json", "--problem", "iris")
+        assert found["problems"]["iris"]["verdict"] == "worse", names
+    _, found = compare("stump", "v1", "--json", "--problem", "iris")
+    assert found["problems"]["iris"]["verdict"] == "better"
+    assert metric(found, "accuracy")["p_looks"] == metric(found, "accuracy")["p_holm"]
+    _, found = compare("v1", "v1", "--json", "--problem", "iris")
+    assert found["problems"]["iris"]["verdict"] == "no detectable difference"
+
+
+def test_words(compare):
+    status, text = compare("v1", "stump")
+    assert status == 0
+    assert "\niris: worse" in text
+    assert "Changed parameters: train.hyperparameters.max_depth 10 → 1, train.hyperparameters.n_estimators 100" in text
+    assert "The same 30 test rows on both sides." in text
+    assert "Git history and experiments hold 2 models that were scored on B's test rows." in text
+    assert "iris, cross-validation: the same 5 folds" in text
+    assert "log_loss ↓" in text
+    assert "'dvc repro evaluate@housing' there makes its predictions" in text
+    _, text = compare("v1", "v1")
+    assert "Every prediction is the same." in text
+    assert "Nothing changed that is on record." in text
+
+
+def test_markdown(compare):
+    _, text = compare("v1", "stump", "--md", "--problem", "iris")
+    assert "| metric | A | B | B \N{MINUS SIGN} A [95%] | p | verdict |" in text
+    assert "`train.hyperparameters.n_estimators` `100` → `1`" in text
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_names_and_values_stay_whole_in_a_narrow_terminal(compare, monkeypatch, width):
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    _, text = compare("v1", "stump", "--problem", "iris")
+    table = [line for line in text.splitlines() if line.startswith("  ") and "  0." in line]
+    assert len(table) == 14
+    assert all(len(line) <= width for line in table)
+    assert any(line.strip().startswith("balanced_accuracy ") for line in table)
+
+
+def test_worse_can_fail_a_build(compare):
+    assert compare("v1", "stump", "--fail-if", "worse", "--problem", "iris")[0] == 1
+    assert compare("stump", "v1", "--fail-if", "worse", "--problem", "iris")[0] == 0
+    assert compare("v1", "v1", "--fail-if", "worse")[0] == 0
+
+
+def test_settings_changed_but_not_run(compare, repository):
+    path = repository.folder / "params.yaml"
+    original = path.read_text()
+    path.write_text(original.replace("max_depth: 1 ", "max_depth: 3 "))
+    try:
+        _, text = compare("--problem", "iris")
+        assert "Note: params.yaml:problems.iris.train changed in the workspace since it was run" in text
+    finally:
+        path.write_text(original)
+
+
+def test_a_hand_edited_metrics_file_is_said(compare, repository):
+    path = repository.folder / "metrics/iris.json"
+    original = path.read_text()
+    path.write_text(original.replace('"accuracy": 0.', '"accuracy": 0.9'))
+    try:
+        _, found = compare("--json", "--problem", "iris")
+        assert (
+            "metrics/iris.json of the workspace is not the file that evaluate@iris wrote"
+            in found["problems"]["iris"]["notes"][0]
+        )
+        assert metric(found, "accuracy")["after"] < 0.9
+    finally:
+        path.write_text(original)
+
+
+def test_wrong_names(compare):
+    assert compare("nonsense")[0] == 2
+    assert "There is no revision 'nonsense'" in compare("nonsense")[1]
+    status, text = compare("--problem", "irys")
+    assert (status, "Did you mean 'iris'?" in text) == (2, True)
+
+
+def test_a_revision_from_before_the_problem(compare):
+    _, text = compare("before", "HEAD")
+    assert "iris: not comparable\n  Before (" in text
+    assert "has no problem 'iris', only HEAD (" in text
+    status, text = compare("before", "HEAD", "--problem", "iris")
+    assert (status, text.count("\n")) == (2, 1)
+    assert compare("v0", "HEAD", "--problem", "iris")[0] == 2
+    assert "evaluate@iris has not been run in v0 (" in compare("v0", "HEAD", "--problem", "iris")[1]
+
+
+def test_altered_predictions(compare, repository):
+    path = repository.folder / "data/predictions/iris.parquet"
+    original = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(original[:-1] + b"x")
+    try:
+        status, text = compare("--problem", "iris")
+        assert status == 3
+        assert "data/predictions/iris.parquet in the workspace is not what evaluate@iris wrote" in text
+        assert "'dvc checkout --force data/predictions/iris.parquet'" in text
+    finally:
+        path.write_bytes(original)
+    path.rename(path.with_suffix(".away"))
+    try:
+        status, text = compare("--problem", "iris")
+        assert (status, "'dvc pull data/predictions/iris.parquet'" in text) == (2, True)
+    finally:
+        path.with_suffix(".away").rename(path)
+
+
+def test_missing_and_damaged_predictions_of_a_commit(compare, repository):
+    lock = yaml.safe_load(repository.run("git", "show", "v1:dvc.lock").stdout)
+    md5 = lock["stages"]["evaluate@iris"]["outs"][0]["md5"]
+    cached = repository.folder / f".dvc/cache/files/md5/{md5[:2]}/{md5[2:]}"
+    content = cached.read_bytes()
+    cached.unlink()
+    try:
+        status, text = compare("v1", "stump", "--problem", "iris")
+        assert status == 3
+        assert "data/predictions/iris.parquet of v1 (" in text
+        assert "'dvc fetch --all-commits data/predictions/iris.parquet'" in text
+        cached.write_bytes(b"not parquet")
+        status, text = compare("v1", "stump", "--problem", "iris")
+        assert (status, "is damaged" in text) == (3, True)
+    finally:
+        cached.unlink(missing_ok=True)
+        cached.write_bytes(content)
+        cached.chmod(0o444)
+
+
+def test_outside_of_a_repository(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare"]) == 4
+    assert "This folder is in no DVC repository" in capsys.readouterr().err
+
+
+def test_nothing_in_the_workspace_is_touched(compare, repository):
+    before = repository.run("git", "status", "--porcelain").stdout, repository.lock()
+    compare("v1", "stump")
+    assert (repository.run("git", "status", "--porcelain").stdout, repository.lock()) == before
+
+
+def test_other_rows_are_compared_on_those_in_common(compare, repository, tmp_path, monkeypatch):
+    """Another seed of the split, in a clone: few rows are in both test sets, too few to compare."""
+    clone = tmp_path / "clone"
+    shutil.copytree(repository.folder, clone, symlinks=True)
+    other = Repository.__new__(Repository)
+    other.folder, other.environment = clone, repository.environment
+    other.run("git", "checkout", "-q", "-f", "v1")
+    other.dvc("checkout", "-q", "--force", "--allow-missing")
+    path = clone / "params.yaml"
+    head, _, tail = path.read_text().partition("      seed: 42 ")
+    path.write_text(f"{head}      seed: 43 {tail}")
+    other.repro("evaluate@iris")
+    monkeypatch.chdir(clone)
+    _, found = compare("--json", "--problem", "iris")
+    iris = found["problems"]["iris"]
+    assert iris["rows"]["matched_by"] == "row number"
+    assert iris["rows"]["common"] < 15
+    assert iris["verdict"] == "not comparable"
+    assert iris["why_not"] == f"{iris['rows']['common']} test rows in common are too few, at least 10 are needed"
+    assert iris["looks"] == 1
+    _, text = compare("--problem", "iris")
+    assert f"The test rows differ: 30 in A, 30 in B, {iris['rows']['common']} in both (matched by row number)." in text
