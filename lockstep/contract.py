@@ -6,7 +6,7 @@ violation is.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -16,6 +16,7 @@ import pandas as pd
 import yaml
 
 from lockstep.errors import DataError, SettingsError, some
+from lockstep.log import logger
 from lockstep.profile import column_type
 from lockstep.settings import Settings, Severity, convert, read_yaml
 
@@ -196,6 +197,40 @@ def violations(frame: pd.DataFrame, contract: Contract, *, without: Collection[s
                 if len(rows):
                     add(field.name, rule, rows, message(rows))
     return found
+
+
+def enforce(found: Iterable[Violation], name: str, line_starts: np.ndarray | None) -> None:
+    """Log the violations that are warnings.
+
+    Args:
+        found: what violations() gave.
+        name: what messages call the data.
+        line_starts: (n_rows,) the line of the file on which each row begins, or None if the data has no lines.
+
+    Raises:
+        DataError: with all those that are errors.
+    """
+    errors = []
+    for violation in found:
+        place = f"column '{violation.column}': " if violation.column else ""
+        count = len(violation.rows)
+        rows = f", in {places(violation.rows, line_starts)}" if count else ""
+        message = f"{place}{violation.message}{rows}" + (f", {count:,} rows in all" if count > 1 else "")
+        if violation.severity == "error":
+            errors.append(message)
+        else:
+            logger.warning("%s breaks its contract: %s", name, message)
+    if errors:
+        raise DataError(
+            f"{name} breaks its contract in {len(errors)} point{'s'[: len(errors) > 1]}: {some(errors, 10)}. Mend the "
+            "data, or change the contract in data/contracts/ (its lockstep.severity makes errors warnings)."
+        )
+
+
+def places(rows: np.ndarray, line_starts: np.ndarray | None) -> str:
+    """In words, rows (0-based) by their lines of the file or, where it has none, by their numbers (from 1)."""
+    found = rows + 1 if line_starts is None else line_starts[rows]
+    return f"{'row' if line_starts is None else 'line'}{'' if len(rows) == 1 else 's'} {some(found.tolist())}"
 
 
 def _broken(column: pd.Series, limits: Constraints) -> list[tuple[str, np.ndarray, Any]]:

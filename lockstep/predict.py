@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from sklearn.pipeline import Pipeline
 
 from lockstep.columns import Format, typed_frame
-from lockstep.contract import Contract, read_contract, violations
+from lockstep.contract import Contract, enforce, read_contract, violations
 from lockstep.csvfile import Dialect, read_csv_blocks
 from lockstep.errors import DataError, IntegrityError, SettingsError, some
 from lockstep.files import Outputs
@@ -149,18 +149,12 @@ def _checked(
             )
         if first:
             logger.warning("%s lacks columns that the model uses, they are imputed: %s", name, some(absent, 20))
-        frame = frame.assign(**dict.fromkeys(absent, np.nan))
     if scorer.contract is not None:
         unused = [field.name for field in scorer.contract.fields if field.name not in frame]
-        for found in violations(frame, scorer.contract, without=tuple(unused)):
-            # Of a few rows it is neither wrong to be few nor, block by block, to be seen as unique.
-            if found.rule in ("rows", "unique", "columns"):
-                continue
-            lines = found.rows + 1 if line_starts is None else line_starts[found.rows]
-            message = f"column '{found.column}': {found.message}, in line {some(lines.tolist())}"
-            if found.severity == "error":
-                raise DataError(f"{name} breaks the contract: {message}. Mend the rows, or change the contract.")
-            logger.warning("%s breaks the contract: %s", name, message)
+        found = violations(frame, scorer.contract, without=unused)
+        # Of a few rows it is neither wrong to be few nor, block by block, to be seen as unique.
+        enforce((broken for broken in found if broken.rule not in ("rows", "unique", "columns")), name, line_starts)
+    frame = frame.assign(**dict.fromkeys(absent, np.nan))
     return frame[list(scorer.types)]
 
 

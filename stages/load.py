@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from lockstep.columns import MISSING, Format, typed_frame
-from lockstep.contract import Contract, read_contract, violations, wrong_types
+from lockstep.contract import Contract, enforce, places, read_contract, violations, wrong_types
 from lockstep.csvfile import Dialect, read_csv
 from lockstep.errors import DataError, SettingsError, some
 from lockstep.files import Outputs
@@ -95,7 +95,8 @@ def load_file(path: Path, settings: LoadSettings, contract: Contract | None = No
     _check_columns(names, settings, str(path))
     text = text.without(settings.drop)
     typed = typed_frame(text, str(path), settings.form, contract.types if contract else None)
-    _check_contract(typed.frame, settings, contract, str(path), text.line_starts)
+    if contract is not None:
+        enforce(violations(typed.frame, contract, without=settings.drop), str(path), text.line_starts)
     return Loaded(checked_table(typed.frame, settings, str(path), text.line_starts), typed.missing_as)
 
 
@@ -111,7 +112,8 @@ def _load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract 
         raise DataError(
             f"{name} breaks its contract: {some(wrong, 10)}. Convert those columns, or change the contract."
         )
-    _check_contract(typed, settings, contract, name, None)
+    if contract is not None:
+        enforce(violations(typed, contract, without=settings.drop), name, None)
     missing_as = {str(column): {"": int(gaps)} for column, gaps in typed.isna().sum().items() if gaps}
     return Loaded(checked_table(typed, settings, name, None), missing_as)
 
@@ -134,34 +136,6 @@ def _check_settings(settings: LoadSettings) -> None:
         raise SettingsError("load.delimiter and load.quote must be two different ASCII characters that end no line.")
     if settings.decimal == settings.thousands:
         raise SettingsError("load.decimal and load.thousands are the same. Set one of them to another mark.")
-
-
-def _check_contract(
-    frame: pd.DataFrame, settings: LoadSettings, contract: Contract | None, name: str, line_starts: np.ndarray | None
-) -> None:
-    """Log the violations that are warnings; raise DataError with those that are errors."""
-    if contract is None:
-        return
-    errors = []
-    for found in violations(frame, contract, without=settings.drop):
-        place = f"column '{found.column}': " if found.column else ""
-        rows = f", in {_where(found.rows, line_starts)}, {len(found.rows)} rows in all" if len(found.rows) else ""
-        message = f"{place}{found.message}{rows}"
-        if found.severity == "error":
-            errors.append(message)
-        else:
-            logger.warning("%s breaks its contract: %s", name, message)
-    if errors:
-        raise DataError(
-            f"{name} breaks its contract in {len(errors)} points: {some(errors, 10)}. Mend the data, or change the "
-            "contract in data/contracts/ (its lockstep.severity makes errors warnings)."
-        )
-
-
-def _where(rows: np.ndarray, line_starts: np.ndarray | None) -> str:
-    """In words, the rows (0-based) by their lines of the file or, for a DataFrame, by their numbers (from 1)."""
-    found = rows + 1 if line_starts is None else line_starts[rows]
-    return f"{'row' if line_starts is None else 'line'}{'' if len(rows) == 1 else 's'} {some(found.tolist())}"
 
 
 def _check_columns(names: Sequence[str], settings: LoadSettings, name: str) -> None:
@@ -206,19 +180,19 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
             odd = np.flatnonzero(labels != stripped)
             raise DataError(
                 f"{name}: the target '{target}' has classes that differ in white space only, such as "
-                f"{labels.iloc[odd[0]]!r} in {_where(odd, line_starts)}. Make them one class each."
+                f"{labels.iloc[odd[0]]!r} in {places(odd, line_starts)}. Make them one class each."
             )
     missing = np.flatnonzero(gaps)
     if len(missing):
         raise DataError(
             f"{name} has no value in the target '{target}' in {len(missing)} of {len(frame)} rows, "
-            f"{_where(missing, line_starts)}. Fill those cells or remove those rows: a target is never imputed. If "
+            f"{places(missing, line_starts)}. Fill those cells or remove those rows: a target is never imputed. If "
             "what stands there is a class, take the word off load.missing."
         )
     if settings.task == "regression" and column_type(labels) != "number":
         numbers = pd.to_numeric(labels.astype("str"), errors="coerce")
         wrong = np.flatnonzero(numbers.isna())
-        first = f", the first {labels.iloc[wrong[0]]!r} in {_where(wrong[:1], line_starts)}" if len(wrong) else ""
+        first = f", the first {labels.iloc[wrong[0]]!r} in {places(wrong[:1], line_starts)}" if len(wrong) else ""
         raise DataError(
             f"{name}: the target '{target}' of a regression must hold numbers, but {len(wrong)} of {len(frame)} cells "
             f"do not{first}. Correct them, or set load.task to classification."
@@ -228,7 +202,7 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
         if len(fractions):
             raise DataError(
                 f"{name}: the target '{target}' holds fractions, such as {labels.iloc[fractions[0]]} in "
-                f"{_where(fractions[:1], line_starts)}, which are not classes. Set load.task to regression, or "
+                f"{places(fractions[:1], line_starts)}, which are not classes. Set load.task to regression, or "
                 "load.target to another column."
             )
         frame = frame.assign(**{target: labels.astype("int64")})
