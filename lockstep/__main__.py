@@ -1,6 +1,7 @@
 """``python -m lockstep``: the commands beside the pipeline, one module each, imported when called."""
 
 import difflib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -37,66 +38,79 @@ def main(argv: Sequence[str]) -> int:
         return 0
     command, rest = argv[0], argv[1:]
     try:
-        match command:
-            case "predict":
-                from lockstep import predict
-
-                return predict.main(rest)
-            case "explain":
-                from lockstep import explain
-
-                return explain.main(rest)
-            case "versions":
-                from lockstep import versions
-
-                return versions.main(rest)
-            case "verify":
-                from lockstep import verify
-
-                return verify.main(rest)
-            case "release":
-                from lockstep import release
-
-                return release.main(rest)
-            case "summary":
-                from lockstep import summary
-
-                return summary.main(rest)
-            case "export":
-                from lockstep import export
-
-                return export.main(rest)
-            case "index":
-                from lockstep import index
-
-                return index.main(rest)
-            case "add":
-                from lockstep import add
-
-                return add.main(rest)
-            case "check":
-                from lockstep import check
-
-                return check.main(rest)
-            case "compare":
-                from lockstep import compare
-
-                return compare.main(rest)
-            case "data-diff":
-                from lockstep import data_diff
-
-                return data_diff.main(rest)
-            case "doctor":
-                from lockstep import doctor
-
-                return doctor.main(rest)
-            case "example":
-                from lockstep import example
-
-                return example.main(rest)
+        code = _run(command, rest)
+        sys.stdout.flush()
+        return code
     except LockstepError as error:
         print(f"ERROR {command}: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # whoever read the output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 4
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"ERROR {command}: {where}{error.strerror or error}. Mend that, then run it again.", file=sys.stderr)
+        return 4
+
+
+def _run(command: str, rest: Sequence[str]) -> int:
+    match command:
+        case "predict":
+            from lockstep import predict
+
+            return predict.main(rest)
+        case "explain":
+            from lockstep import explain
+
+            return explain.main(rest)
+        case "versions":
+            from lockstep import versions
+
+            return versions.main(rest)
+        case "verify":
+            from lockstep import verify
+
+            return verify.main(rest)
+        case "release":
+            from lockstep import release
+
+            return release.main(rest)
+        case "summary":
+            from lockstep import summary
+
+            return summary.main(rest)
+        case "export":
+            from lockstep import export
+
+            return export.main(rest)
+        case "index":
+            from lockstep import index
+
+            return index.main(rest)
+        case "add":
+            from lockstep import add
+
+            return add.main(rest)
+        case "check":
+            from lockstep import check
+
+            return check.main(rest)
+        case "compare":
+            from lockstep import compare
+
+            return compare.main(rest)
+        case "data-diff":
+            from lockstep import data_diff
+
+            return data_diff.main(rest)
+        case "doctor":
+            from lockstep import doctor
+
+            return doctor.main(rest)
+        case "example":
+            from lockstep import example
+
+            return example.main(rest)
     near = difflib.get_close_matches(command, COMMANDS, 1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     print(f"ERROR: there is no command '{command}'.{hint}\n{usage()}", file=sys.stderr)

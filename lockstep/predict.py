@@ -69,13 +69,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--problem", metavar="NAME", help="the problem in params.yaml (default: the model's folder)")
     parser.add_argument("--sha256", metavar="HEX", help="the model's SHA-256, if nothing here records the file")
     args = parser.parse_args(argv)
+    _check_output(args.output, args.rows, args.model)
     scorer = make_scorer(args.model, args.problem, sha256=args.sha256)
     with _input(args.rows) as path, tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
         name = "stdin" if args.rows == "-" else args.rows
         n_rows = 0
-        for frame in _score(scorer, path, name):
-            frame.to_csv(spool, index=False, header=n_rows == 0, lineterminator="\n")
-            n_rows += len(frame)
+        try:
+            for frame in _score(scorer, path, name):
+                frame.to_csv(spool, index=False, header=n_rows == 0, lineterminator="\n")
+                n_rows += len(frame)
+        except DataError as error:
+            raise DataError(str(error).replace(str(path), name)) from None
         if not n_rows:
             raise DataError(f"{name} has no rows below its header. Nothing was written.")
         spool.seek(0)
@@ -162,6 +166,9 @@ def _checked(
 def _input(rows: str) -> Iterator[Path]:
     """The path of the rows; those of stdin are put into a temporary file first."""
     if rows != "-":
+        if not Path(rows).is_file():
+            what = "is not a file" if Path(rows).exists() else "does not exist"
+            raise DataError(f"{rows} {what}. Give a CSV file, packed or not, a parquet file, or - for stdin.")
         yield Path(rows)
         return
     with tempfile.NamedTemporaryFile(suffix=".csv") as file:
@@ -170,18 +177,27 @@ def _input(rows: str) -> Iterator[Path]:
         yield Path(file.name)
 
 
+def _check_output(output: str, rows: str, model: Path) -> None:
+    """Raise SettingsError if the output is a directory, or would replace what it is made from."""
+    path = Path(output)
+    if output == "-":
+        return
+    if path.is_dir():
+        raise SettingsError(f"{path} is a directory. Give the name of a file: -o {path / 'predictions.csv'}.")
+    for what, other in (("rows", Path(rows)), ("model", model)):
+        if path.exists() and other.exists() and path.samefile(other):
+            raise SettingsError(f"-o {path} would replace the {what}. Give another name: -o predictions.csv.")
+
+
 def _deliver(spool: IO[str], output: str) -> None:
     """Copy the finished predictions to stdout, or to a file that appears whole."""
     if output == "-":
         shutil.copyfileobj(spool, sys.stdout)
         return
-    path = Path(output)
-    if path.is_dir():
-        raise SettingsError(f"{path} is a directory. Give the name of a file: -o {path / 'predictions.csv'}.")
 
     def writer(temporary: Path) -> None:
         with temporary.open("w", encoding="utf-8", newline="") as file:
             shutil.copyfileobj(spool, file)
 
     with Outputs() as outputs:
-        outputs.write(path, writer)
+        outputs.write(Path(output), writer)

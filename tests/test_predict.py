@@ -118,3 +118,33 @@ def test_output_reads_back(trained, capsys):
     _, model, _ = trained
     assert main(["predict", str(model), "data.csv"]) == 0
     assert len(pd.read_csv(io.StringIO(capsys.readouterr().out))) == 300
+
+
+@pytest.mark.parametrize("trained", ["classification"], indirect=True)
+def test_outputs_and_rows_that_will_not_do(trained, capsys):
+    folder, model, _ = trained
+    before = (folder / "data.csv").read_bytes(), model.read_bytes()
+    for arguments, code, message in (
+        (["data.csv", "-o", "./data.csv"], 2, "-o data.csv would replace the rows."),
+        (["data.csv", "-o", str(model)], 2, "would replace the model."),
+        (["data.csv", "-o", "models"], 2, "models is a directory."),
+        (["data.csv", "-o", "data.csv/out.csv"], 4, "data.csv: File exists. Mend that, then run it again."),
+        (["none.csv"], 2, "none.csv does not exist. Give a CSV file, packed or not, a parquet file, or - for stdin."),
+        (["models"], 2, "models is not a file."),
+    ):
+        assert main(["predict", str(model), *arguments]) == code
+        assert message in capsys.readouterr().err
+    assert ((folder / "data.csv").read_bytes(), model.read_bytes()) == before
+
+
+@pytest.mark.parametrize("trained", ["classification"], indirect=True)
+def test_a_stdout_that_takes_no_more(trained):
+    folder, model, _ = trained
+    (folder / "many.csv").write_text("number,text,flag\n" + "1,low,True\n" * 5000)
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    for shell in ("| head -n 1", "> /dev/full"):
+        command = f"set -o pipefail; {sys.executable} -m lockstep predict {model} many.csv {shell}"
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, "Traceback" in done.stderr) == (4, False), done.stderr
