@@ -7,11 +7,12 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # The tables that the repository carries itself (data/bundled); a user's own data is not fetched unasked.
 BUNDLED := $(patsubst %.dvc,%,$(shell grep -ls 'remote: bundled' data/raw/*.dvc))
 
-.PHONY: help venv repro leftovers report summary test check format lock clean
+.PHONY: help venv repro leftovers report sweep summary test check format lock clean
 
 help:
 	@echo "make repro    build what changed, from the data to the metrics (dvc repro), and show the result"
 	@echo "make report   the same, then open the reports of all problems (reports/index.html)"
+	@echo "make sweep    PROBLEM=iris: try every model type, ranked by cross-validation"
 	@echo "make test     run the tests"
 	@echo "make check    lint, types, settings"
 	@echo "make venv     only make $(VENV); then: source $(VENV)/bin/activate"
@@ -30,6 +31,9 @@ leftovers: $(READY)
 
 report: repro
 	@python -m lockstep index --open
+
+sweep: $(READY) $(BUNDLED)
+	python -m lockstep sweep $(or $(PROBLEM),$(error say which problem: make sweep PROBLEM=iris)) $(ARGS)
 
 test: $(READY) $(BUNDLED)
 	python -m pytest -n 2 --dist loadscope $(ARGS)

@@ -17,6 +17,7 @@ COMMANDS = {
     "verify": "whether what is here is what dvc.lock says, from the bytes",
     "release": "sign a release, or check one: tag, code, data and models",
     "summary": "what the last run gave: models, files, metrics",
+    "sweep": "cross-validate every model type on a problem, and rank them",
     "compare": "whether the model of one revision is better than another's, or it is noise",
     "index": "all problems on one page, with links to their reports",
     "data-diff": "what changed in the data between two revisions",
@@ -95,6 +96,10 @@ def _run(command: str, rest: Sequence[str]) -> int:
             from lockstep import check
 
             return check.main(rest)
+        case "sweep":
+            from lockstep import sweep
+
+            return sweep.main(rest)
         case "compare":
             from lockstep import compare
 

@@ -1,5 +1,6 @@
 """Predictions and their metrics, as cross_validate and evaluate both compute them."""
 
+import difflib
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -31,6 +32,17 @@ METRICS: dict[Task, tuple[str, ...]] = {
 """What metrics_of gives for each task; roc_auc and log_loss where they can be computed."""
 LOWER_IS_BETTER = frozenset({"log_loss", "mse", "mae", "rmse", "median_absolute_error"})
 """Of all other metrics a higher value is better."""
+
+
+def find_metric(name: str, task: Task, where: str) -> str:
+    """The metric that a setting means: ``auto`` is accuracy or r2_score. Raises SettingsError if the task has none of
+    that name; ``where`` is the setting."""
+    if name == "auto":
+        return {"classification": "accuracy", "regression": "r2_score"}[task]
+    if name not in METRICS[task]:
+        near = difflib.get_close_matches(name, METRICS[task], len(METRICS[task]), cutoff=0.0)
+        raise SettingsError(f"{where}: '{name}' is no metric of {task}. Allowed: auto, {', '.join(near)}.")
+    return name
 
 
 class Predictions(NamedTuple):

@@ -10,7 +10,6 @@ Without a search this stage costs a start of Python: whatever a search alone nee
 """
 
 import argparse
-import difflib
 import json
 import sys
 from collections.abc import Sequence
@@ -96,14 +95,9 @@ def check_settings(settings: TuneSettings, model: "TrainSettings", task: "Task")
         SettingsError: an unknown metric, a range or list that is none, an unknown or illegal hyperparameter.
     """
     from lockstep.estimators import build_estimator
-    from lockstep.scoring import METRICS
+    from lockstep.scoring import find_metric
 
-    metric = {"classification": "accuracy", "regression": "r2_score"}[task]
-    if settings.metric != "auto":
-        metric = settings.metric
-    if metric not in METRICS[task]:
-        near = difflib.get_close_matches(metric, METRICS[task], len(METRICS[task]), cutoff=0.0)
-        raise SettingsError(f"tune.metric: '{metric}' is no metric of {task}. Allowed: auto, {', '.join(near)}.")
+    metric = find_metric(settings.metric, task, "tune.metric")
     space = parse_space(settings.space, "tune.space")
     if settings.trials and not space:
         raise SettingsError(
