@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
+
+from lockstep.models import PROTOCOL
 
 MAX_DEPTH = 40
 
@@ -64,18 +67,20 @@ def _items(a: dict[Any, Any], b: dict[Any, Any], name: str, depth: int, form: st
 
 
 def _states(a: Any, b: Any) -> tuple[dict[Any, Any], dict[Any, Any]] | None:
-    """The attributes of two objects of one class, or None for values that have none, such as texts."""
+    """The attributes of two objects of one class, or None for values that have none, such as texts.
+
+    Objects of compiled code (losses, search trees, random generators) show what they would be pickled from.
+    """
     if isinstance(a, BaseEstimator):
         return vars(a), vars(b)
-    if isinstance(a, str | bytes | int | type) or a is None or callable(a):
+    if isinstance(a, str | bytes | int | type | FunctionType | BuiltinFunctionType) or a is None:
         return None
     found = []
     for one in (a, b):
-        state = one.__getstate__() if hasattr(one, "__getstate__") else None
-        if isinstance(state, tuple) and len(state) == 2:  # of a class with slots
-            state = {**(state[0] or {}), **(state[1] or {})}
+        state = one.__getstate__()
         if not isinstance(state, dict):
-            return None
+            reduced = one.__reduce_ex__(PROTOCOL)
+            state = {"arguments": reduced[1], "state": reduced[2] if len(reduced) > 2 else None}
         found.append(state)
     return found[0], found[1]
 
