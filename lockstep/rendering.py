@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as Grid
 
+WIDE = 100
+"""Columns of a terminal in which a grid whose cells are broken into several lines still reads well."""
 Quote = Callable[[object], str]
 """Shows a name or a cell of the data, which can hold any character: ``visible`` or ``code``."""
 
@@ -112,20 +115,43 @@ def show(report: Report) -> None:
     console.print(report.title, *report.lines, sep="\n", soft_wrap=True)
     for block in report.blocks:
         console.print("", block.title, *[f"  {line}" for line in block.lines], sep="\n", soft_wrap=True)
-        if block.rows:
-            grid = Grid(box=box.SIMPLE_HEAD)
-            for heading in block.headings:
-                grid.add_column(
-                    heading,
-                    justify="right" if heading.split(" ")[0] == "p" else "left",
-                    overflow="fold",
-                    no_wrap=heading in block.unbroken,
-                )
-            for row in block.rows:
-                grid.add_row(*row)
-            console.print(grid)
+        if block.rows and console.width < WIDE and _natural_width(block) > console.width:
+            console.print(*_listed(block), sep="\n", soft_wrap=True)
+        elif block.rows:
+            console.print(_grid(block))
     if report.note:
         console.print(report.note, soft_wrap=True)
+
+
+def _grid(block: Block) -> Grid:
+    grid = Grid(box=box.SIMPLE_HEAD)
+    for heading in block.headings:
+        grid.add_column(
+            heading,
+            justify="right" if heading.split(" ")[0] == "p" else "left",
+            overflow="fold",
+            no_wrap=heading in block.unbroken,
+        )
+    for row in block.rows:
+        grid.add_row(*row)
+    return grid
+
+
+def _natural_width(block: Block) -> int:
+    """The characters that the grid takes if no cell is broken."""
+    columns = zip(block.headings, *block.rows, strict=True)
+    return sum(3 + max(map(cell_len, cells)) for cells in columns)
+
+
+def _listed(block: Block) -> list[str]:
+    """The table as lines, each row below its first cell: for a terminal that is too narrow for the grid."""
+    widest = max(map(len, block.headings))
+    lines = []
+    for first, *others in block.rows:
+        lines += ["", f"  {first}"]
+        named = zip(block.headings[1:], others, strict=True)
+        lines += [f"    {heading:<{widest}}  {cell}" for heading, cell in named if cell]
+    return [*lines, ""]
 
 
 def add_forms(parser: argparse.ArgumentParser) -> None:
