@@ -232,8 +232,8 @@ def _compare(path: Path, data: bytes, md5: str, stage: str) -> None:
     if (found := _md5(data)) != md5:
         raise IntegrityError(
             f"{path} is not the file that dvc.lock records for {stage}: its MD5 is {found}, recorded is {md5}. It was "
-            f"altered, or comes from another run, and was not opened. Delete it and type 'dvc repro {stage}', which "
-            "brings back the recorded one; 'python -m lockstep verify' says what else is not as recorded."
+            f"altered, or comes from another run, and was not opened. 'python -m lockstep verify --repair' brings the "
+            "recorded one back; after a change of yours, 'dvc repro' makes and records a new one."
         )
 
 

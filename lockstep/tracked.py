@@ -43,7 +43,7 @@ def check_tracked(root: Path = Path()) -> None:
     found = [finding for file in tracked_files(root) for finding in secrets_in(root / file, file)]
     if found:
         raise SettingsError(
-            f"git tracks {len(found)} secrets: {some(found)}. Take them out before you commit, keep them in the "
+            f"git tracks what looks like secrets: {some(found)}. Take them out before you commit, keep them in the "
             "environment or in .dvc/config.local ('dvc remote modify --local'), and get new ones for those that were "
             "pushed already."
         )

@@ -23,6 +23,7 @@ from lockstep.__main__ import main
 from lockstep.errors import DataError, IntegrityError, SettingsError
 from lockstep.estimators import MODELS
 from lockstep.models import load_model, read_about, save_model, sidecar, sidecar_of
+from stages import evaluate
 
 ROOT = Path(__file__).parents[1]
 TYPES = [(name, task) for name, entry in MODELS.items() for task in entry.estimators]
@@ -271,6 +272,22 @@ def test_what_dvc_lock_does_not_record_is_not_opened(repository, attack, capsys)
     assert "Traceback" not in message
     assert not Path("ran").exists()
     assert not repository.with_suffix(".skops").exists()
+
+
+@pytest.mark.parametrize("attack", ["joblib, compressed", "another model", "the model of an earlier run"])
+def test_the_stages_open_nothing_else_either(repository, attack, capsys):
+    train = {"model": "m", "kind": "regressor", "version": 1}
+    Path("params.yaml").write_text(json.dumps({"problems": {"p": {"train": train, "evaluate": {}}}}))
+    repository.rename("models/p/m_regressor_v1.joblib")
+    model = Path("models/p/m_regressor_v1.joblib")
+    record(model)
+    ATTACKS[attack](model)
+    files = ["--metrics", "m.json", "--predictions", "p.parquet", "--plots", "plots"]
+    read = ["--models", "models/p", "--test", "test.parquet", "--train", "train.parquet"]
+    assert evaluate.main(["--problem", "p", *read, *files]) == 3
+    assert "is not the file that dvc.lock records for train@p" in capsys.readouterr().err
+    assert not Path("ran").exists()
+    assert not Path("m.json").exists()
 
 
 def test_the_payload_is_a_real_one(tmp_path, monkeypatch):

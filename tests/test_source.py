@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -257,3 +258,11 @@ def test_what_decodes():
 def test_a_character_on_the_border_of_two_blocks_decodes(monkeypatch):
     monkeypatch.setattr(source, "_BLOCK", 3)
     assert source.decodes(pa.py_buffer("aé€😀b".encode()), "utf-8")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9/x.csv", "file:///etc/passwd", "s3://bucket/x.csv", "ssh://host/x.csv"]
+)
+def test_urls_are_not_followed(url):
+    with pytest.raises(DataError, match=r"is a URL, and nothing is read from the network\. Download"):
+        source.check_file(Path(url))

@@ -60,7 +60,7 @@ def track(name, text):
 def test_a_secret_is_found_by_its_form_and_not_repeated(repository, what):
     track("notes.md", f"# Notes\n\nx {SECRETS[what]}\n")
     with pytest.raises(
-        SettingsError, match=rf"git tracks 1 secrets: {what} in notes\.md line 3\. Take them out"
+        SettingsError, match=rf"git tracks what looks like secrets: {what} in notes\.md line 3\. Take them out"
     ) as error:
         check_tracked()
     assert SECRETS[what][-12:] not in str(error.value)
@@ -81,7 +81,7 @@ def test_credentials_in_dvcs_shared_settings(repository):
     config = Path(".dvc/config").read_text()
     track(".dvc/config", config + "['remote \"s3\"']\n    url = s3://b\n    verify = true\n    secret_access_key = x\n")
     with pytest.raises(
-        SettingsError, match=r"git tracks 1 secrets: 'secret_access_key' of remote \"s3\" in \.dvc/config"
+        SettingsError, match=r"git tracks what looks like secrets: 'secret_access_key' of remote \"s3\" in \.dvc/config"
     ):
         check_tracked()
 
@@ -89,7 +89,7 @@ def test_credentials_in_dvcs_shared_settings(repository):
 @pytest.mark.parametrize("line", ["api_key: abc", "    db_password: 'x y'", "my-token: 12"])
 def test_credentials_in_settings(repository, line):
     track("params.yaml", f"problems:\n{line}\n")
-    with pytest.raises(SettingsError, match=r"git tracks 1 secrets: '.*' in params\.yaml line 2"):
+    with pytest.raises(SettingsError, match=r"git tracks what looks like secrets: '.*' in params\.yaml line 2"):
         check_tracked()
 
 
@@ -156,4 +156,4 @@ def test_the_command_says_it(repository, capsys):
     assert main(["check"]) == 0
     track("key.pem", SECRETS["a private key"])
     assert main(["check"]) == 2
-    assert "ERROR check: git tracks 1 secrets: a private key in key.pem line 1" in capsys.readouterr().err
+    assert "ERROR check: git tracks what looks like secrets: a private key in key.pem line 1" in capsys.readouterr().err
