@@ -6,9 +6,13 @@ a process of its own, since pytest's has threads, which a fork would lose.
     python tests/dvc_forks.py       one request per line on stdin, one answer per line on stdout, both JSON
 """
 
+import builtins
 import contextlib
+import errno
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -49,18 +53,24 @@ class Forks:
         self._server.stdin.flush()
         return self._answer()
 
-    def start(self, folder: Path, *commands: list[str]) -> "Fork":
-        """Run ``commands`` one after another, until one fails, in a new session; ``["dvc", "repro"]`` and the like."""
+    def start(self, folder: Path, *commands: list[str], full: str | None = None) -> "Fork":
+        """Run ``commands`` one after another, until one fails, in a new session; ``["dvc", "repro"]`` and the like.
+
+        Args:
+            folder: the current folder of the commands.
+            commands: see above.
+            full: a regular expression; the disk is full when a file with such a path is written (open is replaced).
+        """
         log = folder / "logs/forks.log"
         log.parent.mkdir(exist_ok=True)
-        pid = self._ask(start=commands, folder=str(folder), log=str(log))
+        pid = self._ask(start=commands, folder=str(folder), log=str(log), full=full)
         while os.getsid(pid) != pid:
             time.sleep(0.001)
         return Fork(pid, log, self)
 
-    def run(self, folder: Path, *commands: list[str]) -> tuple[int, str]:
-        """The exit code and what was printed."""
-        fork = self.start(folder, *commands)
+    def run(self, folder: Path, *commands: list[str], full: str | None = None) -> tuple[int, str]:
+        """The exit code and what was printed; arguments as of start."""
+        fork = self.start(folder, *commands, full=full)
         return fork.wait(), fork.printed()
 
     def wait(self, pid: int) -> int:
@@ -122,6 +132,31 @@ class Fork:
             time.sleep(0.02)
 
 
+class _FullFile(io.StringIO):
+    """A file on a full disk."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def write(self, *_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path)
+
+
+def _fill_disk(pattern: str) -> None:
+    """From now on, files whose path matches are emptied when they are opened to be written, then refuse every byte."""
+    real = open
+
+    def full_disk(path: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        file = real(path, mode, *arguments, **options)
+        if set(mode) & set("wax+") and re.search(pattern, str(path)):
+            file.close()
+            return _FullFile(str(path))
+        return file
+
+    builtins.open = full_disk  # type: ignore[assignment]
+
+
 def _serve() -> None:
     import dvc.cli
     import dvc.commands.repro
@@ -155,6 +190,8 @@ def _serve() -> None:
                 os.dup2(source, target)
             code = 70
             try:
+                if request["full"]:
+                    _fill_disk(request["full"])
                 code = next((found for words in request["start"] if (found := command(words))), 0)
             finally:
                 sys.stdout.flush()

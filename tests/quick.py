@@ -82,7 +82,8 @@ class QuickRepository(Repository):
 
     def __init__(self, folder: Path, *, waiting: bool = False) -> None:
         super().__init__(folder)
-        wait = "while not Path('go').exists():\n        time.sleep(0.02)"
+        # By its whole path: experiments run in copies of the folder.
+        wait = f"while not Path({str(folder / 'go')!r}).exists():\n        time.sleep(0.02)"
         stage = QUICK_STAGE.replace("time.sleep(0.03)", wait) if waiting else QUICK_STAGE
         (folder / "stages/quick.py").write_text(stage)
         (folder / "dvc.yaml").write_text(quick_pipeline())
