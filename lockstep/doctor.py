@@ -66,8 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = list(findings_of_killed_runs() if args.leftovers else findings())
     wrong = [finding for finding in found if not finding.note]
     for finding in found:
-        print(f"{'note' if finding.note else 'WRONG'}  {finding.what}")
-        print(f"{'' if finding.note else ' '}      {'will' if args.fix and finding.mend else 'to'} {finding.remedy}")
+        print(f"{'note' if finding.note else 'WRONG':<5}  {finding.what}")
+        print(f"       {'will' if args.fix and finding.mend else 'to'} {finding.remedy}")
     mendable = [finding for finding in wrong if finding.mend]
     if args.fix:
         mended = sum(_mended(finding) for finding in mendable)

@@ -76,9 +76,9 @@ def parse_lock(data: bytes, where: str, remedy: str) -> dict[str, LockedStage]:
             str(name): LockedStage(
                 name=str(name),
                 cmd=_text(entry["cmd"]),
-                deps=tuple(_locked(file, where) for file in entry.get("deps") or ()),
-                params={str(file): dict(values) for file, values in (entry.get("params") or {}).items()},
-                outs=tuple(_locked(file, where) for file in entry.get("outs") or ()),
+                deps=tuple(_locked(file, where) for file in _list(entry, "deps")),
+                params={str(file): dict(values) for file, values in entry.get("params", {}).items()},
+                outs=tuple(_locked(file, where) for file in _list(entry, "outs")),
             )
             for name, entry in stages.items()
         }
@@ -140,6 +140,14 @@ def safe_path(path: str) -> bool:
     return not (
         pure.is_absolute() or ".." in pure.parts or "\\" in path or not pure.parts or pure.parts[0] in (".git", ".dvc")
     )
+
+
+def _list(entry: Mapping[str, Any], key: str) -> list[Any]:
+    """A list that may be absent, but is never empty in the way of a file that was cut behind its key."""
+    value = entry.get(key, [])
+    if not isinstance(value, list):
+        raise TypeError(f"'{key}' is {value!r}, no list")
+    return value
 
 
 def _text(value: object) -> str:

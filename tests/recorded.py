@@ -86,12 +86,16 @@ def make(folder):
 
 def keep(folder, text):
     """Put a file's text into the cache, as DVC does."""
-    md5 = hashlib.md5(text.encode()).hexdigest()
-    path = folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    path = object_of(folder, text)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     path.chmod(0o444)
-    return path
+
+
+def object_of(folder, text):
+    """Where the cache has it."""
+    md5 = hashlib.md5(text.encode()).hexdigest()
+    return folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
 
 
 def write(folder, name, content):

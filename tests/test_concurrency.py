@@ -159,3 +159,26 @@ def test_four_clones_share_a_cache(forks, tmp_path):
     assert states.pop("data/raw/housing.csv") == "missing"  # nobody has fetched it
     assert list(states.values()) == ["uncached"]
     assert all((clones[0].folder / path).exists() for path in QUICK_OUTPUTS)
+
+
+def test_a_killed_experiment_is_put_right_by_the_doctor(repository):
+    """It leaves a detached HEAD; edits and branch are there again afterwards, and the next run heals the rest."""
+    edit = repository.folder / "README.md"
+    edit.write_text("my edit\n")
+    experiment = repository.start(*EXPERIMENT)
+    assert holder_of(repository)["dvc"] == experiment.pid
+    experiment.kill()
+    experiment.wait()
+    assert repository.run("git", "branch", "--show-current").stdout == ""
+    told = repository.run("python", "-m", "lockstep", "doctor", check=False)
+    assert told.returncode == 1
+    assert "a killed 'dvc exp run' has left the repository on no branch (it was 'main')" in told.stdout
+    mended = repository.run("python", "-m", "lockstep", "doctor", "--fix")
+    assert "will put HEAD back on 'main', without touching a file" in mended.stdout
+    assert repository.run("git", "branch", "--show-current").stdout == "main\n"
+    assert edit.read_text() == "my edit\n"
+    assert "seed: 7" in (repository.folder / "params.yaml").read_text()
+    assert "WRONG" not in repository.run("python", "-m", "lockstep", "doctor").stdout
+    repository.go()
+    repository.dvc("repro")
+    assert repository.lock() == repository.expected
