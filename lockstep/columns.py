@@ -8,9 +8,9 @@ what it is read as is said in the log.
 
 import re
 import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -32,10 +32,11 @@ MOSTLY = 0.5
 MAX_LEVELS = 10_000
 """Text columns of at most so many levels are searched for levels that look alike."""
 
+NUMBER_WITH_COMMA = r"^[-+]?([0-9]+([.,][0-9]{3})+(,[0-9]+)?|[0-9]+,[0-9]+)$"
+INFINITE = r"^(?i:[-+]?inf(inity)?)$"
+IN_SINGLE_QUOTES = r"^(?s:'.*')$"
 _LONG = r"^[-+]?[0-9]{16,}$"
-_INFINITE = r"^(?i:[-+]?inf(inity)?)$"
 _SCIENTIFIC = r"^[0-9]+[eE][0-9]+$"
-_COMMAS = r"^[-+]?([0-9]+([.,][0-9]{3})+(,[0-9]+)?|[0-9]+,[0-9]+)$"
 
 
 class Format(NamedTuple):
@@ -72,10 +73,16 @@ class Typed(NamedTuple):
     Attributes:
         frame: (n_rows, n_columns), indexed by ROW; see Table.
         missing_as: {column: {word: count}}: what stood in the cells that count as missing, "" for empty cells.
+        line_starts: (n_rows,) the line of the file on which each row begins.
     """
 
     frame: pd.DataFrame
     missing_as: dict[str, dict[str, int]]
+    line_starts: np.ndarray
+
+
+class NeedsCellsError(Exception):
+    """A message must name the lines of cells, of which only the distinct ones are at hand."""
 
 
 def typed_frame(
@@ -98,10 +105,14 @@ def typed_frame(
     """
     columns, missing_as = {}, {}
     for column, cells in zip(text.cells.column_names, text.cells.columns, strict=True):
-        found = _Column(cells.combine_chunks(), column, text.line_starts, name, form)
-        columns[column] = found.typed((types or {}).get(column))
+        found = Column(cells.combine_chunks(), column, text.line_starts, name, form)
+        try:
+            columns[column] = found.typed((types or {}).get(column))
+        finally:
+            log_warnings(name, column, found.warnings)
         missing_as[column] = found.missing_as
-    return Typed(pd.DataFrame(columns).set_axis(row_index(len(text.line_starts))), missing_as)
+    frame = pd.DataFrame(columns).set_axis(row_index(len(text.line_starts)))
+    return Typed(frame, missing_as, text.line_starts)
 
 
 def row_index(n_rows: int) -> pd.Index:
@@ -109,15 +120,61 @@ def row_index(n_rows: int) -> pd.Index:
     return pd.Index(np.arange(1, n_rows + 1, dtype=np.int64), name=ROW)
 
 
-class _Column:
-    """The cells of one column, (n_rows,) texts, on their way to a type."""
+def texts_of(cells: pa.Array) -> pd.Series:
+    """A text column as pandas holds it; nulls are gaps."""
+    return pd.Series(cells, dtype="str")
 
-    def __init__(self, cells: pa.Array, name: str, lines: np.ndarray, file: str, form: Format) -> None:
+
+def log_warnings(file: str, column: str, warnings: Iterable[str]) -> None:
+    """What a person could take a column for is said in the log."""
+    for warning in warnings:
+        logger.warning("%s column '%s' %s", file, column, warning)
+
+
+def warnings_of_words(counts: Mapping[str, int]) -> list[str]:
+    """What to say of words that are values in a text column, and would be gaps in a column of numbers."""
+    found = some([f"{word!r} ({count} times)" for word, count in sorted(counts.items())])
+    return [f"is text, so that {found} are values, not gaps; load.missing_texts makes them gaps"] if counts else []
+
+
+class Column:
+    """The cells of one column, on their way to a type: all of them, or the distinct ones and how often each occurs.
+
+    Args:
+        cells: (n,) texts.
+        name: of the column.
+        lines: (n,) the line on which each cell stands; of a distinct cell, the first.
+        file: its name, for messages.
+        form: how numbers and gaps are written.
+        counts: (n,) how often each of the distinct cells occurs, which come in order of appearance; None: ``cells`` are
+            all cells.
+
+    Attributes:
+        missing_as: {word: count}: what stands in the gaps, once the column is typed.
+        warnings: what a person could take it for, once it is typed; the column's name is missing before each.
+    """
+
+    def __init__(
+        self, cells: pa.Array, name: str, lines: np.ndarray, file: str, form: Format, counts: np.ndarray | None = None
+    ) -> None:
         self.cells, self.name, self.lines, self.file, self.form = cells, name, lines, file, form
+        self.are_distinct = counts is not None
+        self.counts = np.ones(len(cells), dtype=np.int64) if counts is None else counts
         self.trimmed = pc.utf8_trim_whitespace(cells)
         self.empty = pc.equal(self.trimmed, "")
-        self.missing = pc.or_(self.empty, pc.is_in(self.trimmed, pa.array(form.missing, pa.string())))
+        self.missing = pc.or_(self.empty, self._is_in(self.trimmed, form.missing))
         self.missing_as: dict[str, int] = {}
+        self.warnings: list[str] = []
+
+    def likely(self) -> Literal["integer", "number", "text", "exact"]:
+        """What other cells of this column, not seen yet, are likely to be; "exact" for what only ``typed`` can tell."""
+        present = self.trimmed.filter(pc.invert(self.missing))
+        if not pc.all(pc.match_substring_regex(present, self.form.number), min_count=0).as_py():
+            return "text"
+        if self.form.thousands or pc.all(pc.match_substring_regex(present, _SCIENTIFIC), min_count=0).as_py():
+            return "exact"
+        whole = pc.all(pc.match_substring_regex(present, f"^[-+]?{self.form.integer}$")).as_py()
+        return "integer" if whole else "number"
 
     def typed(self, declared: str | None) -> Values:
         """The column's values, of the declared type or, if that is None, of the one that its cells are of."""
@@ -127,38 +184,38 @@ class _Column:
         if declared == "string":
             return self._texts()
         if len(present) == 0:
-            self._count(self.missing)
+            self.missing_as = self._tally(self.missing)
             if declared == "boolean":
                 return pd.Series(np.full(len(self.cells), None, dtype=object))
             return np.full(len(self.cells), np.nan)
         words = pc.utf8_lower(present)
-        if declared in (None, "boolean") and pc.all(pc.is_in(words, pa.array(["true", "false"]))).as_py():
-            self._count(self.missing)
+        if declared in (None, "boolean") and pc.all(self._is_in(words, ("true", "false"))).as_py():
+            self.missing_as = self._tally(self.missing)
             values = pc.equal(pc.utf8_lower(self.trimmed), "true")
             return pc.if_else(self.missing, pa.scalar(None, pa.bool_()), values).to_pandas()
         is_number = pc.match_substring_regex(present, self.form.number)
-        is_infinite = pc.match_substring_regex(present, _INFINITE)
+        is_infinite = pc.match_substring_regex(present, INFINITE)
         if declared != "boolean" and pc.all(pc.or_(is_number, is_infinite)).as_py():
             if pc.any(is_infinite).as_py():
-                raise self._infinite(pc.match_substring_regex(self.trimmed, _INFINITE))
+                raise self._infinite(pc.match_substring_regex(self.trimmed, INFINITE))
             return self._numbers(present, declared)
         if declared is not None:
             allowed = pc.match_substring_regex(
                 self.trimmed, r"^(?i:true|false)$" if declared == "boolean" else self.form.number
             )
             raise self._not_declared(pc.or_(self.missing, allowed), declared)
-        self._warn_of_numbers(present, is_number)
+        self._warn_of_numbers(present)
         return self._texts()
 
     def _texts(self) -> Values:
-        gaps = pc.or_(pc.equal(self.cells, ""), pc.is_in(self.cells, pa.array(self.form.missing_texts, pa.string())))
-        self._count(gaps)
+        gaps = pc.or_(pc.equal(self.cells, ""), self._is_in(self.cells, self.form.missing_texts))
+        self.missing_as = self._tally(gaps)
         self._warn_of_texts()
-        return pc.if_else(gaps, pa.scalar(None, pa.string()), self.cells).to_pandas().astype("str")
+        return texts_of(pc.if_else(gaps, pa.scalar(None, self.cells.type), self.cells))
 
     def _numbers(self, present: pa.Array, declared: str | None) -> Values:
         """All present cells are numbers: int64, float64, or text where neither holds them exactly."""
-        self._count(self.missing)
+        self.missing_as = self._tally(self.missing)
         plain = self._plain(present)
         if pc.all(pc.match_substring_regex(present, f"^[-+]?{self.form.integer}$")).as_py():
             try:
@@ -173,8 +230,10 @@ class _Column:
         if any(int(float(cell)) != int(cell) for cell in pc.unique(long).to_pylist()):
             return self._too_long(declared)
         if pc.all(pc.match_substring_regex(present, _SCIENTIFIC)).as_py():
-            self._warn("is read as numbers in scientific notation, such as %s; if these are codes, declare it a string "
-                       "in the contract", present[0])  # fmt: skip
+            self.warnings.append(
+                f"is read as numbers in scientific notation, such as {present[0]}; if these are codes, declare it a "
+                "string in the contract"
+            )
         values = pc.cast(self._plain(pc.if_else(self.missing, "nan", self.trimmed)), pa.float64()).to_numpy()
         if np.isinf(values).any():
             raise self._infinite(pa.array(np.isinf(values)))
@@ -196,59 +255,60 @@ class _Column:
                 f"{self.file} column '{self.name}' has numbers too long to be computed with, but the contract "
                 f"declares it {declared}. Declare it string."
             )
-        self._warn("is read as text: its numbers are too long to be computed with")
-        return pc.if_else(self.missing, pa.scalar(None, pa.string()), self.trimmed).to_pandas().astype("str")
+        self.warnings.append("is read as text: its numbers are too long to be computed with")
+        return texts_of(pc.if_else(self.missing, pa.scalar(None, self.cells.type), self.trimmed))
 
-    def _count(self, gaps: pa.Array) -> None:
-        counts = pc.value_counts(self.trimmed.filter(gaps)).to_pylist()
-        self.missing_as = dict(sorted((entry["values"], entry["counts"]) for entry in counts))
+    def _is_in(self, cells: pa.Array, words: Sequence[str]) -> pa.Array:
+        return pc.is_in(cells, pa.array(words, cells.type))
 
-    def _warn(self, what: str, *details: Any) -> None:
-        logger.warning(f"%s column '%s' {what}", self.file, self.name, *details)
+    def _sum(self, mask: pa.Array) -> int:
+        """The number of cells that ``mask``, (n,), is true for."""
+        return int(self.counts[_as_bool(mask)].sum())
 
-    def _warn_of_words(self) -> None:
-        """Words that would be gaps in a column of numbers."""
-        words = pc.and_(
-            pc.is_in(self.trimmed, pa.array(self.form.missing, pa.string())),
-            pc.invert(pc.is_in(self.cells, pa.array(self.form.missing_texts, pa.string()))),
-        )
-        if pc.any(words).as_py():
-            counts = sorted(Counter(self.trimmed.filter(words).to_pylist()).items())
-            found = some([f"{word!r} ({count} times)" for word, count in counts])
-            self._warn("is text, so that %s are values, not gaps; load.missing_texts makes them gaps", found)
+    def _tally(self, mask: pa.Array) -> dict[str, int]:
+        """{trimmed cell: how often it occurs}, sorted, of the cells that ``mask`` is true for."""
+        words = self.trimmed.filter(mask).dictionary_encode()
+        counts = np.bincount(words.indices.to_numpy(), self.counts[_as_bool(mask)]).astype(int).tolist()
+        return dict(sorted(zip(words.dictionary.to_pylist(), counts, strict=True)))
 
-    def _warn_of_numbers(self, present: pa.Array, is_number: pa.Array) -> None:
-        if pc.mean(pc.cast(is_number, pa.float64())).as_py() >= MOSTLY:
-            allowed = pc.or_(self.missing, pc.match_substring_regex(self.trimmed, self.form.number))
-            others = np.flatnonzero(~_as_bool(allowed))
-            self._warn(
-                "is read as text: %d of its %d cells are not numbers, the first %s in line %d",
-                len(others), len(self.cells), repr(self.trimmed[int(others[0])].as_py())[:40], self.lines[others[0]],
-            )  # fmt: skip
-        elif self.form.decimal == "." and pc.all(pc.match_substring_regex(present, _COMMAS)).as_py():
-            self._warn(
-                "is read as text, but looks like numbers, such as %s: then set load.decimal to ',' or load.thousands",
-                present[0],
+    def _warn_of_numbers(self, present: pa.Array) -> None:
+        """A text column that perhaps should be one of numbers, or in which words for a gap are values."""
+        allowed = pc.or_(self.missing, pc.match_substring_regex(self.trimmed, self.form.number))
+        others = self._sum(pc.invert(allowed))
+        numbers = self._sum(pc.and_(allowed, pc.invert(self.missing)))
+        if numbers and numbers >= MOSTLY * (numbers + others):
+            first = int(np.argmin(_as_bool(allowed)))
+            self.warnings.append(
+                f"is read as text: {others} of its {self.counts.sum()} cells are not numbers, the first "
+                f"{repr(self.trimmed[first].as_py())[:40]} in line {self.lines[first]}"
+            )
+        elif self.form.decimal == "." and pc.all(pc.match_substring_regex(present, NUMBER_WITH_COMMA)).as_py():
+            self.warnings.append(
+                f"is read as text, but looks like numbers, such as {present[0]}: then set load.decimal to ',' or "
+                "load.thousands"
             )
         else:
-            self._warn_of_words()
+            words = self._is_in(self.trimmed, self.form.missing)
+            words = pc.and_not(words, self._is_in(self.cells, self.form.missing_texts))
+            self.warnings += warnings_of_words(self._tally(words))
 
     def _warn_of_texts(self) -> None:
         """Levels that differ in white space, case or Unicode form only; all cells in single quotes."""
-        levels = [level for level in pc.unique(self.cells).to_pylist() if level]
-        if levels and all(len(level) > 1 and level[0] == level[-1] == "'" for level in levels):
+        levels = pc.unique(self.cells)
+        levels = levels.filter(pc.not_equal(levels, ""))
+        if len(levels) and pc.all(pc.match_substring_regex(levels, IN_SINGLE_QUOTES)).as_py():
             raise DataError(
                 f"{self.file} column '{self.name}': every cell stands in single quotes. If they are not part of it, "
                 'set load.quote to "\'".'
             )
         if len(levels) <= MAX_LEVELS:
             alike = defaultdict(list)
-            for level in levels:
+            for level in levels.to_pylist():
                 plain = unicodedata.normalize("NFKC", level.replace("\u200b", "")).casefold()
                 alike[" ".join(plain.split())].append(level)
             groups = [" and ".join(map(repr, sorted(group))) for group in alike.values() if len(group) > 1]
             if groups:
-                self._warn("has levels that look alike but are different: %s", some(groups, 3))
+                self.warnings.append(f"has levels that look alike but are different: {some(groups, 3)}")
 
     def _infinite(self, where: pa.Array) -> DataError:
         return DataError(
@@ -266,6 +326,8 @@ class _Column:
         )
 
     def _where(self, mask: pa.Array) -> str:
+        if self.are_distinct:
+            raise NeedsCellsError
         lines = self.lines[np.flatnonzero(_as_bool(mask))].tolist()
         return f"line{'' if len(lines) == 1 else 's'} {some(lines)}"
 

@@ -4,13 +4,14 @@ import codecs
 import contextlib
 import gzip
 import io
+import mmap
 import re
 import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import pyarrow as pa
 
@@ -80,7 +81,30 @@ def check_file(path: Path) -> None:
         raise DataError(f"{path} is empty. Put a CSV file with a header line there.")
 
 
+class Source(NamedTuple):
+    """A data file's text.
+
+    Attributes:
+        text: as UTF-8, without a byte-order mark.
+        mapped: the file in the process's address space, if ``text`` is a part of it and no copy.
+    """
+
+    text: pa.Buffer
+    mapped: mmap.mmap | None
+
+    def forget(self, end: int) -> None:
+        """Give the memory of the text before ``end`` back. It is read from the file again if it is looked at."""
+        if self.mapped is not None:
+            end += len(self.mapped) - len(self.text)  # a byte-order mark
+            self.mapped.madvise(mmap.MADV_DONTNEED, 0, end - end % mmap.PAGESIZE)
+
+
 def read_source(path: Path, encoding: str = "utf-8") -> pa.Buffer:
+    """The text of ``path``; see open_source."""
+    return open_source(path, encoding).text
+
+
+def open_source(path: Path, encoding: str = "utf-8") -> Source:
     """The content of ``path`` as UTF-8, without a byte-order mark; a plain UTF-8 file is mapped, not copied.
 
     Args:
@@ -92,12 +116,14 @@ def read_source(path: Path, encoding: str = "utf-8") -> pa.Buffer:
         DataError: the file is missing, empty, unreadable, not what its name says, or unpacks to too much.
     """
     check_file(path)
+    mapped = None
     try:
         if path.suffix.lower() in PACKED:
             data = pa.py_buffer(_unpack(path))
         else:
-            with pa.memory_map(str(path)) as source:
-                data = source.read_buffer()
+            with path.open("rb") as file:
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            data = pa.py_buffer(mapped)
     except OSError as error:
         raise DataError(
             f"{path} cannot be read: {error.strerror or error}. Give yourself permission to read it."
@@ -112,7 +138,7 @@ def read_source(path: Path, encoding: str = "utf-8") -> pa.Buffer:
                 logger.info("%s is read as %s, which its byte-order mark declares", path, marked)
             data, encoding = data.slice(len(mark)), marked
     if codecs.lookup(encoding).name in ("utf-8", "ascii"):
-        return data
+        return Source(data, mapped)
     text = _decode(data.to_pybytes(), encoding, path)
     if not text.isascii():
         # A one-byte encoding decodes anything. What is UTF-8, or gives control characters, was meant to be another one.
@@ -125,7 +151,7 @@ def read_source(path: Path, encoding: str = "utf-8") -> pa.Buffer:
                 f"{path} line {line}: as {encoding}, it holds the control character 0x{ord(control[0]):02X}. Set "
                 f"load.encoding to what the file is encoded in{likely_encoding(data.to_pybytes())}."
             )
-    return pa.py_buffer(text.encode("utf-8"))
+    return Source(pa.py_buffer(text.encode("utf-8")), None)
 
 
 def _decode(data: bytes, encoding: str, path: Path) -> str:
@@ -157,7 +183,7 @@ def likely_encoding(data: bytes) -> str:
     return f", perhaps {' or '.join(found[:3])}" if found else ""
 
 
-def _unpack(path: Path) -> bytes:
+def _unpack(path: Path) -> memoryview:
     limit = max(FREE_SIZE, MAX_RATIO * path.stat().st_size)
     out = io.BytesIO()
     try:
@@ -173,7 +199,7 @@ def _unpack(path: Path) -> bytes:
         raise DataError(f"{path} cannot be unpacked: {error}. It is damaged, or not a {path.suffix} file.") from None
     if not out.tell():
         raise DataError(f"{path} is empty when unpacked. Put a CSV file with a header line there.")
-    return out.getvalue()
+    return out.getbuffer()
 
 
 @contextlib.contextmanager

@@ -18,14 +18,15 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from lockstep.columns import MISSING, Format, typed_frame
+from lockstep.columns import MISSING, Format
 from lockstep.contract import Contract, enforce, places, read_contract, violations, wrong_types
-from lockstep.csvfile import Dialect, read_csv
+from lockstep.csvfile import CsvFile, Dialect
 from lockstep.errors import DataError, SettingsError, some
 from lockstep.files import Outputs
 from lockstep.frames import normalised_frame, read_parquet
 from lockstep.log import logger
 from lockstep.profile import class_counts, column_type, profile_of
+from lockstep.reading import read_typed
 from lockstep.settings import Problem, Settings
 from lockstep.source import check_file, data_path
 from lockstep.stage import check_inputs, run_stage, stage_parser
@@ -34,6 +35,8 @@ from lockstep.table import Table, Task, write_table
 MINIMUM_ROWS = 100
 DEFAULT_TARGET: dict[Task, str] = {"classification": "target", "regression": "price"}
 _Character = Annotated[str, msgspec.Meta(min_length=1, max_length=1)]
+_CharacterOrNone = Annotated[str, msgspec.Meta(max_length=1)]
+_Lines = Annotated[int, msgspec.Meta(ge=0, le=1000)]
 
 
 class LoadSettings(Settings, frozen=True):
@@ -44,9 +47,11 @@ class LoadSettings(Settings, frozen=True):
     target: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     drop: tuple[str, ...] = ()
     delimiter: _Character = ","
-    quote: _Character = '"'
+    quote: _CharacterOrNone = '"'
+    escape: _CharacterOrNone = ""
     encoding: str = "utf-8"
-    skip_lines: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
+    skip_lines: _Lines = 0
+    skip_footer_lines: _Lines = 0
     decimal: Literal[".", ","] = "."
     thousands: Literal["", ",", ".", " ", "'"] = ""
     missing: tuple[str, ...] = MISSING
@@ -55,7 +60,7 @@ class LoadSettings(Settings, frozen=True):
     @property
     def dialect(self) -> Dialect:
         """How the file is cut into cells."""
-        return Dialect(self.delimiter, self.quote, self.skip_lines, self.encoding)
+        return Dialect(self.delimiter, self.quote, self.skip_lines, self.encoding, self.escape, self.skip_footer_lines)
 
     @property
     def form(self) -> Format:
@@ -86,18 +91,17 @@ def load_file(path: Path, settings: LoadSettings, contract: Contract | None = No
     if path.suffix.lower() == ".parquet":
         check_file(path)
         return _load_frame(read_parquet(path), settings, contract, str(path))
-    text = read_csv(path, settings.dialect)
-    names = text.cells.column_names
+    file = CsvFile(path, settings.dialect)
+    names = file.names
     if len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
         raise DataError(
             f"{path} has one column only, '{names[0]}'. Set load.delimiter to the character between the cells."
         )
     _check_columns(names, settings, str(path))
-    text = text.without(settings.drop)
-    typed = typed_frame(text, str(path), settings.form, contract.types if contract else None)
+    typed = read_typed(file, settings.form, contract.types if contract else None, settings.drop)
     if contract is not None:
-        enforce(violations(typed.frame, contract, without=settings.drop), str(path), text.line_starts)
-    return Loaded(checked_table(typed.frame, settings, str(path), text.line_starts), typed.missing_as)
+        enforce(violations(typed.frame, contract, without=settings.drop), str(path), typed.line_starts)
+    return Loaded(checked_table(typed.frame, settings, str(path), typed.line_starts), typed.missing_as)
 
 
 def load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract | None = None) -> Loaded:
@@ -131,9 +135,12 @@ def _check_settings(settings: LoadSettings) -> None:
             f"load.encoding: '{settings.encoding}' is not an encoding that Python knows. For instance utf-8, cp1252, "
             "utf-16."
         ) from None
-    marks = [settings.delimiter, settings.quote, settings.decimal]
-    if not all(mark.isascii() and mark not in "\r\n\0" for mark in marks[:2]) or settings.delimiter == settings.quote:
-        raise SettingsError("load.delimiter and load.quote must be two different ASCII characters that end no line.")
+    marks = [mark for mark in (settings.delimiter, settings.quote, settings.escape) if mark]
+    if not all(mark.isascii() and mark not in "\r\n\0" for mark in marks) or len(set(marks)) < len(marks):
+        raise SettingsError(
+            "load.delimiter, load.quote and load.escape must be different ASCII characters that end no line; the last "
+            "two may be empty."
+        )
     if settings.decimal == settings.thousands:
         raise SettingsError("load.decimal and load.thousands are the same. Set one of them to another mark.")
 

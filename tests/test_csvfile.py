@@ -2,11 +2,11 @@
 
 import csv
 import io
+import mmap
 import os
 import re
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -168,10 +168,10 @@ def test_paths_that_are_no_file(tmp_path, file):
 
 
 def test_a_file_that_may_not_be_read(file, monkeypatch):
-    def refuse(path):
-        raise PermissionError(13, "Permission denied", path)
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(pa, "memory_map", refuse)  # root may read everything
+    monkeypatch.setattr(mmap, "mmap", refuse)  # root may read everything
     message = "F cannot be read: Permission denied. Give yourself permission to read it."
     assert refusal(file(b"a\n1\n")) == message
 
