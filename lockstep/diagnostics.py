@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from scipy import stats
-from sklearn.exceptions import ConvergenceWarning
 
 from lockstep.errors import DataError
 from lockstep.estimators import TrainSettings, build_estimator, fit_estimator, model_type
@@ -38,7 +37,7 @@ REFITS = 3
 """Fits, each on other rows, behind each point of the learning curve."""
 SMALLEST_FIT = 20
 """The least rows a refit is made on."""
-LEVEL_NAME = "(missing)"
+MISSING = "(missing)"
 
 
 class Slice(NamedTuple):
@@ -183,7 +182,7 @@ def slices_of(features: pd.DataFrame, errors: np.ndarray, task: str, least: int,
 def _levels(column: pd.Series) -> list[tuple[str, np.ndarray]]:
     """(level, positions of its rows); rows without a value are a level of their own."""
     missing = column.isna().to_numpy()
-    found = [(LEVEL_NAME, np.flatnonzero(missing))]
+    found = [(MISSING, np.flatnonzero(missing))]
     if column_type(column) == "number" and column.nunique() > QUARTERS:
         values = column.to_numpy(dtype="float64", na_value=np.nan)
         edges = np.unique(np.nanquantile(values, np.linspace(0, 1, QUARTERS + 1)))
@@ -385,8 +384,8 @@ def _fit_and_score(
     if train.task == "classification" and len(np.unique(inside.labels)) < 2:
         raise DataError("one class only")
     with warnings.catch_warnings():
-        # A fit on few rows may not converge, or meet columns that are empty: that is what the curve shows.
-        warnings.simplefilter("ignore", ConvergenceWarning)
+        # A fit on few rows may not converge, or meet rare classes: that is what the curve shows.
+        warnings.simplefilter("ignore", UserWarning)
         preprocessor, encoded = fit_preprocessor(
             inside, preprocess, model_type(settings.model).scale_free, report=False
         )

@@ -48,6 +48,8 @@ MAX_CURVES = 6
 """Classes with curves of their own."""
 MAX_FEATURES = 15
 """Features whose importance is shown."""
+MAX_SENTENCE = 600
+"""Characters of a sentence of the settings."""
 MAX_VALUES = 8
 """Features whose values are shown beside a single prediction."""
 MAX_POINTS = 400
@@ -189,7 +191,7 @@ class Bin(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """A curve of one class; ``area`` under it is that of all rows, not of the thinned points."""
+    """A curve; ``area`` under it is that of all rows, not of the thinned points (None: of no meaning)."""
 
     name: str
     x: list[float]
@@ -260,6 +262,8 @@ class Facts:
     task: str
     target: str
     settings: ReportSettings
+    intended_use: list[str]
+    limits: list[str]
     result: list[str]
     metrics: list[Metric]
     average: str | None
@@ -332,7 +336,7 @@ def facts_of(given: Sources) -> Facts:
     positive = classes[1] if len(classes) == 2 else None
     scores = probabilities[:, 1] if probabilities is not None and positive is not None else None
     in_model = [name for name in ranked if name in features][: settings.top_features]
-    shown = ranked[:MAX_VALUES]
+    shown = [name for name in ranked if name in features][:MAX_VALUES]
     metric = CURVE_METRIC[task]
     fold_rows = given.folds[given.folds["metric"] == metric]
     profile_columns = given.profile["columns"]
@@ -342,6 +346,8 @@ def facts_of(given: Sources) -> Facts:
         task=task,
         target=visible(test.target),
         settings=settings,
+        intended_use=[visible(sentence, MAX_SENTENCE) for sentence in settings.intended_use],
+        limits=[visible(sentence, MAX_SENTENCE) for sentence in settings.limits],
         result=_result(given, metrics, errors),
         metrics=metrics,
         average=given.metrics.get("average"),
@@ -409,7 +415,7 @@ def facts_of(given: Sources) -> Facts:
         model=given.train_settings.model,
         estimator=type(given.model[-1]).__name__,
         model_file=given.model_file,
-        raw_file=given.raw_file,
+        raw_file=given.raw_file._replace(path=visible(given.raw_file.path, 200)),
         hyperparameters=dict(given.train_settings.hyperparameters),
         shown_settings=_shown_settings(given),
         versions=dict(given.versions),
@@ -454,8 +460,9 @@ def _metrics(given: Sources) -> list[Metric]:
     ]  # fmt: skip
 
 
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
+def _known(value: float | None) -> float | None:
+    """None for an empty cell."""
+    return None if value is None or math.isnan(value) else float(value)
 
 
 def _result(given: Sources, metrics: Sequence[Metric], errors: np.ndarray) -> list[str]:
@@ -479,11 +486,8 @@ def _result(given: Sources, metrics: Sequence[Metric], errors: np.ndarray) -> li
         folds = f"{percent(main.folds_mean)} ± {percent(main.folds_std)}"
     else:
         main, explained = found["mae"], found["r2_score"]
-        interval = _interval(main, number)
-        said.append(
-            f"On {tested}, the predictions of {visible(given.test.target)} were off by {number(main.value)} on average"
-            f"{interval}."
-        )
+        off = f"were off by {number(main.value)} on average, the mean absolute error{_interval(main, number)}"
+        said.append(f"On {tested}, the predictions of {visible(given.test.target)} {off}.")
         said.append(f"A dummy that always predicts the mean of the training rows is off by {number(main.baseline)}.")
         said.append(f"The model explains {percent(explained.value)} of the variance (R² {score(explained.value)}).")
         better = main.high is not None and main.baseline is not None and main.high < main.baseline
@@ -565,7 +569,7 @@ def _class_facts(
 
 def _target_histogram(train: np.ndarray, test: np.ndarray) -> Histogram:
     low, high = np.quantile(train, [0.005, 0.995])
-    edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
+    edges = np.linspace(low, high if high > low else low + max(1.0, abs(low)), BINS + 1)
     return Histogram(
         edges.tolist(),
         [(f"{name} rows", _shares(values, edges)) for name, values in (("training", train), ("test", test))],
@@ -609,18 +613,22 @@ def _confused(actual: np.ndarray, predicted: np.ndarray) -> list[Confused]:
 
 
 def _curves(
-    given: Sources, kind: str, followed: Sequence[Any], probabilities: np.ndarray | None, area: Any
+    given: Sources, kind: str, followed: Sequence[Any], probabilities: np.ndarray | None, area_under: Any
 ) -> list[Curve]:
     """The curves that evaluate has written, with the area under each from all rows."""
     found = []
     for name in followed:
         rows = given.curves[(given.curves["curve"] == kind) & (given.curves["series"] == str(name))]
-        if len(rows):
-            truth = given.test.labels == name
-            size = None
-            if probabilities is not None and 0 < truth.sum() < len(truth):
-                size = float(area(truth, probabilities[:, list(given.model.classes_).index(name)]))
-            found.append(Curve(visible(name, 24), rows["x"].tolist(), rows["y"].tolist(), size))
+        if not len(rows):
+            continue
+        truth = given.test.labels == name
+        if probabilities is not None:
+            ranking = probabilities[:, list(given.model.classes_).index(name)]
+        else:
+            ranking = given.predictions["score"].to_numpy()  # evaluate has no curve of a model that ranks nothing
+        found.append(
+            Curve(visible(name, 18), rows["x"].tolist(), rows["y"].tolist(), float(area_under(truth, ranking)))
+        )
     return found
 
 
@@ -637,7 +645,7 @@ def _calibration(
     found = []
     for name in followed:
         given_to = probabilities[:, list(given.model.classes_).index(name)]
-        found.append((visible(name, 24), _bins(given_to, given_to, (actual == name).astype("float64"), True)))
+        found.append((visible(name, 18), _bins(given_to, given_to, (actual == name).astype("float64"), True)))
     return found
 
 

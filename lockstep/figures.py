@@ -52,6 +52,7 @@ _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.grid": True,
     "axes.unicode_minus": True,
+    "axes.prop_cycle": mpl.cycler(color=SERIES),
     "grid.color": LINE,
     "grid.linewidth": 0.6,
     "xtick.color": LINE,
@@ -138,7 +139,7 @@ def _tag(tag: str, name: str, used: set[str]) -> str:
     """A tag of matplotlib's with names, fonts and colours as ``_svg`` wants them."""
     tag = re.sub(r' id="([^"]*)"', lambda match: f' id="{name}-{match[1]}"' if match[1] in used else "", tag)
     tag = re.sub(r"(url\(#|href=\"#)", rf"\g<1>{name}-", tag)
-    tag = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", tag)  # the font is the page's own
+    tag = re.sub(r"; font-family: [^;\"]*", "", tag)  # the font is the page's own
     return re.sub(r"#0000(?:0[1-5]|1[1-6])", lambda match: f"var(--{_VARIABLES[match[0]]})", tag)
 
 

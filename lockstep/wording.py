@@ -28,7 +28,7 @@ def number(value: Any, digits: int = 4) -> str:
     size = math.floor(math.log10(abs(value)))
     if size >= 7 or size < -4:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-        return f"{_signed(mantissa)} {MULTIPLY} 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+        return f"{_signed(_trimmed(mantissa))} {MULTIPLY} 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
     text = _trimmed(f"{abs(value):{',' if size > 3 else ''}.{max(0, digits - 1 - size)}f}")
     return _signed(f"-{text}" if value < 0 else text)
 
@@ -43,9 +43,9 @@ def _trimmed(text: str) -> str:
 
 
 def score(value: Any) -> str:
-    """A metric: three decimals, or where that is too few or too many, four significant digits."""
+    """A metric: three decimals, or where that is too few or too many, three or four significant digits."""
     if value is None or not 0.1 <= abs(value) < 10:
-        return number(value)
+        return number(value, 3 if value is not None and abs(value) < 0.1 else 4)
     return _signed(f"{value:.3f}")
 
 
