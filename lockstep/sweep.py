@@ -2,8 +2,8 @@
 
 Each is a DVC experiment of its own, named <problem>-<model type> and run in a copy of the workspace (dvc exp run
 --temp): what lies in the workspace stays as it is. The model type of params.yaml is tried with the hyperparameters that
-stand there, the others with scikit-learn's defaults, none with a search (stage tune). Only training rows are looked at:
-nothing is evaluated, so that the test rows can judge the one that you keep.
+stand there, the others with scikit-learn's defaults, none with a search (stage tune). They are trained but not
+evaluated, so that the test rows can judge the one that you keep.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def _models(task: Task, given: str, wanted: Sequence[str] | None) -> list[str]:
 
 
 def _run(problem: str, model: str, given: str, head: str) -> Candidate:
-    """Cross-validate one model type as an experiment."""
+    """Cross-validate and train one model type as an experiment (dvc exp apply needs a model to check out)."""
     name, section = f"{problem}-{model}", f"problems.{problem}"
     changes = [f"{section}.tune.trials=0"] if "trials" in _section(problem, "tune") else []
     if model != given:
@@ -97,7 +97,7 @@ def _run(problem: str, model: str, given: str, head: str) -> Candidate:
     command += [word for change in changes for word in ("--set-param", change)]
     # In a session of its own, so that Ctrl-C reaches it once, and it can tidy up before this process ends.
     with subprocess.Popen(  # noqa: S603 - a list, no shell
-        [sys.executable, "-m", *command, f"cross_validate@{problem}"],
+        [sys.executable, "-m", *command, f"cross_validate@{problem}", f"train@{problem}"],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
     ) as running:  # fmt: skip
         try:

@@ -135,6 +135,38 @@ def test_api_and_stages_give_the_same_bytes(config, tmp_path, monkeypatch, name,
     pd.testing.assert_frame_equal(result.predictions, pd.read_parquet(tmp_path / "predictions.parquet"))
 
 
+def test_a_search_gives_the_same_winner_trials_and_model(config, tmp_path, monkeypatch):
+    data = make_table("regression", rows=200).frame
+    data.to_csv(tmp_path / "data.csv", index=False)
+    search = {
+        "trials": 4,
+        "metric": "mae",
+        "space": {"alpha": {"low": 1e-3, "high": 1e3, "log": True}, "tol": [0.1, 1e-4]},
+    }
+    given = {"alpha": 1e6, "fit_intercept": False}
+    params = {
+        "load": {"path": "data.csv", "task": "regression", "target": "y"},
+        **{name: {} for name in ("split", "preprocess", "cross_validate", "evaluate")},
+        "tune": search,
+        "train": {"model": "ridge", "kind": "regressor", "version": 1, "hyperparameters": given},
+    }
+    saved = run_stages(tmp_path, monkeypatch, params)
+    result = run_pipeline(
+        data, config(model_type="ridge", task_type="regression", target="y", hyperparameters=given, tune=search)
+    )
+    assert result.model_path.read_bytes() == saved.read_bytes()
+    assert json.loads(sidecar_of(result.model_path).read_text()) == json.loads(sidecar_of(saved).read_text())
+    winner = json.loads((tmp_path / "w.json").read_text())
+    fitted = result.model[-1].get_params()
+    assert winner["hyperparameters"] == {name: fitted[name] for name in ("alpha", "tol")}
+    assert fitted["alpha"] < 1e6
+    assert not fitted["fit_intercept"]
+    written = pd.read_csv(tmp_path / "trials.csv", dtype={"alpha": str, "tol": str}, keep_default_na=False)
+    assert written.to_dict("list") == result.trials.to_dict("list")
+    # cross_validate scores the winner, on the same folds.
+    assert result.cross_validation["mae_mean"] == winner["mean"] == result.trials["best"].iloc[-1]
+
+
 def test_the_committed_model_is_the_apis_too(config):
     """The hash that dvc.lock records for iris, from the API."""
     import hashlib
