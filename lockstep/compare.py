@@ -19,7 +19,7 @@ from lockstep.compare_changes import changes
 from lockstep.compare_text import report
 from lockstep.comparison import ALPHA, BETTER, NOT_COMPARABLE, WORSE, Evaluated, Folds, compare
 from lockstep.errors import DataError, IntegrityError, MachineError, SettingsError
-from lockstep.lockfile import LOCK, LockedStage
+from lockstep.lockfile import LOCK, LockedStage, outputs
 from lockstep.looks import corrected, models_looked_at
 from lockstep.rendering import add_forms, emit
 from lockstep.revisions import (
@@ -32,6 +32,7 @@ from lockstep.revisions import (
     read_revision,
     stage_output,
     uncached_file,
+    value_at,
 )
 
 
@@ -100,6 +101,13 @@ def _problem(repo: Any, revisions: tuple[Revision, Revision], name: str) -> dict
     before, after = (_evaluated(repo, revision, name, own) for revision, own in zip(revisions, stages, strict=True))
     found |= compare(before, after)
     found |= {"recorded": True, "changes": changes(stages[0], stages[1], name), "looks": _looks(repo, name, stages[1])}
+    stale = [side.shown for side, own in zip(revisions, stages, strict=True) if side.commit and _stale(side, own, name)]
+    if stale:  # such as an experiment of sweep: trained, not evaluated
+        found |= {"verdict": NOT_COMPARABLE, "metrics": [], "rows": None, "looks": None}
+        found["why_not"] = (
+            f"the test rows have not judged the model of {' and '.join(stale)}: {stage} was run with other settings or "
+            "for another model. Only the folds are compared"
+        )
     for item in found["metrics"]:
         item["p_looks"] = corrected(item["p_holm"], found["looks"]) if item["verdict"] == BETTER else None
     for revision, own in zip(revisions, stages, strict=True):
@@ -113,6 +121,15 @@ def _problem(repo: Any, revisions: tuple[Revision, Revision], name: str) -> dict
                 "computed from the predictions."
             )
     return found
+
+
+def _stale(revision: Revision, stages: Mapping[str, LockedStage], name: str) -> bool:
+    """Whether the evaluation that a commit records is of other settings, or of another model, than the commit's."""
+    stage, written = stages[f"evaluate@{name}"], outputs(stages.values())
+    settings = stage.params.get("params.yaml", {})
+    return any(value_at(revision.params, key) != value for key, value in settings.items()) or any(
+        dep.path in written and written[dep.path][0].md5 != dep.md5 for dep in stage.deps
+    )
 
 
 def _evaluated(repo: Any, revision: Revision, name: str, stages: Mapping[str, LockedStage]) -> Evaluated:

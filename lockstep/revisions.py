@@ -234,7 +234,7 @@ def outdated(repo: Repo, workspace: Revision, stage: str) -> list[str]:
         if path.is_file() and (path.stat().st_size != file.get("size") or md5_of(path) != file.get("md5")):
             changed.append(str(file["path"]))
     for key, value in entry.get("params", {}).get("params.yaml", {}).items():
-        if _value(workspace.params, key) != value:
+        if value_at(workspace.params, key) != value:
             changed.append(f"params.yaml:{key}")
     return changed
 
@@ -260,7 +260,7 @@ def current_stages(repo: Repo, known: dict[str, LockedFile] | None = None) -> di
                 file = Path(dep.fs_path).relative_to(root).as_posix()
                 if file not in contents:
                     contents[file] = read_versions(root / file) if file == VERSIONS.name else read_yaml(root / file)
-                values = {key: _value(contents[file], key) for key in dep.params}
+                values = {key: value_at(contents[file], key) for key in dep.params}
                 params[file] = {key: value for key, value in values.items() if value is not _ABSENT}
             deps, outs = (
                 tuple(
@@ -279,7 +279,7 @@ def current_stages(repo: Repo, known: dict[str, LockedFile] | None = None) -> di
 _ABSENT = object()
 
 
-def _value(content: Any, key: str) -> Any:
+def value_at(content: Any, key: str) -> Any:
     """The setting at a dotted key, or _ABSENT."""
     for part in key.split("."):
         if not isinstance(content, dict) or part not in content:

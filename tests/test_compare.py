@@ -8,6 +8,9 @@ import yaml
 from repository import Repository
 
 from lockstep.__main__ import main
+from lockstep.compare import _stale
+from lockstep.lockfile import LockedFile, LockedStage
+from lockstep.revisions import Revision
 
 STUMP = [
     "-S",
@@ -143,6 +146,20 @@ def test_settings_changed_but_not_run(compare, repository):
         assert "Note: params.yaml:problems.iris.train changed in the workspace since it was run" in text
     finally:
         path.write_text(original)
+
+
+@pytest.mark.parametrize(
+    ("read", "average", "stale"), [("1", "macro", False), ("2", "macro", True), ("1", "micro", True)]
+)
+def test_whether_an_evaluation_is_of_the_commits_own_model(read, average, stale):
+    model, key = "models/p/ridge_regressor_v1.joblib", "problems.p.evaluate.average"
+    deps, settings = (LockedFile(model, read, 9), LockedFile("x.py", "3", 9)), {"params.yaml": {key: "macro"}}
+    stages = {
+        "train@p": LockedStage("train@p", "", (), {}, (LockedFile(model, "1", 9),)),
+        "evaluate@p": LockedStage("evaluate@p", "", deps, settings, ()),
+    }
+    commit = Revision("HEAD", "c", {"problems": {"p": {"evaluate": {"average": average}}}}, {})
+    assert _stale(commit, stages, "p") == stale
 
 
 def test_a_hand_edited_metrics_file_is_said(compare, repository):

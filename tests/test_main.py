@@ -58,6 +58,14 @@ def test_check(params, capsys):
             lambda p: p["iris"]["split"].update(seed=-1),
             "problems.iris.split.seed is -1. Allowed: a whole number at least 0",
         ),
+        (
+            lambda p: p["iris"]["tune"].update(trials=9, space={"max_depth": {"low": 0, "high": 9, "log": True}}),
+            "problems.iris: tune.space.max_depth.low is 0. Allowed with log: true: a number above 0.",
+        ),
+        (
+            lambda p: p["iris"]["tune"].update(trials=9, space={"max_dept": [1, 2]}),
+            "tune.space.max_dept is not a hyperparameter of RandomForestClassifier. Allowed, nearest first: max_depth",
+        ),
         (lambda p: p["iris"].pop("evaluate"), "problems.iris.evaluate is missing. Write 'evaluate: {}' there"),
         (lambda p: p.update({"a b": {}}), '"a b" is not a problem name. Allowed: letters, digits'),
         (
