@@ -28,7 +28,7 @@ MAX_SCHEMA, MAX_FILES, MAX_DEPTH = 1 << 24, 1 << 17, 60
 SCHEMA = "schema.json"
 
 _NUMBERS = ("float64", "float32", "int64", "int32", "uint64", "bool")
-_TREE = "sklearn.tree._tree.Tree"
+_TREE_MODULES = ("sklearn.tree.", "sklearn.ensemble.")
 ALLOWED: dict[str, frozenset[str]] = {
     loader: frozenset(names)
     for loader, names in {
@@ -43,7 +43,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         "RandomStateNode": ["numpy.random.mtrand.RandomState"],
         "RandomGeneratorNode": ["numpy.random._generator.Generator"],
         "OperatorFuncNode": ["operator.methodcaller"],  # of the two casts in CASTS only
-        "TreeNode": [_TREE],
+        "TreeNode": ["sklearn.tree._tree.Tree"],
         "LossNode": [
             f"sklearn._loss._loss.Cy{name}"
             for name in (
@@ -174,13 +174,13 @@ def _check(data: bytes) -> None:
             raise _RefusedError(f"its protocol is not {SKOPS_PROTOCOL}")
         shapes = {name: _array_header(archive, name) for name in archive.namelist() if name != SCHEMA}
         states: dict[Any, Any] = {}
-        for node in _nodes(schema):
+        nodes = list(_nodes(schema))
+        for node in nodes:
             _check_node(node, shapes)
             # skops takes an object whose number it has seen for the first one of that number, whatever else it says.
             if "__id__" in node and states.setdefault(node["__id__"], node) != node:
                 raise _RefusedError(f"two different objects have the number {node['__id__']}")
-            if node["__loader__"] == "TreeNode":
-                _check_tree(node, archive)
+        _check_trees(nodes, archive)
 
 
 def _check_archive(archive: zipfile.ZipFile, packed: int) -> None:
@@ -257,29 +257,39 @@ def _check_node(node: dict[str, Any], shapes: dict[str, tuple[tuple[int, ...], n
         raise _RefusedError(f"it holds a {loader} {name} of a form that no model of Lockstep's has")
 
 
-def _check_tree(node: dict[str, Any], archive: zipfile.ZipFile) -> None:
-    """A decision tree must refer to nodes and features that there are: scikit-learn believes it."""
+def _check_trees(nodes: list[dict[str, Any]], archive: zipfile.ZipFile) -> None:
+    """Decision trees must refer to nodes and features that there are: scikit-learn reads wherever they point to."""
 
     def array(of: dict[str, Any]) -> np.ndarray:
         found: np.ndarray = np.load(io.BytesIO(archive.read(of["file"])), allow_pickle=False)
         return found
 
-    n_features, classes, n_outputs = node["__reduce__"]["args"]["content"]
-    state, per_output = node["content"]["content"], array(classes)
-    nodes, count, features = array(state["nodes"]), int(state["node_count"]["content"]), int(n_features["content"])
-    inner = nodes["left_child"] != -1
-    children = np.stack([nodes["left_child"], nodes["right_child"]])[:, inner]
-    used = nodes["feature"][inner]
-    if not (
-        per_output.shape == (int(n_outputs["content"]),)
-        and (per_output > 0).all()
-        and nodes.shape == (count,)
-        and count > 0
-        and (children > np.flatnonzero(inner)).all()
-        and (children < count).all()
-        and ((used >= 0) & (used < features)).all()
-    ):
-        raise _RefusedError("it holds a decision tree that refers to nodes or features that it does not have")
+    widths = set()  # the number of features, of each tree and of each estimator that hands rows on to trees: the same
+    for node in nodes:
+        if node["__loader__"] == "TreeNode":
+            width, classes, n_outputs = node["__reduce__"]["args"]["content"]
+            state, per_output = node["content"]["content"], array(classes)
+            widths.add(int(width["content"]))
+            links = array(state["nodes"])
+            fine = per_output.shape == (int(n_outputs["content"]),) and bool((per_output > 0).all())
+            fine = fine and links.shape == (int(state["node_count"]["content"]),)
+            inner, left, right, feature = links["left_child"] != -1, "left_child", "right_child", "feature"
+        elif node["__class__"] == "TreePredictor":
+            links = array(node["content"]["content"]["nodes"])
+            fine = links.ndim == 1 and not links["is_categorical"].any()
+            inner, left, right, feature = links["is_leaf"] == 0, "left", "right", "feature_idx"
+        else:
+            attributes = node["content"]["content"] if node["__module__"].startswith(_TREE_MODULES) else {}
+            if "n_features_in_" in attributes:
+                widths.add(int(attributes["n_features_in_"]["content"]))
+            continue
+        children, used = np.stack([links[left], links[right]])[:, inner].astype(np.int64), links[feature][inner]
+        fine = fine and len(links) > 0 and len(widths) == 1
+        fine = fine and bool((children > np.flatnonzero(inner)).all() and (children < len(links)).all())
+        if not (fine and (used >= 0).all() and (used < min(widths)).all()):
+            raise _RefusedError("it holds a decision tree that refers to nodes or features that it does not have")
+    if len(widths) > 1:
+        raise _RefusedError(f"its trees are of {len(widths)} different numbers of features")
 
 
 def _canonical(data: bytes) -> bytes:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import re
 import resource
 import zipfile
 from operator import methodcaller
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
+from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingRegressor, RandomForestClassifier
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, PowerTransformer
@@ -189,6 +190,30 @@ def test_a_tree_that_leads_nowhere_is_refused(forest, field, number):
     nodes[field][0] = number
     with pytest.raises(IntegrityError, match="refers to nodes or features that it does not have"):
         loads(packed(schema, files | {name: npy(nodes)}), "m")
+
+
+@pytest.mark.parametrize(
+    ("field", "number"), [("left", 99), ("right", 0), ("feature_idx", 3), ("feature_idx", -1), ("is_categorical", 1)]
+)
+def test_so_is_one_of_a_histogram(field, number):
+    schema, files = parts(dumps(HistGradientBoostingRegressor(max_iter=1).fit(X, X[:, 0])))
+    name = next(name for name, content in files.items() if b"feature_idx" in content)
+    nodes = np.load(io.BytesIO(files[name]))
+    nodes[field][0] = number
+    with pytest.raises(IntegrityError, match="refers to nodes or features that it does not have"):
+        loads(packed(schema, files | {name: npy(nodes)}), "m")
+
+
+@pytest.mark.parametrize("which", [0, -1], ids=["the forest", "a tree"])
+def test_a_forest_that_hands_on_fewer_features_than_its_trees_look_at(forest, which):
+    schema, files = parts(forest)
+    pieces = re.split(r'("n_features_in_": \{[^}]*"content": )"3"', json.dumps(schema))
+    assert len(pieces) >= 2 * 4 + 1  # the forest's own, three trees', and that of the tree that they are copies of
+    numbers = ['"3"'] * (len(pieces) // 2)
+    numbers[which] = '"1"'
+    text = pieces[0] + "".join(a + n + b for a, n, b in zip(pieces[1::2], numbers, pieces[2::2], strict=True))
+    with pytest.raises(IntegrityError, match="features"):
+        loads(packed(text, files), "m")
 
 
 @pytest.mark.parametrize("n_outputs", [2, 1_000_000_000])
