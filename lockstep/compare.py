@@ -18,7 +18,7 @@ import pandas as pd
 from lockstep.compare_changes import changes
 from lockstep.compare_text import report
 from lockstep.comparison import ALPHA, BETTER, NOT_COMPARABLE, WORSE, Evaluated, Folds, compare
-from lockstep.errors import DataError, IntegrityError, MachineError, SettingsError
+from lockstep.errors import DataError, IntegrityError, LockstepError, MachineError, SettingsError
 from lockstep.lockfile import LOCK, LockedStage, outputs
 from lockstep.looks import corrected, models_looked_at
 from lockstep.rendering import add_forms, emit
@@ -46,8 +46,9 @@ def compare_revisions(rev_a: str, rev_b: str, problem: str | None = None) -> dic
 
     Raises:
         SettingsError: no such revision or problem.
-        DataError: predictions are not in the workspace, or the one problem asked for is not in both revisions.
-        IntegrityError: predictions are not in DVC's cache, or not what was written.
+        DataError: the one problem asked for is not in both revisions, or its predictions are not in the workspace.
+        IntegrityError: its predictions are not in DVC's cache, or not what was written. (Of several problems the others
+            are compared, and ``why_not`` and ``error``, an exit code, say what is wrong with this one.)
         MachineError: no DVC or git repository, or a file that cannot be read.
     """
     repo = open_repository()
@@ -61,7 +62,14 @@ def compare_revisions(rev_a: str, rev_b: str, problem: str | None = None) -> dic
                 f"Neither {revisions[0].shown} nor {revisions[1].shown} has a problem '{problem}'. They have: "
                 f"{', '.join(names) or 'none'}.{hint}"
             )
-        problems = {name: _problem(repo, revisions, name) for name in names if problem in (None, name)}
+        problems = {}
+        for name in names if problem is None else [problem]:
+            try:
+                problems[name] = BLANK | _problem(repo, revisions, name)
+            except LockstepError as error:
+                if problem is not None:
+                    raise
+                problems[name] = BLANK | {"why_not": str(error).rstrip("."), "error": error.exit_code}
     except OSError as error:
         raise MachineError(f"{error}. Mend that, then run it again.") from None
     finally:
@@ -76,30 +84,30 @@ def compare_revisions(rev_a: str, rev_b: str, problem: str | None = None) -> dic
     }
 
 
+BLANK: dict[str, Any] = {
+    "verdict": NOT_COMPARABLE, "why_not": None, "error": None, "recorded": False, "outdated": [], "rows": None,
+    "metrics": [], "cross_validation": None, "notes": [], "changes": None, "looks": None,
+}  # fmt: skip
+"""What a problem has where nothing was compared."""
+
+
 def _problem(repo: Any, revisions: tuple[Revision, Revision], name: str) -> dict[str, Any]:
     """One problem compared: what ``comparison.compare`` gives, and ``recorded`` (whether both revisions have it),
     ``outdated`` (what the workspace's run has not seen), ``changes``, ``looks`` (how many models the test rows have
     seen); of each better metric ``p_looks``, corrected for them."""
-    found: dict[str, Any] = {
-        "verdict": NOT_COMPARABLE, "why_not": None, "recorded": False, "outdated": [], "rows": None, "metrics": [],
-        "cross_validation": None, "notes": [], "changes": None, "looks": None,
-    }  # fmt: skip
     absent = [revision for revision in revisions if name not in revision.problems]
     if absent:
         where = next(revision for revision in revisions if revision not in absent)
-        found["why_not"] = f"{absent[0].shown} has no problem '{name}', only {where.shown} has"
-        return found
+        return {"why_not": f"{absent[0].shown} has no problem '{name}', only {where.shown} has"}
     stage = f"evaluate@{name}"
     outputs = [stage_output(repo, revision, stage, f"predictions/{name}.parquet") for revision in revisions]
     missing = [revision.shown for revision, output in zip(revisions, outputs, strict=True) if output is None]
     if missing:
-        found["why_not"] = (
-            f"{stage} has not been run in {' and '.join(missing)}: 'dvc repro {stage}' there makes its predictions"
-        )
-        return found
+        remedy = f"'dvc repro {stage}' there makes its predictions"
+        return {"why_not": f"{stage} has not been run in {' and '.join(missing)}: {remedy}"}
     stages = [locked_stages(repo, revision) for revision in revisions]
     before, after = (_evaluated(repo, revision, name, own) for revision, own in zip(revisions, stages, strict=True))
-    found |= compare(before, after)
+    found = compare(before, after)
     found |= {"recorded": True, "changes": changes(stages[0], stages[1], name), "looks": _looks(repo, name, stages[1])}
     stale = [side.shown for side, own in zip(revisions, stages, strict=True) if side.commit and _stale(side, own, name)]
     if stale:  # such as an experiment of sweep: trained, not evaluated
@@ -206,7 +214,8 @@ def _looks(repo: Any, name: str, stages: Mapping[str, LockedStage]) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the comparison; the exit code is 1 only if ``--fail-if worse`` is given and a metric is worse."""
+    """Print the comparison; the exit code is 1 if ``--fail-if worse`` is given and a metric is worse, else 0 or, where
+    a problem could not be compared for an error, that error's."""
     parser = argparse.ArgumentParser(prog="python -m lockstep compare", description=__doc__)
     parser.add_argument("rev_a", nargs="?", default="HEAD", metavar="REV_A", help="before; default: %(default)s")
     parser.add_argument(
@@ -223,4 +232,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = compare_revisions(args.rev_a, args.rev_b, args.problem)
     emit(args, found, lambda quote: report(found, quote))
     worse = any(item["verdict"] == WORSE for problem in found["problems"].values() for item in problem["metrics"])
-    return int(args.fail_if == "worse" and worse)
+    errors = [problem["error"] for problem in found["problems"].values() if problem["error"]]
+    return max(errors, default=int(args.fail_if == "worse" and worse))
