@@ -22,6 +22,8 @@ LEAST_UNITS = 10
 """Fewer independent rows, groups or blocks than that say nothing about how another draw would look."""
 MOST_RESAMPLES, LEAST_RESAMPLES, BUDGET = 9_999, 999, 20_000_000
 """Resamples: so many that rows times curves times resamples are within the budget, but within these bounds."""
+MOST_EXCHANGED = 10_000
+"""With more rows than that the bootstrap's p-value needs no guard, and exchanges would take longer than all else."""
 CHUNK = 1_000_000
 """Weights held at once (8 MB)."""
 SEED = 42

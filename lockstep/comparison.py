@@ -4,7 +4,7 @@ Works on what evaluations and cross-validations recorded; nothing is trained or 
 prose.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ import pandas as pd
 
 from lockstep.bootstrap import (
     LEAST_UNITS,
+    MOST_EXCHANGED,
     Design,
     Rows,
     as_json,
@@ -262,11 +263,14 @@ def _test_rows(
         ]  # fmt: skip
     samples = resampled(rows, design)
     differences = {name: samples[1][name] - samples[0][name] for name in names}
-    exchanged = exchange_p((rows[0], rows[1]), design)
-    tests: dict[str, tuple[float | None, str]] = {}
-    for name in names:
-        ps = [bootstrap_p(differences[name], design), exchanged[name]]
-        tests[name] = (None if None in ps else max(p for p in ps if p is not None), "bootstrap and exchange")
+    tests: dict[str, tuple[float | None, str]] = {
+        name: (bootstrap_p(differences[name], design), "bootstrap") for name in names
+    }
+    if len(y) <= MOST_EXCHANGED:
+        exchanged = exchange_p((rows[0], rows[1]), design)
+        for name, (p, _) in tests.items():
+            other = exchanged[name]
+            tests[name] = None if p is None or other is None else max(p, other), "bootstrap and exchange"
     if "accuracy" in tests and design.kind == "rows":
         right = [own.values == y for own in predictions]
         only = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
@@ -309,13 +313,13 @@ def _differing(predictions: list[Predictions], design: Design) -> dict[str, int]
     return {"values": len(np.unique(design.units[values])), "scores": len(np.unique(design.units[scores]))}
 
 
-def _families(differences: dict[str, np.ndarray]) -> dict[str, str]:
-    """Of each metric the first that it is one test with: whose difference is in every resample the same, up to a
-    constant factor (macro recall and balanced accuracy; accuracy and all micro averages), or has the same sign
-    (SAME_TEST)."""
+def _families(differences: dict[str, np.ndarray], same: Mapping[str, str] = SAME_TEST) -> dict[str, str]:
+    """Of each metric the first that it is one test with: whose difference is in every resample, or fold, the same, up
+    to a constant factor (macro recall and balanced accuracy; accuracy and all micro averages), or has the same sign
+    (``same``)."""
     found: dict[str, str] = {}
     for name, values in differences.items():
-        own = SAME_TEST.get(name, name)
+        own = same.get(name, name)
         scaled = _scaled(values)
         found[name] = next(
             (other for other in found if found[other] == other and np.allclose(_scaled(differences[other]), scaled,
@@ -364,7 +368,7 @@ def compare_folds(before: Folds | None, after: Folds | None, task: Task) -> dict
     ]
     n_train, n_test = (scores[0].index.get_level_values(level).to_numpy() for level in ("n_train", "n_test"))
     differences = {name: (scores[1][name] - scores[0][name]).to_numpy() for name in names}
-    family = _families(differences)
+    family = _families(differences, {})  # a mean over folds of roots is not the root of a mean
     tests = {name: corrected_t_test(differences[name], n_train, n_test) for name in names}
     in_time = before.in_time or after.in_time
     distinct = [name for name in names if family[name] == name and tests[name].p is not None]

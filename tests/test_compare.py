@@ -210,6 +210,9 @@ def test_altered_predictions(compare, repository):
     try:
         status, text = compare("--problem", "iris")
         assert (status, "'dvc pull data/predictions/iris.parquet'" in text) == (2, True)
+        # Without --problem the other problems are compared even so, and the exit code tells.
+        status, text = compare()
+        assert (status, "'dvc pull data/predictions/iris.parquet'" in text, "\nhousing: " in text) == (2, True, True)
     finally:
         path.with_suffix(".away").rename(path)
 

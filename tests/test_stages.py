@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from lockstep.estimators import KINDS, MODELS, TrainSettings
 from lockstep.preprocessing import PreprocessSettings
+from lockstep.scoring import METRICS
 from lockstep.table import Table
 from stages.evaluate import EvaluateSettings, evaluate
 from stages.preprocess import preprocess
@@ -100,6 +101,31 @@ def test_predictions_name_their_row_and_find_it_again_in_other_data():
     again = evaluate(model, other, parts.train.labels, EvaluateSettings()).predictions
     assert again["row"].tolist() != rows["row"].tolist()
     assert again["row_hash"].tolist() == rows["row_hash"].tolist()
+
+
+def test_what_a_comparison_needs_is_recorded():
+    """The group of each row, and a score where there is no probability."""
+    table = make_table()
+    table.frame["customer"] = np.arange(300) // 3
+    parts, model, _ = fit(table, "svm", split=SplitSettings(group="customer"))
+    rows = evaluate(model, parts.test, parts.train.labels, EvaluateSettings()).predictions
+    assert rows["group"].tolist() == parts.test.frame["customer"].tolist()
+    assert rows["score"].tolist() == model.decision_function(parts.test.features).tolist()
+    parts, model, _ = fit(make_table())
+    assert not {"group", "score"} & set(evaluate(model, parts.test, parts.train.labels, EvaluateSettings()).predictions)
+
+
+@pytest.mark.parametrize(("name", "task"), [("random_forest", "classification"), ("ridge", "regression")])
+def test_every_metric_has_its_interval_and_its_baseline(name, task):
+    parts, model, _ = fit(make_table(task), name)
+    assert parts.test.stratified == (task == "classification")
+    found = evaluate(model, parts.test, parts.train.labels, EvaluateSettings())
+    assert [row[0] for row in found.intervals] == [name for name in METRICS[task] if name in found.metrics]
+    for metric, value, low, high, baseline in found.intervals:
+        assert value == found.metrics[metric]
+        assert low < value < high
+        assert baseline is not None
+        assert found.metrics.get(f"baseline_{metric}", baseline) == baseline
 
 
 def test_the_important_feature_comes_first():
