@@ -23,7 +23,7 @@ from typing import Any
 
 import joblib
 import numpy as np
-from joblib.compressor import BinaryZlibFile
+import pyarrow as pa
 from joblib.numpy_pickle import NumpyPickler
 
 from lockstep.errors import DataError, IntegrityError, MachineError, SettingsError
@@ -33,7 +33,7 @@ from lockstep.lockfile import read_lock
 
 PROTOCOL = 5
 """Of the pickle: fixed, since Python's default changes with its version."""
-LIBRARIES = ("joblib", "numpy", "pandas", "scikit-learn", "scipy")
+LIBRARIES = ("joblib", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
 """Whose versions a model's bytes and predictions depend on."""
 
 
@@ -45,8 +45,9 @@ class _CanonicalPickler(NumpyPickler):  # type: ignore[misc]
     file: without this, the same model has other bytes when it is trained through the API.
     """
 
-    def __init__(self, file: BinaryZlibFile) -> None:
+    def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file, protocol=PROTOCOL)
+        self.buffered = True  # as into a compressed file: no padding that would let arrays be mapped into memory
         self._first: dict[tuple[type, Any], Any] = {}
 
     def save(self, obj: Any) -> None:
@@ -56,12 +57,14 @@ class _CanonicalPickler(NumpyPickler):  # type: ignore[misc]
 
 
 def save_model(model: Any, path: Path) -> None:
-    """Write ``model`` as joblib.dump(compress=3) does: the same model always gives the same bytes.
+    """Write ``model`` as joblib.dump(compress=("gzip", 3)) does: the same model always gives the same bytes.
 
-    Compression brings a checksum with it, so that load_model notices a file that was altered.
+    Compression brings a checksum with it, so that load_model notices a file that was altered. It is Arrow's, which
+    brings its own zlib: Python's is the system's, and where that is zlib-ng the same content has other bytes.
     """
-    with BinaryZlibFile(str(path), "wb", compresslevel=3) as file:
-        _CanonicalPickler(file).dump(model)
+    memory = io.BytesIO()
+    _CanonicalPickler(memory).dump(model)
+    path.write_bytes(pa.Codec("gzip", compression_level=3).compress(memory.getbuffer(), asbytes=True))
 
 
 def write_model(outputs: Outputs, path: Path, model: Any, about: Mapping[str, Any]) -> None:
@@ -156,7 +159,7 @@ def load_model(path: str | Path, *, sha256: str | None = None) -> Any:
 
         return loads(data, str(path))
     try:
-        stream = zlib.decompressobj()
+        stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip; zlib is what joblib.dump(compress=3) writes
         memory = io.BytesIO(stream.decompress(data))
         if not stream.eof or stream.unused_data:  # joblib's own reader never ends at bytes behind the stream
             raise ValueError("it does not end where it should")
