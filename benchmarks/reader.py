@@ -2,8 +2,9 @@
 
     python benchmarks/reader.py          # on a file of 1 GB in a temporary folder; --megabytes N for another size
 
-Each reader runs in a process of its own, one after another, on the same file, which is read once before so that all
-find it in the page cache. "Lockstep" is what the stage load does: scan, split into cells, type the columns.
+Each reader runs in a process of its own, one after another, --repeat times, on the same file, which is read once before
+so that all find it in the page cache; the medians are printed. "Lockstep" is what the stage load does: scan, split into
+cells, type the columns. The peak is what reading adds to the process with its libraries.
 """
 
 import argparse
@@ -17,26 +18,30 @@ import pandas as pd
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK_ROWS = 200_000
-# Each prints: seconds, peak MiB of the process, MiB of the table.
+# Each prints: seconds, MiB that reading added to the largest resident set, MiB of the table.
 MEASURE = """
 import sys, time
 sys.path.insert(0, {root!r})
 import pathlib
 from lockstep.log import peak_memory_mib
 {setup}
+before = peak_memory_mib()
 start = time.perf_counter()
 frame = {read}
 seconds = time.perf_counter() - start
-peak = peak_memory_mib()
-print(seconds, peak, frame.memory_usage(deep=True).sum() / 2**20)
+print(seconds, peak_memory_mib() - before, frame.memory_usage(deep=True).sum() / 2**20)
 """
 READERS = {
     "Lockstep": (
-        "from lockstep.csvfile import read_csv\nfrom lockstep.columns import typed_frame",
-        "typed_frame(read_csv(pathlib.Path({path!r})), 'file').frame",
+        "from lockstep.csvfile import CsvFile\nfrom lockstep.reading import read_typed",
+        "read_typed(CsvFile(pathlib.Path({path!r}))).frame",
     ),
     "pandas.read_csv": ("import pandas", "pandas.read_csv({path!r})"),
-    "pyarrow": ("import pyarrow.csv", "pyarrow.csv.read_csv({path!r}).to_pandas()"),
+    "pandas.read_csv, one thread": (
+        "import pandas\npandas.set_option('mode.max_threads', 1)",
+        "pandas.read_csv({path!r})",
+    ),
+    "pyarrow": ("import pandas, pyarrow.csv", "pyarrow.csv.read_csv({path!r}).to_pandas()"),
 }
 
 
@@ -44,22 +49,31 @@ def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, default=1000)
+    parser.add_argument("--repeat", type=int, default=3)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lockstep-reader-") as folder:
         path = Path(folder) / "large.csv"
         rows = _write(path, args.megabytes * 10**6)
         path.read_bytes()
-        print(f"{path.stat().st_size / 1e6:,.0f} MB, {rows:,} rows, 10 columns\n")
-        results = {name: _run(setup, read.format(path=str(path))) for name, (setup, read) in READERS.items()}
+        print(f"{path.stat().st_size / 1e6:,.0f} MB, {rows:,} rows, 12 columns\n")
+        runs = [
+            {name: _run(setup, read.format(path=str(path))) for name, (setup, read) in READERS.items()}
+            for _ in range(args.repeat)
+        ]
+        results = {name: np.median([run[name] for run in runs], axis=0) for name in READERS}
+        megabytes = path.stat().st_size / 2**20
     base = results["pandas.read_csv"][0]
-    print("| reader | seconds | ratio to pandas.read_csv | peak MiB | table MiB | peak by table |")
-    print("|---|---|---|---|---|---|")
+    print("| reader | seconds | ratio to pandas.read_csv | peak MiB | table MiB | peak by table | peak by file |")
+    print("|---|---|---|---|---|---|---|")
     for name, (seconds, peak, table) in results.items():
-        print(f"| {name} | {seconds:.1f} | {seconds / base:.2f} | {peak:,.0f} | {table:,.0f} | {peak / table:.2f} |")
+        print(
+            f"| {name} | {seconds:.2f} | {seconds / base:.2f} | {peak:,.0f} | {table:,.0f} | {peak / table:.2f} | "
+            f"{peak / megabytes:.2f} |"
+        )
 
 
 def _write(path: Path, size: int) -> int:
-    """Rows of whole numbers, decimals with gaps, and texts, some in quotes; how many there are."""
+    """Rows of whole numbers, decimals with gaps, dates, and texts, some in quotes; how many there are."""
     rng, rows = np.random.default_rng(0), 0
     cities = np.array(["Toledo", "Maumee", "Sylvania", "Oregon, Ohio", "Waterville"])
     while not path.exists() or path.stat().st_size < size:
@@ -69,6 +83,8 @@ def _write(path: Path, size: int) -> int:
         frame["year"] = rng.integers(1950, 2025, BLOCK_ROWS)
         frame["city"] = rng.choice(cities, BLOCK_ROWS)
         frame["code"] = np.char.add("c", rng.integers(0, 5000, BLOCK_ROWS).astype(str))
+        frame["day"] = np.datetime64("2000-01-01") + rng.integers(0, 9000, BLOCK_ROWS)
+        frame["name"] = np.char.add("customer ", rng.integers(0, 10**6, BLOCK_ROWS).astype(str))
         frame["flag"] = rng.random(BLOCK_ROWS) < 0.5
         frame.to_csv(path, mode="a", header=rows == 0, index=False)
         rows += BLOCK_ROWS

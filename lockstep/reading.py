@@ -89,8 +89,9 @@ def read_typed(
         lines = np.concatenate([first.line_starts, *(block.line_starts for _, block in rest)])
         text = TextTable(pa.concat_tables([cells, *(more for more, _ in rest)]), lines)
         return typed_frame(text.without(drop), file.name, form, types)
+    n_rows = round(1.1 * len(cells) * len(file.data) / max(first.end - first.begin, 1))  # roughly
     columns = {
-        name: _Guessed(name, file.name, form, (types or {}).get(name), column.combine_chunks())
+        name: _Guessed(name, file.name, form, (types or {}).get(name), column.combine_chunks(), n_rows)
         for name, column in zip(file.names, cells.columns, strict=True)
         if name not in drop
     }
@@ -99,6 +100,7 @@ def read_typed(
     _read(file, _remembered(itertools.chain([first, second], stream), seen), columns, form, witness)
     while again := {name: column for name, column in columns.items() if column.unread}:
         _read(file, seen, again, form)
+    pa.default_memory_pool().release_unused()
     lines = np.concatenate([block.line_starts for block in seen])
     frame, missing_as = {}, {}
     with ThreadPoolExecutor(pa.cpu_count()) as pool:
@@ -142,10 +144,6 @@ class _Numbers(NamedTuple):
     largest: float
 
 
-def _has_fraction(part: _Numbers) -> bool:
-    return bool((np.nan_to_num(part.values) % 1 != 0).any())
-
-
 class _Levels(NamedTuple):
     """A block's cells as positions, (n_rows,) int32, among its distinct cells, which are in order of appearance."""
 
@@ -187,10 +185,11 @@ class _Guessed:
         form: how numbers and gaps are written.
         declared: the type that the contract declares, or None.
         cells: (n,) the column's first cells.
+        n_rows: roughly how many there will be in all.
     """
 
-    def __init__(self, name: str, file: str, form: Format, declared: str | None, cells: pa.Array) -> None:
-        self.name, self.file, self.form, self.declared = name, file, form, declared
+    def __init__(self, name: str, file: str, form: Format, declared: str | None, cells: pa.Array, n_rows: int) -> None:
+        self.name, self.file, self.form, self.declared, self.n_rows = name, file, form, declared, n_rows
         sample = Column(cells[:SAMPLE], name, np.arange(SAMPLE), file, form)
         self.words = pc.any(pc.and_not(sample.missing, sample.empty)).as_py()
         distinct = len(pc.unique(cells))
@@ -204,12 +203,15 @@ class _Guessed:
         Attributes set here:
             unread: whether it is to be read still.
             words: whether words for a gap are to be expected among its numbers.
-            parts: what was read, block by block.
+            values: numbers, or positions among the levels; room for n_rows of them, of which n_values are there.
+            largest: the largest magnitude of a number.
+            parts: texts, block by block.
             missing_as: what stood in the gaps: {word: count}.
             warnings: see columns.Column.
         """
         self.guess, self.unread = guess, True
-        self.parts: list = []  # type: ignore[type-arg]
+        self.values, self.n_values, self.largest = np.zeros(0, dtype=np.int16), 0, 0.0
+        self.parts: list[pa.Array] = []
         self.missing_as: dict[str, int] = {}
         self.warnings: list[str] = []
         self.levels, self.counts, self.first_lines = (pa.array([], TEXT), *np.zeros((2, 0), dtype=np.int64))
@@ -235,7 +237,8 @@ class _Guessed:
         """Take over what a block, whose rows begin on ``lines``, holds."""
         match part:
             case _Numbers():
-                self.parts.append(part)
+                self._append(part.values)
+                self.largest = max(self.largest, part.largest)
                 self.missing_as = dict(Counter(self.missing_as) + Counter(part.gaps))
             case _Levels():
                 self._add_levels(part, lines)
@@ -243,6 +246,18 @@ class _Guessed:
                 self._add_texts(part)
             case _:
                 self.parts.append(part)
+
+    def _append(self, values: np.ndarray) -> None:
+        """Put ``values`` behind those that are there. Room for all is taken at once, so that nothing is moved, and what
+        pyarrow makes of a block is let go at once: its memory is used for the next block.
+        """
+        end, kind = self.n_values + len(values), np.result_type(self.values, values)
+        if end > len(self.values) or kind != self.values.dtype:
+            room = np.empty(self.n_rows if end <= self.n_rows else 2 * end, dtype=kind)
+            room[: self.n_values] = self.values[: self.n_values]
+            self.values = room
+        self.values[self.n_values : end] = values
+        self.n_values = end
 
     def _add_levels(self, part: _Levels, lines: np.ndarray) -> None:
         """Translate the block's levels into those of the column, which new ones are added to."""
@@ -259,7 +274,7 @@ class _Guessed:
             self.levels = pa.concat_arrays([self.levels, part.levels.take(pa.array(new))])
             self.counts = np.append(self.counts, np.zeros(len(new), dtype=np.int64))
         self.counts[codes] += np.bincount(part.codes, minlength=len(codes))
-        self.parts.append(codes[part.codes])
+        self._append(codes[part.codes])
 
     def _add_texts(self, part: _Texts) -> None:
         """Count on; keep the distinct cells until there are more than columns.py would compare."""
@@ -287,39 +302,42 @@ class _Guessed:
             )
             if not is_text or self.texts.in_quotes or len(self.texts.cells) <= MAX_LEVELS + 1:
                 self.restart("exact")
-        if self.guess in _NUMERIC and self.missing_as and max(part.largest for part in self.parts) > EXACT_FLOAT:
+        if self.guess in _NUMERIC and self.missing_as and self.largest > EXACT_FLOAT:
             self.restart("exact")
-        if self.guess == "number" and self.declared == "integer" and any(map(_has_fraction, self.parts)):
-            self.restart("exact")
+        if self.guess == "number" and self.declared == "integer":
+            values = self.values[: self.n_values]
+            if not (np.isnan(values) | (values == np.rint(values))).all():
+                self.restart("exact")
 
     def typed(self, lines: np.ndarray) -> Values | DataError | NeedsCellsError:
         """The column, whose rows begin on ``lines``; or what is wrong with it (see columns.typed_frame), for the thread
         that asks to raise; or NeedsCellsError if its guess does not tell where. The parts are gone afterwards.
         """
-        parts, self.parts = self.parts, []
+        parts, values = self.parts, self.values[: self.n_values]
+        self.parts, self.values = [], self.values[:0]
         if self.guess in _NUMERIC:
-            return pd.Series(np.concatenate([part.values for part in parts]))
+            return pd.Series(values, copy=False)
         if self.guess == "text":
             self.missing_as = self.texts.gaps
             self.warnings = [] if self.declared else warnings_of_words(self.texts.words)
             return texts_of(pa.concat_arrays(parts))
         if self.guess == "levels":
-            cells, lines, counts, codes = self.levels, self.first_lines, self.counts, np.concatenate(parts)
+            cells, lines, counts = self.levels, self.first_lines, self.counts
         else:
-            cells, counts, codes = pa.concat_arrays(parts), None, None
+            cells, counts = pa.concat_arrays(parts), None
         del parts
         column = Column(cells, self.name, lines, self.file, self.form, counts)
         try:
-            values = column.typed(self.declared)
+            typed = column.typed(self.declared)
         except (DataError, NeedsCellsError) as error:
             return error
         finally:
             self.missing_as, self.warnings = column.missing_as, column.warnings
-        if codes is None:
-            return values
-        if isinstance(values, pd.Series) and isinstance(values.dtype, pd.StringDtype):
-            return texts_of(pa.array(values, TEXT).take(pa.array(codes)))
-        return pd.Series(np.asarray(values)[codes])
+        if counts is None:
+            return typed
+        if isinstance(typed, pd.Series) and isinstance(typed.dtype, pd.StringDtype):
+            return texts_of(pa.array(typed, TEXT).take(pa.array(values)))
+        return pd.Series(np.asarray(typed)[values], copy=False)
 
 
 def _read(
