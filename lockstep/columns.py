@@ -8,7 +8,7 @@ what it is read as is said in the log.
 
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -29,6 +29,8 @@ EXACT_FLOAT = 2**53
 """Whole numbers beyond this size are not all representable as float64."""
 MOSTLY = 0.5
 """A text column of which this share of the cells are numbers is reported: perhaps it is a number column with errors."""
+MANY_NUMBERS = 10
+"""So many numbers make the one cell that is none suspicious."""
 MAX_LEVELS = 10_000
 """Text columns of at most so many levels are searched for levels that look alike."""
 
@@ -103,14 +105,15 @@ def typed_frame(
     Raises:
         DataError: an infinite number; a cell that is not of the declared type; texts all in quotes of another kind.
     """
-    columns, missing_as = {}, {}
+    columns, missing_as, odd_lines = {}, {}, {}
     for column, cells in zip(text.cells.column_names, text.cells.columns, strict=True):
         found = Column(cells.combine_chunks(), column, text.line_starts, name, form)
         try:
             columns[column] = found.typed((types or {}).get(column))
         finally:
             log_warnings(name, column, found.warnings)
-        missing_as[column] = found.missing_as
+        missing_as[column], odd_lines[column] = found.missing_as, found.odd_line
+    check_odd_lines(name, odd_lines, text.line_starts)
     frame = pd.DataFrame(columns).set_axis(row_index(len(text.line_starts)))
     return Typed(frame, missing_as, text.line_starts)
 
@@ -123,6 +126,34 @@ def row_index(n_rows: int) -> pd.Index:
 def texts_of(cells: pa.Array) -> pd.Series:
     """A text column as pandas holds it; nulls are gaps."""
     return pd.Series(cells, dtype="str")
+
+
+def check_odd_lines(file: str, odd_lines: Mapping[str, int | None], line_starts: np.ndarray) -> None:
+    """Refuse a line that holds texts where, in two columns or more, all other lines hold numbers: it is no row.
+
+    Args:
+        file: its name.
+        odd_lines: {column: Column.odd_line}.
+        line_starts: (n_rows,) the lines on which rows begin.
+
+    Raises:
+        DataError: there is such a line.
+    """
+    found = Counter(line for line in odd_lines.values() if line is not None)
+    if not found or (most := found.most_common(1)[0])[1] < 2:
+        return
+    line, names = most[0], [name for name, odd in odd_lines.items() if odd == most[0]]
+    if line == line_starts[0]:
+        what = "the header, or a line of units"
+        remedy = "If it is the header, set load.skip_lines so that all lines before it are skipped; else remove it."
+    elif line == line_starts[-1]:
+        what, remedy = "a footer", "Set load.skip_footer_lines to skip it."
+    else:
+        what, remedy = "the header of a second table, or a remark", "Remove it, or the second table."
+    raise DataError(
+        f"{file} line {line} holds texts in {len(names)} columns that hold numbers in all other lines ({some(names)}): "
+        f"it seems to be {what}. {remedy} If it is a row, declare these columns strings in the contract."
+    )
 
 
 def log_warnings(file: str, column: str, warnings: Iterable[str]) -> None:
@@ -152,6 +183,7 @@ class Column:
     Attributes:
         missing_as: {word: count}: what stands in the gaps, once the column is typed.
         warnings: what a person could take it for, once it is typed; the column's name is missing before each.
+        odd_line: the line of the one cell that is no number in a column that was typed as text because of it.
     """
 
     def __init__(
@@ -165,6 +197,7 @@ class Column:
         self.missing = pc.or_(self.empty, self._is_in(self.trimmed, form.missing))
         self.missing_as: dict[str, int] = {}
         self.warnings: list[str] = []
+        self.odd_line: int | None = None
 
     def likely(self) -> Literal["integer", "number", "text", "exact"]:
         """What other cells of this column, not seen yet, are likely to be; "exact" for what only ``typed`` can tell."""
@@ -278,6 +311,7 @@ class Column:
         numbers = self._sum(pc.and_(allowed, pc.invert(self.missing)))
         if numbers and numbers >= MOSTLY * (numbers + others):
             first = int(np.argmin(_as_bool(allowed)))
+            self.odd_line = int(self.lines[first]) if others == 1 and numbers >= MANY_NUMBERS else None
             self.warnings.append(
                 f"is read as text: {others} of its {self.counts.sum()} cells are not numbers, the first "
                 f"{repr(self.trimmed[first].as_py())[:40]} in line {self.lines[first]}"

@@ -36,6 +36,7 @@ from lockstep.columns import (
     NeedsCellsError,
     Typed,
     Values,
+    check_odd_lines,
     log_warnings,
     row_index,
     texts_of,
@@ -116,6 +117,7 @@ def read_typed(
             if isinstance(values, Exception):
                 raise values
             frame[column.name], missing_as[column.name] = values, column.missing_as
+    check_odd_lines(file.name, {column.name: column.odd_line for column in columns.values()}, lines)
     return Typed(pd.DataFrame(frame, copy=False).set_axis(row_index(len(lines))), missing_as, lines)
 
 
@@ -207,13 +209,14 @@ class _Guessed:
             largest: the largest magnitude of a number.
             parts: texts, block by block.
             missing_as: what stood in the gaps: {word: count}.
-            warnings: see columns.Column.
+            warnings, odd_line: see columns.Column.
         """
         self.guess, self.unread = guess, True
         self.values, self.n_values, self.largest = np.zeros(0, dtype=np.int16), 0, 0.0
         self.parts: list[pa.Array] = []
         self.missing_as: dict[str, int] = {}
         self.warnings: list[str] = []
+        self.odd_line: int | None = None
         self.levels, self.counts, self.first_lines = (pa.array([], TEXT), *np.zeros((2, 0), dtype=np.int64))
         self.texts = _Texts(pa.array([], TEXT), {}, 0, 0, 0, {}, True, True)
 
@@ -332,7 +335,7 @@ class _Guessed:
         except (DataError, NeedsCellsError) as error:
             return error
         finally:
-            self.missing_as, self.warnings = column.missing_as, column.warnings
+            self.missing_as, self.warnings, self.odd_line = column.missing_as, column.warnings, column.odd_line
         if counts is None:
             return typed
         if isinstance(typed, pd.Series) and isinstance(typed.dtype, pd.StringDtype):

@@ -280,6 +280,8 @@ def _allowed(kind: inspect.Type) -> str:
             ]
             return " ".join([noun, " and ".join(bounds)]).strip()
         case inspect.StrType():
+            if kind.max_length == 1:
+                return "one character" if kind.min_length else "one character, or '' for none"
             return "a text" if not kind.min_length else "a text that is not empty"
         case inspect.ListType() | inspect.VarTupleType():
             return f"a list, each item {_allowed(kind.item_type)}"

@@ -1,8 +1,14 @@
 """Clean tables broken at every line in every way that public benchmarks of polluted CSV files use: never misread.
 
 What a broken file says, if it says anything, is what Python's csv module reads in its strict mode, rows of one length.
-The outcome of each file must be a refusal, or the clean table, or, where the damage cannot be told from data, a table
-that is what the bytes say and differs from the clean one in one cell. All else is a silent misread.
+The outcome of each file must be a refusal, or the clean table, or, where no reader can tell the damage from data, a
+table that is what the bytes say and differs from the clean one
+
+- in one cell: the cell's own text was changed;
+- in whole rows, by damage that takes or adds whole lines (INHERENT says which, and what notices it instead);
+- in the names of its columns: then load refuses it, for want of a column that the contract declares.
+
+All else is a silent misread: a cell in another column or row, two cells that became one, text that the file lacks.
 """
 
 import csv
@@ -274,8 +280,10 @@ def outcome(kind: str, found: list[list[str]], clean: list[list[str]], data: byt
         return "no rows, which load refuses"
     if found != denoted(data, delimiter):
         return "SILENT: not what the bytes say"
-    if len(found[0]) != len(clean[0]) or sum(a != b for a, b in zip(found[0], clean[0], strict=True)) > 1:
+    if set(found[0]) != set(clean[0]):
         return "other columns, which the contract refuses"
+    if found[0] != clean[0]:
+        return "SILENT: columns in another order"
     if [len(row) for row in found] == [len(row) for row in clean]:
         pairs = [pair for rows in zip(found, clean, strict=True) for pair in zip(*rows, strict=True)]
         changed = sum(one != other for one, other in pairs)
