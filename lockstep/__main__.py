@@ -20,6 +20,7 @@ COMMANDS = {
     "sweep": "cross-validate every model type on a problem, and rank them",
     "compare": "whether the model of one revision is better than another's, or it is noise",
     "index": "all problems on one page, with links to their reports",
+    "remote": "push or pull data and models, with a time limit, from a cache that was verified",
     "data-diff": "what changed in the data between two revisions",
     "doctor": "what is wrong that DVC does not say, and mend it",
     "example": "the Python API on the two problems that Lockstep ships",
@@ -104,6 +105,10 @@ def _run(command: str, rest: Sequence[str]) -> int:
             from lockstep import compare
 
             return compare.main(rest)
+        case "remote":
+            from lockstep import remote
+
+            return remote.main(rest)
         case "data-diff":
             from lockstep import data_diff
 

@@ -131,7 +131,7 @@ def attend() -> None:
     above = parent if parent in found else _parent_of(parent)
     if above is None or above not in found:
         raise MachineError(f"the dvc that started {stage} has ended. Run 'dvc repro' again.")
-    _end_with(above, parent)
+    end_with(above, parent)
     _keep_experiments_out(above, found[above])
     _above.append(above)
 
@@ -141,7 +141,7 @@ def by_dvc() -> bool:
     return bool(_above)
 
 
-def _end_with(above: int, parent: int) -> None:
+def end_with(above: int, parent: int) -> None:
     """Have this process killed when ``above`` ends: its parent, or its parent's parent.
 
     Killed rather than asked to end: nothing is lost, since outputs appear at the very end, and a computation in C does
