@@ -3,22 +3,48 @@
 The repository is the tiny one of recorded.py with 24 MB of raw data, so that a push takes long enough to be killed.
 """
 
+import contextlib
 import hashlib
+import io
+import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import joblib
 import pytest
 import yaml
 from recorded import make
 from repository import BIN, ROOT
 from servers import ACCESS_KEY, SECRET, hanging, make_keys, s3, sshd, user
 
+from lockstep.__main__ import main
+
 pytestmark = pytest.mark.slow
 BIG = "data/raw/big.csv"
+
+
+def track(folder, path, content):
+    """Let DVC track a file with this content, as ``dvc add`` does."""
+    md5 = hashlib.md5(content).hexdigest()
+    for file in (folder / path, folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    entry = {"path": Path(path).name, "hash": "md5", "md5": md5, "size": len(content)}
+    (folder / f"{path}.dvc").write_text(yaml.safe_dump({"outs": [entry]}))
+    return md5
+
+
+def replace(path, content):
+    """Other bytes for an object, which is read-only again after it: DVC takes such a file for intact."""
+    path.chmod(0o644)
+    path.write_bytes(content)
+    path.chmod(0o444)
 
 
 class Clone:
@@ -28,13 +54,7 @@ class Clone:
         self.folder = folder
         if template is None:
             make(folder)
-            content = b"n\n" + b"".join(b"%d\n" % (i * 7919) for i in range(2_400_000))
-            md5 = hashlib.md5(content).hexdigest()
-            for path in (folder / BIG, folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
-            entry = {"path": "big.csv", "hash": "md5", "md5": md5, "size": len(content)}
-            (folder / f"{BIG}.dvc").write_text(yaml.safe_dump({"outs": [entry]}))
+            track(folder, BIG, b"n\n" + b"".join(b"%d\n" % (i * 7919) for i in range(2_400_000)))
             for option in ("core.analytics false", "core.check_update false"):
                 subprocess.run([BIN / "dvc", "config", *option.split()], cwd=folder, check=True)
         else:
@@ -158,9 +178,7 @@ def test_push_wipe_pull_and_repro_pull(kind, clone):
         assert clone.bytes("models/toy/m_v1.joblib") == clone.files["models/toy/m_v1.joblib"]
         # Other bytes of the same size: refused, and nothing in the place of the file.
         name = hashlib.md5(clone.files["models/toy/m_v1.joblib"]).hexdigest()
-        path = kind.objects()[name]
-        path.chmod(0o644)
-        path.write_bytes(b"MODEL\n")
+        replace(kind.objects()[name], b"MODEL\n")
         clone.wipe()
         done = clone.remote("pull")
         assert done.returncode == 3, done.stderr
@@ -234,3 +252,110 @@ def test_a_server_that_hangs(kind, clone):
                 break
             time.sleep(0.1)
         assert closed
+
+
+class Payload:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return Path.touch, (Path(self.file),)
+
+
+def test_a_tampered_remote_delivers_nothing_and_runs_nothing(template, tmp_path):
+    """Whoever can write to the remote alone: ten kinds of other bytes."""
+    clone, store, hit = Clone(tmp_path / "clone", template), tmp_path / "store", tmp_path / "hit"
+    payload, packed = pickle.dumps(Payload(hit)), io.BytesIO()
+    joblib.dump(Payload(hit), packed, compress=3)
+    model = pickle.dumps({"weights": list(range(100))})
+    listing = json.dumps([{"md5": "0" * 32, "relpath": "../../.git/hooks/pre-commit"}]).encode()
+    kinds = {
+        "same_size": payload + b"\0" * (len(model) - len(payload)),  # what follows a pickle's end is not read
+        "longer": pickle.dumps([Payload(hit), *range(1000)]),
+        "shorter": payload,
+        "packed": packed.getvalue(),
+        "swapped_one": b"other\n" + model,
+        "swapped_two": b"one\n" + model,
+        "replayed": pickle.dumps({"weights": [0] * 100}),
+        "cut": model[:-1],
+        "empty": b"",
+        "listing": listing,
+    }
+    content = {name: name.encode() + b"\n" + model for name in kinds} | {"same_size": model}
+    content |= {"swapped_one": b"one\n" + model, "swapped_two": b"other\n" + model}
+    assert len(kinds["same_size"]) == len(model)
+    digests = {name: track(clone.folder, f"data/raw/{name}.joblib", content[name]) for name in kinds}
+    clone.set_up(store)
+    shutil.copytree(clone.folder / ".dvc/cache", store)
+    for name, other in kinds.items():
+        replace(store / "files/md5" / digests[name][:2] / digests[name][2:], other)
+    clone.wipe()
+    for name in kinds:
+        (clone.folder / f"data/raw/{name}.joblib").unlink()
+
+    def files():
+        """Everything that is not DVC's own, with its content."""
+        found = [path for path in clone.folder.rglob("*") if path.is_file() and ".dvc" not in path.parts]
+        return {path.relative_to(clone.folder).as_posix(): path.read_bytes() for path in found}
+
+    before = files()
+    done = clone.remote("pull")
+    assert done.returncode == 3, done.stderr
+    assert all(f"data/raw/{name}.joblib" in done.stderr for name in kinds)
+    assert files() == before | clone.files  # the four that nobody altered came
+    assert not hit.exists()
+
+    # Without verify = true DVC would deliver them: refused before it is asked.
+    config = clone.folder / ".dvc/config"
+    config.write_text(config.read_text().replace("verify = true", "verify = false"))
+    done = clone.remote("pull")
+    assert (done.returncode, files()) == (2, before | clone.files)
+    # Whoever asks it has other bytes, which no command opens.
+    name = hashlib.md5(clone.files["models/toy/m_v1.joblib"]).hexdigest()
+    replace(store / "files/md5" / name[:2] / name[2:], payload)
+    clone.wipe()
+    done = clone.run("dvc", "pull", "models/toy/m_v1.joblib")
+    assert done.returncode == 0, done.stderr
+    assert clone.bytes("models/toy/m_v1.joblib") == payload
+    opened = clone.run(sys.executable, "-m", "lockstep", "predict", "models/toy/m_v1.joblib", "data/raw/toy.csv")
+    assert opened.returncode == 3, opened.stderr
+    assert not hit.exists()
+
+
+@pytest.mark.parametrize("action", ["push", "pull"])
+def test_a_recorded_folder_is_refused_before_dvc_is_asked(clone, tmp_path, action):
+    """The listing of a folder may name ``../``, and DVC 3.67 writes there, ``verify = true`` or not."""
+    clone.set_up(tmp_path / "store")
+    lock = clone.folder / "dvc.lock"
+    md5 = hashlib.md5(clone.files["models/toy/m_v1.joblib"]).hexdigest()
+    lock.write_text(lock.read_text().replace(md5, f"{md5}.dir"))
+    assert main_in(clone, action) == 3
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_corrupt_cache_is_neither_pushed_nor_delivered(clone, tmp_path, capsys):
+    clone.set_up(tmp_path / "store")
+    md5 = hashlib.md5(clone.files["models/toy/m_v1.joblib"]).hexdigest()
+    replace(clone.folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:], b"MODEL\n")
+    assert main_in(clone, "push") == 3
+    assert (
+        f"push would spread it: .dvc/cache/files/md5/{md5[:2]}/{md5[2:]} (models/toy/m_v1.joblib"
+        in capsys.readouterr().err
+    )
+    assert main_in(clone, "pull") == 3
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "nan", "soon", "inf"])
+def test_time_limits(limit):
+    with pytest.raises(SystemExit) as caught:
+        main(["remote", "push", "--time-limit", limit])
+    assert caught.value.code == 2
+
+
+def main_in(clone, action):
+    """The command, in this process: where DVC is not to be started."""
+    with contextlib.chdir(clone.folder):
+        return main(["remote", action])
