@@ -124,7 +124,8 @@ def read_about(path: Path) -> dict[str, Any]:
     """What the sidecar of the model file at ``path`` says of its making: all but the file itself and the libraries.
 
     Raises:
-        IntegrityError: there is no sidecar, it is none, or it is not the one that dvc.lock records.
+        IntegrityError: there is no sidecar, it is none, it is not the one that dvc.lock records, or it is of another
+            file.
     """
     file = sidecar_of(path)
     try:
@@ -137,6 +138,8 @@ def read_about(path: Path) -> dict[str, Any]:
     if recorded is not None:
         _compare(file, data, *recorded)
     content = _parsed(data, file)
+    if content.get("sha256") != hashlib.sha256(_read(path)).hexdigest():
+        raise _another(path, file)
     return {key: item for key, item in content.items() if key not in ("file", "size", "sha256", "md5", "libraries")}
 
 
@@ -198,11 +201,15 @@ def read_trusted(path: Path, sha256: str | None = None) -> bytes:
             "it, or say which bytes you trust: --sha256 HEX, or load_model(path, sha256=HEX); 'sha256sum' prints it."
         ) from None
     if content.get("sha256") != hashlib.sha256(data).hexdigest():
-        raise IntegrityError(
-            f"{path} is not the file that its sidecar {file.name} describes: one of them was altered, cut off or "
-            "replaced. It was not opened. Copy both again from where they come from."
-        )
+        raise _another(path, file)
     return data
+
+
+def _another(path: Path, file: Path) -> IntegrityError:
+    return IntegrityError(
+        f"{path} is not the file that its sidecar {file.name} describes: one of them was altered, cut off or replaced. "
+        "It was not opened. Copy both again from where they come from."
+    )
 
 
 def _read(path: Path) -> bytes:

@@ -23,7 +23,8 @@ from lockstep.errors import IntegrityError, SettingsError
 
 SKOPS_PROTOCOL = 2
 FREE_SIZE, MAX_RATIO = 1 << 28, 20
-"""A file may unpack to 256 MiB, or to 20 times its own size; models pack some 6 times. Loading takes twice that."""
+"""A file may unpack to 256 MiB, or to 20 times its own size; compressed by skops, models have a sixth of their size.
+Loading takes twice what it unpacks to."""
 MAX_SCHEMA, MAX_FILES, MAX_DEPTH = 1 << 24, 1 << 17, 60
 SCHEMA = "schema.json"
 
@@ -329,5 +330,6 @@ def _without_padding(content: bytes) -> bytes:
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     file = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-    file.compress_type, file.create_system, file.external_attr = zipfile.ZIP_DEFLATED, 3, 0o600 << 16
+    # Not compressed: zlib, and zlib-ng in its place, give the same content different bytes.
+    file.create_system, file.external_attr = 3, 0o600 << 16
     archive.writestr(file, content)

@@ -351,7 +351,11 @@ def test_a_sidecar_says_how_the_model_came_about(tmp_path):
     assert list(found["libraries"]) == ["joblib", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy"]
     expected = {"rows": 3, "share": "nan", "shape": [1, 2], "kernel": "numpy.dot", "on": True, "no": None}
     (tmp_path / "m.joblib.json").write_text(json.dumps(found))
+    (tmp_path / "m.joblib").write_bytes(b"model")
     assert read_about(tmp_path / "m.joblib") == expected
+    (tmp_path / "m.joblib").write_bytes(b"another")
+    with pytest.raises(IntegrityError, match=r"is not the file that its sidecar m\.joblib\.json describes"):
+        read_about(tmp_path / "m.joblib")
 
 
 def test_dvc_delivers_a_tampered_model_and_it_is_not_opened(tmp_path, monkeypatch, capsys):
