@@ -112,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for file, content in ((PARAMS, text), (PIPELINE, pipeline)):
                 outputs.write(file, partial(Path.write_text, data=content, encoding="utf-8", newline="\n"))
     print(f"\nAdded: {destination}.dvc, {contract}, and '{name}' in {PARAMS} and {PIPELINE}.")
-    print(f"Next:  dvc repro evaluate@{name} cross_validate@{name} && python -m lockstep summary")
+    print(f"Next:  dvc repro report@{name} && python -m lockstep summary")
     print(f"Undo:  git checkout {PARAMS} {PIPELINE} {RAW / '.gitignore'} && rm {destination}.dvc {contract}"
           + ("" if destination.resolve() == path.resolve() else f" {destination}"))  # fmt: skip
     return 0

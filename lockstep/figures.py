@@ -105,10 +105,11 @@ def _figure(
     *, height: float = HEIGHT, left: float = 50, right: float = 12, top: float = 10, bottom: float = 42
 ) -> tuple[Figure, Axes]:
     """A figure of WIDTH x ``height`` pixels with one pair of axes and these margins."""
-    figure = Figure(figsize=(WIDTH / 72, height / 72))
+    figure = Figure(figsize=(WIDTH / 72, height / 72), frameon=False)
     axes = figure.add_axes(
         (left / WIDTH, bottom / height, (WIDTH - left - right) / WIDTH, (height - bottom - top) / height)
     )
+    axes.patch.set_visible(False)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
     axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -128,6 +129,8 @@ def _svg(figure: Figure, name: str, alt: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r"<style.*?</style>\s*", "", text, flags=re.DOTALL)  # of the whole page, once inlined: colors.css
+    text = re.sub(r"<defs>\s*</defs>\s*|<g[^>]*/>\s*", "", text)
     used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", text))
     text = re.sub(r"<[^>]+>", lambda tag: _tag(tag[0], name, used), text)  # tags alone: a text may hold anything
     text = re.sub(r"\n\s*", "\n", text)
@@ -154,7 +157,11 @@ def standalone(svg: str, width: int, style: str) -> str:
     """A picture as a file of its own: with the colours, and a width, that a page would give it."""
     start, rest = svg.split("\n", 1)
     namespaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-    return f"<svg {namespaces} width={quoteattr(str(width))} {start[5:]}\n<style>{style}</style>\n{rest}"
+    # A ground of its own: a page may be light where the reader's system is dark.
+    ground = '<rect width="100%" height="100%" rx="6" fill="var(--paper)"/>'
+    title, body = rest.split("\n", 1)
+    opened = f"<svg {namespaces} width={quoteattr(str(width))} {start[5:]}"
+    return "\n".join([opened, title, f"<style>{style}</style>", ground, body])
 
 
 def _legend(axes: Axes, handles: Sequence[Any], labels: Sequence[str], where: Any) -> None:
@@ -371,7 +378,7 @@ def matrix(name: str, alt: str, names: Sequence[str], counts: Sequence[Sequence[
                     text = compact(rows) if size > 5 or rows >= 10**6 else f"{rows:,}"
                     axes.text(
                         predicted + 0.5, actual + 0.5, text, ha="center", va="center",
-                        color=PAPER if share > 0.55 else INK, fontsize=11 if size <= 6 else 8.5,
+                        color=PAPER if share > 0.7 else INK, fontsize=11 if size <= 6 else 8.5,
                     )  # fmt: skip
         axes.set_xlim(0, size)
         axes.set_ylim(size, 0)

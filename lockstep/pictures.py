@@ -175,7 +175,7 @@ def _training(facts: Facts) -> dict[str, str]:
             f"{metric} by number of training rows: from {score(others[2][0])} with {rows[0]:,} rows to "
             f"{score(curves[-1][2][-1] if len(curves) == 3 else others[2][-1])} with "
             f"{curves[-1][1][-1]:,} rows, on rows that were not fitted.",
-            curves, "training rows", metric, marks=True, spread=spread, log_x=True, most=1, legend="lower right",
+            curves, "training rows", metric, marks=True, spread=spread, log_x=True, most=1,
         )  # fmt: skip
     if facts.folds:
         found["folds"] = dots(

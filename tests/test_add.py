@@ -141,9 +141,9 @@ def test_add_then_repro_then_undo(copy, customers):
     fields = yaml.safe_load((copy.folder / "data/contracts/customers.yaml").read_text())["fields"]
     assert [field["name"] for field in fields] == ["size", "colour", "visits", "churned"]
     (command,) = [line for line in shown.splitlines() if line.startswith("Next:")]
-    assert command == "Next:  dvc repro evaluate@customers cross_validate@customers && python -m lockstep summary"
-    ran = copy.repro("evaluate@customers", "cross_validate@customers")
-    stages = ("load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate")
+    assert command == "Next:  dvc repro report@customers && python -m lockstep summary"
+    ran = copy.repro("report@customers")
+    stages = ("load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate", "report")
     assert {f"{name}@customers" for name in stages} <= set(ran)
     assert all(name.endswith("@customers") for name in ran)
     assert json.loads((copy.folder / "metrics/customers.json").read_text())["accuracy"] > 0.6

@@ -42,7 +42,7 @@ def test_a_picture_is_well_formed_says_what_it_is_and_loads_nothing(draw):
     assert root.get("role") == "img"
     assert root.find("title").text == '<b> & "alt"'
     assert root.get("aria-labelledby") == root.find("title").get("id")
-    assert not re.search(r"(href|src)=\"(?!#)|url\((?!#)|<image|<script|<metadata|<!DOCTYPE|@import", svg)
+    assert not re.search(r"(href|src)=\"(?!#)|url\((?!#)|<image|<script|<style|<metadata|<!DOCTYPE|@import", svg)
 
 
 def test_the_same_table_gives_the_same_bytes_whatever_the_users_own_settings(draw):
