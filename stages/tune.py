@@ -11,6 +11,7 @@ Without a search this stage costs a start of Python: whatever a search alone nee
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -155,7 +156,8 @@ def tune(
         reason = f"{metric} cannot be computed in every fold"
         try:
             means = summary(cross_validate(train, cross_validation, preprocess, candidate, folds, progress=False))
-            mean, std = means.get(f"{metric}_mean"), means.get(f"{metric}_std")
+            if math.isfinite(means.get(f"{metric}_mean", math.nan)):
+                mean, std = means[f"{metric}_mean"], means[f"{metric}_std"]
         except (ValueError, ArithmeticError) as error:
             reason = " ".join(str(error).split())
         trial = Trial(number, values, {**given, **values}, mean, std, "" if mean is not None else reason)
