@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from lockstep.environment import check_environment
 from lockstep.errors import IntegrityError, LockstepError, MachineError, some
 from lockstep.files import checked
 from lockstep.lockfile import LOCK, md5_of, read_lock, recorded_files
@@ -86,7 +87,7 @@ def check_inputs(*paths: Path) -> None:
 
 
 def _check_unchanged(problem: Problem, ending: contextlib.ExitStack) -> None:
-    """Refuse outputs whose settings or code have changed since they were read.
+    """Refuse outputs whose settings, code or recorded versions have changed since they were read.
 
     DVC writes down at the end what a stage was made from: it would take the new ones for those that were used. Until
     the stage ends, no command of DVC's can change anything either: its lock is held.
@@ -98,3 +99,4 @@ def _check_unchanged(problem: Problem, ending: contextlib.ExitStack) -> None:
             f"{some(changed)} changed while this ran. No output was written, since it would be recorded as made with "
             "the change. Run it again."
         )
+    check_environment()  # again, since 'make lock' may have recorded other versions than those that were used

@@ -86,3 +86,25 @@ def test_a_damaged_file_is_one_message(tmp_path, text, message):
         path.write_text(text)
     with pytest.raises(SettingsError, match=message):
         read_versions(path)
+
+
+def test_versions_that_are_recorded_anew_while_a_stage_runs_leave_it_without_outputs(monkeypatch, tmp_path):
+    """DVC would write down at the end that the outputs were made with them."""
+    import argparse
+
+    from lockstep import stage
+    from lockstep.errors import MachineError
+    from lockstep.files import Outputs
+
+    def changed():
+        raise MachineError("versions.toml records others")
+
+    def body(problem, args):
+        monkeypatch.setattr(stage, "check_environment", changed)
+        with Outputs() as outputs:
+            outputs.json(tmp_path / "out.json", {})
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("problems: {toy: {}}\n")
+    assert stage.run_stage("load", argparse.Namespace(problem="toy", params=tmp_path / "params.yaml"), body) == 4
+    assert not (tmp_path / "out.json").exists()
