@@ -110,7 +110,7 @@ class LearningPoint(NamedTuple):
 
 
 class Operating(NamedTuple):
-    """What a threshold on the probability of the positive class gives, in rows and rates."""
+    """What a threshold on the probability of the positive class gives, in rows and rates (None: of no row)."""
 
     threshold: float
     true_positives: int
@@ -120,7 +120,6 @@ class Operating(NamedTuple):
     precision: float | None
     recall: float
     f1_score: float
-    flagged: float
 
 
 def wilson(errors: int, rows: int, level: float = LEVEL) -> tuple[float, float]:
@@ -418,7 +417,6 @@ def thresholds_of(actual: np.ndarray, scores: np.ndarray, positive: Any) -> list
                 tp / (tp + fp) if tp + fp else None,
                 tp / (tp + fn) if tp + fn else 0.0,
                 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 0.0,
-                (tp + fp) / len(truth),
             )
         )
     return found

@@ -312,7 +312,6 @@ class Facts:
     estimator: str
     model_file: FileFacts
     raw_file: FileFacts
-    hyperparameters: dict[str, Any]
     shown_settings: list[Setting]
     versions: dict[str, str]
 
@@ -416,7 +415,6 @@ def facts_of(given: Sources) -> Facts:
         estimator=type(given.model[-1]).__name__,
         model_file=given.model_file,
         raw_file=given.raw_file._replace(path=visible(given.raw_file.path, 200)),
-        hyperparameters=dict(given.train_settings.hyperparameters),
         shown_settings=_shown_settings(given),
         versions=dict(given.versions),
     )

@@ -170,7 +170,7 @@ def test_thresholds_count_every_row():
     assert list(found) == pytest.approx(np.arange(0.05, 0.96, 0.05))
     half = found[0.5]
     assert (half.true_positives, half.false_positives, half.false_negatives, half.true_negatives) == (1, 1, 1, 1)
-    assert (half.precision, half.recall, half.f1_score, half.flagged) == (0.5, 0.5, 0.5, 0.5)
+    assert (half.precision, half.recall, half.f1_score) == (0.5, 0.5, 0.5)
     assert found[0.95].precision is None
     assert found[0.95].f1_score == 0
 
