@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from lockstep.errors import DataError, some
-from lockstep.source import likely_encoding, open_source
+from lockstep.source import Source, likely_encoding, open_source
 from lockstep.table import ROW
 
 CHUNK = 1 << 22
@@ -61,7 +61,7 @@ class Dialect(NamedTuple):
         quote: one character around cells that contain the delimiter, a line break or the quote itself, doubled; "" for
             files in which no character has this meaning.
         skip_lines: lines before the header, such as a title.
-        encoding: of the file; see source.read_source.
+        encoding: of the file; see source.open_source.
         escape: one character that takes the meaning of a delimiter, quote or escape character behind it; "" for none.
         skip_footer_lines: lines behind the last row, such as a total; empty lines at the end are not counted.
     """
@@ -112,24 +112,29 @@ class _Records(NamedTuple):
         return np.append(0, self.ends[:-1] + 1)
 
 
-def read_csv(path: Path, dialect: Dialect = Dialect()) -> TextTable:
+def read_csv(path: Path, dialect: Dialect = Dialect(), source: Source | None = None) -> TextTable:
     """Read the file ``path``; its first record is the header.
 
+    Args:
+        path: the file.
+        dialect: how it is written.
+        source: its text, if it has been read already.
+
     Raises:
-        DataError: see source.read_source; or a cell count, a quote, a byte or the header is not as it must be. The
+        DataError: see source.open_source; or a cell count, a quote, a byte or the header is not as it must be. The
             message names the file and the line.
     """
-    tables = list(read_csv_blocks(path, dialect))
+    tables = list(read_csv_blocks(path, dialect, source))
     return TextTable(
         pa.concat_tables([table.cells for table in tables]), np.concatenate([table.line_starts for table in tables])
     )
 
 
-def read_csv_blocks(path: Path, dialect: Dialect = Dialect()) -> Iterator[TextTable]:
+def read_csv_blocks(path: Path, dialect: Dialect = Dialect(), source: Source | None = None) -> Iterator[TextTable]:
     """The rows of the file in blocks of about CHUNK bytes: for files larger than memory. Raises as read_csv does, where
     the block with the mistake is read.
     """
-    file = CsvFile(path, dialect)
+    file = CsvFile(path, dialect, source)
     for block in file.blocks():
         yield TextTable(file.cells(block), block.line_starts)
 
@@ -147,9 +152,9 @@ class CsvFile:
         DataError: at any time: see read_csv.
     """
 
-    def __init__(self, path: Path, dialect: Dialect = Dialect()) -> None:
+    def __init__(self, path: Path, dialect: Dialect = Dialect(), source: Source | None = None) -> None:
         self.name, self.dialect = str(path), dialect
-        self.source = open_source(path, dialect.encoding)
+        self.source = source or open_source(path, dialect.encoding)
         self.data: np.ndarray = np.frombuffer(self.source.text, dtype=np.uint8)
         self.delimiter = ord(dialect.delimiter)
         self.quote, self.escape = (ord(mark) if mark else None for mark in (dialect.quote, dialect.escape))

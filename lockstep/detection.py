@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+import pyarrow as pa
 
 from lockstep.checks import NEARLY_UNIQUE, numbers_that_add_up
 from lockstep.columns import Format
@@ -17,7 +18,7 @@ from lockstep.csvfile import Dialect, TextTable, read_csv
 from lockstep.encodings import difference, line_of_utf8, natural_readings
 from lockstep.errors import DataError, some
 from lockstep.profile import column_type
-from lockstep.source import decodes, read_source
+from lockstep.source import decoded, decodes, unpacked
 from lockstep.table import Task
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -49,17 +50,22 @@ def detect_csv(path: Path) -> Written:
     Raises:
         DataError: no delimiter makes one; the message is that of the likeliest.
     """
-    encoding, notes = _encoding(path)
+    raw = unpacked(path)
+    source = decoded(raw, "utf-8", path)
+    encoding, notes = _encoding(source.text, path)
+    if encoding != "utf-8":
+        source = decoded(raw, encoding, path)
     tables: dict[str, TextTable] = {}
     errors: dict[str, DataError] = {}
     for delimiter in DELIMITERS:
         try:
-            tables[delimiter] = read_csv(path, Dialect(delimiter, encoding=encoding))
+            tables[delimiter] = read_csv(path, Dialect(delimiter, encoding=encoding), source)
         except DataError as error:
             errors[delimiter] = error
     wide = {mark: table for mark, table in tables.items() if table.cells.num_columns > 1}
     if not wide:
-        likeliest = max(DELIMITERS, key=lambda mark: _count(path, encoding, mark))
+        beginning = source.text.slice(0, min(len(source.text), 1 << 16)).to_pybytes()
+        likeliest = max(DELIMITERS, key=lambda mark: beginning.count(mark.encode()))
         raise errors.get(likeliest) or DataError(
             f"{path} has one column only: there is nothing to predict from. Its delimiter must be one of , ; tab |, "
             "or be given with --delimiter."
@@ -72,13 +78,12 @@ def detect_csv(path: Path) -> Written:
     return Written(Dialect(delimiter, encoding=encoding), _number_format(text, delimiter), text, notes)
 
 
-def _encoding(path: Path) -> tuple[str, list[str]]:
-    """(the encoding of the file, what is to be said of it)
+def _encoding(data: pa.Buffer, path: Path) -> tuple[str, list[str]]:
+    """(the encoding of the file's bytes, what is to be said of it)
 
     Raises:
         DataError: it cannot be told, with what the candidates make of the text.
     """
-    data = read_source(path, "utf-8")
     if decodes(data, "utf-8"):
         return "utf-8", []
     readings = natural_readings(data)
@@ -111,11 +116,6 @@ def _commas_in_numbers(tables: dict[str, TextTable]) -> bool:
         for cells in table.cells.columns
     ]
     return any(cells and sum(map(bool, map(number.fullmatch, cells))) > len(cells) / 2 for cells in samples)
-
-
-def _count(path: Path, encoding: str, mark: str) -> int:
-    data = read_source(path, encoding)
-    return int(data.slice(0, min(len(data), 1 << 16)).to_pybytes().count(mark.encode()))
 
 
 def _number_format(text: TextTable, delimiter: str) -> Format:

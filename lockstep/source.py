@@ -85,7 +85,7 @@ class Source(NamedTuple):
     """A data file's text.
 
     Attributes:
-        text: as UTF-8, without a byte-order mark.
+        text: as UTF-8, without a byte-order mark, once it is decoded.
         mapped: the file in the process's address space, if ``text`` is a part of it and no copy.
     """
 
@@ -99,11 +99,6 @@ class Source(NamedTuple):
             self.mapped.madvise(mmap.MADV_DONTNEED, 0, end - end % mmap.PAGESIZE)
 
 
-def read_source(path: Path, encoding: str = "utf-8") -> pa.Buffer:
-    """The text of ``path``; see open_source."""
-    return open_source(path, encoding).text
-
-
 def open_source(path: Path, encoding: str = "utf-8") -> Source:
     """The content of ``path`` as UTF-8, without a byte-order mark; a plain UTF-8 file is mapped, not copied.
 
@@ -115,6 +110,11 @@ def open_source(path: Path, encoding: str = "utf-8") -> Source:
     Raises:
         DataError: the file is missing, empty, unreadable, not what its name says, or unpacks to too much.
     """
+    return decoded(unpacked(path), encoding, path)
+
+
+def unpacked(path: Path) -> Source:
+    """The bytes of ``path``, unpacked, in whatever encoding they are. Raises as open_source does."""
     check_file(path)
     mapped = None
     try:
@@ -132,6 +132,13 @@ def open_source(path: Path, encoding: str = "utf-8") -> Source:
     for magic, what in _OTHER_FORMATS.items():
         if start.startswith(magic):
             raise DataError(f"{path} is {what}, not CSV text. Name it so (.gz, .zst, .zip, .parquet), or convert it.")
+    return Source(data, mapped)
+
+
+def decoded(raw: Source, encoding: str, path: Path) -> Source:
+    """What ``unpacked`` gave, as UTF-8. Raises as open_source does."""
+    data, mapped = raw
+    start = data.slice(0, min(4, len(data))).to_pybytes()
     for mark, marked in _BOMS.items():
         if start.startswith(mark):
             if codecs.lookup(encoding).name != marked:

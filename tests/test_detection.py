@@ -1,9 +1,12 @@
 """What add finds out by itself: how a file is written, its target and task, identifiers, leaks."""
 
+import gzip
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from lockstep import source
 from lockstep.columns import Format
 from lockstep.detection import detect_csv, guess_target, guess_task, inspect_columns
 from lockstep.errors import DataError
@@ -102,6 +105,15 @@ def test_decimal_marks(file, cells, decimal):
 def test_thousands_marks(file):
     form = detect_csv(file("a;b\n1.234,5;1\n22.000,0;1\n")).form
     assert (form.decimal, form.thousands) == (",", ".")
+
+
+def test_a_file_is_unpacked_once_however_many_delimiters_are_tried(tmp_path, monkeypatch):
+    path = tmp_path / "f.csv.gz"
+    path.write_bytes(gzip.compress("Größe;y\nköln;2\n".encode("cp1252")))
+    calls = []
+    monkeypatch.setattr(source, "_unpack", lambda path, unpack=source._unpack: calls.append(path) or unpack(path))
+    assert rows(detect_csv(path).text) == [("köln", "2")]
+    assert calls == [path]
 
 
 @pytest.mark.parametrize("text", ["a,b\n1,2\n3\n", "a\n1\n2\n", "a;b\n1;2\n3;4;5\n"])
