@@ -16,6 +16,7 @@ import psutil
 from repository import Repository
 
 from lockstep import runs
+from lockstep.lockfile import outputs, read_lock
 
 QUICK_STAGE = '''
 """Copies a file and counts its lines: what every stage does, without the seconds that pandas takes to import."""
@@ -113,18 +114,19 @@ class QuickRepository(Repository):
 
 
 class Undisturbed:
-    """A repository whose outputs an undisturbed run has made; what they are, and how long it took."""
+    """A repository in which an undisturbed run has made what ``targets`` name; what that is, and how long it took."""
 
-    def __init__(self, repository, forks, outputs, *targets):
-        self.repository, self.forks, self.folder, self.outputs = repository, forks, repository.folder, outputs
-        self.repro, self.mended = ["dvc", "repro", *targets], 0
+    def __init__(self, repository, forks, *targets):
+        self.repository, self.forks, self.folder = repository, forks, repository.folder
+        self.repro, self.mended, self.outputs = ["dvc", "repro", *targets], 0, []
         self.raw = self.digests(["data/raw/iris.csv", "data/raw/housing.csv"])
         self.forget()
         start = time.monotonic()
         code, printed = forks.run(self.folder, self.repro)
         assert code == 0, printed
-        self.seconds = time.monotonic() - start
-        self.lock, self.made = repository.lock(), self.digests(outputs)
+        self.seconds, self.lock = time.monotonic() - start, repository.lock()
+        self.outputs = sorted(outputs(read_lock(self.folder / "dvc.lock").values()))
+        self.made = self.digests(self.outputs)
 
     def digests(self, files):
         return {file: hashlib.sha256((self.folder / file).read_bytes()).hexdigest() for file in files}

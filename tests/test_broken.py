@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import pytest
-from quick import MEND, QUICK_OUTPUTS, QUICK_STAGE, QuickRepository, Undisturbed
+from quick import MEND, QUICK_STAGE, QuickRepository, Undisturbed
 
 SEED = 11
 CUT_LOCKS, CUT_CONFIGS = 8, 6
@@ -19,7 +19,7 @@ ORDINARY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.ge
 def built(forks, tmp_path_factory):
     """Built and committed; undisturbed."""
     repository = QuickRepository(tmp_path_factory.mktemp("broken") / "repository")
-    built = Undisturbed(repository, forks, QUICK_OUTPUTS)
+    built = Undisturbed(repository, forks)
     repository.commit("built")
     return built
 

@@ -7,12 +7,12 @@ import random
 import re
 
 import pytest
-from quick import MEND, QUICK_OUTPUTS, QuickRepository, Undisturbed
+from quick import MEND, QuickRepository, Undisturbed
 from repository import ROOT, Repository
 
 SEED = 6
 WHOM = ("group", "dvc", "stage")
-QUICK_KILLS, REAL_KILLS = 94, 6
+QUICK_KILLS, REAL_KILLS = 96, 4
 
 
 def kill(undisturbed, kills):
@@ -31,23 +31,12 @@ def kill(undisturbed, kills):
 
 @pytest.mark.slow
 def test_kills_of_a_quick_pipeline(forks, tmp_path):
-    kill(Undisturbed(QuickRepository(tmp_path / "repository"), forks, QUICK_OUTPUTS), QUICK_KILLS)
+    kill(Undisturbed(QuickRepository(tmp_path / "repository"), forks), QUICK_KILLS)
 
 
 @pytest.mark.slow
 def test_kills_of_the_real_pipeline(forks, tmp_path):
-    repository = Repository(tmp_path / "repository")
-    outputs = [
-        "data/loaded/iris.parquet",
-        "metrics/iris_profile.json",
-        *(f"data/split/iris/{part}.parquet" for part in ("train", "validation", "test")),
-        "metrics/iris_checks.json",
-        "models/iris/preprocessor.joblib",
-        "data/processed/iris/train.parquet",
-        "models/iris/random_forest_classifier_v1.joblib",
-        "metrics/plots/iris/history.csv",
-    ]
-    kill(Undisturbed(repository, forks, outputs, "train@iris"), REAL_KILLS)
+    kill(Undisturbed(Repository(tmp_path / "repository"), forks, "train@iris"), REAL_KILLS)
 
 
 def test_make_repro_is_what_heals():
