@@ -27,7 +27,8 @@ class Block:
         lines: sentences; indented ones belong to the one above.
         headings: of the table's columns.
         rows: (n_rows, n_headings) the table's cells; none for no table.
-        unbroken: headings of the columns whose cells stay on one line, however narrow the terminal.
+        unbroken: headings of the columns whose cells stay on one line, however narrow the terminal, while those of the
+            others are broken; none for a cell per line there.
     """
 
     title: str
@@ -115,7 +116,8 @@ def show(report: Report) -> None:
     console.print(report.title, *report.lines, sep="\n", soft_wrap=True)
     for block in report.blocks:
         console.print("", block.title, *[f"  {line}" for line in block.lines], sep="\n", soft_wrap=True)
-        if block.rows and console.width < WIDE and _natural_width(block) > console.width:
+        narrow = console.width < WIDE and _natural_width(block) > console.width
+        if block.rows and narrow and not block.unbroken:
             console.print(*_listed(block), sep="\n", soft_wrap=True)
         elif block.rows:
             console.print(_grid(block))
@@ -124,7 +126,7 @@ def show(report: Report) -> None:
 
 
 def _grid(block: Block) -> Grid:
-    grid = Grid(box=box.SIMPLE_HEAD)
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in block.headings:
         grid.add_column(
             heading,

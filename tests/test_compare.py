@@ -11,6 +11,7 @@ from lockstep.__main__ import main
 from lockstep.compare import _stale
 from lockstep.lockfile import LockedFile, LockedStage
 from lockstep.revisions import Revision
+from lockstep.scoring import METRICS
 
 STUMP = [
     "-S",
@@ -26,7 +27,10 @@ def repository(tmp_path_factory):
     also in the workspace; branch ``before`` has no iris. Housing was never run."""
     copy = Repository(tmp_path_factory.mktemp("compare") / "copy")
     (copy.folder / "dvc.lock").unlink()
-    copy.commit("nothing run")
+    copy.run("git", "add", "-A")
+    copy.run(
+        "git", "commit", "-q", "--amend", "-m", "nothing run"
+    )  # no commit is left with this repository's own models
     copy.run("git", "tag", "v0")
     copy.repro("evaluate@iris", "cross_validate@iris")
     copy.commit("run")
@@ -125,10 +129,11 @@ def test_names_and_values_stay_whole_in_a_narrow_terminal(compare, monkeypatch, 
     monkeypatch.setattr("rich.console.Console.is_terminal", True)
     monkeypatch.setenv("COLUMNS", str(width))
     _, text = compare("v1", "stump", "--problem", "iris")
-    table = [line for line in text.splitlines() if line.startswith("  ") and "  0." in line]
-    assert len(table) == 14
+    lines = text.splitlines()
+    table = [line for line in lines if line.strip() and line.split()[0] in METRICS["classification"]]
+    assert [line.split()[0] for line in table] == [*METRICS["classification"]] * 2
     assert all(len(line) <= width for line in table)
-    assert any(line.strip().startswith("balanced_accuracy ") for line in table)
+    assert lines.index(table[6]) - lines.index(table[0]) <= 12  # at most two lines each
 
 
 def test_worse_can_fail_a_build(compare):

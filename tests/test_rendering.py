@@ -37,7 +37,7 @@ def test_a_wide_terminal_has_a_row_per_line(shown):
     lines = shown(120)
     assert lines[:2] == ["Title", "A line."]
     assert lines[-1] == "Note."
-    assert "  sepal_length   number   -3.10634 \u2026 3.06604 \u2192 -2.10634 \u2026 4.06604   shifted" in lines
+    assert " sepal_length   number   -3.10634 \u2026 3.06604 \u2192 -2.10634 \u2026 4.06604   shifted" in lines
 
 
 def test_a_narrow_terminal_has_a_cell_per_line_and_breaks_no_word(shown):
