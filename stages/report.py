@@ -81,16 +81,15 @@ def gather(problem: Problem, args: argparse.Namespace) -> Sources:
 
 
 def file_facts(path: Path) -> FileFacts:
-    """The size and the hashes of a file. Raises DataError if there is none."""
-    try:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(0)
-            # DVC names files by their MD5, and so does the page; it guards nothing here.
-            md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-            return FileFacts(path.as_posix(), file.tell(), md5, sha256)
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist. Run 'dvc repro', which makes it.") from None
+    """The size and the hashes of a regular file. Raises DataError if there is none."""
+    if not path.is_file():  # a device or a pipe would never end
+        raise DataError(f"{path} does not exist, or is no regular file. Run 'dvc repro', which makes it.")
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        # DVC names files by their MD5, and so does the page; it guards nothing here.
+        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return FileFacts(path.as_posix(), file.tell(), md5, sha256)
 
 
 def _json(path: Path) -> Any:
