@@ -24,7 +24,7 @@ from typing import NamedTuple
 from lockstep.errors import DataError, IntegrityError, LockstepError, MachineError, some
 from lockstep.files import is_alive, leftovers
 from lockstep.lockfile import LOCK, outputs, read_lock, read_pointers
-from lockstep.runs import BOOKS, DVC_LOCK, TEMPORARY, is_locked
+from lockstep.runs import BOOKS, DVC_LOCK, TEMPORARY, editing, is_locked, running
 from lockstep.runs import LOCK as RUN_LOCK
 
 CONFIGS = (Path(".dvc/config"), Path(".dvc/config.local"))
@@ -114,14 +114,36 @@ def findings_of_killed_runs() -> Iterator[Finding]:
 
 
 def somebody_runs() -> bool:
-    """Whether a command of DVC's or a stage is at work here: one of the two holds its lock at any time."""
-    return is_locked(DVC_LOCK) or is_locked(RUN_LOCK)
+    """Whether a command of DVC's or a stage is at work here.
+
+    One of the two holds its lock, but while a stage starts: then DVC's book has an entry of a process that is alive.
+    """
+    if is_locked(DVC_LOCK) or is_locked(RUN_LOCK):
+        return True
+    try:
+        return any(not _is_another(pid, command) for pid, command in running().items())
+    except MachineError:  # unreadable: look at the processes themselves
+        return _works_here("dvc")
+
+
+def _works_here(program: str) -> bool:
+    """Whether a process of ``program`` has its current folder here or below."""
+    import psutil  # type: ignore[import-untyped]
+
+    here = Path.cwd().resolve()
+    for process in psutil.process_iter(["name", "cmdline", "cwd"]):
+        names = {process.info["name"], *(Path(word).name for word in (process.info["cmdline"] or [])[:3])}
+        folder = process.info["cwd"]
+        if program in names and folder is not None and Path(folder).is_relative_to(here):
+            return True
+    return False
 
 
 def _books() -> Iterator[Finding]:
     for book in BOOKS:
         try:
-            content = json.loads(book.read_text(encoding="utf-8"))
+            with editing(book):
+                content = json.loads(book.read_text(encoding="utf-8"))
             entries = [*content.get("write", {}).items()]
             entries += [(path, entry) for path, found in content.get("read", {}).items() for entry in found]
             lost = {int(entry["pid"]) for _, entry in entries if _is_another(int(entry["pid"]), str(entry["cmd"]))}
@@ -145,7 +167,7 @@ def _books() -> Iterator[Finding]:
 
 def _is_another(pid: int, command: str) -> bool:
     """Whether ``pid`` exists but is not the DVC that wrote the entry; one that has ended, DVC itself sorts out."""
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     try:
         process = psutil.Process(pid)
@@ -316,23 +338,12 @@ def _end_experiment(branch: str | None, references: list[str]) -> None:
 def _git_locks() -> Iterator[Finding]:
     folder = Path(_git("rev-parse", "--git-dir", check=False).stdout.strip() or ".git")
     locks = [path for name in ("index.lock", "HEAD.lock") if (path := folder / name).exists()]
-    if locks and not somebody_runs() and not _git_runs():
+    if locks and not somebody_runs() and not _works_here("git"):
         yield Finding(
             f"{some(list(map(str, locks)))} is left of a killed git or DVC; git refuses to commit until it is gone.",
             "remove it",
             partial(_remove, locks),
         )
-
-
-def _git_runs() -> bool:
-    import psutil
-
-    here = Path.cwd().resolve()
-    for process in psutil.process_iter(["name", "cwd"]):
-        folder = process.info["cwd"]
-        if process.info["name"] == "git" and (folder is None or Path(folder).is_relative_to(here)):
-            return True
-    return False
 
 
 def _config() -> Iterator[Finding]:

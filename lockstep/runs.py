@@ -106,15 +106,18 @@ def is_locked(path: Path) -> bool:
 
 def read_book(book: Path) -> dict[str, Any]:
     """What one of DVC's books says. Raises MachineError if it is no JSON: DVC was killed while it wrote it."""
-    with _editing(book):
+    with editing(book):
         return _content(book)
 
 
 def running(book: Path = FILES) -> dict[int, str]:
     """The processes of DVC that are at work: {pid: command}, by ``book``."""
     content = read_book(book)
-    entries = [*content.get("write", {}).values(), *chain.from_iterable(content.get("read", {}).values())]
-    return {entry["pid"]: entry["cmd"] for entry in entries if is_alive(entry["pid"])}
+    try:
+        entries = [*content.get("write", {}).values(), *chain.from_iterable(content.get("read", {}).values())]
+        return {entry["pid"]: entry["cmd"] for entry in entries if is_alive(entry["pid"])}
+    except (KeyError, TypeError, AttributeError):
+        raise _unreadable(book) from None
 
 
 def attend() -> None:
@@ -180,7 +183,7 @@ def _keep_experiments_out(pid: int, command: str) -> None:
     words = command.split()
     if not words or Path(words[0]).name not in ("dvc", "__main__.py"):
         return
-    with _editing(REFERENCES):
+    with editing(REFERENCES):
         content = _content(REFERENCES)
         writers = content.setdefault("write", {})
         if EXPERIMENTS not in writers or not is_alive(writers[EXPERIMENTS]["pid"]):
@@ -191,7 +194,8 @@ def _keep_experiments_out(pid: int, command: str) -> None:
 
 
 @contextlib.contextmanager
-def _editing(book: Path) -> Iterator[None]:
+def editing(book: Path) -> Iterator[None]:
+    """Hold the lock under which DVC reads and writes one of its books; it empties the file before it writes it."""
     lock = book.with_name(f"{book.name}.lock")
     with locked(lock, SHORT, lambda: f"{lock} is held by another process. Run it again."):
         yield
@@ -205,10 +209,14 @@ def _content(book: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except ValueError:
-        raise MachineError(
-            f"{book} is unreadable: DVC was killed while it wrote it. Type 'python -m lockstep doctor --fix'."
-        ) from None
+        raise _unreadable(book) from None
     return content
+
+
+def _unreadable(book: Path) -> MachineError:
+    return MachineError(
+        f"{book} is unreadable: DVC was killed while it wrote it. Type 'python -m lockstep doctor --fix'."
+    )
 
 
 @contextlib.contextmanager
