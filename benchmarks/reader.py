@@ -64,9 +64,7 @@ def main() -> None:
         results = {name: np.median([run[name] for run in runs], axis=0) for name in READERS}
         megabytes = path.stat().st_size / 2**20
     base = results["pandas.read_csv"]
-    print(
-        "| reader | seconds | by pandas | processor s | by pandas | peak MiB | table MiB | peak by table | peak by file |"
-    )
+    print("| reader | seconds | by pandas | processor s | by pandas | peak MiB | table MiB | peak by table | by file |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name, (seconds, processor, peak, table) in results.items():
         print(

@@ -137,6 +137,7 @@ def read_csv_blocks(path: Path, dialect: Dialect = Dialect(), source: Source | N
     file = CsvFile(path, dialect, source)
     for block in file.blocks():
         yield TextTable(file.cells(block), block.line_starts)
+        file.source.forget(block.end)
 
 
 class CsvFile:

@@ -117,7 +117,7 @@ TRICKY = {
     "commas": ("exact", many("{},5"), {}),
     "single quotes": ("exact", many("'t{}'"), {}),
     "mostly numbers": ("exact", ["t1", "t2", "t3", *many("{}")], {}),
-    "a word with spaces": ("text", [*many("word{}"), " NA ", "NA", "  ", ""], {}),
+    "a word with spaces": ("text", [*many("word{}"), "   NA   ", "NA", "  ", ""], {}),
     "a word for a gap in texts": ("text", [*many("word{}"), "NA", "?"], {"form": Format(missing_texts=("NA",))}),
     "few texts after all": ("exact", [*many("word{}", 5), *["word1"] * 30], {}),
     "a level among numbers, twice": ("levels", ["1", "1", "x", "2", "x"] * 6, {"levels": 10_000}),

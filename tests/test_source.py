@@ -266,3 +266,15 @@ def test_a_character_on_the_border_of_two_blocks_decodes(monkeypatch):
 def test_urls_are_not_followed(url):
     with pytest.raises(DataError, match=r"is a URL, and nothing is read from the network\. Download"):
         source.check_file(Path(url))
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_text_whose_memory_was_given_back_is_still_there(file, mark):
+    text = b"a,b\n" + b"1,2\n" * 10_000
+    found = source.open_source(file(mark + text))
+    for end in (0, 1, 5_000, len(text)):
+        found.forget(end)
+        assert found.text.to_pybytes() == text
+    packed = source.open_source(file(gz(text), "f.csv.gz"))
+    packed.forget(len(text))
+    assert packed.text.to_pybytes() == text
