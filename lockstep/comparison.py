@@ -304,12 +304,12 @@ def _differing(predictions: list[Predictions], design: Design) -> dict[str, int]
     values = a.values != b.values
     scores = values.copy()
     for one, other in ((a.probabilities, b.probabilities), (a.scores, b.scores)):
-        if one is not None and other is not None:
-            scores |= (
-                np.any(one.reshape(len(values), -1) != other.reshape(len(values), -1), axis=1)
-                if (one.shape == other.shape)
-                else True
-            )
+        if one is None or other is None:
+            continue
+        if one.shape == other.shape:
+            scores |= np.any((one != other).reshape(len(values), -1), axis=1)
+        else:  # other classes
+            scores[:] = True
     return {"values": len(np.unique(design.units[values])), "scores": len(np.unique(design.units[scores]))}
 
 
