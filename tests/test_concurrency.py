@@ -5,7 +5,7 @@ import sys
 import time
 
 import pytest
-from quick import QUICK_OUTPUTS, QuickRepository, holder_of, is_gone, until
+from quick import QUICK_OUTPUTS, QuickRepository, holder_of, until
 from repository import Repository
 
 from lockstep import runs
@@ -97,8 +97,10 @@ def test_an_experiment_in_the_workspace_waits(repository, pause):
     settings = (repository.folder / "params.yaml").read_bytes()
     second = repository.start(*EXPERIMENT)
     begun = repository.folder / ".git/refs/exps/exec/EXEC_BASELINE"
-    until(60, lambda: "refs/exps/stash" in (repository.folder / runs.REFERENCES).read_text() or is_gone(second.pid))
-    time.sleep(2)
+    book = repository.folder / runs.REFERENCES
+    until(60, lambda: "refs/exps/stash" in book.read_text())  # it has begun to stash the workspace for itself
+    until(60, lambda: "refs/exps/exec" in (text := book.read_text()) and "refs/exps/stash" not in text)
+    time.sleep(1)
     assert second.poll() is None
     assert not begun.exists()
     assert (repository.folder / "params.yaml").read_bytes() == settings
