@@ -23,20 +23,16 @@ def columns(path):
     path.write_text(",".join(f"c{i}" for i in range(200_000)) + "\n" + ",".join("1" * 200_000) + "\n")
 
 
-def long_field(path):
+def long_field(path, quote=b"", part=b"x" * 1_000_000):
     with path.open("wb") as file:
-        file.write(b"a,target\n1,")
+        file.write(b"a,target\n1," + quote)
         for _ in range(300):
-            file.write(b"x" * 1_000_000)
-        file.write(b"\n")
+            file.write(part)
+        file.write(quote + b"\n")
 
 
 def long_quoted_field(path):
-    with path.open("wb") as file:
-        file.write(b'a,target\n1,"')
-        for _ in range(300):
-            file.write(b"x\n" * 500_000)
-        file.write(b'"\n')
+    long_field(path, b'"', b"x\n" * 500_000)
 
 
 def long_header(path):
