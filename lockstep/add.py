@@ -26,6 +26,7 @@ from lockstep.errors import DataError, MachineError, SettingsError, some
 from lockstep.estimators import KINDS, TrainSettings, build_estimator
 from lockstep.files import Outputs
 from lockstep.frames import normalised_frame, read_parquet
+from lockstep.pipeline import check_loads
 from lockstep.profile import class_counts, column_type
 from lockstep.settings import check_problem_name, read_problems, read_yaml
 from lockstep.source import PACKED, check_file
@@ -88,6 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"Class weight: balanced, since one class is rare ({rarest:.1%}): train.class_weight in {PARAMS}")
     build_estimator(TrainSettings(model=model, kind=KINDS[task], version=1), task)  # type: ignore[arg-type]
     problem = _problem(destination, found, target, task, drop, group, args.time, model, weight)
+    check_loads(path, problem["load"])
     train = f"${{problems.{name}.train."
     artifact = f"models/{name}/{train}model}}_{train}kind}}_v{train}version}}.joblib"
     text = _inserted(PARAMS, "problems", name, problem)
@@ -130,11 +132,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--group", metavar="COLUMN", help="a column whose rows must stay together when rows are split")
     parser.add_argument("--time", metavar="COLUMN", help="a column that orders the rows; the last are the test")
     parser.add_argument("--model", metavar="TYPE", help="the model type (default: by the number of rows)")
-    parser.add_argument("--delimiter", help="the character between cells")
-    parser.add_argument("--encoding", help="for instance utf-8, cp1252, utf-16")
+    parser.add_argument("--delimiter", type=_character, metavar="CHARACTER", help="the character between cells")
+    parser.add_argument("--encoding", type=_encoding, metavar="NAME", help="for instance utf-8, cp1252, utf-16")
     parser.add_argument("--decimal", choices=[".", ","], help="the decimal mark")
     parser.add_argument("--dry-run", action="store_true", help="show everything, change nothing")
     return parser
+
+
+def _character(text: str) -> str:
+    """A delimiter, for argparse; ``\\t`` is a tab."""
+    character = text.replace("\\t", "\t")
+    if len(character) != 1 or not character.isascii() or character in '\r\n"':
+        raise argparse.ArgumentTypeError(f"{text!r} is not one ASCII character such as ; or | or \\t")
+    return character
+
+
+def _encoding(text: str) -> str:
+    try:
+        "".encode(text)
+    except LookupError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no encoding that Python knows, such as cp1252") from None
+    return text
 
 
 def _destination(path: Path, name: str) -> Path:

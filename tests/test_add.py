@@ -9,6 +9,8 @@ import pytest
 import yaml
 from repository import Repository
 
+from lockstep.__main__ import main
+
 
 def table(rows=150):
     random = np.random.default_rng(0)
@@ -305,3 +307,30 @@ def test_a_contract_in_the_way_is_not_overwritten(copy, customers, where):
     there.write_text("# mine\n")
     add(copy, customers, check=False)
     assert there.read_text() == "# mine\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "message"),
+    [
+        (
+            lambda frame: frame.assign(churned=frame["churned"].where(frame.index != 3)),
+            (),
+            "has no value in the target",
+        ),
+        (lambda frame: frame.head(99), (), "has 99 rows; at least 100 are needed"),
+        (lambda frame: frame.assign(churned="ja"), (), "has only one class, 'ja'"),
+        (lambda frame: frame, ("--encoding", "nonsense"), "'nonsense' is no encoding that Python knows"),
+        (lambda frame: frame, ("--delimiter", ";;"), "';;' is not one ASCII character"),
+    ],
+)
+def test_what_load_would_refuse_is_not_added(copy, tmp_path, monkeypatch, capsys, change, arguments, message):
+    path = tmp_path / "customers.csv"
+    change(table()).to_csv(path, index=False)
+    monkeypatch.chdir(copy.folder)
+    try:
+        code = main(["add", str(path), *arguments])
+    except SystemExit as error:
+        code = error.code
+    assert code == 2
+    assert message in capsys.readouterr().err
+    assert status(copy) == []
