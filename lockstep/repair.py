@@ -74,20 +74,26 @@ def _fetch(recorded: Recorded, files: list[LockedFile]) -> set[str]:
 
     What lies in their place is put aside first, since DVC would keep it, and put back if nothing better comes.
     """
-    fetched, wanted = set(), [file for file in files if file.path not in recorded.uncached]
-    for file in wanted:
-        path = object_path(recorded.cache, file)
-        aside = path.with_name(f"{path.name}.corrupt")
-        if path.exists():
-            path.rename(aside)
-        _dvc("fetch", "--quiet", file.path)
-        if _is(path, file):
-            fetched.add(file.path)
-            aside.unlink(missing_ok=True)
-        else:
+    wanted = [file for file in files if file.path not in recorded.uncached]
+    objects = {file: object_path(recorded.cache, file) for file in wanted}
+    aside = {path: path.with_name(f"{path.name}.corrupt") for path in objects.values() if path.exists()}
+    for path, put in aside.items():
+        path.rename(put)
+    raw = [file.path for file in wanted if Path(f"{file.path}.dvc").exists()]
+    others = [file.path for file in wanted if file.path not in raw]
+    for targets in (*([path] for path in raw), others):  # raw tables may have remotes of their own
+        if targets:
+            _dvc("fetch", "--quiet", *targets)
+    fetched = {file.path for file, path in objects.items() if _is(path, file)}
+    for file, path in objects.items():
+        kept = aside.get(path)
+        if file.path not in fetched:
             path.unlink(missing_ok=True)
-            if aside.exists():
-                aside.rename(path)
+        if kept is not None and kept.exists():
+            if path.exists():
+                kept.unlink()
+            else:
+                kept.rename(path)
     return fetched
 
 

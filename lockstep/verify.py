@@ -178,7 +178,10 @@ def verify(root: Path = Path(), *, everything: bool = False) -> tuple[list[Findi
         now = current_stages(repo, known)
         files, uncached, cache = found = read_recorded(repo, recorded, now)
     findings = check_files(files.values(), root, known)
-    findings += check_cache(found.cached, cache, everything=everything)
+    # What is neither here nor there is told once.
+    missing = {finding.subject for finding in findings if finding.state == "missing"}
+    cached = [entry for entry in found.cached if entry[0].path not in missing or object_path(cache, entry[0]).exists()]
+    findings += check_cache(cached, cache, everything=everything)
     findings += check_stages(recorded, now, {finding.subject for finding in findings})
     size = sum(one.size or 0 for one in known.values())
     objects = len(files) - len(uncached & set(files))

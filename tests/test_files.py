@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from lockstep.files import Outputs
+from lockstep.files import Outputs, checked, temporary_beside
 
 
 def files(folder):
@@ -72,3 +72,25 @@ def test_csv_reads_back_the_same(tmp_path):
     with Outputs() as outputs:
         outputs.csv(tmp_path / "a", ["x", "y, z"], ([x, "é"] for x in (0.1 + 0.2, np.float64(1e-5), None, 3)))
     assert (tmp_path / "a").read_bytes().decode() == 'x,"y, z"\n0.30000000000000004,é\n1e-05,é\n,é\n3,é\n'
+
+
+def test_the_leftovers_of_killed_processes_go_at_the_next_write(tmp_path):
+    left, others = tmp_path / f".b.{2**22 - 1}.0123abcd.tmp", tmp_path / ".notes.tmp"
+    alive = temporary_beside(tmp_path / "b")
+    for path in (left, others, alive):
+        path.write_text("half")
+    with Outputs() as outputs:
+        outputs.json(tmp_path / "a", {"x": 1})
+    assert [path.exists() for path in (left, others, alive)] == [False, True, True]
+
+
+def test_none_appears_if_a_check_refuses(tmp_path):
+    def check():
+        raise ValueError("changed")
+
+    with pytest.raises(ValueError, match="changed"), checked(check), Outputs() as outputs:
+        outputs.json(tmp_path / "a", {"x": 1})
+    assert files(tmp_path) == []
+    with Outputs() as outputs:
+        outputs.json(tmp_path / "a", {"x": 1})
+    assert files(tmp_path) == ["a"]
