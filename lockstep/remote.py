@@ -14,7 +14,7 @@ import threading
 from collections.abc import Sequence
 from typing import IO
 
-from lockstep.errors import IntegrityError, MachineError, some
+from lockstep.errors import IntegrityError, MachineError, SettingsError, some
 from lockstep.lockfile import read_lock
 from lockstep.tracked import check_dvc_config
 from lockstep.verify import check_cache, read_recorded
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     check_dvc_config()
-    check_objects(args.action)
+    check_objects(args.action, args.remote)
     remote = ["--remote", args.remote] if args.remote else []
     transfer([args.action, *remote, "--", *args.targets], args.time_limit)
     return 0
@@ -65,12 +65,24 @@ def _seconds(text: str) -> float:
     return value
 
 
-def check_objects(action: str) -> None:
-    """Raise IntegrityError if an object in the cache that this commit records is not what its name says."""
+def check_objects(action: str, remote: str | None) -> None:
+    """Look at the cache, and whether there is such a remote.
+
+    Raises:
+        SettingsError: there is no remote ``remote``, or None and nothing to push to.
+        IntegrityError: an object in the cache that this commit records is not what its name says.
+    """
     from lockstep.revisions import open_repository
 
     lock = read_lock()
     with open_repository() as repo:
+        names, default = sorted(repo.config["remote"]), repo.config["core"].get("remote")
+        if remote not in (None, *names) or (remote is None and default is None and action == "push"):
+            what = f"is no remote '{remote}'" if remote else "is no default remote"
+            raise SettingsError(
+                f"There {what}; there are: {', '.join(names) or 'none'}. Set one up: 'dvc remote add --default NAME "
+                "URL', 'dvc remote modify NAME verify true' (docs/remotes.md)."
+            )
         recorded = read_recorded(repo, lock, {stage.addressing for stage in repo.index.stages})
     corrupt = [finding for finding in check_cache(recorded.cached, recorded.cache) if finding.state == "corrupt"]
     if corrupt:

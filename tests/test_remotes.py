@@ -355,7 +355,15 @@ def test_time_limits(limit):
     assert caught.value.code == 2
 
 
-def main_in(clone, action):
+def test_a_remote_that_is_not_set_up(clone, tmp_path, capsys):
+    assert main_in(clone, "push") == 2
+    assert "There is no default remote; there are: none. Set one up: 'dvc remote add" in capsys.readouterr().err
+    clone.set_up(tmp_path / "store")
+    assert main_in(clone, "pull", "-r", "nonsense") == 2
+    assert "There is no remote 'nonsense'; there are: store." in capsys.readouterr().err
+
+
+def main_in(clone, *arguments):
     """The command, in this process: where DVC is not to be started."""
     with contextlib.chdir(clone.folder):
-        return main(["remote", action])
+        return main(["remote", *arguments])
