@@ -295,7 +295,7 @@ def _joined(one: np.ndarray | None, other: np.ndarray | None) -> np.ndarray | No
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    share: np.ndarray = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+    share: np.ndarray = np.divide(part, whole, out=np.zeros_like(part, dtype=float), where=whole > 0)
     return share
 
 

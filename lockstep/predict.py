@@ -190,9 +190,13 @@ def _check_output(output: str, rows: str, model: Path) -> None:
 
 
 def _deliver(spool: IO[str], output: str) -> None:
-    """Copy the finished predictions to stdout, or to a file that appears whole."""
+    """Copy the finished predictions to stdout, to a device or pipe, or to a file that appears whole."""
     if output == "-":
         shutil.copyfileobj(spool, sys.stdout)
+        return
+    if Path(output).exists() and not Path(output).is_file():  # /dev/null is written to, not replaced by a file
+        with Path(output).open("w", encoding="utf-8", newline="") as file:
+            shutil.copyfileobj(spool, file)
         return
 
     def writer(temporary: Path) -> None:

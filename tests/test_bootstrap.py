@@ -63,6 +63,16 @@ def test_weighted_metrics_are_those_of_the_resampled_rows(k, average):
             assert {name: values[resample] for name, values in found.items()} == pytest.approx(expected)
 
 
+def test_a_model_that_is_never_right():
+    y = np.array(["a", "b"] * 20)
+    wrong = Predictions(y[::-1], np.array(["a", "b"]), None, None)
+    rows = rows_of(y, wrong, "classification", "macro", None)
+    for weights in plain(y).resamples(5, np.random.default_rng(0)):
+        assert {name: values.tolist() for name, values in rows.metrics(weights).items()} == dict.fromkeys(
+            ("accuracy", "precision", "recall", "f1_score", "balanced_accuracy"), [0.0] * len(weights)
+        )
+
+
 def test_weighted_metrics_of_numbers_are_those_of_the_resampled_rows():
     y, predictions = measured(31)
     rows = rows_of(y, predictions, "regression", "macro", None)

@@ -1,6 +1,7 @@
 """python -m lockstep predict: the pipeline's own predictions again, whole or not at all."""
 
 import io
+import os
 import subprocess
 import sys
 
@@ -135,6 +136,19 @@ def test_outputs_and_rows_that_will_not_do(trained, capsys):
         assert main(["predict", str(model), *arguments]) == code
         assert message in capsys.readouterr().err
     assert ((folder / "data.csv").read_bytes(), model.read_bytes()) == before
+
+
+@pytest.mark.parametrize("trained", ["classification"], indirect=True)
+def test_a_pipe_or_device_is_written_to_and_not_replaced(trained):
+    folder, model, _ = trained
+    os.mkfifo(folder / "pipe")
+    reader = os.open(folder / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert main(["predict", str(model), "data.csv", "-o", "pipe"]) == 0
+        assert os.read(reader, 4) == b"row,"
+    finally:
+        os.close(reader)
+    assert (folder / "pipe").is_fifo()
 
 
 @pytest.mark.parametrize("trained", ["classification"], indirect=True)
