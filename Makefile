@@ -36,7 +36,7 @@ sweep: $(READY) $(BUNDLED)
 	python -m lockstep sweep $(or $(PROBLEM),$(error say which problem: make sweep PROBLEM=iris)) $(ARGS)
 
 test: $(READY) $(BUNDLED)
-	python -m pytest -n 2 --dist loadscope $(ARGS)
+	python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 check: $(READY)
 	ruff check .

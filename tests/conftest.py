@@ -10,10 +10,35 @@ import numpy as np
 import pandas as pd
 import pytest
 from dvc_forks import Forks
-from repository import environment
+from repository import environment, everything_built
+from xdist.scheduler import LoadScopeScheduling
 
 from lockstep.estimators import KINDS, TrainSettings
 from lockstep.table import ROW, Table
+
+
+def pytest_collection_modifyitems(items):
+    """Modules with slow tests first: no worker is then left alone with them at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+class _Scheduling(LoadScopeScheduling):
+    """A module's tests go to one worker, which makes the module's fixtures once; pages of documentation go singly."""
+
+    def _split_scope(self, nodeid):
+        return nodeid if "test_pages.py" in nodeid else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return _Scheduling(config, log)
+
+
+@pytest.fixture(scope="session")
+def built_repository(tmp_path_factory):
+    """A Repository in which everything is built and committed, one for all workers: for copies, not to be changed."""
+    own = tmp_path_factory.getbasetemp()
+    return everything_built((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "everything-built")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """A copy of this repository in a temporary folder, to run DVC in."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -28,7 +29,7 @@ class Repository:
     """
 
     def __init__(self, folder: Path, rows: int | None = 400) -> None:
-        self.folder = folder
+        self.folder, self.environment = folder, environment()
         listed = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
             cwd=ROOT,
@@ -39,8 +40,7 @@ class Repository:
             if name and (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(ROOT / name, folder / name)
-        self.environment = environment()
-        (folder / ".dvc/config.local").write_text(f"[core]\n    site_cache_dir = {folder / '.dvc/tmp/site'}\n")
+        self._keep_to_itself()
         self.run("git", "init", "-q", "-b", "main")
         self.run("git", "config", "user.email", "test@example.org")
         self.run("git", "config", "user.name", "Test")
@@ -51,6 +51,25 @@ class Repository:
             housing.write_text("".join(lines[: rows + 1]))
             self.dvc("commit", "-q", "-f", "data/raw/housing.csv.dvc")
         self.commit("copy")
+
+    def _keep_to_itself(self) -> None:
+        """Have DVC keep its notes on files below the folder, not in a place that all repositories share."""
+        site = self.folder / ".dvc/tmp/site"
+        (self.folder / ".dvc/config.local").write_text(f"[core]\n    site_cache_dir = {site}\n")
+
+    @classmethod
+    def at(cls, folder: Path) -> "Repository":
+        """The one that is in ``folder`` already, or that the test makes there."""
+        repository = cls.__new__(cls)
+        repository.folder, repository.environment = folder, environment()
+        return repository
+
+    def copy_to(self, folder: Path) -> "Repository":
+        """The same in another folder, with its history, cache and built files."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        copy = Repository.at(folder)
+        copy._keep_to_itself()
+        return copy
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the copy; an unexpected failure shows its output."""
@@ -86,3 +105,21 @@ class Repository:
         content = yaml.safe_load(path.read_text())
         content["problems"][problem][section].update(values)
         path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def everything_built(folder: Path) -> Repository:
+    """A Repository in ``folder`` in which everything is built from nothing and committed; made by the first who asks.
+
+    To be copied, not to be changed: processes of pytest-xdist share it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            shutil.rmtree(folder / "repository", ignore_errors=True)
+            repository = Repository(folder / "repository")
+            (repository.folder / "dvc.lock").unlink()
+            repository.repro()
+            repository.commit("built")
+            (folder / "done").touch()
+    return Repository.at(folder / "repository")

@@ -1,7 +1,6 @@
 """The command compare: two revisions of a repository, in every form, and what can be wrong with them."""
 
 import json
-import shutil
 
 import pytest
 import yaml
@@ -257,9 +256,7 @@ def test_nothing_in_the_workspace_is_touched(compare, repository):
 def test_other_rows_are_compared_on_those_in_common(compare, repository, tmp_path, monkeypatch):
     """Another seed of the split, in a clone: few rows are in both test sets, too few to compare."""
     clone = tmp_path / "clone"
-    shutil.copytree(repository.folder, clone, symlinks=True)
-    other = Repository.__new__(Repository)
-    other.folder, other.environment = clone, repository.environment
+    other = repository.copy_to(clone)
     other.run("git", "checkout", "-q", "-f", "v1")
     other.dvc("checkout", "-q", "--force", "--allow-missing")
     path = clone / "params.yaml"

@@ -114,7 +114,7 @@ def test_a_log_that_cannot_be_written(run):
     Path("logs").write_text("a file")
     code, err, _ = run(lambda problem, args: None)
     assert code == 4
-    assert err == ["ERROR load: the log cannot be written: [Errno 17] File exists: 'logs'. Make 'logs/' writable."]
+    assert err == ["ERROR load: [Errno 17] File exists: 'logs'. Make 'logs/' and '.dvc/tmp/' writable."]
 
 
 def test_the_arguments_of_every_stage(capsys):

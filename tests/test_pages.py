@@ -10,10 +10,8 @@ and in a home folder with a table of the reader's own, ``~/customers.csv``. In i
 - a first line ``# not run by the tests: <reason>`` leaves the block out, and tells the reader so.
 """
 
-import os
 import re
 import secrets
-import shutil
 import subprocess
 from typing import NamedTuple
 
@@ -83,33 +81,18 @@ def run_page(repository, found):
     assert len(parts) == 2 * len(found) + 1, f"the shell ended early:\n{parts[-1]}"
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """A copy in which everything is built and committed; pages run in copies of it."""
-    repository = Repository(tmp_path_factory.mktemp("built") / "repository")
-    (repository.folder / "dvc.lock").unlink()
-    repository.repro()
-    repository.commit("built")
-    return repository
-
-
 @pytest.fixture
 def plain(tmp_path):
     """An empty folder in place of the reader's clone."""
-    repository = Repository.__new__(Repository)
-    repository.folder, repository.environment = tmp_path / "repository", dict(os.environ)
-    repository.folder.mkdir()
-    return repository
+    (tmp_path / "repository").mkdir()
+    return Repository.at(tmp_path / "repository")
 
 
 @pytest.fixture
-def reader(built, tmp_path):
+def reader(built_repository, tmp_path):
     """The reader's clone and home folder."""
-    shutil.copytree(built.folder, tmp_path / "repository")
-    repository = Repository.__new__(Repository)
-    repository.folder, repository.environment = tmp_path / "repository", built.environment | {"HOME": str(tmp_path)}
-    local = "[core]\n    site_cache_dir = " + str(repository.folder / ".dvc/tmp/site")
-    (repository.folder / ".dvc/config.local").write_text(local + "\n")
+    repository = built_repository.copy_to(tmp_path / "repository")
+    repository.environment["HOME"] = str(tmp_path)
     # The environment that runs the tests stands in for the one that make would install.
     (repository.folder / ".venv/bin").mkdir(parents=True)
     for name in ("ready", "bin/activate"):

@@ -182,7 +182,7 @@ def test_the_committed_model_is_the_apis_too(config):
 def test_a_stage_reads_no_setting_that_it_does_not_track(tmp_path, monkeypatch):
     """Each stage runs with a params.yaml that holds what dvc.yaml says it tracks, and nothing else."""
     tracked = {
-        name: [key.removeprefix("problems.${key}.").split(".") for key in stage["do"]["params"]]
+        name: [key.removeprefix("problems.${key}.").split(".") for key in stage["do"]["params"] if isinstance(key, str)]
         for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()
     }
     make_table(rows=200).frame.to_csv(tmp_path / "data.csv", index=False)
