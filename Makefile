@@ -35,8 +35,9 @@ report: repro
 sweep: $(READY) $(BUNDLED)
 	python -m lockstep sweep $(or $(PROBLEM),$(error say which problem: make sweep PROBLEM=iris)) $(ARGS)
 
+# A worker more than CI has cores: some tests wait for servers, locks and time limits.
 test: $(READY) $(BUNDLED)
-	python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
+	python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 check: $(READY)
 	ruff check .

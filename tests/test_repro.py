@@ -148,20 +148,6 @@ def test_plots_are_drawn_for_both_problems(clean):
     )
 
 
-def test_a_cold_rebuild_gives_the_same_lock(built, tmp_path):
-    clone = tmp_path / "clone"
-    built.run("git", "clone", "-q", str(built.folder), str(clone))
-    other = Repository.at(clone)
-    # The raw data comes along, as it would from a remote; the cache with everything else does not.
-    for problem in PROBLEMS:
-        (clone / f"data/raw/{problem}.csv").write_bytes((built.folder / f"data/raw/{problem}.csv").read_bytes())
-    (clone / "dvc.lock").unlink()
-    other.dvc("commit", "-q", "-f", *(f"data/raw/{problem}.csv.dvc" for problem in PROBLEMS))
-    assert len(other.repro()) == len(NAMES) * len(PROBLEMS)
-    assert other.lock() == built.lock()
-    assert other.run("git", "status", "--porcelain").stdout == ""
-
-
 @pytest.mark.parametrize(
     ("section", "values", "message"),
     [
