@@ -24,6 +24,7 @@ from rich.table import Table as Grid
 from lockstep.errors import MachineError, SettingsError
 from lockstep.estimators import MODELS
 from lockstep.pipeline import ModelConfig
+from lockstep.runs import unchanging
 from lockstep.scoring import LOWER_IS_BETTER, find_metric
 from lockstep.settings import read_problems
 from lockstep.table import Task
@@ -103,7 +104,8 @@ def _run(problem: str, model: str, given: str, head: str) -> Candidate:
         try:
             _, printed = running.communicate()
         except KeyboardInterrupt:
-            os.killpg(running.pid, signal.SIGINT)
+            with unchanging():  # not amid DVC's stashing, which would leave git's index half-written
+                os.killpg(running.pid, signal.SIGINT)
             running.wait()
             raise
     if running.returncode:
