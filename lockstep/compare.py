@@ -7,7 +7,6 @@ is trained, and nothing in the workspace is touched. For each problem and metric
 """
 
 import argparse
-import difflib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ import pandas as pd
 from lockstep.compare_changes import changes
 from lockstep.compare_text import report
 from lockstep.comparison import ALPHA, BETTER, NOT_COMPARABLE, WORSE, Evaluated, Folds, compare
-from lockstep.errors import DataError, IntegrityError, LockstepError, MachineError, SettingsError
+from lockstep.errors import DataError, IntegrityError, LockstepError
 from lockstep.lockfile import LOCK, LockedStage, outputs
 from lockstep.looks import corrected, models_looked_at
 from lockstep.rendering import add_forms, emit
@@ -27,9 +26,8 @@ from lockstep.revisions import (
     Revision,
     file_of,
     locked_stages,
-    open_repository,
+    opened,
     outdated,
-    read_revision,
     stage_output,
     uncached_file,
     value_at,
@@ -51,35 +49,21 @@ def compare_revisions(rev_a: str, rev_b: str, problem: str | None = None) -> dic
             are compared, and ``why_not`` and ``error``, an exit code, say what is wrong with this one.)
         MachineError: no DVC or git repository, or a file that cannot be read.
     """
-    repo = open_repository()
-    try:
-        revisions = read_revision(repo, rev_a), read_revision(repo, rev_b)
-        names = list(dict.fromkeys(name for revision in revisions[::-1] for name in revision.problems))
-        if problem is not None and problem not in names:
-            near = difflib.get_close_matches(problem, names, 1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
-            raise SettingsError(
-                f"Neither {revisions[0].shown} nor {revisions[1].shown} has a problem '{problem}'. They have: "
-                f"{', '.join(names) or 'none'}.{hint}"
-            )
+    with opened(rev_a, rev_b, problem) as (repo, revisions, names):
         problems = {}
-        for name in names if problem is None else [problem]:
+        for name in names:
             try:
                 problems[name] = BLANK | _problem(repo, revisions, name)
             except LockstepError as error:
                 if problem is not None:
                     raise
                 problems[name] = BLANK | {"why_not": str(error).rstrip("."), "error": error.exit_code}
-    except OSError as error:
-        raise MachineError(f"{error}. Mend that, then run it again.") from None
-    finally:
-        repo.close()
     if problem is not None and not problems[problem]["recorded"]:
         raise DataError(f"{problem}: {problems[problem]['why_not']}.")
     return {
         "alpha": ALPHA,
-        "before": {"revision": revisions[0].name, "commit": revisions[0].commit, "shown": revisions[0].shown},
-        "after": {"revision": revisions[1].name, "commit": revisions[1].commit, "shown": revisions[1].shown},
+        "before": revisions[0].summary,
+        "after": revisions[1].summary,
         "problems": problems,
     }
 

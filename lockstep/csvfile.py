@@ -195,11 +195,15 @@ class CsvFile:
         n_rows = len(block.line_starts)
         if not n_rows:
             return pa.table({column: pa.array([], kind) for column, kind in kinds.items()})
+        # A copy that is Arrow's own: its reader lets go of it in a thread of its own, perhaps when Python ends already,
+        # and a buffer of Python's would then wait for Python's lock in vain (apache/arrow#34314).
+        text = pa.allocate_buffer(block.end - block.begin)
+        np.frombuffer(text, dtype=np.uint8)[:] = self.data[block.begin : block.end]
         try:
             cells = pa.csv.read_csv(
-                pa.BufferReader(self.source.text.slice(block.begin, block.end - block.begin)),
+                pa.BufferReader(text),
                 read_options=pa.csv.ReadOptions(
-                    column_names=self.names, block_size=block.end - block.begin + 1, use_threads=types is None
+                    column_names=self.names, block_size=len(text) + 1, use_threads=types is None
                 ),
                 parse_options=pa.csv.ParseOptions(
                     delimiter=self.dialect.delimiter,

@@ -7,16 +7,15 @@ touched.
 """
 
 import argparse
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from lockstep.data_diff_text import NOT_RUN, not_run, report
-from lockstep.errors import DataError, MachineError, SettingsError
+from lockstep.errors import DataError
 from lockstep.rendering import add_forms, emit
-from lockstep.revisions import WORKSPACE, Revision, file_of, open_repository, outdated, read_revision, stage_output
+from lockstep.revisions import WORKSPACE, Revision, file_of, opened, outdated, stage_output
 from lockstep.row_matching import kind_of, row_counts
 from lockstep.table import Table, read_table
 from lockstep.table_diff import ALPHA, UNCHANGED, compare
@@ -36,28 +35,14 @@ def diff(rev_a: str, rev_b: str, problem: str | None = None) -> dict[str, Any]:
         IntegrityError: a table is not in DVC's cache, or damaged.
         MachineError: no DVC or git repository, or a file that cannot be read.
     """
-    repo = open_repository()
-    try:
-        revisions = read_revision(repo, rev_a), read_revision(repo, rev_b)
-        names = sorted({name for revision in revisions for name in revision.problems})
-        if problem is not None and problem not in names:
-            near = difflib.get_close_matches(problem, names, 1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
-            raise SettingsError(
-                f"Neither {revisions[0].shown} nor {revisions[1].shown} has a problem '{problem}'. They have: "
-                f"{', '.join(names) or 'none'}.{hint}"
-            )
-        problems = {name: _problem(repo, revisions, name) for name in names if problem in (None, name)}
-    except OSError as error:
-        raise MachineError(f"{error}. Mend that, then run it again.") from None
-    finally:
-        repo.close()
+    with opened(rev_a, rev_b, problem) as (repo, revisions, names):
+        problems = {name: _problem(repo, revisions, name) for name in names}
     if problem is not None and problems[problem]["status"] == NOT_RUN:
         raise DataError(not_run(problem, problems[problem]))
     return {
         "alpha": ALPHA,
-        "before": {"revision": revisions[0].name, "commit": revisions[0].commit, "shown": revisions[0].shown},
-        "after": {"revision": revisions[1].name, "commit": revisions[1].commit, "shown": revisions[1].shown},
+        "before": revisions[0].summary,
+        "after": revisions[1].summary,
         "changed": any(found["status"] != UNCHANGED for found in problems.values()),
         "problems": problems,
     }

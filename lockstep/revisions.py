@@ -5,9 +5,11 @@ they lie there. DVC's own resolution is used (https://dvc.org/doc/command-refere
 the same here as there.
 """
 
+import contextlib
+import difflib
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,11 @@ class Revision:
         return short if self.commit.startswith(self.name) else f"{self.name} ({short})"
 
     @property
+    def summary(self) -> dict[str, str | None]:
+        """Ready for JSON: revision (as it was asked for), commit, shown."""
+        return {"revision": self.name, "commit": self.commit, "shown": self.shown}
+
+    @property
     def problems(self) -> list[str]:
         """The names of the problems in params.yaml, in its order."""
         problems = self.params.get("problems")
@@ -94,6 +101,34 @@ def open_repository(root: Path | None = None) -> Repo:
             "'git init', then commit."
         )
     return repo
+
+
+@contextlib.contextmanager
+def opened(
+    rev_a: str, rev_b: str, problem: str | None = None
+) -> Iterator[tuple[Repo, tuple[Revision, Revision], list[str]]]:
+    """The repository, two revisions of it, and the problems of either, or ``problem`` alone.
+
+    Raises:
+        SettingsError: no such revision, or neither has that problem.
+        MachineError: see open_repository; or a file that cannot be read, in the block too.
+    """
+    repo = open_repository()
+    try:
+        revisions = before, after = read_revision(repo, rev_a), read_revision(repo, rev_b)
+        names = list(dict.fromkeys([*after.problems, *before.problems]))
+        if problem is not None and problem not in names:
+            near = difflib.get_close_matches(problem, names, 1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise SettingsError(
+                f"Neither {before.shown} nor {after.shown} has a problem '{problem}'. They have: "
+                f"{', '.join(names) or 'none'}.{hint}"
+            )
+        yield repo, revisions, names if problem is None else [problem]
+    except OSError as error:
+        raise MachineError(f"{error}. Mend that, then run it again.") from None
+    finally:
+        repo.close()
 
 
 def read_revision(repo: Repo, name: str) -> Revision:

@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import os
+import threading
 
 import lockstep  # noqa: F401 - first, as everywhere: it pins the processor's choices before anything imports NumPy
 
@@ -18,9 +19,10 @@ from lockstep.table import ROW, Table
 
 
 def pytest_collection_modifyitems(items):
-    """Modules with slow tests first: no worker is then left alone with them at the end."""
+    """Modules with slow tests first: no worker is then left alone with them at the end. The pages are the last of them,
+    since they wait for what is built meanwhile."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (item.path not in slow, item.path.name == "test_pages.py"))
 
 
 class _Scheduling(LoadScopeScheduling):
@@ -35,10 +37,24 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 @pytest.fixture(scope="session")
-def built_repository(tmp_path_factory):
-    """A Repository in which everything is built and committed, one for all workers: for copies, not to be changed."""
+def shared_folder(tmp_path_factory):
+    """Where a Repository lies that all workers share."""
     own = tmp_path_factory.getbasetemp()
-    return everything_built((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "everything-built")
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "everything-built"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def begin_to_build(request, shared_folder):
+    """Build what some tests begin with while others run."""
+    first = os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0"
+    if first and any("built_repository" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        threading.Thread(target=everything_built, args=(shared_folder,), daemon=True).start()
+
+
+@pytest.fixture(scope="session")
+def built_repository(shared_folder):
+    """A Repository in which everything is built and committed, one for all workers: for copies, not to be changed."""
+    return everything_built(shared_folder)
 
 
 @pytest.fixture

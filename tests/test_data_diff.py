@@ -69,7 +69,7 @@ def edit(copy):
 def test_the_command(clean):
     same = clean.run("python", "-c", CODE)
     assert (same.returncode, same.stderr) == (0, "")
-    assert "Nothing changed in the data of housing, iris." in same.stdout
+    assert "Nothing changed in the data of iris, housing." in same.stdout
 
     edit(clean)
     stale = data_diff(clean, "--problem", "iris").stdout
@@ -141,7 +141,7 @@ def test_an_experiment_is_a_revision(clean):
         (["HEAD", "HEAD:dvc.lock"], 2, "There is no revision 'HEAD:dvc.lock'"),
         (["HEAD^{tree}"], 2, "There is no revision 'HEAD^{tree}'"),
         ([""], 2, "There is no revision ''"),
-        (["--problem", "irsi"], 2, "has a problem 'irsi'. They have: housing, iris. Did you mean 'iris'?"),
+        (["--problem", "irsi"], 2, "has a problem 'irsi'. They have: iris, housing. Did you mean 'iris'?"),
     ],
 )
 def test_mistakes_are_one_message(clean, arguments, code, message):
