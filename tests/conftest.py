@@ -1,7 +1,8 @@
 """Fixtures that several test files share."""
 
 import os
-import threading
+import subprocess
+import sys
 
 import lockstep  # noqa: F401 - first, as everywhere: it pins the processor's choices before anything imports NumPy
 
@@ -10,8 +11,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # else threads of OpenMP th
 import numpy as np
 import pandas as pd
 import pytest
-from dvc_forks import Forks
-from repository import environment, everything_built
+import repository
 from xdist.scheduler import LoadScopeScheduling
 
 from lockstep.estimators import KINDS, TrainSettings
@@ -47,14 +47,18 @@ def shared_folder(tmp_path_factory):
 def begin_to_build(request, shared_folder):
     """Build what some tests begin with while others run."""
     first = os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0"
-    if first and any("built_repository" in getattr(item, "fixturenames", ()) for item in request.session.items):
-        threading.Thread(target=everything_built, args=(shared_folder,), daemon=True).start()
+    if not first or all("built_repository" not in getattr(item, "fixturenames", ()) for item in request.session.items):
+        yield
+        return
+    with subprocess.Popen([sys.executable, repository.__file__, shared_folder]) as building:
+        yield
+        building.kill()
 
 
 @pytest.fixture(scope="session")
 def built_repository(shared_folder):
     """A Repository in which everything is built and committed, one for all workers: for copies, not to be changed."""
-    return everything_built(shared_folder)
+    return repository.everything_built(shared_folder)
 
 
 @pytest.fixture
@@ -96,10 +100,3 @@ def make_settings(small):
         )
 
     return make
-
-
-@pytest.fixture(scope="module")
-def forks():
-    """DVC in quick succession: tests/dvc_forks.py."""
-    with Forks(environment()) as server:
-        yield server

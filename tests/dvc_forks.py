@@ -1,7 +1,8 @@
 """DVC commands in quick succession: a server that has DVC imported, and forks itself for each command.
 
-A plain ``dvc`` costs half a second of imports; the hundreds of runs that get killed here cannot pay that. The server is
-a process of its own, since pytest's has threads, which a fork would lose.
+A plain ``dvc`` costs half a second of imports; the hundreds of runs here cannot pay that. What a command does is the
+same: it is a process of its own, and so are its stages. The server is one too, since pytest's has threads, which a fork
+would lose.
 
     python tests/dvc_forks.py       one request per line on stdin, one answer per line on stdout, both JSON
 """
@@ -9,13 +10,16 @@ a process of its own, since pytest's has threads, which a fork would lose.
 import builtins
 import contextlib
 import errno
+import gc
 import io
+import itertools
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, Self
@@ -24,54 +28,63 @@ import psutil
 
 
 class Forks:
-    """The server, seen from a test: ``with Forks(environment) as forks: run = forks.start(folder, "repro")``."""
+    """The server, seen from a test: ``with Forks(environment()) as forks: run = forks.start(folder, "repro")``."""
 
     def __init__(self, environment: dict[str, str]) -> None:
-        self.environment = environment | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+        self.environment = environment
+        self._server: subprocess.Popen[str] | None = None
+        self._logs, self._numbers = tempfile.TemporaryDirectory(), itertools.count()
 
     def __enter__(self) -> Self:
-        self._server = subprocess.Popen(
-            [sys.executable, __file__], env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self._answer() == "ready"
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._server.stdin is not None
-        assert self._server.stdout is not None
-        self._server.stdin.close()
-        self._server.wait(timeout=60)
-        self._server.stdout.close()
+        self.close()
 
-    def _answer(self) -> Any:
-        assert self._server.stdout is not None
-        return json.loads(self._server.stdout.readline())
+    def close(self) -> None:
+        """End the server."""
+        if self._server is not None:
+            self._server.kill()
+            self._server.communicate()
+            self._server = None
 
     def _ask(self, **request: object) -> Any:
-        assert self._server.stdin is not None
-        self._server.stdin.write(json.dumps(request) + "\n")
-        self._server.stdin.flush()
-        return self._answer()
+        if self._server is None:
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+            self._server = subprocess.Popen([sys.executable, __file__], env=self.environment, text=True, **pipes)  # type: ignore[call-overload]
+        try:
+            self._server.stdin.write(json.dumps(request) + "\n")
+            self._server.stdin.flush()
+            return json.loads(self._server.stdout.readline())
+        except BaseException:  # a test out of time: its answer would be taken for that of the next one
+            self.close()
+            raise
 
-    def start(self, folder: Path, *commands: list[str], full: str | None = None) -> "Fork":
+    def start(
+        self, folder: Path, *commands: list[str], full: str | None = None, environment: dict[str, str] | None = None
+    ) -> "Fork":
         """Run ``commands`` one after another, until one fails, in a new session; ``["dvc", "repro"]`` and the like.
 
         Args:
             folder: the current folder of the commands.
             commands: see above.
             full: a regular expression; the disk is full when a file with such a path is written (open is replaced).
+            environment: their variables, by default those of the server.
         """
-        log = folder / "logs/forks.log"
-        log.parent.mkdir(exist_ok=True)
-        pid = self._ask(start=commands, folder=str(folder), log=str(log), full=full)
+        log = Path(self._logs.name) / str(next(self._numbers))
+        variables = self.environment if environment is None else environment
+        pid = self._ask(start=commands, folder=str(folder), log=str(log), full=full, environment=variables)
         while os.getsid(pid) != pid:
             time.sleep(0.001)
         return Fork(pid, log, self)
 
-    def run(self, folder: Path, *commands: list[str], full: str | None = None) -> tuple[int, str]:
-        """The exit code and what was printed; arguments as of start."""
-        fork = self.start(folder, *commands, full=full)
-        return fork.wait(), fork.printed()
+    def run(
+        self, folder: Path, *commands: list[str], full: str | None = None, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """What became of them; arguments as of start."""
+        fork = self.start(folder, *commands, full=full, environment=environment)
+        code = fork.wait()
+        return subprocess.CompletedProcess(commands[-1], code, fork.stdout(), fork.stderr())
 
     def wait(self, pid: int) -> int:
         return int(self._ask(wait=pid))
@@ -115,8 +128,11 @@ class Fork:
         """The exit code, negative for a signal."""
         return self._forks.wait(self.pid)
 
-    def printed(self) -> str:
-        return self._log.read_text()
+    def stdout(self) -> str:
+        return self._log.with_suffix(".out").read_text()
+
+    def stderr(self) -> str:
+        return self._log.with_suffix(".err").read_text()
 
     def survivors(self) -> list[str]:
         """The processes of its session that are still there, a few seconds later at most."""
@@ -158,13 +174,24 @@ def _fill_disk(pattern: str) -> None:
 
 
 def _serve() -> None:
-    import dvc.cli
-    import dvc.commands.repro
+    # All that a command would import: its parser those of all commands, and DVC what it puts off.
+    import dvc.analytics
+    import dvc.cli.parser
+    import dvc.data_cloud
+    import dvc.dvcfile
+    import dvc.repo.experiments.executor.local
+    import dvc.repo.experiments.queue.workspace
+    import dvc.repo.index
+    import dvc.repo.open_repo
     import dvc.repo.reproduce
     import dvc.repo.status
-    from dvc.repo import Repo  # noqa: F401
+    import dvc.rwlock
+    import dvc.utils.strictyaml
+    import networkx  # noqa: F401
 
     import lockstep.doctor
+
+    gc.freeze()  # the forks' collector leaves alone what they all share
 
     def command(words: list[str]) -> int:
         sys.argv = words
@@ -173,7 +200,6 @@ def _serve() -> None:
         assert words[:1] == ["doctor"]
         return lockstep.doctor.main(words[1:])
 
-    print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         request = json.loads(line)
         if "wait" in request:
@@ -184,10 +210,10 @@ def _serve() -> None:
         if pid == 0:
             os.setsid()
             os.chdir(request["folder"])
-            log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            nothing = os.open(os.devnull, os.O_RDONLY)
-            for source, target in ((nothing, 0), (log, 1), (log, 2)):
-                os.dup2(source, target)
+            os.environ.clear()
+            os.environ.update(request["environment"])
+            for path, target in ((os.devnull, 0), (request["log"] + ".out", 1), (request["log"] + ".err", 2)):
+                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT if target else os.O_RDONLY), target)
             code = 70
             try:
                 if request["full"]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import psutil
-from repository import Repository
+from repository import Repository, forks
 
 from lockstep import runs
 from lockstep.lockfile import outputs, read_lock
@@ -116,14 +116,13 @@ class QuickRepository(Repository):
 class Undisturbed:
     """A repository in which an undisturbed run has made what ``targets`` name; what that is, and how long it took."""
 
-    def __init__(self, repository, forks, *targets):
-        self.repository, self.forks, self.folder = repository, forks, repository.folder
+    def __init__(self, repository, *targets):
+        self.repository, self.folder = repository, repository.folder
         self.repro, self.mended, self.outputs = ["dvc", "repro", *targets], 0, []
         self.raw = self.digests(["data/raw/iris.csv", "data/raw/housing.csv"])
         self.forget()
         start = time.monotonic()
-        code, printed = forks.run(self.folder, self.repro)
-        assert code == 0, printed
+        repository.dvc(*self.repro[1:])
         self.seconds, self.lock = time.monotonic() - start, repository.lock()
         self.outputs = sorted(outputs(read_lock(self.folder / "dvc.lock").values()))
         self.made = self.digests(self.outputs)
@@ -141,7 +140,7 @@ class Undisturbed:
     def disturb(self, whom, share):
         """Kill a run of it when ``share`` of its time is over; False if it had ended by then."""
         self.forget()
-        fork = self.forks.start(self.folder, self.repro)
+        fork = forks().start(self.folder, self.repro)
         time.sleep(share * self.seconds)
         killed = not fork.ended() and fork.kill(whom)
         fork.wait()
@@ -150,9 +149,9 @@ class Undisturbed:
         return killed
 
     def check_healed(self, case):
-        code, printed = self.forks.run(self.folder, MEND, self.repro)
-        assert code == 0, f"{case}: {printed}"
-        self.mended += "is unreadable" in printed
+        done = forks().run(self.folder, MEND, self.repro)
+        assert done.returncode == 0, f"{case}: {done.stdout}{done.stderr}"
+        self.mended += "is unreadable" in done.stdout
         assert self.repository.lock() == self.lock, case
         assert self.digests(self.outputs) == self.made, case
         assert self.digests(self.raw) == self.raw, case

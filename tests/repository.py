@@ -1,14 +1,17 @@
 """A copy of this repository in a temporary folder, to run DVC in."""
 
+import atexit
 import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import yaml
+from dvc_forks import Forks
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -20,6 +23,14 @@ def environment() -> dict[str, str]:
     outer = ("GIT_", "DVC_", "PYTEST_", "PYTHON")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(outer)}
     return kept | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1", "NO_COLOR": "1"}
+
+
+@cache
+def forks() -> Forks:
+    """The server that runs DVC for the tests of this process."""
+    started = Forks(environment())
+    atexit.register(started.close)
+    return started
 
 
 class Repository:
@@ -78,11 +89,16 @@ class Repository:
         done = subprocess.run(
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=300, check=False
         )
-        assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return self._checked(done, check)
+
+    @staticmethod
+    def _checked(done: subprocess.CompletedProcess[str], check: bool) -> subprocess.CompletedProcess[str]:
+        assert not check or done.returncode == 0, f"{done.args}\n{done.stdout}\n{done.stderr}"
         return done
 
     def dvc(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run("dvc", *arguments, check=check)
+        """Run a command of DVC's, in a fork that has DVC imported."""
+        return self._checked(forks().run(self.folder, ["dvc", *arguments], environment=self.environment), check)
 
     def commit(self, message: str) -> None:
         self.run("git", "add", "-A")
@@ -125,3 +141,7 @@ def everything_built(folder: Path) -> Repository:
             repository.commit("built")
             (folder / "done").touch()
     return Repository.at(folder / "repository")
+
+
+if __name__ == "__main__":
+    everything_built(Path(sys.argv[1]))

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from quick import MEND, QUICK_STAGE, QuickRepository, Undisturbed
+from repository import forks
 
 SEED = 11
 CUT_LOCKS, CUT_CONFIGS = 8, 6
@@ -16,10 +17,10 @@ ORDINARY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.ge
 
 
 @pytest.fixture(scope="module")
-def built(forks, tmp_path_factory):
+def built(tmp_path_factory):
     """Built and committed; undisturbed."""
     repository = QuickRepository(tmp_path_factory.mktemp("broken") / "repository")
-    built = Undisturbed(repository, forks)
+    built = Undisturbed(repository)
     repository.commit("built")
     return built
 
@@ -38,12 +39,12 @@ def test_the_disk_is_full_in_a_stage(broken):
     stage = broken.folder / "stages/quick.py"
     limit = "import resource\n\nresource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
     stage.write_text(QUICK_STAGE.replace("import sys\n", f"import sys\n{limit}", 1))
-    code, printed = broken.forks.run(broken.folder, ["dvc", "repro"])
+    done = broken.repository.dvc("repro", check=False)
     stage.write_text(QUICK_STAGE)
-    assert code == 255
-    assert "ERROR quick@iris: [Errno 27] File too large" in printed
-    assert "No output was written: mend that (space, permission), then run it again." in printed
-    assert "exited with 4" in printed
+    assert done.returncode == 255
+    assert "ERROR quick@iris: [Errno 27] File too large" in done.stderr
+    assert "No output was written: mend that (space, permission), then run it again." in done.stderr
+    assert "exited with 4" in done.stderr
     assert list((broken.folder / "data/copies").glob("*csv*")) == []
 
 
@@ -51,9 +52,9 @@ def test_the_disk_is_full_in_a_stage(broken):
 def test_the_disk_is_full_when_dvc_writes(broken, full):
     """Into its cache; into dvc.lock, which it empties first."""
     broken.forget()
-    code, printed = broken.forks.run(broken.folder, ["dvc", "repro"], full=full)
-    assert code == 255
-    assert "No space left on device" in printed
+    done = forks().run(broken.folder, ["dvc", "repro"], full=full)
+    assert done.returncode == 255
+    assert "No space left on device" in done.stderr
 
 
 def test_a_folder_that_cannot_be_written_to(broken):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from quick import QUICK_OUTPUTS, QuickRepository, holder_of, until
-from repository import Repository
+from repository import Repository, forks
 
 from lockstep import runs
 from lockstep.verify import verify
@@ -137,7 +137,7 @@ def test_an_experiment_is_queued_beside_it(repository):
     check_first(repository, first)
 
 
-def test_four_clones_share_a_cache(forks, tmp_path):
+def test_four_clones_share_a_cache(tmp_path):
     """At once, each building the same, several times over: nobody fails, and each object in the cache is right."""
     origin = QuickRepository(tmp_path / "origin")
     clones = []
@@ -152,8 +152,8 @@ def test_four_clones_share_a_cache(forks, tmp_path):
         for clone in clones:
             text = (origin.folder / "data/raw/iris.csv").read_text()
             (clone.folder / "data/raw/iris.csv").write_text(text + "5.0,3.0,1.5,0.2,setosa\n" * number)
-        running = [forks.start(clone.folder, ["dvc", "repro"]) for clone in clones]
-        assert [run.wait() for run in running] == [0] * CLONES, "".join(run.printed() for run in running)
+        running = [forks().start(clone.folder, ["dvc", "repro"]) for clone in clones]
+        assert [run.wait() for run in running] == [0] * CLONES, "".join(run.stderr() for run in running)
         assert len({clone.lock() for clone in clones}) == 1
     with contextlib.chdir(clones[0].folder):
         states = {finding.subject: finding.state for finding in verify(everything=True)[0]}

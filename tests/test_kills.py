@@ -30,16 +30,16 @@ def kill(undisturbed, kills):
 
 
 @pytest.mark.slow
-def test_kills_of_a_quick_pipeline(forks, tmp_path):
-    kill(Undisturbed(QuickRepository(tmp_path / "repository"), forks), QUICK_KILLS)
+def test_kills_of_a_quick_pipeline(tmp_path):
+    kill(Undisturbed(QuickRepository(tmp_path / "repository")), QUICK_KILLS)
 
 
 @pytest.mark.slow
-def test_kills_of_the_real_pipeline(forks, tmp_path):
+def test_kills_of_the_real_pipeline(tmp_path):
     repository = Repository(tmp_path / "repository")
     (repository.folder / "dvc.lock").unlink()  # else a kill amid its writing is healed with the last commit's
     repository.commit("no lock")
-    kill(Undisturbed(repository, forks, "train@iris"), REAL_KILLS)
+    kill(Undisturbed(repository, "train@iris"), REAL_KILLS)
 
 
 def test_make_repro_is_what_heals():
