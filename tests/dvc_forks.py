@@ -22,24 +22,18 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import psutil
 
 
 class Forks:
-    """The server, seen from a test: ``with Forks(environment()) as forks: run = forks.start(folder, "repro")``."""
+    """The server, seen from a test: ``forks.start(folder, ["dvc", "repro"])``; it is started by the first command."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self.environment = environment
         self._server: subprocess.Popen[str] | None = None
         self._logs, self._numbers = tempfile.TemporaryDirectory(), itertools.count()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the server."""
@@ -50,8 +44,13 @@ class Forks:
 
     def _ask(self, **request: object) -> Any:
         if self._server is None:
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-            self._server = subprocess.Popen([sys.executable, __file__], env=self.environment, text=True, **pipes)  # type: ignore[call-overload]
+            self._server = subprocess.Popen(
+                [sys.executable, __file__],
+                env=self.environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
         try:
             self._server.stdin.write(json.dumps(request) + "\n")
             self._server.stdin.flush()
