@@ -24,7 +24,7 @@ from typing import NamedTuple
 from lockstep.errors import DataError, IntegrityError, LockstepError, MachineError, some
 from lockstep.files import is_alive, leftovers
 from lockstep.lockfile import LOCK, outputs, read_lock, read_pointers
-from lockstep.runs import BOOKS, DVC_LOCK, TEMPORARY, editing, is_locked, running
+from lockstep.runs import BOOKS, DVC_LOCK, TEMPORARY, editing, is_locked, orphan_ends, running
 from lockstep.runs import LOCK as RUN_LOCK
 
 CONFIGS = (Path(".dvc/config"), Path(".dvc/config.local"))
@@ -95,6 +95,12 @@ def _mended(finding: Finding) -> bool:
 
 def findings() -> Iterator[Finding]:
     """All that there is to find, the worst first."""
+    if somebody_runs():
+        yield Finding(
+            "a run is going on: what killed ones leave behind was not looked for.",
+            "look for it, type this again when the run has ended",
+            note=True,
+        )
     yield from findings_of_killed_runs()
     yield from _killed_experiment()
     yield from _git_locks()
@@ -117,8 +123,9 @@ def somebody_runs() -> bool:
     """Whether a command of DVC's or a stage is at work here.
 
     One of the two holds its lock, but while a stage starts: then DVC's book has an entry of a process that is alive.
+    A stage whose DVC was killed is about to end, and is waited for.
     """
-    if is_locked(DVC_LOCK) or is_locked(RUN_LOCK):
+    if is_locked(DVC_LOCK) or (is_locked(RUN_LOCK) and not orphan_ends()):
         return True
     try:
         return any(not _is_another(pid, command) for pid, command in running().items())

@@ -254,6 +254,18 @@ def holder() -> dict[str, Any] | None:
         return None
 
 
+def orphan_ends() -> bool:
+    """Wait until the stage that holds the lock has ended, if its DVC was killed (end_with): whether it has."""
+    deadline = time.monotonic() + GRACE
+    while (found := holder()) is not None and found["dvc"] is not None and not is_alive(found["dvc"]):
+        if not is_locked(LOCK):
+            return True
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(0.02)
+    return False
+
+
 def _goes_on(dvc: int) -> bool:
     """Whether the process ``dvc`` is in a run: at work on a stage's files, or between two, holding DVC's lock."""
     return dvc in running() or (is_alive(dvc) and is_locked(DVC_LOCK) and _dvc_lock_holder() == str(dvc))

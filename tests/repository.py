@@ -19,9 +19,10 @@ BIN = Path(sys.executable).parent
 
 def environment() -> dict[str, str]:
     """The variables for commands in the copy: nothing of an outer git, DVC, pytest or Python (which may be told to keep
-    no bytecode, and would compile every module at every start); this environment's programs."""
+    no bytecode, and would compile every module at every start); no shell, in which case DVC takes /bin/sh; this
+    environment's programs."""
     outer = ("GIT_", "DVC_", "PYTEST_", "PYTHON")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(outer)}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(outer) and key != "SHELL"}
     return kept | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1", "NO_COLOR": "1"}
 
 

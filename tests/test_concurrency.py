@@ -120,6 +120,15 @@ def test_an_experiment_beside_a_stage_that_reads_the_raw_data_is_refused_by_dvc(
     check_first(repository, first)
 
 
+def test_the_doctor_says_that_a_run_is_going_on(repository):
+    first = run_into(repository, "one")
+    told = repository.run("python", "-m", "lockstep", "doctor").stdout
+    assert "note   a run is going on: what killed ones leave behind was not looked for." in told
+    assert told.endswith("Nothing is wrong.\n")
+    check_first(repository, first)
+    assert "a run is going on" not in repository.run("python", "-m", "lockstep", "doctor").stdout
+
+
 def test_an_experiment_in_a_copy_runs_beside_it(repository):
     first = run_into(repository, "two")
     second = repository.start(*EXPERIMENT, "--temp")
@@ -161,11 +170,15 @@ def test_four_clones_share_a_cache(tmp_path):
     assert all((clones[0].folder / path).exists() for path in QUICK_OUTPUTS)
 
 
-def test_a_killed_experiment_is_put_right_by_the_doctor(repository):
-    """It leaves a detached HEAD; edits and branch are there again afterwards, and the next run heals the rest."""
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+def test_a_killed_experiment_is_put_right_by_the_doctor(repository, shell):
+    """It leaves a detached HEAD; edits and branch are there again afterwards, and the next run heals the rest.
+
+    The doctor comes before its stage has ended, which takes a moment where a shell stands between the two.
+    """
     edit = repository.folder / "README.md"
     edit.write_text("my edit\n")
-    experiment = repository.start(*EXPERIMENT)
+    experiment = repository.start(*EXPERIMENT, SHELL=shell)
     assert holder_of(repository)["dvc"] == experiment.pid
     experiment.kill()
     experiment.wait()
