@@ -27,14 +27,16 @@ QUARTERS = 4
 """Parts of (nearly) as many rows each that a column of numbers is cut into, to be looked at as subgroups."""
 MAX_LEVELS = 50
 """Levels of a text column that are looked at as subgroups: the most frequent ones."""
-GRID = 20
-"""Values of a feature at which its partial dependence is computed."""
+GRID, GRID_LEVELS = 20, 12
+"""Values of a number, and levels of a text, at which the partial dependence is computed."""
 SAMPLE = 200
 """Test rows that the partial dependence is averaged over."""
 HELD_OUT = 2000
 """Training rows, at most, that the refits of the learning curve are scored on."""
 REFITS = 3
 """Fits, each on other rows, behind each point of the learning curve."""
+NOTABLE = 1.1
+"""A subgroup is a weak spot only if its error is so many times that of all rows."""
 SMALLEST_FIT = 20
 """The least rows a refit is made on."""
 MISSING = "(missing)"
@@ -88,10 +90,12 @@ class Worst(NamedTuple):
 
 
 class Dependence(NamedTuple):
-    """The mean prediction as one feature is set to each of ``grid`` in turn: {series: (n_grid,) means}."""
+    """The mean prediction as one feature is set to each of ``grid`` in turn: {series: (n_grid,) means}; of a text,
+    ``grid`` has the most frequent of its ``levels``."""
 
     feature: str
     kind: str
+    levels: int
     grid: list[Any]
     series: dict[str, list[float]]
     low: float | None
@@ -156,9 +160,12 @@ def slices_of(features: pd.DataFrame, errors: np.ndarray, task: str, least: int,
         most: subgroups to give.
     """
     groups: list[tuple[str, str, np.ndarray]] = []
+    known: set[bytes] = set()
     for name in features.columns:
         for level, rows in _levels(features[name]):
-            if least <= len(rows) < len(errors):
+            # The same rows by another column's name are no other subgroup.
+            if least <= len(rows) < len(errors) and rows.tobytes() not in known:
+                known.add(rows.tobytes())
                 groups.append((str(name), level, rows))
     overall = float(np.mean(errors)) if len(errors) else 0.0
     simultaneous = 1 - (1 - LEVEL) / max(1, len(groups))
@@ -174,7 +181,7 @@ def slices_of(features: pd.DataFrame, errors: np.ndarray, task: str, least: int,
         found.append(Slice(column, value, len(rows), error, max(0.0, low), high, low > overall))
     # By what is known to be bad rather than by what looks bad: the lower end of the interval, then the error itself.
     found.sort(key=lambda entry: (-entry.low, -entry.error, entry.column, entry.level))
-    worse = [entry for entry in found if entry.error > overall][:most]
+    worse = [entry for entry in found if entry.error > NOTABLE * overall][:most]
     return Slices(worse, len(groups), len({column for column, _, _ in groups}), overall)
 
 
@@ -249,19 +256,19 @@ def _given_to_actual(predictions: pd.DataFrame) -> np.ndarray | None:
 
 
 def dependence_of(
-    model: Any, test: Table, features: Sequence[str], series: Sequence[Any], seed: int
+    model: Any, train: Table, test: Table, features: Sequence[str], series: Sequence[Any], seed: int
 ) -> list[Dependence]:
     """The partial dependence of the prediction on each of ``features`` (Friedman 2001, section 8.2).
 
     The feature is set to one value in all of a sample of the test rows, the predictions are averaged, and the next
     value is tried. scikit-learn's ``partial_dependence`` does so too, but not for columns of texts with gaps, of
     booleans with gaps, or of whole numbers. The values tried are quantiles of the test rows, each a value that occurs;
-    of texts, the most frequent levels. A model without probabilities is asked for the share of rows that it gives the
-    class.
+    of texts, the levels that are most frequent in the training rows. A model without probabilities is asked for the
+    share of rows that it gives the class.
 
     Args:
         model: takes raw rows.
-        test: the raw test rows.
+        train, test: the raw rows.
         features: names.
         series: the classes to follow; of no meaning for a regression.
         seed: of the sample.
@@ -272,21 +279,22 @@ def dependence_of(
     for feature in features:
         column = test.features[feature]
         kind, present = column_type(column), column.dropna()
-        if not len(present):
+        if not len(present) or not train.features[feature].count():
             continue
         if kind == "number" and present.nunique() > QUARTERS:
             marks = np.linspace(0.02, 0.98, GRID)
             grid = np.unique(np.quantile(present.to_numpy(), marks, method="inverted_cdf")).tolist()
         else:
-            counts = present.value_counts()
-            grid = sorted(sorted(counts.index, key=lambda value: (-counts[value], str(value)))[:GRID])
+            counts = train.features[feature].value_counts()
+            ranked = sorted(counts.index, key=lambda value: (-counts[value], str(value)))
+            grid = sorted(ranked[: GRID_LEVELS if kind == "text" else GRID])
         stacked = pd.concat([rows] * len(grid), ignore_index=True)
         stacked[feature] = pd.Series(np.repeat(np.array(grid, dtype=object), len(rows))).astype(column.dtype)
         predictions = predict(model, stacked, test.task)
         values = {name: line.reshape(len(grid), len(rows)).mean(axis=1).tolist() for name, line in _responses(
             predictions, series)}  # fmt: skip
         low, high = (float(present.quantile(0.05)), float(present.quantile(0.95))) if kind == "number" else (None, None)
-        found.append(Dependence(feature, kind, grid, values, low, high))
+        found.append(Dependence(feature, kind, train.features[feature].nunique(), grid, values, low, high))
     return found
 
 
@@ -400,11 +408,12 @@ def _fit_and_score(
 
 
 def thresholds_of(actual: np.ndarray, scores: np.ndarray, positive: Any) -> list[Operating]:
-    """What each threshold from 0.05 to 0.95 gives: rows of at least that probability of ``positive`` are flagged."""
+    """What each threshold from 0.05 to 0.95 gives: rows of more than that probability of ``positive`` are flagged, so
+    that 0.5 flags what the model does: of two equally likely classes it names the first."""
     truth = actual == positive
     found = []
     for threshold in np.round(np.arange(0.05, 0.96, 0.05), 2):
-        flagged = scores >= threshold
+        flagged = scores > threshold
         tp, fp = int(np.sum(flagged & truth)), int(np.sum(flagged & ~truth))
         fn, tn = int(np.sum(~flagged & truth)), int(np.sum(~flagged & ~truth))
         found.append(

@@ -50,8 +50,10 @@ MAX_FEATURES = 15
 """Features whose importance is shown."""
 MAX_SENTENCE = 600
 """Characters of a sentence of the settings."""
-MAX_VALUES = 8
+MAX_VALUES = 5
 """Features whose values are shown beside a single prediction."""
+MAX_BARS = 12
+"""Classes in the picture of their balance: the most frequent ones."""
 MAX_POINTS = 400
 """Rows drawn as points; more are counted in CELLS x CELLS cells."""
 CELLS = 26
@@ -62,6 +64,7 @@ UNEVEN = 0.05
 """By so much the accuracy may exceed the balanced accuracy before the result says so."""
 MIN_BIN = 10
 """Test rows that a bin of calibration has at least, where there are so many."""
+SMALLER_IS_BETTER = {"log_loss", "mse", "mae", "rmse", "median_absolute_error"}
 HEADLINE = {"classification": "accuracy", "regression": "mae"}
 """The metric of the first sentence."""
 CURVE_METRIC = {"classification": "accuracy", "regression": "r2_score"}
@@ -219,11 +222,13 @@ class Cloud(NamedTuple):
 
 
 class Matrix(NamedTuple):
-    """Rows of each actual class (down) by predicted class (across); ``others``: the last name stands for several."""
+    """Rows of each actual class (down) by predicted class (across); ``others``: how many classes the last name stands
+    for, none of them with a line of its own; ``right``: rows given their class, those of the others included."""
 
     names: list[str]
     counts: list[list[int]]
-    others: bool
+    others: int
+    right: int
 
 
 class Confused(NamedTuple):
@@ -276,6 +281,8 @@ class Facts:
     time: str | None
     n_columns: int
     n_features: int
+    features: list[str]
+    dropped: list[str]
     columns: list[ColumnFacts]
     missing_cells: int
     columns_with_missing: int
@@ -284,6 +291,7 @@ class Facts:
     target_histogram: Histogram | None
     findings: list[Finding]
     quiet_checks: list[str]
+    checks_off: list[str]
     matrix: Matrix | None
     confused: list[Confused]
     positive: str | None
@@ -296,13 +304,16 @@ class Facts:
     residuals: Cloud | None
     error_by_size: list[Bin]
     history: list[Curve]
+    history_says: str
     loss: str
     folds_metric: str
     folds: list[float]
     folds_rows: int
+    folds_say: str
     test_score: float
     learning: list[LearningPoint]
     importance: list[tuple[str, float, float]]
+    n_importance: int
     n_without_importance: int
     dependence: list[Dependence]
     slices: Slices | None
@@ -314,6 +325,12 @@ class Facts:
     raw_file: FileFacts
     shown_settings: list[Setting]
     versions: dict[str, str]
+
+    @property
+    def largest_classes(self) -> list[ClassFacts]:
+        """The MAX_BARS most frequent classes, in the order of the classes."""
+        ranked = sorted(self.classes, key=lambda entry: -(entry.train_rows + entry.test_rows))[:MAX_BARS]
+        return [entry for entry in self.classes if entry in ranked]
 
     @property
     def headline(self) -> Metric:
@@ -347,7 +364,7 @@ def facts_of(given: Sources) -> Facts:
         settings=settings,
         intended_use=[visible(sentence, MAX_SENTENCE) for sentence in settings.intended_use],
         limits=[visible(sentence, MAX_SENTENCE) for sentence in settings.limits],
-        result=_result(given, metrics, errors),
+        result=_result(given, metrics, errors, test.repeated_in(train)),
         metrics=metrics,
         average=given.metrics.get("average"),
         rows=given.profile["rows"],
@@ -359,6 +376,8 @@ def facts_of(given: Sources) -> Facts:
         time=None if test.time is None else visible(test.time),
         n_columns=len(profile_columns),
         n_features=len(features),
+        features=[visible(name, 40) for name in features[:MAX_COLUMNS]],
+        dropped=[visible(name, 40) for name in list(given.profile["dropped"])[:MAX_COLUMNS]],
         columns=[_column(entry, given) for entry in profile_columns[:MAX_COLUMNS]],
         missing_cells=sum(entry["missing"] for entry in profile_columns),
         columns_with_missing=sum(entry["missing"] > 0 for entry in profile_columns),
@@ -366,7 +385,14 @@ def facts_of(given: Sources) -> Facts:
         n_classes=len(np.unique(np.concatenate([train.labels, actual]))) if task == "classification" else 0,
         target_histogram=_target_histogram(train.labels, actual) if task == "regression" else None,
         findings=[_finding(check) for check in given.checks if check["found"]],
-        quiet_checks=[check["check"].replace("_", " ") for check in given.checks if not check["found"]],
+        quiet_checks=[
+            check["check"].replace("_", " ")
+            for check in given.checks
+            if not check["found"]
+            and check["severity"] != "off"
+            and (task, check["check"]) != ("regression", "rare_class")
+        ],
+        checks_off=[check["check"].replace("_", " ") for check in given.checks if check["severity"] == "off"],
         matrix=_matrix(actual, predicted) if task == "classification" else None,
         confused=_confused(actual, predicted) if task == "classification" else [],
         positive=None if positive is None else visible(positive, 40),
@@ -382,24 +408,27 @@ def facts_of(given: Sources) -> Facts:
             Curve(visible(part), rows["iteration"].tolist(), rows["loss"].tolist(), None)
             for part, rows in given.history.groupby("part", sort=False)
         ],
+        history_says=_history_says(given.history, given.train_settings.model),
         loss=_loss(given, probabilities),
         folds_metric=metric,
         folds=fold_rows["value"].tolist(),
         folds_rows=round(float(fold_rows["n_train"].mean())) if len(fold_rows) else 0,
+        folds_say=_folds_say(fold_rows["value"].tolist(), float(given.metrics[metric])),
         test_score=float(given.metrics[metric]),
         learning=_learning(given, metric),
         importance=[
             (visible(feature, 40), float(mean), float(std))
             for feature, mean, std in given.importance.head(MAX_FEATURES).itertuples(index=False)
         ],
+        n_importance=len(given.importance),
         n_without_importance=int((given.importance["importance"] <= 0).sum()),
         dependence=[
             entry._replace(
                 feature=visible(entry.feature, 40),
-                grid=[visible(value, 24) if entry.kind != "number" else value for value in entry.grid],
-                series={visible(name, 24): line for name, line in entry.series.items()},
+                grid=[visible(value, 44) if entry.kind != "number" else value for value in entry.grid],
+                series={visible(name): line for name, line in entry.series.items()},
             )
-            for entry in dependence_of(given.model, test, in_model, followed[:4], settings.seed)
+            for entry in dependence_of(given.model, train, test, in_model, followed[:4], settings.seed)
         ],
         slices=_slices(test, errors, settings),
         worst_columns=[visible(name, 30) for name in shown],
@@ -463,10 +492,17 @@ def _known(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
-def _result(given: Sources, metrics: Sequence[Metric], errors: np.ndarray) -> list[str]:
-    """The result in sentences: how good, how sure, against what, and whether the cross-validation agrees."""
+def _result(given: Sources, metrics: Sequence[Metric], errors: np.ndarray, repeated: np.ndarray) -> list[str]:
+    """The result in sentences: how good, how sure, against what, and whether the cross-validation agrees.
+
+    Args:
+        given: the sources.
+        metrics: on the test rows.
+        errors: (n_test,), of errors_of.
+        repeated: (n_test,) of bool: whether the row is a training row too.
+    """
     found = {metric.key: metric for metric in metrics}
-    rows, tested = len(errors), f"{plural(len(errors), 'test row')} that the model had never seen"
+    rows, tested = len(errors), f"{plural(len(errors), 'test row')} kept out of the training"
     n_folds = len(given.folds[given.folds["metric"] == CURVE_METRIC[given.test.task]])
     said: list[str] = []
     if given.test.task == "classification":
@@ -496,6 +532,7 @@ def _result(given: Sources, metrics: Sequence[Metric], errors: np.ndarray) -> li
             if better
             else "The interval does not exclude the dummy: on these rows the model cannot be told from one."
         )
+    said += _worse_than_the_dummy(metrics) + _copies(given.test.task, errors, repeated)
     if main.folds_mean is not None:
         said.append(
             f"Cross-validation on the training rows ({plural(n_folds, 'fold')}) gives {folds} (mean and standard "
@@ -503,6 +540,53 @@ def _result(given: Sources, metrics: Sequence[Metric], errors: np.ndarray) -> li
             + ("; optimistic, since the same rows chose the hyperparameters." if given.searched else ".")
         )
     return said
+
+
+def _worse_than_the_dummy(metrics: Sequence[Metric]) -> list[str]:
+    worse = []
+    for metric in metrics:
+        signed = -1 if metric.key in SMALLER_IS_BETTER else 1
+        if metric.baseline is not None and signed * metric.value < signed * metric.baseline:
+            name = metric.name if metric.key == "r2_score" else metric.name[0].lower() + metric.name[1:]
+            worse.append(f"{name} ({score(metric.value)} against {score(metric.baseline)})")
+    return [f"It is worse than the dummy by {', '.join(worse)}."] if worse else []
+
+
+def _copies(task: str, errors: np.ndarray, repeated: np.ndarray) -> list[str]:
+    """That some test rows are training rows too, and what the others give."""
+    copies, rows = int(np.sum(repeated)), len(errors)
+    if not copies:
+        return []
+    if copies == rows:
+        return ["All test rows are copies of training rows, so nothing here says how good it is on new ones."]
+    others = float(np.mean(errors[~repeated]))
+    alone = f"an accuracy of {percent(1 - others)}" if task == "classification" else f"an error of {number(others)}"
+    which = f"{copies:,} of the test rows ({percent(copies / rows)}) {'is a copy' if copies == 1 else 'are copies'}"
+    return [f"{which} of training rows, target included; without them: {alone}."]
+
+
+def _history_says(history: pd.DataFrame, model: str) -> str:
+    """What to see in the training loss, in a sentence."""
+    losses = history.loc[history["part"] == "train", "loss"].tolist()
+    if len(losses) < 2:
+        return ""
+    if losses[-1] > losses[0]:
+        ends = f"It ends above where it began ({number(losses[0])}, then {number(losses[-1])})"
+        return f"{ends}: the fitting has not converged. A smaller learning rate may help."
+    if model in ("random_forest", "extra_trees"):
+        return "Each tree is grown on its own; once the mean of them is flat, more trees change nothing."
+    return "Still falling at the end: more iterations may help."
+
+
+def _folds_say(folds: Sequence[float], test: float) -> str:
+    """Where the test rows lie among the folds. Were they one more of n + 1 exchangeable folds, they would lie outside
+    the others with a probability of 2 / (n + 1)."""
+    if len(folds) < 2:
+        return ""
+    if min(folds) <= test <= max(folds):
+        return "The test rows lie among them."
+    where, chance = "below" if test < min(folds) else "above", percent(2 / (len(folds) + 1), 0)
+    return f"The test rows lie {where} all of them; by chance alone, one more fold lies outside in {chance} of cases."
 
 
 def _interval(metric: Metric, form: Callable[[Any], str]) -> str:
@@ -590,16 +674,16 @@ def _shares(values: np.ndarray, edges: np.ndarray) -> list[float]:
 
 def _matrix(actual: np.ndarray, predicted: np.ndarray) -> Matrix:
     names, counts = np.unique(np.concatenate([actual, predicted]), return_counts=True)
-    others = len(names) > MAX_MATRIX
-    most = MAX_MATRIX - 1 if others else MAX_MATRIX
+    most = MAX_MATRIX - 1 if len(names) > MAX_MATRIX else MAX_MATRIX
     kept = sorted(np.argsort(-counts, kind="stable")[:most].tolist())
     place = np.full(len(names), len(kept))
     place[kept] = np.arange(len(kept))
-    size = len(kept) + others
+    others = len(names) - len(kept)
+    size = len(kept) + bool(others)
     cells = np.zeros((size, size), dtype=int)
     np.add.at(cells, (place[np.searchsorted(names, actual)], place[np.searchsorted(names, predicted)]), 1)
-    shown = [visible(names[index], 24) for index in kept] + ([f"{len(names) - len(kept)} others"] if others else [])
-    return Matrix(shown, cells.tolist(), others)
+    shown = [visible(names[index]) for index in kept] + ([f"{others} others"] if others else [])
+    return Matrix(shown, cells.tolist(), others, int(np.sum(actual == predicted)))
 
 
 def _confused(actual: np.ndarray, predicted: np.ndarray) -> list[Confused]:
@@ -624,9 +708,7 @@ def _curves(
             ranking = probabilities[:, list(given.model.classes_).index(name)]
         else:
             ranking = given.predictions["score"].to_numpy()  # evaluate has no curve of a model that ranks nothing
-        found.append(
-            Curve(visible(name, 18), rows["x"].tolist(), rows["y"].tolist(), float(area_under(truth, ranking)))
-        )
+        found.append(Curve(visible(name), rows["x"].tolist(), rows["y"].tolist(), float(area_under(truth, ranking))))
     return found
 
 
@@ -643,7 +725,7 @@ def _calibration(
     found = []
     for name in followed:
         given_to = probabilities[:, list(given.model.classes_).index(name)]
-        found.append((visible(name, 18), _bins(given_to, given_to, (actual == name).astype("float64"), True)))
+        found.append((visible(name), _bins(given_to, given_to, (actual == name).astype("float64"), True)))
     return found
 
 

@@ -27,7 +27,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.rcsetup import cycler
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
-from lockstep.wording import compact
+from lockstep.wording import compact, shortened
 
 WIDTH, HEIGHT = 360, 250
 """Of a picture, in CSS pixels: two stand side by side on a page, one on a phone."""
@@ -38,6 +38,10 @@ _VARIABLES = {INK: "ink", SOFT: "soft", LINE: "line", PAPER: "paper", WASH: "was
 }
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (3, 1)), (0, (8, 3)))
 """Series differ in their dashes too, for readers who do not tell the colours apart."""
+INSIDE = 3
+"""Series, at most, whose legend stands inside the picture; that of more stands above it."""
+LABEL = 12
+"""Characters of a class beside a confusion matrix."""
 _STYLE: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": 10.5,
@@ -164,10 +168,27 @@ def standalone(svg: str, width: int, style: str) -> str:
     return "\n".join([opened, title, f"<style>{style}</style>", ground, body])
 
 
-def _legend(axes: Axes, handles: Sequence[Any], labels: Sequence[str], where: Any) -> None:
+def _legend(axes: Axes, handles: Sequence[Any], labels: Sequence[str], where: Any = None) -> None:
+    """A legend inside the picture, at ``where``, or without it above, in columns."""
     # A label that begins with '_' would be left out.
     shown = [f"\N{ZERO WIDTH SPACE}{label}" if label.startswith("_") else label for label in labels]
-    axes.legend(handles, shown, loc=where)
+    if where is not None:
+        axes.legend(handles, shown, loc=where)
+        return
+    axes.legend(
+        handles, shown, loc="lower left", bbox_to_anchor=(0, 1), ncols=_columns(labels), borderaxespad=0.1,
+        handlelength=1.5, columnspacing=1.2,
+    )  # fmt: skip
+
+
+def _columns(labels: Sequence[str]) -> int:
+    """Of a legend above the picture: as many as there is room for."""
+    return max(1, min(len(labels), int((WIDTH - 50) // (36 + 5.8 * max(map(len, labels))))))
+
+
+def _above(labels: Sequence[str]) -> float:
+    """The height of a legend above the picture, in pixels."""
+    return 8 + 15 * math.ceil(len(labels) / _columns(labels))
 
 
 def lines(
@@ -198,8 +219,10 @@ def lines(
         most: of y; error bars may reach beyond it.
         band: shade this part of the x axis.
     """
+    named = [label for label, _, _ in curves if label]
+    above = _above(named) if len(named) > INSIDE else 0
     with _drawing():
-        figure, axes = _figure()
+        figure, axes = _figure(height=HEIGHT + above, top=10 + above)
         if band is not None:
             axes.axvspan(*band, facecolor=SOFT, alpha=0.1, linewidth=0)
         if reference:
@@ -230,7 +253,7 @@ def lines(
         if most is not None:
             axes.set_ylim(top=min(axes.get_ylim()[1], most + 0.02 * (most - axes.get_ylim()[0])))
         if handles:
-            _legend(axes, handles, labels, legend)
+            _legend(axes, handles, labels, None if above else legend)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         return _svg(figure, name, alt)
@@ -263,24 +286,24 @@ def bars(
         spread: half the length of the error bars of the first series.
         whole: the values are counts.
     """
-    step = 21 + 9 * len(series)
-    height = 46 + step * len(labels) + (20 if len(series) > 1 else 0)
+    label_height, thickness, gap = 15, 9, 6  # of a row, in pixels, from top to bottom
+    step = label_height + thickness * len(series) + gap
+    above = _above([label for label, _ in series]) if len(series) > 1 else 0.0
+    height = 46 + step * len(labels) + above
     with _drawing():
-        figure, axes = _figure(height=height, left=12, top=6 + (20 if len(series) > 1 else 0))
-        thickness = 9 / step
+        figure, axes = _figure(height=height, left=12, top=6 + above)
         handles = []
         for number, (_, values) in enumerate(series):
-            places = [row + 0.28 + (number - (len(series) - 1) / 2) * thickness for row in range(len(labels))]
-            drawn = axes.barh(places, values, thickness * 0.86, color=SERIES[number])
+            places = [row + (label_height + thickness * (number + 0.5)) / step for row in range(len(labels))]
+            drawn = axes.barh(places, values, 0.86 * thickness / step, color=SERIES[number])
             handles.append(drawn[0])
             if number == 0 and spread is not None:
                 axes.errorbar(values, places, xerr=spread, fmt="none", ecolor=INK, elinewidth=1, capsize=2)
         low = min(0.0, *(value for _, values in series for value in values))
         for row, label in enumerate(labels):
-            place = row - 0.02 - thickness * (len(series) - 1) / 2
             beside = axes.get_yaxis_transform()  # x: 0 is the left end of the axis, whatever its numbers
-            axes.text(0, place, label, va="bottom", ha="left", fontsize=10, transform=beside)
-        axes.set_ylim(len(labels) - 0.38, -0.62)
+            axes.text(0, row + (label_height - 1) / step, label, va="bottom", ha="left", fontsize=10, transform=beside)
+        axes.set_ylim(len(labels), 0)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         if low < 0:
@@ -289,11 +312,7 @@ def bars(
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_xlabel(x_label)
         if len(series) > 1:
-            shown = [label for label, _ in series]
-            axes.legend(
-                handles, shown, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(series), borderaxespad=0.1,
-                handlelength=1,
-            )  # fmt: skip
+            _legend(axes, handles, [label for label, _ in series])
         return _svg(figure, name, alt)
 
 
@@ -353,16 +372,22 @@ def cloud(
         return _svg(figure, name, alt)
 
 
-def matrix(name: str, alt: str, names: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
-    """A confusion matrix: actual classes down, predicted ones across; a cell is the darker, the larger its share of the
-    actual class."""
+def matrix(name: str, alt: str, names: Sequence[str], counts: Sequence[Sequence[int]], *, others: bool = False) -> str:
+    """A confusion matrix: actual classes down, predicted ones across; a cell is the stronger, the larger its share of
+    the actual class.
+
+    Args:
+        names: of the classes.
+        counts: rows by actual and predicted class.
+        others: the last name stands for several classes, so that its cell is neither right nor wrong.
+    """
     size = len(names)
     longest = max(map(len, names))
-    left = min(112, 40 + 6.0 * min(longest, 12))
+    left = min(112, 40 + 6.0 * min(longest, LABEL))
     cell = (WIDTH - left - 8) / size
     upright = longest * 6.0 < cell
-    bottom = 42 if upright else min(112, 42 + 5.6 * min(longest, 12))
-    shown = [label if len(label) <= 12 else f"{label[:11]}\N{HORIZONTAL ELLIPSIS}" for label in names]
+    bottom = 42 if upright else min(112, 42 + 5.6 * min(longest, LABEL))
+    shown = [shortened(label, LABEL) for label in names]
     row = min(cell, 64)
     with _drawing():
         figure, axes = _figure(height=bottom + row * size + 8, left=left, right=8, top=8, bottom=bottom)
@@ -370,7 +395,8 @@ def matrix(name: str, alt: str, names: Sequence[str], counts: Sequence[Sequence[
             total = max(1, sum(across))
             for predicted, rows in enumerate(across):
                 share = rows / total
-                color = SERIES[0] if actual == predicted else SERIES[1]
+                mixed = others and actual == predicted == size - 1
+                color = SERIES[5] if mixed else SERIES[0] if actual == predicted else SERIES[1]
                 box = Rectangle((predicted, actual), 1, 1, facecolor=color, edgecolor=PAPER, linewidth=1)
                 box.set(facecolor=WASH) if not rows else box.set(alpha=round(0.08 + 0.86 * share, 3))
                 axes.add_patch(box)
@@ -409,8 +435,9 @@ def bins(
     ranges: tuple[Point, Point] | None = None,
 ) -> str:
     """Means of bins, (x, y, low, high) each, with error bars where there is one series only."""
+    legend = _above([label for label, _ in series]) if len(series) > INSIDE else 0.0
     with _drawing():
-        figure, axes = _figure()
+        figure, axes = _figure(height=HEIGHT + legend, top=10 + legend)
         handles = []
         for number, (_, entries) in enumerate(series):
             color, x, y = SERIES[number], [entry[0] for entry in entries], [entry[1] for entry in entries]
@@ -429,7 +456,7 @@ def bins(
             low, high = max(axes.get_xlim()[0], axes.get_ylim()[0]), min(axes.get_xlim()[1], axes.get_ylim()[1])
             axes.plot([low, high], [low, high], color=SOFT, linewidth=1, dashes=(3, 3), zorder=1)
         if len(series) > 1:
-            _legend(axes, handles, [label for label, _ in series], "best")
+            _legend(axes, handles, [label for label, _ in series], None if legend else "best")
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         return _svg(figure, name, alt)

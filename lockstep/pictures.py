@@ -3,9 +3,11 @@
 from lockstep.diagnostics import Dependence
 from lockstep.facts import CURVE_METRIC, METRIC_NAMES, Cloud, Curve, Facts
 from lockstep.figures import bars, bins, cloud, dots, histogram, lines, matrix
-from lockstep.wording import number, plural, score
+from lockstep.wording import number, plural, score, shortened
 
 PARTS = {"train": "training"}
+NAME = 24
+"""Characters of a class in a legend."""
 
 
 def pictures_of(facts: Facts) -> dict[str, str]:
@@ -17,15 +19,16 @@ def pictures_of(facts: Facts) -> dict[str, str]:
 
 def _data(facts: Facts) -> dict[str, str]:
     if facts.classes:
-        counted = "; ".join(f"{c.name} {c.train_rows:,} training and {c.test_rows:,} test" for c in facts.classes[:12])
+        shown = facts.largest_classes
+        counted = "; ".join(f"{c.name} {c.train_rows:,} training and {c.test_rows:,} test" for c in shown)
         return {
             "balance": bars(
                 "balance",
                 f"Rows per class: {counted}.",
-                [entry.name for entry in facts.classes[:12]],
+                [entry.name for entry in shown],
                 [
-                    ("training rows", [entry.train_rows for entry in facts.classes[:12]]),
-                    ("test rows", [entry.test_rows for entry in facts.classes[:12]]),
+                    ("training rows", [entry.train_rows for entry in shown]),
+                    ("test rows", [entry.test_rows for entry in shown]),
                 ],
                 "rows",
                 whole=True,
@@ -48,13 +51,14 @@ def _data(facts: Facts) -> dict[str, str]:
 def _classification(facts: Facts) -> dict[str, str]:
     found = {}
     if facts.matrix is not None:
-        right = sum(row[place] for place, row in enumerate(facts.matrix.counts))
+        n_classes = len(facts.matrix.names) + max(0, facts.matrix.others - 1)
         found["confusion"] = matrix(
             "confusion",
-            f"Confusion matrix of {plural(facts.test_rows, 'test row')} in {len(facts.matrix.names)} classes; "
-            f"{right:,} stand on the diagonal.",
+            f"Confusion matrix of {plural(facts.test_rows, 'test row')} in {n_classes} classes; {facts.matrix.right:,} "
+            "are given the right one.",
             facts.matrix.names,
             facts.matrix.counts,
+            others=bool(facts.matrix.others),
         )
     unit = (-0.02, 1.02)
     if facts.roc:
@@ -78,7 +82,7 @@ def _classification(facts: Facts) -> dict[str, str]:
             "calibration",
             "Calibration: the predicted probability against the share of rows that are of the class, in "
             f"{plural(len(facts.calibration[0][1]), 'bin')}.",
-            [(name, [entry[:4] for entry in entries]) for name, entries in facts.calibration],
+            [(shortened(name, NAME), [entry[:4] for entry in entries]) for name, entries in facts.calibration],
             "predicted probability", "share of rows", diagonal=True, ranges=(unit, unit),
         )  # fmt: skip
     if facts.score_histogram is not None:
@@ -210,15 +214,16 @@ def _dependence(name: str, entry: Dependence, facts: Facts) -> str:
     if facts.task == "classification" and len(entry.series) == 1:
         what = f"mean probability of {next(iter(entry.series))}"
     several = len(entry.series) > 1
+    curves = [(shortened(series, NAME), line) for series, line in entry.series.items()]
     values = [value for line in entry.series.values() for value in line]
     alt = f"Mean prediction as {entry.feature} changes: from {number(min(values))} to {number(max(values))}."
     if entry.kind == "number":
         band = (entry.low, entry.high) if entry.low is not None and entry.high is not None else None
         return lines(
-            name, alt, [(series if several else "", entry.grid, line) for series, line in entry.series.items()],
+            name, alt, [(series if several else "", entry.grid, line) for series, line in curves],
             entry.feature, what, band=band, marks=len(entry.grid) <= 8, y_range=_reach(facts),
         )  # fmt: skip
-    return bars(name, alt, entry.grid[:12], [(n, line[:12]) for n, line in entry.series.items()], what)
+    return bars(name, alt, entry.grid, curves, what)
 
 
 def _reach(facts: Facts) -> tuple[float, float]:
@@ -234,9 +239,10 @@ def _lower(name: str) -> str:
 
 
 def _areas(curves: list[Curve]) -> str:
-    return "; ".join(f"{curve.name} {score(curve.area)}" for curve in curves)
+    return "; ".join(f"{curve.name}: {score(curve.area)}" for curve in curves)
 
 
 def _legend(curve: Curve, several: bool) -> str:
     area = "" if curve.area is None else score(curve.area)
-    return f"{curve.name} {area}".strip() if several or area else ""
+    name = shortened(curve.name, NAME)
+    return f"{name}: {area}" if area else name if several else ""

@@ -1,6 +1,6 @@
 """The data profile: what a table holds, in numbers small enough to be read and compared in git."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,16 @@ from lockstep.table import Table
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
-def profile_of(table: Table, missing_as: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+def profile_of(
+    table: Table, missing_as: Mapping[str, Mapping[str, int]], dropped: Sequence[str] = ()
+) -> dict[str, Any]:
     """Rows, columns, and per column its type, missing cells, distinct values and range or most frequent value; of the
     target its class distribution (classification) or quantiles (regression).
+
+    Args:
+        table: what is left for the pipeline.
+        missing_as: what stood in its missing cells: {column: {word: count}}.
+        dropped: the columns of the file that the settings leave out.
     """
     frame = table.frame
     words = {name: dict(counts) for name, counts in missing_as.items() if any(word for word in counts)}
@@ -24,6 +31,7 @@ def profile_of(table: Table, missing_as: Mapping[str, Mapping[str, int]]) -> dic
         "missing_words": words,
         "target": {"column": table.target, **_target(frame[table.target], table.task)},
         "columns": [_column(frame[name]) for name in frame.columns],
+        "dropped": dict.fromkeys(dropped, "load.drop"),  # no list: `dvc plots` stumbles over an empty one
     }
 
 

@@ -61,6 +61,12 @@ class Table:
         """The table of the rows at ``positions`` (0-based), in that order."""
         return replace(self, frame=self.frame.iloc[positions])
 
+    def repeated_in(self, other: "Table") -> np.ndarray:
+        """(n_rows,) of bool: whether the row, target included, is one of ``other`` too."""
+        known = pd.util.hash_pandas_object(other.frame, index=False)
+        found: np.ndarray = pd.util.hash_pandas_object(self.frame, index=False).isin(set(known)).to_numpy()
+        return found
+
 
 def write_table(table: Table, path: Path | IO[bytes]) -> None:
     """Write ``table`` as parquet: the same table always gives the same bytes."""

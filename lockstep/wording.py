@@ -86,13 +86,21 @@ def visible(value: Any, most: int = 60) -> str:
         return number(value, 6)
     text = str(value)
     cut = len(text) > most
-    text = text[: most - 1] if cut else text
+    text = text[: most - 1].rstrip(" ") if cut else text
     inner = text.strip(" ")
     before, after = len(text) - len(text.lstrip(" ")), len(text) - len(text.rstrip(" ")) if inner else 0
     shown = "".join(
         char if char.isprintable() or char == _JOINER else char.encode("unicode_escape").decode() for char in inner
     )
     return OPEN_BOX * before + shown + OPEN_BOX * after + (ELLIPSIS if cut else "")
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of at most ``most`` characters: the middle left out, since names often differ at their ends only."""
+    if len(text) <= most:
+        return text
+    end = (most - 1) // 2
+    return f"{text[: most - 1 - end].rstrip()}{ELLIPSIS}{text[-end:].lstrip()}"
 
 
 def _signed(text: str) -> str:

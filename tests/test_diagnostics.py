@@ -75,6 +75,15 @@ def test_rows_without_a_value_are_a_subgroup():
         features, np.array([1.0, 0, 0, 0] * 50), "regression", 20, 10).worst}  # fmt: skip
 
 
+def test_the_same_rows_under_another_name_are_one_subgroup_and_nearly_average_ones_are_no_weak_spot():
+    level = np.array(["a", "b"] * 100)
+    features = pd.DataFrame({"short": level, "long": np.char.add("name ", level)}).astype("str")
+    found = slices_of(features, (level == "a").astype(float), "regression", 20, 10)
+    assert [(entry.column, entry.level) for entry in found.worst] == [("short", "a")]
+    assert found.looked_at == 2
+    assert slices_of(features, 1 + 0.02 * (level == "a"), "regression", 20, 10).worst == []
+
+
 def predictions(**columns):
     rows = len(next(iter(columns.values())))
     return pd.DataFrame({"row": range(1, rows + 1), **columns})
@@ -121,7 +130,8 @@ class Sum:
 
 def test_the_dependence_of_a_known_model_is_its_own_slope():
     frame = pd.DataFrame({"x": np.arange(100), "t": ["high", "low"] * 50, "y": np.zeros(100)})
-    found = {entry.feature: entry for entry in dependence_of(Sum(), table_of(frame, "regression"), ["x", "t"], [], 0)}
+    table = table_of(frame, "regression")
+    found = {entry.feature: entry for entry in dependence_of(Sum(), table, table, ["x", "t"], [], 0)}
     x = found["x"]
     assert np.diff(x.series[""]) == pytest.approx(np.diff(x.grid))
     assert x.series[""][0] == pytest.approx(x.grid[0] + 5)
@@ -175,8 +185,24 @@ def test_thresholds_count_every_row():
     assert found[0.95].f1_score == 0
 
 
+def test_a_row_on_the_threshold_is_not_flagged():
+    """As the model does it, which names the first of two classes that are equally likely."""
+    half = next(
+        entry for entry in thresholds_of(np.array(["n", "p"]), np.array([0.5, 0.5]), "p") if entry.threshold == 0.5
+    )
+    assert (half.true_positives, half.false_positives) == (0, 0)
+
+
+def test_the_levels_tried_are_those_most_frequent_in_training():
+    many = [f"l{i:02d}" for i in range(40) for _ in range(1 + i)]
+    train = table_of(pd.DataFrame({"x": 1, "t": many, "y": np.zeros(len(many))}), "regression")
+    test = table_of(pd.DataFrame({"x": 1, "t": ["l00", "unseen"] * 10, "y": np.zeros(20)}), "regression")
+    (entry,) = dependence_of(Sum(), train, test, ["t"], [], 0)
+    assert (entry.grid, entry.levels) == ([f"l{i}" for i in range(28, 40)], 40)
+
+
 def test_a_model_without_probabilities_depends_by_the_share_of_its_answers():
     given = sources_of(noisy(), "svm")
-    (entry,) = dependence_of(given.model, given.test, ["number"], ["c1"], 0)
+    (entry,) = dependence_of(given.model, given.train, given.test, ["number"], ["c1"], 0)
     assert all(0 <= value <= 1 for value in entry.series["c1"])
     assert entry.series["c1"][-1] > entry.series["c1"][0]

@@ -36,10 +36,10 @@ def test_the_result_of_a_classification_in_sentences(binary):
     given, facts = binary
     right = int((given.predictions["actual"] == given.predictions["predicted"]).sum())
     first, second, *rest = facts.result
-    assert first.startswith(f"Of 80 test rows that the model had never seen, {right} were given the right class: an ")
+    assert first.startswith(f"Of 80 test rows kept out of the training, {right} were given the right class: an ")
     assert "interval" in first
     assert second == "A dummy that always names the most frequent class reaches 50.0\N{NO-BREAK SPACE}%."
-    assert rest[-2] == "The interval lies wholly on the better side of the dummy."
+    assert "The interval lies wholly on the better side of the dummy." in rest
     assert rest[-1].startswith("Cross-validation on the training rows (3 folds) gives ")
 
 
@@ -59,6 +59,67 @@ def test_an_accuracy_that_hides_a_class_is_said():
     x = RNG.normal(size=600)
     rare = table_of(pd.DataFrame({"x": x, "y": np.where(RNG.random(600) < 0.1, "rare", "common")}))
     assert any("classes are not found equally well" in sentence for sentence in facts_of(sources_of(rare)).result)
+
+
+def test_test_rows_that_are_training_rows_too_are_said_and_the_others_counted():
+    once = noisy(rows=200)
+    given = sources_of(table_of(pd.concat([once.frame, once.frame.iloc[:60]])))
+    copies = given.test.frame.apply(tuple, axis=1).isin(set(given.train.frame.apply(tuple, axis=1))).to_numpy()
+    right = (given.predictions["actual"] == given.predictions["predicted"]).to_numpy()
+    (said,) = (sentence for sentence in facts_of(given).result if "copies of training rows" in sentence)
+    assert said.startswith(f"{copies.sum()} of the test rows (")
+    assert said.endswith(f"without them: an accuracy of {100 * right[~copies].mean():.1f}\N{NO-BREAK SPACE}%.")
+    every = facts_of(given._replace(train=given.test))
+    assert any("All test rows are copies of training rows" in sentence for sentence in every.result)
+
+
+def test_a_metric_that_is_worse_than_the_dummys_is_said(binary):
+    given, facts = binary
+    assert not any("worse than the dummy" in sentence for sentence in facts.result)
+    worse = given.intervals.assign(
+        baseline=given.intervals["baseline"].where(given.intervals["metric"] != "log_loss", 0.01)
+    )
+    (said,) = (sentence for sentence in facts_of(given._replace(intervals=worse)).result if "worse than" in sentence)
+    assert said == f"It is worse than the dummy by log loss ({given.metrics['log_loss']:.3f} against 0.01)."
+
+
+@pytest.mark.parametrize(
+    ("losses", "model", "said"),
+    [
+        ([3.0, 2.0, 1.0], "mlp", "Still falling at the end"),
+        ([1.7, 1.2, 26.3], "gradient_boosting", "It ends above where it began (1.7, then 26.3)"),
+        ([3.0, 2.0], "random_forest", "Each tree is grown on its own"),
+        ([3.0], "ridge", ""),
+    ],
+)
+def test_what_the_training_loss_says(losses, model, said):
+    history = pd.DataFrame({"iteration": range(len(losses)), "part": "train", "loss": losses})
+    assert module._history_says(history, model).startswith(said)
+
+
+def test_test_rows_outside_of_the_folds_are_said():
+    assert module._folds_say([0.8, 0.9], 0.85) == "The test rows lie among them."
+    below = module._folds_say([0.8, 0.9, 0.85, 0.82, 0.81], 0.7)
+    assert below.startswith("The test rows lie below all of them; by chance alone, one more fold lies outside in 33")
+    assert "above all of them" in module._folds_say([0.8, 0.9], 0.95)
+    assert module._folds_say([], 0.95) == ""
+
+
+def test_columns_left_out_and_checks_that_did_not_run_are_named(regression):
+    given, facts = regression
+    assert "rare class" not in facts.quiet_checks
+    off = [check | {"severity": "off", "found": 0} if check["code"] == "C2" else check for check in given.checks]
+    facts = facts_of(given._replace(profile=given.profile | {"dropped": {"id": "load.drop"}}, checks=off))
+    assert (facts.dropped, facts.features) == (["id"], ["number", "text", "flag"])
+    assert facts.checks_off == ["duplicate rows"]
+    assert "duplicate rows" not in facts.quiet_checks
+
+
+def test_the_classes_in_the_picture_of_their_balance_are_the_most_frequent_ones():
+    sizes = {f"class {i:02d}": 6 + i for i in range(20)}
+    frame = pd.DataFrame({"y": [name for name, rows in sizes.items() for _ in range(rows)]})
+    facts = facts_of(sources_of(table_of(frame.assign(x=RNG.normal(size=len(frame))))))
+    assert [entry.name for entry in facts.largest_classes] == [f"class {i:02d}" for i in range(8, 20)]
 
 
 def test_folds_that_a_search_has_seen_are_called_optimistic(binary):
@@ -110,9 +171,12 @@ def test_many_classes_are_capped_and_none_is_lost(monkeypatch):
     monkeypatch.setattr(module, "MAX_CLASSES", 10)
     rows = 1000
     frame = pd.DataFrame({"x": RNG.normal(size=rows), "y": [f"class {i % 40:02d}" for i in range(rows)]})
-    facts = facts_of(sources_of(table_of(frame)))
+    given = sources_of(table_of(frame))
+    facts = facts_of(given)
     assert (facts.n_classes, len(facts.classes)) == (40, 10)
-    assert facts.matrix.names[-1] == "29 others"
+    assert (facts.matrix.names[-1], facts.matrix.others) == ("29 others", 29)
+    right = int((given.predictions["actual"] == given.predictions["predicted"]).sum())
+    assert facts.matrix.right == right < sum(row[i] for i, row in enumerate(facts.matrix.counts))
     assert sum(map(sum, facts.matrix.counts)) == facts.test_rows
     assert len(facts.roc) == module.MAX_CURVES
     assert len(facts.confused) == 10

@@ -86,6 +86,22 @@ def test_a_large_matrix_stays_small():
     assert len(svg) < 60_000
 
 
+def test_the_others_of_a_matrix_are_neither_right_nor_wrong():
+    drawn = matrix("n", "alt", ["a", "2 others"], [[5, 0], [0, 7]], others=True)
+    assert (drawn.count("var(--c1)"), drawn.count("var(--c6)"), drawn.count("var(--c2)")) == (1, 1, 0)
+    assert "var(--c6)" not in matrix("n", "alt", ["a", "b"], [[5, 0], [0, 7]])
+
+
+def test_a_long_legend_stands_above_the_picture_in_columns():
+    names = [f"a rather long class {i}" for i in range(6)]
+    drawn = lines("n", "alt", [(name, [0, 1], [0, 1]) for name in names], "x", "y")
+    height = float(re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', drawn)[1])
+    assert height > figures.HEIGHT + 6 / 2 * 15
+    places = [float(x) for x in re.findall(r'<text [^>]*x="([\d.]+)"[^>]*>a rather', drawn)]
+    assert len(places) == 6
+    assert max(places) < figures.WIDTH - 6 * len(names[0])
+
+
 def test_a_picture_as_a_file():
     svg = standalone(EACH["dots"](), 400, ":root { --ink: #000; }")
     root = ET.fromstring(svg)

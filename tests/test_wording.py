@@ -3,7 +3,7 @@
 
 import pytest
 
-from lockstep.wording import compact, count, number, percent, plural, score, size, spread, visible
+from lockstep.wording import compact, count, number, percent, plural, score, shortened, size, spread, visible
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,10 @@ def test_texts_that_differ_look_different(text, shown):
 def test_long_texts_are_cut():
     assert visible("x" * 5000, 10) == "x" * 9 + "…"
     assert len(visible("\u200b" * 100, 10)) < 100
+    assert visible("Community Health Nurse I", 20) == "Community Health Nu…"
+    assert visible("Community Health Nurse", 18) == "Community Health…"  # the space is not at the text's end
+
+
+def test_the_ends_of_a_name_are_kept():
+    assert shortened("Police", 12) == "Police"
+    assert shortened("Department of Police", 12) == "Depart…olice"
