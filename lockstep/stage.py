@@ -19,6 +19,8 @@ from lockstep.runs import by_dvc, changed_code, only_run, unchanging
 from lockstep.settings import Problem, check_problem_name
 
 LOGS = Path("logs")
+_inputs: dict[Path, tuple[tuple[int, ...] | None, str]] = {}
+"""What check_inputs has let pass, its state then, and its MD5."""
 
 
 def stage_parser(stage: str, description: str | None) -> argparse.ArgumentParser:
@@ -74,26 +76,46 @@ def check_inputs(*paths: Path) -> None:
     """Refuse files whose bytes are not those that the stage before has written, or that a .dvc file names.
 
     DVC has just said that they are; but it goes by size and time, and hands out what lies in its cache unseen. A stage
-    that is run by hand takes what it is given.
+    that is run by hand takes what it is given. The arguments of a stage pass here before it begins (of its outputs
+    there are none then, since DVC removes them); what it finds in another way, in folders or by its settings, when it
+    reads it.
     """
-    recorded = recorded_files(read_lock() if LOCK.exists() else {}) if by_dvc() else {}
-    for path in paths:
+    if not by_dvc():
+        return
+    recorded = recorded_files(read_lock() if LOCK.exists() else {})
+    for path in filter(Path.is_file, paths):
+        state, md5 = _state(path), md5_of(path)
+        _inputs[path] = state, md5
         file, owner = recorded.get(path.as_posix(), (None, None))
-        if file is not None and path.is_file() and (md5 := md5_of(path)) != file.md5:
+        if file is not None and md5 != file.md5:
             raise IntegrityError(
                 f"{path} has MD5 {md5}, but {owner} records {file.md5}: it was altered, here or in DVC's cache. "
                 "Nothing was computed from it. Type 'python -m lockstep verify --repair'."
             )
 
 
+def _state(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file is written or replaced, if only by the same bytes, as 'dvc exp run' beside this does."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def _check_unchanged(problem: Problem, ending: contextlib.ExitStack) -> None:
-    """Refuse outputs whose settings, code or recorded versions have changed since they were read.
+    """Refuse outputs whose settings, code, inputs or recorded versions have changed since they were read.
 
     DVC writes down at the end what a stage was made from: it would take the new ones for those that were used. Until
     the stage ends, no command of DVC's can change anything either: its lock is held.
     """
     ending.enter_context(unchanging())
-    changed = [*problem.changed(), *changed_code()]
+    altered = [
+        str(path)
+        for path, (state, md5) in _inputs.items()
+        if _state(path) != state and not (path.is_file() and md5_of(path) == md5)
+    ]
+    changed = [*problem.changed(), *changed_code(), *altered]
     if changed:
         raise MachineError(
             f"{some(changed)} changed while this ran. No output was written, since it would be recorded as made with "

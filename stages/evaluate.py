@@ -39,7 +39,7 @@ INTERVALS_COLUMNS = ("metric", "value", "low", "high", "baseline")
 IMPORTANCE_ROWS = 2000
 """Permutation importance is measured on at most so many test rows."""
 HEADLINE = {"classification": ("accuracy", "precision", "recall", "f1_score"), "regression": ("mse", "mae", "r2_score")}
-"""The metrics of SPEC O3; the baseline is given for these."""
+"""The metrics that come first; the baseline is given for these."""
 
 
 class EvaluateSettings(Settings, frozen=True):
@@ -54,7 +54,7 @@ class Evaluation(NamedTuple):
     """What a model is worth on the test rows.
 
     Attributes:
-        metrics: flat; the metrics of SPEC O3 first, then more, then those of the baseline.
+        metrics: flat; those of HEADLINE first, then more, then those of the baseline.
         predictions: (n_test, ...): row, row_hash, actual, predicted; where the split was by group, group; for a
             classifier with probabilities one column ``probability_<class>`` per class; for one without them, of two
             classes, score: the higher, the more likely the second.

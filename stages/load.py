@@ -3,7 +3,7 @@
 Reads   the raw file that load.path names, and the data contract
 Writes  the typed table as parquet, and the data profile as JSON
 
-    python -m stages.load --problem iris --contract data/contracts/iris.yaml --table data/loaded/iris.parquet \
+    python -m stages.load --problem iris --contract data/contracts/iris.yaml --table data/loaded/iris.parquet \\
         --profile metrics/iris_profile.json
 """
 
@@ -162,7 +162,7 @@ def _check_columns(names: Sequence[str], settings: LoadSettings, name: str) -> N
 
 
 def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_starts: np.ndarray | None) -> Table:
-    """Check the rows and the target (SPEC I4, E3, E5).
+    """Check the rows and the target.
 
     Args:
         frame: (n_rows, n_columns), typed, indexed by row number.
@@ -202,7 +202,8 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
         first = f", the first {labels.iloc[wrong[0]]!r} in {places(wrong[:1], line_starts)}" if len(wrong) else ""
         raise DataError(
             f"{name}: the target '{target}' of a regression must hold numbers, but {len(wrong)} of {len(frame)} cells "
-            f"do not{first}. Correct them, or set load.task to classification."
+            f"do not{first}. Correct them; or set how they are written (load.decimal, load.thousands), and the type in "
+            "the contract to number; or set load.task to classification."
         )
     if settings.task == "classification" and labels.dtype.kind == "f":
         fractions = np.flatnonzero(labels.to_numpy() % 1 != 0)
@@ -245,7 +246,7 @@ def execute(problem: Problem, args: argparse.Namespace) -> None:
     log_table(loaded.table)
     with Outputs() as outputs:
         outputs.write(args.table, lambda path: write_table(loaded.table, path))
-        outputs.json(args.profile, profile_of(loaded.table, loaded.missing_as))
+        outputs.json(args.profile, profile_of(loaded.table, loaded.missing_as, settings.drop))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

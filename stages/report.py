@@ -33,11 +33,12 @@ from lockstep.files import Outputs
 from lockstep.log import heartbeat, logger
 from lockstep.models import load_model, sidecar_of
 from lockstep.naming import model_file_name
-from lockstep.page import model_card, picture_file, report_page
+from lockstep.page import TEMPLATES, model_card, picture_file, report_page
 from lockstep.pictures import pictures_of
 from lockstep.preprocessing import PreprocessSettings
 from lockstep.settings import Problem, Settings
-from lockstep.stage import run_stage, stage_parser
+from lockstep.source import data_path
+from lockstep.stage import check_inputs, run_stage, stage_parser
 from lockstep.table import read_table
 from lockstep.winner import read_winner, with_winner
 
@@ -50,6 +51,10 @@ class RawFile(Settings, frozen=True):
 
 def gather(problem: Problem, args: argparse.Namespace) -> Sources:
     """Everything that the report is made from. Raises DataError where a file is missing."""
+    raw = data_path(problem.pick("load", RawFile).path)
+    split = {part: args.split / f"{part}.parquet" for part in ("train", "validation", "test")}
+    plots = {name: args.plots / f"{name}.csv" for name in ("intervals", "folds", "history", "curves", "importance")}
+    check_inputs(raw, *split.values(), *plots.values(), *TEMPLATES.iterdir())
     winner = read_winner(args.winner)
     train_settings = with_winner(problem.section("train", TrainSettings), winner)
     model = args.models / model_file_name(train_settings.model, train_settings.kind, train_settings.version)
@@ -59,22 +64,18 @@ def gather(problem: Problem, args: argparse.Namespace) -> Sources:
         preprocess=problem.section("preprocess", PreprocessSettings),
         train_settings=train_settings,
         searched=sorted(winner),
-        raw_file=file_facts(Path(problem.pick("load", RawFile).path)),
+        raw_file=file_facts(raw),
         model_file=file_facts(model),
         contract=read_contract(args.contract),
         profile=_json(args.profile),
         checks=_json(args.checks)["checks"],
-        train=read_table(args.split / "train.parquet"),
-        validation_rows=len(read_table(args.split / "validation.parquet", only_target=True)),
-        test=read_table(args.split / "test.parquet"),
+        train=read_table(split["train"]),
+        validation_rows=len(read_table(split["validation"], only_target=True)),
+        test=read_table(split["test"]),
         model=load_model(model),
         metrics=_json(args.metrics),
         cross_validation=_json(args.cross_validation),
-        intervals=_csv(args.plots / "intervals.csv"),
-        folds=_csv(args.plots / "folds.csv"),
-        history=_csv(args.plots / "history.csv"),
-        curves=_csv(args.plots / "curves.csv"),
-        importance=_csv(args.plots / "importance.csv"),
+        **{name: _csv(path) for name, path in plots.items()},
         predictions=pd.read_parquet(args.predictions),
         versions=_json(sidecar_of(model))["libraries"],
     )

@@ -1,9 +1,10 @@
 """Fit the estimator on the encoded training rows.
 
-settings = with_winner(problem.section("train", TrainSettings), read_winner(args.winner))
-about = describe(read_about(args.preprocessor), settings)
+Reads   the encoded training rows, the fitted preprocessor, the raw validation rows, and the hyperparameters that the
+        search has chosen, if any
+Writes  the model, preprocessing and estimator in one, with its sidecar, and the training history
 
-python -m stages.train --problem iris --processed data/processed/iris/train.parquet \\
+    python -m stages.train --problem iris --processed data/processed/iris/train.parquet \\
         --preprocessor models/iris/preprocessor.joblib --validation data/split/iris/validation.parquet \\
         --winner metrics/iris_tune.json --models models/iris --history metrics/plots/iris/history.csv
 """

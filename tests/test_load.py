@@ -1,4 +1,4 @@
-"""SPEC I1-I4, E3, E5: what load accepts, and what it says of what it does not."""
+"""What load accepts, and what it says of what it does not."""
 
 import json
 

@@ -177,6 +177,25 @@ def test_an_unknown_problem_names_those_that_there_are(clean):
     assert "params.yaml has no problem 'irsi'. It has: iris, housing. Did you mean 'iris'?" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "path", ["metrics/plots/iris/intervals.csv", "data/split/iris/test.parquet", "data/raw/iris.csv"]
+)
+def test_no_report_is_made_from_altered_files(clean, path):
+    """Of the same size and time, so that DVC does not see it; its command names folders, or none of them at all."""
+    file = clean.folder / path
+    before, content = file.stat(), bytearray(file.read_bytes())
+    content[-20] ^= 1
+    file.unlink()
+    file.write_bytes(bytes(content))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    clean.set("iris", "report", worst_rows=0)
+    done = clean.dvc("repro", "--single-item", "report@iris", check=False)
+    file.unlink()  # for DVC to bring it back
+    assert done.returncode == 255
+    assert f"{path} has MD5" in done.stderr
+    assert "Nothing was computed from it." in done.stderr
+
+
 def test_a_killed_stage_leaves_nothing_that_passes_for_a_result(clean):
     before = clean.lock()
     clean.set("housing", "train", hyperparameters={"n_estimators": 5000, "learning_rate": 0.001})

@@ -97,6 +97,22 @@ def test_settings_that_change_under_a_stage_are_not_recorded_with_its_outputs(re
     assert not (repository.folder / "dvc.lock").exists()
 
 
+def test_an_input_that_changes_under_a_stage_is_not_recorded_with_its_outputs(repository):
+    """DVC hashes it when the stage has ended."""
+    dvc = repository.start("dvc", "repro", "one")
+    holder_of(repository)
+    time.sleep(0.5)
+    path = repository.folder / "data/raw/iris.csv"
+    with path.open("a") as file:
+        file.write("5.0,3.0,1.5,0.2,setosa\n")
+    repository.go()
+    code, message = dvc.ended()
+    repository.run("git", "checkout", "-q", ".")
+    assert code == 255
+    assert "data/raw/iris.csv changed while this ran. No output was written" in message
+    assert not (repository.folder / "data/copies/one.csv").exists()
+
+
 def test_an_input_that_is_not_what_was_recorded_is_refused(repository):
     repository.go()
     repository.dvc("repro", "one")

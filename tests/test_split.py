@@ -1,4 +1,4 @@
-"""SPEC S2: the shares, the seed, the strata, groups and time."""
+"""The split: the shares, the seed, the strata, groups and time."""
 
 import numpy as np
 import pandas as pd
