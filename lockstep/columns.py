@@ -6,6 +6,7 @@ exactly stays a whole number or becomes a text, never a rounded float. What a pe
 what it is read as is said in the log.
 """
 
+import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -168,6 +169,12 @@ def warnings_of_words(counts: Mapping[str, int]) -> list[str]:
     return [f"is text, so that {found} are values, not gaps; load.missing_texts makes them gaps"] if counts else []
 
 
+def warnings_of_size(largest: float) -> list[str]:
+    """What to say of a column of whole numbers, exact here, of which the largest has this magnitude."""
+    said = "has whole numbers beyond 2^53, which models see rounded; if these are codes, declare it a string in the"
+    return [f"{said} contract"] if largest > EXACT_FLOAT else []
+
+
 class Column:
     """The cells of one column, on their way to a type: all of them, or the distinct ones and how often each occurs.
 
@@ -256,11 +263,12 @@ class Column:
             except pa.ArrowInvalid:
                 whole = None  # beyond 64 bits
             if whole is not None and len(present) == len(self.trimmed):
+                self.warnings += warnings_of_size(max(abs(int(whole.min())), abs(int(whole.max()))))
                 return pd.Series(whole)
             if whole is None or np.abs(whole).max() > EXACT_FLOAT:
                 return self._too_long(declared)
         long = plain.filter(pc.match_substring_regex(plain, _LONG))
-        if any(int(float(cell)) != int(cell) for cell in pc.unique(long).to_pylist()):
+        if not all(map(_is_exact, pc.unique(long).to_pylist())):
             return self._too_long(declared)
         if pc.all(pc.match_substring_regex(present, _SCIENTIFIC)).as_py():
             self.warnings.append(
@@ -319,7 +327,7 @@ class Column:
         elif self.form.decimal == "." and pc.all(pc.match_substring_regex(present, NUMBER_WITH_COMMA)).as_py():
             self.warnings.append(
                 f"is read as text, but looks like numbers, such as {present[0]}: then set load.decimal to ',' or "
-                "load.thousands"
+                "load.thousands, and its type in the contract to number"
             )
         else:
             words = self._is_in(self.trimmed, self.form.missing)
@@ -364,6 +372,12 @@ class Column:
             raise NeedsCellsError
         lines = self.lines[np.flatnonzero(_as_bool(mask))].tolist()
         return f"line{'' if len(lines) == 1 else 's'} {some(lines)}"
+
+
+def _is_exact(whole: str) -> bool:
+    """Whether a float holds a whole number exactly. First whether at all: int() refuses thousands of digits."""
+    number = float(whole)
+    return math.isfinite(number) and int(number) == int(whole)
 
 
 def _as_bool(mask: pa.Array) -> np.ndarray:

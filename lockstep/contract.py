@@ -13,12 +13,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 import numpy as np
 import pandas as pd
-import yaml
 
 from lockstep.errors import DataError, SettingsError, some
 from lockstep.log import logger
 from lockstep.profile import column_type
-from lockstep.settings import Settings, Severity, convert, read_yaml
+from lockstep.settings import Settings, Severity, convert, dump_yaml, read_yaml
 
 MAX_BYTES = 4 << 20
 MAX_LEVELS = 50
@@ -120,9 +119,7 @@ def read_contract(path: Path) -> Contract:
 
 def write_contract(contract: Contract, path: Path) -> None:
     """Write ``contract`` as read_contract reads it, a line or two per field."""
-    content = msgspec.to_builtins(contract)
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
-    path.write_text(HEADER + text, encoding="utf-8", newline="\n")
+    path.write_text(HEADER + dump_yaml(msgspec.to_builtins(contract), flow=None), encoding="utf-8", newline="\n")
 
 
 def infer_contract(frame: pd.DataFrame) -> Contract:
@@ -132,21 +129,19 @@ def infer_contract(frame: pd.DataFrame) -> Contract:
 
 def wrong_types(frame: pd.DataFrame, contract: Contract) -> list[str]:
     """Columns of a DataFrame that are not of the type that the contract declares, in words."""
-    found = []
-    for field in contract.fields:
-        if field.name in frame and frame[field.name].notna().any():
-            column = frame[field.name]
-            kind = column_type(column)
-            is_whole = kind == "number" and bool((column.dropna() % 1 == 0).all())
-            allowed = {
-                "number": kind == "number",
-                "integer": is_whole,
-                "boolean": kind == "boolean",
-                "string": kind == "text",
-            }
-            if not allowed[field.type]:
-                found.append(f"'{field.name}' is {kind}, the contract declares {field.type}")
-    return found
+    return [
+        f"'{field.name}' is {column_type(frame[field.name])}, the contract declares {field.type}"
+        for field in contract.fields
+        if field.name in frame and not is_of_type(frame[field.name], field.type)
+    ]
+
+
+def is_of_type(column: pd.Series, declared: str) -> bool:
+    """Whether a typed column is of a type of a contract; one of gaps only is of any."""
+    kind, present = column_type(column), column.dropna()
+    if declared == "integer":
+        return not len(present) or (kind == "number" and bool((present % 1 == 0).all()))
+    return not len(present) or kind == ("text" if declared == "string" else declared)
 
 
 def _infer_field(column: pd.Series, name: str) -> Field:

@@ -41,6 +41,7 @@ from lockstep.columns import (
     row_index,
     texts_of,
     typed_frame,
+    warnings_of_size,
     warnings_of_words,
 )
 from lockstep.csvfile import TEXT, Block, CsvFile, TextTable
@@ -319,6 +320,7 @@ class _Guessed:
         parts, values = self.parts, self.values[: self.n_values]
         self.parts, self.values = [], self.values[:0]
         if self.guess in _NUMERIC:
+            self.warnings = warnings_of_size(self.largest) if self.guess == "integer" else []
             return pd.Series(values, copy=False)
         if self.guess == "text":
             self.missing_as = self.texts.gaps

@@ -21,7 +21,8 @@ SECTIONS = ("load", "split", "preprocess", "tune", "cross_validate", "train", "e
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 12
 MAX_KEYS = 10_000
-PROBLEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+PROBLEM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+"""A letter first: DVC's --set-param takes problems.2024_sales for a number gone wrong."""
 _AMBIGUOUS = re.compile(r"[-+]?0[xob][0-9A-Fa-f_]+|[-+]?[0-9][0-9.]*_[0-9._]*|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?")
 """Plain scalars that DVC's reader takes for a hexadecimal, octal or grouped number or for a date, and others do not."""
 
@@ -53,6 +54,11 @@ class _Yaml12Loader(yaml.CSafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes the texts that a reader of YAML 1.1 or 1.2 would take for something else; a gap instead of null, as DVC
+    writes it."""
+
+
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
@@ -63,10 +69,19 @@ for _tag, _pattern, _first in (
         "-+.0123456789",
     ),
 ):
-    _Yaml12Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+    for _class in (_Yaml12Loader, _Dumper):
+        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
 _Yaml12Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
 _Yaml12Loader.add_constructor(
     "tag:yaml.org,2002:float", lambda _, node: float(re.sub(r"\.(inf|nan)", r"\1", node.value.lower()))
+)
+_Dumper.add_implicit_resolver("!ambiguous", re.compile(f"^(?:{_AMBIGUOUS.pattern})$"), list("-+0123456789"))
+_Dumper.add_representer(type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", ""))
+_Dumper.add_representer(  # readers differ in what is a line break, and double quotes escape them all
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"'
+    ),
 )
 
 
@@ -130,6 +145,15 @@ def parse_yaml(data: bytes, path: Path | str, max_bytes: int = MAX_BYTES, *, amb
         raise SettingsError(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from None
 
 
+def dump_yaml(content: Any, *, flow: bool | None = False) -> str:
+    """``content`` as YAML that parse_yaml reads back as it is.
+
+    Args:
+        flow: None writes the innermost collections, which then must hold no None, on a line.
+    """
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=flow)
+
+
 def _refused(path: Path | str, event: yaml.Event, what: str, remedy: str) -> SettingsError:
     line = f" line {event.start_mark.line + 1}" if event.start_mark else ""
     return SettingsError(f"{path}{line}: settings may not use {what}. {remedy}")
@@ -137,7 +161,11 @@ def _refused(path: Path | str, event: yaml.Event, what: str, remedy: str) -> Set
 
 def read_problems(path: Path) -> dict[str, dict[str, Any]]:
     """All problems of params.yaml: {name: {section: its settings}}."""
-    content = read_yaml(path)
+    return check_problems(read_yaml(path), path)
+
+
+def check_problems(content: Any, path: Path) -> dict[str, dict[str, Any]]:
+    """The same of the content of params.yaml, which need not stand in ``path`` yet."""
     problems = content.get("problems") if isinstance(content, dict) else None
     if not isinstance(problems, dict) or not problems:
         raise SettingsError(f"{path}: 'problems' must map each problem's name to its sections, and has none.")
@@ -163,7 +191,11 @@ def check_problem_name(name: object, where: str) -> None:
     if not isinstance(name, str) or not PROBLEM_NAME.fullmatch(name):
         raise SettingsError(
             f"{where}: {_shown(name)} is not a problem name. Allowed: letters, digits, '_' and '-', at most 64, "
-            "beginning with a letter or digit (in quotes if it looks like a number)."
+            "beginning with a letter (in quotes if it is true, false or null)."
+        )
+    if name.lower() == "index":
+        raise SettingsError(
+            f"{where}: the name '{name}' is taken by the page of all problems, reports/index.html. Give another one."
         )
 
 
@@ -242,13 +274,15 @@ def _explain(values: Any, kind: type[msgspec.Struct], where: str, message: str) 
     for field in fields.values():
         if field.required and field.name not in values:
             return f"{where}.{field.name} is missing. Allowed: {_allowed(field.type)}."
-    found = re.search(r"at `\$\.([A-Za-z0-9_]+)(?:\[([0-9]+)\])?(.*)`$", message)
-    # A wrong key of a mapping is reported without its place: then it is the one setting that is a mapping.
-    name = found[1] if found else next(key for key, field in fields.items() if isinstance(field.type, inspect.DictType))
+    # "... - at `$.fields[0].name`", or of a key that is no text "... - at `key` in `$.fields[0]`"
+    found = re.search(r"`\$\.([A-Za-z0-9_]+)(?:\[([0-9]+)\])?(.*)`$", message)
+    if not found:
+        return f"{where}: {message}."
+    name = found[1]
     place, value, type_ = f"{where}.{name}", values[name], fields[name].type
-    if found and found[2] and isinstance(type_, inspect.ListType | inspect.VarTupleType):
+    if found[2] and isinstance(type_, inspect.ListType | inspect.VarTupleType):
         place, value, type_ = f"{place}[{found[2]}]", value[int(found[2])], type_.item_type
-    if found and isinstance(type_, inspect.StructType) and isinstance(value, dict):
+    if isinstance(type_, inspect.StructType) and isinstance(value, dict):
         return _explain(value, type_.cls, place, message[: found.start()] + f"at `${found[3]}`")
     return f"{where}.{name} is {_shown(values[name])}. Allowed: {_allowed(fields[name].type)}."
 

@@ -220,7 +220,10 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
                 yield stream
         case _:
             with zipfile.ZipFile(path) as archive:
-                names = [name for name in archive.namelist() if not name.endswith("/")]
+                # Beside the file, macOS packs a folder of its own remarks on it.
+                names = [
+                    name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")
+                ]
                 if len(names) != 1:
                     raise DataError(f"{path} holds {len(names)} files; it must hold one. Unpack it and choose.")
                 with archive.open(names[0]) as stream:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -164,6 +165,78 @@ def test_the_undo_line_undoes(copy, customers):
     assert status(copy) == []
 
 
+def test_changes_of_the_users_own_are_not_undone(copy, customers):
+    """They get the words and the command; the files are those that are git's, not what an earlier add left."""
+    params = copy.folder / "params.yaml"
+    params.write_text(params.read_text() + "\n# mine\n")
+    before, shown = files(copy), add(copy, customers).stdout
+    (line,) = [line for line in shown.splitlines() if line.startswith("Undo:")]
+    words, command = line.split(", then: ")
+    assert words == (
+        "Undo:  delete problems.customers in params.yaml, artifacts.customers in dvc.yaml, "
+        "/customers.csv in data/raw/.gitignore by hand ('git checkout' would lose your other changes there)"
+    )
+    copy.run("sh", "-c", command)
+    assert files(copy) == before
+    assert "/customers.csv\n" in (copy.folder / "data/raw/.gitignore").read_text()
+
+
+def test_the_undo_line_is_quoted_and_removes_only_what_add_made(copy):
+    path = copy.folder / "data/raw/my file;touch ran.csv"
+    table().to_csv(path, index=False)
+    shown = add(copy, "data/raw/my file;touch ran.csv", "--name", "one").stdout
+    (line,) = [line for line in shown.splitlines() if line.startswith("Undo:")]
+    assert line.endswith(" && rm 'data/raw/my file;touch ran.csv.dvc' data/contracts/one.yaml")
+    shown = add(copy, "data/raw/my file;touch ran.csv", "--name", "two").stdout
+    (line,) = [line for line in shown.splitlines() if line.startswith("Undo:")]
+    assert line.endswith(
+        "delete problems.two in params.yaml, artifacts.two in dvc.yaml by hand "
+        "('git checkout' would lose your other changes there), then: rm data/contracts/two.yaml"
+    )
+
+
+def test_what_looks_like_numbers_dates_and_settings_is_added_so_that_it_can_be_read(copy, tmp_path):
+    """Levels, a column's name and other settings that readers of YAML take for different things, and a file that DVC
+    would take for the name of a setting."""
+    params = copy.folder / "params.yaml"
+    params.write_text(params.read_text().replace("test_size: 0.2 ", "test_size: 2e-1 ", 1))
+    frame = table().rename(columns={"row": "2024-1-5"})
+    frame["day"] = np.resize(["2024-1-5", "1e5", "0o17", "0x1F", "1_000"], len(frame))
+    frame.to_csv(tmp_path / "${nope}.csv", index=False)
+    add(copy, tmp_path / "${nope}.csv", "--target", "churned", "--name", "visits")
+    copy.run("python", "-m", "lockstep", "check")
+    assert artifact(copy, "visits")["desc"] == "churned of ${nope}.csv"
+    assert problems(copy)["visits"]["load"]["drop"] == ["2024-1-5"]
+    assert copy.repro("load@visits") == ["load@visits"]
+
+
+def test_a_contract_that_cannot_be_read_back_is_not_left(copy, customers, monkeypatch, capsys):
+    monkeypatch.chdir(copy.folder)
+    before = files(copy)
+    monkeypatch.setattr("lockstep.add.write_contract", lambda contract, path: path.write_text("fields: []\n"))
+    assert main(["add", str(customers)]) == 4
+    assert "data/contracts/customers.yaml was not written as it was meant." in capsys.readouterr().err
+    assert files(copy) == before
+    assert status(copy) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("2024-sales.csv", "data_2024-sales"),
+        ("index.csv", "data_index"),
+        ("приклад.csv", "data"),
+        ("_a b_.csv", "a_b"),
+        (f"{'x' * 70}.csv", "x" * 64),
+    ],
+)
+def test_the_name_that_is_made_of_a_files_name_is_allowed(copy, tmp_path, monkeypatch, capsys, file, name):
+    table().to_csv(tmp_path / file, index=False)
+    monkeypatch.chdir(copy.folder)
+    assert main(["add", str(tmp_path / file), "--dry-run"]) == 0
+    assert f"Would write data/raw/{name}.csv, " in capsys.readouterr().out
+
+
 def test_flags(copy, tmp_path):
     frame = table().assign(house=np.repeat(np.arange(50), 3), day=np.arange(150))
     frame.to_csv(tmp_path / "t.csv", index=False)
@@ -207,6 +280,9 @@ def test_nothing_is_dropped_on_request(copy, customers):
         (["--target", "nothing"], "has no column 'nothing'. It has: row, size, colour, visits, churned."),
         (["--drop", "nothing"], "--drop: "),
         (["--name", "a b"], '"a b" is not a problem name.'),
+        (["--name", "2024_sales"], "For instance: --name data_2024_sales"),
+        (["--name", "Index"], "reports/index.html. Give another one. For instance: --name data_Index"),
+        (["--name", "iris_tune"], "problems.iris_tune would write to files of 'iris'."),
         (["--name", "iris"], "params.yaml has a problem 'iris' already."),
         (["--delimiter", ";"], "there is nothing to predict from"),
     ],
@@ -260,6 +336,24 @@ def test_a_file_that_a_german_spreadsheet_wrote(copy, tmp_path):
     found = pd.read_parquet(copy.folder / "data/loaded/kunden.parquet")
     np.testing.assert_allclose(found["Größe"], frame["Größe"])
     assert sorted(found["colour"].unique()) == ["blau", "grün", "rot"]
+
+
+def test_what_is_not_given_is_found(copy, tmp_path, monkeypatch, capsys):
+    """An encoding that is given, since it cannot be told, leaves the rest to add."""
+    frame = table().rename(columns={"size": "Größe"}).replace({"colour": {"blau": "Hélène"}})
+    path = tmp_path / "kunden.csv"
+    frame.to_csv(path, index=False, sep=";", decimal=",", encoding="cp1252")
+    assert (
+        "give the one that reads right, for instance --encoding cp1252" in add(copy, path, check=False).stderr.lower()
+    )
+    monkeypatch.chdir(copy.folder)
+    for arguments in ((), ("--delimiter", ";"), ("--decimal", ",")):
+        assert main(["add", str(path), "--encoding", "cp1252", *arguments, "--dry-run"]) == 0
+        shown = capsys.readouterr().out
+        assert "Größe: number" in shown
+        assert "    delimiter: ;\n    encoding: cp1252\n    decimal: ','\n" in shown
+    assert main(["add", str(path), "--encoding", "cp1252", "--decimal", ".", "--dry-run"]) == 0
+    assert "decimal: " not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["csv.gz", "parquet"])
@@ -334,3 +428,207 @@ def test_what_load_would_refuse_is_not_added(copy, tmp_path, monkeypatch, capsys
     assert code == 2
     assert message in capsys.readouterr().err
     assert status(copy) == []
+
+
+@pytest.fixture
+def tried(copy, tmp_path, monkeypatch, capsys):
+    """Adds a table, or text, with --dry-run: (exit code, stdout, stderr)."""
+
+    def run(content, *arguments, name="t.csv"):
+        path = tmp_path / name
+        if isinstance(content, pd.DataFrame):
+            content.to_csv(path, index=False)
+        else:
+            path.write_text(content)
+        monkeypatch.chdir(copy.folder)
+        code = main(["add", str(path), *arguments, "--dry-run"])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+PRICES = [f"{1000 + 7.5 * i:,.2f}" for i in range(150)]
+
+
+@pytest.mark.parametrize(
+    ("price", "remedy"),
+    [
+        (
+            PRICES,
+            "'1,000.00', and 150 different ones in 150 rows: hardly classes. If these are numbers, add the table ",
+        ),
+        (
+            PRICES,
+            "with --thousands ,. If another column is the target, --target COLUMN; if they are classes, --task class",
+        ),
+        ([f"€{i}.50" for i in range(150)], "If these are numbers, write them as plain numbers in the file."),
+        (
+            [f"{i % 60},88" for i in range(150)],
+            "60 different ones in 150 rows: hardly classes. If these are numbers, add the table with --decimal ,.",
+        ),
+        ([f"house {i}" for i in range(150)], "hardly classes. If another column is the target"),
+    ],
+)
+def test_a_text_target_of_hundreds_of_values_is_no_classification(tried, price, remedy):
+    code, _, error = tried(table().assign(price=price))
+    assert code == 2
+    assert remedy in error
+    assert tried(table().assign(price=price), "--task", "classification", "--target", "price")[0] == 0
+
+
+def test_with_the_flag_that_is_named_a_grouped_target_is_a_regression(copy, tmp_path):
+    table().assign(price=PRICES).to_csv(tmp_path / "homes.csv", index=False)
+    add(copy, tmp_path / "homes.csv", "--thousands", ",")
+    assert problems(copy)["homes"]["load"]["thousands"] == ","
+    assert problems(copy)["homes"]["load"]["task"] == "regression"
+    assert copy.repro("load@homes") == ["load@homes"]
+    found = pd.read_parquet(copy.folder / "data/loaded/homes.parquet")
+    np.testing.assert_allclose(found["price"], [1000 + 7.5 * i for i in range(150)])
+
+
+def test_numbers_that_are_texts_for_the_model_are_said_once_with_the_flag(tried):
+    code, shown, error = tried(
+        table().assign(income=[f"{i + 1},{i:03}" for i in range(150)])[["income", "churned"]], "--drop"
+    )
+    assert code == 0
+    assert (
+        "WARNING 'income' is text for the model, with cells such as '1,000': if these are numbers, add the table with "
+        "--thousands , or --decimal , (once it is added: undo that first)\n"
+    ) in shown
+    assert "income" not in error
+
+
+def test_every_way_of_writing_has_a_flag(copy, tmp_path):
+    random = np.random.default_rng(0)
+    lines = [
+        f"'x; {i % 3}';1 {i:03},5;{random.choice(['ja', 'nein'])};{['gut', '-', 'oh/;weh'][i % 3]}" for i in range(150)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["Titel", "a;b;label;c", *lines, "Summe;1;2", ""]))
+    flags = ["--skip-lines", "1", "--skip-footer-lines", "1", "--quote", "'", "--escape", "/", "--thousands", " "]
+    add(copy, tmp_path / "t.csv", *flags, "--missing", "NA", "--missing-texts", "-", "--drop")
+    load = problems(copy)["t"]["load"]
+    assert {key: load[key] for key in load if key not in ("path", "task", "target", "drop")} == {
+        "delimiter": ";",
+        "quote": "'",
+        "escape": "/",
+        "skip_lines": 1,
+        "skip_footer_lines": 1,
+        "decimal": ",",
+        "thousands": " ",
+        "missing": ["NA"],
+        "missing_texts": ["-"],
+    }
+    assert copy.repro("load@t") == ["load@t"]
+    found = pd.read_parquet(copy.folder / "data/loaded/t.parquet")
+    assert found["b"].tolist()[:2] == [1000.5, 1001.5]
+    assert found["c"].isna().sum() == 50
+    assert found["c"].iloc[2] == "oh;weh"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--quote", ";", "--delimiter", ";"], "--delimiter and --quote are the same, ';'. Give different characters."),
+        (["--decimal", ".", "--thousands", "."], "--decimal and --thousands are the same, '.'."),
+        (["--skip-lines", "900"], "has 151 lines, --skip-lines is 900. Lower it."),
+        (["--escape", "a"], "--escape"),
+        (["--task", "regression"], "--task regression: the target 'churned' is a text column, with values such as "),
+    ],
+)  # fmt: skip
+def test_messages_name_flags(tried, arguments, message):
+    code, _, error = tried(table().replace("blau", "bl\\au"), *arguments)
+    assert code == 2
+    assert message in error
+    assert "load." not in error
+
+
+@pytest.mark.parametrize("arguments", [["--skip-lines", "-1"], ["--skip-footer-lines", "1001"], ["--thousands", "_"]])
+def test_flags_take_what_the_settings_take(tried, arguments):
+    with pytest.raises(SystemExit, match="2"):
+        tried(table(), *arguments)
+
+
+def test_a_regression_of_booleans_is_one_message(tried):
+    code, _, error = tried(table().assign(flag=[True, False, True] * 50), "--target", "flag", "--task", "regression")
+    assert code == 2
+    assert error.endswith(
+        "the target 'flag' is a boolean column, with values such as 'True', and a regression needs numbers. Leave "
+        "--task out, or name another --target.\n"
+    )
+
+
+def test_a_class_named_none(copy, tmp_path, tried):
+    disorder = np.where(np.arange(150) % 2, "None", np.where(np.arange(150) % 4, "Insomnia", "Sleep Apnea"))
+    frame = table().drop(columns="churned").assign(disorder=disorder)
+    frame.to_csv(tmp_path / "sleep.csv", index=False)
+    shown = add(copy, tmp_path / "sleep.csv").stdout
+    assert "Missing: 'None' is a class of 'disorder', as it is as frequent as one, and no word for a gap" in shown
+    missing = problems(copy)["sleep"]["load"]["missing"]
+    assert "None" not in missing
+    assert "NA" in missing
+    assert copy.repro("load@sleep") == ["load@sleep"]
+    rare = frame.assign(disorder=[*["None"] * 9, *disorder[9:].tolist()]).replace({"disorder": {"None": "Insomnia"}})
+    rare.loc[:4, "disorder"] = "None"
+    code, _, error = tried(rare)
+    assert code == 2
+    assert "If what stands there is a class, name with --missing all words for a gap, without it." in error
+    assert tried(rare, "--missing", "NA", "?")[0] == 0
+    code, _, error = tried(frame.assign(size=frame["size"].astype(str).where(frame.index > 3, "None")))
+    assert code == 2  # where it is a gap among numbers too
+    assert "has no value in the target 'disorder'" in error
+
+
+def test_spaces_are_said_and_shown(tried):
+    text = "age, work, label\n" + "".join(f"{i % 50}, {'ab'[i % 2]}, {'uv'[i % 3 == 0]}\n" for i in range(150))
+    code, shown, _ = tried(text)
+    assert code == 0
+    assert "  ' work': text, 2 distinct\n" in shown
+    assert "Target: ' label', since its name" in shown
+    for where in ("the names of", "cells of"):
+        assert f"WARNING spaces stand around {where} ' work', ' label', and are read as a part of them" in shown
+    code, _, error = tried(text, "--target", "label")
+    assert "has no column 'label'. It has: age, ' work', ' label'." in error
+
+
+def test_a_name_that_dvc_would_take_for_a_setting(tried):
+    for frame, flags in (
+        (table().rename(columns={"churned": "${nope}"}), ["--target", "${nope}"]),
+        (table().rename(columns={"row": "${row}"}), []),
+    ):
+        code, _, error = tried(frame, *flags)
+        assert code == 2
+        assert "has a column named with '${" in error
+        assert "Rename the column in the file, without '${'." in error
+    assert tried(table().rename(columns={"colour": "${colour}"}))[0] == 0  # params.yaml does not name it
+
+
+def test_what_is_no_table(copy, tmp_path, monkeypatch, capsys):
+    (tmp_path / "old.xls").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99))
+    with zipfile.ZipFile(tmp_path / "new.xlsx", "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    table().to_parquet(tmp_path / "t.parquet")
+    monkeypatch.chdir(copy.folder)
+    for arguments, message in (
+        (["old.xls"], "old.xls is a spreadsheet, not CSV text. Open it, save its sheet as CSV (UTF-8), and add that "),
+        (["new.xlsx"], "new.xlsx is a spreadsheet, not CSV text."),
+        (["none.csv"], "none.csv does not exist. Name a CSV or parquet file that does."),
+        (["."], " is a directory. Name the CSV or parquet file in it."),
+        (["t.parquet", "--quote", ""], "--quote says how a CSV file is written, and "),
+    ):
+        assert main(["add", str(tmp_path / arguments[0]), *arguments[1:]]) == 2
+        assert message in capsys.readouterr().err
+    assert main(["add", "http://host/t.csv"]) == 2
+    assert "is a URL, and nothing is read from the network." in capsys.readouterr().err
+
+
+def test_a_column_is_said_to_be_dropped_only_if_it_is(tried):
+    _, shown, _ = tried(table(), "--drop", "visits")
+    assert "  row: number, 150 distinct, numbers the rows\n" in shown
+    assert "  visits: number, 9 distinct: dropped\n" in shown
+
+
+def test_a_missing_header_is_not_added(tried):
+    lines = table().drop(columns="row").to_csv(index=False, header=False)
+    code, _, error = tried(lines)
+    assert code == 2
+    assert "the first line looks like a row, not like column names: " in error

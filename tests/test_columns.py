@@ -11,6 +11,7 @@ from lockstep.csvfile import read_csv
 from lockstep.errors import DataError
 
 nan = np.nan
+TOO_LONG = "f.csv column 'c' is read as text: its numbers are too long to be computed with"
 NAN_WORDS = ["NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?"]
 
 
@@ -70,6 +71,12 @@ def test_a_long_whole_number_beside_a_decimal_is_not_rounded(typed):
     same(typed("9007199254740992", "0.5"), [2.0**53, 0.5], "float64")
 
 
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_a_whole_number_that_no_float_holds_at_all_makes_a_text_column(typed, caplog, digits):
+    same(typed("9" * digits, "0.5"), ["9" * digits, "0.5"], "str")
+    assert caplog.messages == [TOO_LONG]
+
+
 def test_rows_are_numbered_from_1_and_columns_keep_their_order(tmp_path):
     path = tmp_path / "f.csv"
     path.write_text('b,a\n1,"x\ny"\n2,z\n')
@@ -99,4 +106,4 @@ def test_a_number_column_with_errors_is_reported(typed, caplog):
 
 def test_numbers_too_long_are_reported(typed, caplog):
     typed("99999999999999999999")
-    assert caplog.messages == ["f.csv column 'c' is read as text: its numbers are too long to be computed with"]
+    assert caplog.messages == [TOO_LONG]

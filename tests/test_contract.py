@@ -100,6 +100,13 @@ def test_written_and_read_again(tmp_path):
     assert max(map(len, text.splitlines())) <= 120
 
 
+def test_levels_that_look_like_numbers_and_dates_are_read_again_as_texts(tmp_path):
+    levels = ("0o17", "0x1F", "1_000", "1e5", "2024-1-5", "no", "null", "~")
+    written = Contract(fields=(Field(name="1e5", type="string", constraints=Constraints(enum=levels)),))
+    write_contract(written, tmp_path / "c.yaml")
+    assert read_contract(tmp_path / "c.yaml") == written
+
+
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
 def test_the_repositorys_tables_keep_what_is_inferred_from_them(tmp_path, path):
     frame = typed_frame(read_csv(path), path.name).frame
@@ -385,6 +392,11 @@ FIELD = "fields:\n- {name: a, type: number"
         ("fields:\n- {name: '', type: number}\n", "fields"),
         ("fields: []\nlockstep: {severity: {enum: fatal}}\n", "severity"),
         ("fields: []\nlockstep: {minimum_rows: 0}\n", "minimum_rows"),
+        (
+            "fields: []\nlockstep: {severity: {1: 2}}\n",
+            "lockstep.severity.1 is not a setting. Allowed, nearest first: ",
+        ),
+        (FIELD + ", constraints: {1: 2}}\n", "fields[0].constraints.1 is not a setting. Allowed, nearest first: "),
         ("fields: 3\n", "fields"),
         ("[]\n", "c.yaml"),
         (

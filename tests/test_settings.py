@@ -1,5 +1,6 @@
 """Reading params.yaml: what YAML is accepted, what each error says."""
 
+import string
 import time
 from datetime import date
 from pathlib import Path
@@ -7,10 +8,23 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
+from dvc.utils.hydra import apply_overrides
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from ruamel.yaml import YAML  # which DVC reads params.yaml with
 
 from lockstep.errors import SettingsError
-from lockstep.settings import Problem, Seed, Settings, check_problem_name, convert, read_problems, read_yaml
+from lockstep.settings import (
+    Problem,
+    Seed,
+    Settings,
+    check_problem_name,
+    convert,
+    dump_yaml,
+    parse_yaml,
+    read_problems,
+    read_yaml,
+)
 
 
 @pytest.fixture
@@ -58,6 +72,26 @@ def test_scalars_that_readers_take_for_different_things_are_refused(params, scal
     expected = f"P line 1: settings may not use {scalar}, which readers of YAML take for different things. Quote it"
     assert error(read_yaml, params(f"x: {scalar}\n")).startswith(expected)
     assert read_yaml(params(f"x: '{scalar}'\n"))["x"] == scalar
+
+
+TEXTS = st.text(max_size=9) | st.from_regex(r"\A[-+]?[0-9][0-9._eExob:Tt -]{0,9}\Z") | st.sampled_from(SCALARS.split())
+
+
+@pytest.mark.parametrize("flow", [False, None])
+@settings(max_examples=200, deadline=None, database=None, derandomize=True)
+@given(texts=st.lists(TEXTS, max_size=5))
+@example(texts=AMBIGUOUS + SCALARS.split())
+def test_texts_are_written_so_that_every_reader_reads_the_same_texts(texts, flow):
+    content = {"a": texts, "b": [{"c": text} for text in texts]}
+    written = dump_yaml(content, flow=flow)
+    assert parse_yaml(written.encode(), "P") == content
+    assert YAML(typ="safe").load(written) == content
+
+
+def test_other_values_are_written_as_dvc_writes_them():
+    content = {"a": None, "b": {"c": True, "d": 1, "e": 0.5}, "f": [], "g": {}, "h": float("inf"), "i": 1e-300}
+    assert dump_yaml(content) == "a:\nb:\n  c: true\n  d: 1\n  e: 0.5\nf: []\ng: {}\nh: .inf\ni: 1.0e-300\n"
+    assert parse_yaml(dump_yaml(content).encode(), "P") == content
 
 
 def test_documented_scalars(params):
@@ -149,24 +183,72 @@ def test_files_that_cannot_be_read(tmp_path):
         ),
         ("problems: {a: {laod: {}}}\n", "P: problems.a.laod is not a section. Allowed, nearest first: load, "),
         ("problems: {true: {}}\n", "P: problems.True: true is not a problem name."),
+        (
+            "problems: {a: {}, index: {}}\n",
+            "P: problems.index: the name 'index' is taken by the page of all problems, ",
+        ),
+        ("problems: {a: {}, a_tune: {}}\n", "P: problems.a_tune would write to files of 'a'. Rename it."),
     ],
 )
 def test_problems_that_are_refused(params, text, message):
     assert error(read_problems, params(text)).startswith(message)
 
 
-@pytest.mark.parametrize("name", ["a", "A-b_3", "7", "x" * 64])
+@pytest.mark.parametrize("name", ["a", "A-b_3", "a-2024_", "x" * 64, "index2", "e5"])
 def test_problem_names(name):
     check_problem_name(name, "here")
 
 
-@pytest.mark.parametrize("name", ["", "-a", "_a", ".", "..", "a/b", "a b", "a\n", "a;b", "é", "x" * 65, None, 1, True])
+@settings(max_examples=300, deadline=None, database=None, derandomize=True)
+@given(
+    name=st.builds("".join, st.tuples(st.sampled_from(string.ascii_letters), st.text("aeEnx0179_-", max_size=8)))
+    | st.sampled_from(["null", "true", "False", "nan", "inf", "on"])
+)
+def test_dvc_changes_settings_of_every_problem_whose_name_is_allowed(tmp_path_factory, name):
+    check_problem_name(name, "here")
+    path = tmp_path_factory.mktemp("params") / "params.yaml"
+    section = {"seed": 1, "hyperparameters": {"a": 1}}
+    path.write_text(dump_yaml({"problems": {name: {"train": section}, "other": {}}}))
+    apply_overrides(path, [f"problems.{name}.train.seed=2", f"~problems.{name}.train.hyperparameters"])
+    assert read_problems(path) == {name: {"train": {"seed": 2}}, "other": {}}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "-a",
+        "_a",
+        ".",
+        "..",
+        "a/b",
+        "a b",
+        "a\n",
+        "a;b",
+        "é",
+        "x" * 65,
+        "7",
+        "2024_sales",
+        "2-a",
+        "1e5",
+        None,
+        1,
+        True,
+    ],
+)
 def test_names_that_are_none(name):
     message = error(check_problem_name, name, "here")
     assert message.startswith("here: ")
     assert message.endswith(
-        "is not a problem name. Allowed: letters, digits, '_' and '-', at most 64, beginning with a letter or digit "
-        "(in quotes if it looks like a number)."
+        "is not a problem name. Allowed: letters, digits, '_' and '-', at most 64, beginning with a letter (in quotes "
+        "if it is true, false or null)."
+    )
+
+
+@pytest.mark.parametrize("name", ["index", "Index"])  # one file where case makes no difference
+def test_the_name_of_the_page_of_all_problems_is_taken(name):
+    assert error(check_problem_name, name, "here") == (
+        f"here: the name '{name}' is taken by the page of all problems, reports/index.html. Give another one."
     )
 
 
@@ -184,6 +266,15 @@ class Section(Settings, frozen=True):
 
 class Key(Settings, frozen=True):
     seed: Seed = 7
+
+
+class Nested(Settings, frozen=True):
+    key: Key = Key()
+    keys: tuple[Key, ...] = ()
+
+    def __post_init__(self):
+        if len(self.keys) > 2:
+            raise ValueError("too many keys")
 
 
 SEED = "Allowed: a whole number at least 0 and below 4294967296."
@@ -220,6 +311,20 @@ def test_messages_name_the_key_its_value_and_what_is_allowed(values, message):
     if isinstance(values, dict) and values and "name" not in values:
         values = {"name": "x"} | values
     assert error(convert, values, Section, "here").startswith(f"here{message}")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"key": {1: "x"}}, ".key.1 is not a setting. Allowed, nearest first: seed."),
+        ({"key": {None: "x"}}, ".key.None is not a setting. Allowed, nearest first: seed."),
+        ({"keys": [{}, {1: 2}]}, ".keys[1].1 is not a setting. Allowed, nearest first: seed."),
+        ({"keys": [{}, {"seed": -1}]}, f".keys[1].seed is -1. {SEED}"),
+        ({"keys": [{}] * 3}, ": too many keys."),
+    ],
+)
+def test_messages_about_what_is_nested(values, message):
+    assert error(convert, values, Nested, "here") == f"here{message}"
 
 
 def test_settings_are_frozen_and_have_their_defaults():

@@ -81,6 +81,7 @@ def test_a_zip_file_may_have_a_folder_but_only_one_file(file):
         archive.writestr("folder/", "")
         archive.writestr("folder/f.csv", TEXT)
     assert rows(file(stream.getvalue(), "f.zip")) == ROWS
+    assert rows(file(zipped(TEXT.encode(), "a.csv", "__MACOSX/._a.csv"), "f.zip")) == ROWS
     message = refusal(file(zipped(TEXT.encode(), "a.csv", "b.csv"), "f.zip"))
     assert message == "F holds 2 files; it must hold one. Unpack it and choose."
     assert refusal(file(zipped(TEXT.encode(), "a/", "b/"), "f.zip")).startswith("F holds 0 files; it must hold one.")
