@@ -8,19 +8,23 @@ is trained, and nothing in the workspace is touched. For each problem and metric
 
 import argparse
 import io
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 
 from lockstep.compare_changes import changes
-from lockstep.compare_text import report
+from lockstep.compare_text import report, why_not
 from lockstep.comparison import ALPHA, BETTER, NOT_COMPARABLE, WORSE, Evaluated, Folds, compare
+from lockstep.cross_validation import CrossValidateSettings
 from lockstep.errors import DataError, IntegrityError, LockstepError
+from lockstep.explain import needed
 from lockstep.lockfile import LOCK, LockedStage, outputs
 from lockstep.looks import corrected, models_looked_at
-from lockstep.rendering import add_forms, emit
+from lockstep.rendering import add_forms, emit, visible
 from lockstep.revisions import (
     WORKSPACE,
     Revision,
@@ -59,7 +63,7 @@ def compare_revisions(rev_a: str, rev_b: str, problem: str | None = None) -> dic
                     raise
                 problems[name] = BLANK | {"why_not": str(error).rstrip("."), "error": error.exit_code}
     if problem is not None and not problems[problem]["recorded"]:
-        raise DataError(f"{problem}: {problems[problem]['why_not']}.")
+        raise DataError(f"{why_not(problem, problems[problem], visible)}.")
     return {
         "alpha": ALPHA,
         "before": revisions[0].summary,
@@ -69,59 +73,106 @@ def compare_revisions(rev_a: str, rev_b: str, problem: str | None = None) -> dic
 
 
 BLANK: dict[str, Any] = {
-    "verdict": NOT_COMPARABLE, "why_not": None, "error": None, "recorded": False, "outdated": [], "rows": None,
-    "metrics": [], "cross_validation": None, "notes": [], "changes": None, "looks": None,
+    "verdict": NOT_COMPARABLE, "why_not": None, "error": None, "absent": [], "not_run": [], "unjudged": [],
+    "targets": None, "averages": None, "altered": [], "recorded": False, "outdated": [], "rows": None, "metrics": [],
+    "cross_validation": None, "notes": [], "changes": None, "looks": None,
 }  # fmt: skip
 """What a problem has where nothing was compared."""
+TARGETS = {"classification": "target", "regression": "price"}
+"""The tasks, and the target of each where none is set."""
 
 
 def _problem(repo: Any, revisions: tuple[Revision, Revision], name: str) -> dict[str, Any]:
     """One problem compared: what ``comparison.compare`` gives, and ``recorded`` (whether both revisions have it),
     ``outdated`` (what the workspace's run has not seen), ``changes``, ``looks`` (how many models the test rows have
-    seen); of each better metric ``p_looks``, corrected for them."""
-    absent = [revision for revision in revisions if name not in revision.problems]
+    seen); of each better metric ``p_looks``, corrected for them. And the revisions, as they are shown, that lack the
+    problem (``absent``), did not run it (``not_run``), did not evaluate their model (``unjudged``), or whose metrics
+    are not those that were written (``altered``); of the cross-validation those that did not run it (``stale``), and
+    those whose hyperparameters a search chose on its folds (``tuned``)."""
+    absent = [revision.shown for revision in revisions if name not in revision.problems]
     if absent:
-        where = next(revision for revision in revisions if revision not in absent)
-        return {"why_not": f"{absent[0].shown} has no problem '{name}', only {where.shown} has"}
+        return {"why_not": "the problem is in one revision only", "absent": absent}
     stage = f"evaluate@{name}"
     outputs = [stage_output(repo, revision, stage, f"predictions/{name}.parquet") for revision in revisions]
     missing = [revision.shown for revision, output in zip(revisions, outputs, strict=True) if output is None]
     if missing:
-        remedy = f"'dvc repro {stage}' there makes its predictions"
-        return {"why_not": f"{stage} has not been run in {' and '.join(missing)}: {remedy}"}
+        return {"why_not": "not run", "not_run": missing}
     stages = [locked_stages(repo, revision) for revision in revisions]
-    before, after = (_evaluated(repo, revision, name, own) for revision, own in zip(revisions, stages, strict=True))
+    sides = list(zip(revisions, stages, strict=True))
+    before, after = (_evaluated(repo, side, name, own) for side, own in sides)
     found = compare(before, after)
-    found |= {"recorded": True, "changes": changes(stages[0], stages[1], name), "looks": _looks(repo, name, stages[1])}
-    stale = [side.shown for side, own in zip(revisions, stages, strict=True) if side.commit and _stale(side, own, name)]
-    if stale:  # such as an experiment of sweep: trained, not evaluated
+    winners = [_winner(repo, side, own, name) for side, own in sides]
+    found |= {"recorded": True, "looks": _looks(repo, name, stages[1])}
+    found["changes"] = changes(stages[0], stages[1], name, winners)
+    folds = found["cross_validation"]
+    folds["tuned"] = [side.shown for side, winner in zip(revisions, winners, strict=True) if winner]
+    folds["stale"] = [side.shown for side, own in sides if not found["targets"] and _other_folds(side, own, name)]
+    if folds["stale"]:
+        folds["why_not"] = "not run with these settings"
+    unjudged = [side.shown for side, own in sides if _stale(side, own, stage)]
+    if unjudged:  # such as an experiment of sweep: trained, not evaluated
         found |= {"verdict": NOT_COMPARABLE, "metrics": [], "rows": None, "looks": None}
-        found["why_not"] = (
-            f"the test rows have not judged the model of {' and '.join(stale)}: {stage} was run with other settings or "
-            "for another model. Only the folds are compared"
-        )
+        found |= {"why_not": "the test rows have not judged the model", "unjudged": unjudged}
     for item in found["metrics"]:
         item["p_looks"] = corrected(item["p_holm"], found["looks"]) if item["verdict"] == BETTER else None
-    for revision, own in zip(revisions, stages, strict=True):
+    found["altered"] = []
+    for revision, own in sides:
         if revision.commit is None:
-            own_stages = [other for other in own if other.endswith(f"@{name}")]
-            found["outdated"] = sorted({file for other in own_stages for file in outdated(repo, revision, other)})
+            found["outdated"] = _outdated(repo, revision, own, name)
         metrics = next((out for out in own[stage].outs if out.path == f"metrics/{name}.json"), None)
         if metrics is not None and uncached_file(repo, revision, metrics) is None:
-            found["notes"].append(
-                f"{metrics.path} of {revision.shown} is not the file that {stage} wrote. The values here are "
-                "computed from the predictions."
-            )
+            found["altered"].append(revision.shown)
     return found
 
 
-def _stale(revision: Revision, stages: Mapping[str, LockedStage], name: str) -> bool:
-    """Whether the evaluation that a commit records is of other settings, or of another model, than the commit's."""
-    stage, written = stages[f"evaluate@{name}"], outputs(stages.values())
-    settings = stage.params.get("params.yaml", {})
-    return any(value_at(revision.params, key) != value for key, value in settings.items()) or any(
-        dep.path in written and written[dep.path][0].md5 != dep.md5 for dep in stage.deps
+def _stale(revision: Revision, stages: Mapping[str, LockedStage], stage: str) -> bool:
+    """Whether what a revision records of a stage, or of one that it needs, is of other settings than the revision's, or
+    of other files than the stages before it wrote."""
+    written, own = outputs(stages.values()), needed([stage], stages).values()
+    settings = [item for one in own for item in one.params.get("params.yaml", {}).items()]
+    return any(value_at(revision.params, key) != value for key, value in settings) or any(
+        dep.path in written and written[dep.path][0].md5 != dep.md5 for one in own for dep in one.deps
     )
+
+
+def _other_folds(revision: Revision, stages: Mapping[str, LockedStage], name: str) -> bool:
+    """Whether the cross-validation that a revision records is not of the way in which its model was trained: it is
+    stale, or was run with other code or library versions than ``train``."""
+    stage = f"cross_validate@{name}"
+    if stage not in stages:
+        return False
+    own, train = (_read_by(stages[other]) if other in stages else {} for other in (stage, f"train@{name}"))
+    return _stale(revision, stages, stage) or any(train.get(key, value) != value for key, value in own.items())
+
+
+def _read_by(stage: LockedStage) -> dict[tuple[str, str], Any]:
+    """All that a stage read: hashes of files, and values by parameter file and key."""
+    settings = {(file, key): value for file, values in stage.params.items() for key, value in values.items()}
+    return settings | {("", dep.path): dep.md5 for dep in stage.deps}
+
+
+def _outdated(repo: Any, revision: Revision, stages: Mapping[str, LockedStage], name: str) -> list[dict[str, Any]]:
+    """The stages of a problem that the workspace has changed since they ran: ``stage``, ``changed`` (files and
+    settings), ``makes``: "model", "evaluation", or None where neither depends on it."""
+    train, evaluate = ([stage] if stage in stages else [] for stage in (f"train@{name}", f"evaluate@{name}"))
+    makes = dict.fromkeys(needed(evaluate, stages), "evaluation") | dict.fromkeys(needed(train, stages), "model")
+    return [
+        {"stage": stage, "changed": changed, "makes": makes.get(stage)}
+        for stage in stages
+        if stage.endswith(f"@{name}") and (changed := outdated(repo, revision, stage))
+    ]
+
+
+def _winner(repo: Any, revision: Revision, stages: Mapping[str, LockedStage], name: str) -> dict[str, Any]:
+    """The hyperparameters that a revision's search chose; none without one, or if the given ones were the best."""
+    path = f"metrics/{name}_tune.json"
+    tune = stages.get(f"tune@{name}")
+    written = next((out for out in tune.outs if out.path == path), None) if tune else None
+    content = uncached_file(repo, revision, written) if written else None
+    try:
+        return dict(json.loads(content).get("hyperparameters", {})) if content else {}
+    except (ValueError, TypeError, AttributeError):
+        raise IntegrityError(f"{path} of {revision.shown} is not what the stage tune writes.") from None
 
 
 def _evaluated(repo: Any, revision: Revision, name: str, stages: Mapping[str, LockedStage]) -> Evaluated:
@@ -145,12 +196,16 @@ def _evaluated(repo: Any, revision: Revision, name: str, stages: Mapping[str, Lo
         )
     load, split = (_settings(stages, stage, name) for stage in ("load", "split"))
     task = load.get("task", "classification")
+    if task not in list(TARGETS):
+        raise IntegrityError(
+            f"dvc.lock of {revision.shown}: problems.{name}.load.task is '{task}'. Allowed: {', '.join(TARGETS)}."
+        )
     raw = _read(stages, f"load@{name}", str(load.get("path")))
     grouped, in_time = split.get("group") is not None, split.get("time") is not None
     return Evaluated(
         predictions=predictions,
         task=task,
-        target=str(load.get("target") or {"classification": "target", "regression": "price"}[task]),
+        target=str(load.get("target") or TARGETS[task]),
         average=_settings(stages, "evaluate", name).get("average", "macro"),
         stratified=split.get("stratify", "auto") is not False and not grouped and not in_time,
         grouped=grouped,
@@ -166,16 +221,17 @@ def _folds(
     stage = f"cross_validate@{name}"
     written = [out for out in stages[stage].outs if out.path.endswith("/folds.csv")] if stage in stages else []
     content = uncached_file(repo, revision, written[0]) if written else None
-    if content is None:
+    if content is None or _other_folds(revision, stages, name):
         return None
-    settings = {"folds": 5, "repeats": 1, "seed": 42, "average": "macro"} | _settings(stages, "cross_validate", name)
+    settings = msgspec.structs.asdict(CrossValidateSettings()) | _settings(stages, "cross_validate", name)
     made_from = (
         _read(stages, stage, f"data/split/{name}/train.parquet"),
         settings["folds"],
         settings["repeats"],
         settings["seed"],
     )
-    return Folds(pd.read_csv(io.BytesIO(content)), made_from, str(settings["average"]), in_time)
+    tuned = bool(_winner(repo, revision, stages, name))
+    return Folds(pd.read_csv(io.BytesIO(content)), made_from, str(settings["average"]), in_time, tuned)
 
 
 def _settings(stages: Mapping[str, LockedStage], stage: str, name: str) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """What two revisions' dvc.lock record differently of a problem: settings, libraries, data, code; and in words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lockstep.changes import ABSENT, stage_changes
+from lockstep.changes import ABSENT, differing, stage_changes
 from lockstep.errors import some
 from lockstep.lockfile import LockedFile, LockedStage, outputs
 from lockstep.rendering import Quote
@@ -13,13 +13,22 @@ FEW = 8
 """How many changes of one kind are spelled out."""
 
 
-def changes(before: Mapping[str, LockedStage], after: Mapping[str, LockedStage], problem: str) -> dict[str, Any]:
+def changes(
+    before: Mapping[str, LockedStage],
+    after: Mapping[str, LockedStage],
+    problem: str,
+    winners: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
     """What differs between the runs of a problem's stages, ready for JSON.
+
+    Args:
+        winners: the hyperparameters that a search chose, before and after.
 
     Returns:
         ``parameters`` and ``libraries`` (parameters of other files than params.yaml): file, key, before, after, None
         where there is none; ``data`` and ``code``: path, before, after, each an MD5 or None, of files that the stages
-        read and no stage wrote.
+        read and no stage wrote. ``hyperparameters``, as the parameters: those that the models were trained with, the
+        given ones and the winner's before them; empty where neither has a winner, for the parameters say it then.
     """
     own = [{name: stage for name, stage in side.items() if name.endswith(f"@{problem}")} for side in (before, after)]
     written = {*outputs(own[0].values()), *outputs(own[1].values())}
@@ -39,7 +48,23 @@ def changes(before: Mapping[str, LockedStage], after: Mapping[str, LockedStage],
             else:
                 continue
             found[kind][change.file, change.what] = item
-    return {kind: [items[key] for key in sorted(items)] for kind, items in found.items()}
+    trained = [{**_hyperparameters(side, problem), **winner} for side, winner in zip(own, winners, strict=True)]
+    return {kind: [items[key] for key in sorted(items)] for kind, items in found.items()} | {
+        "hyperparameters": [
+            {"key": key, "before": _json(old), "after": _json(new)}
+            for name in sorted({*trained[0], *trained[1]})
+            for key, old, new in differing(name, *(side.get(name, ABSENT) for side in trained))
+        ]
+        if any(winners)
+        else []
+    }
+
+
+def _hyperparameters(stages: Mapping[str, LockedStage], problem: str) -> dict[str, Any]:
+    """Those that were given to train."""
+    train = stages.get(f"train@{problem}")
+    section = train.params.get(PARAMS, {}).get(f"problems.{problem}.train") if train else None
+    return dict((section or {}).get("hyperparameters") or {})
 
 
 def _json(value: Any) -> Any:
@@ -51,12 +76,13 @@ def _json(value: Any) -> Any:
 def sentences(found: Mapping[str, Any], quote: Quote) -> list[str]:
     """What ``changes`` found, a sentence for each kind of change."""
     lines = []
-    for kind in ("parameters", "libraries"):
+    names = {"hyperparameters": "hyperparameters (a search's winner goes before what is given)"}
+    for kind in ("parameters", "hyperparameters", "libraries"):
         items = [
             f"{quote(item['key'])} {_value(item['before'], quote)} \u2192 {_value(item['after'], quote)}"
             for item in found[kind]
         ]
-        lines += [f"Changed {kind}: {some(items, FEW)}."] if items else []
+        lines += [f"Changed {names.get(kind, kind)}: {some(items, FEW)}."] if items else []
     for kind in ("data", "code"):
         items = [quote(item["path"]) + _how(item, kind == "data") for item in found[kind]]
         hint = " ('python -m lockstep data-diff' says what)" if kind == "data" else ""

@@ -12,9 +12,7 @@ HEADINGS = ("metric", "A", "B", f"B \N{MINUS SIGN} A [{LEVEL:.0%}]", "p", "verdi
 UNBROKEN = ("metric", "A", "B", "p")
 TESTS = (
     "\N{DOWNWARDS ARROW}: lower is better. (\N{GREATER-THAN OR EQUAL TO}x): a difference of x would have been found, "
-    f"four times in five. Verdicts at {ALPHA:.0%} over all metrics of a problem: p is Holm's. Test rows: paired "
-    "bootstrap and exchanged predictions, accuracy by McNemar's exact test; cross-validation: corrected resampled "
-    "t-test. docs/comparing.md explains them."
+    f"four times in five. Verdicts at {ALPHA:.0%} over all metrics of a problem: p is Holm's."
 )
 
 
@@ -22,44 +20,125 @@ def report(found: dict[str, Any], quote: Quote) -> Report:
     """The result of ``compare.compare_revisions`` in words."""
     blocks = [block for name, problem in found["problems"].items() for block in _blocks(name, problem, quote)]
     return Report(
-        title=f"A: {found['before']['shown']}, B: {found['after']['shown']}",
+        title=f"A: {quote(found['before']['shown'])}, B: {quote(found['after']['shown'])}",
         lines=[] if found["problems"] else ["Neither has a problem."],
         blocks=blocks,
-        note=TESTS if any(block.rows for block in blocks) else "",
+        note=_tests(found["problems"], quote) if any(block.rows for block in blocks) else "",
     )
+
+
+def _tests(problems: dict[str, Any], quote: Quote) -> str:
+    """The footnote: how to read the tables, and the tests that were made."""
+    by_test: dict[str, list[str]] = {}
+    for name, problem in problems.items():
+        for item in problem["metrics"]:
+            by_test.setdefault(item["test"], []).append(name)
+    made = []
+    if {"bootstrap and exchange", "bootstrap"} & set(by_test):
+        exchanged = " and exchanged predictions" if "bootstrap and exchange" in by_test else ""
+        made.append(f"Test rows: paired bootstrap{exchanged}")
+    if "McNemar" in by_test:
+        own = list(dict.fromkeys(by_test["McNemar"]))
+        whose = f" of {_these(own, quote)}" if len(problems) > 1 else ""
+        made.append(f"accuracy{whose} by McNemar's exact test")
+    parts = [", ".join(made)] if made else []
+    if any(problem["cross_validation"] and problem["cross_validation"]["metrics"] for problem in problems.values()):
+        parts.append("cross-validation: corrected resampled t-test")
+    return f"{TESTS} {_capital('; '.join(parts))}. docs/comparing.md explains them."
+
+
+def why_not(name: str, found: dict[str, Any], quote: Quote) -> str:
+    """Why a problem's models were not compared: a sentence without its full stop."""
+    stage = f"evaluate@{name}"
+    if found["absent"]:
+        return f"{_these(found['absent'], quote)} has no problem {quote(name)}: there is nothing to compare"
+    if found["not_run"]:
+        where, command = _these(found["not_run"], quote), quote(f"dvc repro {stage}")
+        return f"{quote(stage)} has not been run in {where}: '{command}' there makes its predictions"
+    if found["unjudged"]:
+        folds = found["cross_validation"]
+        return (
+            f"The test rows have not judged the model of {_these(found['unjudged'], quote)}: {quote(stage)} was run "
+            "with other settings or for another model"
+        ) + (". Only the folds are compared" if folds and folds["metrics"] else "")
+    if found["targets"]:
+        before, after = [f"{quote(side['column'])} ({quote(side['task'])})" for side in found["targets"]]
+        return f"The target was {before} and is {after}"
+    return quote(found["why_not"]) if found["error"] else _capital(found["why_not"])  # an error has names in it
+
+
+def _these(names: list[str], quote: Quote) -> str:
+    return " and ".join(map(quote, names))
+
+
+def _notes(name: str, found: dict[str, Any], quote: Quote) -> list[str]:
+    notes = list(found["notes"])
+    if found["averages"]:
+        before, after = map(quote, found["averages"])
+        notes.append(
+            f"Precision, recall and F1 were averaged as {before} before and are as {after} now; both are computed as "
+            f"{after} here."
+        )
+    if found["altered"]:
+        notes.append(
+            f"{quote(f'metrics/{name}.json')} of {_these(found['altered'], quote)} is not the file that "
+            f"{quote(f'evaluate@{name}')} wrote. The values here are computed from the predictions."
+        )
+    return notes
 
 
 def _blocks(name: str, found: dict[str, Any], quote: Quote) -> list[Block]:
     lines = []
     if found["outdated"]:
-        lines.append(
-            f"Note: {some([quote(file) for file in found['outdated']])} changed in the workspace since it was run: its "
-            "model is that of before. 'dvc repro' brings it up to date."
-        )
+        lines.append(_outdated(found["outdated"], quote))
     if found["why_not"]:
-        lines.append(f"{_capital(found['why_not'])}.")
+        lines.append(f"{why_not(name, found, quote)}.")
     if found["recorded"]:
         lines += sentences(found["changes"], quote) or ["Nothing changed that is on record."]
     if found["rows"]:
         lines += _rows_lines(found["rows"])
-    lines += found["notes"]
+    lines += _notes(name, found, quote)
     lines += _looks_lines(found)
     folds = found["cross_validation"]
     shown = [item for item in found["metrics"] if item["why"] != SAME_PREDICTIONS]
     if found["metrics"] and not shown:
         lines.append("Every prediction is the same.")
     if folds is not None and folds["why_not"]:
-        lines.append(f"Cross-validation is not compared: {folds['why_not']}.")
-    blocks = [Block(f"{name}: {_verdict(found)}", lines, HEADINGS, [_row(item) for item in shown], UNBROKEN)]
+        lines.append(f"Cross-validation is not compared: {_why_no_folds(name, folds, quote)}.")
+    elif folds is not None and folds["metrics"] and folds["tuned"]:
+        lines.append(
+            f"The cross-validation of {_these(folds['tuned'], quote)} is optimistic: a search chose the "
+            "hyperparameters on the same rows. It has no say in the verdict."
+        )
+    blocks = [Block(f"{quote(name)}: {_verdict(found)}", lines, HEADINGS, [_row(item) for item in shown], UNBROKEN)]
     if folds is not None and folds["metrics"]:
         same = all(item["difference"] == 0 for item in folds["metrics"])
         if same:
             lines.append(f"Cross-validation: the same scores in all {folds['folds']} folds.")
         else:
             rows = [_row(item) for item in folds["metrics"]]
-            title = f"{name}, cross-validation: the same {folds['folds']} folds"
+            title = f"{quote(name)}, cross-validation: the same {folds['folds']} folds"
             blocks.append(Block(title, [], HEADINGS, rows, UNBROKEN))
     return blocks
+
+
+def _outdated(stages: list[dict[str, Any]], quote: Quote) -> str:
+    """Which stages the workspace has changed since, and whether what is compared is theirs."""
+    files = sorted({file for item in stages for file in item["changed"]})
+    makes = {item["makes"] for item in stages}
+    what = next((f" Its {part} is that of before." for part in ("model", "evaluation") if part in makes), "")
+    which, them = [quote(item["stage"]) for item in stages], "it" if len(stages) == 1 else "them"
+    return (
+        f"Note: {some([quote(file) for file in files])} changed in the workspace since {some(which)} ran.{what} 'dvc "
+        f"repro' brings {them} up to date."
+    )
+
+
+def _why_no_folds(name: str, folds: dict[str, Any], quote: Quote) -> str:
+    if folds["stale"]:
+        stage = quote(f"cross_validate@{name}")
+        return f"{stage} of {_these(folds['stale'], quote)} was not run with these settings or this code"
+    return str(folds["why_not"])
 
 
 def _verdict(found: dict[str, Any]) -> str:

@@ -48,12 +48,14 @@ class Folds:
         made_from: what decides which rows are in which fold: the hash of the training rows, folds, repeats, seed.
         average: of precision, recall and F1.
         in_time: whether the folds are consecutive in time.
+        tuned: whether a search chose the hyperparameters on these folds, so that the scores are optimistic.
     """
 
     scores: pd.DataFrame
     made_from: tuple[Any, ...]
     average: str
     in_time: bool
+    tuned: bool
 
 
 @dataclass(frozen=True)
@@ -154,15 +156,18 @@ def compare(before: Evaluated, after: Evaluated) -> dict[str, Any]:
     """Whether the second model is better than the first, ready for JSON.
 
     Returns:
-        ``verdict`` (of the metrics together), ``why_not`` (where it is "not comparable"), ``rows`` (the test rows of
-        either and those compared), ``metrics`` and ``cross_validation`` (a mapping per metric), ``notes``.
+        ``verdict`` (of the metrics together), ``why_not`` (where it is "not comparable"), ``targets`` and ``averages``
+        (before and after, where they differ), ``rows`` (the test rows of either and those compared), ``metrics`` and
+        ``cross_validation`` (a mapping per metric), ``notes``. Only ``targets`` and ``averages`` hold names, which can
+        have any character; the texts have none.
     """
     found: dict[str, Any] = {
-        "verdict": NOT_COMPARABLE, "why_not": None, "rows": None, "metrics": [],
+        "verdict": NOT_COMPARABLE, "why_not": None, "targets": None, "averages": None, "rows": None, "metrics": [],
         "cross_validation": {"folds": 0, "why_not": None, "metrics": []}, "notes": [],
     }  # fmt: skip
     if (before.task, before.target) != (after.task, after.target):
-        found["why_not"] = f"the target was {before.target} ({before.task}) and is {after.target} ({after.task})"
+        found["why_not"] = "another target"
+        found["targets"] = [{"column": side.target, "task": side.task} for side in (before, after)]
         return found
     folds = compare_folds(before.folds, after.folds, after.task)
     found["cross_validation"] = folds
@@ -186,6 +191,12 @@ def compare(before: Evaluated, after: Evaluated) -> dict[str, Any]:
     if not design.enough:
         what = design.kind if design.kind == "groups" else f"test {design.kind}"
         found["why_not"] = f"{design.n_units} {what} in common are too few, at least {LEAST_UNITS} are needed"
+        if design.n_units >= LEAST_UNITS:  # then the split was stratified
+            classes = design.n_units - design.degrees_of_freedom
+            found["why_not"] = (
+                f"{design.n_units} {what} in common are too few for their {classes} classes, at least "
+                f"{classes + LEAST_UNITS // 2} are needed"
+            )
         return found
     if after.grouped and design.kind == "rows":
         found["notes"].append(
@@ -193,13 +204,11 @@ def compare(before: Evaluated, after: Evaluated) -> dict[str, Any]:
             "too sure. 'dvc repro' records them."
         )
     if before.average != after.average:
-        found["notes"].append(
-            f"Precision, recall and F1 were averaged as {before.average} before and are as {after.average} now; both "
-            f"are computed as {after.average} here."
-        )
+        found["averages"] = [before.average, after.average]
     found["metrics"], notes = _compare_rows(frames, y, after, design)
     found["notes"] += notes
-    _contradict(found["metrics"], folds["metrics"])
+    if not any(side.folds and side.folds.tuned for side in (before, after)):
+        _contradict(found["metrics"], folds["metrics"])
     verdicts = {item["verdict"] for item in found["metrics"]}
     found["verdict"] = next((one for one in (BETTER, WORSE) if one in verdicts), NO_DIFFERENCE)
     if {BETTER, WORSE} <= verdicts:
@@ -411,7 +420,7 @@ def _contradict(metrics: list[dict[str, Any]], folds: list[dict[str, Any]]) -> N
 
     A metric that is better on the test rows and worse in cross-validation, or the reverse, both beyond chance, has no
     detectable difference. Cross-validation alone never makes a difference: it compares ways of training, the test rows
-    the two models that are there.
+    the two models that are there. Folds on which a search chose the hyperparameters have no say: they flatter them.
     """
     opposite = {BETTER: WORSE, WORSE: BETTER}
     verdicts = {item["metric"]: item["verdict"] for item in folds}

@@ -14,7 +14,7 @@ import numpy as np
 
 from lockstep.data_diff_text import NOT_RUN, not_run, report
 from lockstep.errors import DataError
-from lockstep.rendering import add_forms, emit
+from lockstep.rendering import add_forms, emit, visible
 from lockstep.revisions import WORKSPACE, Revision, file_of, opened, outdated, stage_output
 from lockstep.row_matching import kind_of, row_counts
 from lockstep.table import Table, read_table
@@ -38,7 +38,7 @@ def diff(rev_a: str, rev_b: str, problem: str | None = None) -> dict[str, Any]:
     with opened(rev_a, rev_b, problem) as (repo, revisions, names):
         problems = {name: _problem(repo, revisions, name) for name in names}
     if problem is not None and problems[problem]["status"] == NOT_RUN:
-        raise DataError(not_run(problem, problems[problem]))
+        raise DataError(not_run(problem, problems[problem], visible))
     return {
         "alpha": ALPHA,
         "before": revisions[0].summary,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from lockstep.errors import some
-from lockstep.rendering import Block, Quote, Report, number, p_value, percent, visible
+from lockstep.rendering import Block, Quote, Report, p_value, percent
 from lockstep.table_diff import ALPHA, FEW, NOT_TESTED, UNCHANGED
 
 NOT_RUN = "not run"
@@ -15,37 +15,43 @@ TESTS = (
 )
 
 
-def not_run(name: str, found: dict[str, Any]) -> str:
+def not_run(name: str, found: dict[str, Any], quote: Quote) -> str:
+    """What a problem lacks of whose loaded tables one or both are missing, and what to type."""
+    where, stage = " and ".join(map(quote, found["not_run"])), f"load@{name}"
     return (
-        f"load@{name} has not been run in {' and '.join(found['not_run'])}, so there is no table to compare. Run "
-        f"'dvc repro load@{name}' there."
+        f"{quote(stage)} has not been run in {where}, so there is no table to compare. Run "
+        f"'{quote(f'dvc repro {stage}')}' there."
     )
 
 
 def report(found: dict[str, Any], quote: Quote) -> Report:
     """The result of ``data_diff.diff`` in words."""
     problems = found["problems"]
-    blocks = [_block(name, problem, found, quote) for name, problem in problems.items()]
+    before, after = quote(found["before"]["shown"]), quote(found["after"]["shown"])
+    blocks = [_block(name, problem, (before, after), quote) for name, problem in problems.items()]
     nothing = not found["changed"] and not any(problem["outdated"] for problem in problems.values())
     return Report(
-        title=f"Data of {found['before']['shown']} (before) and of {found['after']['shown']} (after)",
-        lines=[f"Nothing changed in the data of {', '.join(problems) or 'any problem'}."] if nothing else [],
+        title=f"Data of {before} (before) and of {after} (after)",
+        lines=[f"Nothing changed in the data of {', '.join(map(quote, problems)) or 'any problem'}."]
+        if nothing
+        else [],
         blocks=blocks,
         note=TESTS if any(block.rows for block in blocks) else "",
     )
 
 
-def _block(name: str, found: dict[str, Any], whole: dict[str, Any], quote: Quote) -> Block:
-    status, lines, rows = found["status"], [], []
-    before, after = whole["before"]["shown"], whole["after"]["shown"]
+def _block(name: str, found: dict[str, Any], revisions: tuple[str, str], quote: Quote) -> Block:
+    """One problem; ``revisions`` as they are shown, before and after."""
+    (before, after), status, lines, rows = revisions, found["status"], [], []
+    stage = f"load@{name}"
     if found["outdated"] and status != "removed":
         files = some([quote(file) for file in found["outdated"]], FEW)
         lines.append(
-            f"Note: {files} changed since load@{name} was run in the workspace; its table is that of before. "
-            f"'dvc repro load@{name}' brings it up to date."
+            f"Note: {files} changed since {quote(stage)} was run in the workspace; its table is that of before. "
+            f"'{quote(f'dvc repro {stage}')}' brings it up to date."
         )
     if status == NOT_RUN:
-        lines.append(not_run(name, found))
+        lines.append(not_run(name, found, quote))
     elif status in ("added", "removed"):
         here, there = (after, before) if status == "added" else (before, after)
         lines.append(
@@ -57,7 +63,11 @@ def _block(name: str, found: dict[str, Any], whole: dict[str, Any], quote: Quote
     elif status == UNCHANGED:
         lines.append("Nothing changed: the files differ, but hold the same rows and columns in the same order.")
     else:
-        lines += [_rows_line(found["rows"]), *_examples(found["rows"], quote), *_columns_lines(found["columns"], quote)]
+        lines += [
+            _rows_line(found["rows"], quote),
+            *_examples(found["rows"], quote),
+            *_columns_lines(found["columns"], quote),
+        ]
         if found["rows"]["key"] is None and not found["rows"]["compared_columns"]:
             lines.append("No column is in both tables with one type: no row can be matched.")
         lines.append(_target_line(found["target"], quote))
@@ -76,15 +86,15 @@ def _block(name: str, found: dict[str, Any], whole: dict[str, Any], quote: Quote
             lines.append(
                 f"{len(quiet)} column{'s'[: len(quiet) > 1]} with the same values as before: {some(quiet, 20)}."
             )
-    return Block(f"{name}: {status}", lines, HEADINGS, rows)
+    return Block(f"{quote(name)}: {status}", lines, HEADINGS, rows)
 
 
-def _rows_line(rows: dict[str, Any]) -> str:
+def _rows_line(rows: dict[str, Any], quote: Quote) -> str:
     parts = [f"{rows['added']:,} added", f"{rows['removed']:,} removed"]
     parts += [f"{rows['changed']:,} changed"] if rows["changed"] is not None else []
     order = ", in another order: 'split' goes by position" if rows["reordered"] else ""
     how = (
-        f"matched by the key '{visible(rows['key'])}'"
+        f"matched by the key {quote(rows['key'])}"
         if rows["key"] is not None
         else "matched by content, there being no key: a changed row counts as one removed and one added"
     )
@@ -121,7 +131,11 @@ def _columns_lines(columns: dict[str, Any], quote: Quote) -> list[str]:
 
 def _target_line(target: dict[str, Any], quote: Quote) -> str:
     before, after, shift = target["before"], target["after"], target["shift"]
-    moved = "" if before["task"] == after["task"] else f" The task was {before['task']} and is {after['task']}."
+    moved = (
+        ""
+        if before["task"] == after["task"]
+        else f" The task was {quote(before['task'])} and is {quote(after['task'])}."
+    )
     if shift is None:
         return f"Target: it was {quote(before['column'])} and is {quote(after['column'])}.{moved}"
     if shift["verdict"] == NOT_TESTED:
@@ -143,7 +157,7 @@ def _column_row(
     if cells is not None:
         changes.append(f"{cells:,} cell{'s' if cells > 1 else ''} changed")
     if column["range"]:
-        bounds = [f"{number(r['min'])} \u2026 {number(r['max'])}" if r else "none" for r in column["range"].values()]
+        bounds = [f"{quote(r['min'])} \u2026 {quote(r['max'])}" if r else "none" for r in column["range"].values()]
         changes.append(bounds[0] if bounds[0] == bounds[1] else " \u2192 ".join(bounds))
     if column["categories"]:
         for what in ("new", "vanished"):

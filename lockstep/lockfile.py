@@ -46,6 +46,11 @@ class LockedStage(NamedTuple):
     outs: tuple[LockedFile, ...]
 
 
+def last_commits(path: Path | str) -> str:
+    """The remedy for a damaged file that git tracks; also amid a merge, when there is no version of it in the index."""
+    return f"'git checkout HEAD -- {path}' brings the last commit's back"
+
+
 def read_lock(path: Path = LOCK) -> dict[str, LockedStage]:
     """The stages that dvc.lock records, by name (``train@iris``), in its order.
 
@@ -59,7 +64,7 @@ def read_lock(path: Path = LOCK) -> dict[str, LockedStage]:
         raise DataError(
             f"{path} does not exist: nothing was run yet, or this is not the repository's root. Run 'dvc repro'."
         ) from None
-    return parse_lock(data, str(path), f"'git checkout {path}' brings the last commit's back")
+    return parse_lock(data, str(path), last_commits(path))
 
 
 def parse_lock(data: bytes, where: str, remedy: str) -> dict[str, LockedStage]:
@@ -93,7 +98,7 @@ def read_pointers(root: Path = Path()) -> list[LockedFile]:
     found = []
     for pointer in sorted((root / "data").rglob("*.dvc")):
         where = pointer.relative_to(root).as_posix()
-        remedy = f"'git checkout {where}' brings the last commit's back"
+        remedy = last_commits(where)
         content = _yaml(_bytes(pointer), where, remedy)
         try:
             outs = [_locked(out, where) for out in content["outs"]]
@@ -108,7 +113,7 @@ def read_pointers(root: Path = Path()) -> list[LockedFile]:
 
 def _bytes(path: Path) -> bytes:
     if path.exists() and not path.is_file():  # a link to a device would be read for ever
-        raise IntegrityError(f"{path} is not a regular file. 'git checkout {path}' brings the last commit's back.")
+        raise IntegrityError(f"{path} is not a regular file. {last_commits(path)}.")
     return path.read_bytes()
 
 

@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +13,9 @@ from rich import box
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as Grid
+
+from lockstep.wording import percent as to_decimals
+from lockstep.wording import visible as spelled_out
 
 WIDE = 100
 """Columns of a terminal in which a grid whose cells are broken into several lines still reads well."""
@@ -64,12 +69,8 @@ def percent(share: float | None) -> str:
     """One decimal; more where that would round to nothing or to all; None is a share of no rows."""
     if share is None:
         return "no rows"
-    return f"{share:.1%}" if share == 0 or 0.0005 <= share < 0.9995 or share == 1 else f"{share:.2g}"
-
-
-def number(value: float) -> str:
-    """A whole number as it is, another one to six digits."""
-    return str(value) if isinstance(value, int) else f"{value:.6g}"
+    rest = 100 * min(share, 1 - share)
+    return to_decimals(share, max(1, math.ceil(-math.log10(rest))) if rest > 0 else 1)
 
 
 def metric_value(value: float) -> str:
@@ -80,9 +81,13 @@ def metric_value(value: float) -> str:
 
 
 def visible(value: object) -> str:
-    """A name or a cell with its control characters spelled out, so that it can change nothing but its own place."""
-    text = "missing" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """A name or a cell with its control characters spelled out, so that it can change nothing but its own place.
+
+    Whole, and numbers as in a CSV file, for it is typed and searched; ``wording.visible`` is for reading alone.
+    """
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "missing" if value is None else spelled_out(value, most=sys.maxsize)
 
 
 def code(value: object) -> str:

@@ -24,7 +24,7 @@ from scmrepo.exceptions import SCMError as GitError
 
 from lockstep.environment import VERSIONS, read_versions
 from lockstep.errors import DataError, IntegrityError, MachineError, SettingsError
-from lockstep.lockfile import LOCK, LockedFile, LockedStage, md5_of, parse_lock, present
+from lockstep.lockfile import LOCK, LockedFile, LockedStage, last_commits, md5_of, parse_lock, present
 from lockstep.settings import read_yaml
 
 WORKSPACE = "workspace"
@@ -141,8 +141,10 @@ def read_revision(repo: Repo, name: str) -> Revision:
             if not commit or repo.scm.resolve_commit(commit).hexsha != commit:
                 raise RevError(f"'{name}' is no commit")
         except (DvcException, GitError, ValueError, AttributeError) as error:
+            # AttributeError: git knows the name, of a file or a folder, and DVC asks it for what commits have.
+            why = "it is not a commit" if isinstance(error, AttributeError) else error
             raise SettingsError(
-                f"There is no revision '{name}' ({error}). Allowed: a commit, branch, tag (git log, git branch -a, "
+                f"There is no revision '{name}' ({why}). Allowed: a commit, branch, tag (git log, git branch -a, "
                 f"git tag), experiment (dvc exp list -A), or {WORKSPACE}."
             ) from None
     params = _yaml(repo, commit, "params.yaml", name)
@@ -165,7 +167,7 @@ def _yaml(repo: Repo, commit: str | None, file: str, name: str) -> dict[str, Any
     try:
         content = parse_yaml(data.decode("utf-8"), where)
     except (ParseError, UnicodeDecodeError):
-        remedy = f"'git checkout {file}' brings the last commit's back" if commit is None else "Name another revision"
+        remedy = last_commits(file) if commit is None else "Name another revision"
         raise IntegrityError(f"{where} is not valid YAML. {remedy}.") from None
     if not isinstance(content, dict):
         raise IntegrityError(f"{where} is not a mapping. Correct it, or name another revision.")
@@ -195,7 +197,7 @@ def locked_stages(repo: Repo, revision: Revision) -> dict[str, LockedStage]:
     if data is None:
         return {}
     workspace = revision.commit is None
-    remedy = f"'git checkout {LOCK}' brings the last commit's back" if workspace else "Name another revision"
+    remedy = last_commits(LOCK) if workspace else "Name another revision"
     return parse_lock(data, f"{LOCK} of {revision.shown}", remedy)
 
 
@@ -254,8 +256,9 @@ def file_of(repo: Repo, revision: Revision, output: Output, stage: str) -> Path:
         ) from None
     if found != output.md5:
         raise IntegrityError(
-            f"{path} in DVC's cache is damaged: it is not {output.path} of {revision.shown} any more. Remove it, then "
-            "run this again to see how to bring it back."
+            f"{path} in DVC's cache is damaged: it is not {output.path} of {revision.shown} any more. Type 'python -m "
+            "lockstep verify --repair --all', which mends it or, where it is another commit's, removes it; then run "
+            "this again."
         )
     return path
 

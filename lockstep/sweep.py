@@ -3,7 +3,8 @@
 Each is a DVC experiment of its own, named <problem>-<model type> and run in a copy of the workspace (dvc exp run
 --temp): what lies in the workspace stays as it is. The model type of params.yaml is tried with the hyperparameters that
 stand there, the others with scikit-learn's defaults, none with a search (stage tune). They are trained but not
-evaluated, so that the test rows can judge the one that you keep.
+evaluated, so that the test rows can judge the one that you keep. A second sweep from the same commit replaces the
+experiments of the first, and says which before it starts ('dvc exp rename' keeps one).
 """
 
 import argparse
@@ -62,6 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     metric = find_metric(args.metric or config.tune["metric"], config.task_type, "--metric")
     models = _models(config.task_type, config.model_type, args.models)
     head = _git("rev-parse", "HEAD").strip()
+    replaced = _replaced([f"{args.problem}-{model}" for model in models], head)
+    if replaced:
+        noun = "experiment" if len(replaced) == 1 else "experiments"
+        print(f"replaces the {noun} {', '.join(replaced)} of an earlier sweep", file=sys.stderr)
     found: list[Candidate] = []
     interrupted = False
     for number, model in enumerate(models, 1):
@@ -84,6 +89,12 @@ def _models(task: Task, given: str, wanted: Sequence[str] | None) -> list[str]:
             near = difflib.get_close_matches(name, able, len(able), cutoff=0.0)
             raise SettingsError(f"--models: '{name}' is no model type for {task}. Allowed: {', '.join(near)}.")
     return sorted(set(wanted or able), key=lambda name: (name != given, able.index(name)))
+
+
+def _replaced(names: Sequence[str], head: str) -> list[str]:
+    """Those of the names that an experiment of this commit has already."""
+    there = _git("for-each-ref", "--format=%(refname:lstrip=4)", f"refs/exps/{head[:2]}/{head[2:]}").split()
+    return [name for name in names if name in there]
 
 
 def _run(problem: str, model: str, given: str, head: str) -> Candidate:

@@ -1,13 +1,14 @@
 """The command compare: two revisions of a repository, in every form, and what can be wrong with them."""
 
 import json
+import shutil
 
 import pytest
 import yaml
 from repository import Repository
 
 from lockstep.__main__ import main
-from lockstep.compare import _stale
+from lockstep.compare import _other_folds, _stale
 from lockstep.lockfile import LockedFile, LockedStage
 from lockstep.revisions import Revision
 from lockstep.scoring import METRICS
@@ -80,7 +81,8 @@ def test_the_last_commit_against_the_workspace(compare):
     ]
     assert iris["changes"]["code"] == iris["changes"]["data"] == iris["outdated"] == iris["notes"] == []
     assert found["problems"]["housing"]["verdict"] == "not comparable"
-    assert "evaluate@housing has not been run" in found["problems"]["housing"]["why_not"]
+    assert found["problems"]["housing"]["why_not"] == "not run"
+    assert len(found["problems"]["housing"]["not_run"]) == 2
 
 
 def test_the_values_are_the_metrics_that_were_written(compare, repository):
@@ -147,7 +149,10 @@ def test_settings_changed_but_not_run(compare, repository):
     path.write_text(original.replace("max_depth: 1 ", "max_depth: 3 "))
     try:
         _, text = compare("--problem", "iris")
-        assert "Note: params.yaml:problems.iris.train changed in the workspace since it was run" in text
+        assert "Note: params.yaml:problems.iris.train changed in the workspace since " in text
+        assert "train@iris" in text
+        assert "Its model is that of before. 'dvc repro' brings them up to date." in text
+        assert "iris: not comparable" in text
     finally:
         path.write_text(original)
 
@@ -163,7 +168,108 @@ def test_whether_an_evaluation_is_of_the_commits_own_model(read, average, stale)
         "evaluate@p": LockedStage("evaluate@p", "", deps, settings, ()),
     }
     commit = Revision("HEAD", "c", {"problems": {"p": {"evaluate": {"average": average}}}}, {})
-    assert _stale(commit, stages, "p") == stale
+    assert _stale(commit, stages, "evaluate@p") == stale
+
+
+@pytest.mark.parametrize(
+    ("depth", "rows", "code", "version", "other"),
+    [(5, "1", "2", 1, False), (6, "1", "2", 1, True), (5, "9", "2", 1, True), (5, "1", "9", 1, True),
+     (5, "1", "2", 9, True)],
+)  # fmt: skip
+def test_whether_the_folds_are_of_the_commits_own_training(depth, rows, code, version, other):
+    key = "problems.p.preprocess.depth"
+
+    def stage(name, code="2", version=1, deps=(), outs=()):
+        settings = {"params.yaml": {key: 5}, "versions.toml": {"numpy": version}}
+        return LockedStage(name, "", (LockedFile("x.py", code, 9), *deps), settings, outs)
+
+    def train(md5):
+        return (LockedFile("train.parquet", md5, 9),)
+
+    stages = {
+        "split@p": stage("split@p", outs=train("1")),
+        "train@p": stage("train@p", deps=train("1")),
+        "cross_validate@p": stage("cross_validate@p", code, version, deps=train(rows)),
+    }
+    commit = Revision("HEAD", "c", {"problems": {"p": {"preprocess": {"depth": depth}}}}, {})
+    assert _other_folds(commit, stages, "p") == other
+    assert not _other_folds(commit, {"train@p": stages["train@p"]}, "p")
+
+
+@pytest.fixture(scope="module")
+def experiments(repository, tmp_path_factory):
+    """A clone with the experiments bad (evaluated, not cross-validated), swept (trained and cross-validated, not
+    evaluated; also in the workspace), tuned (with a search), and the tag odd, of a task that there is not."""
+    clone = repository.copy_to(tmp_path_factory.mktemp("experiments") / "clone")
+
+    def start(name, *arguments):
+        clone.run("git", "checkout", "-q", "-f", "v1")
+        clone.dvc("checkout", "-q", "--force", "--allow-missing")
+        clone.dvc("exp", "run", "-q", "-n", name, *arguments)
+
+    clone.run("git", "checkout", "-q", "-f", "v1")
+    lock = clone.folder / "dvc.lock"
+    lock.write_text(lock.read_text().replace("task: classification", "task: ranking"))
+    clone.commit("odd")
+    clone.run("git", "tag", "odd")
+    both = "evaluate@iris", "cross_validate@iris"
+    start("tuned", *STUMP, "-S", "problems.iris.tune.trials=3", *both)
+    start("bad", *STUMP, "evaluate@iris")
+    shutil.copytree(clone.folder, bad := clone.folder.with_name("bad"), symlinks=True)
+    swept = "-S", "problems.iris.train.model=logistic_regression", "-S", "~problems.iris.train.hyperparameters"
+    start("swept", *swept, "train@iris", "cross_validate@iris")
+    return clone, Repository.at(bad)
+
+
+def test_folds_that_were_not_run_with_the_settings_are_not_compared(experiments, compare, monkeypatch):
+    monkeypatch.chdir(experiments[1].folder)
+    for names in (("v1", "bad"), ("v1", "workspace")):
+        _, found = compare(*names, "--json", "--problem", "iris")
+        iris = found["problems"]["iris"]
+        assert iris["verdict"] == "worse"
+        assert (iris["cross_validation"]["metrics"], len(iris["cross_validation"]["stale"])) == ([], 1)
+    _, text = compare("v1", "bad", "--problem", "iris")
+    assert "Cross-validation is not compared: cross_validate@iris of bad (" in text
+    assert ") was not run with these settings or this code." in text
+    # The model in the workspace is the new one: what it was not run for is named, and no more.
+    assert {(item["stage"], item["makes"]) for item in iris["outdated"]} == {("cross_validate@iris", None)}
+    assert "is that of before" not in compare("--problem", "iris")[1]
+
+
+def test_a_model_that_was_trained_but_not_evaluated_has_no_verdict(experiments, compare, monkeypatch):
+    monkeypatch.chdir(experiments[0].folder)
+    for name in ("swept", "workspace"):
+        _, found = compare("v1", name, "--json", "--problem", "iris")
+        iris = found["problems"]["iris"]
+        assert (iris["verdict"], iris["metrics"], len(iris["unjudged"])) == ("not comparable", [], 1)
+        assert iris["cross_validation"]["folds"] == 5
+    assert {item["makes"] for item in iris["outdated"]} == {"evaluation"}
+    _, text = compare("--problem", "iris")
+    assert "Its evaluation is that of before." in text
+    assert "The test rows have not judged the model of the workspace: evaluate@iris was run with other" in text
+
+
+def test_a_searchs_winner_is_said_and_its_folds_are_optimistic(experiments, compare, monkeypatch):
+    monkeypatch.chdir(experiments[0].folder)
+    _, found = compare("stump", "tuned", "--json", "--problem", "iris")
+    iris = found["problems"]["iris"]
+    assert {"max_depth", "n_estimators"} <= {item["key"] for item in iris["changes"]["hyperparameters"]}
+    assert [item["before"] for item in iris["changes"]["hyperparameters"] if item["key"] == "max_depth"] == [1]
+    assert len(iris["cross_validation"]["tuned"]) == 1
+    _, text = compare("stump", "tuned", "--problem", "iris")
+    assert "Changed hyperparameters (a search's winner goes before what is given): criterion not set → " in text
+    assert "The cross-validation of tuned (" in text
+    assert "is optimistic: a search chose the hyperparameters on the same rows. It has no say in the verdict." in text
+    _, found = compare("v1", "stump", "--json", "--problem", "iris")
+    assert found["problems"]["iris"]["changes"]["hyperparameters"] == []
+    assert found["problems"]["iris"]["cross_validation"]["tuned"] == []
+
+
+def test_an_unknown_task_in_a_lock_file_is_said(experiments, compare, monkeypatch):
+    monkeypatch.chdir(experiments[0].folder)
+    status, text = compare("odd", "v1", "--problem", "iris")
+    assert (status, text.count("\n")) == (3, 1)
+    assert "problems.iris.load.task is 'ranking'. Allowed: classification, regression." in text
 
 
 def test_a_hand_edited_metrics_file_is_said(compare, repository):
@@ -172,11 +278,10 @@ def test_a_hand_edited_metrics_file_is_said(compare, repository):
     path.write_text(original.replace('"accuracy": 0.', '"accuracy": 0.9'))
     try:
         _, found = compare("--json", "--problem", "iris")
-        assert (
-            "metrics/iris.json of the workspace is not the file that evaluate@iris wrote"
-            in found["problems"]["iris"]["notes"][0]
-        )
+        assert found["problems"]["iris"]["altered"] == ["the workspace"]
         assert metric(found, "accuracy")["after"] < 0.9
+        _, text = compare("--problem", "iris")
+        assert "metrics/iris.json of the workspace is not the file that evaluate@iris wrote" in text
     finally:
         path.write_text(original)
 
@@ -184,14 +289,17 @@ def test_a_hand_edited_metrics_file_is_said(compare, repository):
 def test_wrong_names(compare):
     assert compare("nonsense")[0] == 2
     assert "There is no revision 'nonsense'" in compare("nonsense")[1]
+    for name in ("HEAD:params.yaml", "HEAD^{tree}"):
+        status, text = compare(name)
+        assert (status, f"There is no revision '{name}' (it is not a commit). Allowed" in text) == (2, True)
     status, text = compare("--problem", "irys")
     assert (status, "Did you mean 'iris'?" in text) == (2, True)
 
 
 def test_a_revision_from_before_the_problem(compare):
     _, text = compare("before", "HEAD")
-    assert "iris: not comparable\n  Before (" in text
-    assert "has no problem 'iris', only HEAD (" in text
+    assert "iris: not comparable\n  before (" in text
+    assert "has no problem iris: there is nothing to compare." in text
     status, text = compare("before", "HEAD", "--problem", "iris")
     assert (status, text.count("\n")) == (2, 1)
     assert compare("v0", "HEAD", "--problem", "iris")[0] == 2
@@ -208,6 +316,7 @@ def test_altered_predictions(compare, repository):
         assert status == 3
         assert "data/predictions/iris.parquet in the workspace is not what evaluate@iris wrote" in text
         assert "'dvc checkout --force data/predictions/iris.parquet'" in text
+        assert "\n  data/predictions/iris.parquet in the workspace is not" in compare()[1]
     finally:
         path.write_bytes(original)
     path.rename(path.with_suffix(".away"))
@@ -235,6 +344,7 @@ def test_missing_and_damaged_predictions_of_a_commit(compare, repository):
         cached.write_bytes(b"not parquet")
         status, text = compare("v1", "stump", "--problem", "iris")
         assert (status, "is damaged" in text) == (3, True)
+        assert "'python -m lockstep verify --repair --all'" in text
     finally:
         cached.unlink(missing_ok=True)
         cached.write_bytes(content)

@@ -179,6 +179,15 @@ def _empty():
     return evaluated(frame(np.array([]), np.array([])), "regression")
 
 
+def test_rows_that_are_few_for_their_classes_are_not_compared():
+    y = np.array([f"c{number:02}" for number in [*range(26), 0, 1, 2, 3]], dtype=object)
+    two = [evaluated(frame(y, np.roll(y, by)), stratified=True) for by in (1, 2)]
+    reason = "30 test rows in common are too few for their 26 classes, at least 31 are needed"
+    assert compare(*two)["why_not"] == reason
+    more = np.append(y, "c04")
+    assert compare(*[evaluated(frame(more, np.roll(more, by)), stratified=True) for by in (1, 2)])["why_not"] is None
+
+
 def test_rows_of_one_file_are_matched_by_number_whatever_their_columns():
     before, after = classifier(seed=1), classifier(seed=2)
     after.predictions["row_hash"] += 10**6  # a column was dropped: every hash is another one
@@ -219,7 +228,8 @@ def test_rows_whose_target_changed_are_left_out():
 
 def test_another_target_or_task():
     found = compare(classifier(), replace(classifier(), target="species"))
-    assert found["why_not"] == "the target was y (classification) and is species (classification)"
+    assert [side["column"] for side in found["targets"]] == ["y", "species"]
+    assert found["why_not"] == "another target"
     assert compare(classifier(), regressor())["verdict"] == NOT_COMPARABLE
 
 
@@ -237,7 +247,7 @@ def test_other_averages_are_computed_alike():
     before, after = replace(classifier(seed=1), average="weighted"), classifier(seed=2)
     found = compare(before, after)
     assert found["metrics"] == compare(replace(before, average="macro"), after)["metrics"]
-    assert "averaged as weighted before and are as macro now; both are computed as macro here" in found["notes"][0]
+    assert (found["averages"], found["notes"]) == (["weighted", "macro"], [])
 
 
 @pytest.mark.parametrize("labels", [np.array([3, 8]), np.array([False, True]), np.array(["no", "yes"], dtype=object)])
@@ -316,7 +326,9 @@ def folds(values, names=("accuracy",), **own):
         for shift, name in enumerate(names)
     ]
     scores = pd.DataFrame(rows, columns=["repeat", "fold", "n_train", "n_test", "metric", "value"])
-    return Folds(scores, **{"made_from": ("rows", 5, 1, 42), "average": "macro", "in_time": False} | own)
+    return Folds(
+        scores, **{"made_from": ("rows", 5, 1, 42), "average": "macro", "in_time": False, "tuned": False} | own
+    )
 
 
 LOW, HIGH = [0.80, 0.81, 0.79, 0.80, 0.82], [0.90, 0.92, 0.89, 0.91, 0.90]
@@ -356,6 +368,11 @@ def test_the_test_rows_decide_but_not_against_the_cross_validation():
     assert metric(found, "accuracy")["verdict"] == NO_DIFFERENCE
     assert metric(found, "accuracy")["why"] == "better here, worse in cross-validation"
     assert metric(found, "f1_score")["verdict"] == BETTER
+    # Nor against folds on which a search chose the hyperparameters: they are too good.
+    for own in ((True, False), (False, True)):
+        sides = [replace(side, folds=folds(values, tuned=tuned)) for side, values, tuned in
+                 zip((strong, weak), (LOW, HIGH), own, strict=True)]  # fmt: skip
+        assert metric(compare(*sides), "accuracy")["verdict"] == WORSE
     # Cross-validation alone makes no difference.
     alone = compare(replace(weak, folds=folds(LOW)), replace(weak, folds=folds(HIGH)))
     assert alone["verdict"] == NO_DIFFERENCE

@@ -97,7 +97,7 @@ def test_the_command(clean):
     assert content["problems"]["housing"].keys() == iris.keys()
 
     lines = data_diff(clean, "--md", "--problem", "iris").stdout.splitlines()
-    assert "#### iris: changed" in lines
+    assert "#### `iris`: changed" in lines
     assert sum(line.startswith("|") for line in lines) == 7
 
     # Backwards: from the workspace to a revision.
@@ -195,7 +195,7 @@ def test_a_damaged_lock(clean):
     done = data_diff(clean)
     assert (done.returncode, done.stderr) == (
         3,
-        "dvc.lock is not valid YAML. 'git checkout dvc.lock' brings the last commit's back.\n",
+        "dvc.lock is not valid YAML. 'git checkout HEAD -- dvc.lock' brings the last commit's back.\n",
     )
 
 

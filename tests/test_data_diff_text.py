@@ -3,7 +3,7 @@
 import re
 
 from lockstep.data_diff_text import report
-from lockstep.rendering import code, markdown
+from lockstep.rendering import code, markdown, show, visible
 from lockstep.table_diff import compare
 
 
@@ -18,3 +18,21 @@ def test_any_character_stays_in_its_cell_of_the_markdown_table(make_table):
     assert len(lines) == 3
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {8}
     assert r"a\|b `c`\n<b> \x1b[31m" in lines[-1]
+
+
+def test_the_key_and_other_names_are_quoted(make_table, capsys):
+    odd = "x](http://evil) <b>\x1b[31m"
+    ids = [f"i{number}" for number in range(40)]
+    tables = [make_table({odd: ids, "v": [number] + [1.0] * 39, "y": ["a", "b"] * 20}) for number in (1.5, 2.5)]
+    problems = {
+        odd: compare(*tables) | {"outdated": [odd], "not_run": [], "same_file": False},
+        "p": {"status": "not run", "outdated": [], "not_run": [odd]},
+    }
+    found = {"before": {"shown": odd}, "after": {"shown": odd}, "changed": True, "problems": problems}
+    text = markdown(report(found, code))
+    assert "matched by the key `x](http://evil) <b>\\x1b[31m`" in text
+    spans = re.findall(r"`[^`]*`", text)
+    assert text.count("evil") == sum(span.count("evil") for span in spans) > 6
+    assert "\x1b" not in text
+    show(report(found, visible))
+    assert "\x1b" not in capsys.readouterr().out

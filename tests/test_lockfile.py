@@ -76,14 +76,14 @@ def test_a_hash_that_looks_like_a_number_is_a_hash():
 )
 def test_what_dvc_would_not_write_is_refused(change, message):
     with pytest.raises(IntegrityError, match=message):
-        parse_lock(text(change), "dvc.lock", "'git checkout dvc.lock' brings the last commit's back")
+        parse_lock(text(change), "dvc.lock", "'git checkout HEAD -- dvc.lock' brings the last commit's back")
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         (b"", "not of the form that DVC writes"),
-        (b"stages: {a: [}", r"dvc.lock line 1 is not valid YAML.*git checkout dvc\.lock"),
+        (b"stages: {a: [}", r"dvc.lock line 1 is not valid YAML.*git checkout HEAD -- dvc\.lock"),
         (b"<<<<<<< HEAD\nstages:\n=======\n>>>>>>> a\n", "is not valid YAML"),
         (b"a: &x [1]\nb: *x\n", "anchors and aliases"),
         (b"\xff", "is not UTF-8"),
@@ -91,7 +91,7 @@ def test_what_dvc_would_not_write_is_refused(change, message):
 )
 def test_a_damaged_lock_says_how_to_get_it_back(data, message):
     with pytest.raises(IntegrityError, match=message):
-        parse_lock(data, "dvc.lock", "'git checkout dvc.lock' brings the last commit's back")
+        parse_lock(data, "dvc.lock", "'git checkout HEAD -- dvc.lock' brings the last commit's back")
 
 
 def test_no_lock(tmp_path):

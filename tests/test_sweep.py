@@ -1,6 +1,7 @@
 """Every model type tried as an experiment: the ranking, and what becomes of the workspace."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,6 +49,27 @@ def test_a_sweep_ranks_what_it_has_done_and_leaves_the_workspace_as_it_was(tmp_p
     assert iris["train"] == {"model": "k_neighbors", "kind": "classifier", "version": 1, "seed": 42,
                              "class_weight": "balanced"}  # fmt: skip
     assert iris["tune"]["metric"] == "log_loss"
+
+
+def test_the_experiments_that_a_second_sweep_replaces_are_named_before_it_runs(tmp_path, monkeypatch, capsys):
+    shutil.copyfile("params.yaml", tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    git = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    head = sweep._git("rev-parse", "HEAD").strip()
+    for name in ("iris-svm", "other"):
+        subprocess.run(["git", "update-ref", f"refs/exps/{head[:2]}/{head[2:]}/{name}", head], check=True)
+    subprocess.run(["git", "update-ref", f"refs/exps/00/{'0' * 38}/iris-mlp", head], check=True)  # another commit's
+    told = []
+    monkeypatch.setattr(
+        sweep, "_run", lambda problem, model, *_: told.append(capsys.readouterr().err) or Candidate(model, "", {}, "no")
+    )
+    sweep.main(["iris", "--models", "svm", "mlp"])
+    assert told[0].startswith("replaces the experiment iris-svm of an earlier sweep\n")
+    told.clear()
+    sweep.main(["iris", "--models", "mlp"])
+    assert "replaces" not in told[0]
 
 
 def state(repository):
