@@ -44,7 +44,9 @@ def main(argv: Sequence[str]) -> int:
         sys.stdout.flush()
         return code
     except LockstepError as error:
-        print(f"ERROR {command}: {error}", file=sys.stderr)
+        # Names from data and settings stand in it: none may steer the terminal.
+        shown = "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in str(error))
+        print(f"ERROR {command}: {shown}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # whoever read the output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

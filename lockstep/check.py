@@ -6,7 +6,9 @@ strictly: check before you run what somebody else wrote ('make repro' and the pr
 """
 
 import argparse
-from collections.abc import Sequence
+import difflib
+import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from lockstep.contract import read_contract
@@ -26,19 +28,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     problems = read_problems(args.params)
     check_repository()
+    if Path("dvc.yaml").exists():
+        _check_graph(Path("dvc.yaml"), problems)
     from lockstep.facts import ReportSettings  # after the above: these take a second to import
     from lockstep.pipeline import ModelConfig
 
     for name in problems:
         try:
             ModelConfig.from_params(name, args.params)
-            data_path(problems[name]["load"]["path"])
+            _check_data(data_path(problems[name]["load"]["path"]))
             Problem(args.params, name).section("report", ReportSettings)  # the one stage that the API has not
         except SettingsError as error:
             place = f"{args.params}: problems.{name}"
             raise SettingsError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None
     print(f"{args.params} is sound: {', '.join(problems)}")
     return 0
+
+
+def _check_graph(path: Path, problems: Collection[str]) -> None:
+    """Refuse a dvc.yaml that names a problem that was removed or renamed: DVC would refuse every command."""
+    named = set(re.findall(r"\$\{\s*problems\.([^.\[}]+)", path.read_text(encoding="utf-8")))
+    if gone := sorted(named - set(problems)):
+        raise SettingsError(
+            f"{path} names the problem '{gone[0]}' (artifacts.{gone[0]}?), which params.yaml has not: it has "
+            f"{', '.join(problems)}. Remove that entry, or rename it."
+        )
+
+
+def _check_data(path: Path) -> None:
+    """Refuse a table that is neither here nor tracked by DVC, which would bring it."""
+    if Path(".dvc").is_dir() and not path.exists() and not Path(f"{path}.dvc").exists():
+        here = [file.removesuffix(".dvc") for file in map(str, sorted(path.parent.glob("*")))]
+        near = difflib.get_close_matches(str(path), here, 1)
+        hint = f" Is it {near[0]}?" if near else " 'python -m lockstep add FILE' brings a table in."
+        raise SettingsError(f"load.path is {path}, which does not exist, and no {path}.dvc tracks it.{hint}")
 
 
 def check_repository() -> None:

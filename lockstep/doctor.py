@@ -26,8 +26,9 @@ from lockstep.files import is_alive, leftovers
 from lockstep.lockfile import LOCK, outputs, read_lock, read_pointers
 from lockstep.runs import BOOKS, DVC_LOCK, TEMPORARY, editing, is_locked, orphan_ends, running
 from lockstep.runs import LOCK as RUN_LOCK
+from lockstep.tracked import broken_config, config_files, dvc_options, typed, weaknesses
 
-CONFIGS = (Path(".dvc/config"), Path(".dvc/config.local"))
+CONFIG = Path(".dvc/config")
 WRITTEN = ("data", "models", "metrics", "reports", "logs")
 """The folders in which runs write."""
 FREE_BYTES = 1_000_000_000
@@ -215,26 +216,9 @@ def _dvc_temporary(folder: Path) -> list[Path]:
 
 def cache_folder() -> Path:
     """DVC's cache of files, by its configuration: cache.dir is relative to the file that sets it."""
-    folder = Path(".dvc/cache")
-    for path in CONFIGS:
-        value = _read_config(path).get("cache", {}).get("dir")
-        if value:
-            folder = path.parent / value
-    return folder / "files/md5"
-
-
-def _read_config(path: Path) -> dict[str, dict[str, str]]:
-    """A configuration file of DVC's, {section: {option: value}}; empty where it is absent or unreadable."""
-    try:
-        return _parsed_config(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, configparser.Error, UnicodeDecodeError):
-        return {}
-
-
-def _parsed_config(text: str) -> dict[str, dict[str, str]]:
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    parser.read_string(text)
-    return {name.strip("'"): dict(parser[name]) for name in parser.sections()}
+    folder, level = (None, "") if broken_config() else dvc_options().get(("cache", "dir"), (None, ""))
+    cache = config_files()[level].parent / Path(folder).expanduser() if folder else Path(".dvc/cache")
+    return cache / "files/md5"
 
 
 def _cut_lock() -> Iterator[Finding]:
@@ -354,56 +338,31 @@ def _git_locks() -> Iterator[Finding]:
 
 
 def _config() -> Iterator[Finding]:
-    for path in CONFIGS:
-        if not path.exists():
-            continue
-        option, level = ("--local", "local ") if path.suffix == ".local" else ("--project", "")
-        if (reason := _invalid(path)) is not None:
-            if level:
-                yield Finding(f"{path} is not valid: {reason}", "mend it, or remove it and set it up again")
-            else:
-                yield Finding(
-                    f"{path} is not valid: {reason}",
-                    f"bring the last commit's back (git checkout HEAD -- {path}); a copy stays in {TEMPORARY}",
-                    partial(_restore_config, path),
-                )
-            continue
-        if not level and (gone := _gone_since_commit(path)):
-            yield Finding(
-                f"{path} lacks what the last commit's has: {some(gone)}. It may have been cut.",
-                f"look: git diff {path}; to bring it back: git checkout HEAD -- {path}",
-            )
-        for section, options in _read_config(path).items():
-            name = re.fullmatch(r'remote "(.+)"', section)
-            if name and "url" in options and options.get("verify") != "true":
-                yield Finding(
-                    f"the {level}remote '{name[1]}' has no 'verify = true': what is pulled from it is believed unseen.",
-                    f"set it: dvc remote modify {option} {name[1]} verify true",
-                    partial(_dvc, "remote", "modify", option, name[1], "verify", "true"),
-                )
-            kinds = options.get("type", "").strip('"') if section == "cache" else ""
-            if kinds and set(kinds.split(",")) & {"symlink", "hardlink"}:
-                yield Finding(
-                    f"{path}: cache.type is '{kinds}': what writes to a file here also writes to the cache.",
-                    f"set it: dvc config {option} cache.type reflink,copy && dvc checkout --relink",
-                    partial(_unlink_cache, option),
-                )
-            if section == "core" and options.get("hardlink_lock") == "true":
-                yield Finding(
-                    f"{path}: core.hardlink_lock is set: a killed DVC then leaves its lock, and stages do not see it.",
-                    f"unset it, if this file system can lock files: dvc config {option} --unset core.hardlink_lock",
-                )
-
-
-def _invalid(path: Path) -> str | None:
-    """DVC's own reason for not taking this configuration, if it has one."""
-    from dvc.config import Config, ConfigError  # type: ignore[import-untyped]
-
-    try:
-        Config.validate(Config.load_file(str(path)))
-    except (ConfigError, AttributeError, TypeError, ValueError, SyntaxError) as error:
-        return " ".join(str(error).split())
-    return None
+    if broken := broken_config():
+        path, reason = broken
+        own = path == CONFIG
+        yield Finding(
+            f"{path} is not valid: {reason}",
+            f"bring the last commit's back (git checkout HEAD -- {path}); a copy stays in {TEMPORARY}"
+            if own
+            else "mend it, or remove it and set it up again",
+            partial(_restore_config, path) if own else None,
+        )
+        return
+    if CONFIG.exists() and (gone := _gone_since_commit(CONFIG)):
+        yield Finding(
+            f"{CONFIG} lacks what the last commit's has: {some(gone)}. It may have been cut.",
+            f"look: git diff {CONFIG}; to bring it back: git checkout HEAD -- {CONFIG}",
+        )
+    for what, commands in weaknesses():
+        yield Finding(f"{what}.", f"mend it: {typed(commands)}", partial(_run_all, commands))
+    hard, level = dvc_options().get(("core", "hardlink_lock"), ("false", ""))
+    if hard.lower() == "true":
+        yield Finding(
+            f"{config_files()[level]}: core.hardlink_lock is set: a killed DVC then leaves its lock, and stages do not "
+            "see it.",
+            f"unset it, if this file system can lock files: dvc config --{level} --unset core.hardlink_lock",
+        )
 
 
 def _gone_since_commit(path: Path) -> list[str]:
@@ -413,8 +372,9 @@ def _gone_since_commit(path: Path) -> list[str]:
 
 
 def _options(text: str) -> set[str]:
-    sections = _parsed_config(text)
-    return {f"{section}: {option}" for section, options in sections.items() for option in options}
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    parser.read_string(text)
+    return {f"{section}: {option}".replace("'", "") for section in parser.sections() for option in parser[section]}
 
 
 def _restore_config(path: Path) -> None:
@@ -422,9 +382,9 @@ def _restore_config(path: Path) -> None:
     _git("checkout", "HEAD", "--", str(path))
 
 
-def _unlink_cache(option: str) -> None:
-    _dvc("config", option, "cache.type", "reflink,copy")
-    _dvc("checkout", "--relink", "--quiet")
+def _run_all(commands: Sequence[Sequence[str]]) -> None:
+    for program, *arguments in commands:
+        _run(*([sys.executable, "-m", "dvc"] if program == "dvc" else [program]), *arguments, check=True)
 
 
 def _cache() -> Iterator[Finding]:
@@ -470,10 +430,6 @@ def _machine() -> Iterator[Finding]:
 
 def _git(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
     return _run("git", *arguments, check=check)
-
-
-def _dvc(*arguments: str) -> None:
-    _run(sys.executable, "-m", "dvc", *arguments, check=True)
 
 
 def _run(*command: str, check: bool) -> "subprocess.CompletedProcess[str]":

@@ -4,10 +4,12 @@ The patterns are of secrets that have a form of their own, so that a finding is 
 looking text would stumble over every hash in dvc.lock.
 """
 
-import configparser
 import re
+import shlex
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from lockstep.errors import SettingsError, some
 
@@ -35,7 +37,7 @@ DVC_SECRETS = (
     "connection_string", "client_secret", "gdrive_client_secret", "oss_key_id", "oss_key_secret", "token",
     "custom_auth_header",
 )  # fmt: skip
-_SETTING = re.compile(r"\s*[\w.-]*(?:password|passwd|secret|token|api_?key|access_key)\s*:\s*[^\s#\[{|>][^#]*", re.I)
+_SETTING = re.compile(r"\s*[\w.-]*(?:password|passwd|secret|token|api_?key|access_key)\s*:\s*[^\s#\[{|>].*", re.I)
 
 
 def check_tracked(root: Path = Path()) -> None:
@@ -71,7 +73,8 @@ def secrets_in(path: Path, name: str) -> list[str]:
         if (match := pattern.search(line)) and not match[0].endswith(_DOCUMENTED)
     ]
     if name == ".dvc/config":
-        found += [f"'{key}' of {section} in {name}" for section, key in _dvc_secrets(_config(path))]
+        _check_form(path.parents[1])
+        found += [f"'{key}' of {section} in {name}" for section, key in _dvc_secrets(_sections(path))]
     if name in ("params.yaml", "dvc.yaml"):
         found += [
             f"'{line.split(':')[0].strip()}' in {name} line {number}"
@@ -81,50 +84,123 @@ def secrets_in(path: Path, name: str) -> list[str]:
     return found
 
 
+class Weakness(NamedTuple):
+    """A setting of DVC's that trusts too much.
+
+    Attributes:
+        what: a sentence without its full stop.
+        commands: what mends it, in order, where the setting stands.
+    """
+
+    what: str
+    commands: tuple[tuple[str, ...], ...]
+
+
 def check_dvc_config(root: Path = Path()) -> None:
     """Raise SettingsError unless DVC's settings verify what remotes deliver, keep copies and report nothing."""
-    shared, own = _config(root / ".dvc/config"), _config(root / ".dvc/config.local")
-    if shared.get("core", "analytics", fallback="true") != "false":
-        raise SettingsError(".dvc/config lets DVC report its use. Type 'dvc config core.analytics false'.")
-    kinds = own.get("cache", "type", fallback="") or shared.get("cache", "type", fallback="reflink,copy")
-    linked = [kind for kind in re.split(r"[\s,\"]+", kinds) if kind not in ("", "reflink", "copy")]
-    if linked:
-        raise SettingsError(
-            f".dvc/config has cache.type {linked[0]}: what is written to a linked file is written to the cache as "
-            "well. Type 'dvc config cache.type reflink,copy' (with --local if it stands in config.local)."
+    _check_form(root)
+    for weakness in weaknesses(root):
+        raise SettingsError(f"{weakness.what}. Type '{typed(weakness.commands)}'.")
+
+
+def typed(commands: tuple[tuple[str, ...], ...]) -> str:
+    """The commands of a Weakness as they are typed."""
+    return " && ".join(map(shlex.join, commands))
+
+
+def _check_form(root: Path) -> None:
+    if broken := broken_config(root):
+        raise SettingsError(f"{broken[0]} is not a configuration of DVC's: {broken[1]}. Correct it there.")
+
+
+def config_files(root: Path = Path()) -> dict[str, Path]:
+    """Where DVC's settings stand, whether or not the file is there; a later one's win.
+
+    They are named as the options of ``dvc config``.
+    """
+    from dvc.config import Config  # type: ignore[import-untyped]  # takes a moment
+
+    own = {"project": root / ".dvc/config", "local": root / ".dvc/config.local"}
+    return {level: Path(Config.get_dir(level)) / "config" for level in ("system", "global")} | own
+
+
+def broken_config(root: Path = Path()) -> tuple[Path, str] | None:
+    """The first file of settings that DVC does not take, and its reason.
+
+    What a file leaves out may stand in an earlier one: a remote's address in .dvc/config, its password in config.local.
+    """
+    from dvc.config import Config, ConfigError, merge
+
+    merged: dict[str, Any] = {}
+    for path in config_files(root).values():
+        try:
+            merge(merged, _sections(path))
+            Config.validate(merged)
+        except (ConfigError, AttributeError, TypeError, ValueError, SyntaxError) as error:
+            return path, " ".join(str(error).split())
+    return None
+
+
+def dvc_options(root: Path = Path()) -> dict[tuple[str, ...], tuple[Any, str]]:
+    """DVC's settings, all files merged, none of them broken: ("core", "analytics"), ("remote", NAME, "url") and so on,
+    to the value and in which of ``config_files`` it stands."""
+    files = config_files(root).items()
+    return {option: (value, level) for level, path in files for option, value in _flat(_sections(path))}
+
+
+def weaknesses(root: Path = Path()) -> Iterator[Weakness]:
+    """What DVC's settings, all files merged, none of them broken, believe, share or report."""
+    files, options = config_files(root), dvc_options(root)
+    analytics, level = options.get(("core", "analytics"), ("true", "project"))
+    if analytics.lower() != "false":
+        yield Weakness(
+            "DVC reports its use, since core.analytics is not false",
+            (("dvc", "config", f"--{level}", "core.analytics", "false"),),
         )
-    for section in dict.fromkeys([*shared.sections(), *own.sections()]):
-        if not section.strip("'").startswith("remote "):
-            continue
-        verify = own.get(section, "verify", fallback="") or shared.get(section, "verify", fallback="false")
+    kinds, level = options.get(("cache", "type"), ("", "project"))
+    kinds = {kind.strip() for kind in (kinds.split(",") if isinstance(kinds, str) else kinds)}
+    if linked := sorted(kinds & {"hardlink", "symlink"}):
+        copied = ("dvc", "config", f"--{level}", "cache.type", "reflink,copy")
+        yield Weakness(
+            f"{files[level]} has cache.type {linked[0]}: what is written to a linked file is also written to the cache",
+            (copied, ("dvc", "checkout", "--relink", "--quiet")),
+        )
+    first: dict[str, str] = {}  # where a remote is set up; later files may change its address alone
+    for level, path in files.items():
+        for name in _sections(path).get("remote", {}):
+            first.setdefault(name, level)
+    for name, level in first.items():
+        verify, where = options.get(("remote", name, "verify"), ("false", level))
         if verify.lower() != "true":
-            name = section.strip("'").removeprefix("remote ").strip('"')
-            local = "" if shared.has_section(section) else "--local "
-            raise SettingsError(
-                f"DVC would believe what the remote '{name}' delivers. Type 'dvc remote modify {local}{name} verify "
-                "true', so that it hashes it."
+            yield Weakness(
+                f"The remote '{name}' has no 'verify = true': DVC would believe what it delivers, not hash it",
+                (("dvc", "remote", "modify", f"--{where}", name, "verify", "true"),),
             )
-    if _dvc_secrets(own) and (root / ".dvc/config.local").stat().st_mode & 0o077:
-        raise SettingsError(
-            ".dvc/config.local holds a secret, and others may read it. Type 'chmod 600 .dvc/config.local'."
+    if _dvc_secrets(_sections(files["local"])) and files["local"].stat().st_mode & 0o077:
+        yield Weakness(
+            f"{files['local']} holds a secret, and others may read it", (("chmod", "600", str(files["local"])),)
         )
 
 
-def _config(path: Path) -> configparser.ConfigParser:
-    config = configparser.ConfigParser(interpolation=None)
-    try:
-        config.read(path, encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError) as error:
-        what = " ".join(str(error).split())
-        raise SettingsError(f"{path} is not a configuration of DVC's: {what}. Correct it there.") from None
-    return config
+def _sections(path: Path) -> dict[str, Any]:
+    """A file of settings as DVC reads it: {section: {option: value}}, {"remote": {name: {option: value}}}."""
+    from dvc.config import Config
+
+    return Config.load_file(str(path)) if path.is_file() else {}
 
 
-def _dvc_secrets(config: configparser.ConfigParser) -> list[tuple[str, str]]:
-    """(section, key) of the values that are credentials."""
+def _flat(sections: dict[str, Any], *names: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, value in sections.items():
+        if isinstance(value, dict):
+            yield from _flat(value, *names, name)
+        else:
+            yield (*names, name), value
+
+
+def _dvc_secrets(sections: dict[str, Any]) -> list[tuple[str, str]]:
+    """(section, option) of the values that are credentials: ``remote "s3"``, ``password``."""
     return [
-        (section.strip("'"), key)
-        for section in config.sections()
-        for key, value in config.items(section)
-        if key in DVC_SECRETS and value
+        (f'{section} "{" ".join(names)}"' if names else section, option)
+        for (section, *names, option), value in _flat(sections)
+        if option in DVC_SECRETS and value
     ]

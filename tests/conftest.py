@@ -25,6 +25,9 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: (item.path not in slow, item.path.name == "test_pages.py"))
 
 
+os.environ.update(repository.OWN_DVC)  # for what runs in this process, too
+
+
 class _Scheduling(LoadScopeScheduling):
     """A module's tests go to one worker, which makes the module's fixtures once; pages of documentation go singly."""
 

@@ -17,13 +17,17 @@ ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
 
+OWN_DVC = {"DVC_GLOBAL_CONFIG_DIR": "/nonexistent", "DVC_SYSTEM_CONFIG_DIR": "/nonexistent"}
+"""Hides the settings of DVC that a developer or the machine has."""
+
+
 def environment() -> dict[str, str]:
     """The variables for commands in the copy: nothing of an outer git, DVC, pytest or Python (which may be told to keep
     no bytecode, and would compile every module at every start); no shell, in which case DVC takes /bin/sh; this
     environment's programs."""
     outer = ("GIT_", "DVC_", "PYTEST_", "PYTHON")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(outer) and key != "SHELL"}
-    return kept | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1", "NO_COLOR": "1"}
+    return kept | OWN_DVC | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1", "NO_COLOR": "1"}
 
 
 @cache

@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 import yaml
+from dvc.parsing import DataResolver
+from dvc.repo import Repo
 from repository import ROOT, Repository
 from test_stages import make_table
 
@@ -22,7 +24,8 @@ from stages import load
 def repository(tmp_path, monkeypatch):
     """A folder with the files that DVC reads, as this repository has them."""
     folder = tmp_path / "repository"
-    for name in ("params.yaml", "dvc.yaml", "data/contracts/iris.yaml", "data/raw/iris.csv.dvc", ".dvc/config"):
+    pointers = [f"data/raw/{name}.csv.dvc" for name in ("iris", "housing")]
+    for name in ("params.yaml", "dvc.yaml", "data/contracts/iris.yaml", *pointers, ".dvc/config"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes((ROOT / name).read_bytes())
     (folder / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
@@ -134,6 +137,26 @@ def test_places_in_the_repository(repository, text):
     assert data_path(text.format(here=repository)) == Path(text.format(here=repository))
 
 
+def test_a_table_that_is_nowhere_is_said_before_dvc_stumbles(repository, capsys):
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("data/raw/iris.csv", "data/raw/iriss.csv", 1))
+    assert main(["check"]) == 2
+    said = capsys.readouterr().err
+    assert "problems.iris: load.path is data/raw/iriss.csv, which does not exist" in said
+    assert "Is it data/raw/iris.csv?" in said
+
+
+@pytest.mark.parametrize("change", [("\n  iris:", "\n  flowers:"), ("\n  housing:", "\n  houses:")])
+def test_an_artifact_of_a_problem_that_was_renamed_is_said(repository, capsys, change):
+    """DVC refuses every command then, in words of its own."""
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace(*change, 1))
+    assert main(["check"]) == 2
+    gone = change[0].strip("\n :")
+    assert (
+        f"dvc.yaml names the problem '{gone}' (artifacts.{gone}?), which params.yaml has not" in capsys.readouterr().err
+    )
+
+
 INJECTIONS = [
     "; touch ran #", "$(touch ran)", "`touch ran`", "| touch ran", "&& touch ran", "\ntouch ran\n", "'; touch ran; '",
     '"; touch ran; "', "${key}", "${problems}", "> ran", "../../ran",
@@ -149,8 +172,6 @@ SETTINGS = [
 
 def test_no_setting_reaches_a_command(repository):
     """Commands as DVC itself makes them of dvc.yaml, every text in the settings being an injection."""
-    from dvc.parsing import DataResolver
-    from dvc.repo import Repo
 
     def commands():
         resolver = DataResolver(repo, str(repository), yaml.safe_load(Path("dvc.yaml").read_text()))

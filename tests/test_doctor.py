@@ -19,6 +19,10 @@ def toy(tmp_path, monkeypatch):
     """The hand-made repository, committed, with its environment active."""
     folder = recorded.make(tmp_path / "toy")
     monkeypatch.chdir(folder)
+    for level in ("GLOBAL", "SYSTEM"):  # none of the user's or the machine's settings of DVC
+        monkeypatch.setenv(f"DVC_{level}_CONFIG_DIR", str(tmp_path / level))
+    config = folder / ".dvc/config"
+    config.write_text(config.read_text().replace("[core]\n", "[core]\n    analytics = false\n"))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     (folder / ".gitignore").write_text("/.dvc/tmp\n/.dvc/cache\n")
     git("symbolic-ref", "HEAD", "refs/heads/main")
@@ -172,16 +176,54 @@ def test_a_remote_that_is_not_verified(toy, wrong, capsys):
     config = toy / ".dvc/config"
     config.write_text(config.read_text() + "['remote \"mine\"']\n    url = /somewhere\n")
     (toy / ".dvc/config.local").write_text("['remote \"own\"']\n    url = ssh://server/folder\n")
-    assert [found.split(" has ")[0] for found in wrong()[1]] == ["the remote 'mine'", "the local remote 'own'"]
+    user = toy.parent / "GLOBAL/config"
+    user.parent.mkdir()
+    user.write_text("['remote \"g\"']\n    url = /elsewhere\n")
+    assert [found.split(" has ")[0] for found in wrong()[1]] == [
+        f"The remote '{name}'" for name in ("g", "mine", "own")
+    ]
     fixed(wrong, capsys)
-    assert "verify = true" in config.read_text()
-    assert "verify = true" in (toy / ".dvc/config.local").read_text()
+    assert all("verify = true" in path.read_text() for path in (user, config, toy / ".dvc/config.local"))
 
 
-def test_a_linked_cache(toy, wrong, capsys):
+def test_what_one_file_of_settings_leaves_to_another(toy, wrong):
+    """The tunnel and the key of docs/remotes.md: the address in .dvc/config, another or a password in config.local."""
+    config, local = toy / ".dvc/config", toy / ".dvc/config.local"
+    config.write_text(config.read_text() + "['remote \"store\"']\n    url = ssh://far/x\n    verify = true\n")
+    local.write_text("['remote \"store\"']\n    url = ssh://127.0.0.1:2222/x\n")
+    assert wrong() == (0, [])
+    local.write_text("['remote \"store\"']\n    password = x\n")
+    local.chmod(0o600)
+    assert wrong() == (0, [])
+
+
+def test_settings_that_check_refuses_are_mended(toy, wrong, capsys):
+    local = toy / ".dvc/config.local"
+    local.write_text("[core]\n    analytics = true\n['remote \"own\"']\n    url = ssh://x/y\n    verify = true\n"
+                     "    password = x\n")  # fmt: skip
+    local.chmod(0o644)
+    assert wrong()[1] == [
+        "DVC reports its use, since core.analytics is not false.",
+        ".dvc/config.local holds a secret, and others may read it.",
+    ]
+    fixed(wrong, capsys)
+    assert local.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_cache_is_where_any_of_dvcs_settings_say(toy):
+    user = toy.parent / "GLOBAL/config"
+    user.parent.mkdir()
+    user.write_text("[cache]\n    dir = store\n")
+    assert doctor.cache_folder() == toy.parent / "GLOBAL/store/files/md5"
+    (toy / ".dvc/config.local").write_text("[cache]\n    dir = ../own\n")
+    assert doctor.cache_folder().resolve() == toy / "own/files/md5"
+
+
+@pytest.mark.parametrize("kinds", ['"hardlink,copy"', "reflink, hardlink", '"reflink, hardlink"'])
+def test_a_linked_cache(toy, wrong, capsys, kinds):
     config = toy / ".dvc/config"
-    config.write_text(config.read_text() + '[cache]\n    type = "hardlink,copy"\n')
-    assert "cache.type is 'hardlink,copy'" in wrong()[1][0]
+    config.write_text(config.read_text() + f"[cache]\n    type = {kinds}\n")
+    assert ".dvc/config has cache.type hardlink" in wrong()[1][0]
     fixed(wrong, capsys)
     assert "reflink,copy" in config.read_text()
 
@@ -194,7 +236,7 @@ def test_a_lock_file_by_hard_links_is_said(toy, wrong):
 
 def test_an_invalid_configuration(toy, wrong, capsys):
     committed = (toy / ".dvc/config").read_text()
-    (toy / ".dvc/config").write_text(committed + "analytics = perhaps\n")
+    (toy / ".dvc/config").write_text(committed.replace("analytics = false", "analytics = perhaps"))
     (found,) = wrong()[1]
     assert found.startswith(".dvc/config is not valid: ")
     assert "expected true or false" in found

@@ -28,6 +28,14 @@ def test_an_unknown_command(capsys):
     assert "there is no command 'sumary'. Did you mean 'summary'?" in capsys.readouterr().err
 
 
+def test_a_name_in_a_message_does_not_steer_the_terminal(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "--params", "a\x1b[31m\u202eb.yaml"]) == 2
+    said = capsys.readouterr().err
+    assert "a\\x1b[31m\\u202eb.yaml" in said
+    assert "\x1b" not in said
+
+
 @pytest.fixture
 def params(tmp_path, monkeypatch):
     """Write a changed copy of params.yaml into an empty folder, and go there."""

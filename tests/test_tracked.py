@@ -38,10 +38,15 @@ task-proj-" and sk-learn
 """
 
 
+OWN = "['remote \"own\"']\n    url = ssh://host/x\n    verify = true\n    password = x\n"
+
+
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
-    """A git repository with nothing in it, and DVC's settings as they are shipped."""
+    """A git repository with nothing in it, and DVC's settings as they are shipped: none of the user's or machine's."""
     monkeypatch.chdir(tmp_path)
+    for level in ("GLOBAL", "SYSTEM"):
+        monkeypatch.setenv(f"DVC_{level}_CONFIG_DIR", str(tmp_path / level))
     subprocess.run(["git", "init", "-q"], check=True)
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc/config").write_bytes((ROOT / ".dvc/config").read_bytes())
@@ -86,7 +91,17 @@ def test_credentials_in_dvcs_shared_settings(repository):
         check_tracked()
 
 
-@pytest.mark.parametrize("line", ["api_key: abc", "    db_password: 'x y'", "my-token: 12"])
+@pytest.mark.parametrize("indent", ["    ", "        "])
+def test_credentials_are_found_where_dvc_reads_them(repository, indent):
+    config = Path(".dvc/config").read_text()
+    track(".dvc/config", config + f"['remote \"s3\"']\n    url = s3://b\n{indent}secret_access_key = x\n")
+    with pytest.raises(SettingsError, match=r"'secret_access_key' of remote \"s3\""):
+        check_tracked()
+
+
+@pytest.mark.parametrize(
+    "line", ["api_key: abc", "    db_password: 'x y'", "my-token: 12", "api_key: abc  # ours", "password: a#b"]
+)
 def test_credentials_in_settings(repository, line):
     track("params.yaml", f"problems:\n{line}\n")
     with pytest.raises(SettingsError, match=r"git tracks what looks like secrets: '.*' in params\.yaml line 2"):
@@ -94,7 +109,16 @@ def test_credentials_in_settings(repository, line):
 
 
 @pytest.mark.parametrize(
-    "line", ["api_key:", "token: # set elsewhere", "max_tokens: 3", "target: password", "secret: []"]
+    "line",
+    [
+        "api_key:",
+        "token: # set elsewhere",
+        "max_tokens: 3",
+        "target: password",
+        "secret: []",
+        "secret: []  # none",
+        "api_key:   # abc",
+    ],
 )
 def test_settings_that_are_no_credentials(repository, line):
     track("params.yaml", f"problems:\n{line}\n")
@@ -114,11 +138,13 @@ def test_a_folder_without_git_has_no_tracked_files(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("analytics = false", "analytics = true", "dvc config core.analytics false"),
-        ("    analytics = false\n", "", "dvc config core.analytics false"),
-        ("verify = true", "verify = false", "dvc remote modify bundled verify true"),
-        ("    verify = true\n", "", "would believe what the remote 'bundled' delivers"),
+        ("analytics = false", "analytics = true", "dvc config --project core.analytics false"),
+        ("    analytics = false\n", "", "dvc config --project core.analytics false"),
+        ("verify = true", "verify = false", "dvc remote modify --project bundled verify true"),
+        ("    verify = true\n", "", "The remote 'bundled' has no 'verify = true'"),
         ("reflink,copy", "hardlink,copy", "has cache.type hardlink"),
+        ('"reflink,copy"', "reflink, symlink", "has cache.type symlink.*'dvc config --project cache.type reflink,copy"),
+        ('"reflink,copy"', '"reflink, symlink"', "has cache.type symlink"),
         ("[core]", "core", "is not a configuration of DVC's"),
         ("[core]", "[core]\n    analytics = false", "is not a configuration of DVC's"),
     ],
@@ -135,9 +161,12 @@ def test_settings_of_dvc_that_trust_too_much(repository, old, new, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[cache]\n    type = symlink\n", "has cache.type symlink"),
+        (
+            "[cache]\n    type = symlink\n",
+            r"\.dvc/config\.local has cache.type symlink.*'dvc config --local cache.type",
+        ),
         ("['remote \"mine\"']\n    url = /x\n", "dvc remote modify --local mine verify true"),
-        ("['remote \"bundled\"']\n    password = x\n", "others may read it. Type 'chmod 600 .dvc/config.local'"),
+        (OWN, "others may read it. Type 'chmod 600 .dvc/config.local'"),
     ],
 )
 def test_settings_of_this_clone(repository, text, message):
@@ -146,13 +175,41 @@ def test_settings_of_this_clone(repository, text, message):
     local.chmod(0o644)
     with pytest.raises(SettingsError, match=message):
         check_dvc_config()
-    local.write_text("['remote \"bundled\"']\n    password = x\n")
+    local.write_text(OWN)
     local.chmod(0o600)
     check_dvc_config()
 
 
+def test_another_address_in_this_clone_does_not_undo_verify(repository):
+    """The tunnel of docs/remotes.md."""
+    local = Path(".dvc/config.local")
+    local.write_text("['remote \"bundled\"']\n    url = ssh://me@127.0.0.1:2222/srv/models\n")
+    check_dvc_config()
+    local.write_text("['remote \"bundled\"']\n    url = /x\n    verify = false\n")
+    with pytest.raises(SettingsError, match="Type 'dvc remote modify --local bundled verify true'"):
+        check_dvc_config()
+
+
+@pytest.mark.parametrize("level", ["global", "system"])
+def test_settings_of_the_user_and_the_machine(repository, level):
+    path = Path(level.upper(), "config")
+    path.parent.mkdir()
+    path.write_text("['remote \"g\"']\n    url = /x\n")
+    with pytest.raises(
+        SettingsError, match=f"The remote 'g' has no .* Type 'dvc remote modify --{level} g verify true'"
+    ):
+        check_dvc_config()
+    path.write_text("['remote \"g\"']\n    url = /x\n    verify = true\n[core]\n    analytics = true\n")
+    check_dvc_config()  # the repository's own come before them
+    path.write_text("[core]\n    analytics = perhaps\n")
+    with pytest.raises(SettingsError, match=f"{level.upper()}/config is not a configuration of DVC's: .*expected true"):
+        check_dvc_config()
+
+
 def test_the_command_says_it(repository, capsys):
-    track("params.yaml", (ROOT / "params.yaml").read_text())
+    for name in ("params.yaml", "data/raw/iris.csv.dvc", "data/raw/housing.csv.dvc"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        track(name, (ROOT / name).read_text())
     assert main(["check"]) == 0
     track("key.pem", SECRETS["a private key"])
     assert main(["check"]) == 2
