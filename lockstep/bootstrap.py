@@ -120,7 +120,7 @@ class ClassRows:
         actual, predicted: (n_rows,) numbers of the labels, from 0.
         n_labels: how many there are.
         average: of precision, recall and F1.
-        positive: the label that an average of "binary" is about; -1 if no row has it.
+        positive: the label that an average of "binary" is about: the last of the model's classes.
         losses: (n_rows,) minus the logarithm of the probability of the true class, or None.
         ranks: (n_curves, n_rows) what ranks the rows for the area under each ROC curve, or None.
         curves: (n_curves,) the label that is the positive one of each curve.

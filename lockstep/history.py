@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from lockstep.errors import DataError
 from lockstep.portable import fixed_threads
 from lockstep.table import Task
 
@@ -30,9 +31,16 @@ def history_of(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], 
         estimator: fitted.
         parts: {"train": (X, y), "validation": (X, y)}; X (n_rows, n_encoded), y (n_rows,); a part of no rows is left
             out.
+
+    Raises:
+        DataError: what scikit-learn says of an estimator that was fitted and cannot predict; see scoring.predict.
     """
-    with fixed_threads(estimator):
-        return _rows(estimator, parts, task)
+    try:
+        with fixed_threads(estimator):
+            return _rows(estimator, parts, task)
+    except ValueError as error:
+        what = f"{type(estimator).__name__} with its hyperparameters on these rows"
+        raise DataError(f"train: scikit-learn cannot predict by {what}: {error}") from error
 
 
 def _rows(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], task: Task) -> list[Row]:

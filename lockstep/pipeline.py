@@ -7,7 +7,6 @@ data and settings.
 import contextlib
 import os
 import re
-import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from lockstep.contract import read_contract
 from lockstep.cross_validation import CrossValidateSettings, cross_validate, summary
 from lockstep.errors import MachineError, SettingsError
 from lockstep.estimators import KINDS, TrainSettings, build_estimator
-from lockstep.files import Outputs
+from lockstep.files import Outputs, temporary_beside
 from lockstep.history import COLUMNS
 from lockstep.log import logger, logging_to
 from lockstep.models import save_model, sidecar, sidecar_of
@@ -246,7 +245,7 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
 def _unnamed(model: Pipeline, folder: Path, stem: str) -> Iterator[Path]:
     """The path of a file that holds ``model`` while the block runs."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f".{stem}.{secrets.token_hex(4)}.tmp"
+    path = temporary_beside(folder / f"{stem}.joblib")
     try:
         save_model(model, path)
         yield path

@@ -10,7 +10,7 @@ import contextlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from sklearn.pipeline import Pipeline
 
 from lockstep.columns import Format, typed_frame
-from lockstep.contract import Contract, enforce, read_contract, violations
+from lockstep.contract import Contract, enforce, is_of_type, read_contract, violations
 from lockstep.csvfile import Dialect, read_csv_blocks
 from lockstep.errors import DataError, IntegrityError, SettingsError, some
 from lockstep.files import Outputs
@@ -28,6 +28,7 @@ from lockstep.frames import normalised_frame
 from lockstep.log import logger
 from lockstep.models import load_model
 from lockstep.pipeline import ModelConfig
+from lockstep.profile import column_type
 from lockstep.scoring import predict
 from lockstep.settings import read_problems
 from lockstep.table import Task
@@ -105,8 +106,11 @@ def make_scorer(
     if problem is None and not (params.exists() and name in read_problems(params)):
         return Scorer(model, types, Dialect(), Format(), None)
     load = ModelConfig.from_params(name, params).sections().load
-    contract = Path(f"data/contracts/{name}.yaml")
-    return Scorer(model, types, load.dialect, load.form, read_contract(contract) if contract.exists() else None)
+    path = Path(f"data/contracts/{name}.yaml")
+    contract = read_contract(path) if path.exists() else None
+    whole = {column for column, kind in (contract.types if contract else {}).items() if kind == "integer"}
+    types |= {column: "integer" for column, kind in types.items() if kind == "number" and column in whole}
+    return Scorer(model, types, load.dialect, load.form, contract)
 
 
 def _score(scorer: Scorer, path: Path, name: str) -> Iterator[pd.DataFrame]:
@@ -128,16 +132,40 @@ def _score(scorer: Scorer, path: Path, name: str) -> Iterator[pd.DataFrame]:
 def _blocks(scorer: Scorer, path: Path, name: str) -> Iterator[tuple[pd.DataFrame, np.ndarray | None]]:
     """(typed rows, the lines on which they begin or None)"""
     if path.suffix.lower() == ".parquet":
-        try:
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(PARQUET_ROWS):
-                    yield normalised_frame(batch.to_pandas()), None
-        except (OSError, ValueError) as error:
-            raise DataError(f"{name} is not a parquet file that can be read: {error}.") from None
+        for frame in _parquet_blocks(path, name, scorer.types):
+            typed = normalised_frame(frame) if len(frame.columns) else frame
+            _check_types(typed, scorer.types, name)
+            yield typed, None
         return
     for text in read_csv_blocks(path, scorer.dialect):
         kept = text.without([column for column in text.cells.column_names if column not in scorer.types])
         yield typed_frame(kept, name, scorer.form, scorer.types).frame, text.line_starts
+
+
+def _parquet_blocks(path: Path, name: str, columns: Container[str]) -> Iterator[pd.DataFrame]:
+    """Those of the columns that the file has, as pandas types them."""
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(PARQUET_ROWS):
+                kept = [number for number, column in enumerate(batch.schema.names) if column in columns]
+                yield batch.select(kept).to_pandas()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{name} is not a parquet file that can be read: {error}.") from None
+
+
+def _check_types(frame: pd.DataFrame, types: Mapping[str, str], name: str) -> None:
+    """Refuse columns of other types than the model was fitted on, or the contract declares whole; the cells of a CSV
+    file have those by now."""
+    wrong = [
+        f"'{column}' is {column_type(frame[column])}, the model takes {'text' if kind == 'string' else kind}"
+        for column, kind in types.items()
+        if column in frame and not is_of_type(frame[column], kind)
+    ]
+    if wrong:
+        raise DataError(
+            f"{name} has columns of the wrong type: {some(wrong, 10)}. Convert them where they come from: the zeros of "
+            "a code such as 00105 are lost once it is a number."
+        )
 
 
 def _checked(

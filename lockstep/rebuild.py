@@ -22,8 +22,10 @@ from lockstep.changes import ABSENT, differing
 from lockstep.environment import VERSIONS, differences, read_versions
 from lockstep.errors import DataError, LockstepError, MachineError, SettingsError, some
 from lockstep.files import Outputs
-from lockstep.lockfile import LOCK, LockedFile, LockedStage, digest, md5_of, read_lock, read_pointers
+from lockstep.lockfile import LOCK, LockedFile, LockedStage, digest, read_lock, read_pointers
 from lockstep.log import logger
+from lockstep.remote import TIME_LIMIT, run_dvc
+from lockstep.repair import is_intact
 from lockstep.revisions import (
     WORKSPACE,
     Revision,
@@ -181,7 +183,7 @@ def _take_raw_data(repo: "Repo", folder: Path, revision: Revision) -> list[Locke
         assert file.md5 is not None
         target = folder / ".dvc/cache/files/md5" / file.md5[:2] / file.md5[2:]
         for source in (Path(repo.cache.local.oid_to_path(file.md5)), Path(repo.root_dir) / file.path):
-            if source.is_file() and md5_of(source) == file.md5:
+            if is_intact(source, file):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
                 target.chmod(0o444)
@@ -191,18 +193,14 @@ def _take_raw_data(repo: "Repo", folder: Path, revision: Revision) -> list[Locke
             lacking.append(file)
     if lacking:
         _copy_remotes(repo, folder)
-        done = _run([sys.executable, "-m", "dvc", "pull", "--quiet", *(f"{one.path}.dvc" for one in lacking)], folder)
-        wrong = [file.path for file in lacking if not _is(folder / file.path, file)]
-        if done.returncode or wrong:
+        pull = ["pull", "--quiet", *(f"{one.path}.dvc" for one in lacking)]
+        code, _ = run_dvc(pull, TIME_LIMIT, folder=folder, environment=_environment())
+        if code or not all(is_intact(folder / file.path, file) for file in lacking):
             raise DataError(
                 f"Raw data of {revision.shown} are neither in DVC's cache, nor here, nor in a remote: "
                 f"{some([file.path for file in lacking])}. 'dvc fetch' them, or put the files there."
             )
     return files
-
-
-def _is(path: Path, file: LockedFile) -> bool:
-    return path.is_file() and md5_of(path) == file.md5
 
 
 def _copy_remotes(repo: "Repo", folder: Path) -> None:
@@ -296,7 +294,7 @@ def _recorded_bytes(repo: "Repo", revision: Revision, file: LockedFile, path: Pa
     """Put the recorded bytes of an output at ``path``; False where they are not at hand."""
     assert file.md5 is not None
     source = Path(repo.cache.local.oid_to_path(file.md5))
-    if _is(source, file):
+    if is_intact(source, file):
         shutil.copyfile(source, path)
     elif (content := uncached_file(repo, revision, file)) is not None:
         path.write_bytes(content)

@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO
 
 from lockstep.errors import IntegrityError, MachineError, SettingsError, some
@@ -25,14 +26,16 @@ GRACE = 5.0
 """Seconds that DVC has to end when it is asked to."""
 _DVC = """
 import sys
+root, parent = sys.argv.pop(1), int(sys.argv.pop(1))
+sys.path.insert(0, root)
 from lockstep.runs import end_with
-parent = int(sys.argv.pop(1))
 end_with(parent, parent)
 from dvc.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 """DVC's command line, in a process that ends when the one that started it is killed: else it would go on, and hold
 DVC's lock."""
+_ROOT = Path(__file__).parent.parent
 AGAIN = "The same command again is safe: what has arrived is not sent twice."
 _NOT_DELIVERED, _LOST = "Checkout failed for following targets", "failed to transfer"
 """What DVC says where the remote lacks an object, or has other bytes there and ``verify = true``; and where the server
@@ -94,30 +97,14 @@ def check_objects(action: str, remote: str | None) -> None:
 
 
 def transfer(arguments: Sequence[str], limit: float) -> None:
-    """Run ``dvc`` with these arguments, in a process group of its own, for at most ``limit`` seconds.
+    """Push or pull, showing what DVC says; ``arguments`` and ``limit`` are those of run_dvc.
 
     Raises:
         IntegrityError: the remote lacks objects that are recorded, or has other bytes in their place.
-        MachineError: DVC failed, or did not end in time; then it and its children were ended.
+        MachineError: DVC failed, or did not end in time.
     """
-    action, lines = arguments[0], list[str]()
-    process = subprocess.Popen(  # noqa: S603 - a list, no shell
-        [sys.executable, "-c", _DVC, str(os.getpid()), *arguments], stderr=subprocess.PIPE, start_new_session=True
-    )
-    assert process.stderr is not None
-    echo = threading.Thread(target=_echo, args=(process.stderr, lines), daemon=True)
-    echo.start()
-    try:
-        code = process.wait(limit)
-    except subprocess.TimeoutExpired:
-        raise MachineError(
-            f"'dvc {action}' did not end within {limit:g} seconds and was ended: the server does not answer, or there "
-            "is more to transfer than that. Look whether it answers (the address: 'dvc remote list'), or give it "
-            f"longer, for instance --time-limit 3600. {AGAIN}"
-        ) from None
-    finally:
-        _end(process)
-        echo.join(GRACE)
+    action = arguments[0]
+    code, lines = run_dvc(arguments, limit, show=True)
     if code == 0:
         return
     said = "\n".join(lines)
@@ -134,12 +121,59 @@ def transfer(arguments: Sequence[str], limit: float) -> None:
     )
 
 
-def _echo(stream: IO[bytes], lines: list[str]) -> None:
-    """Show what DVC says, as it says it, and keep it."""
-    for raw in stream:
-        line = raw.decode("utf-8", "replace")
-        lines.append(line.strip())
-        sys.stderr.write(line)
+def run_dvc(
+    arguments: Sequence[str],
+    limit: float,
+    *,
+    folder: Path = Path(),
+    environment: Mapping[str, str] | None = None,
+    show: bool = False,
+) -> tuple[int, list[str]]:
+    """Run ``dvc`` with these arguments, in a process group of its own, for at most ``limit`` seconds.
+
+    Args:
+        arguments: the first of them is the command: push, pull or fetch.
+        limit: what arrives later than that does not arrive.
+        folder: the repository.
+        environment: the variables; None for those of this process.
+        show: whether to show what DVC says, as it says it.
+
+    Returns:
+        Its exit code, and the lines that it wrote to stderr.
+
+    Raises:
+        MachineError: DVC did not end in time; then it and its children were ended.
+    """
+    lines: list[str] = []
+    process = subprocess.Popen(  # noqa: S603 - a list, no shell
+        [sys.executable, "-c", _DVC, str(_ROOT), str(os.getpid()), "--cd", str(folder), *arguments],
+        env=environment, stdout=None if show else subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    listener = threading.Thread(target=_listen, args=(process.stderr, lines, show), daemon=True)
+    listener.start()
+    try:
+        return process.wait(limit), lines
+    except subprocess.TimeoutExpired:
+        action = arguments[0]
+        raise MachineError(
+            f"'dvc {action}' did not end within {limit:g} seconds and was ended: the server does not answer, or there "
+            "is more to transfer than that. Look whether it answers (the address: 'dvc remote list'), or give it "
+            f"longer: 'python -m lockstep remote {'push' if action == 'push' else 'pull'} --time-limit 3600'. {AGAIN}"
+        ) from None
+    finally:
+        _end(process)
+        listener.join(GRACE)
+
+
+def _listen(stream: IO[bytes], lines: list[str], show: bool) -> None:
+    """Keep what DVC says, and show it, as it says it, if that is wanted."""
+    with stream:
+        for raw in stream:
+            line = raw.decode("utf-8", "replace")
+            lines.append(line.strip())
+            if show:
+                sys.stderr.write(line)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 from lockstep.errors import IntegrityError, MachineError, some
 from lockstep.files import Outputs
 from lockstep.lockfile import LockedFile, md5_of, read_lock
+from lockstep.log import logger
+from lockstep.remote import TIME_LIMIT, run_dvc
 from lockstep.runs import TEMPORARY
 from lockstep.verify import Recorded, check_cache, object_path, read_recorded
 
@@ -46,8 +48,9 @@ def repair(*, everything: bool = False) -> Iterator[str]:
     if raw:
         raise IntegrityError(
             f"{some([f'{file.path} (MD5 {file.md5})' for file in raw])}: the recorded bytes are neither in the "
-            "workspace, nor in the cache, nor in a remote, and raw data cannot be built. Nothing was removed. Put the "
-            "original file there, then run this again; or, if the file that is there is right: 'dvc commit FILE.dvc'."
+            "workspace, nor in the cache, nor in a remote that answers, and raw data cannot be built. Nothing was "
+            "removed. Put the original file there, then run this again; or, if the file that is there is right: 'dvc "
+            "commit FILE.dvc'."
         )
     for file, _ in recorded.files.values():
         yield from _put_back(recorded, file)
@@ -61,46 +64,58 @@ def repair(*, everything: bool = False) -> Iterator[str]:
         yield from _rebuild(recorded, [file for file, _ in nowhere], stages)
 
 
-def _is(path: Path, file: LockedFile) -> bool:
+def is_intact(path: Path, file: LockedFile) -> bool:
+    """Whether ``path`` has the recorded bytes of ``file``."""
     return path.is_file() and md5_of(path) == file.md5
 
 
 def _is_somewhere(recorded: Recorded, file: LockedFile) -> bool:
-    return _is(Path(file.path), file) or _is(object_path(recorded.cache, file), file)
+    return is_intact(Path(file.path), file) or is_intact(object_path(recorded.cache, file), file)
 
 
 def _fetch(recorded: Recorded, files: list[LockedFile]) -> set[str]:
     """Try to fetch objects into the cache; the paths of the files of which the right bytes came.
 
-    What lies in their place is put aside first, since DVC would keep it, and put back if nothing better comes.
+    What lies in their place is put aside first, since DVC would keep it, and put back if nothing better comes. A remote
+    that does not answer in time is one that has nothing.
     """
     wanted = [file for file in files if file.path not in recorded.uncached]
     objects = {file: object_path(recorded.cache, file) for file in wanted}
     aside = {path: path.with_name(f"{path.name}.corrupt") for path in objects.values() if path.exists()}
-    for path, put in aside.items():
-        path.rename(put)
     raw = [file.path for file in wanted if Path(f"{file.path}.dvc").exists()]
     others = [file.path for file in wanted if file.path not in raw]
-    for targets in (*([path] for path in raw), others):  # raw tables may have remotes of their own
-        if targets:
-            _dvc("fetch", "--quiet", *targets)
-    fetched = {file.path for file, path in objects.items() if _is(path, file)}
-    for file, path in objects.items():
-        kept = aside.get(path)
-        if file.path not in fetched:
-            path.unlink(missing_ok=True)
-        if kept is not None and kept.exists():
-            if path.exists():
-                kept.unlink()
-            else:
-                kept.rename(path)
+    try:
+        for path, put in aside.items():
+            path.rename(put)
+        for targets in (*([path] for path in raw), others):  # raw tables may have remotes of their own
+            if targets:
+                _try_to_fetch(targets)
+    finally:  # also where a person will not wait
+        fetched = {file.path for file, path in objects.items() if is_intact(path, file)}
+        for file, path in objects.items():
+            kept = aside.get(path)
+            if file.path in fetched:
+                if kept is not None:
+                    kept.unlink(missing_ok=True)
+            elif kept is None:
+                path.unlink(missing_ok=True)
+            elif kept.exists():
+                kept.replace(path)
     return fetched
+
+
+def _try_to_fetch(targets: list[str]) -> None:
+    try:
+        run_dvc(["fetch", "--quiet", *targets], TIME_LIMIT)
+    except MachineError as error:
+        logger.warning("%s", error)
 
 
 def _put_back(recorded: Recorded, file: LockedFile) -> Iterator[str]:
     """Make the workspace's file and the cache's object the same, from the one that is right."""
     here, there, cached = Path(file.path), object_path(recorded.cache, file), file.path not in recorded.uncached
-    right_here, right_there = _is(here, file), cached and _is(there, file)
+    # DVC's cache of runs keeps small results too, which else stand in git alone.
+    right_here, right_there = is_intact(here, file), is_intact(there, file)
     if right_here and cached and not right_there:
         what = "replaced" if there.exists() else "added"
         _copy(here, there, 0o444)
@@ -140,7 +155,7 @@ def _rebuild(recorded: Recorded, files: list[LockedFile], stages: list[str]) -> 
         reason = next((line for line in done.stderr.splitlines() if line.startswith("ERROR")), "no message")
         raise MachineError(f"'dvc repro {' '.join(stages)}', which would build what is missing, fails: {reason}")
     for file in files:
-        same = "the same bytes as recorded" if _is(Path(file.path), file) else "other bytes: it was out of date"
+        same = "the same bytes as recorded" if is_intact(Path(file.path), file) else "other bytes: it was out of date"
         yield f"rebuilt   {file.path}: {same}"
 
 

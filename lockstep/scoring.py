@@ -17,7 +17,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from lockstep.errors import SettingsError
+from lockstep.errors import DataError, SettingsError
 from lockstep.portable import fixed_threads
 from lockstep.table import Task
 
@@ -63,9 +63,19 @@ class Predictions(NamedTuple):
 
 
 def predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Predictions:
-    """What the fitted ``model`` says of the rows of ``X``, (n_rows, n_features)."""
-    with fixed_threads(model):
-        return _predict(model, X, task)
+    """What the fitted ``model`` says of the rows of ``X``, (n_rows, n_features).
+
+    Raises:
+        DataError: what scikit-learn says of a model that was fitted and cannot predict, as with more neighbours than
+            rows.
+    """
+    try:
+        with fixed_threads(model):
+            return _predict(model, X, task)
+    except ValueError as error:
+        estimator = model[-1] if hasattr(model, "steps") else model
+        what = f"{type(estimator).__name__} with its hyperparameters on these rows"
+        raise DataError(f"scikit-learn cannot predict by {what}: {error}") from error
 
 
 def _predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Predictions:

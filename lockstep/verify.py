@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 State = Literal["altered", "missing", "corrupt", "uncached", "outdated", "not run"]
 REMEDIES: dict[State, str] = {
     "altered": "Bring an altered file back: 'python -m lockstep verify --repair'; one alone: delete it, then 'dvc "
-    "checkout FILE', or 'dvc repro' if the cache lacks it. If you mean an edit of a raw table: 'dvc commit FILE.dvc'.",
+    "checkout FILE', 'git checkout FILE' where git tracks it, or 'dvc repro'. If you mean an edit of a raw table: 'dvc "
+    "commit FILE.dvc'.",
     "missing": "Bring a missing file back: 'dvc checkout FILE', 'dvc pull FILE' if it was pushed, else 'dvc repro'.",
     "corrupt": "Replace what is corrupt in the cache, before DVC uses it: 'python -m lockstep verify --repair'.",
     "uncached": "Complete the cache: 'python -m lockstep verify --repair'.",
@@ -203,19 +204,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m lockstep verify", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--all", action="store_true", help="hash all of DVC's cache, what other commits use as well")
-    parser.add_argument(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--repair",
         action="store_true",
         help="replace what is missing or altered: from the cache, a remote, or by a run",
     )
-    parser.add_argument(
+    instead.add_argument(
         "--rebuild",
         nargs="?",
         const="",
         metavar="REV",
         help="rebuild a commit from its raw data in a temporary folder and compare with its dvc.lock; default: HEAD",
     )
-    parser.add_argument("--attestation", type=Path, metavar="FILE", help="check an attestation that --rebuild wrote")
+    instead.add_argument("--attestation", type=Path, metavar="FILE", help="check an attestation that --rebuild wrote")
     parser.add_argument(
         "--output",
         type=Path,

@@ -65,3 +65,9 @@ def test_a_class_rarer_than_the_folds_is_said(caplog):
     folds = cross_validate(rare, CrossValidateSettings(), PreprocessSettings(), model)
     assert "class rare has 3 training rows, fewer than the 5 folds" in caplog.text
     assert "accuracy_mean" in summary(folds)
+
+
+def test_a_model_that_can_be_fitted_and_cannot_predict():
+    model = model_settings("k_neighbors", "classification", hyperparameters={"n_neighbors": 500})
+    with pytest.raises(DataError, match=r"^scikit-learn cannot predict by KNeighborsClassifier .* n_neighbors = 500"):
+        cross_validate(make_table(), CrossValidateSettings(), PreprocessSettings(), model)

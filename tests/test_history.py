@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import log_loss, mean_squared_error
 
 from lockstep import history
+from lockstep.errors import DataError
 from lockstep.estimators import MODELS, build_estimator, fit_estimator
 from lockstep.history import COLUMNS, history_of
 
@@ -132,3 +133,10 @@ def test_validation_rows_of_new_classes_only(fitted):
     X, y = data("classification")
     estimator = fitted("logistic_regression", "classification", X, y)
     assert history_of(estimator, {"validation": (X[:5], np.array(["new"] * 5, dtype=object))}, "classification") == []
+
+
+def test_a_model_that_can_be_fitted_and_cannot_predict(fitted):
+    X, y = data("regression")
+    estimator = fitted("k_neighbors", "regression", X, y, {"n_neighbors": 500})
+    with pytest.raises(DataError, match=r"^train: scikit-learn cannot predict by KNeighborsRegressor .* = 500"):
+        history_of(estimator, {"train": (X, y)}, "regression")

@@ -1,4 +1,4 @@
-"""The Python API (SPEC 6), and that it gives the bytes of the pipeline."""
+"""The Python API, and that it gives the bytes of the pipeline."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import yaml
 from test_dvc_yaml import ROOT
 from test_stages import FAST, TYPES, make_table
 
-from lockstep import ModelConfig, load_model, run_pipeline
+from lockstep import ModelConfig, files, load_model, pipeline, run_pipeline
 from lockstep.estimators import KINDS
 from lockstep.models import sidecar_of
 from stages import cross_validate, evaluate, load, preprocess, split, train, tune
@@ -241,3 +241,11 @@ def test_from_params_is_the_problem():
         ("avalue",),
     )
     assert values.hyperparameters == {"n_estimators": 200, "learning_rate": 0.1}
+
+
+def test_the_model_of_a_killed_run_is_known_as_a_leftover(tmp_path, monkeypatch):
+    with pipeline._unnamed({"a": 1}, tmp_path, "random_forest_classifier") as path:
+        assert files.leftovers(tmp_path) == []
+        monkeypatch.setattr(files, "is_alive", lambda _: False)
+        assert files.leftovers(tmp_path) == [path]
+    assert not path.exists()

@@ -94,6 +94,23 @@ def test_a_mistake_writes_nothing(trained, capsys, rows, message):
     assert not list(folder.glob(".*.tmp"))
 
 
+@pytest.mark.parametrize("trained", ["classification"], indirect=True)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_fraction_where_the_contract_declares_whole_numbers(trained, capsys, kind):
+    """As load refuses it."""
+    folder, model, _ = trained
+    contract = folder / "data/contracts/p.yaml"
+    contract.write_text(contract.read_text().replace("name: number\n  type: number", "name: number\n  type: integer"))
+    rows = pd.DataFrame({"number": [1.0, 30.5], "text": "low", "flag": True})
+    rows.to_csv("new.csv", index=False)
+    rows.to_parquet("new.parquet")
+    assert main(["predict", str(model), f"new.{kind}", "-o", "out.csv"]) == 2
+    assert "integer" in capsys.readouterr().err
+    rows.iloc[:1].to_csv("new.csv", index=False)
+    rows.iloc[:1].to_parquet("new.parquet")
+    assert main(["predict", str(model), f"new.{kind}", "-o", "out.csv"]) == 0
+
+
 def test_missing_columns_are_imputed_if_the_contract_allows_it(trained, caplog):
     folder, model, _ = trained
     contract = folder / "data/contracts/p.yaml"
@@ -101,6 +118,44 @@ def test_missing_columns_are_imputed_if_the_contract_allows_it(trained, caplog):
     (folder / "new.csv").write_text("number,text\n1,low\n")
     assert main(["predict", str(model), "new.csv", "-o", "out.csv"]) == 0
     assert "lacks columns that the model uses, they are imputed: flag" in caplog.text
+
+
+@pytest.mark.parametrize("trained", ["classification"], indirect=True)
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("text", 105, "'text' is number, the model takes text. Convert them where they come from"),
+        ("number", "x", "'number' is text, the model takes number"),
+        ("flag", 1, "'flag' is number, the model takes boolean"),
+    ],
+)
+def test_a_parquet_column_of_another_type_than_the_model_was_fitted_on(trained, capsys, column, value, message):
+    folder, model, _ = trained
+    rows = pd.read_csv(folder / "data.csv")
+    rows[column] = value
+    rows.to_parquet(folder / "new.parquet")
+    assert main(["predict", str(model), "new.parquet", "-o", "out.csv"]) == 2
+    assert f"ERROR predict: new.parquet has columns of the wrong type: {message}" in capsys.readouterr().err
+    assert not (folder / "out.csv").exists()
+
+
+@pytest.mark.parametrize("trained", ["classification"], indirect=True)
+def test_parquet_columns_that_the_model_does_not_use_are_not_looked_at(trained, capsys):
+    folder, model, _ = trained
+    rows = pd.read_csv(folder / "data.csv")
+    rows["text"] = None  # of no type: gaps
+    rows["when"] = pd.Timestamp("2024-01-31")
+    rows.to_parquet(folder / "new.parquet")
+    rows.to_csv(folder / "new.csv", index=False)
+    for name in ("new.parquet", "new.csv"):
+        assert main(["predict", str(model), name, "-o", f"{name}.out"]) == 0
+    assert (folder / "new.parquet.out").read_text() == (folder / "new.csv.out").read_text()
+    rows[["when"]].to_parquet(folder / "new.parquet")
+    assert main(["predict", str(model), "new.parquet"]) == 2
+    assert "new.parquet lacks columns that the model uses: " in capsys.readouterr().err
+    rows.assign(number=float("inf")).to_parquet(folder / "new.parquet")
+    assert main(["predict", str(model), "new.parquet"]) == 2
+    assert "ERROR predict: the DataFrame's column 'number' has infinite numbers" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("trained")

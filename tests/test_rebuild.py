@@ -7,6 +7,7 @@ import subprocess
 import pytest
 import recorded
 from repository import ROOT, environment
+from servers import hanging
 
 from lockstep import rebuild
 from lockstep.__main__ import main
@@ -176,6 +177,39 @@ def test_raw_data_that_are_nowhere(repository, capsys):
         assert "are neither in DVC's cache, nor here, nor in a remote: data/raw/toy.csv" in capsys.readouterr().err
     finally:
         path.write_text("a\n1\n")
+
+
+@pytest.fixture
+def remote(repository):
+    """A function that makes an address the default remote of HEAD; the raw table is neither here nor in the cache."""
+    table = repository / "data/raw/toy.csv"
+    recorded.object_of(repository, "a\n1\n").unlink(missing_ok=True)
+    table.unlink()
+
+    def make(url):
+        config = repository / ".dvc/config"
+        config.write_text(f"{config.read_text()}    remote = store\n['remote \"store\"']\n    url = {url}\n")
+        subprocess.run(["git", "commit", "-q", "-a", "-m", "remote"], check=True)
+
+    yield make
+    subprocess.run(["git", "reset", "-q", "--hard", "HEAD~1"], check=True)
+    table.write_text("a\n1\n")
+
+
+def test_raw_data_that_a_remote_has(remote, tmp_path):
+    remote(tmp_path)
+    md5 = recorded.locked("", "a\n1\n")["md5"]
+    (tmp_path / "files/md5" / md5[:2]).mkdir(parents=True)
+    (tmp_path / "files/md5" / md5[:2] / md5[2:]).write_text("a\n1\n")
+    assert main(["verify", "--rebuild", "--output", str(tmp_path / "attestation.json")]) == 0
+
+
+def test_a_remote_that_hangs_is_waited_for_no_longer_than_the_limit(remote, capsys, monkeypatch):
+    monkeypatch.setattr(rebuild, "TIME_LIMIT", 4.0)
+    with hanging() as (port, _):
+        remote(f"http://127.0.0.1:{port}")
+        assert main(["verify", "--rebuild"]) == 4
+    assert "'dvc pull' did not end within 4 seconds and was ended" in capsys.readouterr().err
 
 
 def test_other_versions_than_the_commit_records(tmp_path, repository):

@@ -6,8 +6,11 @@ import stat
 from pathlib import Path
 
 import pytest
+import recorded
 from repository import Repository
+from servers import hanging
 
+from lockstep import repair
 from lockstep.__main__ import main
 from lockstep.lockfile import read_lock
 from lockstep.repair import REPLACED
@@ -52,6 +55,21 @@ def flip(path, rng):
     path.write_bytes(bytes(content))
     path.chmod(stat.S_IMODE(before.st_mode))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("how", ["altered", "missing", "nowhere"])
+def test_a_small_result_that_stands_in_git_is_put_back_too(built, capsys, how):
+    """DVC's cache of runs may hold it, or its stage makes it again."""
+    path = Path("metrics/plots/iris/history.csv")
+    file, _ = built.files[path.as_posix()]
+    assert path.as_posix() in built.uncached
+    right = path.read_bytes()
+    if how == "nowhere":
+        object_path(built.cache, file).unlink(missing_ok=True)
+    path.unlink() if how == "missing" else path.write_bytes(right.replace(b"1", b"2", 1))
+    assert main(["verify", "--repair"]) == 1  # the other stages were not run here
+    assert f"altered   {path}" not in capsys.readouterr().out
+    assert path.read_bytes() == right
 
 
 @pytest.mark.parametrize("name", [RAW, SPLIT, MODEL])
@@ -147,3 +165,37 @@ def test_all_looks_at_the_objects_of_other_commits_too(built, capsys):
     assert f"corrupt   {other} (of no recorded file of this commit)" in capsys.readouterr().out
     assert main(["verify", "--all", "--repair"]) == 1
     assert not other.exists()
+
+
+@pytest.fixture
+def lost(tmp_path, monkeypatch):
+    """A tiny repository whose raw table is altered in the cache and gone from the workspace: its object."""
+    folder = recorded.make(tmp_path / "tiny")
+    monkeypatch.chdir(folder)
+    Path("data/raw/toy.csv").unlink()
+    path = recorded.object_of(folder, recorded.CONTENT["data/raw/toy.csv"])
+    flip(path, random.Random(SEED))
+    yield path, path.read_bytes()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_remote_that_hangs_is_waited_for_no_longer_than_the_limit(lost, monkeypatch, capsys, caplog):
+    monkeypatch.setattr(repair, "TIME_LIMIT", 4.0)
+    with hanging() as (port, _):
+        config = f"    remote = store\n['remote \"store\"']\n    url = http://127.0.0.1:{port}\n"
+        Path(".dvc/config").write_text(Path(".dvc/config").read_text() + config)
+        assert main(["verify", "--repair"]) == 3
+    assert "'dvc fetch' did not end within 4 seconds and was ended" in caplog.text
+    assert "nor in a remote that answers, and raw data cannot be built" in capsys.readouterr().err
+    assert lost[0].read_bytes() == lost[1]
+
+
+def test_an_object_that_was_put_aside_is_put_back_when_a_person_will_not_wait(lost, monkeypatch):
+    def interrupted(*_):
+        assert not lost[0].exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(repair, "run_dvc", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        main(["verify", "--repair"])
+    assert lost[0].read_bytes() == lost[1]

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from sklearn import metrics
 from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
-from lockstep.errors import SettingsError
+from lockstep.errors import DataError, SettingsError
 from lockstep.estimators import MODELS, build_estimator, fit_estimator
 from lockstep.scoring import Predictions, metrics_of, predict
 
@@ -156,3 +158,10 @@ def test_predicted_values_are_the_models_own(model, X, y):
     """Of two classes as likely, gradient boosting predicts the second one; SVC goes by its decision function."""
     model.set_params(random_state=0).fit(X, y)
     np.testing.assert_array_equal(predict(model, X, "classification").values, model.predict(X))
+
+
+def test_a_model_that_can_be_fitted_and_cannot_predict():
+    X, y = np.arange(8.0).reshape(-1, 1), np.array(list("aabbaabb"), dtype=object)
+    model = make_pipeline(KNeighborsClassifier(n_neighbors=9)).fit(X, y)
+    with pytest.raises(DataError, match=r"^scikit-learn cannot predict by KNeighborsClassifier .* n_neighbors = 9"):
+        predict(model, X, "classification")
