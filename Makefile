@@ -71,7 +71,7 @@ $(READY): requirements.lock
 
 # Only what is absent: an edited table is the user's.
 data/raw/%: | $(READY) leftovers
-	dvc pull --quiet $@.dvc
+	dvc pull --quiet --remote bundled $@.dvc
 
 lock: $(READY)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
