@@ -17,6 +17,10 @@ ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
 
+OLD_KERNELS = {"OPENBLAS_CORETYPE": "Prescott", "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR"}
+"""An older processor's, as far as NumPy and OpenBLAS go."""
+ANOTHER_MACHINE = OLD_KERNELS | {"OMP_NUM_THREADS": "3", "LC_ALL": "C", "TZ": "Asia/Kathmandu"}
+"""With more threads than there are processors, another locale and time zone."""
 OWN_DVC = {"DVC_GLOBAL_CONFIG_DIR": "/nonexistent", "DVC_SYSTEM_CONFIG_DIR": "/nonexistent"}
 """Hides the settings of DVC that a developer or the machine has."""
 
@@ -131,7 +135,8 @@ class Repository:
 
 
 def everything_built(folder: Path) -> Repository:
-    """A Repository in ``folder`` in which everything is built from nothing and committed; made by the first who asks.
+    """A Repository in ``folder`` in which everything is built from nothing, as if on another machine, and committed;
+    made by the first who asks.
 
     To be copied, not to be changed: processes of pytest-xdist share it.
     """
@@ -140,7 +145,8 @@ def everything_built(folder: Path) -> Repository:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "done").exists():
             shutil.rmtree(folder / "repository", ignore_errors=True)
-            repository = Repository(folder / "repository")
+            repository = Repository(folder / "repository", rows=None)
+            repository.environment |= ANOTHER_MACHINE
             (repository.folder / "dvc.lock").unlink()
             repository.repro()
             repository.commit("built")

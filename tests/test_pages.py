@@ -1,6 +1,6 @@
 """README.md and the pages in docs/ tell the truth: every command in them is run, in order, as a reader would type it.
 
-A page starts in a copy of this repository in which everything is built and committed (housing cut to its first rows),
+A page starts in a copy of this repository in which everything is built and committed,
 and in a home folder with a table of the reader's own, ``~/customers.csv``. In its ``console`` blocks
 
 - a line that begins with ``$ `` is a command; all commands of a page run in one shell, so that ``cd`` has its effect;

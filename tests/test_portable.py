@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from repository import ROOT
+from repository import OLD_KERNELS, ROOT
 
 from lockstep import portable
 from lockstep.estimators import MODELS, build_estimator, fit_estimator
@@ -67,7 +67,6 @@ again = random.integers(0, 3, (300, 20)).astype(float)
 found["k_neighbors ties"] = hashlib.md5(predict(estimator, again, "regression").values.tobytes()).hexdigest()
 print(json.dumps({"why": shortcoming(), "found": found}))
 """
-OLD_KERNELS = {"OPENBLAS_CORETYPE": "Prescott", "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR"}
 SIMULATED = {
     "an older processor's kernels": OLD_KERNELS | {"OMP_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1"},
     "a newer processor's kernels": {
