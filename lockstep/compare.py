@@ -99,14 +99,20 @@ def _problem(repo: Any, revisions: tuple[Revision, Revision], name: str) -> dict
         return {"why_not": "not run", "not_run": missing}
     stages = [locked_stages(repo, revision) for revision in revisions]
     sides = list(zip(revisions, stages, strict=True))
-    before, after = (_evaluated(repo, side, name, own) for side, own in sides)
-    found = compare(before, after)
     winners = [_winner(repo, side, own, name) for side, own in sides]
+    other_folds = [_other_folds(side, own, name) for side, own in sides]
+    before, after = (
+        _evaluated(repo, *side, name, has_folds=not other, tuned=bool(winner))
+        for side, other, winner in zip(sides, other_folds, winners, strict=True)
+    )
+    found = compare(before, after)
     found |= {"recorded": True, "looks": _looks(repo, name, stages[1])}
     found["changes"] = changes(stages[0], stages[1], name, winners)
     folds = found["cross_validation"]
     folds["tuned"] = [side.shown for side, winner in zip(revisions, winners, strict=True) if winner]
-    folds["stale"] = [side.shown for side, own in sides if not found["targets"] and _other_folds(side, own, name)]
+    folds["stale"] = [
+        side.shown for side, other in zip(revisions, other_folds, strict=True) if other and not found["targets"]
+    ]
     if folds["stale"]:
         folds["why_not"] = "not run with these settings"
     unjudged = [side.shown for side, own in sides if _stale(side, own, stage)]
@@ -175,8 +181,16 @@ def _winner(repo: Any, revision: Revision, stages: Mapping[str, LockedStage], na
         raise IntegrityError(f"{path} of {revision.shown} is not what the stage tune writes.") from None
 
 
-def _evaluated(repo: Any, revision: Revision, name: str, stages: Mapping[str, LockedStage]) -> Evaluated:
-    """What a revision recorded of a problem that it has evaluated; ``stages`` as its dvc.lock has them."""
+def _evaluated(
+    repo: Any, revision: Revision, stages: Mapping[str, LockedStage], name: str, *, has_folds: bool, tuned: bool
+) -> Evaluated:
+    """What a revision recorded of a problem that it has evaluated.
+
+    Args:
+        stages: as its dvc.lock has them.
+        has_folds: whether its folds are those of its model; see _other_folds.
+        tuned: whether a search chose its hyperparameters on them.
+    """
     stage = f"evaluate@{name}"
     output = stage_output(repo, revision, stage, f"predictions/{name}.parquet")
     assert output is not None
@@ -211,17 +225,17 @@ def _evaluated(repo: Any, revision: Revision, name: str, stages: Mapping[str, Lo
         grouped=grouped,
         in_time=in_time,
         raw=None if raw is None else f"{raw} from line {load.get('skip_lines', 0)}",
-        folds=_folds(repo, revision, name, stages, in_time=in_time),
+        folds=_folds(repo, revision, stages, name, in_time=in_time, tuned=tuned) if has_folds else None,
     )
 
 
 def _folds(
-    repo: Any, revision: Revision, name: str, stages: Mapping[str, LockedStage], *, in_time: bool
+    repo: Any, revision: Revision, stages: Mapping[str, LockedStage], name: str, *, in_time: bool, tuned: bool
 ) -> Folds | None:
     stage = f"cross_validate@{name}"
     written = [out for out in stages[stage].outs if out.path.endswith("/folds.csv")] if stage in stages else []
     content = uncached_file(repo, revision, written[0]) if written else None
-    if content is None or _other_folds(revision, stages, name):
+    if content is None:
         return None
     settings = msgspec.structs.asdict(CrossValidateSettings()) | _settings(stages, "cross_validate", name)
     made_from = (
@@ -230,7 +244,6 @@ def _folds(
         settings["repeats"],
         settings["seed"],
     )
-    tuned = bool(_winner(repo, revision, stages, name))
     return Folds(pd.read_csv(io.BytesIO(content)), made_from, str(settings["average"]), in_time, tuned)
 
 

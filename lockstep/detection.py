@@ -92,7 +92,7 @@ def detect_csv(
         encoding, notes = _encoding(source.text, path)
         if encoding != "utf-8":
             source = decoded(raw, encoding, path)
-    beginning = source.text.slice(0, min(len(source.text), 1 << 16)).to_pybytes()
+    beginning = _beginning(source.text)
     if not rest.get("skip_lines") and (excel := re.match(rb"sep=[^\r\n](?=[\r\n])", beginning, re.IGNORECASE)):
         raise DataError(
             f"{path} line 1 is {excel[0].decode()!r}, which tells Excel the delimiter; the header comes after it. Skip "
@@ -123,6 +123,10 @@ def detect_csv(
     return Written(Dialect(delimiter, encoding=encoding, **rest), form, text, notes, warnings)
 
 
+def _beginning(data: pa.Buffer) -> bytes:
+    return bytes(data.slice(0, min(len(data), 1 << 16)).to_pybytes())
+
+
 def _check_title(path: Path, dialect: Dialect, source: Source) -> None:
     """Raise DataError if the file, which is no table as it is, is one without a title of a few lines."""
     for lines in range(1, MAX_TITLE + 1) if not dialect.skip_lines else ():
@@ -130,7 +134,7 @@ def _check_title(path: Path, dialect: Dialect, source: Source) -> None:
             width = read_csv(path, dialect._replace(skip_lines=lines), source).cells.num_columns
         except DataError:
             continue
-        beginning = source.text.slice(0, min(len(source.text), 1 << 16)).to_pybytes().decode("utf-8", "replace")
+        beginning = _beginning(source.text).decode("utf-8", "replace")
         title = [line.split(dialect.delimiter) for line in beginning.splitlines()[:lines]]
         if width > 1 and all(2 * sum(bool(cell.strip()) for cell in cells) <= width for cells in title):
             raise DataError(
@@ -145,7 +149,7 @@ def _encoding(data: pa.Buffer, path: Path) -> tuple[str, list[str]]:
     Raises:
         DataError: it cannot be told, with what the candidates make of the text.
     """
-    beginning = data.slice(0, min(len(data), 1 << 16)).to_pybytes()
+    beginning = _beginning(data)
     zeros = [beginning[start::2].count(0) for start in (0, 1)]
     for name, own, other in (("utf-16-le", zeros[1], zeros[0]), ("utf-16-be", zeros[0], zeros[1])):
         if own > len(beginning) / 20 and not other and decodes(data, name):  # a half of each ASCII character

@@ -102,7 +102,8 @@ def findings() -> Iterator[Finding]:
             "look for it, type this again when the run has ended",
             note=True,
         )
-    yield from findings_of_killed_runs()
+    else:
+        yield from _left_by_killed_runs()
     yield from _killed_experiment()
     yield from _git_locks()
     yield from _lock_against_commit()
@@ -113,8 +114,11 @@ def findings() -> Iterator[Finding]:
 
 def findings_of_killed_runs() -> Iterator[Finding]:
     """What killed runs leave behind; nothing while a run is going on."""
-    if somebody_runs():
-        return
+    if not somebody_runs():
+        yield from _left_by_killed_runs()
+
+
+def _left_by_killed_runs() -> Iterator[Finding]:
     yield from _books()
     yield from _temporary_files()
     yield from _cut_lock()

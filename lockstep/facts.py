@@ -34,9 +34,10 @@ from lockstep.diagnostics import (
 )
 from lockstep.estimators import TrainSettings
 from lockstep.preprocessing import PreprocessSettings
+from lockstep.scoring import LOWER_IS_BETTER
 from lockstep.settings import Seed, Settings
 from lockstep.table import Table
-from lockstep.wording import number, percent, plural, score, spread, visible
+from lockstep.wording import number, percent, plural, score, spread, visible, within_sentence
 
 MAX_COLUMNS = 150
 """Columns that the table of the data describes one by one."""
@@ -64,7 +65,6 @@ UNEVEN = 0.05
 """By so much the accuracy may exceed the balanced accuracy before the result says so."""
 MIN_BIN = 10
 """Test rows that a bin of calibration has at least, where there are so many."""
-SMALLER_IS_BETTER = {"log_loss", "mse", "mae", "rmse", "median_absolute_error"}
 HEADLINE = {"classification": "accuracy", "regression": "mae"}
 """The metric of the first sentence."""
 CURVE_METRIC = {"classification": "accuracy", "regression": "r2_score"}
@@ -355,6 +355,7 @@ def facts_of(given: Sources) -> Facts:
     shown = [name for name in ranked if name in features][:MAX_VALUES]
     metric = CURVE_METRIC[task]
     fold_rows = given.folds[given.folds["metric"] == metric]
+    folds, test_score = fold_rows["value"].tolist(), float(given.metrics[metric])
     profile_columns = given.profile["columns"]
     return Facts(
         problem=given.problem,
@@ -411,10 +412,10 @@ def facts_of(given: Sources) -> Facts:
         history_says=_history_says(given.history, given.train_settings.model),
         loss=_loss(given, probabilities),
         folds_metric=metric,
-        folds=fold_rows["value"].tolist(),
+        folds=folds,
         folds_rows=round(float(fold_rows["n_train"].mean())) if len(fold_rows) else 0,
-        folds_say=_folds_say(fold_rows["value"].tolist(), float(given.metrics[metric])),
-        test_score=float(given.metrics[metric]),
+        folds_say=_folds_say(folds, test_score),
+        test_score=test_score,
         learning=_learning(given, metric),
         importance=[
             (visible(feature, 40), float(mean), float(std))
@@ -545,10 +546,9 @@ def _result(given: Sources, metrics: Sequence[Metric], errors: np.ndarray, repea
 def _worse_than_the_dummy(metrics: Sequence[Metric]) -> list[str]:
     worse = []
     for metric in metrics:
-        signed = -1 if metric.key in SMALLER_IS_BETTER else 1
+        signed = -1 if metric.key in LOWER_IS_BETTER else 1
         if metric.baseline is not None and signed * metric.value < signed * metric.baseline:
-            name = metric.name if metric.key == "r2_score" else metric.name[0].lower() + metric.name[1:]
-            worse.append(f"{name} ({score(metric.value)} against {score(metric.baseline)})")
+            worse.append(f"{within_sentence(metric.name)} ({score(metric.value)} against {score(metric.baseline)})")
     return [f"It is worse than the dummy by {', '.join(worse)}."] if worse else []
 
 

@@ -186,9 +186,9 @@ def _columns(labels: Sequence[str]) -> int:
     return max(1, min(len(labels), int((WIDTH - 50) // (36 + 5.8 * max(map(len, labels))))))
 
 
-def _above(labels: Sequence[str]) -> float:
-    """The height of a legend above the picture, in pixels."""
-    return 8 + 15 * math.ceil(len(labels) / _columns(labels))
+def _above(labels: Sequence[str], inside: int = INSIDE) -> float:
+    """The height of the legend above the picture, in pixels; 0 if it has no more series than may stand ``inside``."""
+    return 8 + 15 * math.ceil(len(labels) / _columns(labels)) if len(labels) > inside else 0.0
 
 
 def lines(
@@ -220,7 +220,7 @@ def lines(
         band: shade this part of the x axis.
     """
     named = [label for label, _, _ in curves if label]
-    above = _above(named) if len(named) > INSIDE else 0
+    above = _above(named)
     with _drawing():
         figure, axes = _figure(height=HEIGHT + above, top=10 + above)
         if band is not None:
@@ -288,7 +288,7 @@ def bars(
     """
     label_height, thickness, gap = 15, 9, 6  # of a row, in pixels, from top to bottom
     step = label_height + thickness * len(series) + gap
-    above = _above([label for label, _ in series]) if len(series) > 1 else 0.0
+    above = _above([label for label, _ in series], inside=1)
     height = 46 + step * len(labels) + above
     with _drawing():
         figure, axes = _figure(height=height, left=12, top=6 + above)
@@ -435,18 +435,18 @@ def bins(
     ranges: tuple[Point, Point] | None = None,
 ) -> str:
     """Means of bins, (x, y, low, high) each, with error bars where there is one series only."""
-    legend = _above([label for label, _ in series]) if len(series) > INSIDE else 0.0
+    above = _above([label for label, _ in series])
     with _drawing():
-        figure, axes = _figure(height=HEIGHT + legend, top=10 + legend)
+        figure, axes = _figure(height=HEIGHT + above, top=10 + above)
         handles = []
         for number, (_, entries) in enumerate(series):
             color, x, y = SERIES[number], [entry[0] for entry in entries], [entry[1] for entry in entries]
             (handle,) = axes.plot(x, y, "o", color=color, linestyle=_DASHES[number], linewidth=1.2, markersize=4.5)
             handles.append(handle)
             if len(series) == 1 and all(entry[2] is not None for entry in entries):
-                below = [max(0.0, entry[1] - (entry[2] or 0.0)) for entry in entries]
-                above = [max(0.0, (entry[3] or 0.0) - entry[1]) for entry in entries]
-                axes.errorbar(x, y, yerr=[below, above], fmt="none", ecolor=color, elinewidth=1.2, capsize=2.5)
+                down = [max(0.0, entry[1] - (entry[2] or 0.0)) for entry in entries]
+                up = [max(0.0, (entry[3] or 0.0) - entry[1]) for entry in entries]
+                axes.errorbar(x, y, yerr=[down, up], fmt="none", ecolor=color, elinewidth=1.2, capsize=2.5)
         if ranges is not None:
             axes.set_xlim(*ranges[0])
             axes.set_ylim(*ranges[1])
@@ -456,7 +456,7 @@ def bins(
             low, high = max(axes.get_xlim()[0], axes.get_ylim()[0]), min(axes.get_xlim()[1], axes.get_ylim()[1])
             axes.plot([low, high], [low, high], color=SOFT, linewidth=1, dashes=(3, 3), zorder=1)
         if len(series) > 1:
-            _legend(axes, handles, [label for label, _ in series], None if legend else "best")
+            _legend(axes, handles, [label for label, _ in series], None if above else "best")
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         return _svg(figure, name, alt)

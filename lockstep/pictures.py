@@ -3,7 +3,7 @@
 from lockstep.diagnostics import Dependence
 from lockstep.facts import CURVE_METRIC, METRIC_NAMES, Cloud, Curve, Facts
 from lockstep.figures import bars, bins, cloud, dots, histogram, lines, matrix
-from lockstep.wording import number, plural, score, shortened
+from lockstep.wording import number, plural, score, shortened, within_sentence
 
 PARTS = {"train": "training"}
 NAME = 24
@@ -201,7 +201,7 @@ def _features(facts: Facts) -> dict[str, str]:
             f"Permutation importance of {plural(len(facts.importance), 'feature')}. The most important: {names}.",
             [name for name, _, _ in facts.importance],
             [("", [mean for _, mean, _ in facts.importance])],
-            f"loss of {_lower(METRIC_NAMES[CURVE_METRIC[facts.task]])}, mean and spread of the shuffles",
+            f"loss of {within_sentence(METRIC_NAMES[CURVE_METRIC[facts.task]])}, mean and spread of the shuffles",
             spread=[std for _, _, std in facts.importance],
         )
     for place, entry in enumerate(facts.dependence, 1):
@@ -231,11 +231,6 @@ def _reach(facts: Facts) -> tuple[float, float]:
     values = [value for entry in facts.dependence for line in entry.series.values() for value in line]
     margin = 0.05 * (max(values) - min(values)) or 1.0
     return min(values) - margin, max(values) + margin
-
-
-def _lower(name: str) -> str:
-    """The name of a metric within a sentence."""
-    return name if name[1:2].isupper() or not name[1:2].isalpha() else name[0].lower() + name[1:]
 
 
 def _areas(curves: list[Curve]) -> str:

@@ -106,8 +106,8 @@ def make_scorer(
     if problem is None and not (params.exists() and name in read_problems(params)):
         return Scorer(model, types, Dialect(), Format(), None)
     load = ModelConfig.from_params(name, params).sections().load
-    path = Path(f"data/contracts/{name}.yaml")
-    contract = read_contract(path) if path.exists() else None
+    declared = Path(f"data/contracts/{name}.yaml")
+    contract = read_contract(declared) if declared.exists() else None
     whole = {column for column, kind in (contract.types if contract else {}).items() if kind == "integer"}
     types |= {column: "integer" for column, kind in types.items() if kind == "number" and column in whole}
     return Scorer(model, types, load.dialect, load.form, contract)

@@ -95,6 +95,11 @@ def visible(value: Any, most: int = 60) -> str:
     return OPEN_BOX * before + shown + OPEN_BOX * after + (ELLIPSIS if cut else "")
 
 
+def within_sentence(name: str) -> str:
+    """The name of a metric within a sentence: log loss, but F1."""
+    return name if name[1:2].isupper() or not name[1:2].isalpha() else name[0].lower() + name[1:]
+
+
 def shortened(text: str, most: int) -> str:
     """A text of at most ``most`` characters: the middle left out, since names often differ at their ends only."""
     if len(text) <= most:
