@@ -18,20 +18,21 @@ from typing import Any, NamedTuple
 import lockstep  # noqa: F401 - first: it pins the processor's choices before anything imports NumPy
 
 # isort: split
+from lockstep.comparing.model_verdicts import ALPHA, BETTER, NO_DIFFERENCE, Evaluated, compare
+from lockstep.kernel.log import logger
+from lockstep.learning.estimators import TrainSettings
+from lockstep.learning.model_types import KINDS
+from lockstep.learning.preprocessing import PreprocessSettings
+from lockstep.learning.scoring import predict
+from lockstep.reading.loading import LoadSettings, load_file
+from lockstep.splitting.parts import SplitSettings, split_table
+from lockstep.tables.table import Table
+from stages.evaluate import prediction_table
+from stages.preprocess import preprocess
+from stages.train import train
+
 import numpy as np
 from scipy import stats
-
-from lockstep.comparison import ALPHA, BETTER, NO_DIFFERENCE, Evaluated, compare
-from lockstep.estimators import KINDS, TrainSettings
-from lockstep.log import logger
-from lockstep.preprocessing import PreprocessSettings
-from lockstep.scoring import predict
-from lockstep.table import Table
-from stages.evaluate import prediction_table
-from stages.load import LoadSettings, load_file
-from stages.preprocess import preprocess
-from stages.split import SplitSettings, split_table
-from stages.train import train
 
 
 class Case(NamedTuple):

@@ -1,4 +1,4 @@
-"""What pinning the processor's choices (lockstep/portable.py) costs in speed, as a ratio per model type.
+"""What pinning the processor's choices (lockstep/kernel/portable.py) costs in speed, as a ratio per model type.
 
 Fits each model type on a table of numbers and predicts it, with the pinning and without, in processes of their own that
 take turns, so that a slow moment of the machine falls on both sides. A ratio above 1 means that pinning is slower.
@@ -24,9 +24,10 @@ if sys.argv[1] == "plain":
 sys.path.insert(0, sys.argv[2])
 import lockstep
 import numpy as np
-from lockstep.estimators import KINDS, MODELS, TrainSettings, build_estimator, fit_estimator
-from lockstep.portable import shortcoming
-from lockstep.scoring import predict
+from lockstep.learning.model_types import KINDS, MODELS
+from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator
+from lockstep.kernel.portable import shortcoming
+from lockstep.learning.scoring import predict
 
 warnings.simplefilter("ignore")
 if (shortcoming() is None) != (sys.argv[1] == "pinned"):

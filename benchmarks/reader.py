@@ -24,7 +24,7 @@ MEASURE = """
 import sys, time
 sys.path.insert(0, {root!r})
 import pathlib
-from lockstep.log import peak_memory_mib
+from lockstep.kernel.log import peak_memory_mib
 {setup}
 before = peak_memory_mib()
 start, processor = time.perf_counter(), time.process_time()
@@ -34,7 +34,7 @@ print(seconds, processor, peak_memory_mib() - before, frame.memory_usage(deep=Tr
 """
 READERS = {
     "Lockstep": (
-        "from lockstep.csvfile import CsvFile\nfrom lockstep.reading import read_typed",
+        "from lockstep.reading.csvfile import CsvFile\nfrom lockstep.reading import read_typed",
         "read_typed(CsvFile(pathlib.Path({path!r}))).frame",
     ),
     "pandas.read_csv": ("import pandas", "pandas.read_csv({path!r})"),

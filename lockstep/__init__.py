@@ -1,22 +1,37 @@
-"""Lockstep: the code that the stages share, and the Python API.
+"""Lockstep: a reproducible pipeline of DVC stages, its commands, and the Python API.
 
 ``from lockstep import ModelConfig, run_pipeline, load_model`` is the API. These names are exported lazily (PEP 562), so
-that a stage that imports one kernel module pays for that module alone, and depends on nothing else.
+that a stage that imports one module pays for that module alone, and depends on nothing else.
 
-Layers, lowest first; a module imports from the layers below its own only (tests/test_layers.py):
+The folders are the map. A folder imports only folders above it in this list (tests/house/test_import_law.py):
 
-1. ``errors``; 2. the kernel, which imports nothing local but ``errors``: ``portable``, ``environment``, ``settings``,
-``table``, ``files``, ``log``; 3. everything that a stage shares with another one; 4. ``stages/``, none of which imports
-another; 5. ``pipeline`` and the commands of ``python -m lockstep``.
+- ``kernel``: settings, paths, files, logs, locks, errors: what every stage needs
+- ``tables``: the typed table that stages hand to each other
+- ``reading``: a user's bytes to typed, checked columns (stage ``load``)
+- ``splitting``: the checks of the data on both sides of the split (stage ``split``)
+- ``learning``: preprocessing, model types, metrics, cross-validation: what several stages fit and score by
+- ``saving``: model files and their sidecars
+- ``tuning``: the search for hyperparameters (stage ``tune``)
+- ``training``: the training history (stage ``train``)
+- ``evaluating``: curves, resamples, intervals of test predictions (stage ``evaluate``)
+- ``diagnosing``: what only model and rows together can say (stage ``diagnose``)
+- ``reporting``: facts to pictures to pages (stage ``report``)
+- ``exchange``: models as files that run no code
+- ``repository``: git's commands and DVC's internals, known here alone
+- ``provenance``: what was made from what, whether it is still so, how it is put right
+- ``comparing``: two revisions side by side
+- ``intake``: what ``add`` finds out about a file, and decides
+- ``api``: the functions of the stages, composed without DVC; the one module that imports ``stages/``
+- ``commands``: the commands of ``python -m lockstep``; the one folder that prints
 """
 
 from typing import TYPE_CHECKING, Any
 
-from lockstep.portable import pin
+from lockstep.kernel.portable import pin
 
 if TYPE_CHECKING:
-    from lockstep.models import load_model
-    from lockstep.pipeline import ModelConfig, PipelineResult, run_pipeline
+    from lockstep.api import ModelConfig, PipelineResult, run_pipeline
+    from lockstep.exchange.model_loading import load_model
 
 __all__ = ["ModelConfig", "PipelineResult", "load_model", "run_pipeline"]
 
@@ -25,11 +40,11 @@ pin()
 
 def __getattr__(name: str) -> Any:
     if name == "load_model":
-        from lockstep import models
+        from lockstep.exchange import model_loading
 
-        return models.load_model
+        return model_loading.load_model
     if name in __all__:
-        from lockstep import pipeline
+        from lockstep import api
 
-        return getattr(pipeline, name)
+        return getattr(api, name)
     raise AttributeError(f"module 'lockstep' has no attribute {name!r}")

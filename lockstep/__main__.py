@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from lockstep.errors import LockstepError
+from lockstep.kernel.errors import LockstepError
 
 COMMANDS = {
     "add": "make a table of yours a problem of this repository",
@@ -60,67 +60,67 @@ def main(argv: Sequence[str]) -> int:
 def _run(command: str, rest: Sequence[str]) -> int:
     match command:
         case "predict":
-            from lockstep import predict
+            from lockstep.commands import predict
 
             return predict.main(rest)
         case "explain":
-            from lockstep import explain
+            from lockstep.commands import explain
 
             return explain.main(rest)
         case "versions":
-            from lockstep import versions
+            from lockstep.commands import versions
 
             return versions.main(rest)
         case "verify":
-            from lockstep import verify
+            from lockstep.commands import verify
 
             return verify.main(rest)
         case "release":
-            from lockstep import release
+            from lockstep.commands import release
 
             return release.main(rest)
         case "summary":
-            from lockstep import summary
+            from lockstep.commands import summary
 
             return summary.main(rest)
         case "export":
-            from lockstep import export
+            from lockstep.commands import export
 
             return export.main(rest)
         case "index":
-            from lockstep import index
+            from lockstep.commands import index
 
             return index.main(rest)
         case "add":
-            from lockstep import add
+            from lockstep.commands import add
 
             return add.main(rest)
         case "check":
-            from lockstep import check
+            from lockstep.commands import check
 
             return check.main(rest)
         case "sweep":
-            from lockstep import sweep
+            from lockstep.commands import sweep
 
             return sweep.main(rest)
         case "compare":
-            from lockstep import compare
+            from lockstep.commands import compare
 
             return compare.main(rest)
         case "remote":
-            from lockstep import remote
+            from lockstep.commands import remote
 
             return remote.main(rest)
         case "data-diff":
-            from lockstep import data_diff
+            from lockstep.commands import data_diff
 
             return data_diff.main(rest)
         case "doctor":
-            from lockstep import doctor
+            from lockstep.commands import doctor
 
             return doctor.main(rest)
         case "example":
-            from lockstep import example
+            from lockstep.commands import example
 
             return example.main(rest)
     near = difflib.get_close_matches(command, COMMANDS, 1)

@@ -13,15 +13,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lockstep.cross_validation import CrossValidateSettings, cross_validate, summary
-from lockstep.estimators import TrainSettings
-from lockstep.files import Outputs
-from lockstep.log import heartbeat, logger
-from lockstep.preprocessing import PreprocessSettings
-from lockstep.settings import Problem
-from lockstep.stage import run_stage, stage_parser
-from lockstep.table import read_table
-from lockstep.winner import read_winner, with_winner
+import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
+from lockstep.kernel.files import Outputs
+from lockstep.kernel.log import heartbeat, logger
+from lockstep.kernel.settings import Problem
+from lockstep.kernel.stage import run_stage, stage_parser
+from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, summary
+from lockstep.learning.estimators import TrainSettings
+from lockstep.learning.preprocessing import PreprocessSettings
+from lockstep.learning.search_result import read_winner, with_winner
+from lockstep.tables.table import read_table
 
 COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
 

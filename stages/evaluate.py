@@ -15,6 +15,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
+from lockstep.evaluating.curves import CURVES_COLUMNS, PREDICTIONS_COLUMNS, curve_rows, prediction_rows
+from lockstep.evaluating.resampling import Design, intervals_of
+from lockstep.kernel.files import Outputs
+from lockstep.kernel.log import heartbeat, logger
+from lockstep.kernel.portable import fixed_threads
+from lockstep.kernel.settings import Problem, Seed, Settings
+from lockstep.kernel.stage import run_stage, stage_parser
+from lockstep.learning.metrics import METRICS
+from lockstep.learning.model_file import ModelFile, model_file_name
+from lockstep.learning.scoring import Average, Predictions, metrics_of, predict
+from lockstep.saving.joblib_file import load_model
+from lockstep.tables.table import Table, read_table
+
 import msgspec
 import numpy as np
 import pandas as pd
@@ -22,24 +36,10 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 
-from lockstep.bootstrap import Design, intervals_of
-from lockstep.curves import CURVES_COLUMNS, PREDICTIONS_COLUMNS, curve_rows, prediction_rows
-from lockstep.files import Outputs
-from lockstep.log import heartbeat, logger
-from lockstep.models import load_model
-from lockstep.naming import ModelFile, model_file_name
-from lockstep.portable import fixed_threads
-from lockstep.scoring import Average, Predictions, metrics_of, predict
-from lockstep.settings import Problem, Seed, Settings
-from lockstep.stage import run_stage, stage_parser
-from lockstep.table import Table, read_table
-
 IMPORTANCE_COLUMNS = ("feature", "importance", "std")
 INTERVALS_COLUMNS = ("metric", "value", "low", "high", "baseline")
 IMPORTANCE_ROWS = 2000
 """Permutation importance is measured on at most so many test rows."""
-HEADLINE = {"classification": ("accuracy", "precision", "recall", "f1_score"), "regression": ("mse", "mae", "r2_score")}
-"""The metrics that come first; the baseline is given for these."""
 
 
 class EvaluateSettings(Settings, frozen=True):
@@ -54,7 +54,7 @@ class Evaluation(NamedTuple):
     """What a model is worth on the test rows.
 
     Attributes:
-        metrics: flat; those of HEADLINE first, then more, then those of the baseline.
+        metrics: flat; those that have a baseline first, then more, then those of the baseline.
         predictions: (n_test, ...): row, row_hash, actual, predicted; where the split was by group, group; for a
             classifier with probabilities one column ``probability_<class>`` per class; for one without them, of two
             classes, score: the higher, the more likely the second.
@@ -89,7 +89,8 @@ def evaluate(model: Pipeline, test: Table, train_labels: np.ndarray, settings: E
     dummy = DummyClassifier(strategy="prior") if test.task == "classification" else DummyRegressor()
     dummy.fit(np.zeros((len(train_labels), 1)), train_labels)
     baseline = metrics_of(y, predict(dummy, np.zeros((len(y), 1)), test.task), test.task, settings.average)
-    metrics: dict[str, Any] = own | {f"baseline_{name}": baseline[name] for name in HEADLINE[test.task]}
+    named = [name for name, metric in METRICS[test.task].items() if metric.has_baseline]
+    metrics: dict[str, Any] = own | {f"baseline_{name}": baseline[name] for name in named}
     if test.task == "classification":
         metrics["average"] = settings.average
     metrics["test_rows"] = len(test)

@@ -15,18 +15,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
+from lockstep.kernel.files import Outputs
+from lockstep.kernel.log import logger
+from lockstep.kernel.settings import Problem
+from lockstep.kernel.stage import run_stage, stage_parser
+from lockstep.learning.model_types import ModelName, model_type
+from lockstep.learning.preprocessing import PreprocessSettings, fit_preprocessor
+from lockstep.saving.joblib_file import write_model
+from lockstep.tables.table import Table, column_type, read_table, write_table
+
 import msgspec
 from sklearn.compose import ColumnTransformer
-
-from lockstep.estimators import ModelName, model_type
-from lockstep.files import Outputs
-from lockstep.log import logger
-from lockstep.models import write_model
-from lockstep.preprocessing import PreprocessSettings, fit_preprocessor
-from lockstep.profile import column_type
-from lockstep.settings import Problem
-from lockstep.stage import run_stage, stage_parser
-from lockstep.table import Table, read_table, write_table
 
 
 def preprocess(train: Table, settings: PreprocessSettings, model: str) -> tuple[ColumnTransformer, Table]:

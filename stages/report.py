@@ -23,24 +23,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
+from lockstep.kernel.errors import DataError
+from lockstep.kernel.files import Outputs
+from lockstep.kernel.log import heartbeat, logger
+from lockstep.kernel.settings import Problem, Settings
+from lockstep.kernel.stage import check_inputs, run_stage, stage_parser
+from lockstep.learning.estimators import TrainSettings
+from lockstep.learning.model_file import model_file_name, sidecar_of
+from lockstep.learning.preprocessing import PreprocessSettings
+from lockstep.learning.search_result import read_winner, with_winner
+from lockstep.reading.contract import read_contract
+from lockstep.reading.source import data_path
+from lockstep.reporting.facts import FileFacts, ReportSettings, Sources, facts_of
+from lockstep.reporting.page import TEMPLATES, model_card, picture_file, report_page
+from lockstep.reporting.pictures import pictures_of
+from lockstep.saving.joblib_file import load_model
+from lockstep.tables.table import read_table
 
-from lockstep.contract import read_contract
-from lockstep.errors import DataError
-from lockstep.estimators import TrainSettings
-from lockstep.facts import FileFacts, ReportSettings, Sources, facts_of
-from lockstep.files import Outputs
-from lockstep.log import heartbeat, logger
-from lockstep.models import load_model, sidecar_of
-from lockstep.naming import model_file_name
-from lockstep.page import TEMPLATES, model_card, picture_file, report_page
-from lockstep.pictures import pictures_of
-from lockstep.preprocessing import PreprocessSettings
-from lockstep.settings import Problem, Settings
-from lockstep.source import data_path
-from lockstep.stage import check_inputs, run_stage, stage_parser
-from lockstep.table import read_table
-from lockstep.winner import read_winner, with_winner
+import pandas as pd
 
 
 class RawFile(Settings, frozen=True):

@@ -15,21 +15,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
+from lockstep.kernel.files import Outputs
+from lockstep.kernel.log import heartbeat, logger
+from lockstep.kernel.settings import Problem
+from lockstep.kernel.stage import run_stage, stage_parser
+from lockstep.learning.estimators import TrainSettings, build_estimator, check_classes, fit_estimator
+from lockstep.learning.model_file import model_file_name
+from lockstep.learning.search_result import read_winner, with_winner
+from lockstep.saving.joblib_file import load_model, write_model
+from lockstep.saving.sidecar import read_about
+from lockstep.tables.table import Table, read_table
+from lockstep.training.history import COLUMNS, Row, history_of
+
 import msgspec
 import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
-
-from lockstep.estimators import TrainSettings, build_estimator, check_classes, fit_estimator
-from lockstep.files import Outputs
-from lockstep.history import COLUMNS, Row, history_of
-from lockstep.log import heartbeat, logger
-from lockstep.models import load_model, read_about, write_model
-from lockstep.naming import model_file_name
-from lockstep.settings import Problem
-from lockstep.stage import run_stage, stage_parser
-from lockstep.table import Table, read_table
-from lockstep.winner import read_winner, with_winner
 
 
 class Trained(NamedTuple):

@@ -17,22 +17,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
+import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
+from lockstep.kernel.errors import SettingsError
+from lockstep.kernel.files import Outputs
+from lockstep.kernel.log import heartbeat, logger
+from lockstep.kernel.settings import Problem, Seed, Settings
+from lockstep.kernel.stage import run_stage, stage_parser
+from lockstep.tuning.search_space import Range, Space, ends, parse_space
+
 import msgspec
 
-from lockstep.errors import SettingsError
-from lockstep.files import Outputs
-from lockstep.log import heartbeat, logger
-from lockstep.settings import Problem, Seed, Settings
-from lockstep.space import Range, Space, ends, parse_space
-from lockstep.stage import run_stage, stage_parser
-
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
+    from lockstep.kernel.settings import Task
+    from lockstep.learning.cross_validation import CrossValidateSettings
+    from lockstep.learning.estimators import TrainSettings
+    from lockstep.learning.preprocessing import PreprocessSettings
+    from lockstep.tables.table import Table
 
-    from lockstep.cross_validation import CrossValidateSettings
-    from lockstep.estimators import TrainSettings
-    from lockstep.preprocessing import PreprocessSettings
-    from lockstep.table import Table, Task
+    from optuna.distributions import BaseDistribution
 
 COLUMNS = ("trial", "state", "mean", "std", "best")
 """Of the table of trials; then one per hyperparameter, then ``reason``."""
@@ -95,8 +97,8 @@ def check_settings(settings: TuneSettings, model: "TrainSettings", task: "Task")
     Raises:
         SettingsError: an unknown metric, a range or list that is none, an unknown or illegal hyperparameter.
     """
-    from lockstep.estimators import build_estimator
-    from lockstep.scoring import find_metric
+    from lockstep.learning.estimators import build_estimator
+    from lockstep.learning.metrics import find_metric
 
     metric = find_metric(settings.metric, task, "tune.metric")
     space = parse_space(settings.space, "tune.space")
@@ -137,18 +139,18 @@ def tune(
         DataError: see make_folds.
         SettingsError: see check_settings; or no trial could be scored.
     """
+    from lockstep.learning.cross_validation import cross_validate, make_folds, summary
+    from lockstep.learning.estimators import build_estimator
+    from lockstep.learning.metrics import ALL
+
     import optuna
     from tqdm import tqdm
-
-    from lockstep.cross_validation import cross_validate, make_folds, summary
-    from lockstep.estimators import build_estimator
-    from lockstep.scoring import LOWER_IS_BETTER
 
     space, metric = check_settings(settings, model, train.task)
     defaults = build_estimator(model, train.task).get_params(deep=False)
     given = {name: defaults[name] for name in space}
     folds = make_folds(train, cross_validation)
-    sign = -1 if metric in LOWER_IS_BETTER else 1
+    sign = -1 if ALL[metric].lower_is_better else 1
 
     def scored(number: int, values: dict[str, Any]) -> Trial:
         candidate = msgspec.structs.replace(model, hyperparameters={**model.hyperparameters, **values})
@@ -253,10 +255,10 @@ def execute(problem: Problem, args: argparse.Namespace) -> None:
     settings = problem.section("tune", TuneSettings)
     search = NO_SEARCH
     if settings.trials:
-        from lockstep.cross_validation import CrossValidateSettings
-        from lockstep.estimators import TrainSettings
-        from lockstep.preprocessing import PreprocessSettings
-        from lockstep.table import read_table
+        from lockstep.learning.cross_validation import CrossValidateSettings
+        from lockstep.learning.estimators import TrainSettings
+        from lockstep.learning.preprocessing import PreprocessSettings
+        from lockstep.tables.table import read_table
 
         cross_validation = problem.section("cross_validate", CrossValidateSettings)
         preprocess = problem.section("preprocess", PreprocessSettings)

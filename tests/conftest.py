@@ -8,14 +8,15 @@ import lockstep  # noqa: F401 - first, as everywhere: it pins the processor's ch
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # else threads of OpenMP that wait slow the tests beside them down
 # isort: split
+from lockstep.learning.estimators import TrainSettings
+from lockstep.learning.model_types import KINDS
+from lockstep.tables.table import ROW, Table
+
 import numpy as np
 import pandas as pd
 import pytest
-import repository
+import workspace
 from xdist.scheduler import LoadScopeScheduling
-
-from lockstep.estimators import KINDS, TrainSettings
-from lockstep.table import ROW, Table
 
 
 def pytest_collection_modifyitems(items):
@@ -25,7 +26,7 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: (item.path not in slow, item.path.name == "test_pages.py"))
 
 
-os.environ.update(repository.OWN_DVC)  # for what runs in this process, too
+os.environ.update(workspace.OWN_DVC)  # for what runs in this process, too
 
 
 class _Scheduling(LoadScopeScheduling):
@@ -53,7 +54,7 @@ def begin_to_build(request, shared_folder):
     if not first or all("built_repository" not in getattr(item, "fixturenames", ()) for item in request.session.items):
         yield
         return
-    with subprocess.Popen([sys.executable, repository.__file__, shared_folder]) as building:
+    with subprocess.Popen([sys.executable, workspace.__file__, shared_folder]) as building:
         yield
         building.kill()
 
@@ -61,7 +62,7 @@ def begin_to_build(request, shared_folder):
 @pytest.fixture(scope="session")
 def built_repository(shared_folder):
     """A Repository in which everything is built and committed, one for all workers: for copies, not to be changed."""
-    return repository.everything_built(shared_folder)
+    return workspace.everything_built(shared_folder)
 
 
 @pytest.fixture

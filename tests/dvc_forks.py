@@ -174,6 +174,8 @@ def _fill_disk(pattern: str) -> None:
 
 def _serve() -> None:
     # All that a command would import: its parser those of all commands, and DVC what it puts off.
+    import lockstep.commands.doctor
+
     import dvc.analytics
     import dvc.cli.parser
     import dvc.data_cloud
@@ -188,8 +190,6 @@ def _serve() -> None:
     import dvc.utils.strictyaml
     import networkx  # noqa: F401
 
-    import lockstep.doctor
-
     gc.freeze()  # the forks' collector leaves alone what they all share
 
     def command(words: list[str]) -> int:
@@ -197,7 +197,7 @@ def _serve() -> None:
         if words[0] == "dvc":
             return int(dvc.cli.main(words[1:]))
         assert words[:1] == ["doctor"]
-        return lockstep.doctor.main(words[1:])
+        return lockstep.commands.doctor.main(words[1:])
 
     for line in sys.stdin:
         request = json.loads(line)

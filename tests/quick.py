@@ -12,11 +12,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-import psutil
-from repository import Repository, forks
+from lockstep.kernel import locks
+from lockstep.kernel.lock_file import outputs, read_lock
 
-from lockstep import runs
-from lockstep.lockfile import outputs, read_lock
+import psutil
+from workspace import Repository, forks
 
 QUICK_STAGE = '''
 """Copies a file and counts its lines: what every stage does, without the seconds that pandas takes to import."""
@@ -25,8 +25,9 @@ import sys
 import time
 from pathlib import Path
 
-from lockstep.files import Outputs
-from lockstep.stage import run_stage, stage_parser
+import lockstep.kernel.start
+from lockstep.kernel.files import Outputs
+from lockstep.kernel.stage import run_stage, stage_parser
 
 
 def execute(problem, args):
@@ -93,7 +94,7 @@ class QuickRepository(Repository):
 
     def forget(self) -> None:
         """Remove everything that was built, from the cache of runs too, so that a run has to make it anew."""
-        for name in ("go", runs.LOCK, "dvc.lock", *QUICK_OUTPUTS):
+        for name in ("go", locks.LOCK, "dvc.lock", *QUICK_OUTPUTS):
             (self.folder / name).unlink(missing_ok=True)
         shutil.rmtree(self.folder / ".dvc/cache/runs", ignore_errors=True)
 
@@ -178,7 +179,7 @@ class Started(subprocess.Popen[bytes]):
 
 def holder_of(repository):
     """Who holds the lock, once somebody who is alive does."""
-    lock = repository.folder / runs.LOCK
+    lock = repository.folder / locks.LOCK
     return until(
         60,
         lambda: (

@@ -1,22 +1,23 @@
 """Everything that a report is made from, made in memory by the stages' own functions."""
 
-import numpy as np
-import pandas as pd
-
-from lockstep.checks import CheckSettings, run_checks
-from lockstep.contract import infer_contract
-from lockstep.cross_validation import CrossValidateSettings, cross_validate, summary
-from lockstep.curves import CURVES_COLUMNS, curve_rows
-from lockstep.estimators import KINDS, TrainSettings
-from lockstep.facts import FileFacts, ReportSettings, Sources
-from lockstep.history import COLUMNS
-from lockstep.preprocessing import PreprocessSettings
-from lockstep.profile import profile_of
-from lockstep.table import ROW, Table
+from lockstep.evaluating.curves import CURVES_COLUMNS, curve_rows
+from lockstep.intake.contract_inference import infer_contract
+from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, summary
+from lockstep.learning.estimators import TrainSettings
+from lockstep.learning.model_types import KINDS
+from lockstep.learning.preprocessing import PreprocessSettings
+from lockstep.reading.profile import profile_of
+from lockstep.reporting.facts import FileFacts, ReportSettings, Sources
+from lockstep.splitting.data_checks import CheckSettings, run_checks
+from lockstep.splitting.parts import SplitSettings, split_table
+from lockstep.tables.table import ROW, Table
+from lockstep.training.history import COLUMNS
 from stages.evaluate import IMPORTANCE_COLUMNS, INTERVALS_COLUMNS, EvaluateSettings, evaluate
 from stages.preprocess import preprocess
-from stages.split import SplitSettings, split_table
 from stages.train import train
+
+import numpy as np
+import pandas as pd
 
 FOLD_COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
 HOSTILE = "<script>alert(1)</script>"

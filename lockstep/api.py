@@ -1,0 +1,283 @@
+"""The Python API: the functions of the stages, composed without DVC.
+
+The only module that imports stage scripts. It gives the same model, byte for byte, as ``dvc repro`` gives for the same
+data and settings.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lockstep.kernel.errors import MachineError, SettingsError
+from lockstep.kernel.files import Outputs, temporary_beside
+from lockstep.kernel.log import logger, logging_to
+from lockstep.kernel.portable import shortcoming
+from lockstep.kernel.settings import Problem, S, Settings, Task, convert
+from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, summary
+from lockstep.learning.estimators import TrainSettings, build_estimator
+from lockstep.learning.model_file import model_file_name, sidecar_of
+from lockstep.learning.model_types import KINDS
+from lockstep.learning.preprocessing import PreprocessSettings
+from lockstep.learning.search_result import with_winner
+from lockstep.reading.contract import read_contract
+from lockstep.reading.loading import LoadSettings, load_file, load_frame
+from lockstep.saving.joblib_file import save_model
+from lockstep.saving.sidecar import sidecar
+from lockstep.splitting.parts import SplitSettings, check_settings, split_table
+from lockstep.tables.table import table_bytes
+from lockstep.training.history import COLUMNS
+from stages.evaluate import EvaluateSettings, evaluate
+from stages.load import log_table
+from stages.preprocess import describe, preprocess
+from stages.split import check_parts, log_parts
+from stages.train import describe as describe_model
+from stages.train import train
+from stages.tune import NO_SEARCH, TuneSettings, tune
+from stages.tune import check_settings as check_tune
+
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What to train, and how; checked when it is made.
+
+    Attributes:
+        model_type: one of ``lockstep.learning.estimators.MODELS``.
+        task_type: "classification" or "regression".
+        hyperparameters: of the scikit-learn estimator, passed on as they are.
+        target: the column to predict; by default "target" for a classification, "price" for a regression.
+        drop: columns to leave out.
+        load: how the file is written, for instance ``load={"delimiter": ";", "decimal": ","}``; of no effect on a
+            DataFrame.
+        contract: a data contract that the table must keep, as in data/contracts; None for none.
+        split, preprocess, tune, cross_validate, train, evaluate: further settings, named and checked as in params.yaml,
+            for instance ``split={"test_size": 0.3, "seed": 1}`` or ``train={"class_weight": "balanced"}``.
+        models: the folder for the model, its metrics and its history; made if absent.
+        logs: the folder for the log.
+
+    Raises:
+        ValueError: an unknown model type or hyperparameter, or an unknown or wrong setting (a SettingsError).
+    """
+
+    model_type: str = "random_forest"
+    task_type: Task = "classification"
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    target: str | None = None
+    drop: Sequence[str] = ()
+    load: Mapping[str, Any] = field(default_factory=dict)
+    contract: str | Path | None = None
+    split: Mapping[str, Any] = field(default_factory=dict)
+    preprocess: Mapping[str, Any] = field(default_factory=dict)
+    tune: Mapping[str, Any] = field(default_factory=dict)
+    cross_validate: Mapping[str, Any] = field(default_factory=dict)
+    train: Mapping[str, Any] = field(default_factory=dict)
+    evaluate: Mapping[str, Any] = field(default_factory=dict)
+    models: str | Path = "models"
+    logs: str | Path = "logs"
+
+    def __post_init__(self) -> None:
+        self.sections()
+
+    def sections(self) -> "Sections":
+        """The settings of each stage. Raises SettingsError."""
+        drop = self.drop if isinstance(self.drop, str) else list(self.drop)
+        own = {"path": "-", "task": self.task_type, "target": self.target, "drop": drop}
+        given = {"model": self.model_type, "kind": KINDS.get(self.task_type, ""), "version": 1}
+        given["hyperparameters"] = self.hyperparameters
+        for key in given:
+            if key in (self.train or {}):
+                raise SettingsError(
+                    f"ModelConfig.train.{key} cannot be set there. Set model_type, task_type, hyperparameters."
+                )
+        found = Sections(
+            load=_section({**self.load, **own}, LoadSettings, "load"),
+            split=_section(self.split, SplitSettings, "split"),
+            preprocess=_section(self.preprocess, PreprocessSettings, "preprocess"),
+            tune=_section(self.tune, TuneSettings, "tune"),
+            cross_validate=_section(self.cross_validate, CrossValidateSettings, "cross_validate"),
+            train=_section({**self.train, **given}, TrainSettings, "train"),
+            evaluate=_section(self.evaluate, EvaluateSettings, "evaluate"),
+        )
+        check_settings(found.split)
+        build_estimator(found.train, self.task_type)
+        check_tune(found.tune, found.train, self.task_type)
+        return found
+
+    @classmethod
+    def from_params(cls, problem: str, path: str | Path = "params.yaml") -> "ModelConfig":
+        """The settings of a problem in params.yaml. Raises SettingsError."""
+        settings = Problem(Path(path), problem)
+        load = settings.section("load", LoadSettings)
+        own = settings.section("train", TrainSettings)
+        build_estimator(own, load.task)  # the one check that the API's own settings cannot fail: kind against task
+        return cls(
+            model_type=own.model,
+            task_type=load.task,
+            hyperparameters=own.hyperparameters,
+            target=load.target,
+            drop=load.drop,
+            load={key: value for key, value in _as_dict(load).items() if key not in ("path", "task", "target", "drop")},
+            split=_as_dict(settings.section("split", SplitSettings)),
+            preprocess=_as_dict(settings.section("preprocess", PreprocessSettings)),
+            tune=_as_dict(settings.section("tune", TuneSettings)),
+            cross_validate=_as_dict(settings.section("cross_validate", CrossValidateSettings)),
+            train={"seed": own.seed, "class_weight": own.class_weight},
+            evaluate=_as_dict(settings.section("evaluate", EvaluateSettings)),
+        )
+
+
+def _section(values: Any, kind: type[S], name: str) -> S:
+    plain = (
+        {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+        if isinstance(values, Mapping)
+        else values
+    )
+    return convert(plain, kind, f"ModelConfig.{name}")
+
+
+def _as_dict(settings: Settings) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in settings.__struct_fields__}
+
+
+class Sections(NamedTuple):
+    """The checked settings of every stage."""
+
+    load: LoadSettings
+    split: SplitSettings
+    preprocess: PreprocessSettings
+    tune: TuneSettings
+    cross_validate: CrossValidateSettings
+    train: TrainSettings
+    evaluate: EvaluateSettings
+
+
+class PipelineResult(NamedTuple):
+    """What run_pipeline gives; ``model, metrics, *rest = result`` unpacks it.
+
+    Attributes:
+        model: a fitted scikit-learn Pipeline that takes raw rows.
+        metrics: on the test rows: accuracy, precision, recall, f1_score, ... or mse, mae, r2_score, ...
+        model_path: the saved model; beside it stand its sidecar ``<file>.json``, ``<stem>_metrics.json`` and
+            ``<stem>_history.csv``.
+        history: the training history: iteration, part, loss.
+        cross_validation: mean and standard deviation of each metric over the folds.
+        predictions: one row per test row: row (its number in the data), row_hash, actual, predicted, probabilities.
+        trials: what the search for hyperparameters tried, one row per trial; none without a search.
+    """
+
+    model: Pipeline
+    metrics: dict[str, Any]
+    model_path: Path
+    history: pd.DataFrame
+    cross_validation: dict[str, float]
+    predictions: pd.DataFrame
+    trials: pd.DataFrame
+
+
+def check_loads(path: Path, load: Mapping[str, Any]) -> None:
+    """Raise whatever the stage ``load`` would raise of a file.
+
+    Args:
+        path: the file; ``load.path`` may be another one.
+        load: the section ``load``.
+    """
+    load_file(path, _section(load, LoadSettings, "load"))
+
+
+def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> PipelineResult:
+    """Load, split, preprocess, tune, cross-validate, train, evaluate, and save the model under the next free version.
+
+    Args:
+        data: the path of a CSV file, or a DataFrame; one row is one sample. It is not changed.
+        config: what to train, and how.
+
+    Raises:
+        ValueError: data that cannot be trained on (a DataError: too few rows, no target column, a target with gaps or
+            of one class, ...), or settings that do not fit the data (a SettingsError).
+        MachineError: a file cannot be written.
+    """
+    settings, start = config.sections(), time.perf_counter()
+    contract = None if config.contract is None else read_contract(Path(config.contract))
+    stem = model_file_name(settings.train.model, settings.train.kind, 0).removesuffix("_v0.joblib")
+    try:
+        with logging_to(Path(config.logs) / f"{stem}.log", stem, stderr=False):
+            if why := shortcoming():
+                logger.warning("the last bits of results may be others than on other machines: %s", why)
+            if isinstance(data, pd.DataFrame):
+                table = load_frame(data, settings.load, contract).table
+            else:
+                table = load_file(Path(data), settings.load, contract).table
+            log_table(table)
+            parts = split_table(table, settings.split)
+            log_parts(parts)
+            check_parts(parts, settings.split.checks)
+            preprocessor, processed = preprocess(parts.train, settings.preprocess, settings.train.model)
+            search = NO_SEARCH
+            if settings.tune.trials:
+                search = tune(parts.train, settings.tune, settings.cross_validate, settings.preprocess, settings.train)
+            model = with_winner(settings.train, search.hyperparameters)
+            folds = cross_validate(parts.train, settings.cross_validate, settings.preprocess, model)
+            trained = train(processed, preprocessor, parts.validation, model)
+            about = describe_model(describe(parts.train, table_bytes(parts.train), settings.preprocess), model)
+            # Saved before it is used, as by the stages: a nearest-neighbours model counts its queries.
+            with _unnamed(trained.model, Path(config.models), stem) as saved:
+                found = evaluate(trained.model, parts.test, parts.train.labels, settings.evaluate)
+                path = _name_next(saved, stem)
+            with Outputs() as outputs:
+                outputs.json(sidecar_of(path), sidecar(path.read_bytes(), path.name, about))
+                outputs.json(path.with_name(f"{path.stem}_metrics.json"), found.metrics)
+                outputs.csv(path.with_name(f"{path.stem}_history.csv"), COLUMNS, trained.history)
+            logger.info("%s: %s, %.1f s", path, found.metrics, time.perf_counter() - start)
+    except OSError as error:
+        raise MachineError(
+            f"a file cannot be written: {error}. Free the space or the path, or set another folder."
+        ) from error
+    history = pd.DataFrame(trained.history, columns=list(COLUMNS))
+    trials = pd.DataFrame(search.trials, columns=list(search.columns))
+    return PipelineResult(trained.model, found.metrics, path, history, summary(folds), found.predictions, trials)
+
+
+@contextlib.contextmanager
+def _unnamed(model: Pipeline, folder: Path, stem: str) -> Iterator[Path]:
+    """The path of a file that holds ``model`` while the block runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = temporary_beside(folder / f"{stem}.joblib")
+    try:
+        save_model(model, path)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _name_next(saved: Path, stem: str) -> Path:
+    """Name the file ``<stem>_v<n>.joblib``, n being one more than the highest in its folder; never over another
+    file."""
+    found = [re.fullmatch(rf"{re.escape(stem)}_v([0-9]+)\.joblib", entry.name) for entry in saved.parent.iterdir()]
+    version = max((int(match[1]) for match in found if match), default=0) + 1
+    while True:
+        path = saved.with_name(f"{stem}_v{version}.joblib")
+        try:
+            _link_or_copy(saved, path)
+        except FileExistsError:
+            version += 1
+        else:
+            return path
+
+
+def _link_or_copy(source: Path, path: Path) -> None:
+    """Give the file a second name. Unlike a rename, this fails where another run has just taken the name."""
+    try:
+        os.link(source, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        with source.open("rb") as content, path.open("xb") as copy:
+            shutil.copyfileobj(content, copy)

@@ -1,0 +1,79 @@
+"""``python -m lockstep check``: whether the files that say what is run are sound, before anything runs.
+
+Looks at params.yaml (all problems, all sections), and, in this repository, at dvc.yaml, dvc.lock, the data contracts,
+the .dvc files and DVC's settings, and for secrets in what git tracks. DVC reads most of these files itself, and less
+strictly: check before you run what somebody else wrote ('make repro' and the pre-commit hook do).
+"""
+
+import argparse
+import difflib
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from lockstep.kernel.errors import SettingsError
+from lockstep.kernel.lock_file import LOCK, read_lock, read_pointers
+from lockstep.kernel.settings import Problem, read_problems
+from lockstep.kernel.strict_yaml import read_yaml
+from lockstep.reading.contract import read_contract
+from lockstep.reading.source import data_path
+from lockstep.repository.tracked import check_dvc_config, check_tracked
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Check everything. Raises the first LockstepError."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lockstep check", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="default: %(default)s")
+    args = parser.parse_args(argv)
+    problems = read_problems(args.params)
+    check_repository()
+    if Path("dvc.yaml").exists():
+        _check_graph(Path("dvc.yaml"), problems)
+    from lockstep.api import ModelConfig
+    from lockstep.reporting.facts import ReportSettings  # after the above: these take a second to import
+
+    for name in problems:
+        try:
+            ModelConfig.from_params(name, args.params)
+            _check_data(data_path(problems[name]["load"]["path"]))
+            Problem(args.params, name).section("report", ReportSettings)  # the one stage that the API has not
+        except SettingsError as error:
+            place = f"{args.params}: problems.{name}"
+            raise SettingsError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None
+    print(f"{args.params} is sound: {', '.join(problems)}")
+    return 0
+
+
+def _check_graph(path: Path, problems: Collection[str]) -> None:
+    """Refuse a dvc.yaml that names a problem that was removed or renamed: DVC would refuse every command."""
+    named = set(re.findall(r"\$\{\s*problems\.([^.\[}]+)", path.read_text(encoding="utf-8")))
+    if gone := sorted(named - set(problems)):
+        raise SettingsError(
+            f"{path} names the problem '{gone[0]}' (artifacts.{gone[0]}?), which params.yaml has not: it has "
+            f"{', '.join(problems)}. Remove that entry, or rename it."
+        )
+
+
+def _check_data(path: Path) -> None:
+    """Refuse a table that is neither here nor tracked by DVC, which would bring it."""
+    if Path(".dvc").is_dir() and not path.exists() and not Path(f"{path}.dvc").exists():
+        here = [file.removesuffix(".dvc") for file in map(str, sorted(path.parent.glob("*")))]
+        near = difflib.get_close_matches(str(path), here, 1)
+        hint = f" Is it {near[0]}?" if near else " 'python -m lockstep add FILE' brings a table in."
+        raise SettingsError(f"load.path is {path}, which does not exist, and no {path}.dvc tracks it.{hint}")
+
+
+def check_repository() -> None:
+    """Check the files that DVC reads, those of them that there are. Raises LockstepError."""
+    if Path("dvc.yaml").exists():
+        read_yaml(Path("dvc.yaml"))
+    for contract in sorted(Path("data/contracts").glob("*.yaml")):
+        read_contract(contract)
+    if LOCK.exists():
+        read_lock()
+    read_pointers()
+    if Path(".dvc").is_dir():
+        check_dvc_config()
+    check_tracked()

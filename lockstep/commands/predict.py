@@ -1,0 +1,235 @@
+"""``python -m lockstep predict MODEL rows.csv -o predictions.csv``: score new rows with a saved model.
+
+The rows are read as strictly as training data, block by block, so that a file may be larger than memory; their types
+are those that the model was fitted on, and the problem's data contract guards them. The output is written whole or not
+at all.
+"""
+
+import argparse
+import contextlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Container, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from lockstep.api import ModelConfig
+from lockstep.exchange.model_loading import load_model
+from lockstep.intake.csv_text import read_csv_blocks
+from lockstep.kernel.errors import DataError, IntegrityError, SettingsError, some
+from lockstep.kernel.files import Outputs
+from lockstep.kernel.log import logger
+from lockstep.kernel.settings import Task, read_problems
+from lockstep.learning.scoring import predict
+from lockstep.reading.column_types import Format, typed_frame
+from lockstep.reading.contract import Contract, enforce, is_of_type, read_contract, violations
+from lockstep.reading.csvfile import Dialect
+from lockstep.reading.dataframes import normalised_frame
+from lockstep.tables.table import column_type
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from sklearn.pipeline import Pipeline
+
+PARQUET_ROWS = 100_000
+_TYPES = {"number": "number", "boolean": "boolean", "onehot": "string", "ordinal": "string", "target": "string"}
+
+
+class Scorer(NamedTuple):
+    """A model, and what its rows must look like.
+
+    Attributes:
+        model: takes raw rows.
+        types: {column: type} of the columns that the model uses, as the contract names types.
+        dialect, form: how files are written.
+        contract: None for no other demand than the types.
+    """
+
+    model: Pipeline
+    types: dict[str, str]
+    dialect: Dialect
+    form: Format
+    contract: Contract | None
+
+    @property
+    def task(self) -> Task:
+        """What the model does."""
+        return "classification" if hasattr(self.model, "classes_") else "regression"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Score the rows. Raises LockstepError; then nothing was written."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lockstep predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path, help="a model file, such as models/iris/random_forest_classifier_v1.joblib")
+    parser.add_argument("rows", help="a CSV file (also .gz, .zst, .zip), a parquet file, or - for CSV from stdin")
+    parser.add_argument("-o", "--output", default="-", metavar="CSV", help="write here (default: -, stdout)")
+    parser.add_argument("--problem", metavar="NAME", help="the problem in params.yaml (default: the model's folder)")
+    parser.add_argument("--sha256", metavar="HEX", help="the model's SHA-256, if nothing here records the file")
+    args = parser.parse_args(argv)
+    _check_output(args.output, args.rows, args.model)
+    scorer = make_scorer(args.model, args.problem, sha256=args.sha256)
+    with _input(args.rows) as path, tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
+        name = "stdin" if args.rows == "-" else args.rows
+        n_rows = 0
+        try:
+            for frame in _score(scorer, path, name):
+                frame.to_csv(spool, index=False, header=n_rows == 0, lineterminator="\n")
+                n_rows += len(frame)
+        except DataError as error:
+            raise DataError(str(error).replace(str(path), name)) from None
+        if not n_rows:
+            raise DataError(f"{name} has no rows below its header. Nothing was written.")
+        spool.seek(0)
+        _deliver(spool, args.output)
+    print(f"{n_rows:,} rows scored{'' if args.output == '-' else f': {args.output}'}", file=sys.stderr)
+    return 0
+
+
+def make_scorer(
+    path: Path, problem: str | None = None, params: Path = Path("params.yaml"), *, sha256: str | None = None
+) -> Scorer:
+    """Load the model at ``path`` with the settings and the contract of its problem.
+
+    The problem is ``problem``, or the one that the model's folder is named after, if params.yaml has it.
+    """
+    model = load_model(path, sha256=sha256)
+    try:
+        transformers = model.named_steps["preprocess"].transformers_
+    except (AttributeError, KeyError):
+        raise IntegrityError(f"{path} is not a model of Lockstep's. Give a file below models/.") from None
+    types = {column: _TYPES[kind] for kind, _, columns in transformers if kind in _TYPES for column in columns}
+    name = problem or path.resolve().parent.name
+    if problem is None and not (params.exists() and name in read_problems(params)):
+        return Scorer(model, types, Dialect(), Format(), None)
+    load = ModelConfig.from_params(name, params).sections().load
+    declared = Path(f"data/contracts/{name}.yaml")
+    contract = read_contract(declared) if declared.exists() else None
+    whole = {column for column, kind in (contract.types if contract else {}).items() if kind == "integer"}
+    types |= {column: "integer" for column, kind in types.items() if kind == "number" and column in whole}
+    return Scorer(model, types, load.dialect, load.form, contract)
+
+
+def _score(scorer: Scorer, path: Path, name: str) -> Iterator[pd.DataFrame]:
+    """Predictions, block by block: row (its number in the file), predicted, and the probability of each class."""
+    before = 0
+    for frame, line_starts in _blocks(scorer, path, name):
+        rows = _checked(scorer, frame, line_starts, name, first=before == 0)
+        if not len(rows):
+            continue
+        found = predict(scorer.model, rows, scorer.task)
+        result = pd.DataFrame({"row": np.arange(before + 1, before + len(rows) + 1), "predicted": found.values})
+        if found.probabilities is not None and found.classes is not None:
+            for label, column in zip(found.classes, found.probabilities.T, strict=True):
+                result[f"probability_{label}"] = column
+        before += len(rows)
+        yield result
+
+
+def _blocks(scorer: Scorer, path: Path, name: str) -> Iterator[tuple[pd.DataFrame, np.ndarray | None]]:
+    """(typed rows, the lines on which they begin or None)"""
+    if path.suffix.lower() == ".parquet":
+        for frame in _parquet_blocks(path, name, scorer.types):
+            typed = normalised_frame(frame) if len(frame.columns) else frame
+            _check_types(typed, scorer.types, name)
+            yield typed, None
+        return
+    for text in read_csv_blocks(path, scorer.dialect):
+        kept = text.without([column for column in text.cells.column_names if column not in scorer.types])
+        yield typed_frame(kept, name, scorer.form, scorer.types).frame, text.line_starts
+
+
+def _parquet_blocks(path: Path, name: str, columns: Container[str]) -> Iterator[pd.DataFrame]:
+    """Those of the columns that the file has, as pandas types them."""
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(PARQUET_ROWS):
+                kept = [number for number, column in enumerate(batch.schema.names) if column in columns]
+                yield batch.select(kept).to_pandas()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{name} is not a parquet file that can be read: {error}.") from None
+
+
+def _check_types(frame: pd.DataFrame, types: Mapping[str, str], name: str) -> None:
+    """Refuse columns of other types than the model was fitted on, or the contract declares whole; the cells of a CSV
+    file have those by now."""
+    wrong = [
+        f"'{column}' is {column_type(frame[column])}, the model takes {'text' if kind == 'string' else kind}"
+        for column, kind in types.items()
+        if column in frame and not is_of_type(frame[column], kind)
+    ]
+    if wrong:
+        raise DataError(
+            f"{name} has columns of the wrong type: {some(wrong, 10)}. Convert them where they come from: the zeros of "
+            "a code such as 00105 are lost once it is a number."
+        )
+
+
+def _checked(
+    scorer: Scorer, frame: pd.DataFrame, line_starts: np.ndarray | None, name: str, *, first: bool
+) -> pd.DataFrame:
+    """The columns that the model uses; missing ones filled with gaps if the contract allows it."""
+    absent = [column for column in scorer.types if column not in frame]
+    if absent:
+        if scorer.contract is None or scorer.contract.lockstep.severity.columns == "error":
+            raise DataError(
+                f"{name} lacks columns that the model uses: {some(absent, 20)}. Add them, or set "
+                "lockstep.severity.columns in the contract to warning to have them imputed."
+            )
+        if first:
+            logger.warning("%s lacks columns that the model uses, they are imputed: %s", name, some(absent, 20))
+    if scorer.contract is not None:
+        unused = [field.name for field in scorer.contract.fields if field.name not in frame]
+        found = violations(frame, scorer.contract, without=unused)
+        # Of a few rows it is neither wrong to be few nor, block by block, to be seen as unique.
+        enforce((broken for broken in found if broken.rule not in ("rows", "unique", "columns")), name, line_starts)
+    frame = frame.assign(**dict.fromkeys(absent, np.nan))
+    return frame[list(scorer.types)]
+
+
+@contextlib.contextmanager
+def _input(rows: str) -> Iterator[Path]:
+    """The path of the rows; those of stdin are put into a temporary file first."""
+    if rows != "-":
+        if not Path(rows).is_file():
+            what = "is not a file" if Path(rows).exists() else "does not exist"
+            raise DataError(f"{rows} {what}. Give a CSV file, packed or not, a parquet file, or - for stdin.")
+        yield Path(rows)
+        return
+    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+        file.flush()
+        yield Path(file.name)
+
+
+def _check_output(output: str, rows: str, model: Path) -> None:
+    """Raise SettingsError if the output is a directory, or would replace what it is made from."""
+    path = Path(output)
+    if output == "-":
+        return
+    if path.is_dir():
+        raise SettingsError(f"{path} is a directory. Give the name of a file: -o {path / 'predictions.csv'}.")
+    for what, other in (("rows", Path(rows)), ("model", model)):
+        if path.exists() and other.exists() and path.samefile(other):
+            raise SettingsError(f"-o {path} would replace the {what}. Give another name: -o predictions.csv.")
+
+
+def _deliver(spool: IO[str], output: str) -> None:
+    """Copy the finished predictions to stdout, to a device or pipe, or to a file that appears whole."""
+    if output == "-":
+        shutil.copyfileobj(spool, sys.stdout)
+        return
+    if Path(output).exists() and not Path(output).is_file():  # /dev/null is written to, not replaced by a file
+        with Path(output).open("w", encoding="utf-8", newline="") as file:
+            shutil.copyfileobj(spool, file)
+        return
+
+    def writer(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            shutil.copyfileobj(spool, file)
+
+    with Outputs() as outputs:
+        outputs.write(Path(output), writer)

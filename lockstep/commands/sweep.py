@@ -1,0 +1,173 @@
+"""``python -m lockstep sweep iris``: cross-validate every model type that can do the problem's task, and rank them.
+
+Each is a DVC experiment of its own, named <problem>-<model type> and run in a copy of the workspace (dvc exp run
+--temp): what lies in the workspace stays as it is. The model type of params.yaml is tried with the hyperparameters that
+stand there, the others with scikit-learn's defaults, none with a search (stage tune). They are trained but not
+evaluated, so that the test rows can judge the one that you keep. A second sweep from the same commit replaces the
+experiments of the first, and says which before it starts ('dvc exp rename' keeps one).
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lockstep.api import ModelConfig
+from lockstep.kernel.errors import MachineError, SettingsError, nearest
+from lockstep.kernel.locks import unchanging
+from lockstep.kernel.settings import Task, read_problems
+from lockstep.learning.metrics import ALL, find_metric
+from lockstep.learning.model_types import MODELS
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as Grid
+
+PARAMS = Path("params.yaml")
+
+
+class Candidate(NamedTuple):
+    """A model type that was tried.
+
+    Attributes:
+        model: the model type.
+        experiment: the name of its experiment.
+        scores: what cross_validate wrote: mean and standard deviation (n - 1) of each metric over the folds.
+        failure: why there are none, or "".
+    """
+
+    model: str
+    experiment: str
+    scores: dict[str, Any]
+    failure: str
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the experiments and print the table; 1 if one failed, 130 if it was interrupted."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lockstep sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("problem", help="the problem's name in params.yaml")
+    parser.add_argument("--models", nargs="+", metavar="TYPE", help="these model types only")
+    parser.add_argument("--metric", help="rank by this one (default: tune.metric of the problem)")
+    args = parser.parse_args(argv)
+
+    config = ModelConfig.from_params(args.problem, PARAMS)
+    metric = find_metric(args.metric or config.tune["metric"], config.task_type, "--metric")
+    models = _models(config.task_type, config.model_type, args.models)
+    head = _git("rev-parse", "HEAD").strip()
+    replaced = _replaced([f"{args.problem}-{model}" for model in models], head)
+    if replaced:
+        noun = "experiment" if len(replaced) == 1 else "experiments"
+        print(f"replaces the {noun} {', '.join(replaced)} of an earlier sweep", file=sys.stderr)
+    found: list[Candidate] = []
+    interrupted = False
+    for number, model in enumerate(models, 1):
+        print(f"{model} ({number} of {len(models)}) ...", file=sys.stderr)
+        try:
+            found.append(_run(args.problem, model, config.model_type, head))
+        except KeyboardInterrupt:
+            interrupted = True
+            print("interrupted: what follows is of the models that were done", file=sys.stderr)
+            break
+    _report(found, metric)
+    return 130 if interrupted else int(any(candidate.failure for candidate in found))
+
+
+def _models(task: Task, given: str, wanted: Sequence[str] | None) -> list[str]:
+    """The model types to try, the given one first. Raises SettingsError for one that cannot do the task."""
+    able = [name for name, entry in MODELS.items() if task in entry.estimators]
+    for name in wanted or ():
+        if name not in able:
+            near = ", ".join(nearest(name, able))
+            raise SettingsError(f"--models: '{name}' is no model type for {task}. Allowed: {near}.")
+    return sorted(set(wanted or able), key=lambda name: (name != given, able.index(name)))
+
+
+def _replaced(names: Sequence[str], head: str) -> list[str]:
+    """Those of the names that an experiment of this commit has already."""
+    there = _git("for-each-ref", "--format=%(refname:lstrip=4)", f"refs/exps/{head[:2]}/{head[2:]}").split()
+    return [name for name in names if name in there]
+
+
+def _run(problem: str, model: str, given: str, head: str) -> Candidate:
+    """Cross-validate and train one model type as an experiment (dvc exp apply needs a model to check out)."""
+    name, section = f"{problem}-{model}", f"problems.{problem}"
+    changes = [f"{section}.tune.trials=0"] if "trials" in _section(problem, "tune") else []
+    if model != given:
+        changes.append(f"{section}.train.model={model}")
+        if "hyperparameters" in _section(problem, "train"):  # of another model type: its defaults instead
+            changes.append(f"~{section}.train.hyperparameters")
+    command = ["dvc", "exp", "run", "--temp", "--force", "--name", name]
+    command += [word for change in changes for word in ("--set-param", change)]
+    # In a session of its own, so that Ctrl-C reaches it once, and it can tidy up before this process ends.
+    with subprocess.Popen(  # noqa: S603 - a list, no shell
+        [sys.executable, "-m", *command, f"cross_validate@{problem}", f"train@{problem}"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    ) as running:  # fmt: skip
+        try:
+            _, printed = running.communicate()
+        except KeyboardInterrupt:
+            with unchanging():  # not amid DVC's stashing, which would leave git's index half-written
+                os.killpg(running.pid, signal.SIGINT)
+            running.wait()
+            raise
+    if running.returncode:
+        errors = [line for line in printed.splitlines() if line.startswith("ERROR")]
+        own = [line for line in errors if not line.startswith("ERROR:")]  # a stage's, not DVC's of the same
+        return Candidate(model, name, {}, (own or errors or ["no message; see logs/"])[0])
+    scores = _git("show", f"refs/exps/{head[:2]}/{head[2:]}/{name}:metrics/{problem}_cross_validation.json")
+    return Candidate(model, name, json.loads(scores), "")
+
+
+def _section(problem: str, section: str) -> dict[str, Any]:
+    """As it stands in params.yaml, defaults not filled in: --set-param changes only what stands there."""
+    return read_problems(PARAMS)[problem].get(section) or {}
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    if done.returncode:
+        raise MachineError(f"'git {' '.join(arguments)}' failed: {done.stderr.strip()}. Experiments need a git commit.")
+    return done.stdout
+
+
+def _report(found: list[Candidate], metric: str) -> None:
+    """Print the ranking, and what to type next."""
+    column = f"{metric}_mean"
+    ranked = sorted(
+        (candidate for candidate in found if column in candidate.scores),
+        key=lambda candidate: candidate.scores[column] * (1 if ALL[metric].lower_is_better else -1),
+    )
+    grid = Grid(box=box.SIMPLE_HEAD)
+    for title in ("", "model", f"cross-validation: {metric}", "experiment"):
+        grid.add_column(title, no_wrap=True, overflow="fold")
+    for place, candidate in enumerate(ranked, 1):
+        mean, std = candidate.scores[column], candidate.scores[f"{metric}_std"]
+        grid.add_row(str(place), candidate.model, f"{mean:.4g} \N{PLUS-MINUS SIGN} {std:.2g}", candidate.experiment)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 140
+    console.print(grid)
+    for candidate in found:
+        if candidate not in ranked:
+            reason = candidate.failure or f"it has no {metric} in every fold"
+            console.print(f"{candidate.model} is not ranked: {reason}", soft_wrap=True, markup=False)
+    if not ranked:
+        return
+    names = [candidate.experiment for candidate in found if not candidate.failure]
+    best = ranked[0].experiment
+    better = "lower" if ALL[metric].lower_is_better else "higher"
+    console.print(
+        f"{metric}, the {better} the better: mean and standard deviation over the folds. A difference below the\n"
+        "deviation says little, and the best of many is optimistic: let the test rows judge the one you keep.\n\n"
+        f"Keep one:       dvc exp apply {best} && dvc repro\n"
+        f"On a branch:    dvc exp branch {best} try-{best}\n"
+        f"Drop them all:  dvc exp remove {' '.join(names)}",
+        soft_wrap=True, markup=False,
+    )  # fmt: skip

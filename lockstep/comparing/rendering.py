@@ -1,0 +1,184 @@
+"""Shows a report of a command in the terminal, as GitHub's Markdown for a pull request, or as JSON for a program."""
+
+import argparse
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lockstep.reporting.wording import percent as to_decimals
+from lockstep.reporting.wording import visible as spelled_out
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table as Grid
+
+WIDE = 100
+"""Columns of a terminal in which a grid whose cells are broken into several lines still reads well."""
+Quote = Callable[[object], str]
+"""Shows a name or a cell of the data, which can hold any character: ``visible`` or ``code``."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a report.
+
+    Attributes:
+        title: its heading.
+        lines: sentences; indented ones belong to the one above.
+        headings: of the table's columns.
+        rows: (n_rows, n_headings) the table's cells; none for no table.
+        unbroken: headings of the columns whose cells stay on one line, however narrow the terminal, while those of the
+            others are broken; none for a cell per line there.
+    """
+
+    title: str
+    lines: Sequence[str]
+    headings: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    unbroken: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a command says.
+
+    Attributes:
+        title: the first line.
+        lines: sentences below it.
+        blocks: the parts, in order.
+        note: how to read the tables, the last line; "" for none.
+    """
+
+    title: str
+    lines: Sequence[str]
+    blocks: Sequence[Block]
+    note: str = ""
+
+
+def p_value(p: float) -> str:
+    """Three decimals; below 0.001 one digit and the power of ten."""
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}" if p > 0 else "0"
+
+
+def percent(share: float | None) -> str:
+    """One decimal; more where that would round to nothing or to all; None is a share of no rows."""
+    if share is None:
+        return "no rows"
+    rest = 100 * min(share, 1 - share)
+    return to_decimals(share, max(1, math.ceil(-math.log10(rest))) if rest > 0 else 1)
+
+
+def metric_value(value: float) -> str:
+    """A metric: three decimals; a large one none, or four digits."""
+    if abs(value) >= 100:
+        return f"{value:.4g}".replace("e+0", "e") if abs(value) >= 1e6 else f"{value:,.0f}"
+    return f"{round(value, 3) + 0.0:.3f}"  # + 0.0: no "-0.000"
+
+
+def visible(value: object) -> str:
+    """A name or a cell with its control characters spelled out, so that it can change nothing but its own place.
+
+    Whole, and numbers as in a CSV file, for it is typed and searched; ``wording.visible`` is for reading alone.
+    """
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "missing" if value is None else spelled_out(value, most=sys.maxsize)
+
+
+def code(value: object) -> str:
+    """The same as a code span of GitHub's Markdown (https://github.github.com/gfm/#code-spans), also inside a table,
+    where '|' is escaped even so."""
+    text = visible(value)
+    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    space = " " if text.startswith("`") or text.endswith("`") or not text.strip() else ""
+    return f"{fence}{space}{text}{space}{fence}".replace("|", "\\|")
+
+
+def markdown(report: Report) -> str:
+    """The report as GitHub's Markdown; its names and cells must have been quoted by ``code``."""
+    lines = [f"### {report.title}", "", *[text for line in report.lines for text in (line, "")]]
+    for block in report.blocks:
+        lines += [f"#### {block.title}", ""]
+        lines += [*[f"- {line.strip()}" for line in block.lines], ""] if block.lines else []
+        if block.rows:
+            lines += ["| " + " | ".join(block.headings) + " |", "|" + " --- |" * len(block.headings)]
+            lines += ["| " + " | ".join(row) + " |" for row in block.rows]
+            lines.append("")
+    lines.append(report.note)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def show(report: Report) -> None:
+    """Print the report; its names and cells must have been quoted by ``visible``."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = 160
+    console.print(report.title, *report.lines, sep="\n", soft_wrap=True)
+    for block in report.blocks:
+        console.print("", block.title, *[f"  {line}" for line in block.lines], sep="\n", soft_wrap=True)
+        narrow = console.width < WIDE and _natural_width(block) > console.width
+        if block.rows and narrow and not block.unbroken:
+            console.print(*_listed(block), sep="\n", soft_wrap=True)
+        elif block.rows:
+            console.print(_grid(block))
+    if report.note:
+        console.print(report.note, soft_wrap=True)
+
+
+def _grid(block: Block) -> Grid:
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in block.headings:
+        grid.add_column(
+            heading,
+            justify="right" if heading.split(" ")[0] == "p" else "left",
+            overflow="fold",
+            no_wrap=heading in block.unbroken,
+        )
+    for row in block.rows:
+        grid.add_row(*row)
+    return grid
+
+
+def _natural_width(block: Block) -> int:
+    """The characters that the grid takes if no cell is broken."""
+    columns = zip(block.headings, *block.rows, strict=True)
+    return sum(3 + max(map(cell_len, cells)) for cells in columns)
+
+
+def _listed(block: Block) -> list[str]:
+    """The table as lines, each row below its first cell: for a terminal that is too narrow for the grid."""
+    widest = max(map(len, block.headings))
+    lines = []
+    for first, *others in block.rows:
+        lines += ["", f"  {first}"]
+        named = zip(block.headings[1:], others, strict=True)
+        lines += [f"    {heading:<{widest}}  {cell}" for heading, cell in named if cell]
+    return [*lines, ""]
+
+
+def add_forms(parser: argparse.ArgumentParser) -> None:
+    """Give a command the options ``--json`` and ``--md``."""
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="as JSON, for a program")
+    form.add_argument("--md", action="store_true", help="as GitHub's Markdown, for a pull request")
+
+
+def emit(args: argparse.Namespace, found: Mapping[str, Any], words: Callable[[Quote], Report]) -> None:
+    """Print what a command found, in the form that its options ask for.
+
+    Args:
+        args: of a parser that ``add_forms`` was called with.
+        found: for JSON.
+        words: the report, its names and cells quoted by the function that it is given.
+    """
+    if args.json:
+        print(json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False))
+    elif args.md:
+        print(markdown(words(code)), end="")
+    else:
+        show(words(visible))

@@ -1,0 +1,150 @@
+"""P-values of a difference between two models: on the same rows, and over the same folds."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from lockstep.evaluating.resampling import (
+    LEAST_DEFINED,
+    SEED,
+    ClassRows,
+    Design,
+    NumberRows,
+    Rows,
+    chunks,
+    resample_count,
+)
+
+import numpy as np
+from scipy import special, stats
+
+MOST_EXCHANGED = 10_000
+"""With more rows than that the bootstrap's p-value needs no guard, and exchanges would take longer than all else."""
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """The exact p-value of the hypothesis that two classifiers are right equally often on the same rows.
+
+    Only the rows that one of them gets right and the other wrong say anything; if neither is better, each of those is a
+    toss of a coin (Q. McNemar, Psychometrika 12 (1947) 153-157; exact, as the binomial test: B. Everitt, "The Analysis
+    of Contingency Tables" (1977), section 2.5).
+
+    Args:
+        only_a, only_b: how many rows only the first, only the second classifier gets right.
+    """
+    return float(stats.binomtest(only_b, only_a + only_b).pvalue) if only_a + only_b else 1.0
+
+
+def bootstrap_p(values: np.ndarray, design: Design) -> float | None:
+    """The p-value of the hypothesis that a difference is 0: the least level whose ``interval`` leaves 0 out.
+
+    Args:
+        values: (n_resamples,) the difference in each resample; NaN where undefined.
+    """
+    defined = values[~np.isnan(values)]
+    if not design.enough or len(defined) < LEAST_DEFINED * len(values):
+        return None
+    tail = (1 + min(int((defined <= 0).sum()), int((defined >= 0).sum()))) / (1 + len(defined))
+    student = special.ndtri(min(tail, 0.5)) / design.widening
+    return float(2 * special.stdtr(design.degrees_of_freedom, student))
+
+
+def exchange_p(rows: tuple[Rows, Rows], design: Design, seed: int = SEED) -> dict[str, float | None]:
+    """Of each metric, the p-value of the hypothesis that two models' predictions of a row could be exchanged.
+
+    The share of random exchanges, of whole units, that make the models differ by as much as they do: E. Noreen,
+    "Computer-Intensive Methods for Testing Hypotheses" (1989), ch. 2; for precision, recall and F1 A. Yeh, COLING 2000,
+    947-953; for areas under ROC curves, by ranks, E. Venkatraman, C. Begg, Biometrika 83 (1996) 835-848; never 0: B.
+    Phipson, G. Smyth, Statistical Applications in Genetics and Molecular Biology 9 (2010) 39. For accuracy, and no
+    groups, it is McNemar's test. Exact, where the bootstrap is not, when the models differ on a handful of rows.
+    """
+    both = _stacked(*rows)
+    n, count = len(design.units), resample_count(2 * len(design.units), rows[0].n_curves)
+    first = np.concatenate([np.ones(n), np.zeros(n)])[None, :]
+    start, end = both.metrics(first), both.metrics(1 - first)
+    observed = {name: abs(float(end[name][0] - start[name][0])) for name in start}
+    extreme, defined = dict.fromkeys(observed, 1), dict.fromkeys(observed, 1)
+    for one, other in _exchanges(design, count, np.random.default_rng(seed)):
+        a, b = both.metrics(one), both.metrics(other)
+        for name, size in observed.items():
+            difference = np.abs(b[name] - a[name])
+            extreme[name] += int((difference >= size * (1 - 1e-9) - 1e-12).sum())
+            defined[name] += int((~np.isnan(difference)).sum())
+    return {name: extreme[name] / defined[name] if defined[name] > LEAST_DEFINED * count else None for name in observed}
+
+
+def _exchanges(design: Design, count: int, random: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """``count`` random exchanges of two models' predictions, a whole unit at a time, in chunks.
+
+    Each is a pair of weights (n_chunk, 2 n_rows) of the two models' rows, the first model's first: what counts as the
+    first model's prediction, and what as the second's.
+    """
+    for size in chunks(count, 2 * len(design.units)):
+        swapped = random.integers(0, 2, (size, design.n_units), dtype=np.int8)[:, design.units].astype(float)
+        yield np.hstack([1 - swapped, swapped]), np.hstack([swapped, 1 - swapped])
+
+
+def _stacked(one: Rows, other: Rows) -> Rows:
+    """The rows with a model's predictions, then the same rows with another's, (2 n_rows,)."""
+    if isinstance(one, NumberRows) and isinstance(other, NumberRows):
+        return NumberRows(np.concatenate([one.actual, other.actual]), np.concatenate([one.errors, other.errors]))
+    assert isinstance(one, ClassRows)
+    assert isinstance(other, ClassRows)
+    return replace(
+        one,
+        actual=np.concatenate([one.actual, other.actual]),
+        predicted=np.concatenate([one.predicted, other.predicted]),
+        losses=_joined(one.losses, other.losses),
+        ranks=_joined(one.ranks, other.ranks),
+    )
+
+
+def _joined(one: np.ndarray | None, other: np.ndarray | None) -> np.ndarray | None:
+    """Two arrays along the rows, the last axis; None unless both are there, with as many curves."""
+    if one is None or other is None or one.shape[:-1] != other.shape[:-1]:
+        return None
+    return np.concatenate([one, other], axis=-1)
+
+
+class FoldTest(NamedTuple):
+    """A difference over cross-validation folds: its mean, interval and p-value; None where nothing can be said."""
+
+    difference: float
+    interval: tuple[float, float] | None
+    p: float | None
+
+
+def corrected_t_test(differences: np.ndarray, n_train: np.ndarray, n_test: np.ndarray, level: float = 0.95) -> FoldTest:
+    """The corrected resampled t-test of the hypothesis that two ways of training are equally good.
+
+    The folds' differences are not independent, since their training rows overlap: the variance of their mean is
+    s^2 (1/k + n_test/n_train) rather than s^2/k (C. Nadeau, Y. Bengio, "Inference for the generalization error",
+    Machine Learning 52 (2003) 239-281, section 3). For repeated cross-validation k counts the folds of all repeats
+    (R. Bouckaert, E. Frank, PAKDD 2004, LNCS 3056, 3-12).
+
+    Args:
+        differences: (k,) of each fold.
+        n_train, n_test: (k,) rows of each fold.
+
+    Returns:
+        Without interval and p if all folds differ by the same amount, other than 0: there is no spread to judge it by.
+    """
+    k, mean, variance = len(differences), float(np.mean(differences)), float(np.var(differences, ddof=1))
+    if np.ptp(differences) <= 1e-12 * np.abs(differences).max():
+        return FoldTest(mean, (0.0, 0.0), 1.0) if mean == 0 else FoldTest(mean, None, None)
+    error = np.sqrt(variance * (1 / k + float(np.mean(n_test / n_train))))
+    reach = float(special.stdtrit(k - 1, (1 + level) / 2) * error)
+    return FoldTest(mean, (mean - reach, mean + reach), float(2 * special.stdtr(k - 1, -abs(mean) / error)))
+
+
+def detectable(error: float, degrees_of_freedom: int, level: float, power: float = 0.8) -> float:
+    """The minimum detectable effect: the true difference that a two-sided test at ``level`` finds with ``power``.
+
+    (t_(1 - level/2) + t_power) times the standard error (H. Bloom, "Minimum detectable effects", Evaluation Review 19
+    (1995) 547-556).
+
+    Args:
+        error: the standard error of the difference.
+    """
+    quantiles = special.stdtrit(degrees_of_freedom, [1 - level / 2, power])
+    return float(quantiles.sum() * error)

@@ -1,0 +1,335 @@
+"""Models as .skops files: loading one runs no code, whoever made it.
+
+A skops file (https://skops.readthedocs.io/en/stable/persistence.html) is a zip of ``schema.json``, a tree of nodes that
+each name a type, and of arrays in NumPy's format. Two things are added to skops' own here:
+
+* **A fixed list of nodes and types**, exactly those that Lockstep's models are made of. skops trusts many types by
+  default and asks the reader about the rest; here nothing else is looked at. Sizes are checked as they are declared,
+  before anything is allocated: skops itself would unpack, and build, whatever the file says.
+* **Canonical bytes.** skops names objects and files by memory addresses; here they are counted in order of appearance,
+  so that the same model always gives the same file.
+"""
+
+import io
+import json
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from lockstep.kernel.errors import IntegrityError, SettingsError
+
+import numpy as np
+
+SKOPS_PROTOCOL = 2
+FREE_SIZE, MAX_RATIO = 1 << 28, 20
+"""A file may unpack to 256 MiB, or to 20 times its own size; compressed by skops, models have a sixth of their size.
+Loading takes twice what it unpacks to."""
+MAX_SCHEMA, MAX_FILES, MAX_DEPTH = 1 << 24, 1 << 17, 60
+SCHEMA = "schema.json"
+
+_NUMBERS = ("float64", "float32", "int64", "int32", "uint64", "bool")
+_TREE_MODULES = ("sklearn.tree.", "sklearn.ensemble.")
+ALLOWED: dict[str, frozenset[str]] = {
+    loader: frozenset(names)
+    for loader, names in {
+        "DictNode": ["builtins.dict"],
+        "ListNode": ["builtins.list"],
+        "TupleNode": ["builtins.tuple"],
+        "SliceNode": ["builtins.slice"],
+        "JsonNode": ["builtins.str"],  # a single text, number, truth value or null
+        "TypeNode": [*(f"builtins.{name}" for name in ("str", "int", "float", "bool")), "numpy.float64"],
+        "DTypeNode": ["numpy.dtype"],
+        "NdArrayNode": ["numpy.ndarray", *(f"numpy.{name}" for name in _NUMBERS)],
+        "RandomStateNode": ["numpy.random.mtrand.RandomState"],
+        "RandomGeneratorNode": ["numpy.random._generator.Generator"],
+        "OperatorFuncNode": ["operator.methodcaller"],  # of the two casts in CASTS only
+        "TreeNode": ["sklearn.tree._tree.Tree"],
+        "LossNode": [
+            f"sklearn._loss._loss.Cy{name}"
+            for name in (
+                "AbsoluteError", "ExponentialLoss", "HalfBinomialLoss", "HalfGammaLoss", "HalfMultinomialLoss",
+                "HalfPoissonLoss", "HalfSquaredError", "HuberLoss", "PinballLoss",
+            )
+        ],
+        "ObjectNode": [
+            "sklearn.pipeline.Pipeline",
+            "sklearn.compose._column_transformer.ColumnTransformer",
+            "sklearn.impute._base.SimpleImputer",
+            "sklearn.model_selection._split.KFold",
+            "sklearn.model_selection._split.StratifiedKFold",
+            "sklearn.preprocessing._data.MinMaxScaler",
+            "sklearn.preprocessing._data.RobustScaler",
+            "sklearn.preprocessing._data.StandardScaler",
+            "sklearn.preprocessing._encoders.OneHotEncoder",
+            "sklearn.preprocessing._encoders.OrdinalEncoder",
+            "sklearn.preprocessing._function_transformer.FunctionTransformer",
+            "sklearn.preprocessing._label.LabelBinarizer",
+            "sklearn.preprocessing._label.LabelEncoder",
+            "sklearn.preprocessing._target_encoder.TargetEncoder",
+            "sklearn.dummy.DummyClassifier",
+            "sklearn.dummy.DummyRegressor",
+            "sklearn.ensemble._forest.ExtraTreesClassifier",
+            "sklearn.ensemble._forest.ExtraTreesRegressor",
+            "sklearn.ensemble._forest.RandomForestClassifier",
+            "sklearn.ensemble._forest.RandomForestRegressor",
+            "sklearn.ensemble._gb.GradientBoostingClassifier",
+            "sklearn.ensemble._gb.GradientBoostingRegressor",
+            "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+            "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingClassifier",
+            "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingRegressor",
+            "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+            "sklearn.linear_model._base.LinearRegression",
+            "sklearn.linear_model._logistic.LogisticRegression",
+            "sklearn.linear_model._ridge.Ridge",
+            "sklearn.neighbors._ball_tree.BallTree",
+            "sklearn.neighbors._classification.KNeighborsClassifier",
+            "sklearn.neighbors._kd_tree.KDTree",
+            "sklearn.neighbors._regression.KNeighborsRegressor",
+            "sklearn.neural_network._multilayer_perceptron.MLPClassifier",
+            "sklearn.neural_network._multilayer_perceptron.MLPRegressor",
+            "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+            "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+            "sklearn.svm._classes.SVC",
+            "sklearn.svm._classes.SVR",
+            "sklearn.tree._classes.DecisionTreeClassifier",
+            "sklearn.tree._classes.DecisionTreeRegressor",
+            "sklearn.tree._classes.ExtraTreeClassifier",
+            "sklearn.tree._classes.ExtraTreeRegressor",
+            *(
+                f"sklearn._loss.link.{name}"
+                for name in ("HalfLogitLink", "IdentityLink", "Interval", "LogLink", "LogitLink", "MultinomialLogit")
+            ),
+            *(
+                f"sklearn._loss.loss.{name}"
+                for name in (
+                    "AbsoluteError", "ExponentialLoss", "HalfBinomialLoss", "HalfGammaLoss", "HalfMultinomialLoss",
+                    "HalfPoissonLoss", "HalfSquaredError", "HuberLoss", "PinballLoss",
+                )
+            ),
+            *(
+                f"sklearn.metrics._dist_metrics.{name}Distance64"
+                for name in ("Chebyshev", "Euclidean", "Manhattan", "Minkowski")
+            ),
+        ],
+    }.items()
+}  # fmt: skip
+"""{skops' kind of node: the types it may name}."""
+CASTS = [['"astype"', '"float64"'], ['"astype"', '"str"']]
+"""The arguments that operator.methodcaller may have, as JSON: the casts of lockstep/learning/preprocessing.py."""
+_TRUSTED = sorted(name for names in ALLOWED.values() for name in names)
+_VALUES = frozenset({"JsonNode", "TypeNode", "TupleNode", "DTypeNode", "SliceNode", "OperatorFuncNode"})
+"""Nodes of objects that never change: whether two of them are one object makes no difference."""
+
+
+def dumps(model: Any) -> bytes:
+    """``model`` as the bytes of a skops file, always the same for the same model.
+
+    Raises:
+        SettingsError: it has parts that are not on the list.
+    """
+    from skops import io as skops_io
+    from skops.io.exceptions import UnsupportedTypeException
+
+    try:
+        data = _canonical(skops_io.dumps(model))
+        _check(data)
+    except (_RefusedError, UnsupportedTypeException, TypeError) as error:
+        raise SettingsError(f"this model cannot be written as a skops file: {error}. Use its .joblib file.") from None
+    return data
+
+
+def loads(data: bytes, name: str) -> Any:
+    """The model in a skops file that ``dumps`` wrote.
+
+    Args:
+        data: the bytes of the file.
+        name: what messages call it.
+
+    Raises:
+        IntegrityError: it is no such file, it holds anything that is not on the list, or it unpacks to too much.
+    """
+    try:
+        _check(data)
+        from skops import io as skops_io
+
+        return skops_io.loads(data, trusted=_TRUSTED)
+    except Exception as error:  # a damaged file can raise anything
+        what = str(error) if isinstance(error, _RefusedError) else f"{type(error).__name__}: {error}"
+        raise IntegrityError(
+            f"{name} is not a skops file that Lockstep wrote: {what}. Nothing in it was run. Make it anew with 'python "
+            "-m lockstep export MODEL --format skops'."
+        ) from None
+
+
+class _RefusedError(Exception):
+    """What a skops file must not have."""
+
+
+def _check(data: bytes) -> None:
+    """Raise _RefusedError, or what zipfile and json raise, unless the file holds what is allowed and nothing else."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        _check_archive(archive, len(data))
+        schema = json.loads(archive.read(SCHEMA))
+        if not isinstance(schema, dict) or schema.get("protocol") != SKOPS_PROTOCOL:
+            raise _RefusedError(f"its protocol is not {SKOPS_PROTOCOL}")
+        shapes = {name: _array_header(archive, name) for name in archive.namelist() if name != SCHEMA}
+        states: dict[Any, Any] = {}
+        nodes = list(_nodes(schema))
+        for node in nodes:
+            _check_node(node, shapes)
+            # skops takes an object whose number it has seen for the first one of that number, whatever else it says.
+            if "__id__" in node and states.setdefault(node["__id__"], node) != node:
+                raise _RefusedError(f"two different objects have the number {node['__id__']}")
+        _check_trees(nodes, archive)
+
+
+def _check_archive(archive: zipfile.ZipFile, packed: int) -> None:
+    files = archive.infolist()
+    names = [file.filename for file in files]
+    if len(names) > MAX_FILES or len(set(names)) < len(names):
+        raise _RefusedError(f"it holds {len(names):,} files, or two of one name")
+    for file in files:
+        if file.filename != SCHEMA and not file.filename.endswith(".npy"):
+            raise _RefusedError(f"it holds the file '{file.filename}'")
+        if file.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or file.flag_bits & 1:
+            raise _RefusedError(f"'{file.filename}' in it is packed in a way that is not used")
+        if file.filename == SCHEMA and file.file_size > MAX_SCHEMA:
+            raise _RefusedError(f"its {SCHEMA} has {file.file_size:,} bytes; at most {MAX_SCHEMA:,} are allowed")
+    total, limit = sum(file.file_size for file in files), max(FREE_SIZE, MAX_RATIO * packed)
+    if total > limit:
+        raise _RefusedError(f"it unpacks to {total:,} bytes; a file of its size may unpack to {limit:,}")
+
+
+def _array_header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """(shape, dtype) of an array, whose declared size must be the size that the file has."""
+    with archive.open(name) as file:
+        match np.lib.format.read_magic(file):
+            case (1, 0):
+                shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            case (2, 0):
+                shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+            case other:
+                raise _RefusedError(f"'{name}' is in version {other} of NumPy's format")
+        size = archive.getinfo(name).file_size - file.tell()
+    declared = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if dtype.hasobject or any(length < 0 for length in shape) or declared != size or (declared == 0 and 0 not in shape):
+        raise _RefusedError(f"the array '{name}' declares {declared:,} bytes of {dtype} and has {size:,}")
+    return shape, dtype
+
+
+def _nodes(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every mapping in the schema that names a loader, in order of appearance."""
+    todo: list[tuple[Any, int]] = [(schema, 0)]
+    while todo:
+        value, depth = todo.pop()
+        if depth > MAX_DEPTH:
+            raise _RefusedError(f"it is nested deeper than {MAX_DEPTH} levels")
+        if isinstance(value, dict):
+            if "__loader__" in value:
+                yield value
+            todo += [(item, depth + 1) for item in reversed(list(value.values()))]
+        elif isinstance(value, list):
+            todo += [(item, depth + 1) for item in reversed(value)]
+
+
+def _check_node(node: dict[str, Any], shapes: dict[str, tuple[tuple[int, ...], np.dtype]]) -> None:
+    loader, name = node["__loader__"], f"{node.get('__module__')}.{node.get('__class__')}"
+    if not isinstance(loader, str) or name not in ALLOWED.get(loader, ()):
+        raise _RefusedError(f"it holds the {loader} {name}, which no model of Lockstep's has")
+    match loader:
+        case "JsonNode":
+            fine = isinstance(node["content"], str) and node["content"][:1] not in ("[", "{")
+        case "SliceNode":
+            fine = all(isinstance(item, int | None) for item in node["content"].values())
+        case "OperatorFuncNode":
+            given = node["attrs"]["content"]
+            fine = [item["content"] for item in given] in CASTS and not any("__id__" in item for item in given)
+            fine = fine and "__id__" not in node["attrs"] and node["attrs"]["__loader__"] == "TupleNode"
+            fine = fine and all(item["__loader__"] == "JsonNode" for item in given)
+        case "NdArrayNode" if node["type"] == "json":
+            fine = name == "numpy.ndarray"
+        case "NdArrayNode":
+            shape, dtype = shapes[node["file"]]
+            fine = name == "numpy.ndarray" or (shape == () and dtype.kind in "fiub")
+        case _:
+            fine = True
+    if not fine:
+        raise _RefusedError(f"it holds a {loader} {name} of a form that no model of Lockstep's has")
+
+
+def _check_trees(nodes: list[dict[str, Any]], archive: zipfile.ZipFile) -> None:
+    """Decision trees must refer to nodes and features that there are: scikit-learn reads wherever they point to."""
+
+    def array(of: dict[str, Any]) -> np.ndarray:
+        found: np.ndarray = np.load(io.BytesIO(archive.read(of["file"])), allow_pickle=False)
+        return found
+
+    widths = set()  # the number of features, of each tree and of each estimator that hands rows on to trees: the same
+    for node in nodes:
+        if node["__loader__"] == "TreeNode":
+            width, classes, n_outputs = node["__reduce__"]["args"]["content"]
+            state, per_output = node["content"]["content"], array(classes)
+            widths.add(int(width["content"]))
+            links = array(state["nodes"])
+            fine = per_output.shape == (int(n_outputs["content"]),) and bool((per_output > 0).all())
+            fine = fine and links.shape == (int(state["node_count"]["content"]),)
+            inner, left, right, feature = links["left_child"] != -1, "left_child", "right_child", "feature"
+        elif node["__class__"] == "TreePredictor":
+            links = array(node["content"]["content"]["nodes"])
+            fine = links.ndim == 1 and not links["is_categorical"].any()
+            inner, left, right, feature = links["is_leaf"] == 0, "left", "right", "feature_idx"
+        else:
+            attributes = node["content"]["content"] if node["__module__"].startswith(_TREE_MODULES) else {}
+            if "n_features_in_" in attributes:
+                widths.add(int(attributes["n_features_in_"]["content"]))
+            continue
+        children, used = np.stack([links[left], links[right]])[:, inner].astype(np.int64), links[feature][inner]
+        fine = fine and len(links) > 0 and len(widths) == 1
+        fine = fine and bool((children > np.flatnonzero(inner)).all() and (children < len(links)).all())
+        if not (fine and (used >= 0).all() and (used < min(widths)).all()):
+            raise _RefusedError("it holds a decision tree that refers to nodes or features that it does not have")
+    if len(widths) > 1:
+        raise _RefusedError(f"its trees are of {len(widths)} different numbers of features")
+
+
+def _canonical(data: bytes) -> bytes:
+    """The skops file ``data`` with numbers and file names in order of appearance, and without times."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        schema = json.loads(archive.read(SCHEMA))
+        contents = {name: _without_padding(archive.read(name)) for name in archive.namelist() if name != SCHEMA}
+    nodes = list(_nodes(schema))
+    shared = Counter(node["__id__"] for node in nodes if node["__loader__"] not in _VALUES)
+    numbers: dict[int, int] = {}
+    files: dict[bytes, str] = {}
+    for node in nodes:
+        number = node.pop("__id__")
+        if node["__loader__"] not in _VALUES and shared[number] > 1:
+            node["__id__"] = numbers.setdefault(number, len(numbers) + 1)
+        if "file" in node:
+            node["file"] = files.setdefault(contents[node["file"]], f"{len(files) + 1}.npy")
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w") as archive:
+        _add(archive, SCHEMA, json.dumps(schema, separators=(",", ":")).encode())
+        for content, name in files.items():
+            _add(archive, name, content)
+    return memory.getvalue()
+
+
+def _without_padding(content: bytes) -> bytes:
+    """A file in NumPy's format whose records have zeros where they have no field: there is chance memory else."""
+    found = np.load(io.BytesIO(content), allow_pickle=False)
+    if found.dtype.names is None:
+        return content
+    clean, memory = np.zeros(found.shape, found.dtype), io.BytesIO()  # not zeros_like, which leaves padding as it is
+    for name in found.dtype.names:
+        clean[name] = found[name]
+    np.save(memory, clean, allow_pickle=False)
+    return memory.getvalue()
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    file = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+    # Not compressed: zlib, and zlib-ng in its place, give the same content different bytes.
+    file.create_system, file.external_attr = 3, 0o600 << 16
+    archive.writestr(file, content)

@@ -1,0 +1,48 @@
+"""The contract that a table keeps as it is: written once by ``add``, then edited by people."""
+
+from pathlib import Path
+
+from lockstep.intake.yaml_text import dump_yaml
+from lockstep.reading.contract import Constraints, Contract, Field
+from lockstep.tables.table import column_type
+
+import msgspec
+import pandas as pd
+
+MAX_LEVELS = 50
+"""A text column of at most so many levels gets a list of them."""
+MIN_REPEATS = 5
+"""... provided that its levels repeat so often on average: a list of names is no list of categories."""
+HEADER = """\
+# What the table must look like: Table Schema (https://specs.frictionlessdata.io/table-schema/), checked by the stage
+# load and before predictions. Inferred from the data; edit it to what you know. type: number | integer | boolean |
+# string; constraints: required, unique, minimum, maximum, enum, pattern (a regular expression that the whole text must
+# match). lockstep.severity: what a violation is: error | warning | off.
+"""
+
+
+def write_contract(contract: Contract, path: Path) -> None:
+    """Write ``contract`` as read_contract reads it, a line or two per field."""
+    path.write_text(HEADER + dump_yaml(msgspec.to_builtins(contract), flow=None), encoding="utf-8", newline="\n")
+
+
+def infer_contract(frame: pd.DataFrame) -> Contract:
+    """The contract that the table keeps: types, gaps, ranges, categories, unique texts and whole numbers."""
+    return Contract(fields=tuple(_infer_field(frame[name], str(name)) for name in frame))
+
+
+def _infer_field(column: pd.Series, name: str) -> Field:
+    kind, present = column_type(column), column.dropna()
+    required = len(present) == len(column)
+    if kind == "boolean":
+        return Field(name=name, type="boolean", constraints=Constraints(required=required))
+    unique = required and present.is_unique
+    if kind == "number":
+        whole = bool(len(present)) and bool((present % 1 == 0).all())
+        low, high = (float(present.min()), float(present.max())) if len(present) else (None, None)
+        limits = Constraints(required=required, unique=unique and whole, minimum=low, maximum=high)
+        return Field(name=name, type="integer" if whole else "number", constraints=limits)
+    levels = sorted(present.unique().tolist())
+    repeats = 0 < len(levels) <= MAX_LEVELS and len(present) >= MIN_REPEATS * len(levels)
+    limits = Constraints(required=required, unique=unique, enum=tuple(levels) if repeats else None)
+    return Field(name=name, type="string", constraints=limits)

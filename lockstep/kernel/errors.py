@@ -1,0 +1,58 @@
+"""The errors a user can meet, each with the exit code of the process that meets it.
+
+Every message is one sentence or two that say what was wrong, where (file, column, line), what is allowed, and what to
+type next. Exit codes of the whole product: 0 fine, 1 a command's own negative answer, 2 bad data or settings,
+3 integrity, 4 environment.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class LockstepError(Exception):
+    """An error whose message is meant for the user; it is shown without a traceback."""
+
+    exit_code = 1
+
+
+class SettingsError(LockstepError, ValueError):
+    """A setting is unknown, missing, of the wrong type, or out of range."""
+
+    exit_code = 2
+
+
+class DataError(LockstepError, ValueError):
+    """A table is not what the settings say it is, or is unfit for training."""
+
+    exit_code = 2
+
+
+class IntegrityError(LockstepError):
+    """A file is not the one that was written: altered, truncated, or of another kind."""
+
+    exit_code = 3
+
+
+class MachineError(LockstepError):
+    """The machine, not the input, is at fault: no space, no permission, something missing."""
+
+    exit_code = 4
+
+
+def some(items: Iterable[object], most: int = 5) -> str:
+    """The first ``most`` items, comma-separated, and how many more there are."""
+    words = [str(item) for item in items]
+    shown = ", ".join(words[:most])
+    return shown if len(words) <= most else f"{shown} and {len(words) - most} more"
+
+
+def nearest(word: object, allowed: Iterable[object], most: int | None = None) -> list[str]:
+    """The words of ``allowed``, those most like ``word`` first, ``most`` of them at most."""
+    known = [str(item) for item in allowed]
+    return difflib.get_close_matches(str(word), known, (most or len(known)) if known else 1, cutoff=0.0)
+
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """`` Did you mean 'iris'?``, or nothing if no allowed word is like ``word``."""
+    near = difflib.get_close_matches(word, list(allowed), 1)
+    return f" Did you mean '{near[0]}'?" if near else ""

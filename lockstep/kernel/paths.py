@@ -1,0 +1,14 @@
+"""Where the repository lies, and which paths lead to files of it."""
+
+from pathlib import Path, PurePosixPath
+
+ROOT = Path(__file__).parents[2]
+"""The folder of the repository that this code stands in."""
+
+
+def is_safe(path: str) -> bool:
+    """Whether a path leads to a file of the repository: neither absolute, nor upwards, nor into git's or DVC's own."""
+    pure = PurePosixPath(path)
+    return not (
+        pure.is_absolute() or ".." in pure.parts or "\\" in path or not pure.parts or pure.parts[0] in (".git", ".dvc")
+    )

@@ -1,0 +1,125 @@
+"""What the main of every stage does: arguments, settings, the run's lock, logging, and turning errors into a message
+and an exit code."""
+
+import argparse
+import contextlib
+import gc
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import lockstep.kernel.start  # noqa: F401 - for a script that does not begin with it
+from lockstep.kernel.environment import check_environment
+from lockstep.kernel.errors import IntegrityError, LockstepError, MachineError, some
+from lockstep.kernel.files import checked
+from lockstep.kernel.lock_file import LOCK, md5_of, read_lock, recorded_files
+from lockstep.kernel.locks import by_dvc, changed_code, only_run, unchanging
+from lockstep.kernel.log import logger, logging_to, peak_memory_mib
+from lockstep.kernel.portable import shortcoming
+from lockstep.kernel.settings import Problem, check_problem_name
+
+LOGS = Path("logs")
+_inputs: dict[Path, tuple[tuple[int, ...] | None, str]] = {}
+"""What check_inputs has let pass, its state then, and its MD5."""
+
+
+def stage_parser(stage: str, description: str | None) -> argparse.ArgumentParser:
+    """The argument parser of a stage, with the two arguments that all stages share."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m stages.{stage}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--problem", required=True, metavar="NAME", help="the problem's name in params.yaml")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="default: %(default)s")
+    return parser
+
+
+def run_stage(stage: str, args: argparse.Namespace, body: Callable[[Problem, argparse.Namespace], None]) -> int:
+    """Run a stage's ``body`` on the problem that ``args`` names; log to stderr and to logs/<stage>@<problem>.log.
+
+    Returns:
+        The exit code: 0, or that of the LockstepError, whose message goes to stderr without a traceback. An OSError is
+        the machine's fault, code 4. Any other exception is a defect of ours and keeps its traceback.
+    """
+    start = time.perf_counter()
+    if not gc.isenabled():  # see start.py
+        gc.freeze()
+        gc.enable()
+    try:
+        check_problem_name(args.problem, "--problem")
+        name = f"{stage}@{args.problem}"
+        with contextlib.ExitStack() as ending, logging_to(LOGS / f"{name}.log", name), only_run(name):
+            if why := shortcoming():
+                logger.warning("the last bits of results may be others than on other machines: %s", why)
+            try:
+                with unchanging():
+                    problem = Problem(args.params, args.problem)
+                check_inputs(*(path for path in vars(args).values() if isinstance(path, Path)))
+                with checked(lambda: _check_unchanged(problem, ending)):
+                    body(problem, args)
+            except LockstepError as error:
+                logger.error("%s", error)
+                return error.exit_code
+            except OSError as error:
+                logger.error("%s. No output was written: mend that (space, permission), then run it again.", error)
+                return MachineError.exit_code
+            logger.info("done in %.1f s, peak memory %.0f MiB", time.perf_counter() - start, peak_memory_mib())
+            return 0
+    except LockstepError as error:
+        print(f"ERROR {stage}: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"ERROR {stage}: {error}. Make '{LOGS}/' and '.dvc/tmp/' writable.", file=sys.stderr)
+        return MachineError.exit_code
+
+
+def check_inputs(*paths: Path) -> None:
+    """Refuse files whose bytes are not those that the stage before has written, or that a .dvc file names.
+
+    DVC has just said that they are; but it goes by size and time, and hands out what lies in its cache unseen. A stage
+    that is run by hand takes what it is given. The arguments of a stage pass here before it begins (of its outputs
+    there are none then, since DVC removes them); what it finds in another way, in folders or by its settings, when it
+    reads it.
+    """
+    if not by_dvc():
+        return
+    recorded = recorded_files(read_lock() if LOCK.exists() else {})
+    for path in filter(Path.is_file, paths):
+        state, md5 = _state(path), md5_of(path)
+        _inputs[path] = state, md5
+        file, owner = recorded.get(path.as_posix(), (None, None))
+        if file is not None and md5 != file.md5:
+            raise IntegrityError(
+                f"{path} has MD5 {md5}, but {owner} records {file.md5}: it was altered, here or in DVC's cache. "
+                "Nothing was computed from it. Type 'python -m lockstep verify --repair'."
+            )
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file is written or replaced, if only by the same bytes, as 'dvc exp run' beside this does."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _check_unchanged(problem: Problem, ending: contextlib.ExitStack) -> None:
+    """Refuse outputs whose settings, code, inputs or recorded versions have changed since they were read.
+
+    DVC writes down at the end what a stage was made from: it would take the new ones for those that were used. Until
+    the stage ends, no command of DVC's can change anything either: its lock is held.
+    """
+    ending.enter_context(unchanging())
+    altered = [
+        str(path)
+        for path, (state, md5) in _inputs.items()
+        if _state(path) != state and not (path.is_file() and md5_of(path) == md5)
+    ]
+    changed = [*problem.changed(), *changed_code(), *altered]
+    if changed:
+        raise MachineError(
+            f"{some(changed)} changed while this ran. No output was written, since it would be recorded as made with "
+            "the change. Run it again."
+        )
+    check_environment()  # again, since 'make lock' may have recorded other versions than those that were used

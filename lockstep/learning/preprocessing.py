@@ -1,0 +1,154 @@
+"""Builds the preprocessor: imputation, encoding and scaling of raw feature columns, made of scikit-learn's parts only.
+
+The column choices (which are constant, which have many levels) are made from the rows that it is built for, so that a
+cross-validation fold that builds its own learns nothing from the rows it is scored on.
+"""
+
+from operator import methodcaller
+from typing import Annotated, Literal
+
+from lockstep.kernel.errors import DataError, some
+from lockstep.kernel.log import logger
+from lockstep.kernel.settings import Seed, Settings
+from lockstep.tables.table import Table, column_type
+
+import msgspec
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    RobustScaler,
+    StandardScaler,
+    TargetEncoder,
+)
+
+TARGET_FOLDS = 5
+"""The folds that target encoding cross-fits on, so that no row's encoding has seen the row's own target."""
+_SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
+
+
+class PreprocessSettings(Settings, frozen=True):
+    """The section ``preprocess``; what each key means stands in params.yaml."""
+
+    numeric_impute: Literal["mean", "median", "most_frequent"] = "mean"
+    categorical_impute: Literal["most_frequent", "missing"] = "most_frequent"
+    scale: Literal["auto", "none", "standard", "minmax", "robust"] = "auto"
+    encode: Literal["auto", "onehot", "ordinal", "target"] = "auto"
+    max_levels: Annotated[int, msgspec.Meta(ge=2)] = 30
+    seed: Seed = 42
+
+
+def build_preprocessor(
+    table: Table, settings: PreprocessSettings, scale_free: bool, *, report: bool = True
+) -> ColumnTransformer:
+    """An unfitted transformer of raw feature columns, (n_rows, n_features), to numbers, (n_rows, n_encoded).
+
+    Args:
+        table: the training rows; columns that are constant or all missing in them are left out.
+        settings: the section ``preprocess``.
+        scale_free: whether the model looks at the order of values only, as trees do; decides what ``auto`` means.
+        report: whether to log the columns that are left out.
+
+    Raises:
+        DataError: no column is left.
+    """
+    features = table.features
+    columns: dict[str, list[str]] = {"number": [], "boolean": [], "onehot": [], "ordinal": [], "target": []}
+    left_out = []
+    for name in map(str, features):
+        kind = column_type(features[name])
+        gaps_count = kind == "text" and settings.categorical_impute == "missing"
+        levels = features[name].nunique(dropna=not gaps_count)
+        if levels <= 1:
+            left_out.append(f"'{name}'")
+        else:
+            columns[kind if kind != "text" else _encoding(levels, settings, scale_free)].append(name)
+    if left_out and report:
+        logger.warning("left out, being constant or empty in the training rows: %s", some(left_out, 20))
+    if not any(columns.values()):
+        raise DataError(
+            "every feature is constant or empty in the training rows: there is nothing to learn from. Add columns."
+        )
+
+    scale = ("none" if scale_free else "standard") if settings.scale == "auto" else settings.scale
+    scaling = [] if scale == "none" else [("scale", _SCALERS[scale]())]
+    impute_text = (
+        SimpleImputer(strategy="most_frequent")
+        if settings.categorical_impute == "most_frequent"
+        else SimpleImputer(strategy="constant", fill_value="missing")
+    )
+    # Users' rows come with all of pandas' types for texts, booleans and gaps (None, NaN, NA); each of these casts makes
+    # one of them. They are calls of pandas' own methods, so that a saved model needs nothing of Lockstep to be loaded.
+    as_float = FunctionTransformer(methodcaller("astype", "float64"), feature_names_out="one-to-one")
+    as_text = FunctionTransformer(methodcaller("astype", "str"), feature_names_out="one-to-one")
+    onehot = OneHotEncoder(
+        sparse_output=False, handle_unknown="infrequent_if_exist", max_categories=settings.max_levels
+    )
+    ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    steps = {
+        "number": [("impute", SimpleImputer(strategy=settings.numeric_impute)), *scaling],
+        "boolean": [("cast", as_float), ("impute", SimpleImputer(strategy="most_frequent"))],
+        "onehot": [("cast", as_text), ("impute", impute_text), ("encode", onehot)],
+        "ordinal": [("cast", as_text), ("impute", impute_text), ("encode", ordinal), *scaling],
+        "target": [
+            ("cast", as_text),
+            ("impute", impute_text),
+            ("encode", _target_encoder(table, settings.seed)),
+            *scaling,
+        ],
+    }
+    return ColumnTransformer([(kind, Pipeline(steps[kind]), names) for kind, names in columns.items() if names])
+
+
+def _encoding(levels: int, settings: PreprocessSettings, scale_free: bool) -> str:
+    if settings.encode != "auto":
+        return settings.encode
+    if levels > settings.max_levels:
+        return "target"
+    return "ordinal" if scale_free else "onehot"
+
+
+def _target_encoder(table: Table, seed: int) -> TargetEncoder:
+    """Encodes each level by its mean target, shrunk towards the overall mean (Micci-Barreca 2001)."""
+    if table.task == "regression":
+        # Named, since scikit-learn takes a target of whole numbers for classes.
+        return TargetEncoder(target_type="continuous", cv=KFold(TARGET_FOLDS, shuffle=True, random_state=seed))
+    classes, counts = np.unique(table.labels, return_counts=True)
+    kind = "binary" if len(classes) == 2 else "multiclass"
+    folds = max(2, min(TARGET_FOLDS, counts.max()))
+    return TargetEncoder(target_type=kind, cv=StratifiedKFold(folds, shuffle=True, random_state=seed))
+
+
+def fit_preprocessor(
+    table: Table, settings: PreprocessSettings, scale_free: bool, *, report: bool = True
+) -> tuple[ColumnTransformer, pd.DataFrame]:
+    """The preprocessor fitted on the rows of ``table``, and those rows encoded.
+
+    Returns:
+        The fitted transformer, and a float64 frame (n_rows, n_encoded) with the index of the table. Target-encoded
+        columns are cross-fitted in it: a row's value comes from the other folds, and differs from what ``transform``
+        gives.
+    """
+    preprocessor = build_preprocessor(table, settings, scale_free, report=report)
+    encoded = preprocessor.fit_transform(table.features, table.labels)
+    names = _distinct(preprocessor.get_feature_names_out(), table.target)
+    return preprocessor, pd.DataFrame(np.asarray(encoded, dtype="float64"), index=table.frame.index, columns=names)
+
+
+def _distinct(names: np.ndarray, target: str) -> list[str]:
+    """``names`` as they are, but numbered where one stands twice ('a_b' + 'c' and 'a' + 'b_c') or equals the target."""
+    taken, result = {target}, []
+    for name in map(str, names):
+        number, distinct = 2, name
+        while distinct in taken:
+            number, distinct = number + 1, f"{name}_{number}"
+        taken.add(distinct)
+        result.append(distinct)
+    return result

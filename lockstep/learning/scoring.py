@@ -1,0 +1,122 @@
+"""Predictions, and how each metric of them is computed."""
+
+from typing import Any, Literal, NamedTuple
+
+from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.kernel.portable import fixed_threads
+from lockstep.kernel.settings import Task
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import (
+    accuracy_score,
+    log_loss,
+    mean_absolute_error,
+    mean_squared_error,
+    median_absolute_error,
+    precision_recall_fscore_support,
+    r2_score,
+    recall_score,
+    roc_auc_score,
+)
+
+Average = Literal["macro", "weighted", "micro", "binary"]
+"""How precision, recall and F1 are averaged over the classes (scikit-learn's ``average``)."""
+
+
+class Predictions(NamedTuple):
+    """What a model says of some rows.
+
+    Attributes:
+        values: (n_rows,): classes, or numbers.
+        classes: (n_classes,) in sorted order, or None for a regression.
+        probabilities: (n_rows, n_classes), or None where the model has none.
+        scores: (n_rows,): what ranks the rows of a problem of two classes, the higher the more likely the second class;
+            else None.
+    """
+
+    values: np.ndarray
+    classes: np.ndarray | None
+    probabilities: np.ndarray | None
+    scores: np.ndarray | None
+
+
+def predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Predictions:
+    """What the fitted ``model`` says of the rows of ``X``, (n_rows, n_features).
+
+    Raises:
+        DataError: what scikit-learn says of a model that was fitted and cannot predict, as with more neighbours than
+            rows.
+    """
+    try:
+        with fixed_threads(model):
+            return _predict(model, X, task)
+    except ValueError as error:
+        estimator = model[-1] if hasattr(model, "steps") else model
+        what = f"{type(estimator).__name__} with its hyperparameters on these rows"
+        raise DataError(f"scikit-learn cannot predict by {what}: {error}") from error
+
+
+def _predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Predictions:
+    if task == "regression":
+        return Predictions(model.predict(X), None, None, None)
+    classes = model.classes_
+    # Not the argmax of the probabilities: some models break ties, or decide, in another way.
+    values = model.predict(X)
+    probabilities = model.predict_proba(X) if hasattr(model, "predict_proba") else None
+    if len(classes) != 2:
+        scores = None
+    elif probabilities is not None:
+        scores = probabilities[:, 1]
+    else:
+        scores = model.decision_function(X)
+    return Predictions(values, classes, probabilities, scores)
+
+
+def metrics_of(y: np.ndarray, predictions: Predictions, task: Task, average: Average) -> dict[str, float]:
+    """The metrics of ``predictions`` for the true targets ``y``, (n_rows,).
+
+    Classification: accuracy, precision, recall and f1_score (averaged over the classes as ``average`` says; 0 where a
+    class is never predicted), balanced_accuracy, and, where the model gives scores, roc_auc (of several classes: the
+    mean of each against the rest) and log_loss. roc_auc and log_loss are left out if ``y`` lacks a class or has an
+    unknown one.
+    Regression: mse, mae, r2_score, rmse, median_absolute_error, in the target's unit or its square.
+
+    Raises:
+        SettingsError: ``average`` is binary, but there are not two classes.
+    """
+    if task == "regression":
+        mse = mean_squared_error(y, predictions.values)
+        return {
+            "mse": float(mse),
+            "mae": float(mean_absolute_error(y, predictions.values)),
+            "r2_score": float(r2_score(y, predictions.values)),
+            "rmse": float(np.sqrt(mse)),
+            "median_absolute_error": float(median_absolute_error(y, predictions.values)),
+        }
+    classes = predictions.classes
+    assert classes is not None
+    if average == "binary" and len(classes) != 2:
+        raise SettingsError(
+            f"average is binary, but there are {len(classes)} classes. Set it to macro, weighted or micro."
+        )
+    truth, values = y, predictions.values
+    if average == "binary":  # as booleans, so that a class that only y has does no harm
+        truth, values = truth == classes[-1], values == classes[-1]
+    precision, recall, f1, _ = precision_recall_fscore_support(truth, values, average=average, zero_division=0)
+    metrics = {
+        "accuracy": float(accuracy_score(y, predictions.values)),
+        "precision": float(precision),
+        "recall": float(recall),
+        "f1_score": float(f1),
+        # The recall averaged over the classes that occur in y.
+        "balanced_accuracy": float(recall_score(y, predictions.values, labels=np.unique(y), average="macro")),
+    }
+    if len(classes) > 1 and set(np.unique(y)) == set(classes):
+        if predictions.scores is not None:
+            metrics["roc_auc"] = float(roc_auc_score(y == classes[1], predictions.scores))
+        elif predictions.probabilities is not None:
+            metrics["roc_auc"] = float(roc_auc_score(y, predictions.probabilities, multi_class="ovr", labels=classes))
+        if predictions.probabilities is not None:
+            metrics["log_loss"] = float(log_loss(y, predictions.probabilities, labels=classes))
+    return metrics

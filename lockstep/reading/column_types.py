@@ -1,0 +1,384 @@
+"""Gives columns their types: the cells of a CSV file, all text, become the columns of a Table.
+
+A column is a number column only if every cell in it is a number or missing; nothing is coerced. ``00123`` is a text (a
+code), ``NA`` is a text in a text column and missing in a number column, and a whole number that a float cannot hold
+exactly stays a whole number or becomes a text, never a rounded float. What a person could take for something else than
+what it is read as is said in the log.
+"""
+
+import math
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from lockstep.kernel.errors import DataError, some
+from lockstep.kernel.log import logger
+from lockstep.reading.csvfile import TextTable
+from lockstep.tables.table import ROW
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Values = Any  # a NumPy array or a pandas Series: pyarrow is not typed
+MISSING = ("NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?")
+"""What counts as missing in a number or boolean column by default, besides an empty cell."""
+EXACT_FLOAT = 2**53
+"""Whole numbers beyond this size are not all representable as float64."""
+MOSTLY = 0.5
+"""A text column of which this share of the cells are numbers is reported: perhaps it is a number column with errors."""
+MANY_NUMBERS = 10
+"""So many numbers make the one cell that is none suspicious."""
+MAX_LEVELS = 10_000
+"""Text columns of at most so many levels are searched for levels that look alike."""
+
+NUMBER_WITH_COMMA = r"^[-+]?([0-9]+([.,][0-9]{3})+(,[0-9]+)?|[0-9]+,[0-9]+)$"
+INFINITE = r"^(?i:[-+]?inf(inity)?)$"
+IN_SINGLE_QUOTES = r"^(?s:'.*')$"
+_LONG = r"^[-+]?[0-9]{16,}$"
+_SCIENTIFIC = r"^[0-9]+[eE][0-9]+$"
+
+
+class Format(NamedTuple):
+    """How numbers and gaps are written.
+
+    Attributes:
+        decimal: the decimal mark, "." or ",".
+        thousands: the mark between groups of three digits, or "" for none.
+        missing: words for a gap in a number or boolean column; an empty cell always is one.
+        missing_texts: words for a gap in a text column; an empty cell always is one.
+    """
+
+    decimal: str = "."
+    thousands: str = ""
+    missing: tuple[str, ...] = MISSING
+    missing_texts: tuple[str, ...] = ()
+
+    @property
+    def integer(self) -> str:
+        """The regular expression of a whole number without a leading zero."""
+        groups = f"|[1-9][0-9]{{0,2}}({re.escape(self.thousands)}[0-9]{{3}})+" if self.thousands else ""
+        return f"(0|[1-9][0-9]*{groups})"
+
+    @property
+    def number(self) -> str:
+        """The regular expression of a number."""
+        mark = re.escape(self.decimal)
+        return rf"^[-+]?({self.integer}({mark}[0-9]*)?|{mark}[0-9]+)([eE][-+]?[0-9]+)?$"
+
+
+class Typed(NamedTuple):
+    """Typed columns.
+
+    Attributes:
+        frame: (n_rows, n_columns), indexed by ROW; see Table.
+        missing_as: {column: {word: count}}: what stood in the cells that count as missing, "" for empty cells.
+        line_starts: (n_rows,) the line of the file on which each row begins.
+    """
+
+    frame: pd.DataFrame
+    missing_as: dict[str, dict[str, int]]
+    line_starts: np.ndarray
+
+
+class NeedsCellsError(Exception):
+    """A message must name the lines of cells, of which only the distinct ones are at hand."""
+
+
+def typed_frame(
+    text: TextTable,
+    name: str,
+    form: Format = Format(),
+    types: Mapping[str, str] | None = None,
+) -> Typed:
+    """Type the columns of a CSV file.
+
+    Args:
+        text: the cells.
+        name: the file's name, for messages.
+        form: how numbers and gaps are written.
+        types: the types that the contract declares: {column: "number", "integer", "boolean" or "string"}; of other
+            columns they are inferred.
+
+    Raises:
+        DataError: an infinite number; a cell that is not of the declared type; texts all in quotes of another kind.
+    """
+    columns, missing_as, odd_lines = {}, {}, {}
+    for column, cells in zip(text.cells.column_names, text.cells.columns, strict=True):
+        found = Column(cells.combine_chunks(), column, text.line_starts, name, form)
+        try:
+            columns[column] = found.typed((types or {}).get(column))
+        finally:
+            log_warnings(name, column, found.warnings)
+        missing_as[column], odd_lines[column] = found.missing_as, found.odd_line
+    check_odd_lines(name, odd_lines, text.line_starts)
+    frame = pd.DataFrame(columns).set_axis(row_index(len(text.line_starts)))
+    return Typed(frame, missing_as, text.line_starts)
+
+
+def row_index(n_rows: int) -> pd.Index:
+    """The numbers of the rows, 1 to n_rows."""
+    return pd.Index(np.arange(1, n_rows + 1, dtype=np.int64), name=ROW)
+
+
+def texts_of(cells: pa.Array) -> pd.Series:
+    """A text column as pandas holds it; nulls are gaps."""
+    return pd.Series(cells, dtype="str")
+
+
+def check_odd_lines(file: str, odd_lines: Mapping[str, int | None], line_starts: np.ndarray) -> None:
+    """Refuse a line that holds texts where, in two columns or more, all other lines hold numbers: it is no row.
+
+    Args:
+        file: its name.
+        odd_lines: {column: Column.odd_line}.
+        line_starts: (n_rows,) the lines on which rows begin.
+
+    Raises:
+        DataError: there is such a line.
+    """
+    found = Counter(line for line in odd_lines.values() if line is not None)
+    if not found or (most := found.most_common(1)[0])[1] < 2:
+        return
+    line, names = most[0], [name for name, odd in odd_lines.items() if odd == most[0]]
+    if line == line_starts[0]:
+        what = "the header, or a line of units"
+        remedy = "If it is the header, set load.skip_lines so that all lines before it are skipped; else remove it."
+    elif line == line_starts[-1]:
+        what, remedy = "a footer", "Set load.skip_footer_lines to skip it."
+    else:
+        what, remedy = "the header of a second table, or a remark", "Remove it, or the second table."
+    raise DataError(
+        f"{file} line {line} holds texts in {len(names)} columns that hold numbers in all other lines ({some(names)}): "
+        f"it seems to be {what}. {remedy} If it is a row, declare these columns strings in the contract."
+    )
+
+
+def log_warnings(file: str, column: str, warnings: Iterable[str]) -> None:
+    """What a person could take a column for is said in the log."""
+    for warning in warnings:
+        logger.warning("%s column '%s' %s", file, column, warning)
+
+
+def warnings_of_words(counts: Mapping[str, int]) -> list[str]:
+    """What to say of words that are values in a text column, and would be gaps in a column of numbers."""
+    found = some([f"{word!r} ({count} times)" for word, count in sorted(counts.items())])
+    return [f"is text, so that {found} are values, not gaps; load.missing_texts makes them gaps"] if counts else []
+
+
+def warnings_of_size(largest: float) -> list[str]:
+    """What to say of a column of whole numbers, exact here, of which the largest has this magnitude."""
+    said = "has whole numbers beyond 2^53, which models see rounded; if these are codes, declare it a string in the"
+    return [f"{said} contract"] if largest > EXACT_FLOAT else []
+
+
+class Column:
+    """The cells of one column, on their way to a type: all of them, or the distinct ones and how often each occurs.
+
+    Args:
+        cells: (n,) texts.
+        name: of the column.
+        lines: (n,) the line on which each cell stands; of a distinct cell, the first.
+        file: its name, for messages.
+        form: how numbers and gaps are written.
+        counts: (n,) how often each of the distinct cells occurs, which come in order of appearance; None: ``cells`` are
+            all cells.
+
+    Attributes:
+        missing_as: {word: count}: what stands in the gaps, once the column is typed.
+        warnings: what a person could take it for, once it is typed; the column's name is missing before each.
+        odd_line: the line of the one cell that is no number in a column that was typed as text because of it.
+    """
+
+    def __init__(
+        self, cells: pa.Array, name: str, lines: np.ndarray, file: str, form: Format, counts: np.ndarray | None = None
+    ) -> None:
+        self.cells, self.name, self.lines, self.file, self.form = cells, name, lines, file, form
+        self.are_distinct = counts is not None
+        self.counts = np.ones(len(cells), dtype=np.int64) if counts is None else counts
+        self.trimmed = pc.utf8_trim_whitespace(cells)
+        self.empty = pc.equal(self.trimmed, "")
+        self.missing = pc.or_(self.empty, self._is_in(self.trimmed, form.missing))
+        self.missing_as: dict[str, int] = {}
+        self.warnings: list[str] = []
+        self.odd_line: int | None = None
+
+    def likely(self) -> Literal["integer", "number", "text", "exact"]:
+        """What other cells of this column, not seen yet, are likely to be; "exact" for what only ``typed`` can tell."""
+        present = self.trimmed.filter(pc.invert(self.missing))
+        if not pc.all(pc.match_substring_regex(present, self.form.number), min_count=0).as_py():
+            return "text"
+        if self.form.thousands or pc.all(pc.match_substring_regex(present, _SCIENTIFIC), min_count=0).as_py():
+            return "exact"
+        whole = pc.all(pc.match_substring_regex(present, f"^[-+]?{self.form.integer}$")).as_py()
+        return "integer" if whole else "number"
+
+    def typed(self, declared: str | None) -> Values:
+        """The column's values, of the declared type or, if that is None, of the one that its cells are of."""
+        present = self.trimmed.filter(pc.invert(self.missing))
+        if len(present) == 0 and not pc.all(self.empty, min_count=0).as_py() and declared is None:
+            present = self.trimmed.filter(pc.invert(self.empty))  # every cell is a word such as NA: then it is no gap
+        if declared == "string":
+            return self._texts()
+        if len(present) == 0:
+            self.missing_as = self._tally(self.missing)
+            if declared == "boolean":
+                return pd.Series(np.full(len(self.cells), None, dtype=object))
+            return np.full(len(self.cells), np.nan)
+        words = pc.utf8_lower(present)
+        if declared in (None, "boolean") and pc.all(self._is_in(words, ("true", "false"))).as_py():
+            self.missing_as = self._tally(self.missing)
+            values = pc.equal(pc.utf8_lower(self.trimmed), "true")
+            return pc.if_else(self.missing, pa.scalar(None, pa.bool_()), values).to_pandas()
+        is_number = pc.match_substring_regex(present, self.form.number)
+        is_infinite = pc.match_substring_regex(present, INFINITE)
+        if declared != "boolean" and pc.all(pc.or_(is_number, is_infinite)).as_py():
+            if pc.any(is_infinite).as_py():
+                raise self._infinite(pc.match_substring_regex(self.trimmed, INFINITE))
+            return self._numbers(present, declared)
+        if declared is not None:
+            allowed = pc.match_substring_regex(
+                self.trimmed, r"^(?i:true|false)$" if declared == "boolean" else self.form.number
+            )
+            raise self._not_declared(pc.or_(self.missing, allowed), declared)
+        self._warn_of_numbers(present)
+        return self._texts()
+
+    def _texts(self) -> Values:
+        gaps = pc.or_(pc.equal(self.cells, ""), self._is_in(self.cells, self.form.missing_texts))
+        self.missing_as = self._tally(gaps)
+        self._warn_of_texts()
+        return texts_of(pc.if_else(gaps, pa.scalar(None, self.cells.type), self.cells))
+
+    def _numbers(self, present: pa.Array, declared: str | None) -> Values:
+        """All present cells are numbers: int64, float64, or text where neither holds them exactly."""
+        self.missing_as = self._tally(self.missing)
+        plain = self._plain(present)
+        if pc.all(pc.match_substring_regex(present, f"^[-+]?{self.form.integer}$")).as_py():
+            try:
+                whole = pc.cast(plain, pa.int64()).to_numpy()
+            except pa.ArrowInvalid:
+                whole = None  # beyond 64 bits
+            if whole is not None and len(present) == len(self.trimmed):
+                self.warnings += warnings_of_size(max(abs(int(whole.min())), abs(int(whole.max()))))
+                return pd.Series(whole)
+            if whole is None or np.abs(whole).max() > EXACT_FLOAT:
+                return self._too_long(declared)
+        long = plain.filter(pc.match_substring_regex(plain, _LONG))
+        if not all(map(_is_exact, pc.unique(long).to_pylist())):
+            return self._too_long(declared)
+        if pc.all(pc.match_substring_regex(present, _SCIENTIFIC)).as_py():
+            self.warnings.append(
+                f"is read as numbers in scientific notation, such as {present[0]}; if these are codes, declare it a "
+                "string in the contract"
+            )
+        values = pc.cast(self._plain(pc.if_else(self.missing, "nan", self.trimmed)), pa.float64()).to_numpy()
+        if np.isinf(values).any():
+            raise self._infinite(pa.array(np.isinf(values)))
+        if declared == "integer" and (fractions := np.nan_to_num(values) % 1 != 0).any():
+            raise self._not_declared(pa.array(~fractions), declared)
+        return pd.Series(values)
+
+    def _plain(self, numbers: pa.Array) -> pa.Array:
+        """Numbers as a programming language writes them."""
+        if self.form.thousands:
+            numbers = pc.replace_substring(numbers, self.form.thousands, "")
+        if self.form.decimal != ".":
+            numbers = pc.replace_substring(numbers, self.form.decimal, ".")
+        return pc.utf8_ltrim(numbers, characters="+")
+
+    def _too_long(self, declared: str | None) -> Values:
+        if declared is not None:
+            raise DataError(
+                f"{self.file} column '{self.name}' has numbers too long to be computed with, but the contract "
+                f"declares it {declared}. Declare it string."
+            )
+        self.warnings.append("is read as text: its numbers are too long to be computed with")
+        return texts_of(pc.if_else(self.missing, pa.scalar(None, self.cells.type), self.trimmed))
+
+    def _is_in(self, cells: pa.Array, words: Sequence[str]) -> pa.Array:
+        return pc.is_in(cells, pa.array(words, cells.type))
+
+    def _sum(self, mask: pa.Array) -> int:
+        """The number of cells that ``mask``, (n,), is true for."""
+        return int(self.counts[_as_bool(mask)].sum())
+
+    def _tally(self, mask: pa.Array) -> dict[str, int]:
+        """{trimmed cell: how often it occurs}, sorted, of the cells that ``mask`` is true for."""
+        words = self.trimmed.filter(mask).dictionary_encode()
+        counts = np.bincount(words.indices.to_numpy(), self.counts[_as_bool(mask)]).astype(int).tolist()
+        return dict(sorted(zip(words.dictionary.to_pylist(), counts, strict=True)))
+
+    def _warn_of_numbers(self, present: pa.Array) -> None:
+        """A text column that perhaps should be one of numbers, or in which words for a gap are values."""
+        allowed = pc.or_(self.missing, pc.match_substring_regex(self.trimmed, self.form.number))
+        others = self._sum(pc.invert(allowed))
+        numbers = self._sum(pc.and_(allowed, pc.invert(self.missing)))
+        if numbers and numbers >= MOSTLY * (numbers + others):
+            first = int(np.argmin(_as_bool(allowed)))
+            self.odd_line = int(self.lines[first]) if others == 1 and numbers >= MANY_NUMBERS else None
+            self.warnings.append(
+                f"is read as text: {others} of its {self.counts.sum()} cells are not numbers, the first "
+                f"{repr(self.trimmed[first].as_py())[:40]} in line {self.lines[first]}"
+            )
+        elif self.form.decimal == "." and pc.all(pc.match_substring_regex(present, NUMBER_WITH_COMMA)).as_py():
+            self.warnings.append(
+                f"is read as text, but looks like numbers, such as {present[0]}: then set load.decimal to ',' or "
+                "load.thousands, and its type in the contract to number"
+            )
+        else:
+            words = self._is_in(self.trimmed, self.form.missing)
+            words = pc.and_not(words, self._is_in(self.cells, self.form.missing_texts))
+            self.warnings += warnings_of_words(self._tally(words))
+
+    def _warn_of_texts(self) -> None:
+        """Levels that differ in white space, case or Unicode form only; all cells in single quotes."""
+        levels = pc.unique(self.cells)
+        levels = levels.filter(pc.not_equal(levels, ""))
+        if len(levels) and pc.all(pc.match_substring_regex(levels, IN_SINGLE_QUOTES)).as_py():
+            raise DataError(
+                f"{self.file} column '{self.name}': every cell stands in single quotes. If they are not part of it, "
+                'set load.quote to "\'".'
+            )
+        if len(levels) <= MAX_LEVELS:
+            alike = defaultdict(list)
+            for level in levels.to_pylist():
+                plain = unicodedata.normalize("NFKC", level.replace("\u200b", "")).casefold()
+                alike[" ".join(plain.split())].append(level)
+            groups = [" and ".join(map(repr, sorted(group))) for group in alike.values() if len(group) > 1]
+            if groups:
+                self.warnings.append(f"has levels that look alike but are different: {some(groups, 3)}")
+
+    def _infinite(self, where: pa.Array) -> DataError:
+        return DataError(
+            f"{self.file} column '{self.name}' has infinite numbers, {self._where(where)}. No model can be trained on "
+            "them: correct those cells, or empty them to have them imputed."
+        )
+
+    def _not_declared(self, allowed: pa.Array, declared: str) -> DataError:
+        wrong = pc.invert(allowed)
+        count, first = pc.sum(wrong).as_py(), self.cells[int(np.argmax(_as_bool(wrong)))].as_py()
+        return DataError(
+            f"{self.file} column '{self.name}': {count} of {len(self.cells)} cells are not of the type {declared} "
+            f"that the contract declares, {self._where(wrong)}, the first {first[:40]!r}. Correct them, add the word "
+            "to load.missing if it means a gap, or change the contract."
+        )
+
+    def _where(self, mask: pa.Array) -> str:
+        if self.are_distinct:
+            raise NeedsCellsError
+        lines = self.lines[np.flatnonzero(_as_bool(mask))].tolist()
+        return f"line{'' if len(lines) == 1 else 's'} {some(lines)}"
+
+
+def _is_exact(whole: str) -> bool:
+    """Whether a float holds a whole number exactly. First whether at all: int() refuses thousands of digits."""
+    number = float(whole)
+    return math.isfinite(number) and int(number) == int(whole)
+
+
+def _as_bool(mask: pa.Array) -> np.ndarray:
+    return np.asarray(mask.to_numpy(zero_copy_only=False), dtype=bool)

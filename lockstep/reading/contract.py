@@ -1,0 +1,221 @@
+"""The data contract: what a problem's table must look like, checked row by row.
+
+A contract is a file in YAML of the form Table Schema (Frictionless Data, https://specs.frictionlessdata.io/table-schema/),
+inferred once and then edited by people; under ``lockstep``, which that standard leaves to us, it says how grave a
+violation is.
+"""
+
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from lockstep.kernel.errors import DataError, SettingsError, some
+from lockstep.kernel.log import logger
+from lockstep.kernel.settings import Settings, Severity, convert
+from lockstep.kernel.strict_yaml import read_yaml
+from lockstep.tables.table import column_type
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+MAX_BYTES = 4 << 20
+FieldType = Literal["number", "integer", "boolean", "string"]
+
+
+class Constraints(Settings, frozen=True, omit_defaults=True):
+    """What holds for every cell of a column."""
+
+    required: bool = False
+    unique: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    enum: tuple[str, ...] | None = None
+    pattern: str | None = None
+
+
+class Field(Settings, frozen=True, omit_defaults=True):
+    """A column."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+    type: FieldType
+    description: str | None = None
+    constraints: Constraints = Constraints()
+
+
+class Severities(Settings, frozen=True):
+    """How grave each kind of violation is. A cell that is not of its column's type is always an error."""
+
+    columns: Severity = "error"
+    required: Severity = "error"
+    unique: Severity = "warning"
+    range: Severity = "warning"
+    enum: Severity = "warning"
+    pattern: Severity = "warning"
+    rows: Severity = "error"
+
+
+class Own(Settings, frozen=True):
+    """What Table Schema has no words for."""
+
+    minimum_rows: Annotated[int, msgspec.Meta(ge=1)] = 100
+    severity: Severities = Severities()
+
+
+class Contract(Settings, frozen=True):
+    """What a table must look like."""
+
+    fields: tuple[Field, ...]
+    lockstep: Own = Own()
+
+    @property
+    def types(self) -> dict[str, FieldType]:
+        """{column: type}"""
+        return {field.name: field.type for field in self.fields}
+
+
+class Violation(NamedTuple):
+    """A rule that some rows break.
+
+    Attributes:
+        column: the column, or None for the table.
+        rule: a name of Severities.
+        severity: "error" or "warning".
+        rows: (n,) the rows (0-based) that break it; empty for the table.
+        message: what is wrong, without the place.
+    """
+
+    column: str | None
+    rule: str
+    severity: Severity
+    rows: np.ndarray
+    message: str
+
+
+def read_contract(path: Path) -> Contract:
+    """Read a contract. Raises SettingsError with file, key, value and what is allowed."""
+    contract = convert(read_yaml(path, MAX_BYTES), Contract, str(path))
+    for field in contract.fields:
+        try:
+            re.compile(field.constraints.pattern or "")
+        except re.error as error:
+            raise SettingsError(f"{path}: the pattern of '{field.name}' is no regular expression: {error}.") from None
+    names = [field.name for field in contract.fields]
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(f"{path}: the field '{name}' stands twice. Remove one.")
+    return contract
+
+
+def wrong_types(frame: pd.DataFrame, contract: Contract) -> list[str]:
+    """Columns of a DataFrame that are not of the type that the contract declares, in words."""
+    return [
+        f"'{field.name}' is {column_type(frame[field.name])}, the contract declares {field.type}"
+        for field in contract.fields
+        if field.name in frame and not is_of_type(frame[field.name], field.type)
+    ]
+
+
+def is_of_type(column: pd.Series, declared: str) -> bool:
+    """Whether a typed column is of a type of a contract; one of gaps only is of any."""
+    kind, present = column_type(column), column.dropna()
+    if declared == "integer":
+        return not len(present) or (kind == "number" and bool((present % 1 == 0).all()))
+    return not len(present) or kind == ("text" if declared == "string" else declared)
+
+
+def violations(frame: pd.DataFrame, contract: Contract, *, without: Collection[str] = ()) -> list[Violation]:
+    """Every rule of ``contract`` that ``frame`` breaks, columns in the contract's order.
+
+    Args:
+        frame: typed columns; the types have been checked when they were made (columns.typed_frame).
+        contract: the rules.
+        without: columns that need not be there, such as those that the settings drop, or the target of rows to predict.
+    """
+    found: list[Violation] = []
+    grave, nowhere = contract.lockstep.severity, np.array([], dtype=int)
+
+    def add(column: str | None, rule: str, rows: np.ndarray, message: str) -> None:
+        severity = getattr(grave, rule)
+        if severity != "off":
+            found.append(Violation(column, rule, severity, rows, message))
+
+    absent = [field.name for field in contract.fields if field.name not in frame and field.name not in without]
+    if absent:
+        add(None, "columns", nowhere, f"columns are missing: {some(absent, 20)}")
+    extra = [str(name) for name in frame if name not in contract.types and name not in without]
+    if extra:
+        add(None, "columns", nowhere, f"columns are not in the contract: {some(extra, 20)}")
+    if len(frame) < contract.lockstep.minimum_rows:
+        add(None, "rows", nowhere, f"{len(frame)} rows, at least {contract.lockstep.minimum_rows} are demanded")
+    for field in contract.fields:
+        if field.name in frame and field.name not in without:
+            for rule, broken, message in _broken(frame[field.name], field.constraints):
+                rows = np.flatnonzero(broken)
+                if len(rows):
+                    add(field.name, rule, rows, message(rows))
+    return found
+
+
+def enforce(found: Iterable[Violation], name: str, line_starts: np.ndarray | None) -> None:
+    """Log the violations that are warnings.
+
+    Args:
+        found: what violations() gave.
+        name: what messages call the data.
+        line_starts: (n_rows,) the line of the file on which each row begins, or None if the data has no lines.
+
+    Raises:
+        DataError: with all those that are errors.
+    """
+    errors = []
+    for violation in found:
+        place = f"column '{violation.column}': " if violation.column else ""
+        count = len(violation.rows)
+        rows = f", in {places(violation.rows, line_starts)}" if count else ""
+        message = f"{place}{violation.message}{rows}" + (f", {count:,} rows in all" if count > 1 else "")
+        if violation.severity == "error":
+            errors.append(message)
+        else:
+            logger.warning("%s breaks its contract: %s", name, message)
+    if errors:
+        raise DataError(
+            f"{name} breaks its contract in {len(errors)} point{'s'[: len(errors) > 1]}: {some(errors, 10)}. Mend the "
+            "data, or change the contract in data/contracts/ (its lockstep.severity makes errors warnings)."
+        )
+
+
+def places(rows: np.ndarray, line_starts: np.ndarray | None) -> str:
+    """In words, rows (0-based) by their lines of the file or, where it has none, by their numbers (from 1)."""
+    found = rows + 1 if line_starts is None else line_starts[rows]
+    return f"{'row' if line_starts is None else 'line'}{'' if len(rows) == 1 else 's'} {some(found.tolist())}"
+
+
+def _broken(column: pd.Series, limits: Constraints) -> list[tuple[str, np.ndarray, Any]]:
+    """(rule, (n_rows,) bool which rows break it, the message given those rows)"""
+    gaps = column.isna().to_numpy()
+    rules: list[tuple[str, np.ndarray, Any]] = []
+
+    def values(rows: np.ndarray) -> str:
+        return some([repr(value) for value in dict.fromkeys(column.astype(object).iloc[rows[:1000]])])
+
+    if limits.required:
+        rules.append(("required", gaps, lambda _: "a value is required"))
+    if limits.unique:
+        rules.append(
+            ("unique", (column.duplicated(keep=False) & ~gaps).to_numpy(), lambda rows: f"not unique: {values(rows)}")
+        )
+    if limits.minimum is not None and column.dtype.kind in "iuf":
+        low = limits.minimum
+        rules.append(("range", (column < low).to_numpy(), lambda rows: f"below the minimum {low:g}: {values(rows)}"))
+    if limits.maximum is not None and column.dtype.kind in "iuf":
+        high = limits.maximum
+        rules.append(("range", (column > high).to_numpy(), lambda rows: f"above the maximum {high:g}: {values(rows)}"))
+    if limits.enum is not None:
+        known = column.isin(limits.enum).to_numpy()
+        rules.append(("enum", ~known & ~gaps, lambda rows: f"not in the list of categories: {values(rows)}"))
+    if limits.pattern is not None and column_type(column) == "text":
+        matches = column.str.fullmatch(limits.pattern).fillna(True).to_numpy(dtype=bool)
+        rules.append(("pattern", ~matches, lambda rows: f"not of the form {limits.pattern}: {values(rows)}"))
+    return rules

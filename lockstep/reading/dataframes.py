@@ -1,0 +1,95 @@
+"""Gives the columns of a user's DataFrame the types that columns.py gives those of a CSV file."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from lockstep.kernel.errors import DataError, some
+from lockstep.reading.column_types import EXACT_FLOAT, Values, row_index
+from lockstep.tables.table import ROW
+
+import numpy as np
+import pandas as pd
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """The columns of a user's parquet file, as pandas types them. Raises DataError if it is none."""
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not a parquet file that can be read: {error}.") from None
+
+
+def normalised_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """A user's DataFrame with the column types that its CSV file would get, but texts stay texts; its index is not
+    used.
+
+    Raises:
+        DataError: no column, a column name that is not a text or stands twice, a column of mixed or unsupported type.
+    """
+    names = list(frame.columns)
+    if not names or not all(isinstance(name, str) and name.strip() for name in names):
+        raise DataError("the DataFrame's column names must be texts. Rename them: frame.columns = [...].")
+    if len(set(names)) < len(names) or ROW in names:
+        raise DataError(f"the DataFrame's column names must be distinct, and none of them {ROW}. Rename them.")
+    columns = {name: _normalised(frame[name], name) for name in names}
+    return pd.DataFrame(columns).set_axis(row_index(len(frame)))
+
+
+def _normalised(column: pd.Series, name: str) -> Values:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(object)
+    gaps = column.isna().to_numpy()
+    present = column[~gaps]
+    kind: str = "f" if present.empty else column.dtype.kind
+    if kind == "O":
+        kind = _kind_of_objects(present)
+    if kind in "iu":
+        whole = present.to_numpy(dtype=object)
+        most = EXACT_FLOAT if gaps.any() else 2**63 - 1
+        fits = -most - 1 <= whole.min() and whole.max() <= most
+        if not fits:
+            return _with_gaps(gaps, [str(value) for value in whole]).astype("str")
+        return whole.astype("int64") if not gaps.any() else _with_gaps(gaps, whole).astype("float64")
+    if kind == "f":
+        values = column.to_numpy(dtype="float64", na_value=np.nan)
+        if np.isinf(values).any():
+            raise DataError(f"the DataFrame's column '{name}' has infinite numbers. Replace them with NaN or a number.")
+        return values
+    if kind == "b":
+        return present.to_numpy(dtype=bool) if not gaps.any() else _with_gaps(gaps, present.to_numpy(dtype=bool))
+    if kind == "M":
+        raise DataError(
+            f"the DataFrame's column '{name}' holds dates. Make numbers or texts of them, before training and before "
+            f"predicting alike, for instance frame['{name}'] = frame['{name}'].dt.strftime('%Y-%m-%d')."
+        )
+    if kind == "U":
+        # As in a CSV file, an empty text is a gap.
+        return _with_gaps(gaps, present).replace("", None).astype("str")
+    kinds = sorted({type(value).__name__ for value in present})
+    raise DataError(
+        f"the DataFrame's column '{name}' holds {some(kinds)}. Allowed: numbers, booleans or texts, one kind in a "
+        f"column; for instance frame['{name}'] = frame['{name}'].astype(str)."
+    )
+
+
+def _kind_of_objects(present: pd.Series) -> str:
+    """NumPy's letter for what a column of objects holds: b, i, f, U (text), M (time), or O (mixed)."""
+    kinds = {
+        "b": bool | np.bool_,
+        "i": int | np.integer,
+        "f": float | int | np.number,
+        "U": str,
+        "M": pd.Timestamp,
+    }
+    for kind, types in kinds.items():
+        if all(isinstance(value, types) and (kind == "b" or not isinstance(value, bool)) for value in present):
+            return kind
+    return "O"
+
+
+def _with_gaps(gaps: np.ndarray, present: Iterable[Any]) -> pd.Series:
+    """The present values in their places, None in the gaps, as objects."""
+    values = np.full(len(gaps), None, dtype=object)
+    values[~gaps] = np.fromiter(present, dtype=object, count=int((~gaps).sum()))
+    return pd.Series(values)

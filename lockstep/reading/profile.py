@@ -1,0 +1,61 @@
+"""The data profile: what a table holds, in numbers small enough to be read and compared in git."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lockstep.tables.table import Table, class_counts, column_type
+
+import pandas as pd
+
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+
+def profile_of(
+    table: Table, missing_as: Mapping[str, Mapping[str, int]], dropped: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Rows, columns, and per column its type, missing cells, distinct values and range or most frequent value; of the
+    target its class distribution (classification) or quantiles (regression).
+
+    Args:
+        table: what is left for the pipeline.
+        missing_as: what stood in its missing cells: {column: {word: count}}.
+        dropped: the columns of the file that the settings leave out.
+    """
+    frame = table.frame
+    words = {name: dict(counts) for name, counts in missing_as.items() if any(word for word in counts)}
+    return {
+        "rows": len(frame),
+        "duplicate_rows": int(frame.duplicated().sum()),
+        "task": table.task,
+        "missing_words": words,
+        "target": {"column": table.target, **_target(frame[table.target], table.task)},
+        "columns": [_column(frame[name]) for name in frame.columns],
+        "dropped": dict.fromkeys(dropped, "load.drop"),  # no list: `dvc plots` stumbles over an empty one
+    }
+
+
+def _target(column: pd.Series, task: str) -> dict[str, Any]:
+    if task == "classification":
+        return {"classes": class_counts(column.astype(object) if column_type(column) == "text" else column)}
+    return {
+        "mean": float(column.mean()),
+        "std": float(column.std()),
+        "quantiles": {f"{quantile:g}": float(column.quantile(quantile)) for quantile in QUANTILES},
+    }
+
+
+def _column(column: pd.Series) -> dict[str, Any]:
+    kind, present = column_type(column), column.dropna()
+    number, counts = kind == "number" and len(present) > 0, present.value_counts()
+    # The same keys for every column, null where they say nothing: `dvc plots` draws only lists that are uniform.
+    return {
+        "column": str(column.name),
+        "type": kind,
+        "missing": len(column) - len(present),
+        "distinct": len(counts),
+        "min": present.min().item() if number else None,
+        "mean": float(present.mean()) if number else None,
+        "max": present.max().item() if number else None,
+        "most_frequent": None if number or counts.empty else str(min(counts.index[counts == counts.iloc[0]])),
+        "most_frequent_count": None if number or counts.empty else int(counts.iloc[0]),
+    }

@@ -1,0 +1,87 @@
+"""Facts and pictures to a page, and facts to a model card, through the templates beside this module.
+
+Everything that a template shows is escaped (Jinja2's autoescaping for HTML, ``_markdown`` for the card), and a name
+that a template misspells is an error.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from lockstep.reporting.facts import Facts
+from lockstep.reporting.figures import standalone
+from lockstep.reporting.wording import count, number, percent, plural, score, size, spread
+
+import jinja2
+import yaml
+from markupsafe import Markup, escape
+
+TEMPLATES = Path(__file__).parent / "templates"
+PIPELINE_TAGS = {"classification": "tabular-classification", "regression": "tabular-regression"}
+"""The tasks as the Hugging Face Hub names them (https://huggingface.co/tasks)."""
+PICTURE = {"classification": "confusion", "regression": "predicted"}
+"""The picture that stands for a problem."""
+PICTURE_WIDTH = 460
+
+
+def render(template: str, **values: Any) -> str:
+    """The text of a file in ``templates`` with these values."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    words = (count, number, percent, plural, score, size, spread)
+    environment.filters |= {function.__name__: function for function in words} | {"md": _markdown}
+    return environment.get_template(template).render(**values)
+
+
+def report_page(facts: Facts, pictures: dict[str, str]) -> str:
+    """The report, one HTML file that needs no other."""
+    return render("report.html", facts=facts, pictures={name: Markup(svg) for name, svg in pictures.items()})  # noqa: S704
+
+
+def picture_file(facts: Facts, pictures: dict[str, str]) -> str:
+    """The one picture that stands for the problem, as an SVG file for light and dark pages."""
+    style = render("colors.css").replace("\n", " ").strip()
+    return standalone(pictures[PICTURE[facts.task]], PICTURE_WIDTH, style)
+
+
+def model_card(facts: Facts) -> str:
+    """The model card in the form of the Hugging Face Hub: a YAML header and Markdown
+    (https://huggingface.co/docs/hub/model-cards)."""
+    header = yaml.safe_dump(card_header(facts), sort_keys=False, allow_unicode=True, width=110)
+    return f"---\n{header}---\n\n{render('card.md', facts=facts)}"
+
+
+def card_header(facts: Facts) -> dict[str, Any]:
+    """The metadata of the model card; ``model-index`` holds the metrics."""
+    header: dict[str, Any] = {}
+    if facts.settings.licence:
+        header["license"] = facts.settings.licence
+    tag = PIPELINE_TAGS[facts.task]
+    dataset = {"name": facts.problem, "type": facts.problem, "split": "test"}
+    measured = [{"type": metric.key, "name": metric.name, "value": metric.value} for metric in facts.metrics]
+    return header | {
+        "library_name": "sklearn",
+        "pipeline_tag": tag,
+        "tags": ["sklearn", tag, facts.model],
+        "metrics": [metric.key for metric in facts.metrics],
+        "model-index": [
+            {
+                "name": facts.problem,
+                "results": [
+                    {"task": {"type": tag, "name": facts.title}, "dataset": dataset, "metrics": measured},
+                ],
+            }
+        ],
+    }
+
+
+def _markdown(value: Any) -> Markup:
+    """A text that Markdown shows as it is."""
+    text = str(escape(value))
+    return Markup(re.sub(r"([\\`*_\[\]|~#!])", r"\\\1", text))  # noqa: S704 - escaped in the line above

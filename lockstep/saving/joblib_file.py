@@ -1,0 +1,94 @@
+"""Saves and loads models as compressed pickles (.joblib): the same model always gives the same bytes.
+
+This module is the only one that unpickles anything (tests/house/test_static.py), and only bytes that are as recorded
+(sidecar.py).
+"""
+
+import io
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lockstep.kernel.errors import IntegrityError
+from lockstep.kernel.files import Outputs
+from lockstep.learning.model_file import sidecar_of
+from lockstep.saving.sidecar import read_trusted, sidecar
+
+import joblib
+import numpy as np
+import pyarrow as pa
+from joblib.numpy_pickle import NumpyPickler
+
+PROTOCOL = 5
+"""Of the pickle: fixed, since Python's default changes with its version."""
+
+
+class _CanonicalPickler(NumpyPickler):  # type: ignore[misc]
+    """joblib's pickler, but equal strings, and equal NumPy dtypes, are always written as one.
+
+    A pickle refers back to an object that it has written before by the object's identity, not its value. Whether two
+    equal strings or dtypes are one object depends on what Python has interned and on whether they were loaded from a
+    file: without this, the same model has other bytes when it is trained through the API.
+    """
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, protocol=PROTOCOL)
+        self.buffered = True  # as into a compressed file: no padding that would let arrays be mapped into memory
+        self._first: dict[tuple[type, Any], Any] = {}
+
+    def save(self, obj: Any) -> None:
+        if type(obj) is str or isinstance(obj, np.dtype):
+            obj = self._first.setdefault((type(obj), obj), obj)
+        super().save(obj)
+
+
+def save_model(model: Any, path: Path) -> None:
+    """Write ``model`` as joblib.dump(compress=("gzip", 3)) does: the same model always gives the same bytes.
+
+    Compression brings a checksum with it, so that load_model notices a file that was altered. It is Arrow's, which
+    brings its own zlib: Python's is the system's, and where that is zlib-ng the same content has other bytes.
+    """
+    memory = io.BytesIO()
+    _CanonicalPickler(memory).dump(model)
+    path.write_bytes(pa.Codec("gzip", compression_level=3).compress(memory.getbuffer(), asbytes=True))
+
+
+def write_model(outputs: Outputs, path: Path, model: Any, about: Mapping[str, Any]) -> None:
+    """Write ``model`` and its sidecar as outputs of a stage; ``about`` is what sidecar() takes."""
+    written = b""
+
+    def writer(temporary: Path) -> None:
+        nonlocal written
+        save_model(model, temporary)
+        written = temporary.read_bytes()
+
+    outputs.write(path, writer)
+    outputs.json(sidecar_of(path), sidecar(written, path.name, about))
+
+
+def load_model(path: str | Path, *, sha256: str | None = None) -> Any:
+    """Load a .joblib file, if its bytes are as recorded.
+
+    Args:
+        path: the file.
+        sha256: the SHA-256 of the file that you trust, in hexadecimal digits; without it, dvc.lock must record the
+            file, or a sidecar must stand beside it.
+
+    Raises:
+        DataError: there is no such file.
+        IntegrityError: it is recorded nowhere, it was altered, or it is no model. Nothing in it was run.
+    """
+    path = Path(path)
+    data = read_trusted(path, sha256)
+    try:
+        stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip; zlib is what joblib.dump(compress=3) writes
+        memory = io.BytesIO(stream.decompress(data))
+        if not stream.eof or stream.unused_data:  # joblib's own reader never ends at bytes behind the stream
+            raise ValueError("it does not end where it should")
+        return joblib.load(memory)
+    except Exception as error:  # a damaged pickle can raise anything
+        raise IntegrityError(
+            f"{path} is not a model file that Lockstep wrote ({type(error).__name__}: {error}). Delete it and run 'dvc "
+            "repro'."
+        ) from None

@@ -1,0 +1,146 @@
+"""Cuts a table into training, validation and test rows."""
+
+from dataclasses import replace
+from typing import Annotated, Literal, NamedTuple
+
+from lockstep.kernel.errors import DataError, SettingsError, some
+from lockstep.kernel.settings import Seed, Settings
+from lockstep.splitting.data_checks import CheckSettings
+from lockstep.tables.table import Table, class_counts
+
+import msgspec
+import numpy as np
+from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
+
+
+class SplitSettings(Settings, frozen=True):
+    """The section ``split``; what each key means stands in params.yaml."""
+
+    test_size: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.2
+    validation_size: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
+    seed: Seed = 42
+    stratify: bool | Literal["auto"] = "auto"
+    group: str | None = None
+    time: str | None = None
+    checks: CheckSettings = CheckSettings()
+
+
+class Parts(NamedTuple):
+    """The rows of a table, each row in one of the three, in the order of the table (by time: in the order of time)."""
+
+    train: Table
+    validation: Table
+    test: Table
+
+
+def split_table(table: Table, settings: SplitSettings) -> Parts:
+    """Cut the test rows off the table, then the validation rows off the rest.
+
+    Raises:
+        SettingsError: settings that contradict each other or the table.
+        DataError: too few rows, groups or moments, a class too rare to stratify.
+    """
+    check_settings(settings)
+    _check_columns(table, settings)
+    stratified = table.task == "classification" and settings.group is None and settings.time is None
+    stratified &= settings.stratify is not False
+    table = replace(table, group=settings.group, time=settings.time, stratified=stratified)
+    if not len(table.features.columns):
+        raise DataError(
+            "no feature is left: the group and time columns are not features. Unset split.group or split.time."
+        )
+    if settings.time is not None:
+        table = table.rows(np.argsort(table.time_stamps, kind="stable"))
+    rest, test = _cut(table, settings.test_size, settings, "split.test_size")
+    if settings.validation_size == 0:
+        return Parts(rest, rest.rows(np.array([], dtype=np.intp)), test)
+    train, validation = _cut(
+        rest, settings.validation_size / (1 - settings.test_size), settings, "split.validation_size"
+    )
+    return Parts(train, validation, test)
+
+
+def check_settings(settings: SplitSettings) -> None:
+    """Raise SettingsError for settings that contradict each other, whatever the table."""
+    if settings.test_size + settings.validation_size >= 1:
+        raise SettingsError(
+            f"split.test_size {settings.test_size} and split.validation_size {settings.validation_size} leave no "
+            "training rows. Their sum must be below 1."
+        )
+    if settings.group is not None and settings.time is not None:
+        raise SettingsError("split.group and split.time cannot both be set. Leave one of them empty.")
+    if settings.stratify is True and (settings.group is not None or settings.time is not None):
+        raise SettingsError("split.stratify cannot be true with split.group or split.time. Set it to auto or false.")
+
+
+def _check_columns(table: Table, settings: SplitSettings) -> None:
+    for key in ("group", "time"):
+        column = getattr(settings, key)
+        if column is None:
+            continue
+        if column == table.target:
+            raise SettingsError(f"split.{key} is the target '{column}'. Set it to another column, or to null.")
+        if column not in table.frame:
+            raise SettingsError(
+                f"split.{key}: there is no column '{column}'. The table has: {some(list(table.frame.columns), 20)}. "
+                "Columns "
+                "listed in load.drop are gone; a group or time column need not be dropped, it is never a feature."
+            )
+        missing = np.flatnonzero(table.frame[column].isna())
+        if len(missing):
+            raise DataError(
+                f"split.{key}: the column '{column}' is empty in {len(missing)} rows, the first being data row "
+                f"{missing[0] + 1}. Fill those cells or remove those rows."
+            )
+    if settings.stratify is True and table.task == "regression":
+        raise SettingsError("split.stratify is true, but only classes can be stratified. Set it to auto or false.")
+
+
+def _cut(table: Table, share: float, settings: SplitSettings, key: str) -> tuple[Table, Table]:
+    """(rows kept, rows cut off); ``share`` of the rows, or of the groups, are cut off."""
+    n_rows = len(table)
+    if settings.time is not None:
+        first = _first_of_moment(table, n_rows - max(1, round(n_rows * share)))
+        if first == 0:
+            raise DataError(
+                f"split.time: '{settings.time}' has the same value in too many rows for {key}. Lower {key}."
+            )
+        return table.rows(np.arange(first)), table.rows(np.arange(first, n_rows))
+    if settings.group is not None:
+        groups = table.frame[settings.group]
+        if groups.nunique() < 3:
+            raise DataError(
+                f"split.group: '{settings.group}' has {groups.nunique()} groups; at least 3 are needed. Set it to null."
+            )
+        splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=settings.seed)
+        kept, cut = next(splitter.split(table.frame, groups=groups))
+    elif table.stratified:
+        _check_classes(table, share, key)
+        splitter = StratifiedShuffleSplit(n_splits=1, test_size=share, random_state=settings.seed)
+        kept, cut = next(splitter.split(table.frame, table.labels))
+    else:
+        kept, cut = next(ShuffleSplit(n_splits=1, test_size=share, random_state=settings.seed).split(table.frame))
+    return table.rows(np.sort(kept)), table.rows(np.sort(cut))
+
+
+def _check_classes(table: Table, share: float, key: str) -> None:
+    counts = class_counts(table.labels)
+    rare = {name: count for name, count in counts.items() if count < 2}
+    if rare:
+        raise DataError(
+            f"the target '{table.target}' has only one row of class {some(list(rare))}: one row cannot be in two "
+            "parts. Add rows "
+            "of that class, remove that row, or merge the class with another one; or set split.stratify to false."
+        )
+    smaller = min(share, 1 - share) * len(table)
+    if smaller < len(counts):
+        raise DataError(
+            f"{key} leaves a part of {smaller:.0f} rows for {len(counts)} classes. Change {key}, or set "
+            "split.stratify to false."
+        )
+
+
+def _first_of_moment(table: Table, position: int) -> int:
+    """The first row (0-based) of the moment that row ``position`` belongs to: one moment is never cut in two."""
+    moments = table.time_stamps
+    return int(np.searchsorted(moments, moments[position]))

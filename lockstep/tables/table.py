@@ -1,0 +1,144 @@
+"""A typed table that knows which column is the target, and what its parquet file looks like."""
+
+import io
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import IO
+
+from lockstep.kernel.errors import DataError, IntegrityError
+from lockstep.kernel.settings import Task
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROW = "__row__"
+"""The index of every table: the number of the row in the raw data, the first data row being 1. It survives
+splitting."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of raw data, typed.
+
+    Attributes:
+        frame: (n_rows, n_columns); one row is one sample; int64, float64, bool and text (pandas ``str``) columns, and
+            object columns of True, False and None for booleans with gaps; indexed by ROW.
+        target: the column to predict.
+        task: "classification" or "regression".
+        group: the column whose rows must stay together when rows are split, or None.
+        time: the column that orders the rows when they are split, or None.
+        stratified: whether the split kept the classes' shares; False before it.
+    """
+
+    frame: pd.DataFrame
+    target: str
+    task: Task
+    group: str | None = None
+    time: str | None = None
+    stratified: bool = False
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @cached_property
+    def features(self) -> pd.DataFrame:
+        """(n_rows, n_features): everything that a model may see, which is neither target, group nor time."""
+        return self.frame.drop(columns=[name for name in (self.target, self.group, self.time) if name is not None])
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """(n_rows,): the target; float64 for regression, int64, bool or object (of str) for classification."""
+        column = self.frame[self.target]
+        if self.task == "regression":
+            return column.to_numpy(dtype="float64")
+        # pandas' own text arrays break some of scikit-learn's meta-estimators; NumPy objects do not.
+        return column.to_numpy(dtype=object) if isinstance(column.dtype, pd.StringDtype) else column.to_numpy()
+
+    @cached_property
+    def time_stamps(self) -> np.ndarray:
+        """(n_rows,) numbers that order the rows by the time column: its numbers, or its ISO 8601 dates as time stamps.
+
+        Raises:
+            DataError: a text that is no such date.
+        """
+        assert self.time is not None
+        column = self.frame[self.time]
+        if column.dtype.kind in "if":
+            return column.to_numpy()
+        stamps = pd.to_datetime(column.astype("str"), format="ISO8601", errors="coerce", utc=True)
+        wrong = np.flatnonzero(stamps.isna())
+        if len(wrong):
+            raise DataError(
+                f"split.time: '{column.iloc[wrong[0]]}' in data row {self.frame.index[wrong[0]]} of column "
+                f"'{self.time}' is neither a number nor an ISO 8601 date such as 2024-01-31 or 20240131T0930. Rewrite "
+                "the column so, or leave split.time empty."
+            )
+        return stamps.astype("int64").to_numpy()
+
+    def rows(self, positions: np.ndarray) -> "Table":
+        """The table of the rows at ``positions`` (0-based), in that order."""
+        return replace(self, frame=self.frame.iloc[positions])
+
+    def repeated_in(self, other: "Table") -> np.ndarray:
+        """(n_rows,) of bool: whether the row, target included, is one of ``other`` too."""
+        known = pd.util.hash_pandas_object(other.frame, index=False)
+        found: np.ndarray = pd.util.hash_pandas_object(self.frame, index=False).isin(set(known)).to_numpy()
+        return found
+
+
+def column_type(column: pd.Series) -> str:
+    """number, boolean or text."""
+    if column.dtype.kind in "iuf":
+        return "number"
+    return "text" if isinstance(column.dtype, pd.StringDtype) else "boolean"
+
+
+def class_counts(labels: pd.Series | np.ndarray) -> dict[str, int]:
+    """How many rows each class has, in the classes' order."""
+    classes, counts = np.unique(
+        np.asarray(labels, dtype=object if labels.dtype.kind == "O" else None), return_counts=True
+    )
+    return {str(name): int(count) for name, count in zip(classes, counts, strict=True)}
+
+
+def write_table(table: Table, path: Path | IO[bytes]) -> None:
+    """Write ``table`` as parquet: the same table always gives the same bytes."""
+    arrow = pa.Table.from_pandas(table.frame, preserve_index=True)
+    own = {name: getattr(table, name) for name in ("target", "task", "group", "time", "stratified")}
+    arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), b"lockstep": json.dumps(own).encode()})
+    pq.write_table(arrow, path, compression="zstd", write_page_checksum=True)
+
+
+def table_bytes(table: Table) -> bytes:
+    """The bytes of the file that write_table writes."""
+    memory = io.BytesIO()
+    write_table(table, memory)
+    return memory.getvalue()
+
+
+def read_table(path: Path, *, only_target: bool = False) -> Table:
+    """Read what write_table wrote, all of it or the target column alone.
+
+    Raises:
+        DataError: there is no such file.
+        IntegrityError: it is not such a file.
+    """
+    try:
+        own = json.loads(pq.read_schema(path).metadata[b"lockstep"])
+        columns = [ROW, own["target"]] if only_target else None
+        arrow = pq.read_table(path, columns=columns, page_checksum_verification=True)
+        frame = arrow.to_pandas()
+        frame.index.name = ROW
+        return Table(frame, **own)
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist. Run 'dvc repro', which makes it.") from None
+    except PermissionError:
+        raise
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        raise IntegrityError(
+            f"{path} is not a table that Lockstep wrote ({error}). Run 'dvc repro' to remake it."
+        ) from None

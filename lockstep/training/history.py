@@ -1,0 +1,103 @@
+"""The training history: how the loss fell while a model was fitted."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from lockstep.kernel.errors import DataError
+from lockstep.kernel.portable import fixed_threads
+from lockstep.kernel.settings import Task
+
+import numpy as np
+
+COLUMNS = ("iteration", "part", "loss")
+EPSILON = np.finfo(np.float64).eps
+"""Probabilities below this count as this in the log loss, as in scikit-learn."""
+MAX_ROWS = 20_000
+"""Losses are computed on at most so many rows of a part, evenly spaced."""
+MAX_ITERATIONS = 500
+"""At most so many iterations are recorded, evenly spaced, the last one among them."""
+
+Row = tuple[int, str, float]
+
+
+def history_of(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], task: Task) -> list[Row]:
+    """Rows of COLUMNS: the loss (log loss, or mean squared error) on each part after each iteration.
+
+    An iteration is a tree for boosting and forests (for forests: of the mean over the trees so far) and an epoch for
+    mlp, whose own loss curve, penalty included, is given for the training rows. Models fitted in one go have one row
+    per part, the iteration being the number that their solver took, or 1.
+
+    Args:
+        estimator: fitted.
+        parts: {"train": (X, y), "validation": (X, y)}; X (n_rows, n_encoded), y (n_rows,); a part of no rows is left
+            out.
+
+    Raises:
+        DataError: what scikit-learn says of an estimator that was fitted and cannot predict; see scoring.predict.
+    """
+    try:
+        with fixed_threads(estimator):
+            return _rows(estimator, parts, task)
+    except ValueError as error:
+        what = f"{type(estimator).__name__} with its hyperparameters on these rows"
+        raise DataError(f"train: scikit-learn cannot predict by {what}: {error}") from error
+
+
+def _rows(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], task: Task) -> list[Row]:
+    rows: list[Row] = []
+    for part, (X, y) in parts.items():
+        # A class of the validation rows may be absent from the training rows.
+        usable = np.flatnonzero(np.isin(y, estimator.classes_)) if task == "classification" else np.arange(len(y))
+        if not len(usable):
+            continue
+        keep = usable[np.unique(np.linspace(0, len(usable) - 1, min(len(usable), MAX_ROWS)).astype(int))]
+        stages = _stages(estimator, X[keep], task)
+        if stages is not None:
+            total = estimator.n_estimators_ if hasattr(estimator, "n_estimators_") else _iterations(estimator)
+            wanted = set(np.unique(np.linspace(1, total, min(total, MAX_ITERATIONS)).astype(int)).tolist())
+            loss = _loss(estimator, y[keep], task)
+            rows += [(i, part, loss(stage)) for i, stage in enumerate(stages, 1) if i in wanted]
+        elif hasattr(estimator, "loss_curve_"):
+            if part == "train":  # with its penalty: the loss of other rows would not compare
+                rows += [(i, part, float(loss)) for i, loss in enumerate(estimator.loss_curve_, 1)]
+        elif task == "regression" or hasattr(estimator, "predict_proba"):
+            output = estimator.predict(X[keep]) if task == "regression" else estimator.predict_proba(X[keep])
+            rows.append((_iterations(estimator), part, _loss(estimator, y[keep], task)(output)))
+        else:
+            errors = np.mean(estimator.predict(X[keep]) != y[keep])  # no probabilities: the share of errors
+            rows.append((_iterations(estimator), part, float(errors)))
+    return rows
+
+
+def _iterations(estimator: Any) -> int:
+    for name in ("n_iter_", "n_estimators"):
+        value = getattr(estimator, name, None)
+        if value is not None:
+            return int(np.max(value))
+    return 1
+
+
+def _stages(estimator: Any, X: np.ndarray, task: Task) -> Iterator[np.ndarray] | None:
+    """The estimator's output on X after each iteration, or None if it has no iterations to look at."""
+    staged = getattr(estimator, "staged_predict" if task == "regression" else "staged_predict_proba", None)
+    if staged is not None:
+        return map(np.asarray, staged(X))
+    if hasattr(estimator, "estimators_") and hasattr(estimator, "n_estimators"):
+        return _running_mean(estimator, X, task)
+    return None
+
+
+def _running_mean(forest: Any, X: np.ndarray, task: Task) -> Iterator[np.ndarray]:
+    X = X.astype(np.float32)  # what forests are fitted on
+    total = np.zeros(())
+    for number, tree in enumerate(forest.estimators_, 1):
+        total = total + (tree.predict(X) if task == "regression" else tree.predict_proba(X))
+        yield total / number
+
+
+def _loss(estimator: Any, y: np.ndarray, task: Task) -> Callable[[np.ndarray], float]:
+    if task == "regression":
+        return lambda output: float(np.mean((output - y) ** 2))
+    # scikit-learn's log_loss, without its checks of the labels: it is called once per tree.
+    rows, columns = np.arange(len(y)), np.searchsorted(estimator.classes_, y)
+    return lambda output: float(-np.mean(np.log(np.clip(output[rows, columns], EPSILON, None))))

@@ -1,0 +1,1 @@
+"""The search for hyperparameters: what the stage ``tune`` does. Imports ``kernel``, ``tables``, ``learning``."""

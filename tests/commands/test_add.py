@@ -1,0 +1,650 @@
+"""python -m lockstep add, in a copy of the repository: what it writes and leaves alone, and that repro then works."""
+
+import contextlib
+import gzip
+import io
+import json
+import os
+import subprocess
+import zipfile
+from unittest import mock
+
+from lockstep.__main__ import main
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from workspace import Repository
+
+
+def table(rows=150):
+    random = np.random.default_rng(0)
+    size = random.normal(10, 3, rows).round(2)
+    colour = random.choice(["rot", "grün", "blau"], rows)
+    churned = np.where(size + 2 * (colour == "rot") + random.normal(size=rows) > 10.5, "ja", "nein")
+    return pd.DataFrame(
+        {
+            "row": np.arange(1, rows + 1),
+            "size": size,
+            "colour": colour,
+            "visits": random.integers(0, 9, rows),
+            "churned": churned,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    return Repository(tmp_path_factory.mktemp("add") / "copy")
+
+
+@pytest.fixture
+def copy(built):
+    """The repository as it was committed; whatever a test leaves is removed."""
+    yield built
+    built.run("git", "reset", "-q", "--hard")
+    built.run("git", "clean", "-qfd")
+    for path in (built.folder / "data/raw").iterdir():
+        if path.name.split(".")[0] not in ("iris", "housing") and path.name != ".gitignore":
+            path.unlink()
+
+
+@pytest.fixture
+def customers(tmp_path):
+    path = tmp_path / "customers.csv"
+    table().to_csv(path, index=False)
+    return path
+
+
+def add(copy, *arguments, check=True):
+    """The command in this process, which has imported what takes it a second; what became of it, as of a process."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(copy.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
+        mock.patch.dict(os.environ, copy.environment, clear=True),
+    ):  # fmt: skip
+        try:
+            code = main(["add", *map(str, arguments)])
+        except SystemExit as stop:  # argparse
+            code = stop.code
+    assert not check or code == 0, f"{out.getvalue()}\n{err.getvalue()}"
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+def status(copy):
+    return copy.run("git", "status", "--porcelain", "--untracked-files=all").stdout.splitlines()
+
+
+def files(copy):
+    """Every file outside git's and DVC's own folders, ignored ones included."""
+    return {
+        path.relative_to(copy.folder)
+        for path in copy.folder.rglob("*")
+        if path.is_file() and not {".git", ".dvc", "__pycache__"} & set(path.relative_to(copy.folder).parts)
+    }
+
+
+def problems(copy):
+    return yaml.safe_load((copy.folder / "params.yaml").read_text())["problems"]
+
+
+def artifact(copy, name):
+    """What DVC makes of an entry of ``artifacts:``."""
+    code = "import json, sys; from dvc.repo import Repo; a = Repo().artifacts.read()['dvc.yaml'][sys.argv[1]]; "
+    code += "print(json.dumps({'path': a.path, 'type': a.type, 'desc': a.desc}))"
+    return json.loads(copy.run("python", "-c", code, name).stdout)
+
+
+def added_lines(before, after):
+    """The lines that ``after`` has more than ``before``, whose lines all stand in it in their order."""
+    old, more = iter(before.splitlines()), []
+    line = next(old, None)
+    for new in after.splitlines():
+        if new == line:
+            line = next(old, None)
+        else:
+            more.append(new)
+    assert line is None, f"changed or lost: {line}"
+    return more
+
+
+def test_dry_run_shows_all_and_changes_nothing(copy, customers):
+    before = files(copy)
+    shown = add(copy, customers, "--dry-run").stdout
+    assert status(copy) == []
+    assert files(copy) == before
+    for part in (
+        f"{customers}: 150 rows, 5 columns; delimiter ','",
+        "row: number, 150 distinct, numbers the rows: dropped",
+        "churned: text, 2 distinct, the target",
+        "Duplicate rows: 0",
+        "Target: 'churned', since its name (--target COLUMN)",
+        "Task: classification, since a text column (--task classification|regression)",
+        "Dropped: row (--drop COLUMN ...)",
+        "Would write data/raw/customers.csv, data/raw/customers.csv.dvc, data/contracts/customers.yaml",
+        "Nothing was changed.",
+    ):
+        assert part in shown
+
+
+@pytest.mark.slow
+def test_add_then_repro_then_undo(copy, customers):
+    before = {name: (copy.folder / name).read_text() for name in ("params.yaml", "dvc.yaml")}
+    shown = add(copy, customers).stdout
+    assert {line[3:] for line in status(copy)} == {
+        "data/contracts/customers.yaml",
+        "data/raw/.gitignore",
+        "data/raw/customers.csv.dvc",
+        "dvc.yaml",
+        "params.yaml",
+    }
+    more = added_lines(before["params.yaml"], (copy.folder / "params.yaml").read_text())
+    assert "  customers:" in more
+    assert all(line.startswith("  ") or not line for line in more)
+    more = added_lines(before["dvc.yaml"], (copy.folder / "dvc.yaml").read_text())
+    keys = [line.split(":")[0] for line in more if line.strip()]
+    assert keys == ["  customers", "    path", "    type", "    desc"]
+    assert artifact(copy, "customers") == {
+        "path": "models/customers/random_forest_classifier_v1.joblib",
+        "type": "model",
+        "desc": "churned of customers.csv",
+    }
+    assert problems(copy)["customers"]["load"] == {
+        "path": "data/raw/customers.csv",
+        "task": "classification",
+        "target": "churned",
+        "drop": ["row"],
+    }
+    assert (copy.folder / "data/raw/customers.csv").read_bytes() == customers.read_bytes()
+    fields = yaml.safe_load((copy.folder / "data/contracts/customers.yaml").read_text())["fields"]
+    assert [field["name"] for field in fields] == ["size", "colour", "visits", "churned"]
+    (command,) = [line for line in shown.splitlines() if line.startswith("Next:")]
+    assert command == "Next:  dvc repro report@customers && python -m lockstep summary"
+    ran = copy.repro("report@customers")
+    stages = ("load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate", "report")
+    assert {f"{name}@customers" for name in stages} <= set(ran)
+    assert all(name.endswith("@customers") for name in ran)
+    assert json.loads((copy.folder / "metrics/customers.json").read_text())["accuracy"] > 0.6
+    assert "customers" in copy.run("python", "-m", "lockstep", "summary").stdout
+    second = add(copy, customers, check=False)
+    assert second.returncode == 2
+    assert "params.yaml has a problem 'customers' already. Give another name: --name customers2." in second.stderr
+
+
+def test_the_undo_line_undoes(copy, customers):
+    before = files(copy)
+    shown = add(copy, customers).stdout
+    (line,) = [line for line in shown.splitlines() if line.startswith("Undo:")]
+    copy.run("sh", "-c", line.removeprefix("Undo:"))
+    assert files(copy) == before
+    assert status(copy) == []
+
+
+def test_changes_of_the_users_own_are_not_undone(copy, customers):
+    """They get the words and the command; the files are those that are git's, not what an earlier add left."""
+    params = copy.folder / "params.yaml"
+    params.write_text(params.read_text() + "\n# mine\n")
+    before, shown = files(copy), add(copy, customers).stdout
+    (line,) = [line for line in shown.splitlines() if line.startswith("Undo:")]
+    words, command = line.split(", then: ")
+    assert words == (
+        "Undo:  delete problems.customers in params.yaml, artifacts.customers in dvc.yaml, "
+        "/customers.csv in data/raw/.gitignore by hand ('git checkout' would lose your other changes there)"
+    )
+    copy.run("sh", "-c", command)
+    assert files(copy) == before
+    assert "/customers.csv\n" in (copy.folder / "data/raw/.gitignore").read_text()
+
+
+def test_the_undo_line_is_quoted_and_removes_only_what_add_made(copy):
+    path = copy.folder / "data/raw/my file;touch ran.csv"
+    table().to_csv(path, index=False)
+    shown = add(copy, "data/raw/my file;touch ran.csv", "--name", "one").stdout
+    (line,) = [line for line in shown.splitlines() if line.startswith("Undo:")]
+    assert line.endswith(" && rm 'data/raw/my file;touch ran.csv.dvc' data/contracts/one.yaml")
+    shown = add(copy, "data/raw/my file;touch ran.csv", "--name", "two").stdout
+    (line,) = [line for line in shown.splitlines() if line.startswith("Undo:")]
+    assert line.endswith(
+        "delete problems.two in params.yaml, artifacts.two in dvc.yaml by hand "
+        "('git checkout' would lose your other changes there), then: rm data/contracts/two.yaml"
+    )
+
+
+def test_what_looks_like_numbers_dates_and_settings_is_added_so_that_it_can_be_read(copy, tmp_path):
+    """Levels, a column's name and other settings that readers of YAML take for different things, and a file that DVC
+    would take for the name of a setting."""
+    params = copy.folder / "params.yaml"
+    params.write_text(params.read_text().replace("test_size: 0.2 ", "test_size: 2e-1 ", 1))
+    frame = table().rename(columns={"row": "2024-1-5"})
+    frame["day"] = np.resize(["2024-1-5", "1e5", "0o17", "0x1F", "1_000"], len(frame))
+    frame.to_csv(tmp_path / "${nope}.csv", index=False)
+    add(copy, tmp_path / "${nope}.csv", "--target", "churned", "--name", "visits")
+    copy.run("python", "-m", "lockstep", "check")
+    assert artifact(copy, "visits")["desc"] == "churned of ${nope}.csv"
+    assert problems(copy)["visits"]["load"]["drop"] == ["2024-1-5"]
+    assert copy.repro("load@visits") == ["load@visits"]
+
+
+def test_a_contract_that_cannot_be_read_back_is_not_left(copy, customers, monkeypatch, capsys):
+    monkeypatch.chdir(copy.folder)
+    before = files(copy)
+    monkeypatch.setattr("lockstep.commands.add.write_contract", lambda contract, path: path.write_text("fields: []\n"))
+    assert main(["add", str(customers)]) == 4
+    assert "data/contracts/customers.yaml was not written as it was meant." in capsys.readouterr().err
+    assert files(copy) == before
+    assert status(copy) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("2024-sales.csv", "data_2024-sales"),
+        ("index.csv", "data_index"),
+        ("приклад.csv", "data"),
+        ("_a b_.csv", "a_b"),
+        (f"{'x' * 70}.csv", "x" * 64),
+    ],
+)
+def test_the_name_that_is_made_of_a_files_name_is_allowed(copy, tmp_path, monkeypatch, capsys, file, name):
+    table().to_csv(tmp_path / file, index=False)
+    monkeypatch.chdir(copy.folder)
+    assert main(["add", str(tmp_path / file), "--dry-run"]) == 0
+    assert f"Would write data/raw/{name}.csv, " in capsys.readouterr().out
+
+
+def test_flags(copy, tmp_path):
+    frame = table().assign(house=np.repeat(np.arange(50), 3), day=np.arange(150))
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    add(
+        copy,
+        tmp_path / "t.csv",
+        "--name",
+        "sizes",
+        "--target",
+        "size",
+        "--task",
+        "regression",
+        "--drop",
+        "row",
+        "visits",
+        "--group",
+        "house",
+        "--model",
+        "ridge",
+    )
+    found = problems(copy)["sizes"]
+    assert found["load"] == {
+        "path": "data/raw/sizes.csv",
+        "task": "regression",
+        "target": "size",
+        "drop": ["row", "visits"],
+    }
+    assert found["split"]["group"] == "house"
+    assert (found["train"]["model"], found["train"]["kind"]) == ("ridge", "regressor")
+    assert artifact(copy, "sizes")["path"] == "models/sizes/ridge_regressor_v1.joblib"
+
+
+def test_nothing_is_dropped_on_request(copy, customers):
+    add(copy, customers, "--drop")
+    assert problems(copy)["customers"]["load"]["drop"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--target", "nothing"], "has no column 'nothing'. It has: row, size, colour, visits, churned."),
+        (["--drop", "nothing"], "--drop: "),
+        (["--name", "a b"], '"a b" is not a problem name.'),
+        (["--name", "2024_sales"], "For instance: --name data_2024_sales"),
+        (["--name", "Index"], "reports/index.html. Give another one. For instance: --name data_Index"),
+        (["--name", "iris_tune"], "problems.iris_tune would write to files of 'iris'."),
+        (["--name", "iris"], "params.yaml has a problem 'iris' already."),
+        (["--delimiter", ";"], "there is nothing to predict from"),
+    ],
+)
+def test_mistakes_change_nothing(copy, customers, arguments, message):
+    before = files(copy)
+    done = add(copy, customers, *arguments, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("ERROR add: ")
+    assert message in done.stderr
+    assert status(copy) == []
+    assert files(copy) == before
+
+
+@pytest.mark.parametrize("arguments", [["--group", "nothing"], ["--time", "nothing"], ["--model", "nothing"]])
+def test_other_flags_are_checked(copy, customers, arguments):
+    done = add(copy, customers, *arguments, "--dry-run", check=False)
+    assert done.returncode == 2
+    assert "nothing" in done.stderr
+
+
+def test_a_file_that_is_not_there(copy, tmp_path):
+    done = add(copy, tmp_path / "none.csv", check=False)
+    assert done.returncode == 2
+    assert "none.csv does not exist." in done.stderr
+
+
+def test_when_dvc_add_fails_nothing_is_left(copy, customers, monkeypatch):
+    before = files(copy)
+    config = copy.folder / ".dvc/config.local"
+    kept = config.read_text()
+    config.write_text(kept + "[cache]\n    dir = /proc/none\n")  # a cache that cannot be written
+    try:
+        done = add(copy, customers, check=False)
+    finally:
+        config.write_text(kept)
+    assert done.returncode == 4
+    assert done.stderr.startswith("ERROR add: 'dvc add data/raw/customers.csv' failed: ")
+    assert files(copy) == before
+    assert status(copy) == []
+
+
+def test_a_file_that_a_german_spreadsheet_wrote(copy, tmp_path):
+    frame = table().rename(columns={"size": "Größe"})
+    frame.to_csv(tmp_path / "kunden.csv", index=False, sep=";", decimal=",", encoding="cp1252", lineterminator="\r\n")
+    shown = add(copy, tmp_path / "kunden.csv").stdout
+    assert "delimiter ';', encoding cp1252, decimal mark ','; encoding cp1252, the only one" in shown
+    load = problems(copy)["kunden"]["load"]
+    assert (load["delimiter"], load["encoding"], load["decimal"]) == (";", "cp1252", ",")
+    assert copy.repro("load@kunden") == ["load@kunden"]
+    found = pd.read_parquet(copy.folder / "data/loaded/kunden.parquet")
+    np.testing.assert_allclose(found["Größe"], frame["Größe"])
+    assert sorted(found["colour"].unique()) == ["blau", "grün", "rot"]
+
+
+def test_what_is_not_given_is_found(copy, tmp_path, monkeypatch, capsys):
+    """An encoding that is given, since it cannot be told, leaves the rest to add."""
+    frame = table().rename(columns={"size": "Größe"}).replace({"colour": {"blau": "Hélène"}})
+    path = tmp_path / "kunden.csv"
+    frame.to_csv(path, index=False, sep=";", decimal=",", encoding="cp1252")
+    assert (
+        "give the one that reads right, for instance --encoding cp1252" in add(copy, path, check=False).stderr.lower()
+    )
+    monkeypatch.chdir(copy.folder)
+    for arguments in ((), ("--delimiter", ";"), ("--decimal", ",")):
+        assert main(["add", str(path), "--encoding", "cp1252", *arguments, "--dry-run"]) == 0
+        shown = capsys.readouterr().out
+        assert "Größe: number" in shown
+        assert "    delimiter: ;\n    encoding: cp1252\n    decimal: ','\n" in shown
+    assert main(["add", str(path), "--encoding", "cp1252", "--decimal", ".", "--dry-run"]) == 0
+    assert "decimal: " not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["csv.gz", "parquet"])
+def test_packed_files_and_parquet(copy, tmp_path, kind):
+    path = tmp_path / f"customers.{kind}"
+    if kind == "parquet":
+        table().to_parquet(path)
+    else:
+        path.write_bytes(gzip.compress(table().to_csv(index=False).encode(), mtime=0))
+    add(copy, path)
+    assert problems(copy)["customers"]["load"]["path"] == f"data/raw/customers.{kind}"
+    assert copy.repro("load@customers") == ["load@customers"]
+    found = pd.read_parquet(copy.folder / "data/loaded/customers.parquet")
+    pd.testing.assert_frame_equal(found.reset_index(drop=True), table().drop(columns="row"), check_dtype=False)
+
+
+def test_a_file_that_is_below_data_raw_already(copy):
+    path = copy.folder / "data/raw/mine.csv"
+    table().to_csv(path, index=False)
+    content = path.read_bytes()
+    shown = add(copy, "data/raw/mine.csv", "--name", "churn").stdout
+    assert problems(copy)["churn"]["load"]["path"] == "data/raw/mine.csv"
+    assert (copy.folder / "data/raw/mine.csv.dvc").exists()
+    assert path.read_bytes() == content
+    (undo,) = [line for line in shown.splitlines() if line.startswith("Undo:")]
+    assert not undo.endswith(" data/raw/mine.csv")  # it is the user's own
+    copy.run("git", "checkout", "params.yaml", "dvc.yaml")
+    done = add(copy, "data/raw/mine.csv", "--name", "churn", "--target", "none", check=False)
+    assert done.returncode == 2
+    assert path.read_bytes() == content
+
+
+def test_a_file_in_the_way_is_not_overwritten(copy, customers):
+    there = copy.folder / "data/raw/customers.csv"
+    there.write_text("mine\n")
+    done = add(copy, customers, check=False)
+    assert done.returncode == 2
+    assert "data/raw/customers.csv exists already. Give another name: --name customers2." in done.stderr
+    assert there.read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("where", ["data/contracts/customers.yaml"])
+def test_a_contract_in_the_way_is_not_overwritten(copy, customers, where):
+    there = copy.folder / where
+    there.write_text("# mine\n")
+    add(copy, customers, check=False)
+    assert there.read_text() == "# mine\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "message"),
+    [
+        (
+            lambda frame: frame.assign(churned=frame["churned"].where(frame.index != 3)),
+            (),
+            "has no value in the target",
+        ),
+        (lambda frame: frame.head(99), (), "has 99 rows; at least 100 are needed"),
+        (lambda frame: frame.assign(churned="ja"), (), "has only one class, 'ja'"),
+        (lambda frame: frame, ("--encoding", "nonsense"), "'nonsense' is no encoding that Python knows"),
+        (lambda frame: frame, ("--delimiter", ";;"), "';;' is not one ASCII character"),
+    ],
+)
+def test_what_load_would_refuse_is_not_added(copy, tmp_path, monkeypatch, capsys, change, arguments, message):
+    path = tmp_path / "customers.csv"
+    change(table()).to_csv(path, index=False)
+    monkeypatch.chdir(copy.folder)
+    try:
+        code = main(["add", str(path), *arguments])
+    except SystemExit as error:
+        code = error.code
+    assert code == 2
+    assert message in capsys.readouterr().err
+    assert status(copy) == []
+
+
+@pytest.fixture
+def tried(copy, tmp_path, monkeypatch, capsys):
+    """Adds a table, or text, with --dry-run: (exit code, stdout, stderr)."""
+
+    def run(content, *arguments, name="t.csv"):
+        path = tmp_path / name
+        if isinstance(content, pd.DataFrame):
+            content.to_csv(path, index=False)
+        else:
+            path.write_text(content)
+        monkeypatch.chdir(copy.folder)
+        code = main(["add", str(path), *arguments, "--dry-run"])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+PRICES = [f"{1000 + 7.5 * i:,.2f}" for i in range(150)]
+
+
+@pytest.mark.parametrize(
+    ("price", "remedy"),
+    [
+        (
+            PRICES,
+            "'1,000.00', and 150 different ones in 150 rows: hardly classes. If these are numbers, add the table ",
+        ),
+        (
+            PRICES,
+            "with --thousands ,. If another column is the target, --target COLUMN; if they are classes, --task class",
+        ),
+        ([f"€{i}.50" for i in range(150)], "If these are numbers, write them as plain numbers in the file."),
+        (
+            [f"{i % 60},88" for i in range(150)],
+            "60 different ones in 150 rows: hardly classes. If these are numbers, add the table with --decimal ,.",
+        ),
+        ([f"house {i}" for i in range(150)], "hardly classes. If another column is the target"),
+    ],
+)
+def test_a_text_target_of_hundreds_of_values_is_no_classification(tried, price, remedy):
+    code, _, error = tried(table().assign(price=price))
+    assert code == 2
+    assert remedy in error
+    assert tried(table().assign(price=price), "--task", "classification", "--target", "price")[0] == 0
+
+
+def test_with_the_flag_that_is_named_a_grouped_target_is_a_regression(copy, tmp_path):
+    table().assign(price=PRICES).to_csv(tmp_path / "homes.csv", index=False)
+    add(copy, tmp_path / "homes.csv", "--thousands", ",")
+    assert problems(copy)["homes"]["load"]["thousands"] == ","
+    assert problems(copy)["homes"]["load"]["task"] == "regression"
+    assert copy.repro("load@homes") == ["load@homes"]
+    found = pd.read_parquet(copy.folder / "data/loaded/homes.parquet")
+    np.testing.assert_allclose(found["price"], [1000 + 7.5 * i for i in range(150)])
+
+
+def test_numbers_that_are_texts_for_the_model_are_said_once_with_the_flag(tried):
+    code, shown, error = tried(
+        table().assign(income=[f"{i + 1},{i:03}" for i in range(150)])[["income", "churned"]], "--drop"
+    )
+    assert code == 0
+    assert (
+        "WARNING 'income' is text for the model, with cells such as '1,000': if these are numbers, add the table with "
+        "--thousands , or --decimal , (once it is added: undo that first)\n"
+    ) in shown
+    assert "income" not in error
+
+
+def test_every_way_of_writing_has_a_flag(copy, tmp_path):
+    random = np.random.default_rng(0)
+    lines = [
+        f"'x; {i % 3}';1 {i:03},5;{random.choice(['ja', 'nein'])};{['gut', '-', 'oh/;weh'][i % 3]}" for i in range(150)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["Titel", "a;b;label;c", *lines, "Summe;1;2", ""]))
+    flags = ["--skip-lines", "1", "--skip-footer-lines", "1", "--quote", "'", "--escape", "/", "--thousands", " "]
+    add(copy, tmp_path / "t.csv", *flags, "--missing", "NA", "--missing-texts", "-", "--drop")
+    load = problems(copy)["t"]["load"]
+    assert {key: load[key] for key in load if key not in ("path", "task", "target", "drop")} == {
+        "delimiter": ";",
+        "quote": "'",
+        "escape": "/",
+        "skip_lines": 1,
+        "skip_footer_lines": 1,
+        "decimal": ",",
+        "thousands": " ",
+        "missing": ["NA"],
+        "missing_texts": ["-"],
+    }
+    assert copy.repro("load@t") == ["load@t"]
+    found = pd.read_parquet(copy.folder / "data/loaded/t.parquet")
+    assert found["b"].tolist()[:2] == [1000.5, 1001.5]
+    assert found["c"].isna().sum() == 50
+    assert found["c"].iloc[2] == "oh;weh"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--quote", ";", "--delimiter", ";"], "--delimiter and --quote are the same, ';'. Give different characters."),
+        (["--decimal", ".", "--thousands", "."], "--decimal and --thousands are the same, '.'."),
+        (["--skip-lines", "900"], "has 151 lines, --skip-lines is 900. Lower it."),
+        (["--escape", "a"], "--escape"),
+        (["--task", "regression"], "--task regression: the target 'churned' is a text column, with values such as "),
+    ],
+)  # fmt: skip
+def test_messages_name_flags(tried, arguments, message):
+    code, _, error = tried(table().replace("blau", "bl\\au"), *arguments)
+    assert code == 2
+    assert message in error
+    assert "load." not in error
+
+
+@pytest.mark.parametrize("arguments", [["--skip-lines", "-1"], ["--skip-footer-lines", "1001"], ["--thousands", "_"]])
+def test_flags_take_what_the_settings_take(tried, arguments):
+    with pytest.raises(SystemExit, match="2"):
+        tried(table(), *arguments)
+
+
+def test_a_regression_of_booleans_is_one_message(tried):
+    code, _, error = tried(table().assign(flag=[True, False, True] * 50), "--target", "flag", "--task", "regression")
+    assert code == 2
+    assert error.endswith(
+        "the target 'flag' is a boolean column, with values such as 'True', and a regression needs numbers. Leave "
+        "--task out, or name another --target.\n"
+    )
+
+
+def test_a_class_named_none(copy, tmp_path, tried):
+    disorder = np.where(np.arange(150) % 2, "None", np.where(np.arange(150) % 4, "Insomnia", "Sleep Apnea"))
+    frame = table().drop(columns="churned").assign(disorder=disorder)
+    frame.to_csv(tmp_path / "sleep.csv", index=False)
+    shown = add(copy, tmp_path / "sleep.csv").stdout
+    assert "Missing: 'None' is a class of 'disorder', as it is as frequent as one, and no word for a gap" in shown
+    missing = problems(copy)["sleep"]["load"]["missing"]
+    assert "None" not in missing
+    assert "NA" in missing
+    assert copy.repro("load@sleep") == ["load@sleep"]
+    rare = frame.assign(disorder=[*["None"] * 9, *disorder[9:].tolist()]).replace({"disorder": {"None": "Insomnia"}})
+    rare.loc[:4, "disorder"] = "None"
+    code, _, error = tried(rare)
+    assert code == 2
+    assert "If what stands there is a class, name with --missing all words for a gap, without it." in error
+    assert tried(rare, "--missing", "NA", "?")[0] == 0
+    code, _, error = tried(frame.assign(size=frame["size"].astype(str).where(frame.index > 3, "None")))
+    assert code == 2  # where it is a gap among numbers too
+    assert "has no value in the target 'disorder'" in error
+
+
+def test_spaces_are_said_and_shown(tried):
+    text = "age, work, label\n" + "".join(f"{i % 50}, {'ab'[i % 2]}, {'uv'[i % 3 == 0]}\n" for i in range(150))
+    code, shown, _ = tried(text)
+    assert code == 0
+    assert "  ' work': text, 2 distinct\n" in shown
+    assert "Target: ' label', since its name" in shown
+    for where in ("the names of", "cells of"):
+        assert f"WARNING spaces stand around {where} ' work', ' label', and are read as a part of them" in shown
+    code, _, error = tried(text, "--target", "label")
+    assert "has no column 'label'. It has: age, ' work', ' label'." in error
+
+
+def test_a_name_that_dvc_would_take_for_a_setting(tried):
+    for frame, flags in (
+        (table().rename(columns={"churned": "${nope}"}), ["--target", "${nope}"]),
+        (table().rename(columns={"row": "${row}"}), []),
+    ):
+        code, _, error = tried(frame, *flags)
+        assert code == 2
+        assert "has a column named with '${" in error
+        assert "Rename the column in the file, without '${'." in error
+    assert tried(table().rename(columns={"colour": "${colour}"}))[0] == 0  # params.yaml does not name it
+
+
+def test_what_is_no_table(copy, tmp_path, monkeypatch, capsys):
+    (tmp_path / "old.xls").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99))
+    with zipfile.ZipFile(tmp_path / "new.xlsx", "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    table().to_parquet(tmp_path / "t.parquet")
+    monkeypatch.chdir(copy.folder)
+    for arguments, message in (
+        (["old.xls"], "old.xls is a spreadsheet, not CSV text. Open it, save its sheet as CSV (UTF-8), and add that "),
+        (["new.xlsx"], "new.xlsx is a spreadsheet, not CSV text."),
+        (["none.csv"], "none.csv does not exist. Name a CSV or parquet file that does."),
+        (["."], " is a directory. Name the CSV or parquet file in it."),
+        (["t.parquet", "--quote", ""], "--quote says how a CSV file is written, and "),
+    ):
+        assert main(["add", str(tmp_path / arguments[0]), *arguments[1:]]) == 2
+        assert message in capsys.readouterr().err
+    assert main(["add", "http://host/t.csv"]) == 2
+    assert "is a URL, and nothing is read from the network." in capsys.readouterr().err
+
+
+def test_a_column_is_said_to_be_dropped_only_if_it_is(tried):
+    _, shown, _ = tried(table(), "--drop", "visits")
+    assert "  row: number, 150 distinct, numbers the rows\n" in shown
+    assert "  visits: number, 9 distinct: dropped\n" in shown
+
+
+def test_a_missing_header_is_not_added(tried):
+    lines = table().drop(columns="row").to_csv(index=False, header=False)
+    code, _, error = tried(lines)
+    assert code == 2
+    assert "the first line looks like a row, not like column names: " in error

@@ -1,0 +1,166 @@
+"""python -m lockstep explain: what would run, and why; what the difference between two dvc.lock means."""
+
+import subprocess
+
+from lockstep.__main__ import main
+from lockstep.commands.explain import explain_between, explain_now, grouped, label, plan
+from lockstep.kernel.lock_file import LockedFile, LockedStage
+
+import pytest
+import recorded
+
+NAMES = ["load@a", "load@b", "train@a", "train@b", "evaluate@a", "evaluate@b"]
+
+
+def stage(name, deps=(), outs=(), **params):
+    """A stage; deps and outs as {path: md5}."""
+    files = [tuple(LockedFile(path, md5, 1) for path, md5 in dict(entries).items()) for entries in (deps, outs)]
+    return LockedStage(name, f"run {name}", files[0], {"params.yaml": params}, files[1])
+
+
+def chain(code="1", seed=1, loaded="l", model="m", metrics="e"):
+    """load -> train -> evaluate of the problem a, each with its code."""
+    return {
+        "load@a": stage("load@a", {"raw.csv": "r", "load.py": "1"}, {"loaded": loaded}),
+        "train@a": stage("train@a", {"loaded": loaded, "train.py": code}, {"model": model}, seed=seed),
+        "evaluate@a": stage("evaluate@a", {"model": model, "evaluate.py": "1"}, {"metrics": metrics}),
+    }
+
+
+def test_what_changed_runs_and_what_follows_may():
+    found = plan(chain(), chain(seed=2))
+    assert found.run == {"train@a": ["seed 1 → 2"]}
+    assert found.maybe == {"evaluate@a": ["model"]}
+    assert found.restore == {}
+
+
+def test_a_missing_output_is_restored_and_those_behind_it_may_run():
+    now = chain()
+    now["train@a"] = now["train@a"]._replace(outs=(LockedFile("model", None, None),))
+    now["evaluate@a"] = now["evaluate@a"]._replace(deps=(LockedFile("model", None, None), now["evaluate@a"].deps[1]))
+    found = plan(chain(), now)
+    assert found.restore == {"train@a": ["model is missing"]}
+    assert found.run == {}
+
+
+def test_a_table_that_was_remade_alone_makes_its_readers_run():
+    then = chain()
+    then["train@a"] = then["train@a"]._replace(deps=(LockedFile("loaded", "older", 1), then["train@a"].deps[1]))
+    assert plan(then, chain()).run == {"train@a": ["loaded changed"]}
+
+
+def test_a_stage_that_never_ran():
+    then = chain()
+    del then["train@a"]
+    found = plan(then, chain())
+    assert found.run == {"train@a": ["no run of it is recorded in dvc.lock"]}
+    assert found.maybe == {"evaluate@a": ["model"]}
+
+
+def test_stages_are_looked_at_in_the_order_of_the_graph_whatever_that_of_the_file():
+    now = chain(seed=2)
+    assert plan(chain(), dict(reversed(now.items()))).maybe == {"evaluate@a": ["model"]}
+
+
+def test_reasons_are_grouped_over_problems_and_stages():
+    reasons = {
+        "train@a": ["x changed", "seed 1 → 2"],
+        "train@b": ["x changed"],
+        "evaluate@a": ["y changed"],
+    }
+    assert grouped(reasons, NAMES) == ["train@*: x changed", "train@a: seed 1 → 2", "evaluate@a: y changed"]
+    assert grouped({name: ["z changed"] for name in NAMES}, NAMES) == ["every stage: z changed"]
+    assert label(["evaluate@b", "train@b", "train@a"], NAMES) == "train@*, evaluate@b"
+    assert label(["train@a"], ["train@a"]) == "train@a"
+
+
+def test_between_two_records():
+    before, after = chain(), chain(code="2", model="n")
+    assert explain_between(before, after) == [
+        "Ran again:",
+        "  train@a: train.py changed",
+        "  evaluate@a: model changed (by train@a)",
+        "What came of it:",
+        "  train@a: model has other bytes",
+        "  evaluate@a: all outputs have the same bytes",
+    ]
+    assert explain_between(before, before) == ["Nothing changed. Stages looked at: 3."]
+    fewer = {name: stage for name, stage in before.items() if name != "evaluate@a"}
+    assert explain_between(before, fewer) == ["Stages that are gone:", "  evaluate@a"]
+    assert explain_between(fewer, before) == ["New stages:", "  evaluate@a"]
+
+
+def test_other_outputs_of_the_same_inputs_are_told():
+    lines = explain_between(chain(), chain(metrics="f"))
+    assert lines[0].startswith("Other outputs, though nothing recorded changed")
+    assert lines[1] == "  evaluate@a: metrics has other bytes"
+
+
+def test_nothing_recorded_at_all():
+    assert explain_now({}, chain(), None)[:2] == [
+        "Would run:",
+        "  every stage: no run of it is recorded in dvc.lock",
+    ]
+
+
+@pytest.fixture
+def explain(tmp_path, monkeypatch, capsys):
+    """Run it in the tiny repository: its lines."""
+    folder = recorded.make(tmp_path)
+    monkeypatch.chdir(folder)
+
+    def run(*argv, code=0):
+        assert main(["explain", *argv]) == code
+        captured = capsys.readouterr()
+        return captured.err if code else captured.out.splitlines()
+
+    run.folder = folder
+    return run
+
+
+def test_the_command(explain):
+    assert explain() == ["Nothing would run. Stages looked at: 2."]
+    recorded.write(
+        explain.folder,
+        "params.yaml",
+        {"problems": {"toy": recorded.TOY | {"train": {"seed": 1, "hyperparameters": {"a": 5}}}}},
+    )
+    assert explain() == [
+        "Would run:",
+        "  train@toy: problems.toy.train.hyperparameters.a 2 → 5",
+        "Up to date: 1 of 2 stages.",
+        "A stage that ran before with the very same inputs is restored from the run cache instead.",
+    ]
+    assert explain("load") == ["Nothing would run. Stages looked at: 1."]
+    assert explain("toy") == explain()
+    assert "'tran' is no stage and no problem. Allowed, for instance: train" in explain("tran", code=2)
+    (explain.folder / "dvc.lock").unlink()
+    assert explain("load@toy")[1] == "  load@toy: no run of it is recorded in dvc.lock"
+
+
+def test_between_revisions(explain):
+    def commit():
+        own = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+        for command in (["add", "-A"], [*own, "commit", "-q", "-m", "c"]):
+            subprocess.run(["git", *command], cwd=explain.folder, check=True)
+
+    commit()
+    content = recorded.CONTENT | {"models/toy/m_v1.joblib": "other\n"}
+    params = {"problems": {"toy": recorded.TOY | {"train": {"seed": 2, "hyperparameters": {"a": 2}}}}}
+    recorded.write(explain.folder, "params.yaml", params)
+    recorded.write(explain.folder, "dvc.lock", recorded.lock_of(content, params))
+    expected = [
+        "Ran again:",
+        "  train@toy: problems.toy.train.seed 1 → 2",
+        "What came of it:",
+        "  train@toy: models/toy/m_v1.joblib has other bytes",
+    ]
+    assert explain("--from", "HEAD")[1:] == expected
+    commit()
+    first, *lines = explain("--from", "HEAD~1", "--to", "HEAD")
+    assert first.startswith("From HEAD~1 (")
+    assert lines == expected
+    assert explain("load", "--from", "HEAD~1")[1:] == ["Nothing changed. Stages looked at: 1."]
+    assert "There is no revision 'nowhere'" in explain("--from", "nowhere", code=2)
+    with pytest.raises(SystemExit):
+        main(["explain", "--to", "HEAD"])

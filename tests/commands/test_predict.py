@@ -1,0 +1,218 @@
+"""python -m lockstep predict: the pipeline's own predictions again, whole or not at all."""
+
+import io
+import os
+import subprocess
+import sys
+
+from lockstep.__main__ import main
+from lockstep.intake.contract_inference import infer_contract, write_contract
+from lockstep.learning.model_file import sidecar_of
+from lockstep.reading import csvfile
+
+import pandas as pd
+import pytest
+from small import make_table, run_stages
+from workspace import ROOT
+
+
+@pytest.fixture(params=["classification", "regression"])
+def trained(tmp_path, monkeypatch, request):
+    """A folder with a model of the problem p, its rows in data.csv, its contract, and the test rows' predictions."""
+    frame = make_table(request.param, rows=300).frame
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    kind = {"classification": "classifier", "regression": "regressor"}[request.param]
+    model = {"model": "random_forest", "kind": kind, "version": 1, "hyperparameters": {"n_estimators": 5}}
+    load = {"path": "data.csv", "task": request.param, "target": "y"}
+    sections = {name: {} for name in ("split", "preprocess", "tune", "cross_validate", "evaluate")}
+    saved = run_stages(tmp_path, monkeypatch, {"load": load, **sections, "train": model})
+    (tmp_path / "models/p").mkdir(parents=True)
+    sidecar_of(saved).rename(tmp_path / "models/p" / sidecar_of(saved).name)
+    path = saved.rename(tmp_path / "models/p" / saved.name)
+    (tmp_path / "data/contracts").mkdir(parents=True)
+    write_contract(infer_contract(frame), tmp_path / "data/contracts/p.yaml")
+    return tmp_path, path, pd.read_parquet(tmp_path / "predictions.parquet")
+
+
+def test_the_same_predictions_as_the_pipeline_in_any_blocks(trained, monkeypatch):
+    folder, model, expected = trained
+    for chunk in (200, 5000, csvfile.CHUNK):
+        monkeypatch.setattr(csvfile, "CHUNK", chunk)
+        assert main(["predict", str(model), "data.csv", "-o", "out.csv"]) == 0
+        found = pd.read_csv(folder / "out.csv")
+        assert found["row"].tolist() == list(range(1, 301))
+        mine = found.set_index("row").loc[expected["row"]]
+        assert mine["predicted"].tolist() == expected["predicted"].tolist()
+        for name in expected.columns[expected.columns.str.startswith("probability_")]:
+            assert mine[name].tolist() == expected[name].tolist()
+
+
+def test_parquet_packed_and_stdin_to_stdout(trained):
+    folder, model, _ = trained
+    frame = pd.read_csv(folder / "data.csv")
+    frame.to_parquet(folder / "data.parquet")
+    frame.to_csv(folder / "data.csv.gz", index=False)
+    main(["predict", str(model), "data.csv", "-o", "expected.csv"])
+    expected = (folder / "expected.csv").read_text()
+    for rows in ("data.parquet", "data.csv.gz"):
+        assert main(["predict", str(model), rows, "-o", "out.csv"]) == 0
+        assert (folder / "out.csv").read_text() == expected
+    command = [sys.executable, "-m", "lockstep", "predict", str(model), "-"]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    text = (folder / "data.csv").read_text()
+    done = subprocess.run(command, input=text, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == expected
+    assert done.stderr == "300 rows scored\n"
+
+
+def test_rows_without_target_with_new_levels_gaps_and_more_columns(trained, caplog):
+    folder, model, _ = trained
+    rows = "extra,number,text,flag\n1,,never seen,True\n2,0.5,,False\n"
+    (folder / "new.csv").write_text(rows)
+    assert main(["predict", str(model), "new.csv", "-o", "out.csv"]) == 0
+    assert len(pd.read_csv(folder / "out.csv")) == 2
+    assert "not in the list of categories: 'never seen', in line 2" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("number,text\n1,low\n", "new.csv lacks columns that the model uses: flag. Add them, or set lockstep.severity"),
+        ("number,text,flag\n1,low,True\nx,low,True\n", "1 of 2 cells are not of the type number"),
+        ("number,text,flag\n1,low,True\n1,low\n", "new.csv line 3: 2 cells, the header has 3"),
+        ("number,text,flag\n", "new.csv has no rows below its header"),
+    ],
+)
+def test_a_mistake_writes_nothing(trained, capsys, rows, message):
+    folder, model, _ = trained
+    (folder / "new.csv").write_text(rows)
+    (folder / "out.csv").write_text("old")
+    assert main(["predict", str(model), "new.csv", "-o", "out.csv"]) == 2
+    assert message in capsys.readouterr().err
+    assert (folder / "out.csv").read_text() == "old"
+    assert not list(folder.glob(".*.tmp"))
+
+
+@pytest.mark.parametrize("trained", ["classification"], indirect=True)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_fraction_where_the_contract_declares_whole_numbers(trained, capsys, kind):
+    """As load refuses it."""
+    folder, model, _ = trained
+    contract = folder / "data/contracts/p.yaml"
+    contract.write_text(contract.read_text().replace("name: number\n  type: number", "name: number\n  type: integer"))
+    rows = pd.DataFrame({"number": [1.0, 30.5], "text": "low", "flag": True})
+    rows.to_csv("new.csv", index=False)
+    rows.to_parquet("new.parquet")
+    assert main(["predict", str(model), f"new.{kind}", "-o", "out.csv"]) == 2
+    assert "integer" in capsys.readouterr().err
+    rows.iloc[:1].to_csv("new.csv", index=False)
+    rows.iloc[:1].to_parquet("new.parquet")
+    assert main(["predict", str(model), f"new.{kind}", "-o", "out.csv"]) == 0
+
+
+def test_missing_columns_are_imputed_if_the_contract_allows_it(trained, caplog):
+    folder, model, _ = trained
+    contract = folder / "data/contracts/p.yaml"
+    contract.write_text(contract.read_text().replace("columns: error", "columns: warning"))
+    (folder / "new.csv").write_text("number,text\n1,low\n")
+    assert main(["predict", str(model), "new.csv", "-o", "out.csv"]) == 0
+    assert "lacks columns that the model uses, they are imputed: flag" in caplog.text
+
+
+@pytest.mark.parametrize("trained", ["classification"], indirect=True)
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("text", 105, "'text' is number, the model takes text. Convert them where they come from"),
+        ("number", "x", "'number' is text, the model takes number"),
+        ("flag", 1, "'flag' is number, the model takes boolean"),
+    ],
+)
+def test_a_parquet_column_of_another_type_than_the_model_was_fitted_on(trained, capsys, column, value, message):
+    folder, model, _ = trained
+    rows = pd.read_csv(folder / "data.csv")
+    rows[column] = value
+    rows.to_parquet(folder / "new.parquet")
+    assert main(["predict", str(model), "new.parquet", "-o", "out.csv"]) == 2
+    assert f"ERROR predict: new.parquet has columns of the wrong type: {message}" in capsys.readouterr().err
+    assert not (folder / "out.csv").exists()
+
+
+@pytest.mark.parametrize("trained", ["classification"], indirect=True)
+def test_parquet_columns_that_the_model_does_not_use_are_not_looked_at(trained, capsys):
+    folder, model, _ = trained
+    rows = pd.read_csv(folder / "data.csv")
+    rows["text"] = None  # of no type: gaps
+    rows["when"] = pd.Timestamp("2024-01-31")
+    rows.to_parquet(folder / "new.parquet")
+    rows.to_csv(folder / "new.csv", index=False)
+    for name in ("new.parquet", "new.csv"):
+        assert main(["predict", str(model), name, "-o", f"{name}.out"]) == 0
+    assert (folder / "new.parquet.out").read_text() == (folder / "new.csv.out").read_text()
+    rows[["when"]].to_parquet(folder / "new.parquet")
+    assert main(["predict", str(model), "new.parquet"]) == 2
+    assert "new.parquet lacks columns that the model uses: " in capsys.readouterr().err
+    rows.assign(number=float("inf")).to_parquet(folder / "new.parquet")
+    assert main(["predict", str(model), "new.parquet"]) == 2
+    assert "ERROR predict: the DataFrame's column 'number' has infinite numbers" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("trained")
+def test_what_is_no_model(capsys):
+    assert main(["predict", "data.csv", "data.csv"]) == 3
+    assert (
+        "data.csv is recorded nowhere: dvc.lock does not list it, and no sidecar data.csv.json"
+        in capsys.readouterr().err
+    )
+    assert main(["predict", "none.joblib", "data.csv"]) == 2
+    assert main(["predict", "p.joblib", "data.csv"]) == 3  # a preprocessor
+    assert "is not a model of Lockstep's" in capsys.readouterr().err
+
+
+def test_output_reads_back(trained, capsys):
+    _, model, _ = trained
+    assert main(["predict", str(model), "data.csv"]) == 0
+    assert len(pd.read_csv(io.StringIO(capsys.readouterr().out))) == 300
+
+
+@pytest.mark.parametrize("trained", ["classification"], indirect=True)
+def test_outputs_and_rows_that_will_not_do(trained, capsys):
+    folder, model, _ = trained
+    before = (folder / "data.csv").read_bytes(), model.read_bytes()
+    for arguments, code, message in (
+        (["data.csv", "-o", "./data.csv"], 2, "-o data.csv would replace the rows."),
+        (["data.csv", "-o", str(model)], 2, "would replace the model."),
+        (["data.csv", "-o", "models"], 2, "models is a directory."),
+        (["data.csv", "-o", "data.csv/out.csv"], 4, "data.csv: File exists. Mend that, then run it again."),
+        (["none.csv"], 2, "none.csv does not exist. Give a CSV file, packed or not, a parquet file, or - for stdin."),
+        (["models"], 2, "models is not a file."),
+    ):
+        assert main(["predict", str(model), *arguments]) == code
+        assert message in capsys.readouterr().err
+    assert ((folder / "data.csv").read_bytes(), model.read_bytes()) == before
+
+
+@pytest.mark.parametrize("trained", ["classification"], indirect=True)
+def test_a_pipe_or_device_is_written_to_and_not_replaced(trained):
+    folder, model, _ = trained
+    os.mkfifo(folder / "pipe")
+    reader = os.open(folder / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert main(["predict", str(model), "data.csv", "-o", "pipe"]) == 0
+        assert os.read(reader, 4) == b"row,"
+    finally:
+        os.close(reader)
+    assert (folder / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("trained", ["classification"], indirect=True)
+def test_a_stdout_that_takes_no_more(trained):
+    folder, model, _ = trained
+    (folder / "many.csv").write_text("number,text,flag\n" + "1,low,True\n" * 5000)
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    for shell in ("| head -n 1", "> /dev/full"):
+        command = f"set -o pipefail; {sys.executable} -m lockstep predict {model} many.csv {shell}"
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, "Traceback" in done.stderr) == (4, False), done.stderr

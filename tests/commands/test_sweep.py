@@ -1,0 +1,104 @@
+"""Every model type tried as an experiment: the ranking, and what becomes of the workspace."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from lockstep.commands import sweep
+from lockstep.commands.sweep import Candidate
+from lockstep.kernel.errors import SettingsError
+
+import pytest
+import yaml
+from workspace import Repository
+
+
+@pytest.mark.slow
+def test_a_sweep_ranks_what_it_has_done_and_leaves_the_workspace_as_it_was(tmp_path):
+    """The first model type is done when the second is interrupted; the user is amid changes of their own."""
+    copy = Repository(tmp_path / "repository", rows=200)
+    copy.set("iris", "train", model="svm", class_weight="balanced", hyperparameters={"kernel": "poly"})
+    copy.set("iris", "tune", metric="log_loss")
+    before = state(copy)
+    with subprocess.Popen(
+        [sys.executable, "-m", "lockstep", "sweep", "iris", "--models", "k_neighbors", "mlp"],
+        cwd=copy.folder, env=copy.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as running:  # fmt: skip
+        for line in running.stderr:
+            if line.startswith("mlp"):
+                break
+        time.sleep(1)
+        os.kill(running.pid, signal.SIGINT)
+        printed, told = running.communicate(timeout=120)
+    assert running.returncode == 130, printed + told
+    assert "interrupted" in told
+    assert state(copy) == before
+
+    assert "log_loss, the lower the better" in printed
+    assert "Keep one:       dvc exp apply iris-k_neighbors && dvc repro" in printed
+    assert "Drop them all:  dvc exp remove iris-k_neighbors\n" in printed
+    assert "mlp" not in printed
+    assert copy.dvc("exp", "list", "--name-only").stdout.split() == ["iris-k_neighbors"]
+    # Its own defaults, not the hyperparameters of svm; all else as in the workspace.
+    head = copy.run("git", "rev-parse", "HEAD").stdout.strip()
+    kept = copy.run("git", "show", f"refs/exps/{head[:2]}/{head[2:]}/iris-k_neighbors:params.yaml").stdout
+    iris = yaml.safe_load(kept)["problems"]["iris"]
+    assert iris["train"] == {"model": "k_neighbors", "kind": "classifier", "version": 1, "seed": 42,
+                             "class_weight": "balanced"}  # fmt: skip
+    assert iris["tune"]["metric"] == "log_loss"
+
+
+def test_the_experiments_that_a_second_sweep_replaces_are_named_before_it_runs(tmp_path, monkeypatch, capsys):
+    shutil.copyfile("params.yaml", tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    git = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    head = sweep._git("rev-parse", "HEAD").strip()
+    for name in ("iris-svm", "other"):
+        subprocess.run(["git", "update-ref", f"refs/exps/{head[:2]}/{head[2:]}/{name}", head], check=True)
+    subprocess.run(["git", "update-ref", f"refs/exps/00/{'0' * 38}/iris-mlp", head], check=True)  # another commit's
+    told = []
+    monkeypatch.setattr(
+        sweep, "_run", lambda problem, model, *_: told.append(capsys.readouterr().err) or Candidate(model, "", {}, "no")
+    )
+    sweep.main(["iris", "--models", "svm", "mlp"])
+    assert told[0].startswith("replaces the experiment iris-svm of an earlier sweep\n")
+    told.clear()
+    sweep.main(["iris", "--models", "mlp"])
+    assert "replaces" not in told[0]
+
+
+def state(repository):
+    """What git sees in the workspace and the stash."""
+    return [repository.run("git", *words.split()).stdout for words in ("diff HEAD", "status --short", "stash list")]
+
+
+def test_the_ranking_follows_the_metrics_direction(capsys):
+    found = [
+        Candidate("svm", "p-svm", {"mae_mean": 2.0, "mae_std": 0.1, "r2_score_mean": 0.5, "r2_score_std": 0.1}, ""),
+        Candidate("mlp", "p-mlp", {"mae_mean": 1.0, "mae_std": 0.2, "r2_score_mean": 0.4, "r2_score_std": 0.1}, ""),
+        Candidate("ridge", "p-ridge", {}, "ERROR cross_validate@p: [no] way"),
+    ]
+    for metric, order in (("mae", ["mlp", "svm"]), ("r2_score", ["svm", "mlp"])):
+        sweep._report(found, metric)
+        shown = capsys.readouterr().out
+        assert shown.index(f" {order[0]} ") < shown.index(f" {order[1]} ")
+        assert f"dvc exp apply p-{order[0]} " in shown
+        assert "ridge is not ranked: ERROR cross_validate@p: [no] way" in shown
+        assert "dvc exp remove p-svm p-mlp\n" in shown
+    sweep._report(found, "rmse")
+    shown = capsys.readouterr().out
+    assert "svm is not ranked: it has no rmse in every fold" in shown
+    assert "Keep one" not in shown
+
+
+def test_the_models_that_are_tried():
+    assert sweep._models("regression", "ridge", None)[0] == "ridge"
+    assert "logistic_regression" not in sweep._models("regression", "ridge", None)
+    assert sweep._models("classification", "svm", ["mlp", "svm", "mlp"]) == ["svm", "mlp"]
+    with pytest.raises(SettingsError, match=r"--models: 'rigde' is no model type for regression\. Allowed: ridge, "):
+        sweep._models("regression", "svm", ["rigde"])

@@ -1,0 +1,407 @@
+"""Two evaluations compared: which rows, which tests, which verdict."""
+
+import json
+from dataclasses import replace
+
+from lockstep.comparing.model_verdicts import (
+    BETTER,
+    MIXED,
+    NO_DIFFERENCE,
+    NOT_COMPARABLE,
+    SAME_PREDICTIONS,
+    WORSE,
+    Evaluated,
+    Folds,
+    compare,
+    compare_folds,
+    match_rows,
+)
+from lockstep.comparing.significance import mcnemar
+from lockstep.evaluating import resampling
+from lockstep.learning.metrics import METRICS
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick():
+    """A tenth of the resamples."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resampling, "MOST_RESAMPLES", resampling.LEAST_RESAMPLES)
+        yield
+
+
+CLASSES = np.array(["a", "b", "c"], dtype=object)
+
+
+def frame(actual, predicted, probabilities=None, classes=CLASSES, **more):
+    """Predictions as evaluate writes them; row_hash numbers the rows as row does, unless it is given."""
+    n = len(actual)
+    rows = pd.DataFrame(
+        {
+            "row": np.arange(1, n + 1),
+            "row_hash": np.arange(n).astype("uint64"),
+            "actual": actual,
+            "predicted": predicted,
+        }
+        | more
+    )
+    if probabilities is not None:
+        for name, column in zip(classes, probabilities.T, strict=True):
+            rows[f"probability_{name}"] = column
+    return rows
+
+
+def evaluated(predictions, task="classification", **own):
+    defaults = {
+        "target": "y", "average": "macro", "stratified": task == "classification", "grouped": False, "in_time": False,
+        "raw": "file", "folds": None,
+    }  # fmt: skip
+    return Evaluated(predictions, task, **defaults | own)
+
+
+def classifier(n=60, skill=0.5, seed=0, k=3, actual=0):
+    """An evaluation of a made-up classifier; ``actual`` seeds the targets, ``seed`` the model."""
+    classes = CLASSES[:k]
+    y = np.random.default_rng(actual).permutation(np.resize(classes, n))
+    random = np.random.default_rng(seed)
+    probabilities = random.dirichlet(np.ones(k), n)
+    probabilities[np.arange(n), np.searchsorted(classes, y)] += skill
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return evaluated(frame(y, classes[probabilities.argmax(axis=1)], probabilities, classes))
+
+
+def regressor(n=60, noise=1.0, seed=0):
+    y = np.random.default_rng(0).normal(50, 3, n)
+    return evaluated(frame(y, y + np.random.default_rng(seed).normal(0, noise, n)), "regression")
+
+
+def verdicts(found):
+    return {item["metric"]: item["verdict"] for item in found["metrics"]}
+
+
+def metric(found, name):
+    return next(item for item in found["metrics"] if item["metric"] == name)
+
+
+def test_a_clearly_better_model_is_better_in_every_metric():
+    found = compare(classifier(300, skill=0.2), classifier(300, skill=2.0, seed=1))
+    assert found["verdict"] == BETTER
+    assert verdicts(found) == dict.fromkeys(METRICS["classification"], BETTER)
+    found = compare(regressor(300, noise=3), regressor(300, noise=1, seed=1))
+    assert verdicts(found) == dict.fromkeys(METRICS["regression"], BETTER)
+    assert metric(found, "mse")["difference"] < 0 < metric(found, "r2_score")["difference"]
+    json.dumps(found, allow_nan=False)
+
+
+def test_values_and_the_mcnemar_test():
+    before, after = classifier(seed=1), classifier(seed=2, skill=0.8)
+    found = metric(compare(before, after), "accuracy")
+    right = [(own.predictions["actual"] == own.predictions["predicted"]).to_numpy() for own in (before, after)]
+    assert (found["before"], found["after"]) == pytest.approx((right[0].mean(), right[1].mean()))
+    assert found["test"] == "McNemar"
+    assert found["p"] == pytest.approx(mcnemar(int((right[0] > right[1]).sum()), int((right[1] > right[0]).sum())))
+    assert found["low"] < found["difference"] < found["high"]
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.sampled_from([2, 3]), st.booleans())
+def test_swapping_the_two_negates_the_difference(one, other, k, numbers):
+    a, b = (regressor(40, seed=s) if numbers else classifier(40, seed=s, k=k) for s in (one, other))
+    there, back = compare(a, b), compare(b, a)
+    swapped = {BETTER: WORSE, WORSE: BETTER, MIXED: MIXED, NO_DIFFERENCE: NO_DIFFERENCE}
+    assert back["verdict"] == swapped[there["verdict"]]
+    for first, second in zip(there["metrics"], back["metrics"], strict=True):
+        assert second["difference"] == pytest.approx(-first["difference"])
+        if first["low"] is not None:
+            assert (-second["high"], -second["low"]) == pytest.approx((first["low"], first["high"]), abs=1e-6)
+        assert second["p_holm"] == pytest.approx(first["p_holm"])
+        assert second["verdict"] == swapped[first["verdict"]]
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 10**6), st.integers(10, 50), st.booleans())
+def test_the_same_predictions_are_no_difference(seed, n, numbers):
+    one = regressor(n, seed=seed) if numbers else classifier(n, seed=seed)
+    found = compare(one, one)
+    assert found["verdict"] == NO_DIFFERENCE
+    for item in found["metrics"]:
+        assert (item["difference"], item["low"], item["high"], item["p_holm"]) == (0, 0, 0, 1)
+        assert item["why"] == SAME_PREDICTIONS
+
+
+def test_other_probabilities_with_the_same_predictions():
+    one = classifier(40)
+    other = replace(one, predictions=one.predictions.copy())
+    columns = [f"probability_{name}" for name in CLASSES]
+    other.predictions[columns] = other.predictions[columns] ** 2
+    other.predictions[columns] = other.predictions[columns].div(other.predictions[columns].sum(axis=1), axis=0)
+    found = compare(one, other)
+    assert metric(found, "accuracy")["why"] == "same predictions"
+    assert metric(found, "accuracy")["detectable"] is None
+    assert metric(found, "log_loss")["difference"] != 0
+    assert metric(found, "log_loss")["detectable"] != 0
+
+
+def test_six_differing_rows_are_the_fewest_that_can_be_a_difference():
+    """However large the bootstrap says it is: six coins of one side are the first below 5 %, if there is one test."""
+    y = np.resize(CLASSES, 120)
+    for n_wrong, verdict in ((5, NO_DIFFERENCE), (8, BETTER)):
+        wrong = y.copy()
+        wrong[:n_wrong] = np.resize(CLASSES, 120)[1 : n_wrong + 1]
+        found = compare(evaluated(frame(y, wrong), average="micro"), evaluated(frame(y, y), average="micro"))
+        assert verdicts(found) == dict.fromkeys(list(METRICS["classification"])[:5], verdict)
+        assert {item["p"] for item in found["metrics"]} == {mcnemar(0, n_wrong)}  # one test, five names
+        assert {item["p_holm"] for item in found["metrics"]} == {mcnemar(0, n_wrong)}
+
+
+def test_the_smallest_difference_that_could_have_been_shown():
+    """One differing row of 30: no test could have found fewer than the 6 rows of one side that a level of 5 % needs."""
+    y = np.resize(CLASSES, 30)
+    wrong = y.copy()
+    wrong[0] = "b"
+    found = compare(evaluated(frame(y, wrong), average="micro"), evaluated(frame(y, y), average="micro"))
+    assert metric(found, "accuracy")["detectable"] >= 6 / 30
+
+
+def test_few_rows_are_not_compared():
+    for n in (0, 1, 9):
+        found = compare(regressor(n) if n else _empty(), regressor(n, seed=1) if n else _empty())
+        assert (found["verdict"], found["metrics"]) == (NOT_COMPARABLE, [])
+        assert found["why_not"] == f"{n} test rows in common are too few, at least 10 are needed"
+
+
+def _empty():
+    return evaluated(frame(np.array([]), np.array([])), "regression")
+
+
+def test_rows_that_are_few_for_their_classes_are_not_compared():
+    y = np.array([f"c{number:02}" for number in [*range(26), 0, 1, 2, 3]], dtype=object)
+    two = [evaluated(frame(y, np.roll(y, by)), stratified=True) for by in (1, 2)]
+    reason = "30 test rows in common are too few for their 26 classes, at least 31 are needed"
+    assert compare(*two)["why_not"] == reason
+    more = np.append(y, "c04")
+    assert compare(*[evaluated(frame(more, np.roll(more, by)), stratified=True) for by in (1, 2)])["why_not"] is None
+
+
+def test_rows_of_one_file_are_matched_by_number_whatever_their_columns():
+    before, after = classifier(seed=1), classifier(seed=2)
+    after.predictions["row_hash"] += 10**6  # a column was dropped: every hash is another one
+    after = replace(after, predictions=after.predictions.iloc[::-1])
+    found = compare(before, after)
+    assert found["rows"] | {"matched_by": "row number", "compared": 60, "same": True} == found["rows"]
+    assert found["metrics"] == compare(before, classifier(seed=2))["metrics"] or found["verdict"] == NO_DIFFERENCE
+    assert metric(found, "accuracy")["before"] == metric(compare(before, before), "accuracy")["before"]
+
+
+def test_rows_of_other_files_are_matched_by_content():
+    before, after = classifier(60, seed=1), classifier(60, seed=2)
+    shifted = after.predictions.assign(row=after.predictions["row"] + 7).iloc[12:]
+    found = compare(before, replace(after, raw="another file", predictions=shifted))
+    assert found["rows"] == {
+        "before": 60, "after": 48, "common": 48, "other_target": 0, "compared": 48, "matched_by": "content",
+        "units": "rows", "n_units": 48, "same": False,
+    }  # fmt: skip
+    assert metric(found, "accuracy")["after"] == pytest.approx((shifted["actual"] == shifted["predicted"]).mean())
+
+
+def test_equal_rows_are_matched_one_to_one():
+    before, after = regressor(20), replace(regressor(20, seed=1), raw="another file")
+    for own, copies in ((before, 3), (after, 2)):
+        own.predictions.loc[: copies - 1, "row_hash"] = 99
+    matched = match_rows(before, after)
+    assert len(matched.before) == 19  # two of the three
+    assert len(set(matched.before)) == 19
+    assert matched.before[:2].tolist() == [0, 1]
+
+
+def test_rows_whose_target_changed_are_left_out():
+    before, after = regressor(30), regressor(30, seed=1)
+    after.predictions.loc[:4, "actual"] += 1
+    rows = compare(before, after)["rows"]
+    assert (rows["common"], rows["other_target"], rows["compared"], rows["same"]) == (30, 5, 25, False)
+
+
+def test_another_target_or_task():
+    found = compare(classifier(), replace(classifier(), target="species"))
+    assert [side["column"] for side in found["targets"]] == ["y", "species"]
+    assert found["why_not"] == "another target"
+    assert compare(classifier(), regressor())["verdict"] == NOT_COMPARABLE
+
+
+def test_a_new_class_leaves_what_needs_probabilities_out():
+    before, after = classifier(k=2), classifier(k=2, seed=1)
+    after.predictions["probability_c"] = 0.0
+    found = compare(before, after)
+    assert list(verdicts(found)) == ["accuracy", "precision", "recall", "f1_score", "balanced_accuracy"]
+    assert found["notes"] == ["The model knew 2 classes and knows 3: roc_auc and log_loss cannot be compared."]
+    binary = compare(replace(before, average="binary"), replace(after, average="binary"))
+    assert list(verdicts(binary)) == ["accuracy", "balanced_accuracy"]
+
+
+def test_other_averages_are_computed_alike():
+    before, after = replace(classifier(seed=1), average="weighted"), classifier(seed=2)
+    found = compare(before, after)
+    assert found["metrics"] == compare(replace(before, average="macro"), after)["metrics"]
+    assert (found["averages"], found["notes"]) == (["weighted", "macro"], [])
+
+
+@pytest.mark.parametrize("labels", [np.array([3, 8]), np.array([False, True]), np.array(["no", "yes"], dtype=object)])
+def test_classes_of_every_type(labels):
+    y = np.resize(labels, 40)
+    share = np.random.default_rng(0).random(40)
+    probabilities = np.column_stack([1 - share, share])
+    one = evaluated(frame(y, labels[(share > 0.5).astype(int)], probabilities, labels))
+    found = compare(one, evaluated(frame(y, y, np.eye(2)[np.searchsorted(labels, y)], labels)))
+    assert list(verdicts(found)) == list(METRICS["classification"])
+    assert metric(found, "roc_auc")["after"] == 1.0
+
+
+def test_a_model_that_never_predicts_a_class():
+    y = np.resize(CLASSES[:2], 40)
+    found = compare(evaluated(frame(y, np.full(40, "a", dtype=object))), evaluated(frame(y, y)))
+    assert metric(found, "accuracy")["verdict"] == BETTER
+    assert metric(found, "precision")["before"] == pytest.approx(0.25)
+
+
+def test_scores_without_probabilities_have_an_area():
+    y = np.resize(CLASSES[:2], 60)
+    random = np.random.default_rng(0)
+    scored = [evaluated(frame(y, y, score=(y == "b") * skill + random.normal(size=60))) for skill in (0.2, 5.0)]
+    found = compare(*scored)
+    assert metric(found, "roc_auc")["verdict"] == BETTER
+    assert "log_loss" not in verdicts(found)
+
+
+def test_rows_of_a_group_count_once():
+    """Three independent visits to each of 40 customers are more than three copies of one."""
+    before, after = classifier(40, 0.4, 1), classifier(40, 0.9, 2)
+    tripled = [
+        replace(own, grouped=True, stratified=False, predictions=pd.concat([own.predictions] * 3, ignore_index=True))
+        for own in (before, after)
+    ]
+    for own in tripled:
+        own.predictions["row"] = np.arange(120)
+    naive = compare(*tripled)
+    assert "their groups were not recorded" in naive["notes"][0]
+    for own in tripled:
+        own.predictions["group"] = np.tile(np.arange(40), 3)
+    found = compare(*tripled)
+    assert (found["rows"]["units"], found["rows"]["n_units"], found["notes"]) == ("groups", 40, [])
+    assert metric(found, "accuracy")["test"] == "bootstrap and exchange"
+    assert metric(found, "accuracy")["p"] > 3 * metric(naive, "accuracy")["p"]
+    single = compare(before, after)
+    assert metric(found, "log_loss")["p"] == pytest.approx(metric(single, "log_loss")["p"], rel=0.3, abs=0.02)
+
+
+def test_rows_in_time_are_taken_in_blocks():
+    found = compare(*[replace(regressor(64, seed=seed), in_time=True) for seed in (1, 2)])
+    assert (found["rows"]["units"], found["rows"]["n_units"]) == ("blocks", 16)
+
+
+def test_metrics_that_are_undefined():
+    y = np.full(30, 7.0)
+    before, after = (evaluated(frame(y, y + np.random.default_rng(s).normal(size=30)), "regression") for s in (0, 1))
+    found = compare(before, after)
+    assert metric(found, "r2_score") | {"before": None, "after": None, "verdict": NOT_COMPARABLE} == metric(
+        found, "r2_score"
+    )
+    assert metric(found, "mse")["verdict"] in (NO_DIFFERENCE, BETTER, WORSE)
+
+
+def test_rmse_is_mse_in_other_units():
+    found = compare(regressor(seed=1), regressor(seed=2, noise=1.4))
+    assert metric(found, "rmse")["p_holm"] == metric(found, "mse")["p_holm"]
+
+
+def folds(values, names=("accuracy",), **own):
+    """A cross-validation of one repeat whose folds have the given values of each metric."""
+    rows = [
+        (1, fold + 1, 96, 24, name, value + shift)
+        for fold, value in enumerate(values)
+        for shift, name in enumerate(names)
+    ]
+    scores = pd.DataFrame(rows, columns=["repeat", "fold", "n_train", "n_test", "metric", "value"])
+    return Folds(
+        scores, **{"made_from": ("rows", 5, 1, 42), "average": "macro", "in_time": False, "tuned": False} | own
+    )
+
+
+LOW, HIGH = [0.80, 0.81, 0.79, 0.80, 0.82], [0.90, 0.92, 0.89, 0.91, 0.90]
+
+
+def test_folds_are_compared_where_they_are_the_same():
+    found = compare_folds(folds(LOW), folds(HIGH), "classification")
+    assert (found["folds"], found["metrics"][0]["verdict"]) == (5, BETTER)
+    for other in (
+        folds(HIGH, made_from=("other rows", 5, 1, 42)),
+        folds(HIGH, made_from=("rows", 5, 1, 43)),
+        folds([*HIGH, 0.9]),
+    ):
+        found = compare_folds(folds(LOW), other, "classification")
+        assert found["metrics"] == []
+        assert found["why_not"] == "the folds differ: other training rows, folds, repeats or seed"
+    assert compare_folds(None, folds(LOW), "classification")["why_not"] == "there is none on one side"
+
+
+def test_folds_whose_scores_cannot_be_tested():
+    found = compare_folds(folds(LOW), folds([value + 0.1 for value in LOW]), "classification")["metrics"][0]
+    assert (found["verdict"], found["why"]) == (NOT_COMPARABLE, "all folds differ by the same amount")
+    found = compare_folds(folds(LOW, in_time=True), folds(HIGH, in_time=True), "classification")["metrics"][0]
+    assert (found["verdict"], found["why"]) == (NOT_COMPARABLE, "folds in time are not tested")
+    found = compare_folds(folds(LOW), folds(LOW), "classification")["metrics"][0]
+    assert (found["verdict"], found["p_holm"]) == (NO_DIFFERENCE, 1.0)
+    names = ("accuracy", "recall")
+    both = compare_folds(folds(LOW, names), folds(HIGH, names, average="weighted"), "classification")
+    assert [item["metric"] for item in both["metrics"]] == ["accuracy"]
+
+
+def test_the_test_rows_decide_but_not_against_the_cross_validation():
+    weak, strong = classifier(300, 0.2), classifier(300, 2.0, seed=1)
+    agreed = compare(replace(weak, folds=folds(LOW)), replace(strong, folds=folds(HIGH)))
+    assert metric(agreed, "accuracy")["verdict"] == BETTER
+    found = compare(replace(weak, folds=folds(HIGH)), replace(strong, folds=folds(LOW)))
+    assert metric(found, "accuracy")["verdict"] == NO_DIFFERENCE
+    assert metric(found, "accuracy")["why"] == "better here, worse in cross-validation"
+    assert metric(found, "f1_score")["verdict"] == BETTER
+    # Nor against folds on which a search chose the hyperparameters: they are too good.
+    for own in ((True, False), (False, True)):
+        sides = [replace(side, folds=folds(values, tuned=tuned)) for side, values, tuned in
+                 zip((strong, weak), (LOW, HIGH), own, strict=True)]  # fmt: skip
+        assert metric(compare(*sides), "accuracy")["verdict"] == WORSE
+    # Cross-validation alone makes no difference.
+    alone = compare(replace(weak, folds=folds(LOW)), replace(weak, folds=folds(HIGH)))
+    assert alone["verdict"] == NO_DIFFERENCE
+    assert alone["cross_validation"]["metrics"][0]["verdict"] == BETTER
+
+
+def test_better_in_one_and_worse_in_another_is_mixed():
+    """Sharper probabilities of a model that is right less often."""
+    y = np.resize(CLASSES[:2], 400)
+    truth = (y == "b").astype(float)
+    random = np.random.default_rng(0)
+    wrong = random.random(400) < 0.25
+    vague = np.where(truth == 1, 0.51, 0.49)
+    sharp = np.where(wrong, np.where(truth == 1, 0.45, 0.55), np.where(truth == 1, 0.95, 0.05))
+    before, after = (
+        evaluated(frame(y, CLASSES[(p > 0.5).astype(int)], np.column_stack([1 - p, p]), CLASSES[:2]))
+        for p in (vague, sharp)
+    )
+    found = compare(before, after)
+    assert found["verdict"] == MIXED
+    assert metric(found, "log_loss")["verdict"] == BETTER
+    assert metric(found, "accuracy")["verdict"] == WORSE
+
+
+def test_two_equal_models_are_called_different_in_at_most_one_of_twenty():
+    """200 pairs of models that are equally good by construction; 16 or fewer have a probability of 97 % at 5 %."""
+    alarms = sum(
+        compare(classifier(60, seed=2 * run, actual=run), classifier(60, seed=2 * run + 1, actual=run))["verdict"]
+        != NO_DIFFERENCE
+        for run in range(200)
+    )
+    assert alarms <= 16

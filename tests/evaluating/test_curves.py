@@ -1,0 +1,121 @@
+"""The tables behind the plots."""
+
+from lockstep.evaluating import curves
+from lockstep.evaluating.curves import CURVES_COLUMNS, PREDICTIONS_COLUMNS, curve_rows, prediction_rows
+from lockstep.learning.scoring import Predictions
+
+import numpy as np
+import pytest
+from sklearn.metrics import auc, roc_auc_score
+
+RNG = np.random.default_rng(0)
+
+
+def of(rows, curve, series=None):
+    """(x, y, count) of a curve, as lists."""
+    found = [row[2:] for row in rows if row[0] == curve and series in (None, row[1])]
+    return [list(values) for values in zip(*found, strict=True)] if found else None
+
+
+def classified(classes, rows=1000, probabilities=True):
+    """(true classes, predictions that are calibrated)."""
+    names = np.array([f"c{number:02d}" for number in range(classes)], dtype=object)
+    shares = RNG.dirichlet(np.ones(classes), rows)
+    y = names[(shares.cumsum(axis=1) < RNG.random((rows, 1))).sum(axis=1)]
+    scores = shares[:, 1] if classes == 2 else None
+    return y, Predictions(names[shares.argmax(axis=1)], names, shares if probabilities else None, scores)
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"), [(["a", "b"], ["a", "b"]), ([10, 9], ["9", "10"]), ([True, False], ["False", "True"])]
+)
+def test_a_confusion_matrix_has_every_pair(names, shown):
+    dtype = object if isinstance(names[0], str) else None
+    low, high = sorted(names)
+    y, values = np.array([low, low, low, high], dtype=dtype), np.array([low, low, high, high], dtype=dtype)
+    rows = prediction_rows(y, Predictions(values, np.unique(y), None, None))
+    assert rows == [(shown[0], shown[0], 2), (shown[0], shown[1], 1), (shown[1], shown[0], 0), (shown[1], shown[1], 1)]
+    assert {tuple(map(type, row)) for row in rows} == {(str, str, int)}
+    assert len(PREDICTIONS_COLUMNS) == 3
+
+
+def test_a_confusion_matrix_has_unseen_classes_too():
+    y, classes = np.array(["a", "z"], dtype=object), np.array(["a", "b"], dtype=object)
+    rows = prediction_rows(y, Predictions(np.array(["b", "b"], dtype=object), classes, None, None))
+    assert {row for row in rows if row[2]} == {("a", "b", 1), ("z", "b", 1)}
+    assert len(rows) == 9
+
+
+def test_single_rows_of_a_regression_are_thinned_evenly(monkeypatch):
+    y = np.arange(9.0)
+    assert prediction_rows(y, Predictions(y + 0.5, None, None, None))[3] == (3.0, 3.5, 1)
+    monkeypatch.setattr(curves, "MAX_ROWS", 3)
+    assert prediction_rows(y, Predictions(y, None, None, None)) == [(0, 0, 1), (4, 4, 1), (8, 8, 1)]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_roc_and_precision_recall_of_each_class_against_the_rest(classes):
+    y, predictions = classified(classes)
+    rows = curve_rows(y, predictions, "classification")
+    assert all(len(row) == len(CURVES_COLUMNS) for row in rows)
+    assert sorted({row[1] for row in rows}) == (["c01"] if classes == 2 else ["c00", "c01", "c02"])
+    for number, name in [(1, "c01")] if classes == 2 else enumerate(["c00", "c01", "c02"]):
+        x, height, counts = of(rows, "ROC", name)
+        assert (x[0], height[0], x[-1], height[-1]) == (0, 0, 1, 1)
+        assert auc(x, height) == pytest.approx(roc_auc_score(y == name, predictions.probabilities[:, number]), abs=0.01)
+        assert len(x) <= curves.MAX_POINTS
+        assert set(counts) == {None}
+        recall, precision, _ = of(rows, "precision-recall", name)
+        assert (recall[0], recall[-1]) == (0, 1)
+        assert recall == sorted(recall)
+        assert precision[-1] == pytest.approx(np.mean(y == name), abs=0.01)
+
+
+def test_calibration_is_in_bins_of_as_many_rows():
+    y, predictions = classified(2)
+    predicted, actual, counts = of(curve_rows(y, predictions, "classification"), "calibration", "c01")
+    assert counts == [100] * 10
+    assert predicted == sorted(predicted)
+    assert np.allclose(predicted, actual, atol=0.15)
+    assert np.average(predicted, weights=counts) == pytest.approx(predictions.probabilities[:, 1].mean())
+    assert np.average(actual, weights=counts) == pytest.approx(np.mean(y == "c01"))
+
+
+@pytest.mark.parametrize(("classes", "expected"), [(2, {"ROC", "precision-recall"}), (3, set())])
+def test_a_model_without_probabilities(classes, expected):
+    rows = curve_rows(*classified(classes, probabilities=False), "classification")
+    assert {row[0] for row in rows} == expected
+
+
+def test_the_most_frequent_classes_are_drawn(monkeypatch):
+    monkeypatch.setattr(curves, "MAX_CLASSES", 2)
+    y, predictions = classified(4)
+    y[:] = np.array(["c00", "c01", "c01", "c02", "c03", "c03"] * 167, dtype=object)[:1000]
+    assert sorted({row[1] for row in curve_rows(y, predictions, "classification")}) == ["c01", "c03"]
+
+
+@pytest.mark.parametrize("y", [["c00"] * 1000, ["c01"] * 1000])
+def test_a_class_that_all_rows_or_none_have_has_no_curve(y):
+    assert curve_rows(np.array(y, dtype=object), classified(2)[1], "classification") == []
+
+
+def test_the_diagnostics_of_a_regression():
+    y = RNG.normal(size=95)
+    predicted = y + 0.5
+    rows = curve_rows(y, Predictions(predicted, None, None, None), "regression")
+    x, residuals, counts = of(rows, "residuals", "rows")
+    assert (x, set(counts)) == (predicted.tolist(), {1})
+    assert residuals == pytest.approx([-0.5] * 95)
+    x, actual, counts = of(rows, "calibration", "tenths of the rows")
+    assert counts == [10] * 5 + [9] * 5
+    assert np.allclose(np.array(x) - actual, 0.5)
+    assert x == sorted(x)
+    x, errors, counts = of(rows, "absolute error by size of the target", "tenths of the rows")
+    assert np.allclose(errors, 0.5)
+    assert x[0] == pytest.approx(np.sort(y)[:10].mean())
+
+
+def test_fewer_rows_than_bins():
+    y = np.array([2.0, 1.0])
+    rows = curve_rows(y, Predictions(y, None, None, None), "regression")
+    assert of(rows, "calibration") == [[1, 2], [1, 2], [1, 1]]

@@ -1,0 +1,118 @@
+"""What dvc.yaml says of each stage, and what the code says: the files that a stage's script imports."""
+
+import ast
+import re
+import sys
+from importlib.metadata import requires
+
+import yaml
+from workspace import ROOT
+
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+NAMES = list(STAGES)
+TEMPLATES = ROOT / "lockstep/reporting/templates"
+
+
+def local_files(module):
+    """The files of this repository that importing ``module`` runs: its packages, then itself."""
+    path = ROOT
+    for part in module.split("."):
+        path = path / part
+        if (path / "__init__.py").exists():
+            yield path / "__init__.py"
+    if path.with_suffix(".py").exists():
+        yield path.with_suffix(".py")
+
+
+def imported_modules(file):
+    """The modules that ``file`` imports, also those that its functions import when called. The package's own lazy
+    exports (PEP 562) are for users of the API: no stage calls them.
+    """
+    tree = ast.parse(file.read_text())
+    for node in tree.body if file.name == "__init__.py" else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def templates_of(file):
+    """The templates that a module names, and those that these include."""
+    names = {node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)}
+    found, todo = set(), [path for path in TEMPLATES.iterdir() if path.name in names]
+    while todo:
+        path = todo.pop()
+        found.add(path)
+        included = re.findall(r"\{%-? include \"(.*?)\"", path.read_text())
+        todo += [TEMPLATES / name for name in included if TEMPLATES / name not in found]
+    return found
+
+
+def import_closure(module):
+    """All files of this repository that running ``module`` reads, as paths from the root."""
+    files, todo = set(), [module]
+    while todo:
+        for file in local_files(todo.pop()):
+            if file not in files:
+                files |= {file, *templates_of(file)}
+                todo += imported_modules(file)
+    return sorted(str(file.relative_to(ROOT)) for file in files)
+
+
+def is_code(path):
+    return path.startswith(("lockstep/", "stages/"))
+
+
+def code_deps(stage):
+    """What dvc.yaml lists for a stage of files and folders of code."""
+    return [path for path in STAGES[stage]["do"]["deps"] if is_code(path)]
+
+
+def files_of(path):
+    """A listed file, or all files of a listed folder that DVC looks at (.dvcignore): modules and templates."""
+    if not (ROOT / path).is_dir():
+        return [path]
+    found = (file for file in (ROOT / path).rglob("*") if file.suffix == ".py" or file.parent.name == "templates")
+    return [str(file.relative_to(ROOT)) for file in found if file.is_file()]
+
+
+def paths(stage, kind):
+    """The outputs of one kind; those of metrics and plots are mappings with one key."""
+    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in STAGES[stage]["do"].get(kind, [])]
+
+
+def all_outputs(stage):
+    return [path for kind in ("outs", "metrics", "plots") for path in paths(stage, kind)]
+
+
+LIBRARIES_OF = {
+    "jinja2": "jinja2", "joblib": "joblib", "matplotlib": "matplotlib", "numpy": "numpy", "optuna": "optuna",
+    "pandas": "pandas", "pyarrow": "pyarrow", "scipy": "scipy", "sklearn": "scikit-learn",
+}  # fmt: skip
+"""The libraries that decide results, by the names that they are imported under."""
+BYSTANDERS = {"charset_normalizer", "markupsafe", "msgspec", "psutil", "rich", "skops", "threadpoolctl", "tqdm", "yaml"}
+"""Libraries that stages import and that decide no result: for settings, processes, progress, messages."""
+
+
+def libraries(stage):
+    """The libraries that the code of ``stage`` imports, and those that these need, by the names they are installed
+    under."""
+    found = set()
+    for file in [path for path in import_closure(f"stages.{stage}") if path.endswith(".py")]:
+        for node in ast.walk(ast.parse((ROOT / file).read_text())):  # what a function imports when called, too
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            for root in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"lockstep", "stages"}:
+                assert root in LIBRARIES_OF or root in BYSTANDERS, (
+                    f"{file} imports {root}: a library that decides results belongs in LIBRARIES of "
+                    "lockstep/kernel/environment.py, versions.toml and here, any other one in BYSTANDERS"
+                )
+                found.add(root)
+    todo, found = [LIBRARIES_OF[root] for root in found if root in LIBRARIES_OF], set()
+    while todo:
+        name = todo.pop()
+        found.add(name)
+        needed = {re.split(r"[ ;<>=!~\[(]", line)[0] for line in requires(name) or () if "extra ==" not in line}
+        todo += [other for other in needed & set(LIBRARIES_OF.values()) if other not in found]
+    return found

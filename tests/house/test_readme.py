@@ -1,0 +1,82 @@
+"""What the documents say is true: files exist, the example works; their commands are run by test_pages.py."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from workspace import DOCUMENTS, ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_python_example_runs(tmp_path):
+    (block,) = blocks("python")
+    (tmp_path / "data/raw").mkdir(parents=True)
+    (tmp_path / "data/raw/iris.csv").write_bytes((ROOT / "data/raw/iris.csv").read_bytes())
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\ndataframe = None\n{block}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("models/random_forest_classifier_v1.joblib\n0.9")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_files(document):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+def test_files_named_in_contributing_exist():
+    for name in re.findall(
+        r"`((?:lockstep|stages|tests|docs|benchmarks)/[a-z_/.]+\.\w+)`", (ROOT / "CONTRIBUTING.md").read_text()
+    ):
+        assert (ROOT / name).exists(), name
+
+
+def test_every_make_target_of_the_documents_exists():
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for name in re.findall(r"`?make ([a-z]+)", README + (ROOT / "CONTRIBUTING.md").read_text()):
+        assert name in targets, name
+
+
+def test_the_table_of_models_is_the_tables():
+    from lockstep.learning.model_types import MODELS
+
+    rows = re.findall(r"^\| (`[a-z_`, ]+`) \| (✓?) ?\| (✓?) ?\|$", README, re.MULTILINE)
+    found = {name: (bool(c), bool(r)) for names, c, r in rows for name in re.findall(r"`([a-z_]+)`", names)}
+    assert found == {n: ("classification" in m.estimators, "regression" in m.estimators) for n, m in MODELS.items()}
+
+
+def test_params_yaml_names_every_model_type_and_every_setting_is_the_default():
+    """The comments in params.yaml are the reference of the settings: nothing missing, and iris shows the defaults."""
+    from lockstep.api import ModelConfig, Sections
+    from lockstep.learning.model_types import MODELS
+    from lockstep.reporting.facts import ReportSettings
+
+    import msgspec
+    import yaml
+
+    text = (ROOT / "params.yaml").read_text()
+    for name in MODELS:
+        assert name in text
+    shown = yaml.safe_load(text)["problems"]["iris"]
+    sections = ModelConfig.from_params("iris", ROOT / "params.yaml").sections()
+    assert list(shown) == [*Sections._fields, "report"]
+    for name, settings in zip(shown, [*sections, ReportSettings()], strict=True):
+        fields = msgspec.structs.fields(type(settings))
+        assert list(shown[name]) == [field.name for field in fields if field.name != "path"] or set(shown[name]) == {
+            field.name for field in fields
+        }
+        own = ("target", "drop", "hyperparameters", "space", "title", "intended_use", "limits", "licence")
+        for field in fields:
+            if field.default is not msgspec.NODEFAULT and field.name not in own:
+                assert shown[name][field.name] == json.loads(msgspec.json.encode(field.default)), (name, field.name)
+
+
+def test_no_document_has_a_path_of_a_machine():
+    for path in DOCUMENTS:
+        assert not re.search(r"/(home|root|work|Users)/", path.read_text()), path

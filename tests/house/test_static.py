@@ -1,0 +1,118 @@
+"""Rules that the code, the graph, DVC's settings and the documents must keep, by reading them."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+from lockstep.kernel.lock_file import read_lock, read_pointers
+from lockstep.repository.tracked import check_dvc_config, check_tracked
+
+import pytest
+from graph import STAGES, all_outputs
+from workspace import DOCUMENTS, ROOT
+
+CODE = sorted(path for folder in ("lockstep", "stages", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+UNPICKLING = {
+    "joblib.load", "joblib.numpy_pickle.load", "pickle.load", "pickle.loads", "pickle.Unpickler", "cPickle.load",
+    "cloudpickle.load", "cloudpickle.loads", "dill.load", "dill.loads", "shelve.open", "marshal.loads",
+    "pandas.read_pickle", "pd.read_pickle",
+}  # fmt: skip
+RUNNING_TEXT = {"eval", "exec", "compile", "os.system", "os.popen", "yaml.unsafe_load", "yaml.full_load"}
+
+
+def calls(path):
+    """(the dotted name, the keywords, the line) of every call in a file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), {word.arg: ast.unparse(word.value) for word in node.keywords}, node.lineno
+
+
+def all_calls():
+    return [(str(path.relative_to(ROOT)), *call) for path in CODE for call in calls(path)]
+
+
+def test_one_function_unpickles():
+    assert [file for file, name, *_ in all_calls() if name in UNPICKLING] == ["lockstep/saving/joblib_file.py"]
+    for path in CODE:
+        imported = {
+            alias.name
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
+        assert not imported & {"pickle", "cloudpickle", "dill", "shelve", "marshal", "load", "read_pickle"}, path
+    assert not [file for file, _, words, _ in all_calls() if words.get("allow_pickle", "False") != "False"]
+
+
+def test_skops_is_loaded_by_the_fixed_list_alone():
+    loading = [
+        (file, words)
+        for file, name, words, _ in all_calls()
+        if re.fullmatch(r"(skops\.|skops_)?(io|sio)\.loads?", name)
+    ]
+    assert [(file, words["trusted"]) for file, words in loading] == [("lockstep/exchange/skops_file.py", "_TRUSTED")]
+    for path in (*CODE, *DOCUMENTS):
+        assert "get_untrusted_types" not in path.read_text(), path
+
+
+def test_nothing_runs_a_text():
+    found = [
+        (file, name, line)
+        for file, name, words, line in all_calls()
+        if name in RUNNING_TEXT
+        or words.get("shell", "False") != "False"
+        or (name == "yaml.load" and words.get("Loader") != "_Loader")
+    ]
+    assert found == []
+
+
+def test_no_document_tells_to_unpickle():
+    for path in DOCUMENTS:
+        code = "\n".join(re.findall(r"```.*?```|`[^`]+`", path.read_text(), re.DOTALL))
+        assert not re.search(r"joblib\.load|pickle\.load|read_pickle|trusted=", code), path
+
+
+def test_outputs_are_files_named_by_the_problem_and_the_model():
+    """Only what `python -m lockstep check` has seen stands in them; a folder's listing could lead anywhere."""
+    for stage in STAGES:
+        for path in all_outputs(stage):
+            assert re.search(r"\.[a-z]+$", path), path
+            held = set(re.findall(r"\$\{(.*?)\}", path)) - {"key"}
+            assert held <= {"item.train.model", "item.train.kind", "item.train.version"}, path
+    read_lock(ROOT / "dvc.lock")  # raises for a folder's hash or a path upwards, and so does:
+    read_pointers(ROOT)
+
+
+def test_commands_hold_the_problems_name_in_quotes_and_nothing_else_of_the_settings():
+    for stage in STAGES.values():
+        command = stage["do"]["cmd"]
+        assert set(re.findall(r"\$\{(.*?)\}", command)) == {"key"}
+        assert all(word[0] == word[-1] == "'" for word in command.split() if "$" in word)
+        assert not re.search(r"[;&|<>`\n]|\$\(", command)
+
+
+def test_no_secret_is_tracked_and_dvc_verifies_copies_and_keeps_silent():
+    check_tracked(ROOT)
+    check_dvc_config(ROOT)
+    config = (ROOT / ".dvc/config").read_text()
+    assert "verify = true" in config
+    assert 'type = "reflink,copy"' in config
+    assert "analytics = false" in config
+
+
+def test_a_clone_has_its_own_database_of_hashes():
+    """DVC's default is a folder in /var/tmp that everybody may write to."""
+    assert 'config --local core.site_cache_dir "$(CURDIR)/.dvc/tmp/site"' in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_documented_remote_is_verified(document):
+    text = document.read_text()
+    for name in re.findall(r"dvc remote add (?:-\w+ |--\w+ )*([\w-]+)", text):
+        assert re.search(rf"dvc remote modify (?:--local )?{name} verify true", text), name
+
+
+def test_git_tracks_no_model_and_no_data():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert not [name for name in listed if Path(name).suffix in (".joblib", ".skops", ".pkl", ".pickle", ".parquet")]

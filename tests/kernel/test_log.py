@@ -1,0 +1,181 @@
+"""The log, and what run_stage makes of errors: messages and exit codes."""
+
+import argparse
+import logging
+import re
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+from lockstep.kernel.errors import DataError, IntegrityError, LockstepError, MachineError, SettingsError
+from lockstep.kernel.log import heartbeat, logger, logging_to
+from lockstep.kernel.stage import run_stage, stage_parser
+
+import pytest
+from workspace import ROOT
+
+TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} "
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Runs a body as the stage ``load`` of a problem; gives exit code, stderr lines, lines of the log file."""
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("problems: {iris: {load: {}}}\n")
+
+    def run(body, problem="iris"):
+        code = run_stage("load", argparse.Namespace(problem=problem, params=Path("params.yaml")), body)
+        out, err = capsys.readouterr()
+        assert out == ""
+        log = Path("logs/load@iris.log")
+        return code, err.splitlines(), log.read_text().splitlines() if log.is_file() else []
+
+    return run
+
+
+def raising(error):
+    def body(problem, args):
+        raise error
+
+    return body
+
+
+def test_a_stage_that_ends_well(run):
+    def body(problem, args):
+        logger.info("%d rows", 3)
+        warnings.warn("odd\n  numbers", RuntimeWarning, stacklevel=1)
+
+    code, err, log = run(body)
+    assert code == 0
+    assert err[:2] == ["INFO load@iris: 3 rows", "WARNING load@iris: RuntimeWarning: odd numbers"]
+    assert re.fullmatch(r"INFO load@iris: done in \d+\.\d s, peak memory [1-9]\d* MiB", err[2])
+    assert [re.sub(rf"^{TIME}", "", line) for line in log] == err
+    assert all(re.match(TIME, line) for line in log)
+
+
+def test_the_log_file_grows_with_each_run(run):
+    run(lambda problem, args: None)
+    assert len(run(lambda problem, args: None)[2]) == 2
+
+
+def test_the_body_gets_its_problem(run):
+    assert run(lambda problem, args: logger.info("%s %s", problem.name, args.params))[1][0].endswith(
+        ": iris params.yaml"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (LockstepError("what, where. Do this."), 1),
+        (SettingsError("what, where. Do this."), 2),
+        (DataError("what, where. Do this."), 2),
+        (IntegrityError("what, where. Do this."), 3),
+        (MachineError("what, where. Do this."), 4),
+    ],
+)
+def test_errors_become_one_line_and_an_exit_code(run, error, code):
+    found, err, log = run(raising(error))
+    assert (found, err) == (code, ["ERROR load@iris: what, where. Do this."])
+    assert len(log) == 1
+    assert log[0].endswith(err[0])
+
+
+def test_an_operating_system_error_is_the_machines_fault(run):
+    code, err, _ = run(raising(OSError(28, "No space left on device", "out.parquet")))
+    remedy = "No output was written: mend that (space, permission), then run it again."
+    assert (code, err) == (4, [f"ERROR load@iris: [Errno 28] No space left on device: 'out.parquet'. {remedy}"])
+
+
+def test_a_defect_keeps_its_traceback(run):
+    with pytest.raises(ZeroDivisionError):
+        run(lambda problem, args: 1 / 0)
+
+
+def test_an_unknown_problem_is_logged(run):
+    code, err, _ = run(lambda problem, args: None, problem="irsi")
+    assert (code, err[0]) == (
+        2,
+        "ERROR load@irsi: params.yaml has no problem 'irsi'. It has: iris. Did you mean 'iris'?",
+    )
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "a\nb"])
+def test_a_problem_name_is_checked_before_any_path_is_made_of_it(run, tmp_path, name):
+    code, err, _ = run(lambda problem, args: None, problem=name)
+    assert code == 2
+    assert err[0].startswith("ERROR load: --problem: ")
+    assert "is not a problem name. Allowed: letters, digits, '_' and '-'" in err[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
+def test_a_log_that_cannot_be_written(run):
+    Path("logs").write_text("a file")
+    code, err, _ = run(lambda problem, args: None)
+    assert code == 4
+    assert err == ["ERROR load: [Errno 17] File exists: 'logs'. Make 'logs/' and '.dvc/tmp/' writable."]
+
+
+def test_the_arguments_of_every_stage(capsys):
+    args = stage_parser("load", "What it does.").parse_args(["--problem", "iris"])
+    assert (args.problem, args.params) == ("iris", Path("params.yaml"))
+    with pytest.raises(SystemExit) as caught:
+        stage_parser("load", None).parse_args([])
+    assert caught.value.code == 2
+    assert "the following arguments are required: --problem" in capsys.readouterr().err
+
+
+def test_logging_ends_with_its_block(tmp_path, capsys):
+    before = (logger.level, list(logger.handlers), warnings.showwarning)
+    with pytest.raises(KeyError), logging_to(tmp_path / "a/b.log", "x", stderr=False):
+        logger.info("inside")
+        raise KeyError
+    logger.info("outside")
+    assert (logger.level, logger.handlers, warnings.showwarning) == before
+    assert re.fullmatch(rf"{TIME}INFO x: inside\n", (tmp_path / "a/b.log").read_text())
+    assert capsys.readouterr().err == ""
+
+
+def test_a_warning_is_logged_once(tmp_path):
+    with logging_to(tmp_path / "x.log", "x", stderr=False):
+        for _ in range(3):
+            warnings.warn("odd", RuntimeWarning, stacklevel=1)
+    assert (tmp_path / "x.log").read_text().count("RuntimeWarning: odd") == 1
+
+
+def test_a_heartbeat_says_that_it_goes_on_and_how_long_it_took(caplog):
+    caplog.set_level(logging.INFO)
+    with heartbeat("fit", every=0.05):
+        time.sleep(0.3)
+    assert len(caplog.messages) >= 2
+    assert all(re.fullmatch(r"fit: \d+ s so far", message) for message in caplog.messages[:-1])
+    assert re.fullmatch(r"fit: \d+\.\d\d s", caplog.messages[-1])
+
+
+def test_a_heartbeat_ends_with_an_error(caplog):
+    caplog.set_level(logging.INFO)
+    with pytest.raises(KeyError), heartbeat("fit", every=0.01):
+        raise KeyError
+    count = len(caplog.messages)
+    time.sleep(0.05)
+    assert len(caplog.messages) == count
+
+
+MEASURE = """
+import re
+from pathlib import Path
+from lockstep.kernel.log import peak_memory_mib
+print(peak_memory_mib(), int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux only")
+def test_peak_memory_is_the_processes_own():
+    block = bytearray(200 << 20)
+    block[::4096] = b"1" * len(block[::4096])
+    root = ROOT
+    done = subprocess.run([sys.executable, "-c", MEASURE], cwd=root, capture_output=True, text=True, check=True)
+    found, peak = map(float, done.stdout.split())
+    assert found == pytest.approx(peak, rel=0.05)

@@ -1,0 +1,73 @@
+"""Cross-validation of the whole pipeline: folds, scores, nothing learned from the rows that are scored."""
+
+from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, summary
+from lockstep.learning.preprocessing import PreprocessSettings
+from lockstep.splitting.parts import SplitSettings, split_table
+from lockstep.tables.table import Table
+
+import numpy as np
+import pandas as pd
+import pytest
+from small import make_table, model_settings
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_cross_validation_scores_every_fold(task):
+    table = split_table(make_table(task), SplitSettings()).train
+    settings = CrossValidateSettings(folds=3, repeats=2)
+    folds = cross_validate(table, settings, PreprocessSettings(), model_settings("random_forest", task))
+    assert [(fold.repeat, fold.fold) for fold in folds] == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]
+    assert all(fold.n_train + fold.n_test == len(table) for fold in folds)
+    name = "accuracy" if task == "classification" else "r2_score"
+    values = [fold.metrics[name] for fold in folds]
+    assert len(set(values)) > 3
+    means = summary(folds)
+    assert means[f"{name}_mean"] == pytest.approx(np.mean(values))
+    assert means[f"{name}_std"] == pytest.approx(np.std(values, ddof=1))
+    again = cross_validate(table, settings, PreprocessSettings(), model_settings("random_forest", task))
+    assert [fold.metrics for fold in again] == [fold.metrics for fold in folds]
+
+
+def test_folds_learn_nothing_from_the_rows_they_are_scored_on():
+    """A column that is the target's own hash: target encoding fitted on all rows would make noise look perfect."""
+    table = make_table(rows=200)
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame({"id": [f"id{i}" for i in range(200)], "x": rng.normal(size=200)}, index=table.frame.index)
+    frame["y"] = rng.choice(["a", "b"], size=200)
+    noise = Table(frame, "y", "classification")
+    folds = cross_validate(
+        noise, CrossValidateSettings(), PreprocessSettings(), model_settings("random_forest", "classification")
+    )
+    assert summary(folds)["accuracy_mean"] < 0.65
+
+
+def test_folds_follow_groups_and_time(caplog):
+    data = make_table("regression")
+    frame = data.frame.assign(g=[f"g{i % 30}" for i in range(300)], t=np.arange(300))
+    model, fast = model_settings("ridge", "regression"), PreprocessSettings()
+    by_group = split_table(Table(frame, "y", "regression"), SplitSettings(group="g")).train
+    assert len(cross_validate(by_group, CrossValidateSettings(), fast, model)) == 5
+    by_time = split_table(Table(frame, "y", "regression"), SplitSettings(time="t")).train
+    sizes = [(fold.n_train, fold.n_test) for fold in cross_validate(by_time, CrossValidateSettings(), fast, model)]
+    assert sizes == [(40, 40), (80, 40), (120, 40), (160, 40), (200, 40)]
+    with pytest.raises(SettingsError, match=r"repeats must be 1 with split\.time"):
+        cross_validate(by_time, CrossValidateSettings(repeats=2), fast, model)
+    with pytest.raises(DataError, match=r"24 groups of 'g' are too few for 25 folds"):
+        cross_validate(by_group, CrossValidateSettings(folds=25), fast, model)
+
+
+def test_a_class_rarer_than_the_folds_is_said(caplog):
+    table = make_table(rows=200)
+    labels = np.where(np.arange(200) < 3, "rare", table.labels)
+    rare = Table(table.frame.assign(y=labels), "y", "classification")
+    model = model_settings("random_forest", "classification")
+    folds = cross_validate(rare, CrossValidateSettings(), PreprocessSettings(), model)
+    assert "class rare has 3 training rows, fewer than the 5 folds" in caplog.text
+    assert "accuracy_mean" in summary(folds)
+
+
+def test_a_model_that_can_be_fitted_and_cannot_predict():
+    model = model_settings("k_neighbors", "classification", hyperparameters={"n_neighbors": 500})
+    with pytest.raises(DataError, match=r"^scikit-learn cannot predict by KNeighborsClassifier .* n_neighbors = 500"):
+        cross_validate(make_table(), CrossValidateSettings(), PreprocessSettings(), model)

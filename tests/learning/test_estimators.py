@@ -1,0 +1,219 @@
+"""Building and fitting an estimator of each model type."""
+
+import pickle
+import re
+
+from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.learning.estimators import build_estimator, fit_estimator
+from lockstep.learning.model_types import MODELS, model_type
+
+import numpy as np
+import pytest
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.metrics import recall_score
+from sklearn.utils.class_weight import compute_sample_weight
+
+TYPES = [(name, task) for name, entry in MODELS.items() for task in entry.estimators]
+CLASSIFIERS = [name for name, task in TYPES if task == "classification"]
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # small mlps
+
+
+@pytest.fixture
+def fitted(make_settings):
+    def fitted(model, task, X, y, n_jobs=1, **own):
+        settings = make_settings(model, task, **own)
+        estimator = build_estimator(settings, task)
+        fit_estimator(estimator, X, y, settings, n_jobs)
+        return estimator
+
+    return fitted
+
+
+def data(task, rows=400, seed=0):
+    X = np.random.default_rng(seed).normal(size=(rows, 3))
+    signal = 3 * X[:, 0] - X[:, 1]
+    return X, signal if task == "regression" else np.where(signal > 0, "up", "down").astype(object)
+
+
+def message(function, *args):
+    with pytest.raises(SettingsError) as caught:
+        function(*args)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("model", "task"), TYPES)
+def test_every_type_learns(fitted, model, task):
+    estimator = fitted(model, task, *data(task))
+    score = estimator.score(*data(task, seed=1))
+    assert score > (0.6 if task == "regression" else 0.85)  # R2, accuracy; of the mean and of a coin: 0 and 0.5
+
+
+@pytest.mark.parametrize(("model", "task"), TYPES)
+def test_threads_leave_no_trace_and_the_seed_decides(fitted, model, task):
+    X, y = data(task)
+    one, two, other = (fitted(model, task, X, y, n_jobs, seed=seed) for n_jobs, seed in ((1, 3), (2, 3), (1, 4)))
+    assert pickle.dumps(one) == pickle.dumps(two)
+    if "random_state" in one.get_params():
+        assert (one.random_state, other.random_state) == (3, 4)
+
+
+def test_another_seed_gives_another_forest(fitted):
+    X, y = data("classification")
+    first, second = (fitted("random_forest", "classification", X, y, seed=seed) for seed in (1, 2))
+    assert (first.predict_proba(X) != second.predict_proba(X)).any()
+
+
+@pytest.mark.parametrize("model", CLASSIFIERS)
+def test_balanced_class_weights_raise_the_recall_of_the_rare_class(fitted, model):
+    """One row in ten is rare, and overlaps the others, so that a model without weights prefers the frequent class.
+
+    Trees are kept shallow: in fully grown ones each leaf has rows of one class, and weights change little.
+    """
+
+    def imbalanced(rows, seed):
+        rng = np.random.default_rng(seed)
+        rare = np.arange(rows) % 10 == 0
+        return rng.normal(size=(rows, 2)) + 1.5 * rare[:, None], np.where(rare, "rare", "usual").astype(object)
+
+    X, y = imbalanced(600, seed=0)
+    X_test, y_test = imbalanced(3000, seed=1)
+    recall = {}
+    for weight in (None, "balanced"):
+        given = {"n_estimators": 30, "max_depth": 5} if model in ("random_forest", "extra_trees") else None
+        estimator = fitted(model, "classification", X, y, class_weight=weight, hyperparameters=given)
+        recall[weight] = recall_score(y_test, estimator.predict(X_test), pos_label="rare")
+    assert recall["balanced"] > recall[None] + 0.1
+
+
+def test_weights_are_those_of_scikit_learn(fitted):
+    X, y = data("classification")
+    y[:150] = "up"
+    expected = GradientBoostingClassifier(n_estimators=8, random_state=42)
+    expected.fit(X, y, sample_weight=compute_sample_weight("balanced", y))
+    found = fitted("gradient_boosting", "classification", X, y, class_weight="balanced")
+    np.testing.assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
+
+
+def test_k_neighbors_sees_as_many_rows_of_each_class(fitted):
+    X, y = np.arange(10.0)[:, None], np.array(["a"] * 7 + ["b"] * 2 + ["c"], dtype=object)
+    found = fitted("k_neighbors", "classification", X, y, class_weight="balanced")
+    seen = found._fit_X[:, 0]
+    assert len(seen) == 21
+    assert {name: len(seen[np.isin(seen, X[y == name])]) for name in "abc"} == {"a": 7, "b": 7, "c": 7}
+    assert set(seen) == set(range(10))
+    assert found.classes_[found._y].tolist() == y[seen.astype(int)].tolist()  # each row with its own class
+
+
+def test_hyperparameters_are_passed_on(make_settings):
+    given = {"n_estimators": 7, "max_depth": 3, "max_features": 0.5}
+    settings = make_settings("random_forest", hyperparameters=given, seed=5, class_weight="balanced")
+    parameters = build_estimator(settings, "classification").get_params()
+    assert {name: parameters[name] for name in given} == given
+    assert (parameters["random_state"], parameters["class_weight"]) == (5, "balanced")
+
+
+@pytest.mark.parametrize(("name", "first"), [("random_florest", "random_forest"), ("rigde", "ridge"), ("", None)])
+def test_an_unknown_model_type_lists_all_the_nearest_first(make_settings, name, first):
+    found = message(build_estimator, make_settings(name), "classification")
+    listed = re.fullmatch(rf"train\.model: '{name}' is not a model type\. Supported, nearest first: (.*)\.", found)[1]
+    assert sorted(listed.split(", ")) == sorted(MODELS)
+    assert first in (None, listed.split(", ")[0])
+    assert message(model_type, name) == found
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "own", "expected"),
+    [
+        (
+            "ridge",
+            "classification",
+            {},
+            "train.model: 'ridge' cannot do classification. Those that can: random_forest, ",
+        ),
+        (
+            "logistic_regression",
+            "regression",
+            {},
+            "train.model: 'logistic_regression' cannot do regression. Those that",
+        ),
+        (
+            "svm",
+            "classification",
+            {"kind": "regressor"},
+            "train.kind is regressor, but load.task is classification. Set t",
+        ),
+        (
+            "svm",
+            "regression",
+            {"class_weight": "balanced"},
+            "train.class_weight is for classification. Set it to null.",
+        ),
+    ],
+)
+def test_settings_that_contradict_the_task(make_settings, model, task, own, expected):
+    assert message(build_estimator, make_settings(model, task, **own), task).startswith(expected)
+
+
+@pytest.mark.parametrize(("model", "task"), TYPES)
+def test_an_unknown_hyperparameter_lists_the_valid_ones(make_settings, model, task):
+    found = message(build_estimator, make_settings(model, task, {"tolerance_": 1}), task)
+    estimator = MODELS[model].estimators[task]
+    where, listed = found.removesuffix(".").split(". Allowed, nearest first: ")
+    assert where == f"train.hyperparameters.tolerance_ is not a hyperparameter of {estimator.__name__}"
+    known = set(estimator().get_params()) - {"n_jobs", "verbose", "warm_start", "random_state", "class_weight"}
+    assert set(listed.split(", ")) == known
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "nearest"),
+    [
+        ("random_forest", "n_estimator", "n_estimators"),
+        ("random_forest", "depth", "max_depth"),
+        ("gradient_boosting", "learning-rate", "learning_rate"),
+        ("mlp", "hiden_layers", "hidden_layer_sizes"),
+        ("k_neighbors", "k_neighbors", "n_neighbors"),
+    ],
+)
+def test_the_nearest_hyperparameter_comes_first(make_settings, model, name, nearest):
+    found = message(build_estimator, make_settings(model, hyperparameters={name: 1}), "classification")
+    assert f"Allowed, nearest first: {nearest}, " in found
+
+
+@pytest.mark.parametrize("name", ["n_jobs", "verbose", "warm_start"])
+def test_what_changes_no_result_is_no_hyperparameter(make_settings, name):
+    found = message(build_estimator, make_settings("random_forest", hyperparameters={name: 1}), "classification")
+    assert re.fullmatch(rf"train\.hyperparameters\.{name} cannot be set: .+\. Remove it\.", found)
+
+
+@pytest.mark.parametrize(("name", "own"), [("random_state", "train.seed"), ("class_weight", "train.class_weight")])
+def test_what_has_a_setting_of_its_own(make_settings, name, own):
+    found = message(build_estimator, make_settings("random_forest", hyperparameters={name: 1}), "classification")
+    assert found == f"train.hyperparameters.{name} has a setting of its own: set {own}."
+
+
+@pytest.mark.parametrize(
+    ("model", "hyperparameters", "what"),
+    [
+        (
+            "random_forest",
+            {"n_estimators": -5},
+            "The 'n_estimators' parameter of RandomForestClassifier must be an int",
+        ),
+        ("random_forest", {"max_depth": "ten"}, "The 'max_depth' parameter of RandomForestClassifier must be an int"),
+        ("logistic_regression", {"solver": "sgd"}, "The 'solver' parameter of LogisticRegression must be a str among"),
+    ],
+)
+def test_values_that_scikit_learn_refuses(make_settings, model, hyperparameters, what):
+    settings = make_settings(model, hyperparameters=hyperparameters)
+    assert message(build_estimator, settings, "classification").startswith(f"train.hyperparameters: {what}")
+
+
+def test_what_scikit_learn_cannot_fit(make_settings):
+    settings = make_settings("mlp", hyperparameters={"hidden_layer_sizes": [0]})
+    estimator = build_estimator(settings, "classification")
+    what = (
+        "scikit-learn cannot fit MLPClassifier with these hyperparameters on these rows: hidden_layer_sizes must be > 0"
+    )
+    with pytest.raises(DataError, match=what):
+        fit_estimator(estimator, *data("classification"), settings, 2)
+    assert estimator.get_params().get("n_jobs") is None

@@ -1,0 +1,191 @@
+"""What load accepts, and what it says of what it does not."""
+
+import json
+
+from lockstep.kernel.errors import DataError
+from lockstep.reading.loading import LoadSettings, load_file, load_frame
+from lockstep.tables.table import read_table
+from stages.load import main
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROWS = 120
+CLASSIFICATION = LoadSettings(path="-", task="classification")
+REGRESSION = LoadSettings(path="-", task="regression")
+ANYTHING = {"fields": [], "lockstep": {"severity": {"columns": "off"}}}  # a contract that every table keeps
+
+
+def frame(rows=ROWS, **columns):
+    base = {"a": np.arange(rows) * 0.5, "colour": ["red", "green", "blue"] * (rows // 3) + ["red"] * (rows % 3)}
+    base["target"] = ["yes", "no"] * (rows // 2) + ["yes"] * (rows % 2)
+    return pd.DataFrame(base | columns)
+
+
+@pytest.fixture
+def csv(tmp_path):
+    def write(data, name="data.csv"):
+        path = tmp_path / name
+        if isinstance(data, pd.DataFrame):
+            data.to_csv(path, index=False)
+        else:
+            path.write_text(data)
+        return path
+
+    return write
+
+
+def test_a_csv_file_and_a_dataframe_give_the_same_table(csv):
+    data = frame(flag=[True, False] * 60, gaps=[1.5, None, 2.5] * 40, text=["x", None] * 60)
+    from_file, from_frame = load_file(csv(data), CLASSIFICATION).table, load_frame(data, CLASSIFICATION).table
+    pd.testing.assert_frame_equal(from_file.frame, from_frame.frame)
+    assert (from_file.target, from_file.task) == (from_frame.target, from_frame.task) == ("target", "classification")
+    assert from_file.frame.index.tolist() == list(range(1, ROWS + 1))
+    assert from_file.frame.index.name == "__row__"
+
+
+def test_the_dataframe_is_not_changed():
+    data = frame(gaps=[1.5, None] * 60)
+    before = data.copy(deep=True)
+    load_frame(data, CLASSIFICATION)
+    pd.testing.assert_frame_equal(data, before)
+
+
+@pytest.mark.parametrize(("task", "target"), [("classification", "target"), ("regression", "price")])
+def test_the_default_target_is_the_tasks(task, target):
+    table = load_frame(frame(price=np.arange(ROWS)), LoadSettings(path="-", task=task)).table
+    assert table.target == target
+
+
+@pytest.mark.parametrize("rows", [0, 1, 99])
+def test_fewer_rows_than_the_minimum(csv, rows):
+    path = csv(frame(rows))
+    with pytest.raises(ValueError, match=rf"data\.csv has {rows} rows; at least 100 are needed"):
+        load_file(path, CLASSIFICATION)
+
+
+def test_exactly_the_minimum_of_rows(csv):
+    assert len(load_file(csv(frame(100)), CLASSIFICATION).table) == 100
+
+
+def test_one_class_only():
+    with pytest.raises(ValueError, match="the target 'target' has only one class, 'yes': there is nothing to learn"):
+        load_frame(frame(target="yes"), CLASSIFICATION)
+
+
+def test_one_value_only():
+    with pytest.raises(DataError, match="has only one value, 7"):
+        load_frame(frame(price=7), REGRESSION)
+
+
+def test_no_target_column_names_those_that_there_are(csv):
+    path = csv(frame().rename(columns={"target": "label"}))
+    with pytest.raises(DataError, match=r"no column 'target'.* It has: a, colour, label\. Set load\.target"):
+        load_file(path, CLASSIFICATION)
+
+
+def test_missing_targets_are_named_by_line(csv):
+    target = np.array(["yes", "no"] * 60, dtype=object)
+    target[[3, 7, 8, 20, 30, 40, 50]] = None
+    with pytest.raises(DataError, match=r"in 7 of 120 rows, lines 5, 9, 10, 22, 32 and 2 more\. Fill those cells"):
+        load_file(csv(frame(target=target)), CLASSIFICATION)
+    with pytest.raises(
+        DataError, match=r"the DataFrame has no value in the target 'target' in 7 of 120 rows, rows 4, 8"
+    ):
+        load_frame(frame(target=target), CLASSIFICATION)
+
+
+def test_lines_are_right_behind_cells_with_line_breaks(csv):
+    text = "target,note\n" + '"yes","two\nlines"\n' * 3 + "yes,\nno,\n" * 60 + ",\n"
+    with pytest.raises(DataError, match=r"in 1 of 124 rows, line 128\."):
+        load_file(csv(text), CLASSIFICATION)
+
+
+def test_a_text_target_is_no_regression():
+    price = ["1"] * 60 + ["much"] * 60
+    with pytest.raises(DataError, match=r"must hold numbers, but 60 of 120 cells do not, the first 'much' in row 61"):
+        load_frame(frame(price=price), REGRESSION)
+
+
+def test_fractions_are_no_classes_but_whole_floats_are():
+    with pytest.raises(DataError, match=r"holds fractions, such as 0\.5 in row 2, .* Set load\.task to regression"):
+        load_frame(frame(target=np.arange(ROWS) / 2), CLASSIFICATION)
+    assert load_frame(frame(target=[0.0, 1.0] * 60), CLASSIFICATION).table.labels.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("drop", "message"),
+    [
+        (("b",), "no column 'b', which load.drop lists"),
+        (("target",), "load.drop lists the target 'target'"),
+        (("a", "colour"), "no column is left beside the target"),
+    ],
+)
+def test_drop(drop, message):
+    with pytest.raises(DataError, match=message):
+        load_frame(frame(), LoadSettings(path="-", task="classification", drop=drop))
+
+
+def test_dropped_columns_are_gone_and_never_looked_at(csv):
+    path = csv(frame(odd=["inf"] * ROWS))
+    table = load_file(path, LoadSettings(path="-", task="classification", drop=("odd",))).table
+    assert list(table.frame) == ["a", "colour", "target"]
+    with pytest.raises(DataError, match="'odd' has infinite numbers"):
+        load_file(path, CLASSIFICATION)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with a params.yaml; returns how to run the stage in it."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(load, contract=None):
+        (tmp_path / "params.yaml").write_text(json.dumps({"problems": {"p": {"load": load}}}))
+        (tmp_path / "contract.yaml").write_text(json.dumps(contract or ANYTHING))
+        files = ["--contract", "contract.yaml", "--table", "out/p.parquet", "--profile", "out/p.json"]
+        return main(["--problem", "p", *files])
+
+    return run
+
+
+def test_the_stage_writes_table_and_profile(project, csv):
+    csv(frame())
+    assert project({"path": "data.csv", "task": "classification"}) == 0
+    table = read_table(csv("", "x").parent / "out/p.parquet")
+    assert (len(table), table.target) == (ROWS, "target")
+    profile = json.loads((csv("", "x").parent / "out/p.json").read_text())
+    assert profile["rows"] == ROWS
+    assert profile["target"]["classes"] == {"no": 60, "yes": 60}
+
+
+@pytest.mark.parametrize(
+    ("load", "message"),
+    [
+        ({"task": "classification"}, "problems.p.load.path is missing. Allowed: a text that is not empty"),
+        ({"path": "", "task": "classification"}, 'load.path is "". Allowed: a text that is not empty'),
+        ({"path": "data.csv", "task": "clustering"}, 'load.task is "clustering". Allowed: one of classification, reg'),
+        (
+            {"path": "data.csv", "task": "regression", "tarjet": "x"},
+            "load.tarjet is not a setting. Allowed, nearest first: target",
+        ),
+        ({"path": "data.csv", "task": "regression", "drop": "a"}, 'load.drop is "a". Allowed: a list'),
+        ({"path": "none.csv", "task": "regression"}, "none.csv does not exist. Put the file there, or run 'dvc pull"),
+        ({"path": ".", "task": "regression"}, "load.path is '.', which does not lead to a file in the repository"),
+        (
+            {"path": "/dev/null", "task": "regression"},
+            "load.path is '/dev/null', which does not lead to a file in the repository",
+        ),
+        (
+            {"path": "http://localhost/x.csv", "task": "regression"},
+            "load.path is the URL http://localhost/x.csv. Data is read from files in the repository only",
+        ),
+    ],
+)
+def test_a_mistake_is_one_message_exit_code_2_and_no_output(project, tmp_path, capfd, load, message):
+    assert project(load) == 2
+    error = capfd.readouterr().err
+    assert message in error
+    assert error.count("ERROR") == 1
+    assert "Traceback" not in error
+    assert not (tmp_path / "out").exists()

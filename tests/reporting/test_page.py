@@ -1,0 +1,220 @@
+"""The page and the model card: facts and pictures through the templates."""
+
+import dataclasses
+import itertools
+import re
+from html.parser import HTMLParser
+
+from lockstep.reporting.facts import ColumnFacts, Facts, facts_of
+from lockstep.reporting.page import card_header, model_card, picture_file, render, report_page
+from lockstep.reporting.pictures import pictures_of
+from reports import noisy, sources_of, table_of
+
+import jinja2
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+RNG = np.random.default_rng(0)
+SCRIPT = "<script>alert(1)</script>"
+IMAGE = '"><img src=x onerror=alert(1)>'
+VOID = {"meta", "link", "br"}
+
+
+class Page(HTMLParser):
+    """The tags of a page, in order, and an error where one is not closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self._open = [], []
+        self.feed(text)
+        assert self._open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag, tag
+
+    def all(self, name):
+        return [attributes for tag, attributes in self.tags if tag == name]
+
+
+def built(given):
+    facts = facts_of(given)
+    return facts, pictures_of(facts)
+
+
+@pytest.fixture(scope="module")
+def binary():
+    table = noisy(rows=400)
+    return built(sources_of(table, "gradient_boosting", learning_curve_rows=100))
+
+
+@pytest.fixture(scope="module")
+def regression():
+    return built(sources_of(noisy("regression", rows=600), "ridge"))
+
+
+@pytest.fixture(scope="module")
+def hostile():
+    """Names of columns, levels and classes that are markup, mathematics, Markdown, or turn the writing around."""
+    levels = [SCRIPT, IMAGE, "שלום", "🦄", "a\u202eb", "$\\alpha$", "|`*[md](http://x)", "yes", "yes ", "x" * 5000]
+    frame = pd.DataFrame({SCRIPT: RNG.normal(size=300), IMAGE: RNG.choice(levels, 300), "$x^2$": RNG.normal(size=300)})
+    given = sources_of(table_of(frame.assign(y=RNG.choice(levels, 300))), title=SCRIPT, limits=(SCRIPT, IMAGE))
+    leak = {
+        "code": "C1",
+        "check": "target_leak",
+        "severity": "warning",
+        "found": 1,
+        "message": f"'{SCRIPT}' explains all",
+    }
+    return built(given._replace(checks=[*given.checks, leak]))
+
+
+def test_a_page_is_one_file_that_loads_nothing(binary, regression):
+    for facts, pictures in (binary, regression):
+        text = report_page(facts, pictures)
+        page = Page(text)
+        assert not page.all("script")
+        assert not page.all("img")
+        assert [link["href"] for link in page.all("link")] == ["data:,"]
+        assert all(link["href"].startswith("#") for link in page.all("a"))
+        assert "http" not in re.sub(r"http://www\.w3\.org/\S+", "", text)
+        assert text == report_page(facts, pictures)
+
+
+def test_a_page_can_be_read_by_ear_and_by_keyboard(binary):
+    text = report_page(*binary)
+    page = Page(text)
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {link["href"][1:] for link in page.all("a")} <= set(ids)
+    assert all(label in ids for _, attributes in page.tags for label in attributes.get("aria-labelledby", "").split())
+    assert all(picture["role"] == "img" for picture in page.all("svg"))
+    assert all(head.get("scope") in ("col", "row") for head in page.all("th"))
+    assert len(page.all("table")) == len(page.all("caption"))
+    assert page.all("html") == [{"lang": "en"}]
+    assert text.count("tabindex") >= len(page.all("table"))  # what scrolls can be reached
+
+
+def test_each_task_has_its_pictures(binary, regression):
+    assert {"balance", "confusion", "roc", "precision_recall", "calibration", "scores", "thresholds", "history",
+            "learning", "folds", "importance", "dependence-1"} <= set(binary[1])  # fmt: skip
+    assert {"target", "predicted", "residuals", "error_by_size", "calibration", "folds", "importance"} <= set(
+        regression[1]
+    )
+    for facts, pictures in (binary, regression):
+        text = report_page(facts, pictures)
+        assert all(svg in text for svg in pictures.values())  # none is drawn in vain
+
+
+def test_the_data_cannot_write_markup(hostile):
+    facts, pictures = hostile
+    text = report_page(facts, pictures)
+    page = Page(text)
+    assert not page.all("script")
+    assert not page.all("img")
+    assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "\u202e" not in text
+    assert "x" * 700 not in text
+    card = model_card(facts).split("---\n", 2)[2]  # what is above is YAML
+    assert "<script" not in card
+    assert "<img" not in card
+    assert "[md](http" not in card
+
+
+def test_two_megabytes_are_enough_for_anything(binary, regression, hostile):
+    """Facts as large as they can get: every cap reached, every name as long as it can be."""
+    name = "<&\"'>" * 12
+    for facts, pictures in (binary, regression, hostile):
+        wide = dataclasses.replace(
+            facts,
+            columns=[ColumnFacts(name, "feature", "number", 10**6, 10**6, name, name * 3)] * 150,
+            classes=facts.classes[:1] * 30,
+            worst_columns=[name] * 8,
+            features=[name] * 150,
+            dropped=[name] * 150,
+            worst=[entry._replace(values=(name,) * 8) for entry in facts.worst[:1]] * 100,
+            slices=facts.slices._replace(worst=facts.slices.worst[:1] * 50) if facts.slices else None,
+            intended_use=[name * 10] * 50,
+        )
+        largest = max(pictures.values(), key=len)
+        many = dict.fromkeys(pictures, largest) | {f"dependence-{i}": largest for i in range(1, 13)}
+        wide = dataclasses.replace(wide, dependence=facts.dependence[:1] * 12)
+        assert len(report_page(wide, many).encode()) < 2_000_000
+
+
+@pytest.mark.parametrize("left_out", ["history", "learning", "calibration", "roc"])
+def test_a_picture_that_is_not_there_leaves_no_gap(binary, left_out):
+    facts, pictures = binary
+    text = report_page(facts, {name: svg for name, svg in pictures.items() if name != left_out})
+    assert Page(text).all("h1")
+
+
+def test_what_is_not_stated_is_asked_for(binary):
+    text = report_page(*binary)
+    assert "problems.p.report.intended_use" in text
+    assert "problems.p.report.limits" in text
+
+
+def test_without_single_rows_the_page_says_so():
+    facts, pictures = built(sources_of(noisy(rows=200), worst_rows=0, slices=0))
+    text = report_page(facts, pictures)
+    assert "this page holds no single row of the data" in text
+    assert "No subgroup was looked at." in text
+
+
+def test_a_misspelled_name_in_a_template_is_an_error():
+    with pytest.raises(jinja2.UndefinedError):
+        render("report.html", facts=object(), pictures={})
+
+
+@pytest.mark.parametrize("which", ["binary", "regression", "hostile"])
+def test_the_model_card_is_in_the_hugging_face_format(which, request):
+    """https://huggingface.co/docs/hub/model-cards#model-card-metadata, and the metadata's specification there."""
+    facts: Facts = request.getfixturevalue(which)[0]
+    _, header, body = model_card(facts).split("---\n", 2)
+    meta = yaml.safe_load(header)
+    assert meta == card_header(facts)
+    assert meta["library_name"] == "sklearn"
+    assert meta["pipeline_tag"] in ("tabular-classification", "tabular-regression")
+    assert all(isinstance(tag, str) for tag in meta["tags"])
+    (model,) = meta["model-index"]
+    (result,) = model["results"]
+    assert {"type", "name"} <= set(result["task"])
+    assert {"type", "name"} <= set(result["dataset"])
+    assert [metric["type"] for metric in result["metrics"]] == [metric.key for metric in facts.metrics]
+    assert all(isinstance(metric["value"], float) for metric in result["metrics"])
+    assert "license" not in meta
+    titles = re.findall(r"^## (.*)$", body, re.MULTILINE)
+    titles.remove("Weak spots") if "Weak spots" in titles else None  # none where no subgroup is large enough
+    assert titles == [
+        "Intended use", "Limits", "Training data", "Metrics", "Settings", "How to load it", "How to rebuild it",
+    ]  # fmt: skip
+    tables = [line.count("|") - line.count("\\|") for line in body.splitlines() if line.startswith("|")]
+    assert set(tables) <= {4, 6}
+
+
+def test_a_licence_is_in_the_card(binary):
+    facts, _ = binary
+    settings = type(facts.settings)(licence="apache-2.0")
+    assert card_header(dataclasses.replace(facts, settings=settings))["license"] == "apache-2.0"
+
+
+def test_the_picture_of_a_problem_has_colours_of_its_own(binary, regression):
+    for facts, pictures in (binary, regression):
+        svg = picture_file(facts, pictures)
+        assert svg.startswith("<svg xmlns=")
+        assert "prefers-color-scheme: dark" in svg
+        assert set(re.findall(r"var\(--(\w+)\)", svg)) <= set(re.findall(r"--(\w+):", svg))

@@ -1,0 +1,51 @@
+"""Kill -9 at random moments: one command heals, the outputs are those of an undisturbed run, nobody lives on.
+
+``pytest -s`` prints how many kills left DVC's rwlock unreadable.
+"""
+
+import random
+import re
+
+import pytest
+from quick import MEND, QuickRepository, Undisturbed
+from workspace import ROOT, Repository
+
+SEED = 6
+WHOM = ("group", "dvc", "stage")
+QUICK_KILLS, REAL_KILLS = 96, 4
+
+
+def kill(undisturbed, kills):
+    """Kill ``kills`` runs, each followed by one command that heals."""
+    rng, done = random.Random(SEED), 0
+    for attempt in range(5 * kills):
+        if done == kills:
+            break
+        whom, share = WHOM[done % len(WHOM)], rng.random()
+        if undisturbed.disturb(whom, share):
+            done += 1
+            undisturbed.check_healed(f"kill {done} (attempt {attempt}) of {whom} after {share:.0%}")
+    assert done == kills
+    print(f"{kills} kills in {attempt + 1} runs of {undisturbed.seconds:.2f} s; bad rwlock: {undisturbed.mended}")
+
+
+@pytest.mark.slow
+def test_kills_of_a_quick_pipeline(tmp_path):
+    kill(Undisturbed(QuickRepository(tmp_path / "repository")), QUICK_KILLS)
+
+
+@pytest.mark.slow
+def test_kills_of_the_real_pipeline(tmp_path):
+    repository = Repository(tmp_path / "repository")
+    (repository.folder / "dvc.lock").unlink()  # else a kill amid its writing is healed with the last commit's
+    repository.commit("no lock")
+    kill(Undisturbed(repository, "train@iris"), REAL_KILLS)
+
+
+def test_make_repro_is_what_heals():
+    """One plain command: what its recipe runs, in order, is what the kills above are followed by."""
+    recipes = (ROOT / "Makefile").read_text()
+    recipe = re.search(r"^repro: \$\(READY\) leftovers .*\n((?:\t.*\n)+)", recipes, re.MULTILINE)
+    assert recipe is not None
+    assert "\tdvc repro\n" in recipe[1]
+    assert f"leftovers: $(READY)\n\t@python -m lockstep {' '.join(MEND)}\n" in recipes

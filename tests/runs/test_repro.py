@@ -1,0 +1,237 @@
+"""Whole runs of the pipeline in a copy of the repository: what reruns, what does not, and what a failure leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+from lockstep.commands.versions import write_versions
+from lockstep.kernel.environment import PYTHON, read_versions
+from lockstep.kernel.lock_file import read_lock
+
+import pytest
+from graph import NAMES, STAGES, import_closure, libraries
+from workspace import ROOT, Repository
+
+PROBLEMS = ("iris", "housing")
+
+
+@pytest.fixture(scope="module")
+def built(built_repository, tmp_path_factory):
+    """A copy in which everything is built and committed; tests leave it so."""
+    return built_repository.copy_to(tmp_path_factory.mktemp("built") / "repository")
+
+
+@pytest.fixture
+def clean(built):
+    """The same; whatever a test changes is undone after it."""
+    yield built
+    built.run("git", "checkout", "-q", "--", ".")
+    built.dvc("checkout", "-q", "-f")
+    assert built.changed() == set()
+
+
+def test_a_second_run_runs_nothing(clean):
+    assert clean.repro() == []
+    assert clean.changed() == set()
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "stages"),
+    [
+        ("split", {"seed": 1}, {"split"}),
+        ("preprocess", {"numeric_impute": "median"}, {"preprocess", "tune", "cross_validate", "report"}),
+        ("tune", {"trials": 3}, {"tune"}),
+        ("cross_validate", {"folds": 3}, {"tune", "cross_validate"}),
+        ("train", {"hyperparameters": {"n_estimators": 7}}, {"tune", "cross_validate", "train", "report"}),
+        ("train", {"seed": 1}, {"tune", "cross_validate", "train", "report"}),
+        ("train", {"version": 2}, {"tune", "cross_validate", "train", "evaluate", "report"}),
+        ("train", {"model": "extra_trees"}, {"preprocess", "tune", "cross_validate", "train", "evaluate", "report"}),
+        ("evaluate", {"average": "weighted"}, {"evaluate"}),
+        ("report", {"worst_rows": 0}, {"report"}),
+        ("load", {"drop": ["sepal_width"]}, {"load"}),
+    ],
+)
+def test_a_setting_touches_the_stages_that_read_it(clean, section, values, stages):
+    clean.set("iris", section, **values)
+    assert clean.changed() == {f"{stage}@iris" for stage in stages}
+
+
+@pytest.mark.parametrize("library", ["python", "pyarrow", "scikit-learn", "scipy"])
+def test_a_version_touches_the_stages_that_use_the_library_and_params_diff_shows_it(clean, library):
+    path = clean.folder / "versions.toml"
+    recorded = read_versions(path)
+    write_versions(recorded | {library: "9.9"}, path)
+    users = {name for name in NAMES if library == "python" or library in libraries(name)}
+    assert clean.changed() == {f"{name}@{problem}" for name in users for problem in PROBLEMS}
+    if library == "scipy":
+        assert users < set(NAMES)
+        shown = json.loads(clean.dvc("params", "diff", "--json").stdout)
+        assert shown == {"versions.toml": {"scipy": {"old": recorded["scipy"], "new": "9.9"}}}
+        done = clean.dvc("repro", "split@iris", check=False)
+        assert f"versions.toml records scipy 9.9; here is scipy {recorded['scipy']}" in done.stderr
+        assert "exited with 4" in done.stderr
+
+
+def test_a_module_touches_the_stages_that_import_it(built):
+    """The behaviour that test_dvc_yaml's exact deps promise: a comment in a module outdates its importers. One module
+    stands for all that the same stages import."""
+    from dvc.repo import Repo
+
+    closures = {name: set(import_closure(f"stages.{name}")) for name in NAMES}
+    kinds = {
+        tuple(name for name in NAMES if file in closures[name]): file
+        for file in sorted(set().union(*closures.values()))
+    }
+    assert len(kinds) > len(NAMES)
+    repo = Repo(str(built.folder))
+    for importers, file in kinds.items():
+        path = built.folder / file
+        before = path.read_bytes()
+        path.write_bytes(before + b"\n# a comment\n")
+        try:
+            with repo.lock:
+                repo._reset()
+            changed = {name.split(":")[-1] for name in repo.status() if not name.endswith(".dvc")}
+        finally:
+            path.write_bytes(before)
+        assert changed == {f"{name}@{problem}" for name in importers for problem in PROBLEMS}, file
+    repo.close()
+
+
+def test_data_touches_its_own_problem_only(clean):
+    path = clean.folder / "data/raw/iris.csv"
+    path.write_text(path.read_text().replace("5.1,3.5", "5.2,3.5", 1))
+    assert clean.changed() == {"load@iris", "report@iris"}  # the report tells the data's hash
+
+
+def test_a_comment_in_a_module_reruns_its_stage_and_nothing_behind_it(clean):
+    """Outputs are the same bytes, so what follows is up to date: determinism is what makes reruns cheap."""
+    with (clean.folder / "stages/split.py").open("a") as handle:
+        handle.write("# a comment\n")
+    assert clean.repro() == ["split@iris", "split@housing"]
+
+
+def test_going_back_to_earlier_settings_trains_nothing(clean):
+    before = clean.lock()
+    clean.set("iris", "train", hyperparameters={"n_estimators": 9, "max_depth": 2})
+    assert set(clean.repro()) == {"tune@iris", "cross_validate@iris", "train@iris", "evaluate@iris", "report@iris"}
+    assert clean.lock() != before
+    clean.set("iris", "train", hyperparameters={"n_estimators": 100, "max_depth": 10})
+    assert clean.repro() == []
+    assert clean.lock() == before
+
+
+def test_an_experiment_retrains_its_problem_only_and_metrics_diff_shows_it(clean):
+    done = clean.dvc("exp", "run", "-S", "problems.iris.train.hyperparameters.n_estimators=3")
+    changed = clean.run("git", "diff", "--numstat", "params.yaml").stdout
+    assert changed == "1\t1\tparams.yaml\n", clean.run("git", "diff", "params.yaml").stdout  # comments are kept
+    assert "Running stage 'train@iris'" in done.stdout
+    assert "Running stage 'train@housing'" not in done.stdout
+    difference = clean.dvc("metrics", "diff").stdout
+    assert "metrics/iris.json" in difference
+    assert "log_loss" in difference
+    assert "housing" not in difference
+    assert "n_estimators" in clean.dvc("params", "diff").stdout
+
+
+def test_plots_are_drawn_for_both_problems(clean):
+    drawn = json.loads(clean.dvc("plots", "show", "--json").stdout)
+    assert not drawn.get("errors")
+    assert len(drawn["data"]) == 20
+    searches = {name for name in drawn["data"] if name.endswith("trials.csv")}  # off, hence empty
+    assert all(
+        [entry["revisions"] for entry in found] == ([] if name in searches else [["workspace"]])
+        for name, found in drawn["data"].items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        (
+            "split",
+            {"test_sise": 0.1},
+            "problems.iris.split.test_sise is not a setting. Allowed, nearest first: test_size",
+        ),
+        ("split", {"test_size": 1.5}, "problems.iris.split.test_size is 1.5. Allowed: a number above 0 and below 1"),
+        ("train", {"hyperparameters": {"n_trees": 3}}, "n_trees is not a hyperparameter of RandomForestClassifier"),
+        ("evaluate", {"average": "binary"}, "average is binary, but there are 3 classes"),
+    ],
+)
+def test_a_mistake_in_the_settings_is_one_message(clean, section, values, message):
+    clean.set("iris", section, **values)
+    done = clean.dvc("repro", f"{section}@iris", check=False)
+    assert done.returncode == 255
+    assert message in done.stderr
+    assert "exited with 2" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_problem_names_those_that_there_are(clean):
+    paths = ["--table", "a", "--train", "b", "--validation", "c", "--test", "d", "--checks", "e"]
+    done = clean.run("python", "-m", "stages.split", "--problem", "irsi", *paths, check=False)
+    assert done.returncode == 2
+    assert "params.yaml has no problem 'irsi'. It has: iris, housing. Did you mean 'iris'?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "path", ["metrics/plots/iris/intervals.csv", "data/split/iris/test.parquet", "data/raw/iris.csv"]
+)
+def test_no_report_is_made_from_altered_files(clean, path):
+    """Of the same size and time, so that DVC does not see it; its command names folders, or none of them at all."""
+    file = clean.folder / path
+    before, content = file.stat(), bytearray(file.read_bytes())
+    content[-20] ^= 1
+    file.unlink()
+    file.write_bytes(bytes(content))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    clean.set("iris", "report", worst_rows=0)
+    done = clean.dvc("repro", "--single-item", "report@iris", check=False)
+    file.unlink()  # for DVC to bring it back
+    assert done.returncode == 255
+    assert f"{path} has MD5" in done.stderr
+    assert "Nothing was computed from it." in done.stderr
+
+
+def test_a_killed_stage_leaves_nothing_that_passes_for_a_result(clean):
+    before = clean.lock()
+    clean.set("housing", "train", hyperparameters={"n_estimators": 5000, "learning_rate": 0.001})
+    with subprocess.Popen(
+        ["dvc", "repro", "--single-item", "train@housing"], cwd=clean.folder, env=clean.environment,
+        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as running:  # fmt: skip
+        model = clean.folder / "models/housing/gradient_boosting_regressor_v1.joblib"
+        deadline = time.monotonic() + 60
+        while model.exists() and time.monotonic() < deadline:  # DVC removes the outputs before it runs the stage
+            time.sleep(0.05)
+        time.sleep(2)
+        os.killpg(running.pid, signal.SIGKILL)
+    assert not model.exists()
+    assert clean.lock() == before
+    assert "train@housing" in clean.changed()
+    clean.set("housing", "train", hyperparameters={"n_estimators": 200, "learning_rate": 0.1})
+    clean.repro()
+    assert clean.lock() == before
+
+
+def test_the_committed_lock_is_what_a_clean_rebuild_gives_on_another_machine(built):
+    made_with = read_lock(ROOT / "dvc.lock")["load@iris"].params["versions.toml"]["python"]
+    if made_with != PYTHON:
+        pytest.skip(f"dvc.lock was made with Python {made_with}, of which the stages track the version")
+    assert built.run("git", "log", "-1", "--format=%s").stdout == "built\n"
+    assert built.run("git", "diff", "--stat", "HEAD~1", "HEAD").stdout == ""
+    assert built.lock() == (ROOT / "dvc.lock").read_text()
+
+
+def test_the_shipped_data_is_there_after_a_clone_without_a_network(tmp_path):
+    repository = Repository(tmp_path / "repository", rows=None)
+    for problem in PROBLEMS:
+        pulled = (repository.folder / f"data/raw/{problem}.csv").read_bytes()
+        assert pulled == (ROOT / f"data/raw/{problem}.csv").read_bytes()
+
+
+def test_stage_list():
+    """dvc.yaml cut at a stage would still be valid YAML, and DVC would say nothing."""
+    assert list(STAGES) == NAMES

@@ -1,0 +1,83 @@
+"""A small table with everything in it, small models of every type, and the stages run by hand."""
+
+import json
+from pathlib import Path
+
+from lockstep.learning.estimators import TrainSettings
+from lockstep.learning.model_types import KINDS, MODELS
+from lockstep.tables.table import Table
+from stages import cross_validate, evaluate, load, preprocess, split, train, tune
+
+import numpy as np
+import pandas as pd
+
+FAST = {
+    "random_forest": {"n_estimators": 10},
+    "extra_trees": {"n_estimators": 10},
+    "gradient_boosting": {"n_estimators": 10},
+    "hist_gradient_boosting": {"max_iter": 10},
+    "mlp": {"hidden_layer_sizes": [8], "max_iter": 500, "tol": 0.001, "learning_rate_init": 0.02},
+    "logistic_regression": {"max_iter": 500},
+}
+TYPES = [(name, task) for name, entry in MODELS.items() for task in entry.estimators]
+
+
+def make_table(task="classification", rows=300, classes=2, seed=0):
+    """Rows with a number with gaps, a text with gaps, a boolean, a constant, and a target that follows from them."""
+    rng = np.random.default_rng(seed)
+    number, text = rng.normal(size=rows), rng.choice(["low", "mid", "high"], size=rows)
+    flag = rng.random(rows) < 0.5
+    signal = number + (text == "high") * 2 - (text == "low") * 2 + flag
+    y = signal + rng.normal(scale=0.1, size=rows)
+    if task == "classification":
+        y = np.array(["c0", "c1", "c2", "c3"])[np.searchsorted(np.quantile(y, np.arange(1, classes) / classes), y)]
+    frame = pd.DataFrame({"number": number, "text": text, "flag": flag, "constant": 1, "y": y})
+    frame.loc[rng.random(rows) < 0.1, "number"] = np.nan
+    frame.loc[rng.random(rows) < 0.1, "text"] = None
+    frame.index = pd.Index(np.arange(1, rows + 1), name="__row__")
+    return Table(frame, "y", task)
+
+
+def model_settings(name, task, **values):
+    values = {"hyperparameters": FAST.get(name, {})} | values
+    return TrainSettings(model=name, kind=KINDS[task], version=1, **values)
+
+
+def run_stages(folder, monkeypatch, params):
+    """What dvc.yaml runs, in ``folder``; the model file."""
+    monkeypatch.chdir(folder)
+    Path("params.yaml").write_text(json.dumps({"problems": {"p": params}}))
+    Path("c.yaml").write_text(json.dumps({"fields": [], "lockstep": {"severity": {"columns": "off"}}}))
+    runs = {
+        load: {"contract": "c.yaml", "table": "t.parquet", "profile": "p.json"},
+        split: {
+            "table": "t.parquet",
+            "train": "train.parquet",
+            "validation": "validation.parquet",
+            "test": "test.parquet",
+            "checks": "c.json",
+        },
+        preprocess: {"train": "train.parquet", "preprocessor": "p.joblib", "processed": "processed.parquet"},
+        tune: {"train": "train.parquet", "winner": "w.json", "trials": "trials.csv"},
+        cross_validate: {"train": "train.parquet", "winner": "w.json", "scores": "s.json", "folds": "f.csv"},
+        train: {
+            "processed": "processed.parquet",
+            "preprocessor": "p.joblib",
+            "validation": "validation.parquet",
+            "winner": "w.json",
+            "models": ".",
+            "history": "h.csv",
+        },
+        evaluate: {
+            "models": ".",
+            "test": "test.parquet",
+            "train": "train.parquet",
+            "metrics": "m.json",
+            "predictions": "predictions.parquet",
+            "plots": "plots",
+        },
+    }
+    for stage, arguments in runs.items():
+        argv = [word for name, value in arguments.items() for word in (f"--{name}", value)]
+        assert stage.main(["--problem", "p", *argv]) == 0
+    return next(folder.glob("*_v1.joblib"))

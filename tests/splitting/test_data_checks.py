@@ -1,0 +1,129 @@
+"""The checks of the data (docs/checks.md): each finds its case, and none of them cries wolf."""
+
+import json
+
+from lockstep.kernel.errors import DataError
+from lockstep.splitting.data_checks import CHECKS, CheckSettings, run_checks
+from lockstep.splitting.parts import Parts, SplitSettings, split_table
+from lockstep.tables.table import Table
+from stages.split import check_parts
+
+import numpy as np
+import pandas as pd
+import pytest
+from workspace import ROOT
+
+
+def parts(task="regression", rows=600, **columns):
+    rng = np.random.default_rng(0)
+    data = {"x": rng.normal(size=rows), "level": rng.choice(["a", "b", "c"], rows), "flag": rng.random(rows) < 0.5}
+    noise = data["x"] + rng.normal(size=rows)
+    data["y"] = noise if task == "regression" else np.where(noise > 0, "yes", "no")
+    made = {name: value(rng, data) if callable(value) else value for name, value in columns.items()}
+    frame = pd.DataFrame(data | made)
+    frame.index = pd.Index(np.arange(1, rows + 1), name="__row__")
+    return split_table(Table(frame, "y", task), SplitSettings())
+
+
+def found(split, settings=None):
+    findings = run_checks(split.train, split.test, settings or CheckSettings())
+    return {finding.check: finding for finding in findings if finding.found}
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_ordinary_data_has_no_finding(task):
+    assert found(parts(task)) == {}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_splits_are_rarely_called_shifted(seed):
+    split = parts()
+    whole = pd.concat([split.train.frame, split.test.frame])
+    again = split_table(Table(whole, "y", "regression"), SplitSettings(seed=seed))
+    assert "shifted_column" not in found(again)
+
+
+@pytest.mark.parametrize(
+    ("check", "task", "columns", "message"),
+    [
+        (
+            "target_leak",
+            "regression",
+            {"after": lambda r, d: d["y"] * 3 + 0.01 * r.normal(size=600)},
+            "'after' explains",
+        ),
+        (
+            "target_leak",
+            "classification",
+            {"code": lambda r, d: np.where(d["y"] == "yes", 7, 3)},
+            "'code' predicts 100.0%",
+        ),
+        (
+            "target_leak",
+            "regression",
+            {"part": lambda r, d: r.normal(size=600), "rest": lambda r, d: np.zeros(600), "y": lambda r, d: d["y"]},
+            None,
+        ),
+        ("constant_column", "regression", {"same": 1, "empty": None}, "'same', 'empty'"),
+        ("nearly_unique_column", "regression", {"name": [f"n{i}" for i in range(600)]}, "'name'"),
+        ("nearly_unique_column", "regression", {"number": np.arange(600)}, "'number'"),
+        ("shared_identifier", "regression", {"house": lambda r, d: r.integers(0, 900, 600)}, "set split.group to it"),
+        ("rare_class", "classification", {"y": ["rare"] * 10 + ["a", "b"] * 295}, "rare (8 training rows)"),
+    ],
+)
+def test_each_case_is_found(check, task, columns, message):
+    findings = found(parts(task, **columns))
+    if message is None:
+        assert check not in findings
+    else:
+        assert message in findings[check].message
+
+
+def test_numbers_that_add_up_to_the_target():
+    rng = np.random.default_rng(1)
+    one, two = rng.integers(0, 50, 600), rng.integers(0, 50, 600)
+    assert (
+        "'one', 'two' add up to the target exactly"
+        in found(parts(one=one, two=two, y=one + two))["target_leak"].message
+    )
+
+
+def test_the_leak_of_the_shipped_houses():
+    frame = pd.read_csv(ROOT / "data/raw/housing.csv")
+    frame.index = pd.Index(np.arange(1, len(frame) + 1), name="__row__")
+    split = split_table(Table(frame, "price", "regression"), SplitSettings())
+    assert "'avalue' explains 9" in found(split)["target_leak"].message
+    assert found(split)["target_leak"].found == 1
+
+
+def test_duplicates_on_both_sides():
+    split = parts()
+    twice = pd.concat([split.train.frame.iloc[:3], split.test.frame])
+    findings = found(Parts(split.train, split.validation, Table(twice, "y", "regression")))
+    assert findings["duplicate_rows"].found == 3
+
+
+def test_a_shift_is_found():
+    split = parts()
+    moved = split.test.frame.assign(x=split.test.frame["x"] + 1, level="a")
+    findings = found(Parts(split.train, split.validation, Table(moved, "y", "regression")))
+    assert findings["shifted_column"].found == 2
+
+
+def test_an_error_stops_a_warning_is_logged_and_off_is_silent(caplog):
+    split = parts(same=1)
+    check_parts(split, CheckSettings())
+    assert "C4 constant_column: 'same' (docs/checks.md)" in caplog.text
+    caplog.clear()
+    assert check_parts(split, CheckSettings(constant_column="off"))[3].found == 0
+    assert caplog.text == ""
+    with pytest.raises(DataError, match=r"C4 constant_column: 'same'\. docs/checks\.md says what to do"):
+        check_parts(split, CheckSettings(constant_column="error"))
+
+
+def test_the_page_explains_every_check_and_the_results_name_it():
+    page = (ROOT / "docs/checks.md").read_text()
+    written = json.loads((ROOT / "metrics/iris_checks.json").read_text())["checks"]
+    assert [finding["check"] for finding in written] == list(CHECKS)
+    for number, name in enumerate(CHECKS, 1):
+        assert f"| C{number} | `{name}` |" in page

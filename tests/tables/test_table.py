@@ -1,0 +1,139 @@
+"""A Table's views of its columns, and its parquet file."""
+
+import json
+
+from lockstep.kernel.errors import DataError, IntegrityError
+from lockstep.tables.table import read_table, write_table
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+COLUMNS = {
+    "whole": [2**53 + 1, -1, 0, 5],
+    "decimal": [0.1, np.nan, -1e-300, 1e300],
+    "flag": [True, False, True, True],
+    "gaps": pd.Series([True, None, False, None], dtype="object"),
+    "text": ["a", None, "\u4e2d, \n\"'", "NA"],
+    "y": ["no", "yes", "no", "yes"],
+}
+
+
+@pytest.fixture
+def table(make_table):
+    return make_table(COLUMNS, group="text", time="whole")
+
+
+@pytest.fixture
+def saved(table, tmp_path):
+    write_table(table, tmp_path / "t.parquet")
+    return tmp_path / "t.parquet"
+
+
+def test_features_are_neither_target_nor_group_nor_time(table, make_table):
+    assert list(table.features) == ["decimal", "flag", "gaps"]
+    assert list(make_table(COLUMNS).features) == ["whole", "decimal", "flag", "gaps", "text"]
+
+
+@pytest.mark.parametrize(
+    ("target", "task", "dtype"),
+    [
+        (["a", "b"], "classification", "object"),
+        ([1, 2], "classification", "int64"),
+        ([True, False], "classification", "bool"),
+        ([1, 2], "regression", "float64"),
+        ([1.5, 2.5], "regression", "float64"),
+    ],
+)
+def test_labels_are_numpy_arrays(make_table, target, task, dtype):
+    labels = make_table({"a": [1, 2], "y": target}, task).labels
+    assert type(labels) is np.ndarray
+    assert (labels.dtype, labels.tolist()) == (dtype, target)
+
+
+def test_rows_come_in_the_order_asked_for(table):
+    part = table.rows(np.array([3, 0]))
+    assert (len(part), part.frame.index.tolist(), part.labels.tolist()) == (2, [4, 1], ["yes", "no"])
+    assert (part.target, part.task, part.group, part.time) == ("y", "classification", "text", "whole")
+
+
+def test_parquet_brings_everything_back(table, saved):
+    found = read_table(saved)
+    pd.testing.assert_frame_equal(found.frame, table.frame, check_exact=True)
+    assert found.frame["gaps"].tolist() == [True, None, False, None]
+    assert (found.target, found.task, found.group, found.time) == (table.target, table.task, table.group, table.time)
+
+
+def test_no_rows_keep_their_types(table, tmp_path):
+    write_table(table.rows(np.array([], dtype=int)), tmp_path / "t.parquet")
+    found = read_table(tmp_path / "t.parquet")
+    assert len(found) == 0
+    assert found.frame.drop(columns="gaps").dtypes.equals(table.frame.drop(columns="gaps").dtypes)
+
+
+def test_the_target_alone(table, saved):
+    found = read_table(saved, only_target=True)
+    assert list(found.frame) == ["y"]
+    assert found.frame.index.tolist() == [1, 2, 3, 4]
+    np.testing.assert_array_equal(found.labels, table.labels)
+
+
+def test_the_same_table_gives_the_same_bytes(table, saved, tmp_path):
+    write_table(read_table(saved), tmp_path / "again.parquet")
+    assert (tmp_path / "again.parquet").read_bytes() == saved.read_bytes()
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(DataError, match=r"none.parquet does not exist\. Run 'dvc repro', which makes it\."):
+        read_table(tmp_path / "none.parquet")
+
+
+FOREIGN = "is not a table that Lockstep wrote"
+
+
+@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: b"a,b\n1,2\n", lambda data: data[:-100]])
+def test_a_damaged_file(saved, damage):
+    saved.write_bytes(damage(saved.read_bytes()))
+    with pytest.raises(IntegrityError, match=rf"{saved} {FOREIGN} \(.*\)\. Run 'dvc repro' to remake it\."):
+        read_table(saved)
+
+
+@pytest.fixture
+def outcomes(saved, table):
+    """What reading gives, one bit flipped, for each byte of the first column."""
+    data, found = saved.read_bytes(), set()
+    for position in range(4, 4 + pq.read_metadata(saved).row_group(0).column(0).total_compressed_size):
+        saved.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
+        try:
+            found.add("same" if read_table(saved).frame.equals(table.frame) else "different")
+        except Exception as error:
+            found.add(type(error))
+    return found
+
+
+def test_what_cannot_be_read_is_an_integrity_error(outcomes):
+    assert outcomes <= {"same", "different", IntegrityError}
+
+
+def test_altered_cells_are_noticed(outcomes):
+    assert "different" not in outcomes
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        None,
+        {},
+        {"target": "y"},
+        {"target": "y", "task": "classification", "more": 1},
+    ],
+)
+def test_a_table_of_another_program(tmp_path, own):
+    columns = pa.table({"__row__": [1], "y": [1]})
+    if own is not None:
+        columns = columns.replace_schema_metadata({b"lockstep": json.dumps(own).encode()})
+    pq.write_table(columns, tmp_path / "t.parquet")
+    with pytest.raises(IntegrityError, match=FOREIGN):
+        read_table(tmp_path / "t.parquet")

@@ -1,0 +1,159 @@
+"""A copy of this repository in a temporary folder, to run DVC in."""
+
+import atexit
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import yaml
+from dvc_forks import Forks
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+DOCUMENTS = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")) + sorted(ROOT.glob("[!.]*/README.md"))
+
+
+OLD_KERNELS = {"OPENBLAS_CORETYPE": "Prescott", "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR"}
+"""An older processor's, as far as NumPy and OpenBLAS go."""
+ANOTHER_MACHINE = OLD_KERNELS | {"OMP_NUM_THREADS": "3", "LC_ALL": "C", "TZ": "Asia/Kathmandu"}
+"""With more threads than there are processors, another locale and time zone."""
+OWN_DVC = {"DVC_GLOBAL_CONFIG_DIR": "/nonexistent", "DVC_SYSTEM_CONFIG_DIR": "/nonexistent"}
+"""Hides the settings of DVC that a developer or the machine has."""
+
+
+def environment() -> dict[str, str]:
+    """The variables for commands in the copy: nothing of an outer git, DVC, pytest or Python (which may be told to keep
+    no bytecode, and would compile every module at every start); no shell, in which case DVC takes /bin/sh; this
+    environment's programs."""
+    outer = ("GIT_", "DVC_", "PYTEST_", "PYTHON")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(outer) and key != "SHELL"}
+    return kept | OWN_DVC | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1", "NO_COLOR": "1"}
+
+
+@cache
+def forks() -> Forks:
+    """The server that runs DVC for the tests of this process."""
+    started = Forks(environment())
+    atexit.register(started.close)
+    return started
+
+
+class Repository:
+    """A copy with its own git history, DVC cache and DVC state.
+
+    Args:
+        folder: where; must not exist.
+        rows: of housing.csv, to make runs short; None for all.
+    """
+
+    def __init__(self, folder: Path, rows: int | None = 400) -> None:
+        self.folder, self.environment = folder, environment()
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+        )
+        for name in listed.stdout.decode().split("\0"):
+            if name and (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(ROOT / name, folder / name)
+        self._keep_to_itself()
+        self.run("git", "init", "-q", "-b", "main")
+        self.run("git", "config", "user.email", "test@example.org")
+        self.run("git", "config", "user.name", "Test")
+        self.dvc("pull", "-q", *map(str, (folder / "data/raw").glob("*.dvc")))
+        if rows is not None:
+            housing = folder / "data/raw/housing.csv"
+            lines = housing.read_text().splitlines(keepends=True)
+            housing.write_text("".join(lines[: rows + 1]))
+            self.dvc("commit", "-q", "-f", "data/raw/housing.csv.dvc")
+        self.commit("copy")
+
+    def _keep_to_itself(self) -> None:
+        """Have DVC keep its notes on files below the folder, not in a place that all repositories share."""
+        site = self.folder / ".dvc/tmp/site"
+        (self.folder / ".dvc/config.local").write_text(f"[core]\n    site_cache_dir = {site}\n")
+
+    @classmethod
+    def at(cls, folder: Path) -> "Repository":
+        """The one that is in ``folder`` already, or that the test makes there."""
+        repository = cls.__new__(cls)
+        repository.folder, repository.environment = folder, environment()
+        return repository
+
+    def copy_to(self, folder: Path) -> "Repository":
+        """The same in another folder, with its history, cache and built files."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        copy = Repository.at(folder)
+        copy._keep_to_itself()
+        return copy
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command in the copy; an unexpected failure shows its output."""
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        return self._checked(done, check)
+
+    @staticmethod
+    def _checked(done: subprocess.CompletedProcess[str], check: bool) -> subprocess.CompletedProcess[str]:
+        assert not check or done.returncode == 0, f"{done.args}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def dvc(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of DVC's, in a fork that has DVC imported."""
+        return self._checked(forks().run(self.folder, ["dvc", *arguments], environment=self.environment), check)
+
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-q", "--allow-empty", "-m", message)
+
+    def repro(self, *arguments: str) -> list[str]:
+        """Run ``dvc repro``; the stages that were really executed, in order."""
+        output = self.dvc("repro", *arguments).stdout
+        return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+
+    def changed(self) -> set[str]:
+        """The stages that ``dvc status`` reports."""
+        found = json.loads(self.dvc("status", "--json").stdout)
+        return {name for name in found if not name.endswith(".dvc")}
+
+    def lock(self) -> str:
+        return (self.folder / "dvc.lock").read_text()
+
+    def set(self, problem: str, section: str, **values: object) -> None:
+        """Change settings in params.yaml."""
+        path = self.folder / "params.yaml"
+        content = yaml.safe_load(path.read_text())
+        content["problems"][problem][section].update(values)
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def everything_built(folder: Path) -> Repository:
+    """A Repository in ``folder`` in which everything is built from nothing, as if on another machine, and committed;
+    made by the first who asks.
+
+    To be copied, not to be changed: processes of pytest-xdist share it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            shutil.rmtree(folder / "repository", ignore_errors=True)
+            repository = Repository(folder / "repository", rows=None)
+            repository.environment |= ANOTHER_MACHINE
+            (repository.folder / "dvc.lock").unlink()
+            repository.repro()
+            repository.commit("built")
+            (folder / "done").touch()
+    return Repository.at(folder / "repository")
+
+
+if __name__ == "__main__":
+    everything_built(Path(sys.argv[1]))
