@@ -27,7 +27,7 @@ from lockstep.tables.table import read_table
 COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
 
 
-def execute(problem: Problem, args: argparse.Namespace) -> None:
+def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("cross_validate", CrossValidateSettings)
     preprocess = problem.section("preprocess", PreprocessSettings)
     winner = read_winner(args.winner)
@@ -42,9 +42,8 @@ def execute(problem: Problem, args: argparse.Namespace) -> None:
         logger.info("these scores are optimistic: on the same rows the search chose its winner among many")
     rows = [(*fold[:4], name, value) for fold in scores for name, value in fold.metrics.items()]
     content = means | ({"average": settings.average} if train.task == "classification" else {})
-    with Outputs() as outputs:
-        outputs.json(args.scores, content)
-        outputs.csv(args.folds, COLUMNS, rows)
+    outputs.json(args.scores, content)
+    outputs.csv(args.folds, COLUMNS, rows)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -136,7 +136,7 @@ def prediction_table(test: Table, raw: Predictions) -> pd.DataFrame:
     return rows
 
 
-def execute(problem: Problem, args: argparse.Namespace) -> None:
+def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("evaluate", EvaluateSettings)
     name = problem.pick("train", ModelFile)
     model = load_model(args.models / model_file_name(name.model, name.kind, name.version))
@@ -144,15 +144,12 @@ def execute(problem: Problem, args: argparse.Namespace) -> None:
     found = evaluate(model, test, train.labels, settings)
     numbers = [f"{key} {value:.6g}" for key, value in found.metrics.items() if isinstance(value, float)]
     logger.info("%d rows: %s", len(test), ", ".join(numbers))
-    with Outputs() as outputs:
-        outputs.json(args.metrics, found.metrics)
-        outputs.write(
-            args.predictions, lambda path: found.predictions.to_parquet(path, index=False, compression="zstd")
-        )
-        outputs.csv(args.plots / "predictions.csv", PREDICTIONS_COLUMNS, prediction_rows(test.labels, found.raw))
-        outputs.csv(args.plots / "curves.csv", CURVES_COLUMNS, curve_rows(test.labels, found.raw, test.task))
-        outputs.csv(args.plots / "intervals.csv", INTERVALS_COLUMNS, found.intervals)
-        outputs.csv(args.plots / "importance.csv", IMPORTANCE_COLUMNS, found.importance)
+    outputs.json(args.metrics, found.metrics)
+    outputs.write(args.predictions, lambda path: found.predictions.to_parquet(path, index=False, compression="zstd"))
+    outputs.csv(args.plots / "predictions.csv", PREDICTIONS_COLUMNS, prediction_rows(test.labels, found.raw))
+    outputs.csv(args.plots / "curves.csv", CURVES_COLUMNS, curve_rows(test.labels, found.raw, test.task))
+    outputs.csv(args.plots / "intervals.csv", INTERVALS_COLUMNS, found.intervals)
+    outputs.csv(args.plots / "importance.csv", IMPORTANCE_COLUMNS, found.importance)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

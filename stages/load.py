@@ -42,15 +42,14 @@ def log_table(table: Table) -> None:
         logger.info("target '%s': %g to %g, median %g", table.target, low, high, middle)
 
 
-def execute(problem: Problem, args: argparse.Namespace) -> None:
+def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("load", LoadSettings)
     path = data_path(settings.path)
     check_inputs(path)
     loaded = load_file(path, settings, read_contract(args.contract))
     log_table(loaded.table)
-    with Outputs() as outputs:
-        outputs.write(args.table, lambda path: write_table(loaded.table, path))
-        outputs.json(args.profile, profile_of(loaded.table, loaded.missing_as, settings.drop))
+    outputs.write(args.table, lambda path: write_table(loaded.table, path))
+    outputs.json(args.profile, profile_of(loaded.table, loaded.missing_as, settings.drop))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -59,14 +59,13 @@ def describe(train: Table, data: bytes, settings: PreprocessSettings) -> dict[st
     }
 
 
-def execute(problem: Problem, args: argparse.Namespace) -> None:
+def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("preprocess", PreprocessSettings)
     model = problem.pick("train", ModelName).model
     train = read_table(args.train)
     preprocessor, processed = preprocess(train, settings, model)
-    with Outputs() as outputs:
-        write_model(outputs, args.preprocessor, preprocessor, describe(train, args.train.read_bytes(), settings))
-        outputs.write(args.processed, lambda path: write_table(processed, path))
+    write_model(outputs, args.preprocessor, preprocessor, describe(train, args.train.read_bytes(), settings))
+    outputs.write(args.processed, lambda path: write_table(processed, path))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -115,20 +115,19 @@ def _csv(path: Path) -> pd.DataFrame:
         raise DataError(f"{path} does not exist. Run 'dvc repro', which makes it.") from None
 
 
-def execute(problem: Problem, args: argparse.Namespace) -> None:
+def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     sources = gather(problem, args)
     with heartbeat("learning curve, subgroups, dependence"):
         facts = facts_of(sources)
     pictures = pictures_of(facts)
     page = report_page(facts, pictures)
     logger.info("%s", " ".join(facts.result))
-    with Outputs() as outputs:
-        for path, text in (
-            (args.report, page),
-            (args.card, model_card(facts)),
-            (args.picture, picture_file(facts, pictures)),
-        ):
-            outputs.write(path, partial(Path.write_text, data=text, encoding="utf-8", newline="\n"))
+    for path, text in (
+        (args.report, page),
+        (args.card, model_card(facts)),
+        (args.picture, picture_file(facts, pictures)),
+    ):
+        outputs.write(path, partial(Path.write_text, data=text, encoding="utf-8", newline="\n"))
     logger.info("wrote %s, %.0f kB, %d pictures", args.report, len(page.encode()) / 1000, len(pictures))
 
 

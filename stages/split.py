@@ -57,15 +57,14 @@ def check_parts(parts: Parts, settings: CheckSettings) -> list[Finding]:
     return findings
 
 
-def execute(problem: Problem, args: argparse.Namespace) -> None:
+def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("split", SplitSettings)
     parts = split_table(read_table(args.table), settings)
     log_parts(parts)
     findings = check_parts(parts, settings.checks)
-    with Outputs() as outputs:
-        outputs.json(args.checks, {"checks": [finding._asdict() for finding in findings]})
-        for path, table in zip((args.train, args.validation, args.test), parts, strict=True):
-            outputs.write(path, partial(write_table, table))
+    outputs.json(args.checks, {"checks": [finding._asdict() for finding in findings]})
+    for path, table in zip((args.train, args.validation, args.test), parts, strict=True):
+        outputs.write(path, partial(write_table, table))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

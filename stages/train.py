@@ -77,15 +77,13 @@ def describe(about: Mapping[str, Any], settings: TrainSettings) -> dict[str, Any
     return {**about, "settings": {**about["settings"], "train": own}}
 
 
-def execute(problem: Problem, args: argparse.Namespace) -> None:
+def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = with_winner(problem.section("train", TrainSettings), read_winner(args.winner))
     about = describe(read_about(args.preprocessor), settings)
     trained = train(read_table(args.processed), load_model(args.preprocessor), read_table(args.validation), settings)
     path = args.models / model_file_name(settings.model, settings.kind, settings.version)
-    with Outputs() as outputs:
-        write_model(outputs, path, trained.model, about)
-        outputs.csv(args.history, COLUMNS, trained.history)
-    logger.info("wrote %s, %.1f kB", path, path.stat().st_size / 1000)
+    write_model(outputs, path, trained.model, about)
+    outputs.csv(args.history, COLUMNS, trained.history)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -251,7 +251,7 @@ def _row(number: int, trial: Trial, best: Trial) -> tuple[Any, ...]:
     return (number, state, trial.mean, trial.std, best.mean, *cells, trial.reason)
 
 
-def execute(problem: Problem, args: argparse.Namespace) -> None:
+def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("tune", TuneSettings)
     search = NO_SEARCH
     if settings.trials:
@@ -266,9 +266,8 @@ def execute(problem: Problem, args: argparse.Namespace) -> None:
         train = read_table(args.train)
         with heartbeat(f"{settings.trials} trials on {len(train)} rows"):
             search = tune(train, settings, cross_validation, preprocess, model)
-    with Outputs() as outputs:
-        outputs.json(args.winner, search.winner)
-        outputs.csv(args.trials, search.columns, search.trials)
+    outputs.json(args.winner, search.winner)
+    outputs.csv(args.trials, search.columns, search.trials)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

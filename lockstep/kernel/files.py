@@ -7,13 +7,12 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 _TEMPORARY = re.compile(r"\..+\.([0-9]+)\.[0-9a-f]{8}\.tmp")
-_checks: list[Callable[[], None]] = []
 
 
 def temporary_beside(path: Path) -> Path:
@@ -45,24 +44,18 @@ def is_alive(pid: int) -> bool:
         return True  # not Linux
 
 
-@contextlib.contextmanager
-def checked(check: Callable[[], None]) -> Iterator[None]:
-    """Call ``check`` whenever outputs are to appear during the block; if it raises, they do not."""
-    _checks.append(check)
-    try:
-        yield
-    finally:
-        _checks.remove(check)
-
-
 class Outputs:
-    """The outputs of one stage; they appear together when the ``with`` block ends, or not at all if it raises.
+    """Files that appear together when the ``with`` block ends, or not at all if it raises.
+
+    Args:
+        check: called before they appear; if it raises, they do not.
 
     >>> with Outputs() as outputs:                                                               # doctest: +SKIP
     ...     outputs.json(Path("metrics/iris.json"), {"accuracy": 0.93})
     """
 
-    def __init__(self) -> None:
+    def __init__(self, check: Callable[[], None] | None = None) -> None:
+        self._check = check
         self._written: list[tuple[Path, Path]] = []
 
     def __enter__(self) -> Self:
@@ -74,8 +67,8 @@ class Outputs:
         done: list[Path] = []
         try:
             if kind is None:
-                for check in _checks:
-                    check()
+                if self._check is not None:
+                    self._check()
                 for temporary, path in self._written:
                     temporary.replace(path)
                     done.append(path)

@@ -12,7 +12,7 @@ from pathlib import Path
 import lockstep.kernel.start  # noqa: F401 - for a script that does not begin with it
 from lockstep.kernel.environment import check_environment
 from lockstep.kernel.errors import IntegrityError, LockstepError, MachineError, some
-from lockstep.kernel.files import checked
+from lockstep.kernel.files import Outputs
 from lockstep.kernel.lock_file import LOCK, md5_of, read_lock, recorded_files
 from lockstep.kernel.locks import by_dvc, changed_code, only_run, unchanging
 from lockstep.kernel.log import logger, logging_to, peak_memory_mib
@@ -34,7 +34,11 @@ def stage_parser(stage: str, description: str | None) -> argparse.ArgumentParser
     return parser
 
 
-def run_stage(stage: str, args: argparse.Namespace, body: Callable[[Problem, argparse.Namespace], None]) -> int:
+Body = Callable[[Problem, argparse.Namespace, Outputs], None]
+"""What a stage does: it reads, computes, and writes through the Outputs, which appear when it has ended."""
+
+
+def run_stage(stage: str, args: argparse.Namespace, body: Body) -> int:
     """Run a stage's ``body`` on the problem that ``args`` names; log to stderr and to logs/<stage>@<problem>.log.
 
     Returns:
@@ -55,8 +59,8 @@ def run_stage(stage: str, args: argparse.Namespace, body: Callable[[Problem, arg
                 with unchanging():
                     problem = Problem(args.params, args.problem)
                 check_inputs(*(path for path in vars(args).values() if isinstance(path, Path)))
-                with checked(lambda: _check_unchanged(problem, ending)):
-                    body(problem, args)
+                with Outputs(check=lambda: _check_unchanged(problem, ending)) as outputs:
+                    body(problem, args, outputs)
             except LockstepError as error:
                 logger.error("%s", error)
                 return error.exit_code

@@ -94,15 +94,13 @@ def test_versions_that_are_recorded_anew_while_a_stage_runs_leave_it_without_out
 
     from lockstep.kernel import stage
     from lockstep.kernel.errors import MachineError
-    from lockstep.kernel.files import Outputs
 
     def changed():
         raise MachineError("versions.toml records others")
 
-    def body(problem, args):
+    def body(problem, args, outputs):
         monkeypatch.setattr(stage, "check_environment", changed)
-        with Outputs() as outputs:
-            outputs.json(tmp_path / "out.json", {})
+        outputs.json(tmp_path / "out.json", {})
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text("problems: {toy: {}}\n")

@@ -3,7 +3,7 @@
 import json
 import math
 
-from lockstep.kernel.files import Outputs, checked, temporary_beside
+from lockstep.kernel.files import Outputs, temporary_beside
 
 import numpy as np
 import pytest
@@ -88,7 +88,7 @@ def test_none_appears_if_a_check_refuses(tmp_path):
     def check():
         raise ValueError("changed")
 
-    with pytest.raises(ValueError, match="changed"), checked(check), Outputs() as outputs:
+    with pytest.raises(ValueError, match="changed"), Outputs(check) as outputs:
         outputs.json(tmp_path / "a", {"x": 1})
     assert files(tmp_path) == []
     with Outputs() as outputs:

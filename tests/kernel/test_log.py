@@ -36,14 +36,14 @@ def run(tmp_path, monkeypatch, capsys):
 
 
 def raising(error):
-    def body(problem, args):
+    def body(problem, args, outputs):
         raise error
 
     return body
 
 
 def test_a_stage_that_ends_well(run):
-    def body(problem, args):
+    def body(problem, args, outputs):
         logger.info("%d rows", 3)
         warnings.warn("odd\n  numbers", RuntimeWarning, stacklevel=1)
 

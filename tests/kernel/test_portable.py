@@ -209,7 +209,7 @@ def test_stages_and_api_say_so_once_in_the_log(monkeypatch, tmp_path, caplog):
     for module in (stage, api):
         monkeypatch.setattr(module, "shortcoming", lambda: "the processor is a toy")
     arguments = argparse.Namespace(problem="toy", params=tmp_path / "params.yaml")
-    assert stage.run_stage("load", arguments, lambda problem, args: None) == 0
+    assert stage.run_stage("load", arguments, lambda problem, args, outputs: None) == 0
     said = "the last bits of results may be others than on other machines: the processor is a toy"
     assert [record.getMessage() for record in caplog.records].count(said) == 1
     caplog.clear()
