@@ -56,12 +56,12 @@ def test_a_stage_that_ends_well(run):
 
 
 def test_the_log_file_grows_with_each_run(run):
-    run(lambda problem, args: None)
-    assert len(run(lambda problem, args: None)[2]) == 2
+    run(lambda problem, args, outputs: None)
+    assert len(run(lambda problem, args, outputs: None)[2]) == 2
 
 
 def test_the_body_gets_its_problem(run):
-    assert run(lambda problem, args: logger.info("%s %s", problem.name, args.params))[1][0].endswith(
+    assert run(lambda problem, args, outputs: logger.info("%s %s", problem.name, args.params))[1][0].endswith(
         ": iris params.yaml"
     )
 
@@ -91,11 +91,11 @@ def test_an_operating_system_error_is_the_machines_fault(run):
 
 def test_a_defect_keeps_its_traceback(run):
     with pytest.raises(ZeroDivisionError):
-        run(lambda problem, args: 1 / 0)
+        run(lambda problem, args, outputs: 1 / 0)
 
 
 def test_an_unknown_problem_is_logged(run):
-    code, err, _ = run(lambda problem, args: None, problem="irsi")
+    code, err, _ = run(lambda problem, args, outputs: None, problem="irsi")
     assert (code, err[0]) == (
         2,
         "ERROR load@irsi: params.yaml has no problem 'irsi'. It has: iris. Did you mean 'iris'?",
@@ -104,7 +104,7 @@ def test_an_unknown_problem_is_logged(run):
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "a\nb"])
 def test_a_problem_name_is_checked_before_any_path_is_made_of_it(run, tmp_path, name):
-    code, err, _ = run(lambda problem, args: None, problem=name)
+    code, err, _ = run(lambda problem, args, outputs: None, problem=name)
     assert code == 2
     assert err[0].startswith("ERROR load: --problem: ")
     assert "is not a problem name. Allowed: letters, digits, '_' and '-'" in err[0]
@@ -113,7 +113,7 @@ def test_a_problem_name_is_checked_before_any_path_is_made_of_it(run, tmp_path, 
 
 def test_a_log_that_cannot_be_written(run):
     Path("logs").write_text("a file")
-    code, err, _ = run(lambda problem, args: None)
+    code, err, _ = run(lambda problem, args, outputs: None)
     assert code == 4
     assert err == ["ERROR load: [Errno 17] File exists: 'logs'. Make 'logs/' and '.dvc/tmp/' writable."]
 
