@@ -12,7 +12,7 @@ the cells of each record anyway while it splits them; only where it complains ar
 import csv
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -148,22 +148,13 @@ class CsvFile:
         yield self._first
         yield from self._blocks
 
-    def cells(
-        self, block: Block, types: Mapping[str, pa.DataType] | None = None, gaps: Sequence[str] = (), decimal: str = "."
-    ) -> pa.Table:
-        """The cells of a block.
-
-        Args:
-            block: one of blocks().
-            types: what to convert columns to; other columns are left out. None: all columns are texts.
-            gaps: the words that stand for a null in number columns; texts are never null.
-            decimal: the decimal mark of numbers.
+    def cells(self, block: Block, columns: Sequence[str] | None = None) -> pa.Table:
+        """The cells of one of blocks(), texts; None: of all columns.
 
         Raises:
-            DataError: a row has too many or too few cells, or is the header again.
-            pyarrow.ArrowInvalid: a cell cannot be converted.
+            DataError: a row has too many or too few cells, or is the header again, which is seen if all are read.
         """
-        kinds = dict.fromkeys(self.names, TEXT) if types is None else dict(types)
+        kinds = dict.fromkeys(self.names if columns is None else columns, TEXT)
         n_rows = len(block.line_starts)
         if not n_rows:
             return pa.table({column: pa.array([], kind) for column, kind in kinds.items()})
@@ -174,9 +165,7 @@ class CsvFile:
         try:
             cells = pa.csv.read_csv(
                 pa.BufferReader(text),
-                read_options=pa.csv.ReadOptions(
-                    column_names=self.names, block_size=len(text) + 1, use_threads=types is None
-                ),
+                read_options=pa.csv.ReadOptions(column_names=self.names, block_size=len(text) + 1, use_threads=False),
                 parse_options=pa.csv.ParseOptions(
                     delimiter=self.dialect.delimiter,
                     quote_char=self.dialect.quote or False,
@@ -186,20 +175,17 @@ class CsvFile:
                 convert_options=pa.csv.ConvertOptions(
                     include_columns=list(kinds),
                     column_types=kinds,
-                    null_values=list(gaps),
                     strings_can_be_null=False,
-                    decimal_point=decimal,
+                    check_utf8=False,  # the scan did
                 ),
             )
         except pa.ArrowException as error:
             self._check_counts(block)
-            if types is not None:
-                raise
             raise DataError(f"{self.name} cannot be parsed as CSV: {error}. Mend the file.") from None
         if len(cells) != n_rows:
             self._check_counts(block)
             raise DataError(f"{self.name}: {n_rows:,} rows found but {len(cells):,} parsed. Mend the file.")
-        if types is None:
+        if columns is None:
             self._check_repeated_header(cells, block.line_starts)
         return cells
 
