@@ -1,6 +1,6 @@
 """Evaluate the saved model on the test rows, which no other stage sees.
 
-Reads   the model, the raw test rows, and the target of the training rows (for the dummy baseline)
+Reads   the model, the raw test rows, and the target of the training rows (for the baseline)
 Writes  the metrics, the predictions of every test row, and small tables for plots, one of them with each metric's
         95 % interval
 
@@ -59,7 +59,7 @@ class Evaluation(NamedTuple):
             classifier with probabilities one column ``probability_<class>`` per class; for one without them, of two
             classes, score: the higher, the more likely the second.
         intervals: rows of INTERVALS_COLUMNS, one per metric: its 95 % interval, None where it has none, and what the
-            dummy baseline has.
+            baseline has.
         importance: rows of IMPORTANCE_COLUMNS, the most important feature first.
         raw: the predictions as arrays.
     """
@@ -72,7 +72,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(model: Pipeline, test: Table, train_labels: np.ndarray, settings: EvaluateSettings) -> Evaluation:
-    """Predict the test rows, compare with the truth, with a dummy baseline, and with shuffled features.
+    """Predict the test rows, compare with the truth, with a baseline, and with shuffled features.
 
     The baseline knows the training rows' target only: it predicts the most frequent class with the classes' shares as
     probabilities, or the mean. The importance of a feature is by how much the accuracy (R2 for regression) falls when

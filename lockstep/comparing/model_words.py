@@ -5,7 +5,7 @@ from typing import Any
 from lockstep.comparing.model_verdicts import ALPHA, BETTER, NO_DIFFERENCE, SAME_PREDICTIONS, WORSE
 from lockstep.comparing.rendering import Block, Quote, Report, metric_value, p_value
 from lockstep.comparing.run_changes import sentences
-from lockstep.evaluating.resampling import LEVEL
+from lockstep.evaluating.intervals import LEVEL
 from lockstep.kernel.errors import some
 
 HEADINGS = ("metric", "A", "B", f"B \N{MINUS SIGN} A [{LEVEL:.0%}]", "p", "verdict")
