@@ -17,6 +17,8 @@ from lockstep.tables.table import Table
 import joblib
 import msgspec
 import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import (
     GroupKFold,
     RepeatedKFold,
@@ -103,6 +105,29 @@ def make_folds(train: Table, settings: CrossValidateSettings) -> list[Fold]:
     return list(splitter(n_splits=n_folds, n_repeats=n_repeats, random_state=seed).split(train.frame, labels))
 
 
+def fit_fold(
+    train: Table, fitted_on: np.ndarray, preprocess: PreprocessSettings, model: TrainSettings, n_jobs: int
+) -> tuple[ColumnTransformer, BaseEstimator]:
+    """The whole pipeline, fitted on the rows of ``train`` at the positions ``fitted_on``: preprocessor and estimator.
+
+    Args:
+        train: the raw training rows.
+        fitted_on: (n_fitted,), from 0.
+        preprocess: the section ``preprocess``.
+        model: the section ``train``.
+        n_jobs: threads of the estimator.
+
+    Raises:
+        DataError: rows that scikit-learn cannot fit.
+        SettingsError: see build_estimator.
+    """
+    rows = train.rows(fitted_on)
+    preprocessor, encoded = fit_preprocessor(rows, preprocess, model_type(model.model).scale_free, report=False)
+    estimator = build_estimator(model, train.task)
+    fit_estimator(estimator, encoded.to_numpy(), rows.labels, model, n_jobs=n_jobs)
+    return preprocessor, estimator
+
+
 def cross_validate(
     train: Table,
     settings: CrossValidateSettings,
@@ -132,10 +157,7 @@ def cross_validate(
     def score(fitted_on: np.ndarray, scored_on: np.ndarray) -> dict[str, float]:
         inside, outside = train.rows(scored_on), train.rows(fitted_on)
         check_classes(outside, f"the training rows of a fold that is scored on {len(inside)} rows")
-        scale_free = model_type(model.model).scale_free
-        preprocessor, encoded = fit_preprocessor(outside, preprocess, scale_free, report=False)
-        estimator = build_estimator(model, train.task)
-        fit_estimator(estimator, encoded.to_numpy(), outside.labels, model, n_jobs=1)
+        preprocessor, estimator = fit_fold(train, fitted_on, preprocess, model, n_jobs=1)
         predictions = predict(estimator, preprocessor.transform(inside.features), train.task)
         return metrics_of(inside.labels, predictions, train.task, settings.average)
 
