@@ -456,6 +456,7 @@ def _problem(
             "hyperparameters": {},
         },
         "evaluate": {"average": "macro", "seed": 42},
+        "diagnose": {},
         "report": {"title": "", "intended_use": [], "limits": []},
     }
 

@@ -31,14 +31,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_repository()
     if Path("dvc.yaml").exists():
         _check_graph(Path("dvc.yaml"), problems)
+    # After the above: these take a second to import.
     from lockstep.api import ModelConfig
-    from lockstep.reporting.facts import ReportSettings  # after the above: these take a second to import
+    from lockstep.diagnosing.settings import DiagnoseSettings
+    from lockstep.reporting.sources import ReportSettings
 
     for name in problems:
         try:
             ModelConfig.from_params(name, args.params)
             _check_data(data_path(problems[name]["load"]["path"]))
-            Problem(args.params, name).section("report", ReportSettings)  # the one stage that the API has not
+            problem = Problem(args.params, name)  # of the stages that the API has not
+            problem.section("diagnose", DiagnoseSettings)
+            problem.section("report", ReportSettings)
         except SettingsError as error:
             place = f"{args.params}: problems.{name}"
             raise SettingsError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None

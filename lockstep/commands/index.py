@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 from lockstep.kernel.errors import DataError
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.settings import Problem, Settings, Task, read_problems
-from lockstep.learning.metrics import ALL, HEADLINE
 from lockstep.learning.model_file import ModelFile
-from lockstep.reporting.facts import ReportSettings
+from lockstep.reporting.metric_titles import HEADLINE, TITLES
 from lockstep.reporting.page import render
+from lockstep.reporting.sources import ReportSettings
 from lockstep.reporting.wording import visible
 
 REPORTS = Path("reports")
+TEMPLATES = Path(__file__).parent / "templates"
 MORE = {"classification": "f1_score", "regression": "r2_score"}
 """The metric beside the headline."""
 
@@ -31,7 +32,7 @@ class TaskOnly(Settings, frozen=True):
 
 
 class Figure(NamedTuple):
-    """A metric on the test rows, the dummy's, and mean and standard deviation of the folds."""
+    """A metric on the test rows, the baseline's, and mean and standard deviation of the folds."""
 
     name: str
     value: float
@@ -59,7 +60,7 @@ def entry_of(problem: Problem) -> Entry:
     built = bool(metrics) and (REPORTS / f"{problem.name}.html").exists()
     figures = [
         Figure(
-            ALL[key].title, metrics[key], metrics.get(f"baseline_{key}"), folds.get(f"{key}_mean"),
+            TITLES[key], metrics[key], metrics.get(f"baseline_{key}"), folds.get(f"{key}_mean"),
             folds.get(f"{key}_std"),
         )
         for key in (HEADLINE[task], MORE[task])
@@ -67,6 +68,11 @@ def entry_of(problem: Problem) -> Entry:
     ]  # fmt: skip
     title, model = visible(settings.title or problem.name, 120), problem.pick("train", ModelFile).model
     return Entry(problem.name, title, task, model, metrics.get("test_rows", 0), figures)
+
+
+def index_page(entries: Sequence[Entry]) -> str:
+    """The page; in the style of the reports."""
+    return render("index.html", TEMPLATES, entries=entries)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     entries = [entry_of(Problem(args.params, name)) for name in read_problems(args.params)]
     path = REPORTS / "index.html"
     with Outputs() as outputs:
-        text = render("index.html", entries=entries)
+        text = index_page(entries)
         outputs.write(path, partial(Path.write_text, data=text, encoding="utf-8", newline="\n"))
     print(path)
     for entry in entries:

@@ -11,7 +11,7 @@ from lockstep.kernel.strict_yaml import read_yaml
 import msgspec
 from msgspec import inspect
 
-SECTIONS = ("load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate", "report")
+SECTIONS = ("load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate", "diagnose", "report")
 PROBLEM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 """A letter first: DVC's --set-param takes problems.2024_sales for a number gone wrong."""
 

@@ -39,7 +39,7 @@ _VARIABLES = {INK: "ink", SOFT: "soft", LINE: "line", PAPER: "paper", WASH: "was
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (3, 1)), (0, (8, 3)))
 """Series differ in their dashes too, for readers who do not tell the colours apart."""
 INSIDE = 3
-"""Series, at most, whose legend stands inside the picture; that of more stands above it."""
+"""Series, at most, whose legend is inside the picture; that of more is above it."""
 LABEL = 12
 """Characters of a class beside a confusion matrix."""
 _STYLE: dict[Any, Any] = {
@@ -379,7 +379,7 @@ def matrix(name: str, alt: str, names: Sequence[str], counts: Sequence[Sequence[
     Args:
         names: of the classes.
         counts: rows by actual and predicted class.
-        others: the last name stands for several classes, so that its cell is neither right nor wrong.
+        others: the last name is that of several classes, so that its cell is neither right nor wrong.
     """
     size = len(names)
     longest = max(map(len, names))

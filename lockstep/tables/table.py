@@ -32,6 +32,7 @@ class Table:
         group: the column whose rows must stay together when rows are split, or None.
         time: the column that orders the rows when they are split, or None.
         stratified: whether the split kept the classes' shares; False before it.
+        copies: numbers (of ROW) of those rows that are training rows too, target included; the split finds them.
     """
 
     frame: pd.DataFrame
@@ -40,6 +41,7 @@ class Table:
     group: str | None = None
     time: str | None = None
     stratified: bool = False
+    copies: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -83,10 +85,16 @@ class Table:
         """The table of the rows at ``positions`` (0-based), in that order."""
         return replace(self, frame=self.frame.iloc[positions])
 
-    def repeated_in(self, other: "Table") -> np.ndarray:
-        """(n_rows,) of bool: whether the row, target included, is one of ``other`` too."""
+    def with_copies(self, other: "Table") -> "Table":
+        """The same table, with ``copies`` being those of its rows that, target included, are rows of ``other`` too."""
         known = pd.util.hash_pandas_object(other.frame, index=False)
-        found: np.ndarray = pd.util.hash_pandas_object(self.frame, index=False).isin(set(known)).to_numpy()
+        found = pd.util.hash_pandas_object(self.frame, index=False).isin(set(known)).to_numpy()
+        return replace(self, copies=tuple(self.frame.index[found].tolist()))
+
+    @cached_property
+    def is_copy(self) -> np.ndarray:
+        """(n_rows,) of bool: whether the row is one of ``copies``."""
+        found: np.ndarray = self.frame.index.isin(self.copies)
         return found
 
 
@@ -109,6 +117,7 @@ def write_table(table: Table, path: Path | IO[bytes]) -> None:
     """Write ``table`` as parquet: the same table always gives the same bytes."""
     arrow = pa.Table.from_pandas(table.frame, preserve_index=True)
     own = {name: getattr(table, name) for name in ("target", "task", "group", "time", "stratified")}
+    own |= {"copies": table.copies} if table.copies else {}
     arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), b"lockstep": json.dumps(own).encode()})
     pq.write_table(arrow, path, compression="zstd", write_page_checksum=True)
 
@@ -133,7 +142,7 @@ def read_table(path: Path, *, only_target: bool = False) -> Table:
         arrow = pq.read_table(path, columns=columns, page_checksum_verification=True)
         frame = arrow.to_pandas()
         frame.index.name = ROW
-        return Table(frame, **own)
+        return Table(frame, **{**own, "copies": tuple(own.get("copies", ()))})
     except FileNotFoundError:
         raise DataError(f"{path} does not exist. Run 'dvc repro', which makes it.") from None
     except PermissionError:

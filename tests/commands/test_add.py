@@ -162,7 +162,7 @@ def test_add_then_repro_then_undo(copy, customers):
     (command,) = [line for line in shown.splitlines() if line.startswith("Next:")]
     assert command == "Next:  dvc repro report@customers && python -m lockstep summary"
     ran = copy.repro("report@customers")
-    stages = ("load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate", "report")
+    stages = ("load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate", "diagnose", "report")
     assert {f"{name}@customers" for name in stages} <= set(ran)
     assert all(name.endswith("@customers") for name in ran)
     assert json.loads((copy.folder / "metrics/customers.json").read_text())["accuracy"] > 0.6

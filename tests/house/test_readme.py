@@ -54,8 +54,9 @@ def test_the_table_of_models_is_the_tables():
 def test_params_yaml_names_every_model_type_and_every_setting_is_the_default():
     """The comments in params.yaml are the reference of the settings: nothing missing, and iris shows the defaults."""
     from lockstep.api import ModelConfig, Sections
+    from lockstep.diagnosing.settings import DiagnoseSettings
     from lockstep.learning.model_types import MODELS
-    from lockstep.reporting.facts import ReportSettings
+    from lockstep.reporting.sources import ReportSettings
 
     import msgspec
     import yaml
@@ -65,8 +66,8 @@ def test_params_yaml_names_every_model_type_and_every_setting_is_the_default():
         assert name in text
     shown = yaml.safe_load(text)["problems"]["iris"]
     sections = ModelConfig.from_params("iris", ROOT / "params.yaml").sections()
-    assert list(shown) == [*Sections._fields, "report"]
-    for name, settings in zip(shown, [*sections, ReportSettings()], strict=True):
+    assert list(shown) == [*Sections._fields, "diagnose", "report"]
+    for name, settings in zip(shown, [*sections, DiagnoseSettings(), ReportSettings()], strict=True):
         fields = msgspec.structs.fields(type(settings))
         assert list(shown[name]) == [field.name for field in fields if field.name != "path"] or set(shown[name]) == {
             field.name for field in fields

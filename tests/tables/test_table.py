@@ -1,6 +1,7 @@
 """A Table's views of its columns, and its parquet file."""
 
 import json
+from dataclasses import replace
 
 from lockstep.kernel.errors import DataError, IntegrityError
 from lockstep.tables.table import read_table, write_table
@@ -83,6 +84,22 @@ def test_the_target_alone(table, saved):
 def test_the_same_table_gives_the_same_bytes(table, saved, tmp_path):
     write_table(read_table(saved), tmp_path / "again.parquet")
     assert (tmp_path / "again.parquet").read_bytes() == saved.read_bytes()
+
+
+def test_copies_are_rows_of_the_other_table_target_included(make_table):
+    other = make_table({"a": [1.0, np.nan, 3.0], "t": ["u", None, "w"], "y": ["no", "no", "yes"]})
+    table = make_table({"a": [np.nan, 3.0, 3.0, 9.0], "t": [None, "w", "w", "w"], "y": ["no", "no", "yes", "yes"]})
+    found = table.with_copies(other)
+    assert (table.copies, found.copies) == ((), (1, 3))
+    assert found.is_copy.tolist() == [True, False, True, False]
+    assert found.rows(np.array([2, 3])).is_copy.tolist() == [True, False]
+
+
+def test_copies_stand_in_the_file_only_where_there_are_any(table, saved, tmp_path):
+    other = replace(table, copies=(2, 4))
+    write_table(other, tmp_path / "copies.parquet")
+    assert (read_table(saved).copies, read_table(tmp_path / "copies.parquet").copies) == ((), (2, 4))
+    assert b"copies" not in pq.read_schema(saved).metadata[b"lockstep"]
 
 
 def test_a_missing_file(tmp_path):
