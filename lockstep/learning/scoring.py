@@ -2,9 +2,11 @@
 
 from typing import Any, Literal, NamedTuple
 
-from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.kernel.errors import SettingsError
 from lockstep.kernel.portable import fixed_threads
 from lockstep.kernel.settings import Task
+from lockstep.learning.metrics import METRICS
+from lockstep.learning.refusals import refusals_of
 
 import numpy as np
 import pandas as pd
@@ -42,19 +44,14 @@ class Predictions(NamedTuple):
 
 
 def predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Predictions:
-    """What the fitted ``model`` says of the rows of ``X``, (n_rows, n_features).
+    """Let the fitted ``model`` predict the rows of ``X``, (n_rows, n_features).
 
     Raises:
         DataError: what scikit-learn says of a model that was fitted and cannot predict, as with more neighbours than
             rows.
     """
-    try:
-        with fixed_threads(model):
-            return _predict(model, X, task)
-    except ValueError as error:
-        estimator = model[-1] if hasattr(model, "steps") else model
-        what = f"{type(estimator).__name__} with its hyperparameters on these rows"
-        raise DataError(f"scikit-learn cannot predict by {what}: {error}") from error
+    with fixed_threads(model), refusals_of(model, "predict by"):
+        return _predict(model, X, task)
 
 
 def _predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Predictions:
@@ -74,7 +71,7 @@ def _predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Prediction
 
 
 def metrics_of(y: np.ndarray, predictions: Predictions, task: Task, average: Average) -> dict[str, float]:
-    """The metrics of ``predictions`` for the true targets ``y``, (n_rows,).
+    """Compute the metrics of ``predictions`` for the true targets ``y``, (n_rows,), in the order of METRICS.
 
     Classification: accuracy, precision, recall and f1_score (averaged over the classes as ``average`` says; 0 where a
     class is never predicted), balanced_accuracy, and, where the model gives scores, roc_auc (of several classes: the
@@ -86,14 +83,24 @@ def metrics_of(y: np.ndarray, predictions: Predictions, task: Task, average: Ave
         SettingsError: ``average`` is binary, but there are not two classes.
     """
     if task == "regression":
-        mse = mean_squared_error(y, predictions.values)
-        return {
-            "mse": float(mse),
-            "mae": float(mean_absolute_error(y, predictions.values)),
-            "r2_score": float(r2_score(y, predictions.values)),
-            "rmse": float(np.sqrt(mse)),
-            "median_absolute_error": float(median_absolute_error(y, predictions.values)),
-        }
+        found = _of_numbers(y, predictions.values)
+    else:
+        found = _of_classes(y, predictions, average) | _of_probabilities(y, predictions)
+    return {name: float(found[name]) for name in METRICS[task] if name in found}
+
+
+def _of_numbers(y: np.ndarray, values: np.ndarray) -> dict[str, float]:
+    mse = mean_squared_error(y, values)
+    return {
+        "mse": mse,
+        "mae": mean_absolute_error(y, values),
+        "r2_score": r2_score(y, values),
+        "rmse": np.sqrt(mse),
+        "median_absolute_error": median_absolute_error(y, values),
+    }
+
+
+def _of_classes(y: np.ndarray, predictions: Predictions, average: Average) -> dict[str, float]:
     classes = predictions.classes
     assert classes is not None
     if average == "binary" and len(classes) != 2:
@@ -104,19 +111,26 @@ def metrics_of(y: np.ndarray, predictions: Predictions, task: Task, average: Ave
     if average == "binary":  # as booleans, so that a class that only y has does no harm
         truth, values = truth == classes[-1], values == classes[-1]
     precision, recall, f1, _ = precision_recall_fscore_support(truth, values, average=average, zero_division=0)
-    metrics = {
-        "accuracy": float(accuracy_score(y, predictions.values)),
-        "precision": float(precision),
-        "recall": float(recall),
-        "f1_score": float(f1),
+    return {
+        "accuracy": accuracy_score(y, predictions.values),
+        "precision": precision,
+        "recall": recall,
+        "f1_score": f1,
         # The recall averaged over the classes that occur in y.
-        "balanced_accuracy": float(recall_score(y, predictions.values, labels=np.unique(y), average="macro")),
+        "balanced_accuracy": recall_score(y, predictions.values, labels=np.unique(y), average="macro"),
     }
-    if len(classes) > 1 and set(np.unique(y)) == set(classes):
-        if predictions.scores is not None:
-            metrics["roc_auc"] = float(roc_auc_score(y == classes[1], predictions.scores))
-        elif predictions.probabilities is not None:
-            metrics["roc_auc"] = float(roc_auc_score(y, predictions.probabilities, multi_class="ovr", labels=classes))
-        if predictions.probabilities is not None:
-            metrics["log_loss"] = float(log_loss(y, predictions.probabilities, labels=classes))
-    return metrics
+
+
+def _of_probabilities(y: np.ndarray, predictions: Predictions) -> dict[str, float]:
+    """roc_auc and log_loss, as far as they can be computed."""
+    classes, scores, probabilities = predictions.classes, predictions.scores, predictions.probabilities
+    found: dict[str, float] = {}
+    if classes is None or len(classes) == 1 or set(np.unique(y)) != set(classes):
+        return found
+    if scores is not None:
+        found["roc_auc"] = roc_auc_score(y == classes[1], scores)
+    elif probabilities is not None:
+        found["roc_auc"] = roc_auc_score(y, probabilities, multi_class="ovr", labels=classes)
+    if probabilities is not None:
+        found["log_loss"] = log_loss(y, probabilities, labels=classes)
+    return found

@@ -69,7 +69,7 @@ def test_params_yaml_names_every_model_type_and_every_setting_is_the_default():
     for name in MODELS:
         assert name in text
     shown = yaml.safe_load(text)["problems"]["iris"]
-    sections = ModelConfig.from_params("iris", ROOT / "params.yaml").sections()
+    sections = ModelConfig.from_params("iris", ROOT / "params.yaml").sections
     assert list(shown) == [*Sections._fields, "report"]
     for name, settings in zip(shown, [*sections, ReportSettings()], strict=True):
         fields = msgspec.structs.fields(type(settings))

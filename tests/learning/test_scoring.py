@@ -2,6 +2,7 @@
 
 from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.learning.estimators import build_estimator, fit_estimator
+from lockstep.learning.metrics import METRICS
 from lockstep.learning.model_types import MODELS
 from lockstep.learning.scoring import Predictions, metrics_of, predict
 
@@ -123,7 +124,9 @@ def test_predictions_of_each_model_type(fitted, model, task, classes):
     found = predict(estimator, X, task)
     np.testing.assert_array_equal(found.values, estimator.predict(X))
     scores = metrics_of(y, found, task, "macro")
+    assert list(scores) == [name for name in METRICS[task] if name in scores]  # the order in which they are shown
     if task == "regression":
+        assert set(scores) == set(METRICS[task])
         assert (found.classes, found.probabilities, found.scores) == (None, None, None)
         assert scores["r2_score"] == pytest.approx(estimator.score(X, y))
         return
