@@ -15,6 +15,7 @@ from typing import NamedTuple
 from lockstep.kernel.errors import SettingsError, some
 from lockstep.kernel.lock_file import LOCK, LockedStage, outputs, read_lock
 from lockstep.provenance.changes import stage_changes
+from lockstep.provenance.plan import needed
 from lockstep.repository.revisions import WORKSPACE, current_stages, locked_stages, open_repository, read_revision
 
 NEVER = "no run of it is recorded in dvc.lock"
@@ -87,18 +88,6 @@ def _in_order(stages: Mapping[str, LockedStage], producers: Mapping[str, str]) -
         else:
             ordered.setdefault(name)
     return list(ordered)
-
-
-def needed(targets: Iterable[str], stages: Mapping[str, LockedStage]) -> dict[str, LockedStage]:
-    """The stages that ``dvc repro TARGET`` looks at: the targets and all that they need, in the order of ``stages``."""
-    producers = {path: owner for path, (_, owner) in outputs(stages.values()).items()}
-    wanted, todo = set(), list(targets)
-    while todo:
-        name = todo.pop()
-        if name not in wanted:
-            wanted.add(name)
-            todo += [producers[file.path] for file in stages[name].deps if file.path in producers]
-    return {name: stage for name, stage in stages.items() if name in wanted}
 
 
 def matching(target: str, names: Iterable[str]) -> list[str]:

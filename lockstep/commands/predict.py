@@ -20,7 +20,7 @@ from lockstep.kernel.errors import DataError, IntegrityError, SettingsError, som
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Problem, Task, read_problems
-from lockstep.learning.scoring import predict
+from lockstep.learning.scoring import predict, prediction_columns
 from lockstep.reading.column_types import Format, typed_frame
 from lockstep.reading.contract import Contract, enforce, is_of_type, read_contract, violations
 from lockstep.reading.csvfile import Dialect
@@ -121,12 +121,9 @@ def _score(scorer: Scorer, path: Path, name: str) -> Iterator[pd.DataFrame]:
         if not len(rows):
             continue
         found = predict(scorer.model, rows, scorer.task)
-        result = pd.DataFrame({"row": np.arange(before + 1, before + len(rows) + 1), "predicted": found.values})
-        if found.probabilities is not None and found.classes is not None:
-            for label, column in zip(found.classes, found.probabilities.T, strict=True):
-                result[f"probability_{label}"] = column
+        numbers = np.arange(before + 1, before + len(rows) + 1)
+        yield pd.DataFrame({"row": numbers, **prediction_columns(found._replace(scores=None))})
         before += len(rows)
-        yield result
 
 
 def _blocks(scorer: Scorer, path: Path, name: str) -> Iterator[tuple[pd.DataFrame, np.ndarray | None]]:

@@ -1,5 +1,6 @@
 """Predictions, and how each metric of them is computed."""
 
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from lockstep.kernel.errors import SettingsError
@@ -24,6 +25,8 @@ from sklearn.metrics import (
 
 Average = Literal["macro", "weighted", "micro", "binary"]
 """How precision, recall and F1 are averaged over the classes (scikit-learn's ``average``)."""
+PROBABILITY = "probability_"
+"""What the name of a column of probabilities begins with; the class follows."""
 
 
 class Predictions(NamedTuple):
@@ -68,6 +71,51 @@ def _predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Prediction
     else:
         scores = model.decision_function(X)
     return Predictions(values, classes, probabilities, scores)
+
+
+def prediction_columns(predictions: Predictions) -> dict[str, np.ndarray]:
+    """Name the columns of a table of predictions, (n_rows,) each: ``predicted``, then one ``probability_<class>`` per
+    class or, where two classes have scores alone, ``score``."""
+    columns = {"predicted": predictions.values}
+    if predictions.probabilities is not None and predictions.classes is not None:
+        for name, column in zip(predictions.classes, predictions.probabilities.T, strict=True):
+            columns[f"{PROBABILITY}{name}"] = column
+    elif predictions.scores is not None:
+        columns["score"] = predictions.scores
+    return columns
+
+
+def predictions_of(frame: pd.DataFrame, seen: np.ndarray | None) -> Predictions:
+    """Read the columns of ``prediction_columns`` back.
+
+    Args:
+        seen: (n_seen,) sorted, the classes that occur: the model's, if it has no probabilities. None for a regression.
+    """
+    values = values_of(frame["predicted"])
+    if seen is None:
+        return Predictions(values.astype(float), None, None, None)
+    columns = [str(name) for name in frame if str(name).startswith(PROBABILITY)]
+    probabilities = frame[columns].to_numpy(dtype="float64") if columns else None
+    classes = _typed([name.removeprefix(PROBABILITY) for name in columns], seen) if columns else seen
+    scores = None
+    if len(classes) == 2 and probabilities is not None:
+        scores = probabilities[:, 1]
+    elif "score" in frame:
+        scores = frame["score"].to_numpy(dtype="float64")
+    return Predictions(values, classes, probabilities, scores)
+
+
+def _typed(names: list[str], seen: np.ndarray) -> np.ndarray:
+    """(n_names,) the classes of these names, of the type of those in ``seen``."""
+    known = {str(value): value for value in seen.tolist()}
+    kinds: dict[str, Callable[[str], Any]] = {"i": int, "b": lambda name: name == "True"}
+    typed = kinds.get(seen.dtype.kind, str)
+    return np.array([known.get(name, typed(name)) for name in names], dtype=seen.dtype)
+
+
+def values_of(column: pd.Series) -> np.ndarray:
+    """(n_rows,) the cells of a column, texts as Python's."""
+    return column.to_numpy(dtype=object) if isinstance(column.dtype, pd.StringDtype) else column.to_numpy()
 
 
 def metrics_of(y: np.ndarray, predictions: Predictions, task: Task, average: Average) -> dict[str, float]:

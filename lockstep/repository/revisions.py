@@ -7,9 +7,8 @@ the same here as there.
 
 import contextlib
 import hashlib
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from lockstep.kernel.lock_file import LOCK, LockedFile, LockedStage, last_commit
 from lockstep.kernel.strict_yaml import read_yaml
 from lockstep.repository.hashes import present
 
+import msgspec
 from dvc.dependency.param import ParamsDependency  # type: ignore[import-untyped]
 from dvc.exceptions import DvcException, NotDvcRepoError  # type: ignore[import-untyped]
 from dvc.fs import localfs  # type: ignore[import-untyped]
@@ -29,7 +29,6 @@ from dvc.utils.serialize import ParseError, parse_yaml  # type: ignore[import-un
 from scmrepo.exceptions import SCMError as GitError
 
 WORKSPACE = "workspace"
-_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Revision:
     name: str
     commit: str | None
     params: Mapping[str, Any]
-    stages: Mapping[str, Any]
+    stages: Mapping[str, LockedStage]
 
     @property
     def shown(self) -> str:
@@ -57,9 +56,9 @@ class Revision:
         return short if self.commit.startswith(self.name) else f"{self.name} ({short})"
 
     @property
-    def summary(self) -> dict[str, str | None]:
-        """Ready for JSON: revision (as it was asked for), commit, shown."""
-        return {"revision": self.name, "commit": self.commit, "shown": self.shown}
+    def named(self) -> "RevisionName":
+        """Its names, for the results of a command."""
+        return RevisionName(self.name, self.commit, self.shown)
 
     @property
     def problems(self) -> list[str]:
@@ -68,17 +67,12 @@ class Revision:
         return [str(name) for name in problems] if isinstance(problems, dict) else []
 
 
-@dataclass(frozen=True)
-class Output:
-    """A file that a stage made.
+class RevisionName(msgspec.Struct, frozen=True):
+    """What a revision is called: as it was asked for, its commit (None for the workspace), as messages show it."""
 
-    Attributes:
-        path: from the repository's root.
-        md5: of its content: as dvc.lock records it, or, in the workspace, of the file that lies there.
-    """
-
-    path: str
-    md5: str
+    revision: str
+    commit: str | None
+    shown: str
 
 
 def open_repository(root: Path | None = None) -> Repo:
@@ -152,9 +146,8 @@ def read_revision(repo: Repo, name: str) -> Revision:
             f"{'The workspace' if commit is None else f'Revision {name}'} has no params.yaml, so it has no problems. "
             "Name another revision, or run it from the repository's root."
         )
-    lock = _yaml(repo, commit, "dvc.lock", name) or {}
-    stages = lock.get("stages")
-    return Revision(name, commit, params, stages if isinstance(stages, dict) else {})
+    revision = Revision(name, commit, params, {})
+    return replace(revision, stages=locked_stages(repo, revision))
 
 
 def _yaml(repo: Repo, commit: str | None, file: str, name: str) -> dict[str, Any] | None:
@@ -207,35 +200,27 @@ def uncached_file(repo: Repo, revision: Revision, file: LockedFile) -> bytes | N
     return content if same else None
 
 
-def stage_output(repo: Repo, revision: Revision, stage: str, suffix: str) -> Output | None:
-    """The output of ``stage`` whose name ends in ``suffix``, or None if dvc.lock records no such run.
+def stage_output(repo: Repo, revision: Revision, stage: str, suffix: str) -> LockedFile | None:
+    """The output of ``stage`` whose name ends in ``suffix``, or None if dvc.lock records no such run: as dvc.lock
+    records it, or, in the workspace, as it is there.
 
     Raises:
         DataError: it is not in the workspace.
-        IntegrityError: dvc.lock is not DVC's.
     """
-    try:
-        outs = revision.stages[stage]["outs"]
-    except KeyError:
-        return None
-    found = [out for out in outs if str(out.get("path")).endswith(suffix)]
-    if not found:
-        return None
-    path, md5 = str(found[0]["path"]), str(found[0].get("md5"))
-    if not _MD5.fullmatch(md5):
-        raise IntegrityError(f"dvc.lock of {revision.shown}: '{md5}' is no MD5 of {path}. Run 'dvc repro {stage}'.")
-    if revision.commit is None:
-        try:
-            md5 = md5_of(Path(repo.root_dir) / path)
-        except FileNotFoundError:
-            raise DataError(
-                f"{path} is not in the workspace. Run 'dvc checkout {path}' (from the cache), 'dvc pull {path}' (from "
-                f"a remote), or 'dvc repro {stage}' to remake it."
-            ) from None
-    return Output(path, md5)
+    outs = revision.stages[stage].outs if stage in revision.stages else ()
+    found = next((out for out in outs if out.path.endswith(suffix)), None)
+    if found is None or revision.commit is not None:
+        return found
+    there = present(found.path, Path(repo.root_dir))
+    if there.md5 is None:
+        raise DataError(
+            f"{found.path} is not in the workspace. Run 'dvc checkout {found.path}' (from the cache), 'dvc pull "
+            f"{found.path}' (from a remote), or 'dvc repro {stage}' to remake it."
+        )
+    return there
 
 
-def file_of(repo: Repo, revision: Revision, output: Output, stage: str) -> Path:
+def file_of(repo: Repo, revision: Revision, output: LockedFile, stage: str) -> Path:
     """Where the bytes of ``output`` lie: in the workspace, or in DVC's cache, checked against their hash.
 
     Raises:
@@ -262,18 +247,32 @@ def file_of(repo: Repo, revision: Revision, output: Output, stage: str) -> Path:
     return path
 
 
-def outdated(repo: Repo, workspace: Revision, stage: str) -> list[str]:
-    """What ``stage`` read or wrote, and what has changed in the workspace since: files and ``params.yaml:key``."""
-    entry = workspace.stages.get(stage, {})
-    changed = []
-    for file in [*entry.get("deps", []), *entry.get("outs", [])]:
-        path = Path(repo.root_dir) / file["path"]
-        if path.is_file() and (path.stat().st_size != file.get("size") or md5_of(path) != file.get("md5")):
-            changed.append(str(file["path"]))
-    for key, value in entry.get("params", {}).get("params.yaml", {}).items():
-        if value_at(workspace.params, key) != value:
-            changed.append(f"params.yaml:{key}")
-    return changed
+def outdated(
+    repo: Repo, workspace: Revision, stage: str, known: dict[str, LockedFile] | None = None
+) -> tuple[str, ...]:
+    """What ``stage`` read or wrote, and what has changed in the workspace since: files and ``params.yaml:key``.
+
+    Args:
+        known: files hashed before, by path; those hashed now are added.
+    """
+    recorded = workspace.stages.get(stage)
+    if recorded is None:
+        return ()
+    root = Path(repo.root_dir)
+    files = [(file, present(file.path, root, known, _files_in(repo))) for file in (*recorded.deps, *recorded.outs)]
+    changed = [file.path for file, now in files if now.md5 not in (None, file.md5)]
+    return (*changed, *(f"params.yaml:{key}" for key in changed_settings(workspace, recorded)))
+
+
+def changed_settings(revision: Revision, stage: LockedStage) -> list[str]:
+    """The keys of params.yaml that the revision sets to other values than the stage was run with."""
+    settings = stage.params.get("params.yaml", {})
+    return [key for key, value in settings.items() if value_at(revision.params, key) != value]
+
+
+def _files_in(repo: Repo) -> Callable[[Path], Iterator[Path]]:
+    """A function: the files below a folder that DVC looks at."""
+    return lambda folder: (Path(path) for path in repo.dvcignore.find(localfs, str(folder)))
 
 
 def current_stages(repo: Repo, known: dict[str, LockedFile] | None = None) -> dict[str, LockedStage]:
@@ -290,9 +289,6 @@ def current_stages(repo: Repo, known: dict[str, LockedFile] | None = None) -> di
     contents: dict[str, Any] = {}
     found = {}
 
-    def files_in(folder: Path) -> Iterator[Path]:
-        return (Path(path) for path in repo.dvcignore.find(localfs, str(folder)))
-
     try:
         stages = [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
         for stage in stages:
@@ -305,7 +301,7 @@ def current_stages(repo: Repo, known: dict[str, LockedFile] | None = None) -> di
                 params[file] = {key: value for key, value in values.items() if value is not _ABSENT}
             deps, outs = (
                 tuple(
-                    present(Path(entry.fs_path).relative_to(root).as_posix(), root, known, files_in)
+                    present(Path(entry.fs_path).relative_to(root).as_posix(), root, known, _files_in(repo))
                     for entry in entries
                     if not isinstance(entry, ParamsDependency)
                 )
