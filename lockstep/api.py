@@ -182,16 +182,6 @@ class PipelineResult(NamedTuple):
     trials: pd.DataFrame
 
 
-def check_loads(path: Path, load: Mapping[str, Any]) -> None:
-    """Raise whatever the stage ``load`` would raise of a file.
-
-    Args:
-        path: the file; ``load.path`` may be another one.
-        load: the section ``load``.
-    """
-    load_file(path, _section(load, LoadSettings, "load"))
-
-
 def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> PipelineResult:
     """Load, split, preprocess, tune, cross-validate, train, evaluate, and save the model under the next free version.
 

@@ -1,23 +1,22 @@
-"""Finds out how a data file is written and what its columns are, for ``python -m lockstep add``.
+"""Finds out how a data file is written, and reads it: delimiter, encoding, decimal mark, lines above the header.
 
-Everything found here is a proposal that is shown, written down in the settings, and can be changed there; the stages
-themselves guess nothing.
+What is found is proposed, shown, and written into the settings: the stages themselves guess nothing.
 """
 
 import re
-import shlex
-from collections.abc import Iterator, Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lockstep.intake.column_roles import DATE
 from lockstep.intake.csv_text import read_csv
-from lockstep.kernel.errors import DataError, some
-from lockstep.kernel.settings import Task
-from lockstep.reading.column_types import MISSING, Format
+from lockstep.kernel.errors import DataError, SettingsError, some
+from lockstep.reading.column_types import MISSING, Format, typed_frame
 from lockstep.reading.csvfile import Dialect, TextTable
+from lockstep.reading.dataframes import normalised_frame, read_parquet
 from lockstep.reading.encodings import difference, line_of_utf8, natural_readings
-from lockstep.reading.source import Source, decoded, decodes, unpacked
-from lockstep.splitting.data_checks import NEARLY_UNIQUE, numbers_that_add_up
+from lockstep.reading.source import Source, check_file, decoded, decodes, unpacked
 from lockstep.tables.table import column_type
 
 import pandas as pd
@@ -25,46 +24,95 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 DELIMITERS = (",", ";", "\t", "|")
-TARGET_NAMES = (
-    *("target", "label", "class", "y", "outcome", "response", "price", "species", "survived", "churn", "churned"),
-    *("deposit", "diagnosis", "quality", "cnt", "count", "charges", "strength", "rings"),
-)
-"""Names of columns that are usually what is to be predicted; else the last column is taken."""
-MAX_CLASSES = 20
-"""A target of at most so many distinct whole numbers is taken for classes."""
-SUSPICIOUS_CORRELATION = 0.95
-NEARLY_ALL = 0.9
-"""A text column of which this share of the cells are numbers in another dress is said to be one."""
 A_FEW = 3
 """So many numbers of the form 4.067, and none of another form, leave open what the point is."""
 MAX_TITLE = 3
 """Lines above the header that are looked for."""
-_ID_NAME = re.compile(
-    r"(?i:(^|[_ .-])(ids?|uuid|guid|pid|rownames?)($|[_ .-])|(^|[_ .-])(row|index|idx|key|code|order|number|no|nr)$)"
-    r"|[a-z]I[dD]$"
-)
-"""Words that name an identifier, some of them only at the end: an order_value and a number_of_views do not."""
 _GROUPS = r"^[-+]?[1-9][0-9]{0,2}(\.[0-9]{3})+$"
 _POINT = r"^[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$"
 _WHOLE = r"^[-+]?[0-9]*$"
-_SPACES = " \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
-_DRESSED = (
-    rf"\(?[-+]?[$€£¥]?[{_SPACES}]?[-+]?([0-9]{{1,3}}([,.'{_SPACES}][0-9]{{3}})+([.,][0-9]+)?|[0-9]+([.,][0-9]+)?)"
-    rf"[{_SPACES}]?[%$€£¥]?\)?"
-)
-"""A number with a sign of percent or money, groups of digits, a decimal comma or in parentheses; or a plain one."""
-_DRESS = rf"[%$€£¥(,'{_SPACES}]|\.[0-9]{{3}}\."
-_DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}|\d{8}T\d{6}")
 
 
-class Written(NamedTuple):
-    """How a CSV file is written, what stands in it, and what else it could be."""
+class TableFacts(NamedTuple):
+    """What a data file holds, and how it is written.
+
+    Attributes:
+        path: the file.
+        frame: (n_rows, n_columns), typed.
+        about: in words, how it is written.
+        settings: those of the section load that say so, where they are not the defaults or have a reason.
+        reasons: {setting: why it has its value}, where that is not plain.
+        warnings: what it could be read as, too.
+        missing_as: {column: {word: count}}: what is in the cells that count as missing.
+    """
+
+    path: Path
+    frame: pd.DataFrame
+    about: str
+    settings: dict[str, Any]
+    reasons: dict[str, str]
+    warnings: list[str]
+    missing_as: dict[str, dict[str, int]]
+
+
+class CsvFormat(NamedTuple):
+    """How a CSV file is written, its cells, why it is read so (see TableFacts), and what else it could be."""
 
     dialect: Dialect
     form: Format
     text: TextTable
-    notes: list[str]
+    reasons: dict[str, str]
     warnings: list[str]
+
+
+def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
+    """Read a CSV or parquet file.
+
+    Args:
+        path: the file.
+        given: what the user has decided, and is not to be found out: {setting: value}.
+
+    Raises:
+        DataError: it is no table, or can be read in two ways.
+        SettingsError: what is given contradicts itself or the file.
+    """
+    _check_is_table(path)
+    defaults: dict[str, Any] = Dialect()._asdict() | Format()._asdict()
+    rest = {name: given[f"load.{name}"] for name in defaults if f"load.{name}" in given}
+    words: dict[str, Any] = {name: tuple(rest.pop(name)) for name in ("missing", "missing_texts") if name in rest}
+    if path.suffix.lower() == ".parquet":
+        if rest:
+            flag = next(iter(rest)).replace("_", "-")
+            raise SettingsError(f"--{flag} says how a CSV file is written, and {path} is none. Leave it out.")
+        return TableFacts(path, normalised_frame(read_parquet(path)), "a parquet file", words, {}, [], {})
+    for one, other in ("delimiter", "quote"), ("delimiter", "escape"), ("quote", "escape"), ("decimal", "thousands"):
+        if rest.get(one) and rest[one] == rest.get(other):
+            raise SettingsError(f"--{one} and --{other} are the same, {rest[one]!r}. Give different characters.")
+    dialect, form, text, reasons, warnings = detect_csv(path, **rest, missing=words.get("missing", MISSING))
+    form = form._replace(**words)
+    typed = typed_frame(text, str(path), form)
+    check_header(typed.frame, form, path)
+    found: dict[str, Any] = dialect._asdict() | form._asdict()
+    settings = {name: value for name, value in found.items() if value != defaults[name] or name in reasons}
+    about = f"delimiter {dialect.delimiter!r}, encoding {dialect.encoding}, decimal mark {form.decimal!r}"
+    return TableFacts(path, typed.frame, about, settings, reasons, warnings, typed.missing_as)
+
+
+def _check_is_table(path: Path) -> None:
+    """Raise DataError unless ``path`` is a file that may be a table."""
+    check_file(path)
+    try:
+        with path.open("rb") as file:
+            spreadsheet = file.read(8) == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # of Excel before 2007
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                spreadsheet = not {"xl/workbook.xml", "xl/workbook.bin", "content.xml"}.isdisjoint(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return  # the reader says it
+    if spreadsheet:
+        raise DataError(
+            f"{path} is a spreadsheet, not CSV text. Open it, save its sheet as CSV (UTF-8), and add that file."
+        )
 
 
 def detect_csv(
@@ -75,22 +123,23 @@ def detect_csv(
     thousands: str | None = None,
     missing: Sequence[str] = MISSING,
     **rest: Any,
-) -> Written:
+) -> CsvFormat:
     """Try encodings and delimiters until the whole file makes a table, row by row.
 
     Args:
         encoding: the only one to try; None for all.
         delimiter, decimal, thousands: the same.
-        missing: words for a gap among numbers.
+        missing: words for a missing value among numbers.
         rest: what is not detected: other fields of Dialect.
 
     Raises:
         DataError: no delimiter makes one; the message is that of the likeliest. Or numbers can be read in two ways.
     """
     raw = unpacked(path)
-    source, notes = decoded(raw, encoding or "utf-8", path), list[str]()
+    source, reasons = decoded(raw, encoding or "utf-8", path), dict[str, str]()
     if encoding is None:
-        encoding, notes = _encoding(source.text, path)
+        encoding, why = _encoding(source.text, path)
+        reasons |= {"encoding": why} if why else {}
         if encoding != "utf-8":
             source = decoded(raw, encoding, path)
     beginning = _beginning(source.text)
@@ -113,15 +162,16 @@ def detect_csv(
         _check_title(path, Dialect(likeliest, encoding=encoding, **rest), source)
         raise errors.get(likeliest) or DataError(
             f"{path} has one column only, cut at {some([repr(mark) for mark in marks])}: there is nothing to predict "
-            "from. Say with --delimiter what stands between its cells."
+            "from. Say with --delimiter what is between its cells."
         )
     # Of several that fit, the one of most columns; but a comma in numbers is a decimal mark.
     delimiter = max(wide, key=lambda mark: (mark != "," or not _commas_in_numbers(wide), wide[mark].cells.num_columns))
     if len(wide) > 1:
-        notes.append(f"delimiter {delimiter!r}, though {some([repr(m) for m in wide if m != delimiter])} would fit too")
+        others = some([repr(mark) for mark in wide if mark != delimiter])
+        reasons["delimiter"] = f"it fits best, though {others} would fit too"
     text = wide[delimiter]
     form, warnings = _number_format(text, delimiter, decimal, thousands, missing, path)
-    return Written(Dialect(delimiter, encoding=encoding, **rest), form, text, notes, warnings)
+    return CsvFormat(Dialect(delimiter, encoding=encoding, **rest), form, text, reasons, warnings)
 
 
 def _beginning(data: pa.Buffer) -> bytes:
@@ -140,12 +190,12 @@ def _check_title(path: Path, dialect: Dialect, source: Source) -> None:
         if width > 1 and all(2 * sum(bool(cell.strip()) for cell in cells) <= width for cells in title):
             raise DataError(
                 f"{path} line 1, {dialect.delimiter.join(title[0])[:40]!r}, seems to be a title: the table of {width} "
-                f"columns begins in line {lines + 1}. Skip what stands above it with --skip-lines {lines}."
+                f"columns begins in line {lines + 1}. Skip what is above it with --skip-lines {lines}."
             )
 
 
-def _encoding(data: pa.Buffer, path: Path) -> tuple[str, list[str]]:
-    """(the encoding of the file's bytes, what is to be said of it)
+def _encoding(data: pa.Buffer, path: Path) -> tuple[str, str]:
+    """(the encoding of the file's bytes, why if it is not UTF-8)
 
     Raises:
         DataError: it cannot be told, with what the candidates make of the text.
@@ -154,12 +204,12 @@ def _encoding(data: pa.Buffer, path: Path) -> tuple[str, list[str]]:
     zeros = [beginning[start::2].count(0) for start in (0, 1)]
     for name, own, other in (("utf-16-le", zeros[1], zeros[0]), ("utf-16-be", zeros[0], zeros[1])):
         if own > len(beginning) / 20 and not other and decodes(data, name):  # a half of each ASCII character
-            return name, [f"encoding {name}, though no byte-order mark says so"]
+            return name, "its bytes are in that order, though no byte-order mark says so"
     if decodes(data, "utf-8"):
-        return "utf-8", []
+        return "utf-8", ""
     readings = natural_readings(data)
     if len(readings) == 1:
-        return readings[0].encodings[0], [f"encoding {readings[0].encodings[0]}, the only one it looks natural in"]
+        return readings[0].encodings[0], "the text is plausible in no other one"
     if readings:
         raise DataError(
             f"{path} is not UTF-8, and can be read in {len(readings)} ways: {difference(data, readings)}. Give the one "
@@ -172,7 +222,7 @@ def _encoding(data: pa.Buffer, path: Path) -> tuple[str, list[str]]:
             "encoding that all of it is to be read in with --encoding."
         )
     raise DataError(
-        f"{path} is not UTF-8, and in none of the usual encodings it looks natural. Give its encoding with --encoding, "
+        f"{path} is not UTF-8, and plausible in none of the usual encodings. Give its encoding with --encoding, "
         "or save it as UTF-8."
     )
 
@@ -198,7 +248,7 @@ def _number_format(
     between thousands; or what is given.
 
     Raises:
-        DataError: points may stand between thousands or before decimals, and the file looks as if it were the former.
+        DataError: points may separate thousands or decimals, and the file looks as if it were the former.
     """
     comma, point, grouped, groups = False, False, False, False
     doubtful: dict[str, str] = {}
@@ -231,7 +281,7 @@ def _number_format(
             "the decimal mark."
         )
     warnings = [
-        f"'{name}' is read with decimal points, but all of them stand before three digits, such as {cell}: if that is "
+        f"'{name}' is read with decimal points, but all of them are before three digits, such as {cell}: if that is "
         f"{cell.replace('.', '')}, add the table with --decimal , --thousands ."
         for name, cell in doubtful.items()
     ]
@@ -248,7 +298,7 @@ def check_header(frame: pd.DataFrame, form: Format, path: Path) -> None:
     numbers = [name for name in names if kinds[name] == "number"]
     hits = [name for name in numbers if re.match(form.number, name.strip())]
     echoes = [name for name in names if kinds[name] == "text" and (frame[name] == name).any()]
-    clear = [name for name in names if name[:1].isalpha() and name not in echoes and not _DATE.search(name)]
+    clear = [name for name in names if name[:1].isalpha() and name not in echoes and not DATE.search(name)]
     values = pd.Series(
         [float(name.strip().replace(form.thousands or " ", "").replace(form.decimal, ".")) for name in hits]
     )
@@ -260,126 +310,3 @@ def check_header(frame: pd.DataFrame, form: Format, path: Path) -> None:
             f"{path}: the first line looks like a row, not like column names: {some([*map(repr, [*hits, *echoes])])} "
             "are like the cells below them. Put a line with the names above it; if they are names, rename them."
         )
-
-
-def number_in_text(column: pd.Series) -> tuple[str, str] | None:
-    """(an example, what to do) of a text column whose cells nearly all are numbers in a dress, such as ``12,345.67``,
-    ``62.9%``, ``€5`` and ``(5)``, so that they are texts for the model; None for any other column."""
-    if column_type(column) != "text":
-        return None
-    cells = column.dropna().str.strip()
-    cells = cells[~cells.isin(["", *MISSING])]
-    fits = cells.str.fullmatch(_DRESSED)
-    if len(cells) == 0 or fits.mean() < NEARLY_ALL:
-        return None
-    dressed = cells[fits & cells.str.contains(_DRESS)].drop_duplicates().tolist()
-    if not dressed:
-        return None
-    ways = [(cell, _marks(cell)) for cell in dressed[:1000]]
-    cell, marks = next((way for way in ways if way[1] != _marks("1,000")), ways[0])
-    if marks is None:
-        return cell, "write them as plain numbers in the file"
-    return cell, f"add the table with {marks}"
-
-
-def _marks(cell: str) -> str | None:
-    """The flags with which a number is read; None if there are none."""
-    marks = re.findall(rf"[,.'{_SPACES}]", cell)
-    if re.search("[%$€£¥(]", cell) or not marks or any(mark in _SPACES[1:] for mark in marks):
-        return None
-    if marks == [","]:
-        return "--thousands , or --decimal ," if re.search(r"^[-+]?[0-9]{1,3},[0-9]{3}$", cell) else "--decimal ,"
-    comma = " --decimal ," if marks[-1] == "," != marks[0] else ""
-    return f"--thousands {shlex.quote(marks[0])}{comma}"
-
-
-class Columns(NamedTuple):
-    """What the columns are, by name.
-
-    Attributes:
-        identifiers: they number or name the rows, or nearly all their texts differ: {name: which of it}.
-        constants: one value or none.
-        dates: texts of dates.
-        leaks: they give the target away exactly.
-        suspects: numbers that correlate with the target suspiciously: (name, correlation).
-        repeating: identifiers that repeat: rows that belong together.
-    """
-
-    identifiers: dict[str, str]
-    constants: list[str]
-    dates: list[str]
-    leaks: list[str]
-    suspects: list[tuple[str, float]]
-    repeating: list[str]
-
-
-def guess_target(frame: pd.DataFrame) -> tuple[str, str]:
-    """(the column to predict, why)."""
-    lower = {str(name).strip().lower(): str(name) for name in frame}
-    for name in TARGET_NAMES:
-        if name in lower:
-            return lower[name], "its name"
-    return str(frame.columns[-1]), "it is the last column"
-
-
-def guess_task(target: pd.Series) -> tuple[Task, str]:
-    """(the task, why)."""
-    kind, distinct = column_type(target), target.nunique()
-    if kind != "number":
-        return "classification", f"a {kind} column"
-    if (target.dropna() % 1 == 0).all() and distinct <= MAX_CLASSES:
-        return "classification", f"{distinct} distinct whole numbers"
-    return "regression", f"{distinct:,} distinct numbers"
-
-
-def inspect_columns(frame: pd.DataFrame, target: str, task: Task) -> Columns:
-    """Look at every column but the target."""
-    features = frame.drop(columns=target)
-    constants = [str(name) for name in features if len(features[name].dropna().unique()) <= 1]
-    repeating = [name for name in map(str, features) if _repeats(features[name]) and name not in constants]
-    identifiers = {name: why for name, why in _identifiers(features) if name not in [*constants, *repeating]}
-    texts = [str(name) for name in features if column_type(features[name]) == "text"]
-    dates = [name for name in texts if name not in constants and _are_dates(features[name].dropna().head(50))]
-    leaks, suspects = _leaks(features.drop(columns=[*identifiers, *constants]), frame[target], task)
-    return Columns(identifiers, constants, dates, leaks, suspects, repeating)
-
-
-def _are_dates(cells: pd.Series) -> bool:
-    return len(cells) > 0 and bool(cells.map(lambda cell: _DATE.search(cell) is not None).all())
-
-
-def _identifiers(features: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    """(column, why it tells rows apart and says nothing of them)"""
-    for name in map(str, features):
-        column = features[name].dropna()
-        kind, distinct = column_type(column), column.nunique()
-        named = "an identifier" if _ID_NAME.search(name.strip()) else ""
-        if kind == "text" and distinct >= NEARLY_UNIQUE * len(features):
-            yield name, named or "nearly all values differ"
-        elif column.dtype.kind in "iu" and distinct == len(features):
-            why = "numbers the rows" if (column.diff().dropna() == 1).all() else named
-            if why:
-                yield name, why
-
-
-def _repeats(column: pd.Series) -> bool:
-    """Whether it is named as an identifier, but some of its values, mostly different ones, stand in several rows."""
-    whole = column_type(column) == "text" or bool((column.dropna() % 1 == 0).all())
-    return bool(_ID_NAME.search(str(column.name).strip())) and whole and 0.2 < column.nunique() / len(column) < 1
-
-
-def _leaks(features: pd.DataFrame, target: pd.Series, task: Task) -> tuple[list[str], list[tuple[str, float]]]:
-    """Columns that give the target away: (exactly, suspiciously)."""
-    if task == "classification":
-        exact = [
-            str(name)
-            for name in features
-            if features[name].nunique() <= min(MAX_CLASSES, target.nunique())
-            and target.groupby(features[name].astype(str)).nunique().max() == 1
-        ]
-        return exact, []
-    numbers = features[[name for name in features if column_type(features[name]) == "number"]]
-    exact = numbers_that_add_up(features, target.to_numpy(dtype="float64"))
-    correlations = numbers.corrwith(target)
-    suspects = [(str(name), float(r)) for name, r in correlations.items() if abs(r) > SUSPICIOUS_CORRELATION]
-    return exact, [suspect for suspect in suspects if suspect[0] not in exact]
