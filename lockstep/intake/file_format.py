@@ -28,6 +28,9 @@ A_FEW = 3
 """So many numbers of the form 4.067, and none of another form, leave open what the point is."""
 MAX_TITLE = 3
 """Lines above the header that are looked for."""
+_COMMA = r"^[-+]?[0-9]+,[0-9]+$"
+_GROUPED_OR_COMMA = r"^[-+]?[0-9]+([.' ][0-9]{3})*,[0-9]+$"
+_GROUPED_COMMA = r"^[-+]?[0-9]{1,3}(\.[0-9]{3})+,[0-9]+$"
 _GROUPS = r"^[-+]?[1-9][0-9]{0,2}(\.[0-9]{3})+$"
 _POINT = r"^[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$"
 _WHOLE = r"^[-+]?[0-9]*$"
@@ -229,14 +232,11 @@ def _encoding(data: pa.Buffer, path: Path) -> tuple[str, str]:
 
 def _commas_in_numbers(tables: dict[str, TextTable]) -> bool:
     """Whether, cut at another delimiter, most cells of a column are numbers with a decimal comma."""
-    number = re.compile(r"[-+]?[0-9]+,[0-9]+")
-    samples = [
-        cells.slice(0, 100).to_pylist()
-        for mark, table in tables.items()
-        if mark != ","
-        for cells in table.cells.columns
-    ]
-    return any(cells and sum(map(bool, map(number.fullmatch, cells))) > len(cells) / 2 for cells in samples)
+    others = [table for mark, table in tables.items() if mark != ","]
+    samples = [cells.slice(0, 100) for table in others for cells in table.cells.columns]
+    return any(
+        2 * pc.sum(pc.match_substring_regex(cells, _COMMA), min_count=0).as_py() > len(cells) for cells in samples
+    )
 
 
 def _number_format(
@@ -250,27 +250,15 @@ def _number_format(
     Raises:
         DataError: points may separate thousands or decimals, and the file looks as if it were the former.
     """
-    comma, point, grouped, groups = False, False, False, False
-    doubtful: dict[str, str] = {}
-    for name, cells in zip(text.cells.column_names, text.cells.columns, strict=True):
-        if delimiter != ",":
-            sample = cells.slice(0, 1000).to_pylist()
-            comma |= any(re.fullmatch(r"[-+]?[0-9]+([.' ][0-9]{3})*,[0-9]+", cell) for cell in sample)
-            grouped |= any(re.fullmatch(r"[-+]?[0-9]{1,3}(\.[0-9]{3})+,[0-9]+", cell) for cell in sample)
-        trimmed = pc.utf8_trim_whitespace(cells)
-        in_groups = pc.match_substring_regex(trimmed, _GROUPS)
-        count = pc.sum(in_groups).as_py() or 0
-        pointed = pc.any(pc.and_not(pc.match_substring_regex(trimmed, _POINT), in_groups)).as_py()
-        point, groups = point or bool(pointed), groups or count > 0
-        if count >= A_FEW and not pointed:
-            others = trimmed.filter(pc.invert(in_groups))
-            plain = pc.or_(pc.match_substring_regex(others, _WHOLE), pc.is_in(others, pa.array(missing, others.type)))
-            if pc.all(plain, min_count=0).as_py():
-                doubtful[name] = trimmed.filter(in_groups)[0].as_py()
+    samples = [cells.slice(0, 1000) for cells in text.cells.columns if delimiter != ","]
+    comma, grouped = (any(_has(cells, form) for cells in samples) for form in (_GROUPED_OR_COMMA, _GROUPED_COMMA))
+    found = [_points(pc.utf8_trim_whitespace(cells), missing) for cells in text.cells.columns]
+    point, groups = any(one.decimal for one in found), any(one.groups for one in found)
+    doubtful = {name: one.doubtful for name, one in zip(text.cells.column_names, found, strict=True) if one.doubtful}
     if decimal is not None or thousands is not None:
         own = decimal or {",": ".", ".": ","}.get(thousands or "") or ("," if comma and not point else ".")
-        found = "." if own == "," and (grouped or groups) and not point else ""
-        return Format(own, found if thousands is None else thousands), []
+        mark = "." if own == "," and (grouped or groups) and not point else ""
+        return Format(own, mark if thousands is None else thousands), []
     if grouped and not point:
         return Format(",", "."), []
     if doubtful and not point and (delimiter == ";" or comma):
@@ -286,6 +274,30 @@ def _number_format(
         for name, cell in doubtful.items()
     ]
     return Format("," if comma and not (point or groups) else "."), warnings
+
+
+class _Points(NamedTuple):
+    """What the points in a column are: whether one is a decimal mark for sure; whether a cell has the form 4.067; such
+    a cell, if there are a few, and beside them whole numbers only, so that the points may separate thousands."""
+
+    decimal: bool
+    groups: bool
+    doubtful: str | None
+
+
+def _points(cells: pa.ChunkedArray, missing: Sequence[str]) -> _Points:
+    is_group = pc.match_substring_regex(cells, _GROUPS)
+    groups, others = cells.filter(is_group), cells.filter(pc.invert(is_group))
+    decimal = _has(others, _POINT)
+    doubtful = None
+    if len(groups) >= A_FEW and not decimal:
+        plain = pc.or_(pc.match_substring_regex(others, _WHOLE), pc.is_in(others, pa.array(missing, others.type)))
+        doubtful = groups[0].as_py() if pc.all(plain, min_count=0).as_py() else None
+    return _Points(decimal, len(groups) > 0, doubtful)
+
+
+def _has(cells: pa.ChunkedArray, pattern: str) -> bool:
+    return bool(pc.any(pc.match_substring_regex(cells, pattern), min_count=0).as_py())
 
 
 def check_header(frame: pd.DataFrame, form: Format, path: Path) -> None:
