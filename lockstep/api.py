@@ -191,16 +191,6 @@ class PipelineResult(NamedTuple):
     trials: pd.DataFrame
 
 
-def check_loads(path: Path, load: Mapping[str, Any]) -> None:
-    """Check that the stage ``load`` can load a file, and raise what it would raise.
-
-    Args:
-        path: the file; ``load.path`` may be another one.
-        load: the section ``load``.
-    """
-    load_file(path, _section(load, LoadSettings, "load"))
-
-
 def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> PipelineResult:
     """Load, split, preprocess, tune, cross-validate, train, evaluate, and save the model under the next free version.
 

@@ -3,7 +3,7 @@
 import inspect
 from typing import Any, Literal
 
-from lockstep.kernel.errors import DataError, SettingsError, nearest
+from lockstep.kernel.errors import DataError, Setting, SettingsError, nearest
 from lockstep.kernel.settings import Seed, Task
 from lockstep.learning.model_file import ModelFile
 from lockstep.learning.model_types import KINDS, MODELS, model_type
@@ -47,7 +47,9 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
     kinds = model_type(settings.model).estimators
     if task not in kinds:
         able = [name for name, entry in MODELS.items() if task in entry.estimators]
-        raise SettingsError(f"train.model: '{settings.model}' cannot do {task}. Those that can: {', '.join(able)}.")
+        raise SettingsError(
+            Setting("train.model"), f": '{settings.model}' cannot do {task}. Those that can: {', '.join(able)}."
+        )
     if settings.kind != KINDS[task]:
         raise SettingsError(f"train.kind is {settings.kind}, but load.task is {task}. Set train.kind to {KINDS[task]}.")
     if settings.class_weight is not None and task == "regression":
