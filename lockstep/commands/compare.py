@@ -10,17 +10,16 @@ import argparse
 import io
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from lockstep.commands.explain import needed
 from lockstep.comparing.model_verdicts import ALPHA, BETTER, NOT_COMPARABLE, WORSE, Evaluated, Folds, compare
 from lockstep.comparing.model_words import report, why_not
 from lockstep.comparing.rendering import add_forms, emit, visible
 from lockstep.comparing.run_changes import changes
 from lockstep.kernel.errors import DataError, IntegrityError, LockstepError
-from lockstep.kernel.lock_file import LOCK, LockedStage, outputs
+from lockstep.kernel.lock_file import LOCK_FILE, LockedStage, outputs
 from lockstep.learning.cross_validation import CrossValidateSettings
+from lockstep.provenance.plan import needed
 from lockstep.repository.evaluated_models import corrected, models_looked_at
 from lockstep.repository.revisions import (
     WORKSPACE,
@@ -261,7 +260,7 @@ def _read(stages: Mapping[str, LockedStage], stage: str, path: str) -> str | Non
 def _looks(repo: Any, name: str, stages: Mapping[str, LockedStage]) -> int:
     """How many models the test rows of a revision have seen, by what git and the workspace know."""
     test = _read(stages, f"evaluate@{name}", f"data/split/{name}/test.parquet")
-    root, lock = Path(repo.scm.root_dir), Path(repo.root_dir) / LOCK
+    root, lock = repo.git_root, repo.root / LOCK_FILE
     extra = lock.read_bytes() if lock.is_file() else b""
     return len(models_looked_at(root, lock.relative_to(root).as_posix(), name, str(test), extra))
 

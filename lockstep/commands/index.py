@@ -1,6 +1,5 @@
 """``python -m lockstep index``: write reports/index.html, all problems on one page, with links to their reports."""
 
-import argparse
 import json
 import os
 import sys
@@ -10,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lockstep.commands import add_params, command_parser
 from lockstep.kernel.errors import DataError
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.settings import Problem, Settings, Task, read_problems
@@ -71,8 +71,8 @@ def entry_of(problem: Problem) -> Entry:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the page and say where it is. Raises LockstepError."""
-    parser = argparse.ArgumentParser(prog="python -m lockstep index", description=__doc__)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="default: %(default)s")
+    parser = command_parser("index", __doc__)
+    add_params(parser)
     parser.add_argument("--open", action="store_true", help="open it in the browser, where there is a display")
     args = parser.parse_args(argv)
     entries = [entry_of(Problem(args.params, name)) for name in read_problems(args.params)]

@@ -1,6 +1,5 @@
 """``python -m lockstep summary``: what the last run gave, one block per problem, and what to type next."""
 
-import argparse
 import csv
 import json
 import os
@@ -8,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lockstep.commands import add_params, command_parser
 from lockstep.comparing.rendering import metric_value
 from lockstep.kernel.errors import DataError
 from lockstep.kernel.settings import Problem, read_problems
@@ -28,8 +28,8 @@ NEXT = """\
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table. Raises DataError where a problem has not been run."""
-    parser = argparse.ArgumentParser(prog="python -m lockstep summary", description=__doc__)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="default: %(default)s")
+    parser = command_parser("summary", __doc__)
+    add_params(parser)
     args = parser.parse_args(argv)
     console = Console(highlight=False)
     if not console.is_terminal:
