@@ -1,6 +1,6 @@
 """``python -m lockstep versions``: the recorded versions of what decides results, and those that are here.
 
-They stand in versions.toml, which DVC tracks: when one changes, the stages that use it run again, and ``dvc params
+They are in versions.toml, which DVC tracks: when one changes, the stages that use it run again, and ``dvc params
 diff`` shows it. ``--write`` records the libraries that requirements.lock pins, and the Python that runs this; ``make
 lock`` and ``make venv`` call it.
 

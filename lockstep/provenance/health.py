@@ -126,7 +126,7 @@ def _works_here(program: str) -> bool:
 
     here = Path.cwd().resolve()
     for process in psutil.process_iter(["name", "cmdline", "cwd"]):
-        names = {process.info["name"], *(Path(word).name for word in (process.info["cmdline"] or [])[:3])}
+        names = {process.info["name"], *(Path(word).name for word in (process.info["cmdline"] or [])[:4])}
         folder = process.info["cwd"]
         if program in names and folder is not None and Path(folder).is_relative_to(here):
             return True

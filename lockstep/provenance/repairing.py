@@ -104,7 +104,7 @@ def _try_to_fetch(targets: list[str]) -> None:
 def _put_back(recorded: Recorded, file: LockedFile) -> Iterator[str]:
     """Make the workspace's file and the cache's object the same, from the one that is right."""
     here, there, cached = Path(file.path), object_path(recorded.cache, file), file.path not in recorded.uncached
-    # DVC's cache of runs keeps small results too, which else stand in git alone.
+    # DVC's cache of runs keeps small results too, which else are in git alone.
     right_here, right_there = is_intact(here, file), is_intact(there, file)
     if right_here and cached and not right_there:
         what = "replaced" if there.exists() else "added"

@@ -44,7 +44,7 @@ def sign(tag: str, key: Path, root: Path = Path()) -> str:
     # Some versions of git make the tag, unsigned, when ssh-keygen fails.
     if done.returncode or SIGNATURE not in git.output("cat-file", "tag", tag, root=root):
         git.run("tag", "--delete", tag, root=root)
-        raise MachineError(f"git cannot sign with {key}: {git.last_line(done)}. 'ssh-keygen -t ed25519' makes a key.")
+        raise MachineError(f"git cannot sign with {key}: {git.reason(done)}. 'ssh-keygen -t ed25519' makes a key.")
     return f"{tag} is signed: commit {commit[:12]}, {len(paths)} recorded files. Publish it: git push origin {tag}"
 
 
@@ -66,7 +66,7 @@ def verify(tag: str, signers: Path, root: Path = Path()) -> str:
     done = git.run(*_SSH, "-c", f"gpg.ssh.allowedSignersFile={signers.resolve()}", "verify-tag", number, root=root)
     if done.returncode:
         raise IntegrityError(
-            f"the tag '{tag}' is not signed by anybody in {signers}: {git.last_line(done)}. Do not use what it names."
+            f"the tag '{tag}' is not signed by anybody in {signers}: {git.reason(done)}. Do not use what it names."
         )
     head, _, message = git.output("cat-file", "tag", number, root=root).partition("\n\n")
     fields = dict(line.split(" ", 1) for line in head.splitlines())

@@ -57,7 +57,7 @@ def check_form(root: Path) -> None:
 
 def config_files(root: Path = Path()) -> dict[str, Path]:
     """The files of DVC's settings, there or not, by the names of ``dvc config``'s options; a later file's win."""
-    from dvc.config import Config  # type: ignore[import-untyped]  # takes a moment
+    from dvc.config import Config  # type: ignore[import-untyped]  # takes a while
 
     own = {"project": root / ".dvc/config", "local": root / ".dvc/config.local"}
     return {level: Path(Config.get_dir(level)) / "config" for level in ("system", "global")} | own

@@ -20,16 +20,15 @@ GRACE = 5.0
 AGAIN = "The same command again is safe: what has arrived is not sent twice."
 _DVC = """
 import sys
-root, parent = sys.argv.pop(1), int(sys.argv.pop(1))
+sys.argv[0], root, parent, *sys.argv[1:] = sys.argv[1:]
 sys.path.insert(0, root)
 from lockstep.kernel.locks import die_with
-die_with(parent, parent)
-sys.argv[0] = "dvc"
+die_with(int(parent), int(parent))
 from dvc.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 """DVC's command line, in a process that ends when the one that started it is killed: else it would go on, and hold
-DVC's lock."""
+DVC's lock. It is called "dvc", as in DVC's rwlock file and as ``doctor`` looks for it."""
 
 
 class Ended(NamedTuple):
@@ -74,7 +73,7 @@ def run_dvc(
     """
     lines: list[str] = []
     process = subprocess.Popen(  # noqa: S603 - a list, no shell
-        [sys.executable, "-c", _DVC, str(ROOT), str(os.getpid()), "--cd", str(folder), *arguments],
+        [sys.executable, "-c", _DVC, "dvc", str(ROOT), str(os.getpid()), "--cd", str(folder), *arguments],
         env=environment, stdout=None if show else subprocess.PIPE,
         stderr=subprocess.PIPE if show else subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip

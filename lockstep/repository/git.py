@@ -26,7 +26,7 @@ def output(*arguments: str, root: Path = _HERE, stdin: str | None = None, env: M
     """What git prints. Raises MachineError if it fails."""
     done = run(*arguments, root=root, stdin=stdin, env=env)
     if done.returncode:
-        raise _failure(arguments, root, last_line(done))
+        raise _failure(arguments, root, reason(done))
     return done.stdout
 
 
@@ -34,13 +34,13 @@ def output_bytes(*arguments: str, root: Path = _HERE, stdin: bytes = b"") -> byt
     """What git prints, as bytes. Raises MachineError if it fails."""
     done = _run(arguments, root, stdin, None)
     if done.returncode:
-        raise _failure(arguments, root, _last_line(done.stderr.decode("utf-8", "replace")))
+        raise _failure(arguments, root, _reason(done.stderr.decode("utf-8", "replace")))
     return done.stdout
 
 
-def last_line(done: Done) -> str:
-    """The last line of what git said on stderr: its reason."""
-    return _last_line(done.stderr)
+def reason(done: Done) -> str:
+    """Why git failed: its fatal error, else the last line that it said."""
+    return _reason(done.stderr)
 
 
 def tracked_files(root: Path = _HERE) -> list[str]:
@@ -63,11 +63,12 @@ def _run(
         raise MachineError("there is no git on this machine. Install it.") from None
 
 
-def _last_line(said: str) -> str:
+def _reason(said: str) -> str:
     lines = said.strip().splitlines() or ["no message"]
-    return lines[-1].removeprefix("error: ").removeprefix("fatal: ").rstrip(".")
+    fatal = [line.removeprefix("fatal: ") for line in lines if line.startswith("fatal: ")]
+    return (fatal or [lines[-1].removeprefix("error: ")])[0].rstrip(".")
 
 
-def _failure(arguments: tuple[str, ...], root: Path, reason: str) -> MachineError:
+def _failure(arguments: tuple[str, ...], root: Path, why: str) -> MachineError:
     command = next((word for word in arguments if not word.startswith("-")), "")
-    return MachineError(f"'git {command}' fails in {root.resolve()}: {reason}. 'git status' and 'git fsck' say more.")
+    return MachineError(f"'git {command}' fails in {root.resolve()}: {why}. 'git status' and 'git fsck' say more.")
