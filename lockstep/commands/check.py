@@ -5,13 +5,12 @@ the .dvc files and DVC's settings, and for secrets in what git tracks. DVC reads
 strictly: check before you run what somebody else wrote ('make repro' and the pre-commit hook do).
 """
 
-import difflib
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from lockstep.commands import add_params, command_parser
-from lockstep.kernel.errors import SettingsError
+from lockstep.kernel.errors import SettingsError, did_you_mean
 from lockstep.kernel.lock_file import LOCK_FILE, read_lock, read_pointers
 from lockstep.kernel.settings import Problem, read_problems
 from lockstep.kernel.strict_yaml import read_yaml
@@ -59,8 +58,7 @@ def _check_data(path: Path) -> None:
     """Refuse a table that is neither here nor tracked by DVC, which would bring it."""
     if Path(".dvc").is_dir() and not path.exists() and not Path(f"{path}.dvc").exists():
         here = [file.removesuffix(".dvc") for file in map(str, sorted(path.parent.glob("*")))]
-        near = difflib.get_close_matches(str(path), here, 1)
-        hint = f" Is it {near[0]}?" if near else " 'python -m lockstep add FILE' brings a table in."
+        hint = did_you_mean(str(path), here) or " 'python -m lockstep add FILE' brings a table in."
         raise SettingsError(f"load.path is {path}, which does not exist, and no {path}.dvc tracks it.{hint}")
 
 

@@ -1,59 +1,49 @@
-"""What differs inside two files of one kind: models, JSON, tables, texts."""
+"""Which parts of two files of one kind differ: steps of models, columns of tables, keys of JSON, lines of texts."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lockstep.provenance.changes import ABSENT, differing
 from lockstep.repository.hashes import digest
+
+import joblib
 
 
 def differences_inside(before: Path, after: Path) -> Iterator[str]:
-    """A line for each difference. Both files must be known: models among them are unpickled."""
-    match after.suffix:
-        case ".joblib":
-            yield from _models(before, after)
-        case ".json":
-            one, other = (json.loads(path.read_text(encoding="utf-8")) for path in (before, after))
-            for key, a, b in differing("", one, other):
-                yield f"{key.removeprefix('.')}: {'absent' if a is ABSENT else a} → {'absent' if b is ABSENT else b}"
-        case ".parquet":
-            yield from _tables(before, after)
-        case _:
-            lines = (path.read_text(encoding="utf-8", errors="replace").splitlines() for path in (before, after))
-            for number, (a, b) in enumerate(zip(*lines, strict=False), 1):
-                if a != b:
-                    yield f"line {number}: {a[:60]} → {b[:60]}"
-
-
-def _models(before: Path, after: Path) -> Iterator[str]:
-    """The steps of a pipeline, or the whole model, whose content hashes differently."""
-    from lockstep.saving.joblib_file import load_model
-
-    import joblib
-
-    models = [load_model(path, sha256=digest(path, "sha256")) for path in (before, after)]
-    old, new = (_steps(model) for model in models)
+    """A line for each part that differs. Both files must be known: models are unpickled."""
+    (kind, old), (_, new) = _parts(before), _parts(after)
     changed = [name for name in old | new if joblib.hash(old.get(name)) != joblib.hash(new.get(name))]
     for name in changed:
-        kinds = [type(steps[name]).__name__ if name in steps else "none" for steps in (old, new)]
-        yield f"step '{name}': {kinds[0]}" + (" with other content" if kinds[0] == kinds[1] else f" → {kinds[1]}")
+        yield f"{kind} {name!r}: {_shown(old, name)} → {_shown(new, name)}"
     if not changed:
-        yield "the models are equal; their pickles are not (an attribute's order, or the compression)"
+        yield f"no {kind} differs, only how the file was written (the order of attributes, the compression)"
 
 
-def _steps(model: Any) -> dict[str, Any]:
-    return dict(getattr(model, "steps", [("model", model)]))
+def _parts(path: Path) -> tuple[str, dict[Any, Any]]:
+    """What the parts of such a file are called, and the parts."""
+    match path.suffix:
+        case ".joblib":
+            from lockstep.saving.joblib_file import load_model
+
+            model = load_model(path, sha256=digest(path, "sha256"))
+            return "step", dict(getattr(model, "steps", [("model", model)]))
+        case ".parquet":
+            import pandas as pd
+
+            return "column", dict(pd.read_parquet(path).items())
+        case ".json":
+            return "key", dict(json.loads(path.read_text(encoding="utf-8")))
+        case _:
+            return "line", dict(enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1))
 
 
-def _tables(before: Path, after: Path) -> Iterator[str]:
-    import pandas as pd
-
-    one, other = (pd.read_parquet(path) for path in (before, after))
-    if list(one) != list(other) or len(one) != len(other):
-        yield f"{len(one)} rows, {one.shape[1]} columns → {len(other)} rows, {other.shape[1]} columns"
-        return
-    for name in one:
-        if not one[name].equals(other[name]):
-            yield f"column '{name}': {(one[name] != other[name]).sum():,} of {len(one):,} rows"
+def _shown(parts: dict[Any, Any], name: Any) -> str:
+    """The part in at most 60 characters; of an object or a column its type and the start of its hash."""
+    if name not in parts:
+        return "none"
+    value = parts[name]
+    if not isinstance(value, str | float | int | list | dict | None):
+        return f"{type(value).__name__} with hash {str(joblib.hash(value))[:7]}"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."

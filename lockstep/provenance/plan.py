@@ -1,10 +1,9 @@
 """What ``dvc repro`` would run now, because of what, and how that is said."""
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from lockstep.kernel.errors import SettingsError, some
+from lockstep.kernel.errors import SettingsError, nearest, some
 from lockstep.kernel.lock_file import LockedStage, outputs
 from lockstep.provenance.changes import FindModules, stage_changes
 
@@ -105,8 +104,9 @@ def matching(target: str, names: Iterable[str]) -> list[str]:
     found = [name for name in known if target == name or target in name.split("@")]
     if not found:
         words = sorted({word for name in known for word in (name, *name.split("@"))})
-        near = difflib.get_close_matches(target, words, 3, cutoff=0.4) or words
-        raise SettingsError(f"'{target}' is no stage and no problem. Allowed, for instance: {some(list(near), 8)}.")
+        raise SettingsError(
+            f"'{target}' is no stage and no problem. Allowed, nearest first: {some(nearest(target, words), 8)}."
+        )
     return found
 
 

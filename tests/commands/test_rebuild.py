@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 from lockstep.__main__ import main
@@ -119,7 +120,7 @@ def test_another_model_is_told_with_what_differs_inside(repository, tmp_path, ca
     assert main(["rebuild", "HEAD", "--output", str(output)]) == 1
     shown = capsys.readouterr().out
     assert "First difference: train: models/toy.joblib has " in shown
-    assert "  step 'ridge': Ridge with other content\n" in shown
+    assert re.search(r"  step 'ridge': Ridge with hash \w{7} → Ridge with hash \w{7}\n", shown)
     assert "Not reproduced: 1 of 2 stages of HEAD (" in shown
     assert not output.exists()
 
@@ -255,17 +256,18 @@ def test_inside_files_that_are_no_models(tmp_path):
         return list(differences_inside(*paths))
 
     assert pair(".json", '{"accuracy": 0.9, "n": {"a": 1}}', '{"accuracy": 0.8, "n": {}}') == [
-        "accuracy: 0.9 → 0.8",
-        "n.a: 1 → absent",
+        "key 'accuracy': 0.9 → 0.8",
+        "key 'n': {\"a\": 1} → {}",
     ]
-    assert pair(".csv", "a\n1\n", "a\n2\n") == ["line 2: 1 → 2"]
+    assert pair(".csv", "a\n1\n3\n", "a\n2\n") == ["line 2: 1 → 2", "line 3: 3 → none"]
     frames = [pd.DataFrame({"x": [1, 2, 3], "y": [1, 2, last]}) for last in (3, 4)]
 
     def write(path, frame):
         frame.to_parquet(path)
 
-    assert pair(".parquet", *frames, write) == ["column 'y': 1 of 3 rows"]
-    assert pair(".parquet", frames[0], frames[0][:2], write) == ["3 rows, 2 columns → 2 rows, 2 columns"]
+    (line,) = pair(".parquet", *frames, write)
+    assert line.startswith("column 'y': Series with hash ")
+    assert len(pair(".parquet", frames[0], frames[0][:2], write)) == 2
     assert pair(".joblib", {"a": 1}, {"a": 1}, lambda path, content: save_model(content, path)) == [
-        "the models are equal; their pickles are not (an attribute's order, or the compression)"
+        "no step differs, only how the file was written (the order of attributes, the compression)"
     ]

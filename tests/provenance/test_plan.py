@@ -109,6 +109,6 @@ def test_the_command(explain):
     ]
     assert explain("load") == ["Nothing would run. Stages looked at: 1."]
     assert explain("toy") == explain()
-    assert "'tran' is no stage and no problem. Allowed, for instance: train" in explain("tran", code=2)
+    assert "'tran' is no stage and no problem. Allowed, nearest first: train" in explain("tran", code=2)
     (explain.folder / "dvc.lock").unlink()
     assert explain("load@toy")[1] == "  load@toy: no run of it is recorded in dvc.lock"
