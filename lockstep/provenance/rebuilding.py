@@ -23,7 +23,7 @@ from lockstep.repository import git
 from lockstep.repository.cache import OBJECTS, is_intact, object_path
 from lockstep.repository.dvc import Repository
 from lockstep.repository.dvc_process import TIME_LIMIT, clone_environment, run_dvc
-from lockstep.repository.revisions import WORKSPACE, Revision, locked_stages, read_revision, uncached_file
+from lockstep.repository.revisions import WORKSPACE, Revision, read_revision, uncached_file
 
 _SHOWN = 12
 """So many differences inside a file are shown."""
@@ -78,8 +78,7 @@ def rebuild(revision: str | None, tell: Callable[[str], object] = logger.info) -
         chosen = read_revision(repo, revision or "HEAD")
         if chosen.commit is None:
             raise SettingsError(f"A rebuild is of a commit, not of '{WORKSPACE}'. Commit it, then leave the name out.")
-        recorded = locked_stages(repo, chosen)
-        if not recorded:
+        if not chosen.stages:
             raise DataError(
                 f"{chosen.shown} has no dvc.lock, so there is nothing to compare with. Run 'dvc repro', then 'git add "
                 "dvc.lock metrics' and 'git commit'."
@@ -91,7 +90,7 @@ def rebuild(revision: str | None, tell: Callable[[str], object] = logger.info) -
             (folder / LOCK_FILE).unlink()
             seconds = _repro(folder, chosen, tell)
             rebuilt = read_lock(folder / LOCK_FILE)
-            stages = compare(recorded, rebuilt, seconds)
+            stages = compare(chosen.stages, rebuilt, seconds)
             different = [stage for stage in stages if stage.wrong]
             if different:
                 return Rebuild(chosen.shown, stages, None, _explain(repo, chosen, folder, different[0]))

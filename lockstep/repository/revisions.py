@@ -8,15 +8,18 @@ the same here as there.
 import contextlib
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lockstep.kernel.errors import DataError, IntegrityError, MachineError, SettingsError, did_you_mean
-from lockstep.kernel.lock_file import LOCK_FILE, MD5, LockedFile, LockedStage, last_commits, md5_of, parse_lock
+from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, last_commits, md5_of, parse_lock
 from lockstep.repository.cache import object_path
 from lockstep.repository.dvc import Repository, read_dvc_yaml
 from lockstep.repository.dvc import value_at as value_at
+from lockstep.repository.hashes import present
+
+import msgspec
 
 WORKSPACE = "workspace"
 
@@ -35,7 +38,7 @@ class Revision:
     name: str
     commit: str | None
     params: Mapping[str, Any]
-    stages: Mapping[str, Any]
+    stages: Mapping[str, LockedStage]
 
     @property
     def shown(self) -> str:
@@ -51,23 +54,23 @@ class Revision:
         return {"revision": self.name, "commit": self.commit, "shown": self.shown}
 
     @property
+    def named(self) -> "RevisionName":
+        """Its names, for the results of a command."""
+        return RevisionName(self.name, self.commit, self.shown)
+
+    @property
     def problems(self) -> list[str]:
         """The names of the problems in params.yaml, in its order."""
         problems = self.params.get("problems")
         return [str(name) for name in problems] if isinstance(problems, dict) else []
 
 
-@dataclass(frozen=True)
-class Output:
-    """A file that a stage made.
+class RevisionName(msgspec.Struct, frozen=True):
+    """What a revision is called: as it was asked for, its commit (None for the workspace), as messages show it."""
 
-    Attributes:
-        path: from the repository's root.
-        md5: of its content: as dvc.lock records it, or, in the workspace, of the file that lies there.
-    """
-
-    path: str
-    md5: str
+    revision: str
+    commit: str | None
+    shown: str
 
 
 @contextlib.contextmanager
@@ -105,25 +108,15 @@ def read_revision(repo: Repository, name: str) -> Revision:
             f"There is no revision '{name}' ({error}). Allowed: a commit, branch, tag (git log, git branch -a, "
             f"git tag), experiment (dvc exp list -A), or {WORKSPACE}."
         ) from None
-    params = _yaml(repo, commit, "params.yaml", name)
-    if params is None:
+    data = repo.read(commit, "params.yaml")
+    if data is None:
         raise SettingsError(
             f"{'The workspace' if commit is None else f'Revision {name}'} has no params.yaml, so it has no problems. "
             "Name another revision, or run it from the repository's root."
         )
-    lock = _yaml(repo, commit, "dvc.lock", name) or {}
-    stages = lock.get("stages")
-    return Revision(name, commit, params, stages if isinstance(stages, dict) else {})
-
-
-def _yaml(repo: Repository, commit: str | None, file: str, name: str) -> dict[str, Any] | None:
-    """A YAML file of a revision, read as DVC reads it, or None if there is none."""
-    data = repo.read(commit, file)
-    if data is None:
-        return None
-    if commit is None:
-        return read_dvc_yaml(data, file, last_commits(file))
-    return read_dvc_yaml(data, f"{file} of {name}", "Name another revision")
+    where, remedy = ("", last_commits("params.yaml")) if commit is None else (f" of {name}", "Name another revision")
+    revision = Revision(name, commit, read_dvc_yaml(data, f"params.yaml{where}", remedy), {})
+    return replace(revision, stages=locked_stages(repo, revision))
 
 
 def locked_stages(repo: Repository, revision: Revision) -> dict[str, LockedStage]:
@@ -147,35 +140,27 @@ def uncached_file(repo: Repository, revision: Revision, file: LockedFile) -> byt
     return content if same else None
 
 
-def stage_output(repo: Repository, revision: Revision, stage: str, suffix: str) -> Output | None:
-    """The output of ``stage`` whose name ends in ``suffix``, or None if dvc.lock records no such run.
+def stage_output(repo: Repository, revision: Revision, stage: str, suffix: str) -> LockedFile | None:
+    """The output of ``stage`` whose name ends in ``suffix``, or None if dvc.lock records no such run: as dvc.lock
+    records it, or, in the workspace, as it is there.
 
     Raises:
         DataError: it is not in the workspace.
-        IntegrityError: dvc.lock is not DVC's.
     """
-    try:
-        outs = revision.stages[stage]["outs"]
-    except KeyError:
-        return None
-    found = [out for out in outs if str(out.get("path")).endswith(suffix)]
-    if not found:
-        return None
-    path, md5 = str(found[0]["path"]), str(found[0].get("md5"))
-    if not MD5.fullmatch(md5):
-        raise IntegrityError(f"dvc.lock of {revision.shown}: '{md5}' is no MD5 of {path}. Run 'dvc repro {stage}'.")
-    if revision.commit is None:
-        try:
-            md5 = md5_of(repo.root / path)
-        except FileNotFoundError:
-            raise DataError(
-                f"{path} is not in the workspace. Run 'dvc checkout {path}' (from the cache), 'dvc pull {path}' (from "
-                f"a remote), or 'dvc repro {stage}' to remake it."
-            ) from None
-    return Output(path, md5)
+    outs = revision.stages[stage].outs if stage in revision.stages else ()
+    found = next((out for out in outs if out.path.endswith(suffix)), None)
+    if found is None or revision.commit is not None:
+        return found
+    there = present(found.path, repo.root)
+    if there.md5 is None:
+        raise DataError(
+            f"{found.path} is not in the workspace. Run 'dvc checkout {found.path}' (from the cache), 'dvc pull "
+            f"{found.path}' (from a remote), or 'dvc repro {stage}' to remake it."
+        )
+    return there
 
 
-def file_of(repo: Repository, revision: Revision, output: Output, stage: str) -> Path:
+def file_of(repo: Repository, revision: Revision, output: LockedFile, stage: str) -> Path:
     """Where the bytes of ``output`` lie: in the workspace, or in DVC's cache, checked against their hash.
 
     Raises:
@@ -183,7 +168,7 @@ def file_of(repo: Repository, revision: Revision, output: Output, stage: str) ->
     """
     if revision.commit is None:
         return repo.root / output.path
-    path = object_path(repo.cache, LockedFile(output.path, output.md5, None))
+    path = object_path(repo.cache, output)
     try:
         found = md5_of(path)
     except FileNotFoundError:
@@ -201,15 +186,23 @@ def file_of(repo: Repository, revision: Revision, output: Output, stage: str) ->
     return path
 
 
-def outdated(repo: Repository, workspace: Revision, stage: str) -> list[str]:
-    """What ``stage`` read or wrote, and what has changed in the workspace since: files and ``params.yaml:key``."""
-    entry = workspace.stages.get(stage, {})
-    changed = []
-    for file in [*entry.get("deps", []), *entry.get("outs", [])]:
-        path = repo.root / file["path"]
-        if path.is_file() and (path.stat().st_size != file.get("size") or md5_of(path) != file.get("md5")):
-            changed.append(str(file["path"]))
-    for key, value in entry.get("params", {}).get("params.yaml", {}).items():
-        if value_at(workspace.params, key) != value:
-            changed.append(f"params.yaml:{key}")
-    return changed
+def outdated(
+    repo: Repository, workspace: Revision, stage: str, known: dict[str, LockedFile] | None = None
+) -> tuple[str, ...]:
+    """What ``stage`` read or wrote, and what has changed in the workspace since: files and ``params.yaml:key``.
+
+    Args:
+        known: files hashed before, by path; those hashed now are added.
+    """
+    recorded = workspace.stages.get(stage)
+    if recorded is None:
+        return ()
+    files = [(file, present(file.path, repo.root, known, repo.files_in)) for file in (*recorded.deps, *recorded.outs)]
+    changed = [file.path for file, now in files if now.md5 not in (None, file.md5)]
+    return (*changed, *(f"params.yaml:{key}" for key in changed_settings(workspace, recorded)))
+
+
+def changed_settings(revision: Revision, stage: LockedStage) -> list[str]:
+    """The keys of params.yaml that the revision sets to other values than the stage was run with."""
+    settings = stage.params.get("params.yaml", {})
+    return [key for key, value in settings.items() if value_at(revision.params, key) != value]

@@ -193,10 +193,9 @@ def test_a_table_that_is_not_in_the_workspace(clean):
 def test_a_damaged_lock(clean):
     (clean.folder / "dvc.lock").write_text("stages: {load@iris: [")
     done = data_diff(clean)
-    assert (done.returncode, done.stderr) == (
-        3,
-        "dvc.lock is not valid YAML. 'git checkout HEAD -- dvc.lock' brings the last commit's back.\n",
-    )
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert "dvc.lock of the workspace line 2 is not valid YAML" in done.stderr
+    assert "'git checkout HEAD -- dvc.lock' brings the last commit's back." in done.stderr
 
 
 def test_neither_dvc_nor_git(tmp_path):
