@@ -21,6 +21,7 @@ from lockstep.learning.metrics import ALL, find_metric
 from lockstep.learning.model_types import MODELS
 from lockstep.repository import git
 from lockstep.repository.dvc_process import run_dvc
+from lockstep.repository.experiments import experiments_of, read_experiment
 
 from rich import box
 from rich.console import Console
@@ -87,7 +88,7 @@ def _models(task: Task, given: str, wanted: Sequence[str] | None) -> list[str]:
 
 def _replaced(names: Sequence[str], head: str) -> list[str]:
     """Those of the names that an experiment of this commit has already."""
-    there = git.output("for-each-ref", "--format=%(refname:lstrip=4)", f"refs/exps/{head[:2]}/{head[2:]}").split()
+    there = experiments_of(head)
     return [name for name in names if name in there]
 
 
@@ -104,7 +105,7 @@ def _run(problem: str, model: str, given: str, head: str) -> Candidate:
     done = run_dvc([*command, f"cross_validate@{problem}", f"train@{problem}"], interruptible=True)
     if done.code:
         return Candidate(model, name, {}, done.reason)
-    scores = git.output("show", f"refs/exps/{head[:2]}/{head[2:]}/{name}:metrics/{problem}_cross_validation.json")
+    scores = read_experiment(head, name, f"metrics/{problem}_cross_validation.json")
     return Candidate(model, name, json.loads(scores), "")
 
 

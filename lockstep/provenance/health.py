@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lockstep.kernel.dvc_locks import (
-    EXPERIMENTS,
     RWLOCKS,
     TEMPORARY,
     WORKSPACE_LOCK,
@@ -29,7 +28,7 @@ from lockstep.kernel.files import is_alive, leftovers
 from lockstep.kernel.lock_file import LOCK_FILE, outputs, parse_lock, read_lock, read_pointers
 from lockstep.kernel.locks import GRACE, RUN_LOCK, run_holder
 from lockstep.repository import git
-from lockstep.repository.cache import cache_folder, object_path
+from lockstep.repository.cache import cache_folder, half_written, object_path
 from lockstep.repository.dvc_config import (
     broken_config,
     config_files,
@@ -38,13 +37,13 @@ from lockstep.repository.dvc_config import (
     typed,
     weaknesses,
 )
+from lockstep.repository.experiments import remove_references, unfinished_references
 
 CONFIG = Path(".dvc/config")
 WRITTEN = ("data", "models", "metrics", "reports", "logs")
 """The folders in which runs write."""
 FREE_BYTES = 1_000_000_000
 """With less than this much space on the disk, a run is likely to stop in the middle."""
-_DVC_TEMPORARY = re.compile(r".*\.[A-Za-z0-9_-]{22}\.tmp")
 _CONFLICT = re.compile(rb"^(<<<<<<<|=======|>>>>>>>)", re.MULTILINE)
 
 
@@ -168,11 +167,11 @@ def _temporary_files() -> Iterator[HealthIssue]:
     found = []
     for root in WRITTEN:
         for folder in (Path(root), *(path for path in Path(root).rglob("*") if path.is_dir())):
-            found += [*leftovers(folder), *_dvc_temporary(folder)]
+            found += [*leftovers(folder), *half_written(folder)]
     cache = cache_folder()
     if cache.is_dir():
         for folder in (cache, *(path for path in cache.rglob("*") if path.is_dir())):
-            found += _dvc_temporary(folder)
+            found += half_written(folder)
     if found:
         size = sum(path.stat().st_size for path in found)
         yield HealthIssue(
@@ -185,10 +184,6 @@ def _temporary_files() -> Iterator[HealthIssue]:
 def _remove(paths: list[Path]) -> None:
     for path in paths:
         path.unlink(missing_ok=True)
-
-
-def _dvc_temporary(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.glob("*.tmp")) if path.is_file() and _DVC_TEMPORARY.fullmatch(path.name)]
 
 
 def _cut_lock() -> Iterator[HealthIssue]:
@@ -257,8 +252,7 @@ def _lock_against_commit() -> Iterator[HealthIssue]:
 
 def _killed_experiment() -> Iterator[HealthIssue]:
     """``dvc exp run`` works on a detached HEAD, and takes back what it set up when it ends; not if it is killed."""
-    listed = git.run("for-each-ref", "--format=%(refname)", EXPERIMENTS).stdout.split()
-    left = [ref for ref in listed if ref.rpartition("/")[2] in ("EXEC_BASELINE", "EXEC_MERGE", "EXEC_BRANCH")]
+    left = unfinished_references()
     if not left or somebody_runs():
         return
     detached = git.run("symbolic-ref", "--quiet", "HEAD").returncode != 0
@@ -295,9 +289,7 @@ def _end_experiment(branch: str | None, references: list[str]) -> None:
     if branch:
         git.output("symbolic-ref", "-m", "doctor: back on the branch", "HEAD", f"refs/heads/{branch}")
     git.output("reset", "--quiet")
-    for reference in references:
-        # By its name, not by what it refers to: EXEC_BRANCH refers to the experiment, which is to stay.
-        git.output("update-ref", "--no-deref", "-d", reference)
+    remove_references(references)
 
 
 def _git_locks() -> Iterator[HealthIssue]:

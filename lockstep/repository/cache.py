@@ -1,10 +1,12 @@
 """DVC's cache: where an object is, and whether it is what its name says."""
 
+import re
 from pathlib import Path
 
 from lockstep.kernel.lock_file import MD5, LockedFile, md5_of
 from lockstep.repository.dvc_config import broken_config, config_files, dvc_options
 
+_TEMPORARY = re.compile(r".*\.[A-Za-z0-9_-]{22}\.tmp")
 OBJECTS = "files/md5"
 """The folder of objects in a cache."""
 
@@ -28,6 +30,11 @@ def object_path(cache: Path, file: LockedFile) -> Path:
 def is_intact(path: Path, file: LockedFile) -> bool:
     """Whether ``path`` has the recorded bytes of ``file``."""
     return path.is_file() and md5_of(path) == file.md5
+
+
+def half_written(folder: Path) -> list[Path]:
+    """The files in a folder, of the cache or of outputs, that DVC had not written to the end."""
+    return [path for path in sorted(folder.glob("*.tmp")) if path.is_file() and _TEMPORARY.fullmatch(path.name)]
 
 
 def corrupt_objects(cache: Path) -> list[Path]:

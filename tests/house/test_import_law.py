@@ -116,13 +116,14 @@ def commands_of(file):
     return found
 
 
-def test_dvcs_file_names_are_known_in_the_kernel_alone():
+def test_dvcs_private_names_are_known_in_one_place_each():
     """``.dvc/tmp`` and what is in it, the rwlock files, the references of experiments, the folder of objects."""
-    private = re.compile(r"\.dvc/tmp|rwlock\b|refs/exps/exec|EXEC_|files/md5")
+    private = re.compile(r"\.dvc/tmp|rwlock|refs/exps/\S*|EXEC_\w+|files/md5")
     found = {
         file.relative_to(ROOT).as_posix()
         for file in PACKAGE.rglob("*.py")
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and private.fullmatch(node.value)
     }
-    assert found <= {"lockstep/kernel/dvc_locks.py", "lockstep/repository/cache.py"}
+    repository = {f"lockstep/repository/{name}.py" for name in ("cache", "experiments")}
+    assert found == {"lockstep/kernel/dvc_locks.py", *repository}
