@@ -13,11 +13,12 @@ from lockstep.comparing.recorded_evaluations import (
 from lockstep.comparing.run_changes import RunChanges, find_changes
 from lockstep.comparing.verdicts import ALPHA, BETTER, WORSE, NotComparable
 from lockstep.kernel.errors import LockstepError
+from lockstep.provenance.changed_modules import CodeHistory
+from lockstep.repository.dvc import Repository
 from lockstep.repository.evaluated_models import corrected
 from lockstep.repository.revisions import Revision, RevisionName, opened
 
 import msgspec
-from dvc.repo import Repo  # type: ignore[import-untyped]
 
 
 class EvaluatedModels(msgspec.Struct, frozen=True):
@@ -99,9 +100,10 @@ def compare_model_revisions(rev_a: str, rev_b: str, problem: str | None = None) 
     """
     with opened(rev_a, rev_b, problem) as (repo, revisions, names):
         problems: dict[str, ProblemComparison | NotComparable] = {}
+        history = CodeHistory(repo)
         for name in names:
             try:
-                problems[name] = _compare_problem(repo, *revisions, name)
+                problems[name] = _compare_problem(repo, history, *revisions, name)
             except LockstepError as error:
                 if problem is not None:
                     raise
@@ -110,7 +112,9 @@ def compare_model_revisions(rev_a: str, rev_b: str, problem: str | None = None) 
     return Comparison(alpha=ALPHA, before=before.named, after=after.named, problems=problems)
 
 
-def _compare_problem(repo: Repo, before: Revision, after: Revision, name: str) -> ProblemComparison | NotComparable:
+def _compare_problem(
+    repo: Repository, history: CodeHistory, before: Revision, after: Revision, name: str
+) -> ProblemComparison | NotComparable:
     revisions = before, after
     if absent := tuple(revision.shown for revision in revisions if name not in revision.problems):
         return Absent(absent)
@@ -123,7 +127,9 @@ def _compare_problem(repo: Repo, before: Revision, after: Revision, name: str) -
         verdict=models.verdict,
         test_rows=models.test_rows,
         cross_validation=models.cross_validation,
-        changes=find_changes(before.stages, after.stages, name, [side.found for side in sides]),
+        changes=find_changes(
+            before.stages, after.stages, name, [side.found for side in sides], history.changed_modules
+        ),
         outdated=outdated_stages(repo, workspace[0], name) if workspace else (),
         altered=tuple(revision.shown for revision in revisions if has_altered_metrics(repo, revision, name)),
         evaluated_models=_evaluated_models(count_evaluated_models(repo, after, name), models),

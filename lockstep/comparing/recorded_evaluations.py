@@ -1,17 +1,18 @@
-"""Reads what a revision recorded of a problem's model: predictions, folds, a search's winner; and whether it is still
+"""Reads what a revision recorded of a problem's model: predictions, folds, what a search found; and whether it is still
 what the revision's settings make."""
 
 import io
 import json
-from pathlib import Path
 from typing import Any, Literal
 
 from lockstep.comparing.evaluations import Evaluated, Folds
 from lockstep.kernel.errors import IntegrityError
-from lockstep.kernel.lock_file import LOCK, LockedFile, LockedStage, outputs
+from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, outputs
 from lockstep.learning.cross_validation import CrossValidateSettings
+from lockstep.provenance.changed_modules import CodeHistory
 from lockstep.provenance.plan import needed
 from lockstep.reading.loading import DEFAULT_TARGET
+from lockstep.repository.dvc import Repository
 from lockstep.repository.evaluated_models import evaluated_models
 from lockstep.repository.revisions import (
     Revision,
@@ -24,7 +25,6 @@ from lockstep.repository.revisions import (
 
 import msgspec
 import pandas as pd
-from dvc.repo import Repo  # type: ignore[import-untyped]
 
 
 class OutdatedStage(msgspec.Struct, frozen=True):
@@ -45,7 +45,7 @@ def was_evaluated(revision: Revision, name: str) -> bool:
     return bool(_outputs(revision, f"evaluate@{name}", f"predictions/{name}.parquet"))
 
 
-def read_evaluation(repo: Repo, revision: Revision, name: str) -> Evaluated:
+def read_evaluation(repo: Repository, revision: Revision, name: str) -> Evaluated:
     """Read what a revision recorded of a problem that it has evaluated.
 
     Raises:
@@ -72,11 +72,11 @@ def read_evaluation(repo: Repo, revision: Revision, name: str) -> Evaluated:
         raw=None if raw is None else f"{raw} from line {load.get('skip_lines', 0)}",
         folds=_read_folds(repo, revision, name),
         current=not is_stale(revision, stage),
-        found=_read_winner(repo, revision, name),
+        found=_read_found(repo, revision, name),
     )
 
 
-def _read_predictions(repo: Repo, revision: Revision, name: str) -> pd.DataFrame:
+def _read_predictions(repo: Repository, revision: Revision, name: str) -> pd.DataFrame:
     stage = f"evaluate@{name}"
     output = stage_output(repo, revision, stage, f"predictions/{name}.parquet")
     assert output is not None
@@ -97,7 +97,7 @@ def _read_predictions(repo: Repo, revision: Revision, name: str) -> pd.DataFrame
     return predictions
 
 
-def _read_folds(repo: Repo, revision: Revision, name: str) -> Folds | None:
+def _read_folds(repo: Repository, revision: Revision, name: str) -> Folds | None:
     stage = f"cross_validate@{name}"
     written = _outputs(revision, stage, "/folds.csv")
     content = uncached_file(repo, revision, written[0]) if written else None
@@ -109,11 +109,11 @@ def _read_folds(repo: Repo, revision: Revision, name: str) -> Folds | None:
         scores=pd.read_csv(io.BytesIO(content)),
         made_from=(rows, settings["folds"], settings["repeats"], settings["seed"]),
         average=str(settings["average"]),
-        current=not has_other_folds(revision, name),
+        current=not has_other_folds(repo, revision, name),
     )
 
 
-def _read_winner(repo: Repo, revision: Revision, name: str) -> dict[str, Any]:
+def _read_found(repo: Repository, revision: Revision, name: str) -> dict[str, Any]:
     """The hyperparameters that a revision's search chose; none without one, or if the given ones were the best."""
     written = _outputs(revision, f"tune@{name}", f"metrics/{name}_tune.json")
     content = uncached_file(repo, revision, written[0]) if written else None
@@ -132,31 +132,41 @@ def is_stale(revision: Revision, stage: str) -> bool:
     )
 
 
-def has_other_folds(revision: Revision, name: str) -> bool:
+def has_other_folds(repo: Repository, revision: Revision, name: str) -> bool:
     """Whether the cross-validation is stale, or was run with other code or library versions than ``train``."""
-    stage = f"cross_validate@{name}"
-    if stage not in revision.stages:
+    folds, train = (revision.stages.get(f"{stage}@{name}") for stage in ("cross_validate", "train"))
+    if folds is None:
         return False
-    train = _read_by(revision.stages.get(f"train@{name}"))
-    own = _read_by(revision.stages[stage])
-    return is_stale(revision, stage) or any(train.get(key, value) != value for key, value in own.items())
+    if is_stale(revision, folds.name) or train is None:
+        return is_stale(revision, folds.name)
+    used, own = _read_by(train), _read_by(folds)
+    return any(used.get(key, value) != value for key, value in own.items()) or _has_other_modules(repo, folds, train)
 
 
-def _read_by(stage: LockedStage | None) -> dict[tuple[str, str], Any]:
+def _read_by(stage: LockedStage) -> dict[tuple[str, str], Any]:
     """All that a stage read: hashes of files, and values by parameter file and key."""
-    if stage is None:
-        return {}
     settings = {(file, key): value for file, values in stage.params.items() for key, value in values.items()}
     return settings | {("", dep.path): dep.md5 for dep in stage.deps}
 
 
-def has_altered_metrics(repo: Repo, revision: Revision, name: str) -> bool:
+def _has_other_modules(repo: Repository, folds: LockedStage, train: LockedStage) -> bool:
+    """Whether a module that ``train`` lists is another one, or may be, in a folder that the cross-validation lists."""
+    history = CodeHistory(repo)
+    for folder in folds.deps:
+        modules = [dep for dep in train.deps if dep.path.startswith(f"{folder.path}/")]
+        listing = history.listing(folder) if modules else None
+        if modules and (listing is None or any(listing.get(dep.path) != dep.md5 for dep in modules)):
+            return True
+    return False
+
+
+def has_altered_metrics(repo: Repository, revision: Revision, name: str) -> bool:
     """Whether the metrics file is not the one that the evaluation wrote."""
     written = _outputs(revision, f"evaluate@{name}", f"metrics/{name}.json")
     return bool(written) and uncached_file(repo, revision, written[0]) is None
 
 
-def outdated_stages(repo: Repo, workspace: Revision, name: str) -> tuple[OutdatedStage, ...]:
+def outdated_stages(repo: Repository, workspace: Revision, name: str) -> tuple[OutdatedStage, ...]:
     """Find the stages of a problem that the workspace has changed since they ran."""
     stages = workspace.stages
     evaluation, model = (needed([stage] if stage in stages else [], stages)
@@ -169,10 +179,10 @@ def outdated_stages(repo: Repo, workspace: Revision, name: str) -> tuple[Outdate
     )
 
 
-def count_evaluated_models(repo: Repo, revision: Revision, name: str) -> int:
+def count_evaluated_models(repo: Repository, revision: Revision, name: str) -> int:
     """Count the models that the test rows of a revision have evaluated, by what git and the workspace know."""
     test = _input_md5(revision, f"evaluate@{name}", f"data/split/{name}/test.parquet")
-    root, lock = Path(repo.scm.root_dir), Path(repo.root_dir) / LOCK
+    root, lock = repo.git_root, repo.root / LOCK_FILE
     extra = lock.read_bytes() if lock.is_file() else b""
     return len(evaluated_models(root, lock.relative_to(root).as_posix(), name, str(test), extra))
 

@@ -6,7 +6,7 @@ from typing import Any
 from lockstep.comparing.rendering import Quote
 from lockstep.kernel.errors import some
 from lockstep.kernel.lock_file import CODE_FOLDER, LockedFile, LockedStage, outputs
-from lockstep.provenance.changes import ABSENT, differing, stage_changes
+from lockstep.provenance.changes import ABSENT, FindModules, differing, stage_changes
 
 import msgspec
 
@@ -24,11 +24,16 @@ class ValueChange(msgspec.Struct, frozen=True):
 
 
 class FileChange(msgspec.Struct, frozen=True):
-    """A file, or folder of code; its MD5s, None where there is none."""
+    """A file, or folder of code; its MD5s, None where there is none.
+
+    Attributes:
+        modules: of a folder in both, the modules that changed; empty where no commit has what it was.
+    """
 
     path: str
     before: str | None
     after: str | None
+    modules: tuple[str, ...] = ()
 
 
 class RunChanges(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,8 +43,8 @@ class RunChanges(msgspec.Struct, frozen=True, kw_only=True):
         parameters: settings in params.yaml.
         libraries: settings in other files: versions.
         data, code: files that the stages read and no stage wrote.
-        hyperparameters: those that the models were trained with, a search's winner before the given ones; empty where
-            neither side has a winner, for then ``parameters`` has them.
+        hyperparameters: those that the models were trained with, those that a search found before the given ones; empty
+            where no search found any, for then ``parameters`` has them.
     """
 
     parameters: tuple[ValueChange, ...]
@@ -53,26 +58,29 @@ def find_changes(
     before: Mapping[str, LockedStage],
     after: Mapping[str, LockedStage],
     problem: str,
-    winners: Sequence[Mapping[str, Any]],
+    searched: Sequence[Mapping[str, Any]],
+    find_modules: FindModules | None = None,
 ) -> RunChanges:
     """Find what differs between two runs of a problem's stages.
 
     Args:
-        winners: the hyperparameters that a search chose, before and after.
+        searched: the hyperparameters that a search chose, before and after.
+        find_modules: as of stage_changes.
     """
     own = [{name: stage for name, stage in side.items() if name.endswith(f"@{problem}")} for side in (before, after)]
     written = {*outputs(own[0].values()), *outputs(own[1].values())}
     settings, files = {}, {}
     for name in {**own[0], **own[1]}:
-        for change in stage_changes(*(side.get(name, LockedStage(name, "", (), {}, ())) for side in own)):
+        sides = (side.get(name, LockedStage(name, "", (), {}, ())) for side in own)
+        for change in stage_changes(*sides, find_modules=find_modules):
             values = _plain(change.before), _plain(change.after)
             if change.kind == "setting":
                 key = change.what.removeprefix(f"problems.{problem}.")
                 settings[change.file, change.what] = ValueChange(key, *values)
             elif change.kind == "file" and change.what not in written:
-                files[change.what] = FileChange(change.what, *values)
+                files[change.what] = FileChange(change.what, *values, tuple(change.modules or ()))
     is_code = {path: path.endswith(".py") or path.startswith(CODE_FOLDER) for path in sorted(files)}
-    trained = [{**_hyperparameters(side, problem), **winner} for side, winner in zip(own, winners, strict=True)]
+    trained = [{**_hyperparameters(side, problem), **found} for side, found in zip(own, searched, strict=True)]
     return RunChanges(
         parameters=tuple(settings[key] for key in sorted(settings) if key[0] == PARAMS),
         libraries=tuple(settings[key] for key in sorted(settings) if key[0] != PARAMS),
@@ -80,7 +88,7 @@ def find_changes(
         code=tuple(files[path] for path, code in is_code.items() if code),
         hyperparameters=tuple(
             ValueChange(key, _plain(old), _plain(new))
-            for name in sorted({*trained[0], *trained[1]} if any(winners) else ())
+            for name in sorted({*trained[0], *trained[1]} if any(searched) else ())
             for key, old, new in differing(name, *(side.get(name, ABSENT) for side in trained))
         ),
     )
@@ -105,7 +113,7 @@ def sentences(found: RunChanges, quote: Quote) -> list[str]:
     hint = " ('python -m lockstep data-diff' says what)"
     kinds = [
         ("parameters", [_value_words(change, quote) for change in found.parameters], ""),
-        ("hyperparameters (a search's winner goes before what is given)",
+        ("hyperparameters (what a search found goes before what is given)",
          [_value_words(change, quote) for change in found.hyperparameters], ""),
         ("libraries", [_value_words(change, quote) for change in found.libraries], ""),
         ("data", [_file_words(change, quote, hashes=True) for change in found.data], hint),
@@ -123,4 +131,6 @@ def _file_words(change: FileChange, quote: Quote, *, hashes: bool) -> str:
     name = quote(change.path)
     if change.before is None or change.after is None:
         return f"{name} ({'new' if change.before is None else 'gone'})"
-    return f"{name} ({change.before[:7]} \u2192 {change.after[:7]})" if hashes else name
+    if hashes:
+        return f"{name} ({change.before[:7]} \u2192 {change.after[:7]})"
+    return f"{name} ({some(map(quote, change.modules))})" if change.modules else name

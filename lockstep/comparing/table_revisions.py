@@ -4,11 +4,11 @@ from typing import Literal
 
 from lockstep.comparing.table_changes import ALPHA, UNCHANGED, ColumnType, TableChanges, compare_tables, types_of
 from lockstep.comparing.verdicts import Target
+from lockstep.repository.dvc import Repository
 from lockstep.repository.revisions import Revision, RevisionName, file_of, opened, outdated, stage_output
 from lockstep.tables.table import read_table
 
 import msgspec
-from dvc.repo import Repo  # type: ignore[import-untyped]
 
 
 class NotRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +79,7 @@ def compare_table_revisions(rev_a: str, rev_b: str, problem: str | None = None) 
 
 
 def _compare_problem(
-    repo: Repo, before: Revision, after: Revision, name: str
+    repo: Repository, before: Revision, after: Revision, name: str
 ) -> TableChanges | SameFile | WholeTable | NotRun:
     stage, sides = f"load@{name}", [revision for revision in (before, after) if name in revision.problems]
     outputs = [stage_output(repo, revision, stage, ".parquet") for revision in sides]

@@ -4,8 +4,6 @@ import contextlib
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -22,6 +20,8 @@ from lockstep.kernel.strict_yaml import parse_yaml, read_yaml
 from lockstep.reading.contract import read_contract
 from lockstep.reading.loading import LoadSettings, load_file
 from lockstep.reading.source import PACKED
+from lockstep.repository import git
+from lockstep.repository.dvc_process import run_dvc
 
 import yaml
 
@@ -152,17 +152,14 @@ def _undo(name: str, created: list[Path]) -> str:
 
 
 def _are_as_committed(files: list[Path]) -> bool:
-    command = ["git", "status", "--porcelain", "--ignored", "--", *map(str, files)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a list, no shell
+    done = git.run("status", "--porcelain", "--ignored", "--", *map(str, files))
     return done.returncode == 0 and not done.stdout
 
 
 def _dvc_add(path: Path) -> None:
-    command = [sys.executable, "-m", "dvc", "add", "--quiet", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a list, no shell
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise MachineError(f"'dvc add {path}' failed: {reason}")
+    done = run_dvc(["add", "--quiet", str(path)])
+    if done.code:
+        raise MachineError(f"'dvc add {path}' failed: {done.reason}")
 
 
 @contextlib.contextmanager

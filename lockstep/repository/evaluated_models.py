@@ -1,10 +1,9 @@
 """How many models a problem's test rows have evaluated, as far as git history and experiments know."""
 
 import re
-import subprocess
 from pathlib import Path
 
-from lockstep.kernel.errors import MachineError
+from lockstep.repository.git import output_bytes
 
 _DEPENDENCY = re.compile(rb"^    - path: (.+)\n(?:      .*\n)*?      md5: ([0-9a-f]{32})$", re.MULTILINE)
 
@@ -23,12 +22,12 @@ def evaluated_models(root: Path, lock: str, problem: str, test_md5: str, extra: 
         test_md5: of the test rows' file.
         extra: the content of one more dvc.lock: the workspace's.
     """
-    commits = _git(root, "rev-list", "--all", "HEAD").split()
+    commits = output_bytes("rev-list", "--all", "HEAD", root=root).split()
     asked = b"".join(commit + b":" + lock.encode() + b"\n" for commit in commits)
-    answers = _git(root, "cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked).splitlines()
+    answers = output_bytes("cat-file", "--batch-check=%(objectname) %(objecttype)", root=root, stdin=asked).splitlines()
     blobs = sorted({line.split()[0] for line in answers if line.endswith(b" blob")})
-    contents = _git(root, "cat-file", "--batch", stdin=b"\n".join([*blobs, b""])) if blobs else b""
-    # The blobs follow each other, each behind a header: one search finds the stage in all of them.
+    contents = output_bytes("cat-file", "--batch", root=root, stdin=b"\n".join([*blobs, b""])) if blobs else b""
+    # The blobs follow each other, each behind a header: a stage is found in all of them at once.
     found = set()
     for block in re.finditer(
         rb"^  evaluate@%s:\n((?:    .*\n)+)" % re.escape(problem.encode()), contents + extra, re.M
@@ -49,12 +48,3 @@ def corrected(p: float, models: int) -> float:
     (C. Dwork et al., "The reusable holdout", Science 349 (2015) 636-638).
     """
     return min(1.0, p * max(1, models - 1))
-
-
-def _git(root: Path, *arguments: str, stdin: bytes = b"") -> bytes:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=root, input=stdin, capture_output=True, check=True)  # noqa: S603, S607
-    except (OSError, subprocess.CalledProcessError) as error:
-        said = getattr(error, "stderr", b"").decode(errors="replace").strip()
-        raise MachineError(f"git {arguments[0]} failed: {said or error}. 'git fsck' says more.") from None
-    return done.stdout

@@ -359,7 +359,7 @@ def test_missing_and_damaged_predictions_of_a_commit(compare, repository):
         cached.write_bytes(b"not parquet")
         status, text = compare("v1", "stump", "--problem", "iris")
         assert (status, "is damaged" in text) == (3, True)
-        assert "'python -m lockstep verify --repair --all'" in text
+        assert "'python -m lockstep repair --all'" in text
     finally:
         cached.unlink(missing_ok=True)
         cached.write_bytes(content)

@@ -134,7 +134,7 @@ def test_a_long_history(history):
 
 def test_no_git_repository(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(MachineError, match=r"git rev-list failed: .*'git fsck' says more"):
+    with pytest.raises(MachineError, match=r"'git rev-list' fails in .*'git fsck' say more"):
         evaluated_models(tmp_path, "dvc.lock", "iris", TEST)
 
 
