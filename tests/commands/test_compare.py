@@ -264,7 +264,7 @@ def test_a_model_that_was_trained_but_not_evaluated_has_no_verdict(experiments, 
     assert "The test rows have not judged the model of the workspace: evaluate@iris was run with other" in text
 
 
-def test_a_searchs_winner_is_said_and_its_folds_are_optimistic(experiments, compare, monkeypatch):
+def test_what_a_search_found_is_said_and_its_folds_are_optimistic(experiments, compare, monkeypatch):
     monkeypatch.chdir(experiments[0].folder)
     _, found = compare("stump", "tuned", "--json", "--problem", "iris")
     iris = found["problems"]["iris"]
@@ -272,7 +272,7 @@ def test_a_searchs_winner_is_said_and_its_folds_are_optimistic(experiments, comp
     assert [item["before"] for item in iris["changes"]["hyperparameters"] if item["key"] == "max_depth"] == [1]
     assert len(iris["cross_validation"]["tuned"]) == 1
     _, text = compare("stump", "tuned", "--problem", "iris")
-    assert "Changed hyperparameters (a search's winner goes before what is given): criterion not set → " in text
+    assert "Changed hyperparameters (what a search found goes before what is given): criterion not set → " in text
     assert "The cross-validation of tuned (" in text
     assert "is optimistic: a search chose the hyperparameters on the same rows. It has no say in the verdict." in text
     _, found = compare("v1", "stump", "--json", "--problem", "iris")

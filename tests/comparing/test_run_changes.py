@@ -39,7 +39,7 @@ def test_settings_libraries_data_and_code_are_told_apart():
     ]
 
 
-def test_a_winner_goes_before_the_given_hyperparameters():
+def test_what_a_search_found_goes_before_the_given_hyperparameters():
     before, after = stages("a", {"depth": 1, "rate": 1}, "2.0"), stages("a", {"depth": 1, "rate": 1}, "2.0")
     found = find_changes(before, after, "p", [{}, {"depth": 7}])
     assert found.hyperparameters == (ValueChange("depth", 1, 7),)
