@@ -15,7 +15,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
 from lockstep.diagnosing.dependence import dependence_of
@@ -30,14 +29,16 @@ from lockstep.kernel.files import Outputs, read_made_rows
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
-from lockstep.learning.estimators import TrainSettings
+from lockstep.learning.estimators import TrainSettings, with_best_trial
 from lockstep.learning.model_file import model_file_name
 from lockstep.learning.preprocessing import PreprocessSettings
-from lockstep.learning.search_result import read_winner, with_winner
+from lockstep.learning.scoring import Predictions, predictions_of
+from lockstep.learning.search_result import read_best_trial
 from lockstep.saving.joblib_file import load_model
 from lockstep.tables.table import Table, class_counts, read_table
 
 import msgspec
+import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
@@ -75,10 +76,10 @@ def diagnose(
         preprocess: the section ``preprocess``.
         refit: the section ``train`` with what the search chose: how the learning curve refits the model.
     """
-    predicted = predictions["predicted"].to_numpy(dtype="float64" if test.task == "regression" else object)
-    errors = errors_of(test.labels, predicted, test.task)
-    places = followed_classes(test.labels, model.classes_, MAX_SERIES) if test.task == "classification" else []
-    series = [model.classes_[place] for place in places]
+    classes = model.classes_ if test.task == "classification" else None
+    found = predictions_of(predictions, classes)
+    errors = errors_of(test.labels, found.values, test.task)
+    series = [] if classes is None else [classes[i] for i in followed_classes(test.labels, classes, MAX_SERIES)]
     in_order = [name for name in ranked if name in test.features.columns]
     shown = in_order[:MAX_VALUES]
     return Diagnosis(
@@ -91,39 +92,33 @@ def diagnose(
         slices=slices_of(test.features, errors, test.task, settings.slice_rows, settings.slices)
         if settings.slices
         else None,
-        worst=Worst(shown, worst_of(test, predictions, shown, settings.worst_rows)) if settings.worst_rows else None,
-        own=_of_numbers(train, test, predicted)
-        if test.task == "regression"
-        else _of_classes(train, test, predictions, list(model.classes_)),
+        worst=Worst(shown, worst_of(test, found, shown, settings.worst_rows)) if settings.worst_rows else None,
+        own=_of_numbers(train, test, found) if classes is None else _of_classes(train, test, found, classes),
     )
 
 
-def _of_numbers(train: Table, test: Table, predicted: Any) -> OfNumbers:
-    actual = test.labels
+def _of_numbers(train: Table, test: Table, found: Predictions) -> OfNumbers:
     return OfNumbers(
-        target=target_histogram(train.labels, actual),
-        predicted=cloud_of(predicted, actual),
-        residuals=cloud_of(predicted, actual - predicted),
+        target=target_histogram(train.labels, test.labels),
+        predicted=cloud_of(found.values, test.labels),
+        residuals=cloud_of(found.values, test.labels - found.values),
     )
 
 
-def _of_classes(train: Table, test: Table, predictions: pd.DataFrame, classes: list[Any]) -> OfClasses:
-    positive = classes[1] if len(classes) == 2 else None
-    column = f"probability_{positive}"
+def _of_classes(train: Table, test: Table, found: Predictions, classes: np.ndarray) -> OfClasses:
+    positive, given = (classes[1] if len(classes) == 2 else None), found.probabilities
     return OfClasses(
         training_rows=class_counts(train.labels),
         positive=None if positive is None else str(positive),
-        probabilities=f"probability_{classes[0]}" in predictions,
-        scores=scores_of(test.labels, predictions[column].to_numpy(dtype="float64"), positive)
-        if positive is not None and column in predictions
-        else None,
+        probabilities=given is not None,
+        scores=None if positive is None or given is None else scores_of(test.labels, given[:, 1], positive),
     )
 
 
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("diagnose", DiagnoseSettings)
     preprocess = problem.section("preprocess", PreprocessSettings)
-    refit = with_winner(problem.section("train", TrainSettings), read_winner(args.best_trial))
+    refit = with_best_trial(problem.section("train", TrainSettings), read_best_trial(args.best_trial))
     model = load_model(args.models / model_file_name(refit.model, refit.kind, refit.version))
     ranked = [row.feature for row in read_made_rows(args.importance, Ranked)]
     train, test, predictions = read_table(args.train), read_table(args.test), pd.read_parquet(args.predictions)

@@ -26,11 +26,11 @@ from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import check_inputs, run_stage, stage_parser
 from lockstep.learning.model_file import ModelFile, model_file_name, sidecar_of
+from lockstep.learning.search_result import read_best_trial
 from lockstep.reporting.facts import facts_of
 from lockstep.reporting.page import TEMPLATES, model_card, picture_file, report_page
 from lockstep.reporting.pictures import pictures_of
 from lockstep.reporting.sources import (
-    BestTrial,
     Checks,
     Profile,
     ReportSettings,
@@ -58,7 +58,7 @@ def gather(problem: Problem, args: argparse.Namespace) -> Sources:
         model=name,
         model_path=model.as_posix(),
         sidecar=sidecar,
-        best_trial=read_made(args.best_trial, BestTrial),
+        best_trial=read_best_trial(args.best_trial),
         profile=read_made(args.profile, Profile),
         checks=read_made(args.checks, Checks),
         metrics=read_made(args.metrics, dict[str, float | str]),

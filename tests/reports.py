@@ -9,9 +9,9 @@ from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.model_file import ModelFile
 from lockstep.learning.model_types import KINDS
 from lockstep.learning.preprocessing import PreprocessSettings
+from lockstep.learning.search_result import BestTrial
 from lockstep.reading.profile import profile_of
 from lockstep.reporting.sources import (
-    BestTrial,
     Checks,
     Fold,
     Importance,
@@ -40,6 +40,11 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+FOUND = BestTrial(
+    metric="accuracy", trials=3, failed=0, best_trial=2, mean=0.9, std=0.1, given_mean=0.8,
+    hyperparameters={"n_estimators": 5},
+)  # fmt: skip
+"""What a search found."""
 FOLD_COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
 FAST = {
     "random_forest": {"n_estimators": 5},
@@ -106,7 +111,7 @@ def made_of(table, model="random_forest", *, split=None, folds=3, report=None, *
     trained = train(processed, preprocessor, parts.validation, settings)
     found = evaluate(trained.model, parts.test, parts.train.labels, EvaluateSettings(importance_repeats=2))
     file = {"path": "data/raw/p.csv", "size": 12345, "md5": "0" * 32, "sha256": "0" * 64}
-    about = describe_model(describe(parts.train, b"rows", cleaning), settings)
+    about = describe_model(describe(parts.train, "0" * 64, cleaning), settings)
     checks = [finding._asdict() for finding in run_checks(parts.train, parts.test, CheckSettings())]
     fold_rows = [(*fold[:4], name, value) for fold in scores for name, value in fold.metrics.items()]
     sources = Sources(
@@ -115,7 +120,7 @@ def made_of(table, model="random_forest", *, split=None, folds=3, report=None, *
         model=ModelFile(model=model, kind=KINDS[task], version=1),
         model_path="models/p/file.joblib",
         sidecar=msgspec.convert(sidecar(b"model", "file.joblib", about), Sidecar),
-        best_trial=BestTrial(),
+        best_trial=None,
         profile=msgspec.convert(profile_of(table, {}, [], file, {}), Profile),
         checks=msgspec.convert({"checks": checks}, Checks),
         metrics=found.metrics,

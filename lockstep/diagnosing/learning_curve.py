@@ -3,12 +3,10 @@
 import warnings
 
 from lockstep.diagnosing.diagnosis import LearningPoint
-from lockstep.kernel.errors import DataError
-from lockstep.learning.cross_validation import fit_fold
+from lockstep.learning.cross_validation import fit_fold, score_fold
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.metrics import AUTO
 from lockstep.learning.preprocessing import PreprocessSettings
-from lockstep.learning.scoring import metrics_of, predict
 from lockstep.tables.table import Table
 
 import numpy as np
@@ -87,18 +85,12 @@ def _fit_and_score(
     train: Table, fitted_on: np.ndarray, held: np.ndarray, preprocess: PreprocessSettings, model: TrainSettings
 ) -> tuple[float, float]:
     """(score on the rows that were fitted, score on the held-out ones)"""
-    parts = train.rows(fitted_on), train.rows(held)
-    if train.task == "classification" and len(np.unique(parts[0].labels)) < 2:
-        raise DataError("one class only")
     with warnings.catch_warnings():
         # A fit on few rows may not converge, or meet rare classes: that is what the curve shows.
         warnings.simplefilter("ignore", UserWarning)
         preprocessor, estimator = fit_fold(train, fitted_on, preprocess, model, n_jobs=-1)
+        # Whatever the average: the score is none of those that are averaged.
         fitted, others = (
-            # Whatever the average: the score is none of those that are averaged.
-            metrics_of(
-                part.labels, predict(estimator, preprocessor.transform(part.features), train.task), train.task, "macro"
-            )[AUTO[train.task]]
-            for part in parts
+            score_fold(train, rows, preprocessor, estimator, "macro")[AUTO[train.task]] for rows in (fitted_on, held)
         )
     return fitted, others

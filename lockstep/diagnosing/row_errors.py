@@ -5,6 +5,7 @@ from typing import Any
 
 from lockstep.diagnosing.diagnosis import MAX_TEXT, Cell, Copies, WorstRow
 from lockstep.kernel.settings import Task
+from lockstep.learning.scoring import Predictions
 from lockstep.tables.table import Table
 
 import numpy as np
@@ -24,29 +25,29 @@ def copies_of(test: Table, errors: np.ndarray) -> Copies:
     return Copies(rows, float(np.mean(errors[~test.is_copy])) if 0 < rows < len(test) else None)
 
 
-def worst_of(test: Table, predictions: pd.DataFrame, shown: Sequence[str], most: int) -> list[WorstRow]:
+def worst_of(test: Table, predictions: Predictions, shown: Sequence[str], most: int) -> list[WorstRow]:
     """The ``most`` test rows that the model got most wrong: the largest absolute errors, or the wrong classes, those
     first whose actual class the model gave the least probability.
 
     Args:
         test: the raw test rows.
-        predictions: of the same rows, in the same order: row, actual, predicted, probability_<class>.
+        predictions: of the same rows.
         shown: the features whose values are given.
         most: rows to give.
     """
-    actual, predicted = predictions["actual"].to_numpy(dtype=object), predictions["predicted"].to_numpy(dtype=object)
+    actual, predicted = test.labels, predictions.values
     errors = errors_of(actual, predicted, test.task)
     if test.task == "regression":
-        off: np.ndarray | None = (actual - predicted).astype("float64")
+        off: np.ndarray | None = actual - predicted
         order = np.lexsort((np.arange(len(errors)), -errors))
     else:
-        off = _given_to_actual(predictions)
+        off = _given_to_actual(actual, predictions)
         order = np.lexsort((np.arange(len(errors)), off if off is not None else 0 * errors, -errors))
     order = order[errors[order] > 0][:most]
     values = test.features[list(shown)].iloc[order].itertuples(index=False)
     return [
         WorstRow(
-            int(predictions["row"].iloc[position]),
+            int(test.frame.index[position]),
             cell(actual[position]),
             cell(predicted[position]),
             None if off is None else float(off[position]),
@@ -65,15 +66,13 @@ def cell(value: Any) -> Cell:
     return value if isinstance(value, bool | int | float) else str(value)[:MAX_TEXT]
 
 
-def _given_to_actual(predictions: pd.DataFrame) -> np.ndarray | None:
+def _given_to_actual(actual: np.ndarray, predictions: Predictions) -> np.ndarray | None:
     """(n_rows,): the probability that the model gave to each row's actual class; None if it gives none."""
-    columns = [name for name in predictions if str(name).startswith("probability_")]
-    if not columns:
+    if predictions.probabilities is None or predictions.classes is None:
         return None
-    places = {str(name).removeprefix("probability_"): number for number, name in enumerate(columns)}
-    index = predictions["actual"].astype(str).map(places)
-    table = predictions[columns].to_numpy(dtype="float64")
-    known = index.notna().to_numpy()
-    found = np.zeros(len(predictions))  # a class that the training rows lacked
-    found[known] = table[np.flatnonzero(known), index[known].to_numpy(dtype=int)]
+    places = {name: place for place, name in enumerate(predictions.classes.tolist())}
+    found = np.zeros(len(actual))  # a class that the training rows lacked
+    for row, name in enumerate(actual.tolist()):
+        if name in places:
+            found[row] = predictions.probabilities[row, places[name]]
     return found

@@ -35,7 +35,7 @@ def read_problems(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def check_problems(content: Any, path: Path) -> dict[str, dict[str, Any]]:
-    """The same of the content of params.yaml, which need not stand in ``path`` yet."""
+    """The same of the content of params.yaml, which need not be in ``path`` yet."""
     problems = content.get("problems") if isinstance(content, dict) else None
     if not isinstance(problems, dict) or not problems:
         raise SettingsError(f"{path}: 'problems' must map each problem's name to its sections, and has none.")

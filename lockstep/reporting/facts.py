@@ -24,6 +24,7 @@ MAX_FEATURES = 15
 """Features whose importance is shown."""
 MAX_SENTENCE = 600
 """Characters of a sentence of the settings."""
+CHOSEN = " (chosen by the search)"
 
 
 @dataclass(frozen=True)
@@ -176,21 +177,18 @@ def _shown_settings(given: Sources) -> list[Setting]:
     named = msgspec.to_builtins(given.model)
     sections = {name: dict(values) for name, values in given.sidecar.settings.items()}
     sections["train"] = named | sections.get("train", {})
+    chosen = given.best_trial.hyperparameters if given.best_trial else {}
     found = []
     for section, settings in sections.items():
         for key, value in settings.items():
             if isinstance(value, dict):
                 found += [
-                    Setting(section, f"{key}.{name}", _value(entry) + _chosen(name, given))
+                    Setting(section, f"{key}.{name}", _value(entry) + (CHOSEN if name in chosen else ""))
                     for name, entry in sorted(value.items())
                 ]
             else:
                 found.append(Setting(section, key, _value(value)))
     return found
-
-
-def _chosen(hyperparameter: str, given: Sources) -> str:
-    return " (chosen by the search)" if hyperparameter in given.best_trial.hyperparameters else ""
 
 
 def _value(value: Any) -> str:

@@ -5,6 +5,7 @@ that a template misspells is an error.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,10 @@ PICTURE = {"classification": "confusion", "regression": "predicted"}
 PICTURE_WIDTH = 460
 
 
-def render(template: str, folder: Path = TEMPLATES, **values: Any) -> str:
-    """The text of a file in ``folder`` with these values; it may include the files in ``templates``."""
+def render(template: str, **values: Any) -> str:
+    """The text of a file in ``templates`` with these values."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([folder, TEMPLATES]),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -43,6 +44,11 @@ def report_page(facts: Facts, pictures: dict[str, str]) -> str:
     """The report, one HTML file that needs no other."""
     # Markup: figures.py has escaped what comes from the data.
     return render("report.html", facts=facts, pictures={name: Markup(svg) for name, svg in pictures.items()})  # noqa: S704
+
+
+def index_page(entries: Sequence[Any]) -> str:
+    """The page that leads to all reports; ``entries``: those of commands/index.py."""
+    return render("index.html", entries=entries)
 
 
 def picture_file(facts: Facts, pictures: dict[str, str]) -> str:

@@ -145,9 +145,8 @@ def _folds(given: Sources, metrics: dict[str, Metric]) -> list[str]:
         if task == "classification"
         else spread(main.folds_mean, main.folds_std)
     )
-    searched = (
-        "; optimistic, since the same rows chose the hyperparameters." if given.best_trial.hyperparameters else "."
-    )
+    chosen = given.best_trial is not None and given.best_trial.hyperparameters
+    searched = "; optimistic, since the same rows chose the hyperparameters." if chosen else "."
     where = f"Cross-validation on the training rows ({plural(n_folds, 'fold')})"
     return [f"{where} gives {mean_and_std} (mean and standard deviation of the folds){searched}"]
 

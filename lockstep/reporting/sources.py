@@ -8,6 +8,7 @@ from lockstep.diagnosing.diagnosis import Diagnosis
 from lockstep.kernel.files import read_made_rows
 from lockstep.kernel.settings import Settings, Task
 from lockstep.learning.model_file import ModelFile
+from lockstep.learning.search_result import BestTrial
 
 import msgspec
 
@@ -90,12 +91,6 @@ class Sidecar(msgspec.Struct, frozen=True):
     training_rows: TrainingRows
     settings: dict[str, dict[str, Any]]
     libraries: dict[str, str]
-
-
-class BestTrial(msgspec.Struct, frozen=True):
-    """The hyperparameters that the search chose; none without one."""
-
-    hyperparameters: dict[str, Any] = {}
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -190,6 +185,7 @@ class Sources:
     Attributes:
         model: what makes up the name of the model file.
         model_path: of the model file.
+        best_trial: what the search found; None without one.
         metrics: on the test rows, flat.
         cross_validation: mean and standard deviation of each metric over the folds, flat, and how they are averaged.
     """
@@ -199,7 +195,7 @@ class Sources:
     model: ModelFile
     model_path: str
     sidecar: Sidecar
-    best_trial: BestTrial
+    best_trial: BestTrial | None
     profile: Profile
     checks: Checks
     metrics: dict[str, float | str]

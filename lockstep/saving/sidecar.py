@@ -25,11 +25,13 @@ from lockstep.learning.model_file import sidecar_of
 
 import numpy as np
 
-LIBRARIES = ("joblib", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
+MODEL_LIBRARIES = ("joblib", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
 """Whose versions a model's bytes and predictions depend on."""
 
 
-def sidecar(data: bytes, name: str, about: Mapping[str, Any], libraries: Sequence[str] = LIBRARIES) -> dict[str, Any]:
+def sidecar(
+    data: bytes, name: str, about: Mapping[str, Any], libraries: Sequence[str] = MODEL_LIBRARIES
+) -> dict[str, Any]:
     """What a sidecar says: the file's name and digests, what is known of its making, the libraries' versions.
 
     Args:
@@ -155,7 +157,7 @@ def _compare(path: Path, data: bytes, md5: str, stage: str) -> None:
     if (found := _md5(data)) != md5:
         raise IntegrityError(
             f"{path} is not the file that dvc.lock records for {stage}: its MD5 is {found}, recorded is {md5}. It was "
-            f"altered, or comes from another run, and was not opened. 'python -m lockstep verify --repair' brings the "
+            f"altered, or comes from another run, and was not opened. 'python -m lockstep repair' brings the "
             "recorded one back; after a change of yours, 'dvc repro' makes and records a new one."
         )
 

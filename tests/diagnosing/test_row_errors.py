@@ -2,6 +2,7 @@
 
 from lockstep.diagnosing.diagnosis import Copies
 from lockstep.diagnosing.row_errors import cell, copies_of, errors_of, worst_of
+from lockstep.learning.scoring import Predictions
 from reports import table_of
 
 import numpy as np
@@ -15,22 +16,19 @@ def test_errors_are_absolute_or_wrong_classes():
     assert wrong.tolist() == [0.0, 1.0]
 
 
-def predictions(**columns):
-    rows = len(next(iter(columns.values())))
-    return pd.DataFrame({"row": range(1, rows + 1), **columns})
+AB = np.array(["a", "b"], dtype=object)
+
+
+def predicted(values, probabilities=None):
+    """Predictions of the classes a and b."""
+    given = None if probabilities is None else np.array(probabilities)
+    return Predictions(np.array(values, dtype=object), AB, given, None)
 
 
 def test_the_worst_rows_of_a_classification_are_the_most_confident_mistakes():
     test = table_of(pd.DataFrame({"x": [1.0, 2.0, np.nan, 4.0], "y": ["a", "a", "b", "b"]}))
-    found = worst_of(
-        test,
-        predictions(
-            actual=["a", "a", "b", "b"], predicted=["a", "b", "a", "a"], probability_a=[0.9, 0.4, 0.95, 0.6],
-            probability_b=[0.1, 0.6, 0.05, 0.4],
-        ),
-        ["x"],
-        2,
-    )  # fmt: skip
+    given = predicted(["a", "b", "a", "a"], [[0.9, 0.1], [0.4, 0.6], [0.95, 0.05], [0.6, 0.4]])
+    found = worst_of(test, given, ["x"], 2)
     assert [(entry.row, entry.actual, entry.predicted, entry.off, entry.values) for entry in found] == [
         (3, "b", "a", 0.05, [None]),
         (2, "a", "b", 0.4, [2.0]),
@@ -39,16 +37,15 @@ def test_the_worst_rows_of_a_classification_are_the_most_confident_mistakes():
 
 def test_the_worst_rows_without_probabilities_and_of_an_unknown_class():
     test = table_of(pd.DataFrame({"x": [1, 2, 3], "y": ["a", "z", "b"]}))
-    plain = worst_of(test, predictions(actual=["a", "z", "b"], predicted=["b", "a", "b"]), ["x"], 5)
+    plain = worst_of(test, predicted(["b", "a", "b"]), ["x"], 5)
     assert [(entry.row, entry.off) for entry in plain] == [(1, None), (2, None)]
-    known = predictions(actual=["a", "z", "b"], predicted=["b", "a", "b"], probability_a=[0.3, 1, 0],
-                        probability_b=[0.7, 0, 1])  # fmt: skip
+    known = predicted(["b", "a", "b"], [[0.3, 0.7], [1, 0], [0, 1]])
     assert [(entry.row, entry.off) for entry in worst_of(test, known, ["x"], 5)] == [(2, 0.0), (1, 0.3)]
 
 
 def test_the_worst_rows_of_a_regression_are_the_largest_errors():
     test = table_of(pd.DataFrame({"x": [1, 2, 3], "y": [1.0, 2.0, 3.0]}), "regression")
-    found = worst_of(test, predictions(actual=[1.0, 2.0, 3.0], predicted=[1.0, 5.0, 2.0]), ["x"], 5)
+    found = worst_of(test, Predictions(np.array([1.0, 5.0, 2.0]), None, None, None), ["x"], 5)
     assert [(entry.row, entry.off) for entry in found] == [(2, -3.0), (3, 1.0)]
 
 

@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 from lockstep.kernel.lock_file import read_lock, read_pointers
-from lockstep.repository.tracked import check_dvc_config, check_tracked
+from lockstep.repository.dvc_config import check_dvc_config
+from lockstep.repository.secret_scan import check_tracked
 
 import pytest
 from graph import STAGES, all_outputs

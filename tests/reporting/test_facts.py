@@ -6,8 +6,7 @@ from lockstep.learning.metrics import ALL
 from lockstep.learning.model_types import MODELS
 from lockstep.reporting.facts import facts_of
 from lockstep.reporting.metric_titles import HEADLINE, TITLES
-from lockstep.reporting.sources import BestTrial
-from reports import noisy, sources_of, table_of
+from reports import FOUND, noisy, sources_of, table_of
 
 import numpy as np
 import pandas as pd
@@ -80,7 +79,7 @@ def test_names_from_the_data_are_short_lines():
 
 
 def test_settings_are_those_that_the_model_was_made_with(binary):
-    facts = facts_of(replace(binary, best_trial=BestTrial({"n_estimators": 5})))
+    facts = facts_of(replace(binary, best_trial=FOUND))
     shown = {f"{setting.section}.{setting.key}": setting.value for setting in facts.card.settings}
     assert shown["preprocess.numeric_impute"] == "mean"
     assert shown["train.class_weight"] == "none"

@@ -4,9 +4,9 @@ import os
 import shutil
 from pathlib import Path
 
-from lockstep.commands.index import Entry, Figure, index_page
+from lockstep.commands.index import Entry, Figure
 from lockstep.reporting.facts import facts_of
-from lockstep.reporting.page import picture_file, report_page
+from lockstep.reporting.page import index_page, picture_file, report_page
 from lockstep.reporting.pictures import pictures_of
 from reports import noisy, sources_of
 

@@ -5,8 +5,7 @@ from dataclasses import replace
 from lockstep.diagnosing.diagnosis import Copies
 from lockstep.learning.metrics import ALL
 from lockstep.reporting.result import result_facts
-from lockstep.reporting.sources import BestTrial
-from reports import made_of, noisy, sources_of, table_of
+from reports import FOUND, made_of, noisy, sources_of, table_of
 
 import msgspec
 import numpy as np
@@ -93,7 +92,7 @@ def test_a_metric_that_is_worse_than_the_baselines_is_said(binary):
 
 
 def test_folds_that_a_search_has_seen_are_called_optimistic(binary):
-    searched = replace(binary.sources, best_trial=BestTrial({"n_estimators": 5}))
+    searched = replace(binary.sources, best_trial=FOUND)
     said = result_facts(searched).sentences[-1]
     assert said.endswith("optimistic, since the same rows chose the hyperparameters.")
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import pytest
-from quick import MEND, QUICK_STAGE, QuickRepository, Undisturbed
+from quick import FIX, QUICK_STAGE, QuickRepository, Undisturbed
 from workspace import forks
 
 SEED = 11
@@ -43,7 +43,7 @@ def test_the_disk_is_full_in_a_stage(broken):
     stage.write_text(QUICK_STAGE)
     assert done.returncode == 255
     assert "ERROR quick@iris: [Errno 27] File too large" in done.stderr
-    assert "No output was written: mend that (space, permission), then run it again." in done.stderr
+    assert "No output was written. Correct that (space, permission), then run it again." in done.stderr
     assert "exited with 4" in done.stderr
     assert list((broken.folder / "data/copies").glob("*csv*")) == []
 
@@ -129,7 +129,7 @@ def test_the_mending_keeps_a_copy_of_a_lock_that_was_cut(broken):
     path = broken.folder / "dvc.lock"
     cut = path.read_bytes()[:26]
     path.write_bytes(cut)
-    assert doctor(broken.repository, *MEND[1:])[0] == 0
+    assert doctor(broken.repository, *FIX[1:])[0] == 0
     copies = (broken.folder / ".dvc/tmp").glob("dvc.lock.*.broken")
     assert cut in [copy.read_bytes() for copy in copies]
 

@@ -4,8 +4,9 @@ import contextlib
 import sys
 import time
 
-from lockstep.commands.verify import verify
-from lockstep.kernel import locks
+from lockstep.kernel.dvc_locks import REFERENCES
+from lockstep.kernel.locks import RUN_LOCK
+from lockstep.provenance.verifying import verify
 
 import pytest
 from quick import QUICK_OUTPUTS, QuickRepository, holder_of, until
@@ -97,9 +98,9 @@ def test_an_experiment_in_the_workspace_waits(repository, pause):
     settings = (repository.folder / "params.yaml").read_bytes()
     second = repository.start(*EXPERIMENT)
     begun = repository.folder / ".git/refs/exps/exec/EXEC_BASELINE"
-    book = repository.folder / locks.REFERENCES
-    until(60, lambda: "refs/exps/stash" in book.read_text())  # it has begun to stash the workspace for itself
-    until(60, lambda: "refs/exps/exec" in (text := book.read_text()) and "refs/exps/stash" not in text)
+    rwlock = repository.folder / REFERENCES
+    until(60, lambda: "refs/exps/stash" in rwlock.read_text())  # it has begun to stash the workspace for itself
+    until(60, lambda: "refs/exps/exec" in (text := rwlock.read_text()) and "refs/exps/stash" not in text)
     time.sleep(1)
     assert second.poll() is None
     assert not begun.exists()
@@ -133,7 +134,7 @@ def test_an_experiment_in_a_copy_runs_beside_it(repository):
     first = run_into(repository, "two")
     second = repository.start(*EXPERIMENT, "--temp")
     copies = repository.folder / ".dvc/tmp/exps/standalone"
-    until(60, lambda: list(copies.glob(f"*/{locks.LOCK}")))  # its stage runs, while that of the first does
+    until(60, lambda: list(copies.glob(f"*/{RUN_LOCK}")))  # its stage runs, while that of the first does
     check_first(repository, first)
     code, message = second.ended()
     assert code == 0, message
@@ -165,7 +166,7 @@ def test_four_clones_share_a_cache(tmp_path):
         assert [run.wait() for run in running] == [0] * CLONES, "".join(run.stderr() for run in running)
         assert len({clone.lock() for clone in clones}) == 1
     with contextlib.chdir(clones[0].folder):
-        states = {finding.subject: finding.state for finding in verify(everything=True)[0]}
+        states = {one.subject: one.state for one in verify(everything=True).deviations}
     assert states == {"data/raw/housing.csv": "missing"}  # nobody has fetched it
     assert all((clones[0].folder / path).exists() for path in QUICK_OUTPUTS)
 

@@ -7,7 +7,7 @@ import random
 import re
 
 import pytest
-from quick import MEND, QuickRepository, Undisturbed
+from quick import FIX, QuickRepository, Undisturbed
 from workspace import ROOT, Repository
 
 SEED = 6
@@ -26,7 +26,7 @@ def kill(undisturbed, kills):
             done += 1
             undisturbed.check_healed(f"kill {done} (attempt {attempt}) of {whom} after {share:.0%}")
     assert done == kills
-    print(f"{kills} kills in {attempt + 1} runs of {undisturbed.seconds:.2f} s; bad rwlock: {undisturbed.mended}")
+    print(f"{kills} kills in {attempt + 1} runs of {undisturbed.seconds:.2f} s; bad rwlock: {undisturbed.unreadable}")
 
 
 @pytest.mark.slow
@@ -48,4 +48,4 @@ def test_make_repro_is_what_heals():
     recipe = re.search(r"^repro: \$\(READY\) leftovers .*\n((?:\t.*\n)+)", recipes, re.MULTILINE)
     assert recipe is not None
     assert "\tdvc repro\n" in recipe[1]
-    assert f"leftovers: $(READY)\n\t@python -m lockstep {' '.join(MEND)}\n" in recipes
+    assert f"leftovers: $(READY)\n\t@python -m lockstep {' '.join(FIX)}\n" in recipes

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from lockstep.__main__ import main
 from lockstep.kernel.errors import SettingsError
-from lockstep.repository.tracked import check_dvc_config, check_tracked, secrets_in, tracked_files
+from lockstep.repository.dvc_config import check_dvc_config
+from lockstep.repository.git import tracked_files
+from lockstep.repository.secret_scan import check_tracked, secrets_in
 
 import pytest
 from workspace import ROOT
