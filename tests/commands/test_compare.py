@@ -205,7 +205,7 @@ def test_whether_the_folds_are_of_the_commits_own_training(depth, rows, code, ve
         "cross_validate@p": stage("cross_validate@p", code, version, deps=train(rows)),
     }
     commit = Revision("HEAD", "c", {"problems": {"p": {"preprocess": {"depth": depth}}}}, stages)
-    assert has_other_folds(commit, "p") == other
+    assert has_other_folds(None, commit, "p") == other  # no folder is listed: no repository is asked
     assert not has_other_folds(replace(commit, stages={"train@p": stages["train@p"]}), "p")
 
 
