@@ -77,7 +77,7 @@ class RevisionName(msgspec.Struct, frozen=True):
 def opened(
     rev_a: str, rev_b: str, problem: str | None = None
 ) -> Iterator[tuple[Repository, tuple[Revision, Revision], list[str]]]:
-    """The repository, two revisions of it, and the problems of either, or ``problem`` alone.
+    """Open the repository, two revisions of it, and the problems of either, or ``problem`` alone.
 
     Raises:
         SettingsError: no such revision, or neither has that problem.
@@ -100,7 +100,7 @@ def opened(
 
 
 def read_revision(repo: Repository, name: str) -> Revision:
-    """The revision that ``name`` means. Raises SettingsError where there is none, or it has no params.yaml."""
+    """Read the revision that ``name`` means. Raises SettingsError where there is none, or it has no params.yaml."""
     try:
         commit = None if name == WORKSPACE else repo.commit_of(name)
     except ValueError as error:
@@ -120,7 +120,7 @@ def read_revision(repo: Repository, name: str) -> Revision:
 
 
 def locked_stages(repo: Repository, revision: Revision) -> dict[str, LockedStage]:
-    """What dvc.lock of a revision records of each stage, by name; nothing where there is no dvc.lock.
+    """Read what dvc.lock of a revision records of each stage, by name; nothing where there is no dvc.lock.
 
     Raises:
         IntegrityError: dvc.lock is not as DVC writes it.
