@@ -1,15 +1,15 @@
 """Write the report of a problem, its model card, and one picture, from what the stages before have written.
 
 Reads   the model and its sidecar, the training, validation and test rows, the profile, the checks, the contract, the
-        metrics, the folds, the search's winner, the predictions, the small tables for plots, and the raw data's bytes
-        (for their hash)
+        metrics, the folds, the search's best trial, the predictions, the small tables for plots, and the raw data's
+        bytes (for their hash)
 Writes  one HTML page that needs no other file, the model card (Hugging Face's format), and an SVG
 
     python -m stages.report --problem iris --contract data/contracts/iris.yaml \\
         --split data/split/iris --models models/iris --profile metrics/iris_profile.json \\
         --checks metrics/iris_checks.json --metrics metrics/iris.json \\
         --cross-validation metrics/iris_cross_validation.json \\
-        --winner metrics/iris_tune.json --plots metrics/plots/iris \\
+        --best-trial metrics/iris_tune.json --plots metrics/plots/iris \\
         --predictions data/predictions/iris.parquet --report reports/iris.html --picture reports/iris.svg \\
         --card models/iris/README.md
 """
@@ -32,7 +32,7 @@ from lockstep.kernel.stage import check_inputs, run_stage, stage_parser
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.model_file import model_file_name, sidecar_of
 from lockstep.learning.preprocessing import PreprocessSettings
-from lockstep.learning.search_result import read_winner, with_winner
+from lockstep.learning.search_result import read_best_trial, with_best_trial
 from lockstep.reading.contract import read_contract
 from lockstep.reading.source import data_path
 from lockstep.reporting.facts import FileFacts, ReportSettings, Sources, facts_of
@@ -56,15 +56,15 @@ def gather(problem: Problem, args: argparse.Namespace) -> Sources:
     split = {part: args.split / f"{part}.parquet" for part in ("train", "validation", "test")}
     plots = {name: args.plots / f"{name}.csv" for name in ("intervals", "folds", "history", "curves", "importance")}
     check_inputs(raw, *split.values(), *plots.values(), *TEMPLATES.iterdir())
-    winner = read_winner(args.winner)
-    train_settings = with_winner(problem.section("train", TrainSettings), winner)
+    best = read_best_trial(args.best_trial)
+    train_settings = with_best_trial(problem.section("train", TrainSettings), best)
     model = args.models / model_file_name(train_settings.model, train_settings.kind, train_settings.version)
     return Sources(
         problem=problem.name,
         settings=problem.section("report", ReportSettings),
         preprocess=problem.section("preprocess", PreprocessSettings),
         train_settings=train_settings,
-        searched=sorted(winner),
+        searched=sorted(best.hyperparameters) if best else [],
         raw_file=file_facts(raw),
         model_file=file_facts(model),
         contract=read_contract(args.contract),
@@ -140,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", type=Path, required=True, metavar="FOLDER", help="the folder of the model")
     parser.add_argument("--metrics", type=Path, required=True, metavar="JSON", help="the metrics")
     parser.add_argument("--cross-validation", type=Path, required=True, metavar="JSON", help="the folds' means")
-    parser.add_argument("--winner", type=Path, required=True, metavar="JSON", help="the hyperparameters searched for")
+    parser.add_argument("--best-trial", type=Path, required=True, metavar="JSON", help="what the search found")
     parser.add_argument("--plots", type=Path, required=True, metavar="FOLDER", help="the folder of the plots' tables")
     parser.add_argument("--predictions", type=Path, required=True, metavar="PARQUET", help="the predictions")
     parser.add_argument("--report", type=Path, required=True, metavar="HTML", help="write the report here")

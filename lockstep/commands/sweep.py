@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     config = ModelConfig.from_params(args.problem, PARAMS)
-    metric = find_metric(args.metric or config.tune["metric"], config.task_type, "--metric")
+    metric = find_metric(args.metric or config.sections.tune.metric, config.task_type, "--metric")
     models = _models(config.task_type, config.model_type, args.models)
     head = git.output("rev-parse", "HEAD").strip()
     replaced = _replaced([f"{args.problem}-{model}" for model in models], head)

@@ -392,9 +392,7 @@ def _fit_and_score(
     with warnings.catch_warnings():
         # A fit on few rows may not converge, or meet rare classes: that is what the curve shows.
         warnings.simplefilter("ignore", UserWarning)
-        preprocessor, encoded = fit_preprocessor(
-            inside, preprocess, model_type(settings.model).scale_free, report=False
-        )
+        preprocessor, encoded = fit_preprocessor(inside, preprocess, model_type(settings.model).scale_free, log=False)
         estimator = build_estimator(settings, train.task)
         fit_estimator(estimator, encoded.to_numpy(), inside.labels, settings, n_jobs=-1)
         scores = [

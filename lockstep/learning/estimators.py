@@ -3,10 +3,11 @@
 import inspect
 from typing import Any, Literal
 
-from lockstep.kernel.errors import DataError, SettingsError, nearest
+from lockstep.kernel.errors import DataError, Setting, SettingsError, nearest
 from lockstep.kernel.settings import Seed, Task
 from lockstep.learning.model_file import ModelFile
 from lockstep.learning.model_types import KINDS, MODELS, model_type
+from lockstep.learning.refusals import refusals_of
 from lockstep.tables.table import Table
 
 import msgspec
@@ -32,7 +33,7 @@ class TrainSettings(ModelFile, frozen=True):
 
 
 def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyperparameters") -> BaseEstimator:
-    """The unfitted estimator that the settings describe.
+    """Build the unfitted estimator that the settings describe.
 
     Args:
         settings: the section ``train``.
@@ -46,7 +47,9 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
     kinds = model_type(settings.model).estimators
     if task not in kinds:
         able = [name for name, entry in MODELS.items() if task in entry.estimators]
-        raise SettingsError(f"train.model: '{settings.model}' cannot do {task}. Those that can: {', '.join(able)}.")
+        raise SettingsError(
+            Setting("train.model"), f": '{settings.model}' cannot do {task}. Those that can: {', '.join(able)}."
+        )
     if settings.kind != KINDS[task]:
         raise SettingsError(f"train.kind is {settings.kind}, but load.task is {task}. Set train.kind to {KINDS[task]}.")
     if settings.class_weight is not None and task == "regression":
@@ -112,10 +115,8 @@ def fit_estimator(estimator: BaseEstimator, X: np.ndarray, y: np.ndarray, settin
     if parallel:
         estimator.set_params(n_jobs=n_jobs)
     try:
-        estimator.fit(X, y, **weights)
-    except ValueError as error:
-        what = f"{type(estimator).__name__} with these hyperparameters on these rows"
-        raise DataError(f"train: scikit-learn cannot fit {what}: {error}") from error
+        with refusals_of(estimator, "fit"):
+            estimator.fit(X, y, **weights)
     finally:
         if parallel:
             estimator.set_params(n_jobs=None)

@@ -34,6 +34,11 @@ class CodeHistory:
             return None
         return sorted(path for path in old | new if old.get(path) != new.get(path))
 
+    def listing(self, folder: LockedFile) -> Listing | None:
+        """The MD5s of the files of a recorded folder, by their paths from the root; None where git does not know it."""
+        found = self._listing(folder)
+        return None if found is None else {f"{folder.path}/{path}": md5 for path, md5 in found.items()}
+
     def _listing(self, folder: LockedFile) -> Listing | None:
         key = folder.path, str(folder.md5)
         if key not in self._found:

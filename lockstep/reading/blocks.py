@@ -40,6 +40,7 @@ from lockstep.reading.column_types import (
     warnings_of_size,
     warnings_of_words,
 )
+from lockstep.reading.column_warnings import ColumnWarning
 from lockstep.reading.csvfile import TEXT, Block, CsvFile, TextTable
 
 import numpy as np
@@ -216,7 +217,7 @@ class _Guessed:
         self.values, self.n_values, self.largest = np.zeros(0, dtype=np.int16), 0, 0.0
         self.parts: list[pa.Array] = []
         self.missing_as: dict[str, int] = {}
-        self.warnings: list[str] = []
+        self.warnings: list[ColumnWarning] = []
         self.odd_line: int | None = None
         self.levels, self.counts, self.first_lines = (pa.array([], TEXT), *np.zeros((2, 0), dtype=np.int64))
         self.texts = _Texts(pa.array([], TEXT), {}, 0, 0, 0, {}, True, True)

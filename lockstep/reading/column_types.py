@@ -13,8 +13,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from lockstep.kernel.errors import DataError, some
+from lockstep.kernel.errors import DataError, Setting, some
 from lockstep.kernel.log import logger
+from lockstep.reading.column_warnings import ColumnWarning, ReaderWarning
 from lockstep.reading.csvfile import TextTable
 from lockstep.tables.table import ROW
 
@@ -144,35 +145,42 @@ def check_odd_lines(file: str, odd_lines: Mapping[str, int | None], line_starts:
     if not found or (most := found.most_common(1)[0])[1] < 2:
         return
     line, names = most[0], [name for name, odd in odd_lines.items() if odd == most[0]]
+    remedy: tuple[str, ...]
     if line == line_starts[0]:
         what = "the header, or a line of units"
-        remedy = "If it is the header, set load.skip_lines so that all lines before it are skipped; else remove it."
+        how = " so that all lines before it are skipped; else remove it."
+        remedy = ("If it is the header, set ", Setting("load.skip_lines"), how)
     elif line == line_starts[-1]:
-        what, remedy = "a footer", "Set load.skip_footer_lines to skip it."
+        what, remedy = "a footer", ("Set ", Setting("load.skip_footer_lines"), " to skip it.")
     else:
-        what, remedy = "the header of a second table, or a remark", "Remove it, or the second table."
+        what, remedy = "the header of a second table, or a remark", ("Remove it, or the second table.",)
     raise DataError(
         f"{file} line {line} holds texts in {len(names)} columns that hold numbers in all other lines ({some(names)}): "
-        f"it seems to be {what}. {remedy} If it is a row, declare these columns strings in the contract."
+        f"it seems to be {what}. ",
+        *remedy,
+        " If it is a row, declare these columns strings in the contract.",
     )
 
 
-def log_warnings(file: str, column: str, warnings: Iterable[str]) -> None:
-    """What a person could take a column for is said in the log."""
+def log_warnings(file: str, column: str, warnings: Iterable[ColumnWarning]) -> None:
+    """Log what a person could take a column for."""
     for warning in warnings:
-        logger.warning("%s column '%s' %s", file, column, warning)
+        logger.warning(ReaderWarning(file, column, warning))
 
 
-def warnings_of_words(counts: Mapping[str, int]) -> list[str]:
-    """What to say of words that are values in a text column, and would be gaps in a column of numbers."""
+def warnings_of_words(counts: Mapping[str, int]) -> list[ColumnWarning]:
+    """Warn of words that are values in a text column, and would be missing values in a column of numbers."""
+    if not counts:
+        return []
     found = some([f"{word!r} ({count} times)" for word, count in sorted(counts.items())])
-    return [f"is text, so that {found} are values, not gaps; load.missing_texts makes them gaps"] if counts else []
+    what, setting = f"is text, so that {found} are values, not missing; ", Setting("load.missing_texts")
+    return [ColumnWarning("missing words", what, setting, " makes them missing values")]
 
 
-def warnings_of_size(largest: float) -> list[str]:
-    """What to say of a column of whole numbers, exact here, of which the largest has this magnitude."""
-    said = "has whole numbers beyond 2^53, which models see rounded; if these are codes, declare it a string in the"
-    return [f"{said} contract"] if largest > EXACT_FLOAT else []
+def warnings_of_size(largest: float) -> list[ColumnWarning]:
+    """Warn of a column of whole numbers, exact here, of which the largest has this magnitude."""
+    what = "has whole numbers beyond 2^53, which models see rounded; if these are codes, declare it a string in the"
+    return [ColumnWarning("long integers", f"{what} contract")] if largest > EXACT_FLOAT else []
 
 
 class Column:
@@ -203,7 +211,7 @@ class Column:
         self.empty = pc.equal(self.trimmed, "")
         self.missing = pc.or_(self.empty, self._is_in(self.trimmed, form.missing))
         self.missing_as: dict[str, int] = {}
-        self.warnings: list[str] = []
+        self.warnings: list[ColumnWarning] = []
         self.odd_line: int | None = None
 
     def likely(self) -> Literal["integer", "number", "text", "exact"]:
@@ -271,10 +279,8 @@ class Column:
         if not all(map(_is_exact, pc.unique(long).to_pylist())):
             return self._too_long(declared)
         if pc.all(pc.match_substring_regex(present, _SCIENTIFIC)).as_py():
-            self.warnings.append(
-                f"is read as numbers in scientific notation, such as {present[0]}; if these are codes, declare it a "
-                "string in the contract"
-            )
+            what = f"is read as numbers in scientific notation, such as {present[0]}; if these are codes, declare it a"
+            self.warnings.append(ColumnWarning("scientific", f"{what} string in the contract"))
         values = pc.cast(self._plain(pc.if_else(self.missing, "nan", self.trimmed)), pa.float64()).to_numpy()
         if np.isinf(values).any():
             raise self._infinite(pa.array(np.isinf(values)))
@@ -296,7 +302,9 @@ class Column:
                 f"{self.file} column '{self.name}' has numbers too long to be computed with, but the contract "
                 f"declares it {declared}. Declare it string."
             )
-        self.warnings.append("is read as text: its numbers are too long to be computed with")
+        self.warnings.append(
+            ColumnWarning("long numbers", "is read as text: its numbers are too long to be computed with")
+        )
         return texts_of(pc.if_else(self.missing, pa.scalar(None, self.cells.type), self.trimmed))
 
     def _is_in(self, cells: pa.Array, words: Sequence[str]) -> pa.Array:
@@ -320,14 +328,19 @@ class Column:
         if numbers and numbers >= MOSTLY * (numbers + others):
             first = int(np.argmin(_as_bool(allowed)))
             self.odd_line = int(self.lines[first]) if others == 1 and numbers >= MANY_NUMBERS else None
-            self.warnings.append(
-                f"is read as text: {others} of its {self.counts.sum()} cells are not numbers, the first "
-                f"{repr(self.trimmed[first].as_py())[:40]} in line {self.lines[first]}"
-            )
+            what = f"{others} of its {self.counts.sum()} cells are not numbers, the first"
+            where = f"{repr(self.trimmed[first].as_py())[:40]} in line {self.lines[first]}"
+            self.warnings.append(ColumnWarning("mostly numbers", f"is read as text: {what} {where}"))
         elif self.form.decimal == "." and pc.all(pc.match_substring_regex(present, NUMBER_WITH_COMMA)).as_py():
             self.warnings.append(
-                f"is read as text, but looks like numbers, such as {present[0]}: then set load.decimal to ',' or "
-                "load.thousands, and its type in the contract to number"
+                ColumnWarning(
+                    "formatted numbers",
+                    f"is read as text, but looks like numbers, such as {present[0]}: then set ",
+                    Setting("load.decimal"),
+                    " to ',' or ",
+                    Setting("load.thousands"),
+                    ", and its type in the contract to number",
+                )
             )
         else:
             words = self._is_in(self.trimmed, self.form.missing)
@@ -340,8 +353,9 @@ class Column:
         levels = levels.filter(pc.not_equal(levels, ""))
         if len(levels) and pc.all(pc.match_substring_regex(levels, IN_SINGLE_QUOTES)).as_py():
             raise DataError(
-                f"{self.file} column '{self.name}': every cell stands in single quotes. If they are not part of it, "
-                'set load.quote to "\'".'
+                f"{self.file} column '{self.name}': every cell is in single quotes. If they are not part of it, set ",
+                Setting("load.quote"),
+                ' to "\'".',
             )
         if len(levels) <= MAX_LEVELS:
             alike = defaultdict(list)
@@ -350,7 +364,8 @@ class Column:
                 alike[" ".join(plain.split())].append(level)
             groups = [" and ".join(map(repr, sorted(group))) for group in alike.values() if len(group) > 1]
             if groups:
-                self.warnings.append(f"has levels that look alike but are different: {some(groups, 3)}")
+                what = f"has levels that look alike but are different: {some(groups, 3)}"
+                self.warnings.append(ColumnWarning("similar levels", what))
 
     def _infinite(self, where: pa.Array) -> DataError:
         return DataError(
@@ -364,7 +379,9 @@ class Column:
         return DataError(
             f"{self.file} column '{self.name}': {count} of {len(self.cells)} cells are not of the type {declared} "
             f"that the contract declares, {self._where(wrong)}, the first {first[:40]!r}. Correct them, add the word "
-            "to load.missing if it means a gap, or change the contract."
+            "to ",
+            Setting("load.missing"),
+            " if it means a missing value, or change the contract.",
         )
 
     def _where(self, mask: pa.Array) -> str:

@@ -95,7 +95,7 @@ class Sources(NamedTuple):
     """What a report is made from: the settings, and everything that the stages before it have written.
 
     Attributes:
-        train_settings: with the winner of the search in them.
+        train_settings: with the best trial of the search in them.
         searched: the hyperparameters that the search chose; none without one.
         intervals, folds, history, curves, importance: the small tables in metrics/plots/<problem>.
         predictions: of every test row, in the order of ``test``.

@@ -1,4 +1,4 @@
-"""How often a problem's test rows were looked at: the models that git history and experiments hold scores of."""
+"""How many models a problem's test rows have evaluated, as far as git history and experiments know."""
 
 import re
 from pathlib import Path
@@ -8,8 +8,8 @@ from lockstep.repository.git import output_bytes
 _DEPENDENCY = re.compile(rb"^    - path: (.+)\n(?:      .*\n)*?      md5: ([0-9a-f]{32})$", re.MULTILINE)
 
 
-def models_looked_at(root: Path, lock: str, problem: str, test_md5: str, extra: bytes = b"") -> set[str]:
-    """The MD5s of the distinct models that some dvc.lock says ``evaluate`` has scored on these test rows.
+def evaluated_models(root: Path, lock: str, problem: str, test_md5: str, extra: bytes = b"") -> set[str]:
+    """Find the MD5s of the distinct models that some dvc.lock says ``evaluate`` has scored on these test rows.
 
     All commits that a branch, tag, remote branch, stash or experiment (refs/exps) leads to are searched, each distinct
     dvc.lock once: 1,000 commits take about a second. Models that were tried and never committed, or whose commits are
@@ -40,7 +40,7 @@ def models_looked_at(root: Path, lock: str, problem: str, test_md5: str, extra: 
 
 
 def corrected(p: float, models: int) -> float:
-    """A p-value corrected for the models that were tried on the same rows.
+    """Correct a p-value for the number of models that were evaluated on the same rows.
 
     If ``models`` equally good models are evaluated, each against the first, the chance that any of them looks as good
     as one with this p-value is at most (models - 1) p (Bonferroni's inequality: O. Dunn, JASA 56 (1961) 52-64). That

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lockstep.kernel.errors import DataError
 from lockstep.kernel.portable import fixed_threads
 from lockstep.kernel.settings import Task
+from lockstep.learning.refusals import refusals_of
 
 import numpy as np
 
@@ -33,14 +33,10 @@ def history_of(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], 
             out.
 
     Raises:
-        DataError: what scikit-learn says of an estimator that was fitted and cannot predict; see scoring.predict.
+        DataError: what scikit-learn says of an estimator that was fitted and cannot predict.
     """
-    try:
-        with fixed_threads(estimator):
-            return _rows(estimator, parts, task)
-    except ValueError as error:
-        what = f"{type(estimator).__name__} with its hyperparameters on these rows"
-        raise DataError(f"train: scikit-learn cannot predict by {what}: {error}") from error
+    with fixed_threads(estimator), refusals_of(estimator, "predict by"):
+        return _rows(estimator, parts, task)
 
 
 def _rows(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], task: Task) -> list[Row]:

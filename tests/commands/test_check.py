@@ -198,7 +198,7 @@ def test_a_setting_is_refused_or_a_text_that_is_nothing_more(repository, injecti
         content["problems"]["iris"][section][name] = injection
         Path("params.yaml").write_text(json.dumps(content))
         try:
-            found = ModelConfig.from_params("iris").sections()
+            found = ModelConfig.from_params("iris").sections
         except SettingsError:
             continue
         taken.add(f"{section}.{name}")

@@ -30,11 +30,16 @@ def test_links_lead_to_files(document):
         assert (document.parent / target).exists(), target
 
 
-def test_files_named_in_contributing_exist():
-    for name in re.findall(
-        r"`((?:lockstep|stages|tests|docs|benchmarks)/[a-z_/.]+\.\w+)`", (ROOT / "CONTRIBUTING.md").read_text()
-    ):
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_folders_of_code_that_are_named_exist(document):
+    for name in re.findall(r"\b((?:lockstep|stages|tests|benchmarks)/[a-z_/]+(?:\.py)?)", document.read_text()):
         assert (ROOT / name).exists(), name
+
+
+def test_contributing_names_every_folder():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    for folder in (path.parent for path in (ROOT / "lockstep").glob("*/__init__.py")):
+        assert f"{folder.name}/`" in text, folder
 
 
 def test_every_make_target_of_the_documents_exists():
@@ -64,7 +69,7 @@ def test_params_yaml_names_every_model_type_and_every_setting_is_the_default():
     for name in MODELS:
         assert name in text
     shown = yaml.safe_load(text)["problems"]["iris"]
-    sections = ModelConfig.from_params("iris", ROOT / "params.yaml").sections()
+    sections = ModelConfig.from_params("iris", ROOT / "params.yaml").sections
     assert list(shown) == [*Sections._fields, "report"]
     for name, settings in zip(shown, [*sections, ReportSettings()], strict=True):
         fields = msgspec.structs.fields(type(settings))
