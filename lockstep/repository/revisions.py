@@ -15,8 +15,7 @@ from typing import Any
 from lockstep.kernel.errors import DataError, IntegrityError, MachineError, SettingsError, did_you_mean
 from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, last_commits, md5_of, parse_lock
 from lockstep.repository.cache import object_path
-from lockstep.repository.dvc import Repository, read_dvc_yaml
-from lockstep.repository.dvc import value_at as value_at
+from lockstep.repository.dvc import Repository, read_dvc_yaml, value_at
 from lockstep.repository.hashes import present
 
 import msgspec
