@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import workspace
+from small import SMALL
 from xdist.scheduler import LoadScopeScheduling
 
 
@@ -78,27 +79,12 @@ def make_table():
     return make
 
 
-SMALL = {
-    "random_forest": {"n_estimators": 8},
-    "extra_trees": {"n_estimators": 8},
-    "gradient_boosting": {"n_estimators": 8},
-    "hist_gradient_boosting": {"max_iter": 8},
-    "mlp": {"hidden_layer_sizes": [8], "max_iter": 30, "learning_rate_init": 0.05},
-}
-
-
-@pytest.fixture(scope="session")
-def small():
-    """Hyperparameters of each model type that make it small and quick."""
-    return SMALL
-
-
 @pytest.fixture
-def make_settings(small):
+def make_settings():
     """A function that makes the TrainSettings of a small, quick model of the given type."""
 
     def make(model, task="classification", hyperparameters=None, **own):
-        hyperparameters = small.get(model, {}) if hyperparameters is None else hyperparameters
+        hyperparameters = SMALL.get(model, {}) if hyperparameters is None else hyperparameters
         return TrainSettings(
             **{"model": model, "kind": KINDS[task], "version": 1} | own, hyperparameters=hyperparameters
         )

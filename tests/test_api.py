@@ -12,7 +12,7 @@ from stages import cross_validate, evaluate, load, preprocess, split, train, tun
 import pandas as pd
 import pytest
 import yaml
-from small import FAST, TYPES, make_table, run_stages
+from small import SMALL, TYPES, make_table, run_stages
 from workspace import ROOT
 
 IRIS = ROOT / "data/raw/iris.csv"
@@ -74,7 +74,7 @@ def test_api_and_stages_give_the_same_bytes(config, tmp_path, monkeypatch, name,
         "model": name,
         "kind": KINDS[task],
         "version": 1,
-        "hyperparameters": FAST.get(name, {}),
+        "hyperparameters": SMALL.get(name, {}),
         "class_weight": weight,
     }
     params = {"load": {"path": "data.csv", "task": task, "target": "y"}, **sections, "train": model}
@@ -83,7 +83,7 @@ def test_api_and_stages_give_the_same_bytes(config, tmp_path, monkeypatch, name,
         model_type=name,
         task_type=task,
         target="y",
-        hyperparameters=FAST.get(name, {}),
+        hyperparameters=SMALL.get(name, {}),
         train={"class_weight": weight},
         **sections,
     )
