@@ -21,10 +21,11 @@ from xdist.scheduler import LoadScopeScheduling
 
 
 def pytest_collection_modifyitems(items):
-    """Modules with slow tests first: no worker is then left alone with them at the end. The pages are the last of them,
-    since they wait for what is built meanwhile."""
+    """Modules with slow tests first: no worker is then left alone with them at the end. Those that wait for what is
+    built meanwhile are the last of them."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (item.path not in slow, item.path.name == "test_pages.py"))
+    waiting = {item.path for item in items if "built_repository" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: (item.path not in slow, item.path in waiting))
 
 
 os.environ.update(workspace.OWN_DVC)  # for what runs in this process, too

@@ -69,7 +69,7 @@ def quick_pipeline():
 
 
 MEND = ["doctor", "--leftovers", "--fix"]
-"""What ``make repro`` does before ``dvc repro`` (tests/test_kills.py: test_make_repro_is_what_heals)."""
+"""What ``make repro`` does before ``dvc repro`` (tests/runs/test_kills.py: test_make_repro_is_what_heals)."""
 
 
 class QuickRepository(Repository):

@@ -232,6 +232,7 @@ def test_a_missing_header_is_refused(names, row):
     ],
 )
 def test_numbers_that_are_names_are_no_missing_header(names, row):
+    """check_header raises DataError for a header that is missing: see the test below."""
     check_header(normalised_frame(pd.DataFrame([row] * 5, columns=names)), Format(), Path("f.csv"))
 
 
@@ -433,7 +434,10 @@ def test_a_number_column_of_one_value_does_not_disturb_the_search_for_leaks(rand
     assert found.constants == ["same", "gaps"]
 
 
-def test_a_target_with_gaps_is_no_crash(random):
+def test_a_target_with_gaps_still_shows_its_leak(random):
+    """The rows without a target are left out."""
     target = pd.Series(random.normal(size=ROWS))
+    copy = target * 2 + 1
     target[3] = None
-    inspect(target, "regression", a=random.normal(size=ROWS), b=random.normal(size=ROWS))
+    found = inspect(target, "regression", a=random.normal(size=ROWS), copy=copy)
+    assert found.leaks == ["copy"]
