@@ -21,10 +21,10 @@ from xdist.scheduler import LoadScopeScheduling
 
 
 def pytest_collection_modifyitems(items):
-    """Modules with slow tests first: no worker is then left alone with them at the end. Those that wait for what is
-    built meanwhile are the last of them."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    """Modules with slow tests first: no worker is then left alone with them at the end. Those that need what is built
+    meanwhile are the last of them."""
     waiting = {item.path for item in items if "built_repository" in getattr(item, "fixturenames", ())}
+    slow = {item.path for item in items if item.get_closest_marker("slow")} | waiting
     items.sort(key=lambda item: (item.path not in slow, item.path in waiting))
 
 

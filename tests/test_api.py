@@ -57,8 +57,14 @@ def test_versions_count_up_and_never_over_another_file(config, tmp_path):
     assert not [path for path in (tmp_path / "models").iterdir() if path.suffix == ".tmp"]
 
 
-@pytest.mark.parametrize("source", ["csv", "frame"])
-@pytest.mark.parametrize(("name", "task"), TYPES)
+@pytest.mark.parametrize(
+    ("name", "task", "source"),
+    [
+        *[(name, task, "csv") for name, task in TYPES],
+        ("random_forest", "classification", "frame"),
+        ("ridge", "regression", "frame"),
+    ],
+)
 def test_api_and_stages_give_the_same_bytes(config, tmp_path, monkeypatch, name, task, source):
     data = make_table(task, rows=200).frame
     data.to_csv(tmp_path / "data.csv", index=False)

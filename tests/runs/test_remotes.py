@@ -160,6 +160,7 @@ def kind(request, tmp_path):
     return Kind(request.param, tmp_path / "server")
 
 
+@pytest.mark.parametrize("kind", ["s3", pytest.param("ssh", marks=pytest.mark.exhaustive)], indirect=True)
 def test_push_wipe_pull_and_repro_pull(kind, clone):
     with kind.serve() as server:
         kind.tell(clone, server.port)
