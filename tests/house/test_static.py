@@ -114,6 +114,15 @@ def test_every_documented_remote_is_verified():
         assert re.search(rf"dvc remote modify (?:--local )?{name} verify true", text), name
 
 
+def test_ci_runs_every_test():
+    """Also those that 'make test' leaves out; and whatever else 'make test' leaves out would be found here."""
+    recipes = dict(re.findall(r"^([a-z-]+): .*\n\t(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert recipes["test-all"] == "$(PYTEST) $(ARGS)"
+    assert recipes["test"] == '$(PYTEST) -m "not exhaustive" $(ARGS)'
+    assert (ROOT / ".ci/run").read_text().endswith("\nmake check\nmake test-all\n")
+    assert "- run: .ci/run\n" in (ROOT / ".github/workflows/ci.yml").read_text()
+
+
 def test_git_tracks_no_model_and_no_data():
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     assert not [name for name in listed if Path(name).suffix in (".joblib", ".skops", ".pkl", ".pickle", ".parquet")]
