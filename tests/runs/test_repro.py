@@ -124,7 +124,8 @@ def test_going_back_to_earlier_settings_trains_nothing(clean):
 
 
 def test_an_experiment_retrains_its_problem_only_and_metrics_diff_shows_it(clean):
-    done = clean.dvc("exp", "run", "-S", "problems.iris.train.hyperparameters.n_estimators=3")
+    problems = [f"evaluate@{name}" for name in PROBLEMS]
+    done = clean.dvc("exp", "run", "-S", "problems.iris.train.hyperparameters.n_estimators=3", *problems)
     changed = clean.run("git", "diff", "--numstat", "params.yaml").stdout
     assert changed == "1\t1\tparams.yaml\n", clean.run("git", "diff", "params.yaml").stdout  # comments are kept
     assert "Running stage 'train@iris'" in done.stdout
