@@ -18,14 +18,10 @@ from stages.train import train
 
 import numpy as np
 import pandas as pd
+from small import SMALL
 
 FOLD_COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
 HOSTILE = "<script>alert(1)</script>"
-FAST = {
-    "random_forest": {"n_estimators": 5},
-    "gradient_boosting": {"n_estimators": 5},
-    "mlp": {"hidden_layer_sizes": [8], "max_iter": 500, "tol": 0.001, "learning_rate_init": 0.02},
-}
 
 
 def noisy(task="classification", rows=240, classes=2, seed=0):
@@ -54,7 +50,7 @@ def table_of(frame, task="classification", **own):
 def sources_of(table, model="random_forest", *, split=None, folds=3, **report):
     """The Sources of a report on ``table``, all stages run."""
     task = table.task
-    settings = TrainSettings(model=model, kind=KINDS[task], version=1, hyperparameters=FAST.get(model, {}))
+    settings = TrainSettings(model=model, kind=KINDS[task], version=1, hyperparameters=SMALL.get(model, {}))
     parts, cleaning = split_table(table, split or SplitSettings()), PreprocessSettings()
     preprocessor, processed = preprocess(parts.train, cleaning, model)
     scores = cross_validate(parts.train, CrossValidateSettings(folds=folds), cleaning, settings)
