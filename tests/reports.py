@@ -39,6 +39,7 @@ from stages.train import train
 import msgspec
 import numpy as np
 import pandas as pd
+from small import SMALL
 
 FOUND = BestTrial(
     metric="accuracy", trials=3, failed=0, best_trial=2, mean=0.9, std=0.1, given_mean=0.8,
@@ -46,11 +47,15 @@ FOUND = BestTrial(
 )  # fmt: skip
 """What a search found."""
 FOLD_COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
+<<<<<<< HEAD
 FAST = {
     "random_forest": {"n_estimators": 5},
     "gradient_boosting": {"n_estimators": 5},
     "mlp": {"hidden_layer_sizes": [8], "max_iter": 500, "tol": 0.001, "learning_rate_init": 0.02},
 }
+=======
+HOSTILE = "<script>alert(1)</script>"
+>>>>>>> main
 
 
 def noisy(task="classification", rows=240, classes=2, seed=0):
@@ -104,7 +109,7 @@ def made_of(table, model="random_forest", *, split=None, folds=3, report=None, *
         diagnosed: settings of the section ``diagnose``.
     """
     task = table.task
-    settings = TrainSettings(model=model, kind=KINDS[task], version=1, hyperparameters=FAST.get(model, {}))
+    settings = TrainSettings(model=model, kind=KINDS[task], version=1, hyperparameters=SMALL.get(model, {}))
     parts, cleaning = split_table(table, split or SplitSettings()), PreprocessSettings()
     preprocessor, processed = preprocess(parts.train, cleaning, model)
     scores = cross_validate(parts.train, CrossValidateSettings(folds=folds), cleaning, settings)

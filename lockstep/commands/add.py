@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lockstep.commands import command_parser
 from lockstep.intake.adding import PARAMS, PIPELINE, find_place, write
 from lockstep.intake.decisions import FLAGS, Decision, Decisions, decide, flag_of, shown_name
 from lockstep.intake.file_format import TableFacts, look
@@ -115,9 +116,7 @@ def _tell_decision(label: str, decision: Decision[Any], shown: str | None = None
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m lockstep add", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("add", __doc__)
     add = parser.add_argument
     add("path", type=Path, metavar="FILE", help="a CSV file (.csv, also .gz, .zst, .zip) or a parquet file (.parquet)")
     add("--name", help="the problem's name (default: the file's)")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lockstep.commands import command_parser
 from lockstep.kernel.errors import LockstepError, MachineError
-from lockstep.provenance.health import HealthIssue, issues, issues_of_killed_runs
+from lockstep.provenance.health import HealthIssue, find_issues, find_leftovers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if not Path(".dvc").is_dir():
         raise MachineError("there is no .dvc here. Run it from the repository's root.")
-    found = list(issues_of_killed_runs() if args.leftovers else issues())
+    found = list(find_leftovers() if args.leftovers else find_issues())
     wrong = [issue for issue in found if not issue.is_note]
     for issue in found:
         print(f"{'note' if issue.is_note else 'WRONG':<5}  {issue.what}")

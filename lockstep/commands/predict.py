@@ -5,7 +5,6 @@ are those that the model was fitted on, and the problem's data contract guards t
 at all.
 """
 
-import argparse
 import contextlib
 import shutil
 import sys
@@ -14,6 +13,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from lockstep.commands import command_parser
 from lockstep.exchange.model_loading import load_model
 from lockstep.intake.csv_text import read_csv_blocks
 from lockstep.kernel.errors import DataError, IntegrityError, SettingsError, some
@@ -61,9 +61,7 @@ class Scorer(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Score the rows. Raises LockstepError; then nothing was written."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lockstep predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("predict", __doc__)
     parser.add_argument("model", type=Path, help="a model file, such as models/iris/random_forest_classifier_v1.joblib")
     parser.add_argument("rows", help="a CSV file (also .gz, .zst, .zip), a parquet file, or - for CSV from stdin")
     parser.add_argument("-o", "--output", default="-", metavar="CSV", help="write here (default: -, stdout)")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lockstep.commands import command_parser
-from lockstep.provenance.signing import sign, verify
+from lockstep.provenance.signing import sign_release, verify_release
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     verifying.add_argument("--allowed-signers", type=Path, required=True, metavar="FILE", help="whose signatures count")
     args = parser.parse_args(argv)
     if args.command == "sign":
-        print(sign(args.tag, args.key, args.repository))
+        print(sign_release(args.tag, args.key, args.repository))
     else:
-        print(verify(args.tag, args.allowed_signers, args.repository))
+        print(verify_release(args.tag, args.allowed_signers, args.repository))
     return 0

@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Callable
 
+from lockstep.commands import command_parser
 from lockstep.comparing.rendering import Quote, Report, code, markdown, show, visible
 from lockstep.repository.revisions import WORKSPACE
 
@@ -12,7 +13,7 @@ import msgspec
 
 def comparison_parser(command: str, description: str | None) -> argparse.ArgumentParser:
     """Make the parser of a command that compares two revisions and shows what it finds in several forms."""
-    parser = argparse.ArgumentParser(prog=f"python -m lockstep {command}", description=description)
+    parser = command_parser(command, description)
     parser.add_argument("rev_a", nargs="?", default="HEAD", metavar="REV_A", help="before; default: %(default)s")
     parser.add_argument(
         "rev_b",

@@ -27,8 +27,8 @@ class CodeHistory:
         self._md5s: dict[str, str] = {}  # of git's blobs
 
     def changed_modules(self, before: LockedFile, after: LockedFile) -> list[str] | None:
-        """The modules, by path in the folder, that two recorded hashes of it differ in; None where git does not know
-        one of the two."""
+        """Find the modules, by path in the folder, in which two recorded hashes of it differ; None where git knows no
+        folder with one of the hashes."""
         old, new = self._listing(before), self._listing(after)
         if old is None or new is None:
             return None

@@ -63,8 +63,8 @@ class HealthIssue(NamedTuple):
     is_note: bool = False
 
 
-def issues() -> Iterator[HealthIssue]:
-    """All that there is to find, the worst first."""
+def find_issues() -> Iterator[HealthIssue]:
+    """Find all that is wrong, the worst first."""
     if somebody_runs():
         yield HealthIssue(
             "a run is going on: what killed ones leave behind was not looked for.",
@@ -81,8 +81,8 @@ def issues() -> Iterator[HealthIssue]:
     yield from _machine()
 
 
-def issues_of_killed_runs() -> Iterator[HealthIssue]:
-    """What killed runs leave behind; nothing while a run is going on."""
+def find_leftovers() -> Iterator[HealthIssue]:
+    """Find what killed runs leave behind; nothing while a run is going on."""
     if not somebody_runs():
         yield from _left_by_killed_runs()
 

@@ -29,7 +29,7 @@ class Plan(NamedTuple):
 def plan(
     recorded: Mapping[str, LockedStage], now: Mapping[str, LockedStage], find_modules: FindModules | None = None
 ) -> Plan:
-    """What ``dvc repro`` would do about the stages of ``now``, and why.
+    """Find what ``dvc repro`` would do about the stages of ``now``, and why.
 
     Args:
         recorded: of dvc.lock.
@@ -73,7 +73,7 @@ def plan(
 
 
 def _in_order(stages: Mapping[str, LockedStage], producers: Mapping[str, str]) -> list[str]:
-    """The stages' names, each behind those whose outputs it reads; else in the order of ``stages``."""
+    """Order the stages' names: each behind those whose outputs it reads; else in the order of ``stages``."""
     ordered: dict[str, None] = {}
     todo = list(stages)[::-1]
     while todo:
@@ -99,7 +99,7 @@ def needed(targets: Iterable[str], stages: Mapping[str, LockedStage]) -> dict[st
 
 
 def matching(target: str, names: Iterable[str]) -> list[str]:
-    """The stages that ``target`` means: a stage, a stage of all problems, or a problem. Raises SettingsError."""
+    """Find the stages that ``target`` means: a stage, a stage of all problems, or a problem. Raises SettingsError."""
     known = list(names)
     found = [name for name in known if target == name or target in name.split("@")]
     if not found:
@@ -111,7 +111,7 @@ def matching(target: str, names: Iterable[str]) -> list[str]:
 
 
 def grouped(reasons: Mapping[str, Sequence[str]], names: Iterable[str]) -> list[str]:
-    """Lines such as ``evaluate@*: stages/evaluate.py changed``: reasons that the same stages share are told once.
+    """Say reasons that stages share once: in lines such as ``evaluate@*: stages/evaluate.py changed``.
 
     Args:
         reasons: by stage.
@@ -147,7 +147,7 @@ def in_words(
     target: str | None = None,
     find_modules: FindModules | None = None,
 ) -> list[str]:
-    """What ``dvc repro [TARGET]`` would do, a line each; the arguments are those of ``plan``."""
+    """Say what ``dvc repro [TARGET]`` would do, a line each; the arguments are those of ``plan``."""
     chosen = now if target is None else needed(matching(target, now), now)
     found, names = plan(recorded, chosen, find_modules), list(now)
     lines = []

@@ -22,7 +22,7 @@ MAX_BYTES = 64 * 1024 * 1024
 
 
 class Digests(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Of a file's bytes; by the MD5 dvc.lock names it."""
+    """The hashes of a file's bytes; dvc.lock has the MD5."""
 
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     md5: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
@@ -49,7 +49,7 @@ class RebuildRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def record_of(
     root: Path, commit: str, outputs: Iterable[str], inputs: Iterable[str], seconds: Mapping[str, float]
 ) -> RebuildRecord:
-    """The record of what was rebuilt in ``root``, now and here; its fields are those of RebuildRecord."""
+    """Record what was just rebuilt in ``root``, on this machine; the arguments are the fields of RebuildRecord."""
     versions = {name: installed_version(name) or "not installed" for name in (*LIBRARIES, "dvc")}
     machine = {
         "processor": _processor(),
@@ -80,12 +80,12 @@ def _processor() -> str:
 
 
 def encode(record: RebuildRecord) -> bytes:
-    """The record as JSON."""
+    """Encode the record as JSON."""
     return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
 
 
 def read_record(path: Path) -> RebuildRecord:
-    """The record in a file.
+    """Read a record.
 
     Raises:
         DataError: there is no such file.
@@ -107,7 +107,7 @@ def read_record(path: Path) -> RebuildRecord:
 
 
 def deviations_from(record: RebuildRecord, root: Path = Path()) -> list[Deviation]:
-    """The files of a record that are missing from ``root``, or have other bytes there."""
+    """Find the files of a record that are missing from ``root``, or have other bytes there."""
     found = []
     for name, recorded in (record.outputs | record.inputs).items():
         if not (root / name).is_file():

@@ -90,7 +90,7 @@ def rebuild(revision: str | None, tell: Callable[[str], object] = logger.info) -
             (folder / LOCK_FILE).unlink()
             seconds = _repro(folder, chosen, tell)
             rebuilt = read_lock(folder / LOCK_FILE)
-            stages = compare(chosen.stages, rebuilt, seconds)
+            stages = compare_outputs(chosen.stages, rebuilt, seconds)
             different = [stage for stage in stages if stage.wrong]
             if different:
                 return Rebuild(chosen.shown, stages, None, _explain(repo, chosen, folder, different[0]))
@@ -112,7 +112,7 @@ def _check_committed(root: Path) -> None:
 
 
 def _clone(repo: Repository, commit: str, folder: Path) -> Path:
-    """A clone of the commit with an empty cache; the DVC repository in it."""
+    """Clone the commit, with an empty cache; return the DVC repository in the clone."""
     top, env = repo.git_root, clone_environment()
     git.output("clone", "--quiet", "--shared", "--no-checkout", str(top), str(folder), root=top, env=env)
     git.output("checkout", "--quiet", "--detach", commit, root=folder, env=env)
@@ -166,7 +166,7 @@ def _take_raw_data(repo: Repository, folder: Path, revision: Revision) -> list[L
 
 
 def _repro(folder: Path, revision: Revision, tell: Callable[[str], object]) -> dict[str, float]:
-    """Run everything in the clone; the seconds that each stage took."""
+    """Run everything in the clone; return the seconds that each stage took."""
     seconds: dict[str, float] = {}
     stage, start = "", time.perf_counter()
 
@@ -184,10 +184,10 @@ def _repro(folder: Path, revision: Revision, tell: Callable[[str], object]) -> d
     return seconds
 
 
-def compare(
+def compare_outputs(
     recorded: Mapping[str, LockedStage], rebuilt: Mapping[str, LockedStage], seconds: Mapping[str, float]
 ) -> list[RebuiltStage]:
-    """What became of each rebuilt stage, in the order of the run."""
+    """Compare the outputs of each rebuilt stage with those recorded, in the order of the run."""
     rows = []
     for name, stage in rebuilt.items():
         then = {out.path: out for out in recorded[name].outs} if name in recorded else {}
@@ -202,7 +202,7 @@ def compare(
 
 
 def _explain(repo: Repository, revision: Revision, folder: Path, stage: RebuiltStage) -> list[str]:
-    """The first output that differs, and what differs inside it where its recorded bytes are at hand."""
+    """Name the first output that differs, and what differs inside it where its recorded bytes are at hand."""
     then, now = stage.wrong[0]
     if now is None or then is None:
         lost = then is not None

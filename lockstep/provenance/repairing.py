@@ -23,7 +23,7 @@ REPLACED = TEMPORARY / "replaced"
 
 
 def repair(*, everything: bool = False) -> Iterator[str]:
-    """Put back what is missing or altered; a line for each thing that was done.
+    """Put back what is missing or altered; yield a line for each thing that was done.
 
     Args:
         everything: remove corrupt objects of other commits from the cache as well.
@@ -64,7 +64,7 @@ def _is_somewhere(recorded: Recorded, file: LockedFile) -> bool:
 
 
 def _fetch(recorded: Recorded, files: list[LockedFile]) -> set[str]:
-    """Try to fetch objects into the cache; the paths of the files of which the right bytes came.
+    """Try to fetch objects into the cache; return the paths of the files whose right bytes came.
 
     What lies in their place is put aside first, since DVC would keep it, and put back if nothing better comes. A remote
     that does not answer in time is one that has nothing.

@@ -23,8 +23,8 @@ _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 _SSH = ["-c", "gpg.format=ssh", "-c", "gpg.ssh.program=ssh-keygen"]
 
 
-def sign(tag: str, key: Path, root: Path = Path()) -> str:
-    """Make the tag; a sentence that says what was signed.
+def sign_release(tag: str, key: Path, root: Path = Path()) -> str:
+    """Make the tag; return a sentence that says what was signed.
 
     Raises:
         SettingsError: the name is not one for a tag, or taken.
@@ -48,8 +48,8 @@ def sign(tag: str, key: Path, root: Path = Path()) -> str:
     return f"{tag} is signed: commit {commit[:12]}, {len(paths)} recorded files. Publish it: git push origin {tag}"
 
 
-def verify(tag: str, signers: Path, root: Path = Path()) -> str:
-    """A sentence that says who signed the tag, and what was found to be as signed.
+def verify_release(tag: str, signers: Path, root: Path = Path()) -> str:
+    """Check the tag and what it names; return a sentence that says who signed, and what.
 
     Raises:
         SettingsError: there is no such tag.
@@ -95,7 +95,7 @@ def _check_name(tag: str) -> None:
 
 
 def _check_recorded(root: Path) -> list[str]:
-    """The paths that dvc.lock and the .dvc files record, sorted. Raises IntegrityError unless all are as recorded."""
+    """Check all recorded files; return their paths, sorted. Raises IntegrityError unless all are as recorded."""
     files = recorded_files(read_lock(root / LOCK_FILE), root)
     wrong = [f"{one.subject} ({one.state})" for one in check_files(files.values(), root)]
     if wrong:

@@ -73,8 +73,8 @@ class Verification(NamedTuple):
 
 
 def read_recorded(repo: Repository, stages: Mapping[str, LockedStage], names: Container[str]) -> Recorded:
-    """What is recorded of the stages ``names``: a stage that dvc.yaml has no more, for instance of a problem that was
-    removed, promises nothing."""
+    """Read what is recorded of the stages ``names``. Those that dvc.yaml has no more, as of a removed problem, promise
+    nothing."""
     files = recorded_files({name: stage for name, stage in stages.items() if name in names}, repo.root)
     here = Path.cwd()
     cache = repo.cache.relative_to(here) if repo.cache.is_relative_to(here) else repo.cache
@@ -84,7 +84,7 @@ def read_recorded(repo: Repository, stages: Mapping[str, LockedStage], names: Co
 def check_files(
     files: Iterable[tuple[LockedFile, str]], root: Path = Path(), known: dict[str, LockedFile] | None = None
 ) -> list[Deviation]:
-    """Those of the recorded files that are missing from ``root`` or have other bytes there.
+    """Find the recorded files that are missing from ``root`` or have other bytes there.
 
     Args:
         files: what is recorded, and by whom: outputs(), recorded_files() or a selection of them, ``.values()``.
@@ -102,7 +102,7 @@ def check_files(
 
 
 def check_cache(files: Iterable[tuple[LockedFile, str]], cache: Path, *, everything: bool = False) -> list[Deviation]:
-    """Those of the recorded files whose object in the cache is missing or has other bytes.
+    """Find the recorded files whose object in the cache is missing or has other bytes.
 
     Args:
         files: what is recorded, and by whom; of outputs that are cached.
@@ -127,7 +127,7 @@ def check_stages(
     wrong: Iterable[str] = (),
     find_modules: FindModules | None = None,
 ) -> list[Deviation]:
-    """Those of the stages that would run with other settings, code, data or command than they did.
+    """Find the stages that would run with other settings, code, data or command than they did.
 
     Args:
         recorded: of dvc.lock.
@@ -151,7 +151,7 @@ def check_stages(
 
 
 def verify(root: Path = Path(), *, everything: bool = False) -> Verification:
-    """Look at all that is recorded.
+    """Compare all that is recorded with what is here.
 
     Args:
         root: the repository's.

@@ -80,8 +80,7 @@ class Repository:
         self._repo.close()
 
     def commit_of(self, name: str) -> str:
-        """The hash of the commit that ``name`` means, by DVC's rules, so that it means the same as in ``dvc``'s own
-        commands.
+        """Find the hash of the commit that ``name`` means to DVC, so that it means the same in all commands.
 
         Raises:
             ValueError: it means none; with the reason.
@@ -142,7 +141,7 @@ class Repository:
         return bool(self._repo.dvcignore.is_ignored_file(str(self.root / path)))
 
     def current_stages(self, known: dict[str, LockedFile] | None = None) -> dict[str, LockedStage]:
-        """What dvc.lock would say of every stage in dvc.yaml, were it written now: each file hashed from its bytes.
+        """Find what dvc.lock would say of each stage in dvc.yaml, were it written now, by the bytes of all files.
 
         Args:
             known: files hashed before, by path; those hashed now are added.
@@ -182,7 +181,7 @@ class Repository:
 
 
 def read_dvc_yaml(data: bytes, where: str, remedy: str) -> dict[str, Any]:
-    """A YAML file that DVC wrote or reads, as it reads it. Raises IntegrityError where it is no mapping."""
+    """Parse YAML that DVC wrote or reads as it does. Raises IntegrityError where it is no mapping."""
     try:
         content = parse_yaml(data.decode("utf-8"), where)
     except (ParseError, UnicodeDecodeError):

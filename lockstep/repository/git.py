@@ -23,7 +23,7 @@ def run(*arguments: str, root: Path = _HERE, stdin: str | None = None, env: Mapp
 
 
 def output(*arguments: str, root: Path = _HERE, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:
-    """What git prints. Raises MachineError if it fails."""
+    """Run git and return what it prints. Raises MachineError if it fails."""
     done = run(*arguments, root=root, stdin=stdin, env=env)
     if done.returncode:
         raise _failure(arguments, root, reason(done))
@@ -31,7 +31,7 @@ def output(*arguments: str, root: Path = _HERE, stdin: str | None = None, env: M
 
 
 def output_bytes(*arguments: str, root: Path = _HERE, stdin: bytes = b"") -> bytes:
-    """What git prints, as bytes. Raises MachineError if it fails."""
+    """Run git and return what it prints, as bytes. Raises MachineError if it fails."""
     done = _run(arguments, root, stdin, None)
     if done.returncode:
         raise _failure(arguments, root, _reason(done.stderr.decode("utf-8", "replace")))

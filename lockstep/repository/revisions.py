@@ -15,8 +15,7 @@ from typing import Any
 from lockstep.kernel.errors import DataError, IntegrityError, MachineError, SettingsError, did_you_mean
 from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, last_commits, md5_of, parse_lock
 from lockstep.repository.cache import object_path
-from lockstep.repository.dvc import Repository, read_dvc_yaml
-from lockstep.repository.dvc import value_at as value_at
+from lockstep.repository.dvc import Repository, read_dvc_yaml, value_at
 from lockstep.repository.hashes import present
 
 import msgspec
@@ -77,7 +76,7 @@ class RevisionName(msgspec.Struct, frozen=True):
 def opened(
     rev_a: str, rev_b: str, problem: str | None = None
 ) -> Iterator[tuple[Repository, tuple[Revision, Revision], list[str]]]:
-    """The repository, two revisions of it, and the problems of either, or ``problem`` alone.
+    """Open the repository, two revisions of it, and the problems of either, or ``problem`` alone.
 
     Raises:
         SettingsError: no such revision, or neither has that problem.
@@ -100,7 +99,7 @@ def opened(
 
 
 def read_revision(repo: Repository, name: str) -> Revision:
-    """The revision that ``name`` means. Raises SettingsError where there is none, or it has no params.yaml."""
+    """Read the revision that ``name`` means. Raises SettingsError where there is none, or it has no params.yaml."""
     try:
         commit = None if name == WORKSPACE else repo.commit_of(name)
     except ValueError as error:
@@ -120,7 +119,7 @@ def read_revision(repo: Repository, name: str) -> Revision:
 
 
 def locked_stages(repo: Repository, revision: Revision) -> dict[str, LockedStage]:
-    """What dvc.lock of a revision records of each stage, by name; nothing where there is no dvc.lock.
+    """Read what dvc.lock of a revision records of each stage, by name; nothing where there is no dvc.lock.
 
     Raises:
         IntegrityError: dvc.lock is not as DVC writes it.

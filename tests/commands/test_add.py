@@ -128,8 +128,7 @@ def test_dry_run_shows_all_and_changes_nothing(copy, customers):
         assert part in shown
 
 
-@pytest.mark.slow
-def test_add_then_repro_then_undo(copy, customers):
+def test_add_changes_these_files_and_no_line_that_was_there(copy, customers):
     before = {name: (copy.folder / name).read_text() for name in ("params.yaml", "dvc.yaml")}
     shown = add(copy, customers).stdout
     assert {line[3:] for line in status(copy)} == {
@@ -161,15 +160,21 @@ def test_add_then_repro_then_undo(copy, customers):
     assert [field["name"] for field in fields] == ["size", "colour", "visits", "churned"]
     (command,) = [line for line in shown.splitlines() if line.startswith("Next:")]
     assert command == "Next:  dvc repro report@customers && python -m lockstep summary"
+    second = add(copy, customers, check=False)
+    assert second.returncode == 2
+    assert "params.yaml has a problem 'customers' already. Give another name: --name customers2." in second.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive
+def test_what_add_says_comes_next_builds_the_problem_and_no_other(copy, customers):
+    add(copy, customers)
     ran = copy.repro("report@customers")
     stages = ("load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate", "diagnose", "report")
     assert {f"{name}@customers" for name in stages} <= set(ran)
     assert all(name.endswith("@customers") for name in ran)
     assert json.loads((copy.folder / "metrics/customers.json").read_text())["accuracy"] > 0.6
     assert "customers" in copy.run("python", "-m", "lockstep", "summary").stdout
-    second = add(copy, customers, check=False)
-    assert second.returncode == 2
-    assert "params.yaml has a problem 'customers' already. Give another name: --name customers2." in second.stderr
 
 
 def test_the_undo_line_undoes(copy, customers):

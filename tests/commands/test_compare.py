@@ -12,6 +12,7 @@ from lockstep.repository.revisions import Revision
 
 import pytest
 import yaml
+from recorded import dump
 from workspace import Repository
 
 STUMP = [
@@ -23,17 +24,21 @@ STUMP = [
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory):
+def repository(built_repository, tmp_path_factory):
     """A copy in which iris was run and committed (tag v1), then a worse model as the experiment ``stump``, which is
     also in the workspace; branch ``before`` has no iris. Housing was never run."""
-    copy = Repository(tmp_path_factory.mktemp("compare") / "copy")
+    copy = built_repository.copy_to(tmp_path_factory.mktemp("compare") / "copy")
+    lock = yaml.safe_load(copy.lock())
     (copy.folder / "dvc.lock").unlink()
-    copy.run("git", "add", "-A")
-    copy.run(
-        "git", "commit", "-q", "--amend", "-m", "nothing run"
-    )  # no commit is left with this repository's own models
+    copy.run("git", "update-ref", "-d", "HEAD")  # no commit is left with models
+    copy.commit("nothing run")
     copy.run("git", "tag", "v0")
-    copy.repro("evaluate@iris", "cross_validate@iris")
+    lock["stages"] = {
+        name: stage
+        for name, stage in lock["stages"].items()
+        if name.endswith("@iris") and not name.startswith("report")
+    }
+    (copy.folder / "dvc.lock").write_bytes(dump(lock))
     copy.commit("run")
     copy.run("git", "tag", "v1")
     params = copy.folder / "params.yaml"
@@ -205,14 +210,14 @@ def test_whether_the_folds_are_of_the_commits_own_training(depth, rows, code, ve
         "cross_validate@p": stage("cross_validate@p", code, version, deps=train(rows)),
     }
     commit = Revision("HEAD", "c", {"problems": {"p": {"preprocess": {"depth": depth}}}}, stages)
-    assert has_other_folds(commit, "p") == other
+    assert has_other_folds(None, commit, "p") == other  # no folder is listed: no repository is asked
     assert not has_other_folds(replace(commit, stages={"train@p": stages["train@p"]}), "p")
 
 
 @pytest.fixture(scope="module")
 def experiments(repository, tmp_path_factory):
     """A clone with the experiments bad (evaluated, not cross-validated), swept (trained and cross-validated, not
-    evaluated; also in the workspace), tuned (with a search), and the tag odd, of a task that there is not."""
+    evaluated; also in the workspace), tuned (with a search)."""
     clone = repository.copy_to(tmp_path_factory.mktemp("experiments") / "clone")
 
     def start(name, *arguments):
@@ -220,11 +225,6 @@ def experiments(repository, tmp_path_factory):
         clone.dvc("checkout", "-q", "--force", "--allow-missing")
         clone.dvc("exp", "run", "-q", "-n", name, *arguments)
 
-    clone.run("git", "checkout", "-q", "-f", "v1")
-    lock = clone.folder / "dvc.lock"
-    lock.write_text(lock.read_text().replace("task: classification", "task: ranking"))
-    clone.commit("odd")
-    clone.run("git", "tag", "odd")
     both = "evaluate@iris", "cross_validate@iris"
     start("tuned", *STUMP, "-S", "problems.iris.tune.trials=3", *both)
     start("bad", *STUMP, "evaluate@iris")
@@ -234,6 +234,7 @@ def experiments(repository, tmp_path_factory):
     return clone, Repository.at(bad)
 
 
+@pytest.mark.exhaustive
 def test_folds_that_were_not_run_with_the_settings_are_not_compared(experiments, compare, monkeypatch):
     monkeypatch.chdir(experiments[1].folder)
     for names in (("v1", "bad"), ("v1", "workspace")):
@@ -250,6 +251,7 @@ def test_folds_that_were_not_run_with_the_settings_are_not_compared(experiments,
     assert "is that of before" not in compare("--problem", "iris")[1]
 
 
+@pytest.mark.exhaustive
 def test_a_model_that_was_trained_but_not_evaluated_has_no_verdict(experiments, compare, monkeypatch):
     monkeypatch.chdir(experiments[0].folder)
     for name in ("swept", "workspace"):
@@ -264,6 +266,7 @@ def test_a_model_that_was_trained_but_not_evaluated_has_no_verdict(experiments, 
     assert "The test rows have not judged the model of the workspace: evaluate@iris was run with other" in text
 
 
+@pytest.mark.exhaustive
 def test_what_a_search_found_is_said_and_its_folds_are_optimistic(experiments, compare, monkeypatch):
     monkeypatch.chdir(experiments[0].folder)
     _, found = compare("stump", "tuned", "--json", "--problem", "iris")
@@ -280,9 +283,13 @@ def test_what_a_search_found_is_said_and_its_folds_are_optimistic(experiments, c
     assert found["problems"]["iris"]["cross_validation"]["tuned"] == []
 
 
-def test_an_unknown_task_in_a_lock_file_is_said(experiments, compare, monkeypatch):
-    monkeypatch.chdir(experiments[0].folder)
-    status, text = compare("odd", "v1", "--problem", "iris")
+def test_an_unknown_task_in_a_lock_file_is_said(repository, compare, tmp_path, monkeypatch):
+    clone = repository.copy_to(tmp_path / "clone")
+    clone.run("git", "checkout", "-q", "-f", "v1")
+    (clone.folder / "dvc.lock").write_text(clone.lock().replace("task: classification", "task: ranking"))
+    clone.commit("odd")
+    monkeypatch.chdir(clone.folder)
+    status, text = compare("HEAD", "v1", "--problem", "iris")
     assert (status, text.count("\n")) == (3, 1)
     assert "problems.iris.load.task is 'ranking'. Allowed: classification, regression." in text
 
@@ -378,6 +385,7 @@ def test_nothing_in_the_workspace_is_touched(compare, repository):
     assert (repository.run("git", "status", "--porcelain").stdout, repository.lock()) == before
 
 
+@pytest.mark.exhaustive
 def test_other_rows_are_compared_on_those_in_common(compare, repository, tmp_path, monkeypatch):
     """Another seed of the split, in a clone: few rows are in both test sets, too few to compare."""
     clone = tmp_path / "clone"

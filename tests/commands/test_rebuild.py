@@ -10,7 +10,7 @@ from lockstep.commands.rebuild import table
 from lockstep.kernel.lock_file import LockedFile, LockedStage
 from lockstep.provenance import rebuilding
 from lockstep.provenance.file_differences import differences_inside
-from lockstep.provenance.rebuilding import RebuiltStage, compare
+from lockstep.provenance.rebuilding import RebuiltStage, compare_outputs
 from lockstep.saving.joblib_file import save_model
 
 import pytest
@@ -233,7 +233,7 @@ def stage(name, **outs):
 def test_the_comparison():
     then = {"a": stage("a", x="1", y="2"), "b": stage("b", z="3"), "removed": stage("removed", w="4")}
     now = {"a": stage("a", x="1", y="9"), "b": stage("b", z="3", new="5")}
-    rows = compare(then, now, {"a": 1.5})
+    rows = compare_outputs(then, now, {"a": 1.5})
     assert [(row.name, row.outputs, len(row.wrong), row.seconds) for row in rows] == [
         ("a", 2, 1, 1.5),
         ("b", 2, 1, 0.0),
@@ -241,7 +241,7 @@ def test_the_comparison():
     assert rows[0].wrong == [(LockedFile("y", "2", 1), LockedFile("y", "9", 1))]
     assert rows[1].wrong == [(None, LockedFile("new", "5", 1))]
     assert rebuilding._explain(None, None, None, rows[1]) == ["First difference: b: new is not in dvc.lock"]
-    lost = compare({"a": stage("a", x="1", y="2")}, {"a": stage("a", x="1")}, {})
+    lost = compare_outputs({"a": stage("a", x="1", y="2")}, {"a": stage("a", x="1")}, {})
     assert rebuilding._explain(None, None, None, lost[0]) == ["First difference: a: y was not written"]
     assert table([RebuiltStage("train@iris", 3, [], 1.25)])[1].split() == ["train@iris", "3", "3", "1.2"]
 

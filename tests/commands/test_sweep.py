@@ -14,13 +14,12 @@ from lockstep.repository import git
 
 import pytest
 import yaml
-from workspace import Repository
 
 
 @pytest.mark.slow
-def test_a_sweep_ranks_what_it_has_done_and_leaves_the_workspace_as_it_was(tmp_path):
+def test_a_sweep_ranks_what_it_has_done_and_leaves_the_workspace_as_it_was(built_repository, tmp_path):
     """The first model type is done when the second is interrupted; the user is amid changes of their own."""
-    copy = Repository(tmp_path / "repository", rows=200)
+    copy = built_repository.copy_to(tmp_path / "repository")
     copy.set("iris", "train", model="svm", class_weight="balanced", hyperparameters={"kernel": "poly"})
     copy.set("iris", "tune", metric="log_loss")
     before = state(copy)

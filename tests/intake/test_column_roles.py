@@ -132,7 +132,9 @@ def test_a_number_column_of_one_value_does_not_disturb_the_search_for_leaks(rand
     assert found.constants == ["same", "gaps"]
 
 
-def test_a_target_with_gaps_is_no_crash(random):
+def test_a_target_with_missing_values_still_shows_what_follows_it(random):
     target = pd.Series(random.normal(size=ROWS))
+    copy = target * 2 + 1
     target[3] = None
-    inspect(target, "regression", a=random.normal(size=ROWS), b=random.normal(size=ROWS))
+    found = inspect(target, "regression", a=random.normal(size=ROWS), copy=copy)
+    assert [name for name, _ in found.suspects] == ["copy"]

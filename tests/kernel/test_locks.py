@@ -54,7 +54,8 @@ def test_without_a_signal_of_the_system_the_stage_watches_its_parent(repository)
     dvc = repository.start("dvc", "repro", SHELL="/bin/bash")
     held = holder_of(repository)
     dvc.kill()
-    until(30, lambda: is_gone(held["pid"]))
+    until(30, lambda: is_gone(held["pid"]))  # by itself it would wait for ever
+    assert not list(repository.folder.glob("data/copies/*"))
 
 
 def test_a_stage_whose_dvc_has_ended_before_it_looked(repository):
@@ -172,4 +173,4 @@ def test_a_run_of_a_dvc_that_is_over_hinders_nobody(workspace):
 def test_a_cut_lock_file_of_ours_hinders_nobody(workspace):
     locks.RUN_LOCK.write_text('{"pid": 1')
     with locks.exclusive_run("b"):
-        pass
+        assert locks.holder()["stage"] == "b"

@@ -11,9 +11,13 @@ from quick import FIX, QUICK_STAGE, QuickRepository, Undisturbed
 from workspace import forks
 
 SEED = 11
-CUT_LOCKS, CUT_CONFIGS = 8, 6
 ORDINARY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 """Makes root obey the modes of files."""
+
+
+def cuts(some, every):
+    """Numbers of places to cut a file at, of which make test takes the first ``some``."""
+    return [pytest.param(n, marks=[] if n < some else [pytest.mark.exhaustive]) for n in range(every)]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +74,7 @@ def test_a_folder_that_cannot_be_written_to(broken):
     assert "exited with 4" in done.stderr
 
 
-@pytest.mark.parametrize("number", range(CUT_LOCKS))
+@pytest.mark.parametrize("number", cuts(4, 8))
 def test_a_cut_lock(broken, number):
     """At a line, where DVC takes the rest for all there is, and inside of one, where it refuses every command."""
     path, rng = broken.folder / "dvc.lock", random.Random(f"{SEED} {number}")
@@ -87,7 +91,7 @@ def doctor(repository, *arguments):
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("number", range(CUT_CONFIGS))
+@pytest.mark.parametrize("number", cuts(3, 6))
 def test_a_cut_configuration(broken, number):
     """Without its end, DVC may fail, or not check what it fetches: it is said, and how to mend it."""
     path, rng = broken.folder / ".dvc/config", random.Random(f"{SEED} {number}")

@@ -12,7 +12,8 @@ import pytest
 from quick import QUICK_OUTPUTS, QuickRepository, holder_of, until
 from workspace import Repository, forks
 
-CLONES, ROUNDS = 4, 3
+pytestmark = pytest.mark.slow
+CLONES = 4
 EXPERIMENT = ("dvc", "exp", "run", "-S", "problems.iris.train.seed=7")
 
 
@@ -60,13 +61,12 @@ BY_HAND = (sys.executable, "-m", "stages.quick", "--problem", "iris", "--source"
 @pytest.mark.parametrize(
     ("stage", "second", "code"),
     [
-        ("one", ("dvc", "repro"), 255),
-        ("two", ("dvc", "repro"), 255),
-        ("two", ("dvc", "repro", "--force", "one"), 255),
-        ("one", BY_HAND, 4),
-        ("two", BY_HAND, 4),
+        pytest.param("one", ("dvc", "repro"), 255, id="one-repro"),
+        pytest.param("two", ("dvc", "repro"), 255, id="two-repro", marks=pytest.mark.exhaustive),
+        pytest.param("two", ("dvc", "repro", "--force", "one"), 255, id="two-force"),
+        pytest.param("one", BY_HAND, 4, id="one-hand", marks=pytest.mark.exhaustive),
+        pytest.param("two", BY_HAND, 4, id="two-hand"),
     ],
-    ids=["one-repro", "two-repro", "two-force", "one-hand", "two-hand"],
 )
 def test_a_second_run_is_kept_out(repository, stage, second, code):
     first = run_into(repository, stage)
@@ -90,7 +90,7 @@ def test_a_run_of_other_stages_is_kept_out_too(repository):
     check_first(repository, first)
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.7])
+@pytest.mark.parametrize("pause", [0.0, pytest.param(0.7, marks=pytest.mark.exhaustive)])
 def test_an_experiment_in_the_workspace_waits(repository, pause):
     """DVC alone lets it check out other settings, and remove the outputs of the running stage."""
     first = run_into(repository, "two")
@@ -147,7 +147,8 @@ def test_an_experiment_is_queued_beside_it(repository):
     check_first(repository, first)
 
 
-def test_four_clones_share_a_cache(tmp_path):
+@pytest.mark.parametrize("rounds", [1, pytest.param(3, marks=pytest.mark.exhaustive)])
+def test_four_clones_share_a_cache(tmp_path, rounds):
     """At once, each building the same, several times over: nobody fails, and each object in the cache is right."""
     origin = QuickRepository(tmp_path / "origin")
     clones = []
@@ -158,7 +159,7 @@ def test_four_clones_share_a_cache(tmp_path):
         shared = f"[cache]\n    dir = {tmp_path / 'cache'}\n[core]\n    site_cache_dir = {site}\n"
         (clone.folder / ".dvc/config.local").write_text(shared)
         clones.append(clone)
-    for number in range(ROUNDS):
+    for number in range(rounds):
         for clone in clones:
             text = (origin.folder / "data/raw/iris.csv").read_text()
             (clone.folder / "data/raw/iris.csv").write_text(text + "5.0,3.0,1.5,0.2,setosa\n" * number)
@@ -171,7 +172,7 @@ def test_four_clones_share_a_cache(tmp_path):
     assert all((clones[0].folder / path).exists() for path in QUICK_OUTPUTS)
 
 
-@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+@pytest.mark.parametrize("shell", ["/bin/sh", pytest.param("/bin/bash", marks=pytest.mark.exhaustive)])
 def test_a_killed_experiment_is_put_right_by_the_doctor(repository, shell):
     """It leaves a detached HEAD; edits and branch are there again afterwards, and the next run heals the rest.
 
