@@ -6,11 +6,12 @@ from typing import Any
 from lockstep.comparing.rendering import Quote
 from lockstep.kernel.errors import some
 from lockstep.kernel.lock_file import CODE_FOLDER, LockedFile, LockedStage, outputs
-from lockstep.provenance.changes import ABSENT, FindModules, differing, stage_changes
+from lockstep.provenance.changes import ABSENT, Change, FindModules, differing, stage_changes
 
 import msgspec
 
 PARAMS = "params.yaml"
+Stages = Mapping[str, LockedStage]
 FEW = 8
 """How many changes of one kind are spelled out."""
 
@@ -55,8 +56,8 @@ class RunChanges(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_changes(
-    before: Mapping[str, LockedStage],
-    after: Mapping[str, LockedStage],
+    before: Stages,
+    after: Stages,
     problem: str,
     searched: Sequence[Mapping[str, Any]],
     find_modules: FindModules | None = None,
@@ -73,6 +74,8 @@ def find_changes(
     for name in {**own[0], **own[1]}:
         sides = (side.get(name, LockedStage(name, "", (), {}, ())) for side in own)
         for change in stage_changes(*sides, find_modules=find_modules):
+            if _is_read_elsewhere(change, *own):
+                continue
             values = _plain(change.before), _plain(change.after)
             if change.kind == "setting":
                 key = change.what.removeprefix(f"problems.{problem}.")
@@ -94,7 +97,19 @@ def find_changes(
     )
 
 
-def _hyperparameters(stages: Mapping[str, LockedStage], problem: str) -> dict[str, Any]:
+def _is_read_elsewhere(change: Change, before: Stages, after: Stages) -> bool:
+    """Whether a stage only began or ceased to read what another stage reads on the side where this one does not."""
+    if ABSENT not in (change.before, change.after):
+        return False
+    lacking, having = (before, after) if change.before is ABSENT else (after, before)
+    if change.kind == "file":
+        return any(dep.path == change.what for stage in lacking.values() for dep in stage.deps)
+    whole = any(change.what in stage.params.get(change.file, {}) for stage in having.values())
+    keys = [key for stage in lacking.values() for key in stage.params.get(change.file, {})]
+    return whole and any(f"{change.what}.".startswith(f"{key}.") or key.startswith(f"{change.what}.") for key in keys)
+
+
+def _hyperparameters(stages: Stages, problem: str) -> dict[str, Any]:
     """Those that were given to train."""
     train = stages.get(f"train@{problem}")
     section = train.params.get(PARAMS, {}).get(f"problems.{problem}.train") if train else None

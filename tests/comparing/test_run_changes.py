@@ -44,3 +44,18 @@ def test_what_a_search_found_goes_before_the_given_hyperparameters():
     found = find_changes(before, after, "p", [{}, {"depth": 7}])
     assert found.hyperparameters == (ValueChange("depth", 1, 7),)
     assert find_changes(before, before, "p", [{}, {}]).hyperparameters == ()
+
+
+def test_what_another_stage_still_reads_is_not_gone():
+    """As when a report no longer reads the raw table, nor the settings of the stages before it."""
+    raw, other = LockedFile("data/raw/p.csv", "a" * 32, 9), LockedFile("notes.csv", "b" * 32, 9)
+    load = LockedStage("load@p", "", (raw,), {"params.yaml": {"problems.p.load": {"path": raw.path}}}, ())
+    settings = {"params.yaml": {"problems.p.load.path": raw.path, "problems.p.report": {"title": "t"}}}
+    before = {"load@p": load, "report@p": LockedStage("report@p", "", (raw, other), settings, ())}
+    after = {"load@p": load, "report@p": LockedStage("report@p", "", (), {}, ())}
+    found = find_changes(before, after, "p", [{}, {}])
+    assert found.data == (FileChange("notes.csv", other.md5, None),)
+    assert found.parameters == (ValueChange("report", {"title": "t"}, None),)
+    back = find_changes(after, before, "p", [{}, {}])
+    assert back.data == (FileChange("notes.csv", None, other.md5),)
+    assert back.parameters == (ValueChange("report", None, {"title": "t"}),)
