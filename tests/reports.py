@@ -47,15 +47,6 @@ FOUND = BestTrial(
 )  # fmt: skip
 """What a search found."""
 FOLD_COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
-<<<<<<< HEAD
-FAST = {
-    "random_forest": {"n_estimators": 5},
-    "gradient_boosting": {"n_estimators": 5},
-    "mlp": {"hidden_layer_sizes": [8], "max_iter": 500, "tol": 0.001, "learning_rate_init": 0.02},
-}
-=======
-HOSTILE = "<script>alert(1)</script>"
->>>>>>> main
 
 
 def noisy(task="classification", rows=240, classes=2, seed=0):
