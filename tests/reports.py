@@ -47,7 +47,6 @@ FOUND = BestTrial(
 )  # fmt: skip
 """What a search found."""
 FOLD_COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
-HOSTILE = "<script>alert(1)</script>"
 
 
 def noisy(task="classification", rows=240, classes=2, seed=0):

@@ -11,6 +11,7 @@ from reports import FOUND, noisy, sources_of, table_of
 import numpy as np
 import pandas as pd
 import pytest
+from small import SMALL
 
 RNG = np.random.default_rng(0)
 
@@ -84,4 +85,7 @@ def test_settings_are_those_that_the_model_was_made_with(binary):
     assert shown["preprocess.numeric_impute"] == "mean"
     assert shown["train.class_weight"] == "none"
     assert shown["train.version"] == "1"
-    assert shown["train.hyperparameters.n_estimators"] == "5 (chosen by the search)"
+    assert (
+        shown["train.hyperparameters.n_estimators"]
+        == f"{SMALL['gradient_boosting']['n_estimators']} (chosen by the search)"
+    )
