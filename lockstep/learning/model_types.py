@@ -61,7 +61,7 @@ class ModelName(Settings, frozen=True):
 
 
 def model_type(name: str) -> ModelType:
-    """The entry of MODELS. Raises SettingsError with the supported names, the nearest first."""
+    """Find the entry of MODELS. Raises SettingsError with the supported names, the nearest first."""
     if name not in MODELS:
         raise SettingsError(
             f"train.model: '{name}' is not a model type. Supported, nearest first: {', '.join(nearest(name, MODELS))}."
