@@ -24,7 +24,7 @@ TYPES = [(name, task) for name, entry in MODELS.items() for task in entry.estima
 
 
 def make_table(task="classification", rows=300, classes=2, seed=0):
-    """Rows with a number with gaps, a text with gaps, a boolean, a constant, and a target that follows from them."""
+    """Rows with a number and a text that miss values, a boolean, a constant, and a target that follows from them."""
     rng = np.random.default_rng(seed)
     number, text = rng.normal(size=rows), rng.choice(["low", "mid", "high"], size=rows)
     flag = rng.random(rows) < 0.5

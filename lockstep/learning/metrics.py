@@ -43,8 +43,16 @@ AUTO: dict[Task, str] = {"classification": "accuracy", "regression": "r2_score"}
 
 
 def find_metric(name: str, task: Task, where: str) -> str:
-    """The metric that a setting means; see AUTO. Raises SettingsError if the task has none of that name; ``where`` is
-    the setting."""
+    """Find the metric that a setting means; see AUTO.
+
+    Args:
+        name: a metric's, or auto.
+        task: of the problem.
+        where: the setting, for the message.
+
+    Raises:
+        SettingsError: the task has no metric of that name.
+    """
     if name == "auto":
         return AUTO[task]
     if name not in METRICS[task]:

@@ -61,7 +61,7 @@ class ModelName(Settings, frozen=True):
 
 
 def model_type(name: str) -> ModelType:
-    """The entry of MODELS. Raises SettingsError with the supported names, the nearest first."""
+    """Find the entry of MODELS. Raises SettingsError with the supported names, the nearest first."""
     if name not in MODELS:
         raise SettingsError(
             Setting("train.model"),

@@ -21,7 +21,7 @@ Row = tuple[int, str, float]
 
 
 def history_of(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], task: Task) -> list[Row]:
-    """Rows of COLUMNS: the loss (log loss, or mean squared error) on each part after each iteration.
+    """Compute rows of COLUMNS: the loss (log loss, or mean squared error) on each part after each iteration.
 
     An iteration is a tree for boosting and forests (for forests: of the mean over the trees so far) and an epoch for
     mlp, whose own loss curve, penalty included, is given for the training rows. Models fitted in one go have one row
