@@ -73,7 +73,7 @@ def test_missing_texts(fit, how, codes, coded_gap):
     ],
 )
 def test_a_missing_value_of_any_kind_is_imputed(fit, name, missing):
-    """At prediction a column of missing values only may be of another dtype than it was when the preprocessor was fitted."""
+    """At prediction a column of missing values only may have another dtype than the preprocessor was fitted with."""
     columns = {"number": [1.0, 2, 6], "flag": [True, False, True], "text": ["b", "a", "b"]}
     row = {"number": pd.Series([2.0]), "flag": pd.Series([False]), "text": pd.Series(["a"])} | {name: missing}
     expected = {"number": 2, "flag": 0, "text": 0} | {name: {"number": 3, "flag": 1, "text": 1}[name]}
