@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lockstep.reporting.drawing import standalone
 from lockstep.reporting.facts import Facts
-from lockstep.reporting.figures import standalone
 from lockstep.reporting.wording import count, number, percent, plural, score, size, spread
 
 import jinja2

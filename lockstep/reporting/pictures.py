@@ -6,7 +6,7 @@ from lockstep.diagnosing.diagnosis import Cell, Cloud, Dependence
 from lockstep.learning.metrics import AUTO
 from lockstep.reporting.classification import ClassificationFacts
 from lockstep.reporting.facts import Facts
-from lockstep.reporting.figures import bars, bins, cloud, dots, histogram, lines, matrix
+from lockstep.reporting.figures import Axis, Line, bars, bins, cloud, dots, histogram, lines, matrix
 from lockstep.reporting.metric_titles import TITLES
 from lockstep.reporting.plotted import Bin, Curve
 from lockstep.reporting.regression import RegressionFacts
@@ -33,18 +33,22 @@ def _classification(own: ClassificationFacts, facts: Facts) -> dict[str, str]:
         found["roc"] = lines(
             "roc",
             f"ROC curve. Area under it: {_areas(own.roc)}.",
-            [(_legend(curve, len(own.roc) > 1), curve.x, curve.y) for curve in own.roc],
-            "false positive rate", "true positive rate", x_range=UNIT, y_range=UNIT, reference=[(0, 0), (1, 1)],
+            [Line(_legend(curve, len(own.roc) > 1), curve.x, curve.y) for curve in own.roc],
+            Axis("false positive rate", UNIT),
+            Axis("true positive rate", UNIT),
+            reference=[(0, 0), (1, 1)],
             legend="lower right",
-        )  # fmt: skip
+        )
     if own.precision_recall:
         curves = own.precision_recall
         found["precision_recall"] = lines(
             "precision_recall",
             f"Precision against recall. Average precision: {_areas(curves)}.",
-            [(_legend(curve, len(curves) > 1), curve.x, curve.y) for curve in curves],
-            "recall", "precision", x_range=UNIT, y_range=UNIT, legend="lower left",
-        )  # fmt: skip
+            [Line(_legend(curve, len(curves) > 1), curve.x, curve.y) for curve in curves],
+            Axis("recall", UNIT),
+            Axis("precision", UNIT),
+            legend="lower left",
+        )
     if own.calibration:
         found["calibration"] = bins(
             "calibration",
@@ -64,17 +68,19 @@ def _classification(own: ClassificationFacts, facts: Facts) -> dict[str, str]:
         )
     if own.thresholds:
         x = [entry.threshold for entry in own.thresholds]
-        flagged = [entry for entry in own.thresholds if entry.precision is not None]
+        flagged = [(entry, entry.precision) for entry in own.thresholds if entry.precision is not None]
         found["thresholds"] = lines(
             "thresholds",
             f"Precision, recall and F1 of {own.positive} as the threshold rises from {x[0]} to {x[-1]}.",
             [
-                ("precision", [entry.threshold for entry in flagged], [entry.precision or 0.0 for entry in flagged]),
-                ("recall", x, [entry.recall for entry in own.thresholds]),
-                ("F1", x, [entry.f1_score for entry in own.thresholds]),
+                Line("precision", [entry.threshold for entry, _ in flagged], [precision for _, precision in flagged]),
+                Line("recall", x, [entry.recall for entry in own.thresholds]),
+                Line("F1", x, [entry.f1_score for entry in own.thresholds]),
             ],
-            "threshold", "precision, recall, F1", x_range=UNIT, y_range=UNIT, legend="lower left",
-        )  # fmt: skip
+            Axis("threshold", UNIT),
+            Axis("precision, recall, F1", UNIT),
+            legend="lower left",
+        )
     return found
 
 
@@ -172,9 +178,11 @@ def _training(training: TrainingFacts) -> dict[str, str]:
             "history",
             f"Loss ({training.loss}) after each iteration: on the training rows from {number(first.y[0])} to "
             f"{number(first.y[-1])} in {first.x[-1]:,.0f} iterations.",
-            [(f"{PARTS.get(curve.name, curve.name)} rows", curve.x, curve.y) for curve in training.history],
-            "iteration", training.loss, legend="upper right",
-        )  # fmt: skip
+            [Line(f"{PARTS.get(curve.name, curve.name)} rows", curve.x, curve.y) for curve in training.history],
+            Axis("iteration"),
+            Axis(training.loss),
+            legend="upper right",
+        )
     if training.learning:
         found["learning"] = _learning(training, metric)
     if training.folds:
@@ -192,19 +200,24 @@ def _learning(training: TrainingFacts, metric: str) -> str:
     """The learning curve, and as its last point what the cross-validation gave."""
     points, folds = training.learning, training.folds
     rows, others = [point.rows for point in points], [point.others for point in points]
-    curves = [("on other rows", rows, others), ("on the rows fitted", rows, [point.fitted for point in points])]
-    spread = [[point.others_std for point in points], [point.fitted_std for point in points]]
+    curves = [
+        Line("on other rows", rows, others, [point.others_std for point in points]),
+        Line("on the rows fitted", rows, [point.fitted for point in points], [point.fitted_std for point in points]),
+    ]
     last_rows, last = rows[-1], others[-1]
     if folds and training.folds_rows > rows[-1]:
         last_rows, last = training.folds_rows, sum(folds) / len(folds)
-        curves.append(("cross-validation", [last_rows], [last]))
-        spread.append([(sum((fold - last) ** 2 for fold in folds) / len(folds)) ** 0.5])
+        deviation = (sum((fold - last) ** 2 for fold in folds) / len(folds)) ** 0.5
+        curves.append(Line("cross-validation", [last_rows], [last], [deviation]))
     return lines(
         "learning",
         f"{metric} by number of training rows: from {score(others[0])} with {rows[0]:,} rows to {score(last)} with "
         f"{last_rows:,} rows, on rows that were not fitted.",
-        curves, "training rows", metric, marks=True, spread=spread, log_x=True, most=1,
-    )  # fmt: skip
+        curves,
+        Axis("training rows", log=True),
+        Axis(metric, most=1),
+        marks=True,
+    )
 
 
 def _features(facts: Facts) -> dict[str, str]:
@@ -236,9 +249,14 @@ def _dependence(name: str, entry: Dependence, facts: Facts) -> str:
         grid = _numbers(entry.grid)
         band = (entry.low, entry.high) if entry.low is not None and entry.high is not None else None
         return lines(
-            name, alt, [(series if several else "", grid, line) for series, line in curves],
-            entry.feature, what, band=band, marks=len(grid) <= 8, y_range=_reach(facts),
-        )  # fmt: skip
+            name,
+            alt,
+            [Line(series if several else "", grid, line) for series, line in curves],
+            Axis(entry.feature),
+            Axis(what, _reach(facts)),
+            band=band,
+            marks=len(grid) <= 8,
+        )
     return bars(name, alt, [str(value) for value in entry.grid], curves, what)
 
 

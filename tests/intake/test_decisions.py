@@ -73,7 +73,17 @@ def test_a_word_for_a_missing_value_that_is_a_class():
 def test_the_block_has_what_was_decided_and_defaults():
     table = facts({"delimiter": ";", "missing": ("NA",)}, {"delimiter": "it fits best"})
     block = problem_block(decide(table, {}), Path("data/raw/f.csv"))
-    assert list(block) == ["load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate", "report"]
+    assert list(block) == [
+        "load",
+        "split",
+        "preprocess",
+        "tune",
+        "cross_validate",
+        "train",
+        "evaluate",
+        "diagnose",
+        "report",
+    ]
     assert block["load"] == {
         "path": "data/raw/f.csv",
         "task": "classification",

@@ -85,7 +85,5 @@ def test_settings_are_those_that_the_model_was_made_with(binary):
     assert shown["preprocess.numeric_impute"] == "mean"
     assert shown["train.class_weight"] == "none"
     assert shown["train.version"] == "1"
-    assert (
-        shown["train.hyperparameters.n_estimators"]
-        == f"{SMALL['gradient_boosting']['n_estimators']} (chosen by the search)"
-    )
+    trees = SMALL["gradient_boosting"]["n_estimators"]
+    assert shown["train.hyperparameters.n_estimators"] == f"{trees} (chosen by the search)"
