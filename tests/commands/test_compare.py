@@ -36,7 +36,7 @@ def repository(built_repository, tmp_path_factory):
     lock["stages"] = {
         name: stage
         for name, stage in lock["stages"].items()
-        if name.endswith("@iris") and not name.startswith("report")
+        if name.endswith("@iris") and not name.startswith(("diagnose", "report"))
     }
     (copy.folder / "dvc.lock").write_bytes(dump(lock))
     copy.commit("run")
@@ -211,7 +211,7 @@ def test_whether_the_folds_are_of_the_commits_own_training(depth, rows, code, ve
     }
     commit = Revision("HEAD", "c", {"problems": {"p": {"preprocess": {"depth": depth}}}}, stages)
     assert has_other_folds(None, commit, "p") == other  # no folder is listed: no repository is asked
-    assert not has_other_folds(replace(commit, stages={"train@p": stages["train@p"]}), "p")
+    assert not has_other_folds(None, replace(commit, stages={"train@p": stages["train@p"]}), "p")
 
 
 @pytest.fixture(scope="module")
