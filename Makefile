@@ -7,13 +7,14 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # The tables that the repository carries itself (data/bundled); a user's own data is not fetched unasked.
 BUNDLED := $(patsubst %.dvc,%,$(shell grep -ls 'remote: bundled' data/raw/*.dvc))
 
-.PHONY: help venv repro leftovers report sweep summary test check format lock clean
+.PHONY: help venv repro leftovers report sweep summary test test-all check format lock clean
 
 help:
 	@echo "make repro    build what changed, from the data to the metrics (dvc repro), and show the result"
 	@echo "make report   the same, then open the reports of all problems (reports/index.html)"
 	@echo "make sweep    PROBLEM=iris: try every model type, ranked by cross-validation"
-	@echo "make test     run the tests"
+	@echo "make test     run the tests: a few minutes"
+	@echo "make test-all the same and more of each (kills, polluted files, simulated processors, long pages), as CI does"
 	@echo "make check    lint, types, settings"
 	@echo "make venv     only make $(VENV); then: source $(VENV)/bin/activate"
 	@echo "make format   format the code"
@@ -36,8 +37,13 @@ sweep: $(READY) $(BUNDLED)
 	python -m lockstep sweep $(or $(PROBLEM),$(error say which problem: make sweep PROBLEM=iris)) $(ARGS)
 
 # A worker more than CI has cores: some tests wait for servers, locks and time limits.
+PYTEST := python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
+
 test: $(READY) $(BUNDLED)
-	python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
+	$(PYTEST) -m "not exhaustive" $(ARGS)
+
+test-all: $(READY) $(BUNDLED)
+	$(PYTEST) $(ARGS)
 
 check: $(READY)
 	ruff check .

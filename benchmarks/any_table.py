@@ -1,9 +1,9 @@
-"""Every table of a folder, added by ``python -m lockstep add`` with its own choices, built, compared with the dummy.
+"""Every table of a folder, added by ``python -m lockstep add`` with its own choices, built, compared with the baseline.
 
     python benchmarks/any_table.py ~/tables            # every .csv in the folder, the largest last
 
 Works on a copy of the repository in a temporary folder. Prints a Markdown table: rows and columns, what was chosen, the
-headline metric on the test rows beside the dummy baseline's, and the seconds that ``dvc repro`` took.
+headline metric on the test rows beside the baseline's, and the seconds that ``dvc repro`` took.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def _run(copy: Path, path: Path) -> tuple[str, bool]:
     profile = json.loads((copy / f"metrics/{name}_profile.json").read_text())
     metrics = json.loads((copy / f"metrics/{name}.json").read_text())
     task = problem["load"]["task"]
-    # Balanced, so that a rare class counts; the dummy's balanced accuracy is one by the number of classes.
+    # Balanced, so that a rare class counts; the baseline's balanced accuracy is one by the number of classes.
     metric = "balanced_accuracy" if task == "classification" else "r2_score"
     classes = len(profile["target"].get("classes", {}))
     value, baseline = metrics[metric], 1 / classes if classes else metrics["baseline_r2_score"]

@@ -18,7 +18,9 @@ from typing import Any, NamedTuple
 import lockstep  # noqa: F401 - first: it pins the processor's choices before anything imports NumPy
 
 # isort: split
-from lockstep.comparing.model_verdicts import ALPHA, BETTER, NO_DIFFERENCE, Evaluated, compare
+from lockstep.comparing.evaluations import Evaluated
+from lockstep.comparing.model_verdicts import compare_models
+from lockstep.comparing.verdicts import ALPHA, BETTER, NO_DIFFERENCE
 from lockstep.kernel.log import logger
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.model_types import KINDS
@@ -72,7 +74,7 @@ def runs(table: Table, case: Case, count: int) -> Iterable[tuple[str, str]]:
             evaluated(parts.train, parts.test, model, seed)
             for model, seed in ((FOREST, 2 * run), (FOREST, 2 * run + 1), (case.weaker, run), (case.stronger, run))
         )
-        yield compare(one, other)["verdict"], compare(weaker, stronger)["verdict"]
+        yield compare_models(one, other).verdict, compare_models(weaker, stronger).verdict
 
 
 def evaluated(training: Table, test: Table, model: tuple[str, dict[str, Any]], seed: int) -> Evaluated:
@@ -85,6 +87,7 @@ def evaluated(training: Table, test: Table, model: tuple[str, dict[str, Any]], s
     fitted = train(processed, preprocessor, test.rows(np.array([], dtype=np.intp)), settings).model
     predictions = prediction_table(test, predict(fitted, test.features, test.task))
     return Evaluated(
+        shown=name,
         predictions=predictions,
         task=test.task,
         target=test.target,

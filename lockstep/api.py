@@ -9,8 +9,8 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,29 +20,42 @@ from lockstep.kernel.log import logger, logging_to
 from lockstep.kernel.portable import shortcoming
 from lockstep.kernel.settings import Problem, S, Settings, Task, convert
 from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, summary
-from lockstep.learning.estimators import TrainSettings, build_estimator
+from lockstep.learning.estimators import TrainSettings, build_estimator, with_best_trial
 from lockstep.learning.model_file import model_file_name, sidecar_of
 from lockstep.learning.model_types import KINDS
 from lockstep.learning.preprocessing import PreprocessSettings
-from lockstep.learning.search_result import with_winner
 from lockstep.reading.contract import read_contract
 from lockstep.reading.loading import LoadSettings, load_file, load_frame
 from lockstep.saving.joblib_file import save_model
 from lockstep.saving.sidecar import sidecar
 from lockstep.splitting.parts import SplitSettings, check_settings, split_table
-from lockstep.tables.table import table_bytes
+from lockstep.tables.table import table_sha256
 from lockstep.training.history import COLUMNS
+from lockstep.tuning.search import check_settings as check_tune
+from lockstep.tuning.search import search
+from lockstep.tuning.search_space import TuneSettings
+from lockstep.tuning.trials import NO_SEARCH
 from stages.evaluate import EvaluateSettings, evaluate
 from stages.load import log_table
 from stages.preprocess import describe, preprocess
 from stages.split import check_parts, log_parts
 from stages.train import describe as describe_model
 from stages.train import train
-from stages.tune import NO_SEARCH, TuneSettings, tune
-from stages.tune import check_settings as check_tune
 
 import pandas as pd
 from sklearn.pipeline import Pipeline
+
+
+class Sections(NamedTuple):
+    """The checked settings of every stage."""
+
+    load: LoadSettings
+    split: SplitSettings
+    preprocess: PreprocessSettings
+    tune: TuneSettings
+    cross_validate: CrossValidateSettings
+    train: TrainSettings
+    evaluate: EvaluateSettings
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,7 @@ class ModelConfig:
     """What to train, and how; checked when it is made.
 
     Attributes:
-        model_type: one of ``lockstep.learning.estimators.MODELS``.
+        model_type: one of ``lockstep.learning.model_types.MODELS``.
         task_type: "classification" or "regression".
         hyperparameters: of the scikit-learn estimator, passed on as they are.
         target: the column to predict; by default "target" for a classification, "price" for a regression.
@@ -62,6 +75,7 @@ class ModelConfig:
             for instance ``split={"test_size": 0.3, "seed": 1}`` or ``train={"class_weight": "balanced"}``.
         models: the folder for the model, its metrics and its history; made if absent.
         logs: the folder for the log.
+        sections: all of these as the stages take them, checked.
 
     Raises:
         ValueError: an unknown model type or hyperparameter, or an unknown or wrong setting (a SettingsError).
@@ -82,12 +96,37 @@ class ModelConfig:
     evaluate: Mapping[str, Any] = field(default_factory=dict)
     models: str | Path = "models"
     logs: str | Path = "logs"
+    checked: InitVar[Sections | None] = None  # by from_params, which has them from params.yaml
+    sections: Sections = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        self.sections()
+    def __post_init__(self, checked: Sections | None) -> None:
+        object.__setattr__(self, "sections", checked or self._converted())
+        _check(self.sections)
 
-    def sections(self) -> "Sections":
-        """The settings of each stage. Raises SettingsError."""
+    @classmethod
+    def from_params(cls, problem: str, path: str | Path = "params.yaml") -> "ModelConfig":
+        """Take the settings of a problem in params.yaml. Raises SettingsError."""
+        given = Problem(Path(path), problem)
+        checked = Sections(**{name: given.section(name, kind) for name, kind in Sections.__annotations__.items()})
+        load, train = checked.load, checked.train
+        return cls(
+            model_type=train.model,
+            task_type=load.task,
+            hyperparameters=train.hyperparameters,
+            target=load.target,
+            drop=load.drop,
+            load=_as_dict(load, ("path", "task", "target", "drop")),
+            split=_as_dict(checked.split),
+            preprocess=_as_dict(checked.preprocess),
+            tune=_as_dict(checked.tune),
+            cross_validate=_as_dict(checked.cross_validate),
+            train=_as_dict(train, ("model", "kind", "version", "hyperparameters")),
+            evaluate=_as_dict(checked.evaluate),
+            checked=checked,
+        )
+
+    def _converted(self) -> Sections:
+        """Convert the mappings to the settings of each stage. Raises SettingsError."""
         drop = self.drop if isinstance(self.drop, str) else list(self.drop)
         own = {"path": "-", "task": self.task_type, "target": self.target, "drop": drop}
         given = {"model": self.model_type, "kind": KINDS.get(self.task_type, ""), "version": 1}
@@ -97,7 +136,7 @@ class ModelConfig:
                 raise SettingsError(
                     f"ModelConfig.train.{key} cannot be set there. Set model_type, task_type, hyperparameters."
                 )
-        found = Sections(
+        return Sections(
             load=_section({**self.load, **own}, LoadSettings, "load"),
             split=_section(self.split, SplitSettings, "split"),
             preprocess=_section(self.preprocess, PreprocessSettings, "preprocess"),
@@ -105,32 +144,6 @@ class ModelConfig:
             cross_validate=_section(self.cross_validate, CrossValidateSettings, "cross_validate"),
             train=_section({**self.train, **given}, TrainSettings, "train"),
             evaluate=_section(self.evaluate, EvaluateSettings, "evaluate"),
-        )
-        check_settings(found.split)
-        build_estimator(found.train, self.task_type)
-        check_tune(found.tune, found.train, self.task_type)
-        return found
-
-    @classmethod
-    def from_params(cls, problem: str, path: str | Path = "params.yaml") -> "ModelConfig":
-        """The settings of a problem in params.yaml. Raises SettingsError."""
-        settings = Problem(Path(path), problem)
-        load = settings.section("load", LoadSettings)
-        own = settings.section("train", TrainSettings)
-        build_estimator(own, load.task)  # the one check that the API's own settings cannot fail: kind against task
-        return cls(
-            model_type=own.model,
-            task_type=load.task,
-            hyperparameters=own.hyperparameters,
-            target=load.target,
-            drop=load.drop,
-            load={key: value for key, value in _as_dict(load).items() if key not in ("path", "task", "target", "drop")},
-            split=_as_dict(settings.section("split", SplitSettings)),
-            preprocess=_as_dict(settings.section("preprocess", PreprocessSettings)),
-            tune=_as_dict(settings.section("tune", TuneSettings)),
-            cross_validate=_as_dict(settings.section("cross_validate", CrossValidateSettings)),
-            train={"seed": own.seed, "class_weight": own.class_weight},
-            evaluate=_as_dict(settings.section("evaluate", EvaluateSettings)),
         )
 
 
@@ -143,20 +156,15 @@ def _section(values: Any, kind: type[S], name: str) -> S:
     return convert(plain, kind, f"ModelConfig.{name}")
 
 
-def _as_dict(settings: Settings) -> dict[str, Any]:
-    return {name: getattr(settings, name) for name in settings.__struct_fields__}
+def _check(sections: Sections) -> None:
+    """Raise SettingsError for sections that contradict themselves or each other."""
+    check_settings(sections.split)
+    build_estimator(sections.train, sections.load.task)
+    check_tune(sections.tune, sections.train, sections.load.task)
 
 
-class Sections(NamedTuple):
-    """The checked settings of every stage."""
-
-    load: LoadSettings
-    split: SplitSettings
-    preprocess: PreprocessSettings
-    tune: TuneSettings
-    cross_validate: CrossValidateSettings
-    train: TrainSettings
-    evaluate: EvaluateSettings
+def _as_dict(settings: Settings, without: Collection[str] = ()) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in settings.__struct_fields__ if name not in without}
 
 
 class PipelineResult(NamedTuple):
@@ -182,16 +190,6 @@ class PipelineResult(NamedTuple):
     trials: pd.DataFrame
 
 
-def check_loads(path: Path, load: Mapping[str, Any]) -> None:
-    """Raise whatever the stage ``load`` would raise of a file.
-
-    Args:
-        path: the file; ``load.path`` may be another one.
-        load: the section ``load``.
-    """
-    load_file(path, _section(load, LoadSettings, "load"))
-
-
 def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> PipelineResult:
     """Load, split, preprocess, tune, cross-validate, train, evaluate, and save the model under the next free version.
 
@@ -200,11 +198,11 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
         config: what to train, and how.
 
     Raises:
-        ValueError: data that cannot be trained on (a DataError: too few rows, no target column, a target with gaps or
-            of one class, ...), or settings that do not fit the data (a SettingsError).
+        ValueError: data that cannot be trained on (a DataError: too few rows, no target column, a target with missing
+            values or of one class, ...), or settings that do not fit the data (a SettingsError).
         MachineError: a file cannot be written.
     """
-    settings, start = config.sections(), time.perf_counter()
+    settings, start = config.sections, time.perf_counter()
     contract = None if config.contract is None else read_contract(Path(config.contract))
     stem = model_file_name(settings.train.model, settings.train.kind, 0).removesuffix("_v0.joblib")
     try:
@@ -220,13 +218,13 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             log_parts(parts)
             check_parts(parts, settings.split.checks)
             preprocessor, processed = preprocess(parts.train, settings.preprocess, settings.train.model)
-            search = NO_SEARCH
+            tried = NO_SEARCH
             if settings.tune.trials:
-                search = tune(parts.train, settings.tune, settings.cross_validate, settings.preprocess, settings.train)
-            model = with_winner(settings.train, search.hyperparameters)
+                tried = search(parts.train, settings.tune, settings.cross_validate, settings.preprocess, settings.train)
+            model = with_best_trial(settings.train, tried.best)
             folds = cross_validate(parts.train, settings.cross_validate, settings.preprocess, model)
             trained = train(processed, preprocessor, parts.validation, model)
-            about = describe_model(describe(parts.train, table_bytes(parts.train), settings.preprocess), model)
+            about = describe_model(describe(parts.train, table_sha256(parts.train), settings.preprocess), model)
             # Saved before it is used, as by the stages: a nearest-neighbours model counts its queries.
             with _unnamed(trained.model, Path(config.models), stem) as saved:
                 found = evaluate(trained.model, parts.test, parts.train.labels, settings.evaluate)
@@ -241,7 +239,7 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             f"a file cannot be written: {error}. Free the space or the path, or set another folder."
         ) from error
     history = pd.DataFrame(trained.history, columns=list(COLUMNS))
-    trials = pd.DataFrame(search.trials, columns=list(search.columns))
+    trials = pd.DataFrame(tried.trials, columns=list(tried.columns))
     return PipelineResult(trained.model, found.metrics, path, history, summary(folds), found.predictions, trials)
 
 

@@ -1,10 +1,10 @@
 """Cross-validate the whole pipeline on the raw training rows.
 
-Reads   the raw training rows, and the winner of the search for hyperparameters
+Reads   the raw training rows, and the best trial of the search for hyperparameters
 Writes  the scores of every fold, and their means and standard deviations
 
     python -m stages.cross_validate --problem iris --train data/split/iris/train.parquet \\
-        --winner metrics/iris_tune.json --scores metrics/iris_cross_validation.json \\
+        --best-trial metrics/iris_tune.json --scores metrics/iris_cross_validation.json \\
         --folds metrics/plots/iris/folds.csv
 """
 
@@ -19,9 +19,9 @@ from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, summary
-from lockstep.learning.estimators import TrainSettings
+from lockstep.learning.estimators import TrainSettings, with_best_trial
 from lockstep.learning.preprocessing import PreprocessSettings
-from lockstep.learning.search_result import read_winner, with_winner
+from lockstep.learning.search_result import read_best_trial
 from lockstep.tables.table import read_table
 
 COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
@@ -30,16 +30,16 @@ COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("cross_validate", CrossValidateSettings)
     preprocess = problem.section("preprocess", PreprocessSettings)
-    winner = read_winner(args.winner)
-    model = with_winner(problem.section("train", TrainSettings), winner)
+    best = read_best_trial(args.best_trial)
+    model = with_best_trial(problem.section("train", TrainSettings), best)
     train = read_table(args.train)
     with heartbeat(f"{settings.repeats} x {settings.folds} folds of {len(train)} rows"):
         scores = cross_validate(train, settings, preprocess, model)
     means = summary(scores)
     for name in [key.removesuffix("_mean") for key in means if key.endswith("_mean")]:
         logger.info("%s: %.4g +- %.2g", name, means[f"{name}_mean"], means[f"{name}_std"])
-    if winner:
-        logger.info("these scores are optimistic: on the same rows the search chose its winner among many")
+    if best is not None and best.hyperparameters:
+        logger.info("these scores are optimistic: on the same rows the search chose its best trial among many")
     rows = [(*fold[:4], name, value) for fold in scores for name, value in fold.metrics.items()]
     content = means | ({"average": settings.average} if train.task == "classification" else {})
     outputs.json(args.scores, content)
@@ -49,7 +49,7 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
 def main(argv: Sequence[str] | None = None) -> int:
     parser = stage_parser("cross_validate", __doc__)
     parser.add_argument("--train", type=Path, required=True, metavar="PARQUET", help="the raw training rows")
-    parser.add_argument("--winner", type=Path, required=True, metavar="JSON", help="what the search chose")
+    parser.add_argument("--best-trial", type=Path, required=True, metavar="JSON", help="what the search found")
     parser.add_argument("--scores", type=Path, required=True, metavar="JSON", help="write means and deviations here")
     parser.add_argument("--folds", type=Path, required=True, metavar="CSV", help="write the scores of every fold here")
     return run_stage("cross_validate", parser.parse_args(argv), execute)

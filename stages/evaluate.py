@@ -1,6 +1,6 @@
 """Evaluate the saved model on the test rows, which no other stage sees.
 
-Reads   the model, the raw test rows, and the target of the training rows (for the dummy baseline)
+Reads   the model, the raw test rows, and the target of the training rows (for the baseline)
 Writes  the metrics, the predictions of every test row, and small tables for plots, one of them with each metric's
         95 % interval
 
@@ -25,7 +25,7 @@ from lockstep.kernel.settings import Problem, Seed, Settings
 from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.metrics import METRICS
 from lockstep.learning.model_file import ModelFile, model_file_name
-from lockstep.learning.scoring import Average, Predictions, metrics_of, predict
+from lockstep.learning.scoring import Average, Predictions, metrics_of, predict, prediction_columns
 from lockstep.saving.joblib_file import load_model
 from lockstep.tables.table import Table, read_table
 
@@ -55,11 +55,10 @@ class Evaluation(NamedTuple):
 
     Attributes:
         metrics: flat; those that have a baseline first, then more, then those of the baseline.
-        predictions: (n_test, ...): row, row_hash, actual, predicted; where the split was by group, group; for a
-            classifier with probabilities one column ``probability_<class>`` per class; for one without them, of two
-            classes, score: the higher, the more likely the second.
+        predictions: (n_test, ...): row, row_hash, actual; where the split was by group, group; then the columns of
+            ``prediction_columns``.
         intervals: rows of INTERVALS_COLUMNS, one per metric: its 95 % interval, None where it has none, and what the
-            dummy baseline has.
+            baseline has.
         importance: rows of IMPORTANCE_COLUMNS, the most important feature first.
         raw: the predictions as arrays.
     """
@@ -72,7 +71,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(model: Pipeline, test: Table, train_labels: np.ndarray, settings: EvaluateSettings) -> Evaluation:
-    """Predict the test rows, compare with the truth, with a dummy baseline, and with shuffled features.
+    """Predict the test rows, compare with the truth, with a baseline, and with shuffled features.
 
     The baseline knows the training rows' target only: it predicts the most frequent class with the classes' shares as
     probabilities, or the mean. The importance of a feature is by how much the accuracy (R2 for regression) falls when
@@ -118,22 +117,14 @@ def prediction_table(test: Table, raw: Predictions) -> pd.DataFrame:
     """One row per test row. ``row`` is its number in the raw data; ``row_hash``, of the row's content, finds the row
     again in other versions of the data, where it may have another number (equal rows have equal hashes).
     """
-    rows = pd.DataFrame(
-        {
-            "row": test.frame.index,
-            "row_hash": pd.util.hash_pandas_object(test.frame, index=False).to_numpy(),
-            "actual": test.labels,
-            "predicted": raw.values,
-        }
-    )
+    rows = {
+        "row": test.frame.index,
+        "row_hash": pd.util.hash_pandas_object(test.frame, index=False).to_numpy(),
+        "actual": test.labels,
+    }
     if test.group is not None:
         rows["group"] = test.frame[test.group].to_numpy()
-    if raw.probabilities is None and raw.scores is not None:
-        rows["score"] = raw.scores
-    if raw.probabilities is not None and raw.classes is not None:
-        for name, column in zip(raw.classes, raw.probabilities.T, strict=True):
-            rows[f"probability_{name}"] = column
-    return rows
+    return pd.DataFrame({**rows, **prediction_columns(raw)})
 
 
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:

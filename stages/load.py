@@ -20,7 +20,7 @@ from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import check_inputs, run_stage, stage_parser
 from lockstep.reading.contract import read_contract
 from lockstep.reading.loading import LoadSettings, load_file
-from lockstep.reading.profile import profile_of
+from lockstep.reading.profile import file_facts, profile_of
 from lockstep.reading.source import data_path
 from lockstep.tables.table import Table, class_counts, column_type, write_table
 
@@ -46,10 +46,12 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     settings = problem.section("load", LoadSettings)
     path = data_path(settings.path)
     check_inputs(path)
-    loaded = load_file(path, settings, read_contract(args.contract))
+    contract = read_contract(args.contract)
+    loaded = load_file(path, settings, contract)
     log_table(loaded.table)
     outputs.write(args.table, lambda path: write_table(loaded.table, path))
-    outputs.json(args.profile, profile_of(loaded.table, loaded.missing_as, settings.drop))
+    described = {field.name: field.description or "" for field in contract.fields}
+    outputs.json(args.profile, profile_of(loaded.table, loaded.missing_as, settings.drop, file_facts(path), described))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

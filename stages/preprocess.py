@@ -8,7 +8,6 @@ Writes  the fitted preprocessor and its sidecar, and the encoded training rows a
 """
 
 import argparse
-import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,15 +22,14 @@ from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.model_types import ModelName, model_type
 from lockstep.learning.preprocessing import PreprocessSettings, fit_preprocessor
 from lockstep.saving.joblib_file import write_model
-from lockstep.tables.table import Table, column_type, read_table, write_table
+from lockstep.tables.table import Table, column_type, read_hashed_table, write_table
 
 import msgspec
 from sklearn.compose import ColumnTransformer
 
 
 def preprocess(train: Table, settings: PreprocessSettings, model: str) -> tuple[ColumnTransformer, Table]:
-    """The preprocessor fitted on the training rows, and those rows encoded: (n_rows, n_encoded) float64 and the
-    target."""
+    """Fit the preprocessor on the training rows, and encode them: (n_rows, n_encoded) float64 and the target."""
     preprocessor, encoded = fit_preprocessor(train, settings, model_type(model).scale_free)
     for kind, _, names in preprocessor.transformers_:
         if kind != "remainder":
@@ -41,12 +39,12 @@ def preprocess(train: Table, settings: PreprocessSettings, model: str) -> tuple[
     return preprocessor, replace(train, frame=encoded, group=None, time=None)
 
 
-def describe(train: Table, data: bytes, settings: PreprocessSettings) -> dict[str, Any]:
-    """What the sidecars say of the data and its preparation.
+def describe(train: Table, sha256: str, settings: PreprocessSettings) -> dict[str, Any]:
+    """Describe the data and its preparation for the sidecars.
 
     Args:
         train: the raw training rows.
-        data: the same as a parquet file, whose SHA-256 names them.
+        sha256: of the parquet file of the same rows, which names them.
         settings: the section ``preprocess``.
     """
     features = train.features
@@ -54,7 +52,7 @@ def describe(train: Table, data: bytes, settings: PreprocessSettings) -> dict[st
         "task": train.task,
         "target": train.target,
         "features": {str(name): column_type(features[name]) for name in features},
-        "training_rows": {"rows": len(train), "sha256": hashlib.sha256(data).hexdigest()},
+        "training_rows": {"rows": len(train), "sha256": sha256},
         "settings": {"preprocess": msgspec.structs.asdict(settings)},
     }
 
@@ -62,9 +60,9 @@ def describe(train: Table, data: bytes, settings: PreprocessSettings) -> dict[st
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("preprocess", PreprocessSettings)
     model = problem.pick("train", ModelName).model
-    train = read_table(args.train)
+    train, sha256 = read_hashed_table(args.train)
     preprocessor, processed = preprocess(train, settings, model)
-    write_model(outputs, args.preprocessor, preprocessor, describe(train, args.train.read_bytes(), settings))
+    write_model(outputs, args.preprocessor, preprocessor, describe(train, sha256, settings))
     outputs.write(args.processed, lambda path: write_table(processed, path))
 
 

@@ -21,7 +21,7 @@ from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
-from lockstep.splitting.data_checks import CheckSettings, Finding, run_checks
+from lockstep.splitting.data_checks import CheckSettings, DataFinding, run_checks
 from lockstep.splitting.parts import Parts, SplitSettings, split_table
 from lockstep.tables.table import class_counts, read_table, write_table
 
@@ -38,7 +38,7 @@ def log_parts(parts: Parts) -> None:
             logger.warning("the test rows have classes that no training row has: %s", some(unseen))
 
 
-def check_parts(parts: Parts, settings: CheckSettings) -> list[Finding]:
+def check_parts(parts: Parts, settings: CheckSettings) -> list[DataFinding]:
     """Check the data before anything is trained, and log what was found.
 
     Raises:

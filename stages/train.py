@@ -1,12 +1,12 @@
 """Fit the estimator on the encoded training rows.
 
-Reads   the encoded training rows, the fitted preprocessor, the raw validation rows, and the hyperparameters that the
-        search has chosen, if any
+Reads   the encoded training rows, the fitted preprocessor, the raw validation rows, and the best trial of the search
+        for hyperparameters
 Writes  the model, preprocessing and estimator in one, with its sidecar, and the training history
 
     python -m stages.train --problem iris --processed data/processed/iris/train.parquet \\
         --preprocessor models/iris/preprocessor.joblib --validation data/split/iris/validation.parquet \\
-        --winner metrics/iris_tune.json --models models/iris --history metrics/plots/iris/history.csv
+        --best-trial metrics/iris_tune.json --models models/iris --history metrics/plots/iris/history.csv
 """
 
 import argparse
@@ -20,9 +20,9 @@ from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
-from lockstep.learning.estimators import TrainSettings, build_estimator, check_classes, fit_estimator
+from lockstep.learning.estimators import TrainSettings, build_estimator, check_classes, fit_estimator, with_best_trial
 from lockstep.learning.model_file import model_file_name
-from lockstep.learning.search_result import read_winner, with_winner
+from lockstep.learning.search_result import read_best_trial
 from lockstep.saving.joblib_file import load_model, write_model
 from lockstep.saving.sidecar import read_about
 from lockstep.tables.table import Table, read_table
@@ -71,14 +71,14 @@ def train(processed: Table, preprocessor: ColumnTransformer, validation: Table, 
 
 
 def describe(about: Mapping[str, Any], settings: TrainSettings) -> dict[str, Any]:
-    """What the model's sidecar says: ``about``, which the preprocessor's says, and the section ``train``; the version
-    stands in the file's name."""
+    """Describe the model for its sidecar: ``about``, which the preprocessor's says, and the section ``train``; the
+    version stands in the file's name."""
     own = {key: value for key, value in msgspec.structs.asdict(settings).items() if key != "version"}
     return {**about, "settings": {**about["settings"], "train": own}}
 
 
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
-    settings = with_winner(problem.section("train", TrainSettings), read_winner(args.winner))
+    settings = with_best_trial(problem.section("train", TrainSettings), read_best_trial(args.best_trial))
     about = describe(read_about(args.preprocessor), settings)
     trained = train(read_table(args.processed), load_model(args.preprocessor), read_table(args.validation), settings)
     path = args.models / model_file_name(settings.model, settings.kind, settings.version)
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--processed", type=Path, required=True, metavar="PARQUET", help="the encoded training rows")
     parser.add_argument("--preprocessor", type=Path, required=True, metavar="JOBLIB", help="the fitted preprocessor")
     parser.add_argument("--validation", type=Path, required=True, metavar="PARQUET", help="the raw validation rows")
-    parser.add_argument("--winner", type=Path, required=True, metavar="JSON", help="what the search chose")
+    parser.add_argument("--best-trial", type=Path, required=True, metavar="JSON", help="what the search found")
     parser.add_argument("--models", type=Path, required=True, metavar="FOLDER", help="write the model into this folder")
     parser.add_argument("--history", type=Path, required=True, metavar="CSV", help="write the training history here")
     return run_stage("train", parser.parse_args(argv), execute)

@@ -16,14 +16,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import workspace
+from small import SMALL
 from xdist.scheduler import LoadScopeScheduling
 
 
 def pytest_collection_modifyitems(items):
-    """Modules with slow tests first: no worker is then left alone with them at the end. The pages are the last of them,
-    since they wait for what is built meanwhile."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (item.path not in slow, item.path.name == "test_pages.py"))
+    """Modules with slow tests first: no worker is then left alone with them at the end. Those that need what is built
+    meanwhile are the last of them."""
+    waiting = {item.path for item in items if "built_repository" in getattr(item, "fixturenames", ())}
+    slow = {item.path for item in items if item.get_closest_marker("slow")} | waiting
+    items.sort(key=lambda item: (item.path not in slow, item.path in waiting))
 
 
 os.environ.update(workspace.OWN_DVC)  # for what runs in this process, too
@@ -78,27 +80,12 @@ def make_table():
     return make
 
 
-SMALL = {
-    "random_forest": {"n_estimators": 8},
-    "extra_trees": {"n_estimators": 8},
-    "gradient_boosting": {"n_estimators": 8},
-    "hist_gradient_boosting": {"max_iter": 8},
-    "mlp": {"hidden_layer_sizes": [8], "max_iter": 30, "learning_rate_init": 0.05},
-}
-
-
-@pytest.fixture(scope="session")
-def small():
-    """Hyperparameters of each model type that make it small and quick."""
-    return SMALL
-
-
 @pytest.fixture
-def make_settings(small):
+def make_settings():
     """A function that makes the TrainSettings of a small, quick model of the given type."""
 
     def make(model, task="classification", hyperparameters=None, **own):
-        hyperparameters = small.get(model, {}) if hyperparameters is None else hyperparameters
+        hyperparameters = SMALL.get(model, {}) if hyperparameters is None else hyperparameters
         return TrainSettings(
             **{"model": model, "kind": KINDS[task], "version": 1} | own, hyperparameters=hyperparameters
         )

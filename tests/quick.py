@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from lockstep.kernel import locks
 from lockstep.kernel.lock_file import outputs, read_lock
+from lockstep.kernel.locks import RUN_LOCK
 
 import psutil
 from workspace import Repository, forks
@@ -68,8 +68,8 @@ def quick_pipeline():
     return "\n".join(lines) + "\n"
 
 
-MEND = ["doctor", "--leftovers", "--fix"]
-"""What ``make repro`` does before ``dvc repro`` (tests/test_kills.py: test_make_repro_is_what_heals)."""
+FIX = ["doctor", "--leftovers", "--fix"]
+"""What ``make repro`` does before ``dvc repro`` (tests/runs/test_kills.py: test_make_repro_is_what_heals)."""
 
 
 class QuickRepository(Repository):
@@ -92,7 +92,7 @@ class QuickRepository(Repository):
 
     def forget(self) -> None:
         """Remove everything that was built, from the cache of runs too, so that a run has to make it anew."""
-        for name in ("go", locks.LOCK, "dvc.lock", *QUICK_OUTPUTS):
+        for name in ("go", RUN_LOCK, "dvc.lock", *QUICK_OUTPUTS):
             (self.folder / name).unlink(missing_ok=True)
         shutil.rmtree(self.folder / ".dvc/cache/runs", ignore_errors=True)
 
@@ -117,7 +117,7 @@ class Undisturbed:
 
     def __init__(self, repository, *targets):
         self.repository, self.folder = repository, repository.folder
-        self.repro, self.mended, self.outputs = ["dvc", "repro", *targets], 0, []
+        self.repro, self.unreadable, self.outputs = ["dvc", "repro", *targets], 0, []
         self.raw = self.digests(["data/raw/iris.csv", "data/raw/housing.csv"])
         self.forget()
         start = time.monotonic()
@@ -148,9 +148,9 @@ class Undisturbed:
         return killed
 
     def check_healed(self, case):
-        done = forks().run(self.folder, MEND, self.repro)
+        done = forks().run(self.folder, FIX, self.repro)
         assert done.returncode == 0, f"{case}: {done.stdout}{done.stderr}"
-        self.mended += "is unreadable" in done.stdout
+        self.unreadable += "is unreadable" in done.stdout
         assert self.repository.lock() == self.lock, case
         assert self.digests(self.outputs) == self.made, case
         assert self.digests(self.raw) == self.raw, case
@@ -177,7 +177,7 @@ class Started(subprocess.Popen[bytes]):
 
 def holder_of(repository):
     """Who holds the lock, once somebody who is alive does."""
-    lock = repository.folder / locks.LOCK
+    lock = repository.folder / RUN_LOCK
     return until(
         60,
         lambda: (

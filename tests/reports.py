@@ -1,35 +1,56 @@
 """Everything that a report is made from, made in memory by the stages' own functions."""
 
-from lockstep.evaluating.curves import CURVES_COLUMNS, curve_rows
-from lockstep.intake.contract_inference import infer_contract
+from typing import Any, NamedTuple
+
+from lockstep.diagnosing.settings import DiagnoseSettings
+from lockstep.evaluating.curves import CURVES_COLUMNS, PREDICTIONS_COLUMNS, curve_rows, prediction_rows
 from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, summary
 from lockstep.learning.estimators import TrainSettings
+from lockstep.learning.model_file import ModelFile
 from lockstep.learning.model_types import KINDS
 from lockstep.learning.preprocessing import PreprocessSettings
+from lockstep.learning.search_result import BestTrial
 from lockstep.reading.profile import profile_of
-from lockstep.reporting.facts import FileFacts, ReportSettings, Sources
+from lockstep.reporting.sources import (
+    Checks,
+    Fold,
+    Importance,
+    Interval,
+    Loss,
+    PlotTables,
+    Point,
+    Predicted,
+    Profile,
+    ReportSettings,
+    Sidecar,
+    Sources,
+)
+from lockstep.saving.sidecar import sidecar
 from lockstep.splitting.data_checks import CheckSettings, run_checks
 from lockstep.splitting.parts import SplitSettings, split_table
 from lockstep.tables.table import ROW, Table
 from lockstep.training.history import COLUMNS
+from stages.diagnose import diagnose
 from stages.evaluate import IMPORTANCE_COLUMNS, INTERVALS_COLUMNS, EvaluateSettings, evaluate
-from stages.preprocess import preprocess
+from stages.preprocess import describe, preprocess
+from stages.train import describe as describe_model
 from stages.train import train
 
+import msgspec
 import numpy as np
 import pandas as pd
+from small import SMALL
 
+FOUND = BestTrial(
+    metric="accuracy", trials=3, failed=0, best_trial=2, mean=0.9, std=0.1, given_mean=0.8,
+    hyperparameters={"n_estimators": 5},
+)  # fmt: skip
+"""What a search found."""
 FOLD_COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
-HOSTILE = "<script>alert(1)</script>"
-FAST = {
-    "random_forest": {"n_estimators": 5},
-    "gradient_boosting": {"n_estimators": 5},
-    "mlp": {"hidden_layer_sizes": [8], "max_iter": 500, "tol": 0.001, "learning_rate_init": 0.02},
-}
 
 
 def noisy(task="classification", rows=240, classes=2, seed=0):
-    """A table of a number with gaps, a text with gaps, a boolean; the target follows from them, with noise."""
+    """A table of a number and a text with missing values, a boolean; the target follows from them, with noise."""
     rng = np.random.default_rng(seed)
     number, text = rng.normal(size=rows), rng.choice(["low", "mid", "high"], size=rows)
     flag = rng.random(rows) < 0.5
@@ -51,41 +72,73 @@ def table_of(frame, task="classification", **own):
     return Table(frame.set_axis(pd.Index(np.arange(1, len(frame) + 1), name=ROW)), "y", task, **own)
 
 
-def sources_of(table, model="random_forest", *, split=None, folds=3, **report):
-    """The Sources of a report on ``table``, all stages run."""
+class Made(NamedTuple):
+    """The Sources of a report, and what they were made from: rows, model, predictions of the test rows."""
+
+    sources: Sources
+    train: Table
+    test: Table
+    model: Any
+    predictions: pd.DataFrame
+
+
+def rows_of(kind, columns, rows):
+    """Rows of a small table as ``kind``, as if they had been written and read again."""
+    named = (dict(zip(columns, row, strict=True)) for row in rows)
+    return [msgspec.convert({key: cell for key, cell in row.items() if cell is not None}, kind) for row in named]
+
+
+def made_of(table, model="random_forest", *, split=None, folds=3, report=None, **diagnosed):
+    """What a report on ``table`` is made from, all stages run.
+
+    Args:
+        table: typed, not split yet.
+        model: the model type.
+        split: the section ``split``.
+        folds: of the cross-validation.
+        report: settings of the section ``report``.
+        diagnosed: settings of the section ``diagnose``.
+    """
     task = table.task
-    settings = TrainSettings(model=model, kind=KINDS[task], version=1, hyperparameters=FAST.get(model, {}))
+    settings = TrainSettings(model=model, kind=KINDS[task], version=1, hyperparameters=SMALL.get(model, {}))
     parts, cleaning = split_table(table, split or SplitSettings()), PreprocessSettings()
     preprocessor, processed = preprocess(parts.train, cleaning, model)
     scores = cross_validate(parts.train, CrossValidateSettings(folds=folds), cleaning, settings)
     trained = train(processed, preprocessor, parts.validation, settings)
     found = evaluate(trained.model, parts.test, parts.train.labels, EvaluateSettings(importance_repeats=2))
-    file = FileFacts("models/p/file.joblib", 12345, "0" * 32, "0" * 64)
-    return Sources(
+    file = {"path": "data/raw/p.csv", "size": 12345, "md5": "0" * 32, "sha256": "0" * 64}
+    about = describe_model(describe(parts.train, "0" * 64, cleaning), settings)
+    checks = [finding._asdict() for finding in run_checks(parts.train, parts.test, CheckSettings())]
+    fold_rows = [(*fold[:4], name, value) for fold in scores for name, value in fold.metrics.items()]
+    sources = Sources(
         problem="p",
-        settings=ReportSettings(**{"learning_curve_rows": 0, "title": "A title"} | report),
-        preprocess=cleaning,
-        train_settings=settings,
-        searched=[],
-        raw_file=file._replace(path="data/raw/p.csv"),
-        model_file=file,
-        contract=infer_contract(table.frame),
-        profile=profile_of(table, {}),
-        checks=[finding._asdict() for finding in run_checks(parts.train, parts.test, CheckSettings())],
-        train=parts.train,
-        validation_rows=len(parts.validation),
-        test=parts.test,
-        model=trained.model,
+        settings=ReportSettings(**{"title": "A title"} | (report or {})),
+        model=ModelFile(model=model, kind=KINDS[task], version=1),
+        model_path="models/p/file.joblib",
+        sidecar=msgspec.convert(sidecar(b"model", "file.joblib", about), Sidecar),
+        best_trial=None,
+        profile=msgspec.convert(profile_of(table, {}, [], file, {}), Profile),
+        checks=msgspec.convert({"checks": checks}, Checks),
         metrics=found.metrics,
         cross_validation=summary(scores),
-        intervals=pd.DataFrame(found.intervals, columns=list(INTERVALS_COLUMNS)),
-        folds=pd.DataFrame(
-            [(*fold[:4], name, value) for fold in scores for name, value in fold.metrics.items()],
-            columns=list(FOLD_COLUMNS),
+        plots=PlotTables(
+            intervals=rows_of(Interval, INTERVALS_COLUMNS, found.intervals),
+            folds=rows_of(Fold, FOLD_COLUMNS, fold_rows),
+            history=rows_of(Loss, COLUMNS, trained.history),
+            curves=rows_of(Point, CURVES_COLUMNS, curve_rows(parts.test.labels, found.raw, task)),
+            importance=rows_of(Importance, IMPORTANCE_COLUMNS, found.importance),
+            predictions=rows_of(Predicted, PREDICTIONS_COLUMNS, prediction_rows(parts.test.labels, found.raw))
+            if task == "classification"
+            else [],
         ),
-        history=pd.DataFrame(trained.history, columns=list(COLUMNS)),
-        curves=pd.DataFrame(curve_rows(parts.test.labels, found.raw, task), columns=list(CURVES_COLUMNS)),
-        importance=pd.DataFrame(found.importance, columns=list(IMPORTANCE_COLUMNS)),
-        predictions=found.predictions,
-        versions={"numpy": "1.2.3"},
-    )
+        diagnosis=diagnose(
+            trained.model, parts.train, parts.test, found.predictions, [row[0] for row in found.importance],
+            DiagnoseSettings(**{"learning_curve_rows": 0} | diagnosed), cleaning, settings,
+        ),
+    )  # fmt: skip
+    return Made(sources, parts.train, parts.test, trained.model, found.predictions)
+
+
+def sources_of(table, model="random_forest", **values):
+    """The Sources of a report on ``table``, all stages run; see made_of."""
+    return made_of(table, model, **values).sources

@@ -11,19 +11,20 @@ from stages import cross_validate, evaluate, load, preprocess, split, train, tun
 import numpy as np
 import pandas as pd
 
-FAST = {
-    "random_forest": {"n_estimators": 10},
-    "extra_trees": {"n_estimators": 10},
-    "gradient_boosting": {"n_estimators": 10},
-    "hist_gradient_boosting": {"max_iter": 10},
+SMALL = {
+    "random_forest": {"n_estimators": 8},
+    "extra_trees": {"n_estimators": 8},
+    "gradient_boosting": {"n_estimators": 8},
+    "hist_gradient_boosting": {"max_iter": 8},
     "mlp": {"hidden_layer_sizes": [8], "max_iter": 500, "tol": 0.001, "learning_rate_init": 0.02},
     "logistic_regression": {"max_iter": 500},
 }
+"""Hyperparameters of each model type that make it small and quick."""
 TYPES = [(name, task) for name, entry in MODELS.items() for task in entry.estimators]
 
 
 def make_table(task="classification", rows=300, classes=2, seed=0):
-    """Rows with a number with gaps, a text with gaps, a boolean, a constant, and a target that follows from them."""
+    """Rows with a number and a text that miss values, a boolean, a constant, and a target that follows from them."""
     rng = np.random.default_rng(seed)
     number, text = rng.normal(size=rows), rng.choice(["low", "mid", "high"], size=rows)
     flag = rng.random(rows) < 0.5
@@ -39,7 +40,7 @@ def make_table(task="classification", rows=300, classes=2, seed=0):
 
 
 def model_settings(name, task, **values):
-    values = {"hyperparameters": FAST.get(name, {})} | values
+    values = {"hyperparameters": SMALL.get(name, {})} | values
     return TrainSettings(model=name, kind=KINDS[task], version=1, **values)
 
 
@@ -58,13 +59,13 @@ def run_stages(folder, monkeypatch, params):
             "checks": "c.json",
         },
         preprocess: {"train": "train.parquet", "preprocessor": "p.joblib", "processed": "processed.parquet"},
-        tune: {"train": "train.parquet", "winner": "w.json", "trials": "trials.csv"},
-        cross_validate: {"train": "train.parquet", "winner": "w.json", "scores": "s.json", "folds": "f.csv"},
+        tune: {"train": "train.parquet", "best-trial": "w.json", "trials": "trials.csv"},
+        cross_validate: {"train": "train.parquet", "best-trial": "w.json", "scores": "s.json", "folds": "f.csv"},
         train: {
             "processed": "processed.parquet",
             "preprocessor": "p.joblib",
             "validation": "validation.parquet",
-            "winner": "w.json",
+            "best-trial": "w.json",
             "models": ".",
             "history": "h.csv",
         },

@@ -1,5 +1,6 @@
 """The Python API, and that it gives the bytes of the pipeline."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from stages import cross_validate, evaluate, load, preprocess, split, train, tun
 import pandas as pd
 import pytest
 import yaml
-from small import FAST, TYPES, make_table, run_stages
+from small import SMALL, TYPES, make_table, run_stages
 from workspace import ROOT
 
 IRIS = ROOT / "data/raw/iris.csv"
@@ -57,8 +58,14 @@ def test_versions_count_up_and_never_over_another_file(config, tmp_path):
     assert not [path for path in (tmp_path / "models").iterdir() if path.suffix == ".tmp"]
 
 
-@pytest.mark.parametrize("source", ["csv", "frame"])
-@pytest.mark.parametrize(("name", "task"), TYPES)
+@pytest.mark.parametrize(
+    ("name", "task", "source"),
+    [
+        *[(name, task, "csv") for name, task in TYPES],
+        ("random_forest", "classification", "frame"),
+        ("ridge", "regression", "frame"),
+    ],
+)
 def test_api_and_stages_give_the_same_bytes(config, tmp_path, monkeypatch, name, task, source):
     data = make_table(task, rows=200).frame
     data.to_csv(tmp_path / "data.csv", index=False)
@@ -74,7 +81,7 @@ def test_api_and_stages_give_the_same_bytes(config, tmp_path, monkeypatch, name,
         "model": name,
         "kind": KINDS[task],
         "version": 1,
-        "hyperparameters": FAST.get(name, {}),
+        "hyperparameters": SMALL.get(name, {}),
         "class_weight": weight,
     }
     params = {"load": {"path": "data.csv", "task": task, "target": "y"}, **sections, "train": model}
@@ -83,7 +90,7 @@ def test_api_and_stages_give_the_same_bytes(config, tmp_path, monkeypatch, name,
         model_type=name,
         task_type=task,
         target="y",
-        hyperparameters=FAST.get(name, {}),
+        hyperparameters=SMALL.get(name, {}),
         train={"class_weight": weight},
         **sections,
     )
@@ -96,7 +103,7 @@ def test_api_and_stages_give_the_same_bytes(config, tmp_path, monkeypatch, name,
     pd.testing.assert_frame_equal(result.predictions, pd.read_parquet(tmp_path / "predictions.parquet"))
 
 
-def test_a_search_gives_the_same_winner_trials_and_model(config, tmp_path, monkeypatch):
+def test_a_search_gives_the_same_best_trial_table_and_model(config, tmp_path, monkeypatch):
     data = make_table("regression", rows=200).frame
     data.to_csv(tmp_path / "data.csv", index=False)
     search = {
@@ -117,15 +124,15 @@ def test_a_search_gives_the_same_winner_trials_and_model(config, tmp_path, monke
     )
     assert result.model_path.read_bytes() == saved.read_bytes()
     assert sidecar_of(result.model_path).read_bytes() == sidecar_of(saved).read_bytes()
-    winner = json.loads((tmp_path / "w.json").read_text())
+    best = json.loads((tmp_path / "w.json").read_text())
     fitted = result.model[-1].get_params()
-    assert winner["hyperparameters"] == {name: fitted[name] for name in ("alpha", "tol")}
+    assert best["hyperparameters"] == {name: fitted[name] for name in ("alpha", "tol")}
     assert fitted["alpha"] < 1e6
     assert not fitted["fit_intercept"]
     written = pd.read_csv(tmp_path / "trials.csv", dtype={"alpha": str, "tol": str}, keep_default_na=False)
     assert written.to_dict("list") == result.trials.to_dict("list")
-    # cross_validate scores the winner, on the same folds.
-    assert result.cross_validation["mae_mean"] == winner["mean"] == result.trials["best"].iloc[-1]
+    # cross_validate scores the best trial, on the same folds.
+    assert result.cross_validation["mae_mean"] == best["mean"] == result.trials["best"].iloc[-1]
 
 
 def test_the_committed_model_is_the_apis_too(config):
@@ -202,6 +209,14 @@ def test_from_params_is_the_problem():
         ("avalue",),
     )
     assert values.hyperparameters == {"n_estimators": 200, "learning_rate": 0.1}
+    assert values.sections.load.path == "data/raw/housing.csv"
+    # A copy with another setting is checked anew, and is what the same arguments make.
+    other = dataclasses.replace(values, split={**values.split, "test_size": 0.3})
+    assert other.sections.split.test_size == 0.3
+    assert other.sections.tune == values.sections.tune
+    assert dataclasses.replace(values) == values
+    with pytest.raises(ValueError, match=r"ModelConfig\.split\.test_size is 3\."):
+        dataclasses.replace(values, split={"test_size": 3})
 
 
 def test_the_model_of_a_killed_run_is_known_as_a_leftover(tmp_path, monkeypatch):

@@ -5,40 +5,42 @@ the .dvc files and DVC's settings, and for secrets in what git tracks. DVC reads
 strictly: check before you run what somebody else wrote ('make repro' and the pre-commit hook do).
 """
 
-import argparse
-import difflib
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from lockstep.kernel.errors import SettingsError
-from lockstep.kernel.lock_file import LOCK, read_lock, read_pointers
+from lockstep.commands import add_params, command_parser
+from lockstep.kernel.errors import SettingsError, did_you_mean
+from lockstep.kernel.lock_file import LOCK_FILE, read_lock, read_pointers
 from lockstep.kernel.settings import Problem, read_problems
 from lockstep.kernel.strict_yaml import read_yaml
 from lockstep.reading.contract import read_contract
 from lockstep.reading.source import data_path
-from lockstep.repository.tracked import check_dvc_config, check_tracked
+from lockstep.repository.dvc_config import check_dvc_config
+from lockstep.repository.secret_scan import check_tracked
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Check everything. Raises the first LockstepError."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lockstep check", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="default: %(default)s")
+    parser = command_parser("check", __doc__)
+    add_params(parser)
     args = parser.parse_args(argv)
     problems = read_problems(args.params)
     check_repository()
     if Path("dvc.yaml").exists():
         _check_graph(Path("dvc.yaml"), problems)
+    # After the above: these take a second to import.
     from lockstep.api import ModelConfig
-    from lockstep.reporting.facts import ReportSettings  # after the above: these take a second to import
+    from lockstep.diagnosing.settings import DiagnoseSettings
+    from lockstep.reporting.sources import ReportSettings
 
     for name in problems:
         try:
             ModelConfig.from_params(name, args.params)
             _check_data(data_path(problems[name]["load"]["path"]))
-            Problem(args.params, name).section("report", ReportSettings)  # the one stage that the API has not
+            problem = Problem(args.params, name)  # of the stages that the API has not
+            problem.section("diagnose", DiagnoseSettings)
+            problem.section("report", ReportSettings)
         except SettingsError as error:
             place = f"{args.params}: problems.{name}"
             raise SettingsError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None
@@ -60,8 +62,7 @@ def _check_data(path: Path) -> None:
     """Refuse a table that is neither here nor tracked by DVC, which would bring it."""
     if Path(".dvc").is_dir() and not path.exists() and not Path(f"{path}.dvc").exists():
         here = [file.removesuffix(".dvc") for file in map(str, sorted(path.parent.glob("*")))]
-        near = difflib.get_close_matches(str(path), here, 1)
-        hint = f" Is it {near[0]}?" if near else " 'python -m lockstep add FILE' brings a table in."
+        hint = did_you_mean(str(path), here) or " 'python -m lockstep add FILE' brings a table in."
         raise SettingsError(f"load.path is {path}, which does not exist, and no {path}.dvc tracks it.{hint}")
 
 
@@ -71,7 +72,7 @@ def check_repository() -> None:
         read_yaml(Path("dvc.yaml"))
     for contract in sorted(Path("data/contracts").glob("*.yaml")):
         read_contract(contract)
-    if LOCK.exists():
+    if LOCK_FILE.exists():
         read_lock()
     read_pointers()
     if Path(".dvc").is_dir():

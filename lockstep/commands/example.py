@@ -1,14 +1,14 @@
 """``python -m lockstep example``: the Python API at work, without DVC, on the two problems that Lockstep ships."""
 
-import argparse
 from collections.abc import Sequence
 
 from lockstep.api import ModelConfig, run_pipeline
+from lockstep.commands import command_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train a random forest on iris and gradient boosting on housing; print where the models are and how good."""
-    parser = argparse.ArgumentParser(prog="python -m lockstep example", description=__doc__)
+    parser = command_parser("example", __doc__)
     parser.add_argument(
         "--models", default="models", metavar="FOLDER", help="save the models here (default: %(default)s)"
     )

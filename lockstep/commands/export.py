@@ -1,28 +1,26 @@
-"""``python -m lockstep export MODEL --format skops``: write the twin of a model that runs no code when it is loaded.
+"""``python -m lockstep export MODEL --format skops``: write a model as a file that runs no code when it is loaded.
 
 A .joblib file is a pickle: loading it can run code that is in it. A .skops file names types, of which ``load_model``
 takes only those that Lockstep's models are made of. Its predictions are the same, bit for bit, and so is the file
 whenever the same model is exported. Whoever has no Lockstep loads it with skops.
 """
 
-import argparse
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from lockstep.commands import command_parser
 from lockstep.exchange.model_loading import load_model
 from lockstep.exchange.skops_file import dumps
 from lockstep.kernel.errors import SettingsError
 from lockstep.kernel.files import Outputs
 from lockstep.learning.model_file import sidecar_of
-from lockstep.saving.sidecar import LIBRARIES, read_about, read_trusted, sidecar
+from lockstep.saving.sidecar import MODEL_LIBRARIES, read_about, read_trusted, sidecar
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the file and its sidecar. Raises LockstepError; then nothing was written."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lockstep export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("export", __doc__)
     parser.add_argument("model", type=Path, help="a model file, such as models/iris/random_forest_classifier_v1.joblib")
     parser.add_argument("--format", choices=["skops"], required=True, help="what to write")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write here (default: beside the model)")
@@ -37,6 +35,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     about["made_from"] = {"file": model.name, "sha256": hashlib.sha256(read_trusted(model, args.sha256)).hexdigest()}
     with Outputs() as outputs:
         outputs.write(output, lambda path: path.write_bytes(data))
-        outputs.json(sidecar_of(output), sidecar(data, output.name, about, (*LIBRARIES, "skops")))
+        outputs.json(sidecar_of(output), sidecar(data, output.name, about, (*MODEL_LIBRARIES, "skops")))
     print(f"{output}: {len(data):,} bytes, and {sidecar_of(output).name} beside it")
     return 0

@@ -1,22 +1,21 @@
 """``python -m lockstep index``: write reports/index.html, all problems on one page, with links to their reports."""
 
-import argparse
-import json
 import os
 import sys
 import webbrowser
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from lockstep.kernel.errors import DataError
+from lockstep.commands import add_params, command_parser
+from lockstep.commands.results import results_of
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.settings import Problem, Settings, Task, read_problems
-from lockstep.learning.metrics import ALL, HEADLINE
 from lockstep.learning.model_file import ModelFile
-from lockstep.reporting.facts import ReportSettings
-from lockstep.reporting.page import render
+from lockstep.reporting.metric_titles import HEADLINE, TITLES
+from lockstep.reporting.page import index_page
+from lockstep.reporting.sources import ReportSettings
 from lockstep.reporting.wording import visible
 
 REPORTS = Path("reports")
@@ -31,7 +30,7 @@ class TaskOnly(Settings, frozen=True):
 
 
 class Figure(NamedTuple):
-    """A metric on the test rows, the dummy's, and mean and standard deviation of the folds."""
+    """A metric on the test rows, the baseline's, and mean and standard deviation over the folds."""
 
     name: str
     value: float
@@ -54,31 +53,28 @@ class Entry(NamedTuple):
 def entry_of(problem: Problem) -> Entry:
     """The headline figures of a problem, from its metrics files. Raises DataError where one is damaged."""
     settings, task = problem.section("report", ReportSettings), problem.pick("load", TaskOnly).task
-    metrics = _read(Path(f"metrics/{problem.name}.json"))
-    folds = _read(Path(f"metrics/{problem.name}_cross_validation.json"))
-    built = bool(metrics) and (REPORTS / f"{problem.name}.html").exists()
-    figures = [
-        Figure(
-            ALL[key].title, metrics[key], metrics.get(f"baseline_{key}"), folds.get(f"{key}_mean"),
-            folds.get(f"{key}_std"),
-        )
-        for key in (HEADLINE[task], MORE[task])
-        if built
-    ]  # fmt: skip
     title, model = visible(settings.title or problem.name, 120), problem.pick("train", ModelFile).model
-    return Entry(problem.name, title, task, model, metrics.get("test_rows", 0), figures)
+    if not (REPORTS / f"{problem.name}.html").exists():
+        return Entry(problem.name, title, task, model, 0, [])
+    results = results_of(problem.name)
+    figures = [
+        Figure(TITLES[key], found.test, found.baseline, found.folds_mean, found.folds_std)
+        for key in (HEADLINE[task], MORE[task])
+        if (found := results.metrics.get(key))
+    ]
+    return Entry(problem.name, title, task, model, results.test_rows, figures)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the page and say where it is. Raises LockstepError."""
-    parser = argparse.ArgumentParser(prog="python -m lockstep index", description=__doc__)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="default: %(default)s")
+    parser = command_parser("index", __doc__)
+    add_params(parser)
     parser.add_argument("--open", action="store_true", help="open it in the browser, where there is a display")
     args = parser.parse_args(argv)
     entries = [entry_of(Problem(args.params, name)) for name in read_problems(args.params)]
     path = REPORTS / "index.html"
     with Outputs() as outputs:
-        text = render("index.html", entries=entries)
+        text = index_page(entries)
         outputs.write(path, partial(Path.write_text, data=text, encoding="utf-8", newline="\n"))
     print(path)
     for entry in entries:
@@ -87,14 +83,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.open and (sys.platform == "darwin" or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)):
         webbrowser.open(path.resolve().as_uri())
     return 0
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A metrics file; nothing where there is none yet."""
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise DataError(f"{path} is not a metrics file ({error}). Run 'dvc repro' to remake it.") from None
-    return content

@@ -5,7 +5,6 @@ are those that the model was fitted on, and the problem's data contract guards t
 at all.
 """
 
-import argparse
 import contextlib
 import shutil
 import sys
@@ -14,18 +13,19 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from lockstep.api import ModelConfig
+from lockstep.commands import command_parser
 from lockstep.exchange.model_loading import load_model
 from lockstep.intake.csv_text import read_csv_blocks
 from lockstep.kernel.errors import DataError, IntegrityError, SettingsError, some
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import logger
-from lockstep.kernel.settings import Task, read_problems
-from lockstep.learning.scoring import predict
+from lockstep.kernel.settings import Problem, Task, read_problems
+from lockstep.learning.scoring import predict, prediction_columns
 from lockstep.reading.column_types import Format, typed_frame
 from lockstep.reading.contract import Contract, enforce, is_of_type, read_contract, violations
 from lockstep.reading.csvfile import Dialect
 from lockstep.reading.dataframes import normalised_frame
+from lockstep.reading.loading import LoadSettings
 from lockstep.tables.table import column_type
 
 import numpy as np
@@ -61,9 +61,7 @@ class Scorer(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Score the rows. Raises LockstepError; then nothing was written."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lockstep predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("predict", __doc__)
     parser.add_argument("model", type=Path, help="a model file, such as models/iris/random_forest_classifier_v1.joblib")
     parser.add_argument("rows", help="a CSV file (also .gz, .zst, .zip), a parquet file, or - for CSV from stdin")
     parser.add_argument("-o", "--output", default="-", metavar="CSV", help="write here (default: -, stdout)")
@@ -105,7 +103,7 @@ def make_scorer(
     name = problem or path.resolve().parent.name
     if problem is None and not (params.exists() and name in read_problems(params)):
         return Scorer(model, types, Dialect(), Format(), None)
-    load = ModelConfig.from_params(name, params).sections().load
+    load = Problem(params, name).section("load", LoadSettings)
     declared = Path(f"data/contracts/{name}.yaml")
     contract = read_contract(declared) if declared.exists() else None
     whole = {column for column, kind in (contract.types if contract else {}).items() if kind == "integer"}
@@ -121,12 +119,9 @@ def _score(scorer: Scorer, path: Path, name: str) -> Iterator[pd.DataFrame]:
         if not len(rows):
             continue
         found = predict(scorer.model, rows, scorer.task)
-        result = pd.DataFrame({"row": np.arange(before + 1, before + len(rows) + 1), "predicted": found.values})
-        if found.probabilities is not None and found.classes is not None:
-            for label, column in zip(found.classes, found.probabilities.T, strict=True):
-                result[f"probability_{label}"] = column
+        numbers = np.arange(before + 1, before + len(rows) + 1)
+        yield pd.DataFrame({"row": numbers, **prediction_columns(found._replace(scores=None))})
         before += len(rows)
-        yield result
 
 
 def _blocks(scorer: Scorer, path: Path, name: str) -> Iterator[tuple[pd.DataFrame, np.ndarray | None]]:

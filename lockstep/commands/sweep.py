@@ -2,27 +2,26 @@
 
 Each is a DVC experiment of its own, named <problem>-<model type> and run in a copy of the workspace (dvc exp run
 --temp): what lies in the workspace stays as it is. The model type of params.yaml is tried with the hyperparameters that
-stand there, the others with scikit-learn's defaults, none with a search (stage tune). They are trained but not
+are there, the others with scikit-learn's defaults, none with a search (stage tune). They are trained but not
 evaluated, so that the test rows can judge the one that you keep. A second sweep from the same commit replaces the
 experiments of the first, and says which before it starts ('dvc exp rename' keeps one).
 """
 
-import argparse
 import json
-import os
-import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lockstep.api import ModelConfig
-from lockstep.kernel.errors import MachineError, SettingsError, nearest
-from lockstep.kernel.locks import unchanging
+from lockstep.commands import command_parser
+from lockstep.kernel.errors import SettingsError, nearest
 from lockstep.kernel.settings import Task, read_problems
 from lockstep.learning.metrics import ALL, find_metric
 from lockstep.learning.model_types import MODELS
+from lockstep.repository import git
+from lockstep.repository.dvc_process import run_dvc
+from lockstep.repository.experiments import experiments_of, read_experiment
 
 from rich import box
 from rich.console import Console
@@ -49,18 +48,16 @@ class Candidate(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the experiments and print the table; 1 if one failed, 130 if it was interrupted."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lockstep sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("sweep", __doc__)
     parser.add_argument("problem", help="the problem's name in params.yaml")
     parser.add_argument("--models", nargs="+", metavar="TYPE", help="these model types only")
     parser.add_argument("--metric", help="rank by this one (default: tune.metric of the problem)")
     args = parser.parse_args(argv)
 
     config = ModelConfig.from_params(args.problem, PARAMS)
-    metric = find_metric(args.metric or config.tune["metric"], config.task_type, "--metric")
+    metric = find_metric(args.metric or config.sections.tune.metric, config.task_type, "--metric")
     models = _models(config.task_type, config.model_type, args.models)
-    head = _git("rev-parse", "HEAD").strip()
+    head = git.output("rev-parse", "HEAD").strip()
     replaced = _replaced([f"{args.problem}-{model}" for model in models], head)
     if replaced:
         noun = "experiment" if len(replaced) == 1 else "experiments"
@@ -91,7 +88,7 @@ def _models(task: Task, given: str, wanted: Sequence[str] | None) -> list[str]:
 
 def _replaced(names: Sequence[str], head: str) -> list[str]:
     """Those of the names that an experiment of this commit has already."""
-    there = _git("for-each-ref", "--format=%(refname:lstrip=4)", f"refs/exps/{head[:2]}/{head[2:]}").split()
+    there = experiments_of(head)
     return [name for name in names if name in there]
 
 
@@ -103,38 +100,18 @@ def _run(problem: str, model: str, given: str, head: str) -> Candidate:
         changes.append(f"{section}.train.model={model}")
         if "hyperparameters" in _section(problem, "train"):  # of another model type: its defaults instead
             changes.append(f"~{section}.train.hyperparameters")
-    command = ["dvc", "exp", "run", "--temp", "--force", "--name", name]
+    command = ["exp", "run", "--temp", "--force", "--name", name]
     command += [word for change in changes for word in ("--set-param", change)]
-    # In a session of its own, so that Ctrl-C reaches it once, and it can tidy up before this process ends.
-    with subprocess.Popen(  # noqa: S603 - a list, no shell
-        [sys.executable, "-m", *command, f"cross_validate@{problem}", f"train@{problem}"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    ) as running:  # fmt: skip
-        try:
-            _, printed = running.communicate()
-        except KeyboardInterrupt:
-            with unchanging():  # not amid DVC's stashing, which would leave git's index half-written
-                os.killpg(running.pid, signal.SIGINT)
-            running.wait()
-            raise
-    if running.returncode:
-        errors = [line for line in printed.splitlines() if line.startswith("ERROR")]
-        own = [line for line in errors if not line.startswith("ERROR:")]  # a stage's, not DVC's of the same
-        return Candidate(model, name, {}, (own or errors or ["no message; see logs/"])[0])
-    scores = _git("show", f"refs/exps/{head[:2]}/{head[2:]}/{name}:metrics/{problem}_cross_validation.json")
+    done = run_dvc([*command, f"cross_validate@{problem}", f"train@{problem}"], interruptible=True)
+    if done.code:
+        return Candidate(model, name, {}, done.reason)
+    scores = read_experiment(head, name, f"metrics/{problem}_cross_validation.json")
     return Candidate(model, name, json.loads(scores), "")
 
 
 def _section(problem: str, section: str) -> dict[str, Any]:
-    """As it stands in params.yaml, defaults not filled in: --set-param changes only what stands there."""
+    """As params.yaml has it, defaults not filled in: --set-param changes only what is there."""
     return read_problems(PARAMS)[problem].get(section) or {}
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607
-    if done.returncode:
-        raise MachineError(f"'git {' '.join(arguments)}' failed: {done.stderr.strip()}. Experiments need a git commit.")
-    return done.stdout
 
 
 def _report(found: list[Candidate], metric: str) -> None:

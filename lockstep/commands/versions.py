@@ -1,17 +1,17 @@
 """``python -m lockstep versions``: the recorded versions of what decides results, and those that are here.
 
-They stand in versions.toml, which DVC tracks: when one changes, the stages that use it run again, and ``dvc params
+They are in versions.toml, which DVC tracks: when one changes, the stages that use it run again, and ``dvc params
 diff`` shows it. ``--write`` records the libraries that requirements.lock pins, and the Python that runs this; ``make
 lock`` and ``make venv`` call it.
 
 Exit code: 0 what is recorded is what is here; 1 it is not.
 """
 
-import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from lockstep.commands import command_parser
 from lockstep.kernel.environment import LIBRARIES, PYTHON, VERSIONS, differences, installed_version, read_versions
 from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.kernel.files import Outputs
@@ -56,9 +56,7 @@ def write_versions(versions: dict[str, str], path: Path = VERSIONS) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Show the versions, or record them."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lockstep versions", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("versions", __doc__)
     parser.add_argument("--write", action="store_true", help="record what requirements.lock pins, and this Python")
     args = parser.parse_args(argv)
     if args.write:

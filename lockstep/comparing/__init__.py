@@ -1,5 +1,5 @@
-"""Two revisions side by side: their models, their data, in words.
+"""Two revisions side by side: their models (``model_*``), their tables (``table_*``), both in words (``*_words``).
 
-No stage imports it. Imports ``kernel``, ``tables``, ``learning``, ``evaluating``, ``splitting``, ``repository``,
-``provenance``.
+What is found is frozen structs, from which ``--json`` is made. No stage imports this folder. Imports ``kernel``,
+``tables``, ``reading``, ``learning``, ``evaluating``, ``splitting``, ``reporting``, ``repository``, ``provenance``.
 """

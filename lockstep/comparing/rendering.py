@@ -1,13 +1,10 @@
-"""Shows a report of a command in the terminal, as GitHub's Markdown for a pull request, or as JSON for a program."""
+"""Shows a report of a command in the terminal, or as GitHub's Markdown for a pull request."""
 
-import argparse
-import json
 import math
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lockstep.reporting.wording import percent as to_decimals
 from lockstep.reporting.wording import visible as spelled_out
@@ -159,26 +156,3 @@ def _listed(block: Block) -> list[str]:
         named = zip(block.headings[1:], others, strict=True)
         lines += [f"    {heading:<{widest}}  {cell}" for heading, cell in named if cell]
     return [*lines, ""]
-
-
-def add_forms(parser: argparse.ArgumentParser) -> None:
-    """Give a command the options ``--json`` and ``--md``."""
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="as JSON, for a program")
-    form.add_argument("--md", action="store_true", help="as GitHub's Markdown, for a pull request")
-
-
-def emit(args: argparse.Namespace, found: Mapping[str, Any], words: Callable[[Quote], Report]) -> None:
-    """Print what a command found, in the form that its options ask for.
-
-    Args:
-        args: of a parser that ``add_forms`` was called with.
-        found: for JSON.
-        words: the report, its names and cells quoted by the function that it is given.
-    """
-    if args.json:
-        print(json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False))
-    elif args.md:
-        print(markdown(words(code)), end="")
-    else:
-        show(words(visible))

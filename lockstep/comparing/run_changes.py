@@ -5,98 +5,147 @@ from typing import Any
 
 from lockstep.comparing.rendering import Quote
 from lockstep.kernel.errors import some
-from lockstep.kernel.lock_file import LockedFile, LockedStage, outputs
-from lockstep.provenance.changes import ABSENT, differing, stage_changes
+from lockstep.kernel.lock_file import CODE_FOLDER, LockedFile, LockedStage, outputs
+from lockstep.provenance.changes import ABSENT, Change, FindModules, differing, stage_changes
+
+import msgspec
 
 PARAMS = "params.yaml"
+Stages = Mapping[str, LockedStage]
 FEW = 8
 """How many changes of one kind are spelled out."""
 
 
-def changes(
-    before: Mapping[str, LockedStage],
-    after: Mapping[str, LockedStage],
+class ValueChange(msgspec.Struct, frozen=True):
+    """A setting, hyperparameter or version; None where it is not set."""
+
+    key: str
+    before: Any
+    after: Any
+
+
+class FileChange(msgspec.Struct, frozen=True):
+    """A file, or folder of code; its MD5s, None where there is none.
+
+    Attributes:
+        modules: of a folder in both, the modules that changed; empty where no commit has what it was.
+    """
+
+    path: str
+    before: str | None
+    after: str | None
+    modules: tuple[str, ...] = ()
+
+
+class RunChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What differs between two runs of a problem's stages.
+
+    Attributes:
+        parameters: settings in params.yaml.
+        libraries: settings in other files: versions.
+        data, code: files that the stages read and no stage wrote.
+        hyperparameters: those that the models were trained with, those that a search found before the given ones; empty
+            where no search found any, for then ``parameters`` has them.
+    """
+
+    parameters: tuple[ValueChange, ...]
+    libraries: tuple[ValueChange, ...]
+    data: tuple[FileChange, ...]
+    code: tuple[FileChange, ...]
+    hyperparameters: tuple[ValueChange, ...]
+
+
+def find_changes(
+    before: Stages,
+    after: Stages,
     problem: str,
-    winners: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
-    """What differs between the runs of a problem's stages, ready for JSON.
+    searched: Sequence[Mapping[str, Any]],
+    find_modules: FindModules | None = None,
+) -> RunChanges:
+    """Find what differs between two runs of a problem's stages.
 
     Args:
-        winners: the hyperparameters that a search chose, before and after.
-
-    Returns:
-        ``parameters`` and ``libraries`` (parameters of other files than params.yaml): file, key, before, after, None
-        where there is none; ``data`` and ``code``: path, before, after, each an MD5 or None, of files that the stages
-        read and no stage wrote. ``hyperparameters``, as the parameters: those that the models were trained with, the
-        given ones and the winner's before them; empty where neither has a winner, for the parameters say it then.
+        searched: the hyperparameters that a search chose, before and after.
+        find_modules: as of stage_changes.
     """
     own = [{name: stage for name, stage in side.items() if name.endswith(f"@{problem}")} for side in (before, after)]
     written = {*outputs(own[0].values()), *outputs(own[1].values())}
-    found: dict[str, dict[tuple[str, str], dict[str, Any]]] = {
-        kind: {} for kind in ("parameters", "libraries", "data", "code")
-    }
-    for name in sorted({*own[0], *own[1]}):
-        sides = [side.get(name, LockedStage(name, "", (), {}, ())) for side in own]
-        for change in stage_changes(*sides):
-            if change.kind == "setting":
-                kind = "parameters" if change.file == PARAMS else "libraries"
-                key = change.what.removeprefix(f"problems.{problem}.")
-                item = {"file": change.file, "key": key, "before": _json(change.before), "after": _json(change.after)}
-            elif change.kind == "file" and change.what not in written:
-                kind = "code" if change.what.endswith(".py") else "data"
-                item = {"path": change.what, "before": _json(change.before), "after": _json(change.after)}
-            else:
+    settings, files = {}, {}
+    for name in {**own[0], **own[1]}:
+        sides = (side.get(name, LockedStage(name, "", (), {}, ())) for side in own)
+        for change in stage_changes(*sides, find_modules=find_modules):
+            if _is_read_elsewhere(change, *own):
                 continue
-            found[kind][change.file, change.what] = item
-    trained = [{**_hyperparameters(side, problem), **winner} for side, winner in zip(own, winners, strict=True)]
-    return {kind: [items[key] for key in sorted(items)] for kind, items in found.items()} | {
-        "hyperparameters": [
-            {"key": key, "before": _json(old), "after": _json(new)}
-            for name in sorted({*trained[0], *trained[1]})
+            values = _plain(change.before), _plain(change.after)
+            if change.kind == "setting":
+                key = change.what.removeprefix(f"problems.{problem}.")
+                settings[change.file, change.what] = ValueChange(key, *values)
+            elif change.kind == "file" and change.what not in written:
+                files[change.what] = FileChange(change.what, *values, tuple(change.modules or ()))
+    is_code = {path: path.endswith(".py") or path.startswith(CODE_FOLDER) for path in sorted(files)}
+    trained = [{**_hyperparameters(side, problem), **found} for side, found in zip(own, searched, strict=True)]
+    return RunChanges(
+        parameters=tuple(settings[key] for key in sorted(settings) if key[0] == PARAMS),
+        libraries=tuple(settings[key] for key in sorted(settings) if key[0] != PARAMS),
+        data=tuple(files[path] for path, code in is_code.items() if not code),
+        code=tuple(files[path] for path, code in is_code.items() if code),
+        hyperparameters=tuple(
+            ValueChange(key, _plain(old), _plain(new))
+            for name in sorted({*trained[0], *trained[1]} if any(searched) else ())
             for key, old, new in differing(name, *(side.get(name, ABSENT) for side in trained))
-        ]
-        if any(winners)
-        else []
-    }
+        ),
+    )
 
 
-def _hyperparameters(stages: Mapping[str, LockedStage], problem: str) -> dict[str, Any]:
+def _is_read_elsewhere(change: Change, before: Stages, after: Stages) -> bool:
+    """Whether a stage only began or ceased to read what another stage reads on the side where this one does not."""
+    if ABSENT not in (change.before, change.after):
+        return False
+    lacking, having = (before, after) if change.before is ABSENT else (after, before)
+    if change.kind == "file":
+        return any(dep.path == change.what for stage in lacking.values() for dep in stage.deps)
+    whole = any(change.what in stage.params.get(change.file, {}) for stage in having.values())
+    keys = [key for stage in lacking.values() for key in stage.params.get(change.file, {})]
+    return whole and any(f"{change.what}.".startswith(f"{key}.") or key.startswith(f"{change.what}.") for key in keys)
+
+
+def _hyperparameters(stages: Stages, problem: str) -> dict[str, Any]:
     """Those that were given to train."""
     train = stages.get(f"train@{problem}")
     section = train.params.get(PARAMS, {}).get(f"problems.{problem}.train") if train else None
     return dict((section or {}).get("hyperparameters") or {})
 
 
-def _json(value: Any) -> Any:
+def _plain(value: Any) -> Any:
+    """A setting's value, or a file's MD5; None where it is absent."""
     if isinstance(value, LockedFile):
         return value.md5
     return None if value is ABSENT else value
 
 
-def sentences(found: Mapping[str, Any], quote: Quote) -> list[str]:
-    """What ``changes`` found, a sentence for each kind of change."""
-    lines = []
-    names = {"hyperparameters": "hyperparameters (a search's winner goes before what is given)"}
-    for kind in ("parameters", "hyperparameters", "libraries"):
-        items = [
-            f"{quote(item['key'])} {_value(item['before'], quote)} \u2192 {_value(item['after'], quote)}"
-            for item in found[kind]
-        ]
-        lines += [f"Changed {names.get(kind, kind)}: {some(items, FEW)}."] if items else []
-    for kind in ("data", "code"):
-        items = [quote(item["path"]) + _how(item, kind == "data") for item in found[kind]]
-        hint = " ('python -m lockstep data-diff' says what)" if kind == "data" else ""
-        lines += [f"Changed {kind}: {some(items, FEW)}{hint}."] if items else []
-    return lines
+def sentences(found: RunChanges, quote: Quote) -> list[str]:
+    """Write a sentence for each kind of change."""
+    hint = " ('python -m lockstep data-diff' says what)"
+    kinds = [
+        ("parameters", [_value_words(change, quote) for change in found.parameters], ""),
+        ("hyperparameters (what a search found goes before what is given)",
+         [_value_words(change, quote) for change in found.hyperparameters], ""),
+        ("libraries", [_value_words(change, quote) for change in found.libraries], ""),
+        ("data", [_file_words(change, quote, hashes=True) for change in found.data], hint),
+        ("code", [_file_words(change, quote, hashes=False) for change in found.code], ""),
+    ]  # fmt: skip
+    return [f"Changed {kind}: {some(items, FEW)}{more}." for kind, items, more in kinds if items]
 
 
-def _value(value: Any, quote: Quote) -> str:
-    return "not set" if value is None else quote(value)
+def _value_words(change: ValueChange, quote: Quote) -> str:
+    before, after = ("not set" if value is None else quote(value) for value in (change.before, change.after))
+    return f"{quote(change.key)} {before} \u2192 {after}"
 
 
-def _how(item: Mapping[str, Any], hashes: bool) -> str:
-    if item["before"] is None:
-        return " (new)"
-    if item["after"] is None:
-        return " (gone)"
-    return f" ({item['before'][:7]} \u2192 {item['after'][:7]})" if hashes else ""
+def _file_words(change: FileChange, quote: Quote, *, hashes: bool) -> str:
+    name = quote(change.path)
+    if change.before is None or change.after is None:
+        return f"{name} ({'new' if change.before is None else 'gone'})"
+    if hashes:
+        return f"{name} ({change.before[:7]} \u2192 {change.after[:7]})"
+    return f"{name} ({some(map(quote, change.modules))})" if change.modules else name

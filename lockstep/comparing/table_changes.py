@@ -1,204 +1,322 @@
-"""What changed from one table to another: rows, columns, and whether the distribution of a column shifted."""
+"""Compares two tables: which rows and columns changed, and whether the distribution of a column shifted."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final, Literal
 
 from lockstep.comparing.row_matching import (
     Codes,
-    RowMatcher,
+    ContentMatcher,
+    KeyMatcher,
+    RowChanges,
     encode,
     find_key,
     kind_of,
-    match_by_key,
-    row_counts,
     scalar,
 )
+from lockstep.comparing.verdicts import Target
 from lockstep.splitting.two_samples import holm, homogeneity, smirnov
 from lockstep.tables.table import Table, column_type
 
+import msgspec
 import numpy as np
 import pandas as pd
+from msgspec.structs import replace
 
 ALPHA = 0.05
 """Family-wise error rate of a problem's tests."""
 FEW = 5
 """How many new and vanished categories are spelled out."""
-UNCHANGED = "unchanged"
-SHIFTED, NO_SHIFT, NOT_TESTED = "shifted", "no detectable shift", "not tested"
+UNCHANGED: Final = "unchanged"
+SHIFTED: Final = "shifted"
+NO_SHIFT: Final = "no detectable shift"
+NOT_TESTED: Final = "not tested"
 
 
-def compare(before: Table, after: Table) -> dict[str, Any]:
-    """What changed from one table to another, ready for JSON.
+class ColumnType(msgspec.Struct, frozen=True):
+    """A column of one table."""
+
+    column: str
+    type: str
+
+
+class Retyped(msgspec.Struct, frozen=True):
+    """A column of both tables, and its types."""
+
+    column: str
+    before: str
+    after: str
+
+
+class ColumnChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the columns; ``compared`` are those that both tables have with one type."""
+
+    added: tuple[ColumnType, ...]
+    removed: tuple[ColumnType, ...]
+    retyped: tuple[Retyped, ...]
+    reordered: bool
+    compared: tuple[str, ...]
+
+
+class Missing(msgspec.Struct, frozen=True, kw_only=True):
+    """Missing cells of a column: their shares, None of no rows, and their numbers.
+
+    Attributes:
+        p: of the test whether the share shifted, None where nothing can be tested.
+        p_adjusted: the same corrected for all tests of the problem (Holm).
+    """
+
+    before: float | None
+    after: float | None
+    cells_before: int
+    cells_after: int
+    p: float | None
+    p_adjusted: float | None = None
+
+
+class Range(msgspec.Struct, frozen=True):
+    """The numbers of a column."""
+
+    min: Any
+    mean: float
+    max: Any
+
+
+class Ranges(msgspec.Struct, frozen=True):
+    """The numbers of a column in both tables; None where it has none."""
+
+    before: Range | None
+    after: Range | None
+
+
+class Level(msgspec.Struct, frozen=True):
+    """A category, and the number of its rows."""
+
+    value: Any
+    rows: int
+
+
+class Levels(msgspec.Struct, frozen=True):
+    """Categories that one table has: their number, and the most frequent of them."""
+
+    count: int
+    first: tuple[Level, ...]
+
+
+class Categories(msgspec.Struct, frozen=True, kw_only=True):
+    """The number of a column's categories, and those that one table has alone."""
+
+    before: int
+    after: int
+    new: Levels
+    vanished: Levels
+
+
+class Shift(msgspec.Struct, frozen=True, kw_only=True):
+    """The test whether the distribution of a column's values shifted; ``p_adjusted`` as in Missing.
+
+    Attributes:
+        effect, size: what measures the difference, and how large it is, 0 to 1.
+    """
+
+    test: str
+    effect: str
+    size: float
+    p: float
+    p_adjusted: float | None = None
+
+
+class ColumnComparison(msgspec.Struct, frozen=True, kw_only=True):
+    """A column that both tables have.
+
+    Attributes:
+        type: in the table after.
+        range: of a column of numbers.
+        categories: of a column of texts, booleans or classes.
+        values: None where the values are not tested, for the reason ``why_not_tested``.
+    """
+
+    column: str
+    type: str
+    same_values: bool
+    missing: Missing
+    range: Ranges | None
+    categories: Categories | None
+    values: Shift | None
+    why_not_tested: str | None
+    verdict: Literal["shifted", "no detectable shift", "not tested"] = NOT_TESTED
+
+
+class TargetChange(msgspec.Struct, frozen=True):
+    """The target; ``shift`` is its column, where it is the same in both tables."""
+
+    before: Target
+    after: Target
+    shift: ColumnComparison | None
+
+
+class TableChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What changed from one table to another; ``features`` are the columns that both have, without the target."""
+
+    status: Literal["changed", "reordered", "unchanged"]
+    rows: RowChanges
+    columns: ColumnChanges
+    target: TargetChange
+    features: tuple[ColumnComparison, ...]
+
+
+def compare_tables(before: Table, after: Table) -> TableChanges:
+    """Compare two tables.
 
     Rows are matched on the columns that both tables have with one type (whole and decimal numbers count as one): by
     a key column where there is one, else by content. Order matters to neither.
-
-    Returns:
-        ``rows``, ``columns`` (added, removed, retyped), ``target`` and ``features`` (a mapping per column), ``status``
-        (unchanged, reordered or changed).
     """
     old, new = before.frame, after.frame
     shared = [str(name) for name in new if name in old]
-    kinds = {name: (kind_of(old[name]), kind_of(new[name])) for name in shared}
-    comparable = [name for name in shared if len({kind.removeprefix("whole ") for kind in kinds[name]}) == 1]
-    key = find_key(before, after, comparable)
-    positions = pd.Index(old[key]).get_indexer(pd.Index(new[key])) if key is not None else np.array([], dtype=np.intp)
-    common = np.flatnonzero(positions >= 0)
-    row = RowMatcher(len(old), len(new))
-    differs: dict[str, np.ndarray] = {}
-    described = {}
+    columns = _compare_columns(old, new, shared)
+    key = find_key(before, after, list(columns.compared))
+    classes = before.target if (before.target, before.task) == (after.target, "classification") else None
+    matcher = ContentMatcher(old, new) if key is None else KeyMatcher(old, new, key)
+    untested = []
     for name in shared:
-        classes = name == before.target == after.target and before.task == after.task == "classification"
-        if name in comparable:
+        if name in columns.compared:
             codes = encode(old[name], new[name])
-            categorical = classes or column_type(new[name]) != "number"
-            described[name] = _column(old[name], new[name], codes, categorical=categorical, key=name == key)
-            if key is None:
-                row.add(codes)
-            elif name != key:
-                differs[name] = codes.before[positions[common]] != codes.after[common]
+            matcher.add(codes)
+            as_classes, is_key = name == classes, name == key
+            untested.append(_compare_column(old[name], new[name], codes, as_classes=as_classes, is_key=is_key))
         else:
-            described[name] = _retyped(old[name], new[name])
-    _correct(list(described.values()))
-    if key is not None:
-        rows = match_by_key(old, new, key, positions, common, differs)
-    elif comparable:
-        added, removed, moved = row.result()
-        rows = row_counts(old, new, added, removed, len(old) - len(removed), moved)
+            untested.append(_retyped(old[name], new[name]))
+    compared, rows = _with_verdicts(untested), matcher.result()
+    shift = {item.column: item for item in compared}.get(after.target) if before.target == after.target else None
+    target = TargetChange(Target(before.target, before.task), Target(after.target, after.task), shift)
+    changed = columns.added or columns.removed or columns.retyped or rows.added or rows.removed
+    if changed or target.before != target.after or (rows.changed and rows.changed.count):
+        status: Literal["changed", "reordered", "unchanged"] = "changed"
     else:
-        rows = row_counts(old, new, np.arange(len(new)), np.arange(len(old)), 0, None)
-    columns = {
-        "added": [{"column": name, "type": kind_of(new[name])} for name in new if name not in old],
-        "removed": [{"column": name, "type": kind_of(old[name])} for name in old if name not in new],
-        "retyped": [
-            {"column": name, "before": kinds[name][0], "after": kinds[name][1]}
-            for name in shared
-            if kinds[name][0] != kinds[name][1]
-        ],
-        "reordered": shared != [name for name in old if name in new],
-    }
-    target = {
-        "before": {"column": before.target, "task": before.task},
-        "after": {"column": after.target, "task": after.task},
-        "shift": described.get(after.target) if before.target == after.target else None,
-    }
-    reordered = rows["reordered"] or columns["reordered"]
-    changes = [*(columns[what] for what in ("added", "removed", "retyped")), target["before"] != target["after"]]
-    if any(changes) or rows["added"] or rows["removed"] or rows["changed"]:
-        status = "changed"
-    else:
-        status = "reordered" if reordered else UNCHANGED
-    return {
-        "status": status,
-        "rows": {"key": key, "compared_columns": comparable, **rows},
-        "columns": columns,
-        "target": target,
-        "features": [found for name, found in described.items() if name != after.target],
-    }
+        status = "reordered" if rows.reordered or columns.reordered else UNCHANGED
+    features = tuple(item for item in compared if item.column != after.target)
+    return TableChanges(status=status, rows=rows, columns=columns, target=target, features=features)
 
 
-def _missing(n_before: int, n_after: int, before: int, after: int) -> dict[str, Any]:
-    """Missing cells before and after, and whether their share shifted."""
-    counts = np.array([[before, n_before - before], [after, n_after - after]])
+def types_of(frame: pd.DataFrame) -> tuple[ColumnType, ...]:
+    """The columns of a table and their types."""
+    return tuple(ColumnType(str(name), kind_of(frame[name])) for name in frame)
+
+
+def _compare_columns(old: pd.DataFrame, new: pd.DataFrame, shared: Sequence[str]) -> ColumnChanges:
+    types = [Retyped(name, kind_of(old[name]), kind_of(new[name])) for name in shared]
+    return ColumnChanges(
+        added=types_of(new.drop(columns=list(shared))),
+        removed=types_of(old.drop(columns=list(shared))),
+        retyped=tuple(item for item in types if item.before != item.after),
+        reordered=list(shared) != [name for name in old if name in new],
+        compared=tuple(
+            item.column for item in types if item.before.removeprefix("whole ") == item.after.removeprefix("whole ")
+        ),
+    )
+
+
+def _compare_missing(old: pd.Series, new: pd.Series) -> Missing:
+    before, after = int(old.isna().sum()), int(new.isna().sum())
+    counts = np.array([[before, len(old) - before], [after, len(new) - after]])
     _, p = homogeneity(*counts) or (None, None)
-    return {
-        "before": before / n_before if n_before else None,
-        "after": after / n_after if n_after else None,
-        "cells_before": before,
-        "cells_after": after,
-        "p": p,
-    }
+    return Missing(
+        before=before / len(old) if len(old) else None,
+        after=after / len(new) if len(new) else None,
+        cells_before=before,
+        cells_after=after,
+        p=p,
+    )
 
 
-def _retyped(old: pd.Series, new: pd.Series) -> dict[str, Any]:
+def _retyped(old: pd.Series, new: pd.Series) -> ColumnComparison:
     """A column whose cells cannot be compared, being of another type."""
-    return {
-        "column": str(new.name),
-        "type": kind_of(new),
-        "same_values": False,
-        "missing": _missing(len(old), len(new), int(old.isna().sum()), int(new.isna().sum())),
-        "range": None,
-        "categories": None,
-        "values": None,
-        "why_not_tested": f"{kind_of(old)} before, {kind_of(new)} now",
-    }
+    return ColumnComparison(
+        column=str(new.name),
+        type=kind_of(new),
+        same_values=False,
+        missing=_compare_missing(old, new),
+        range=None,
+        categories=None,
+        values=None,
+        why_not_tested=f"{kind_of(old)} before, {kind_of(new)} now",
+    )
 
 
-def _column(old: pd.Series, new: pd.Series, codes: Codes, *, categorical: bool, key: bool) -> dict[str, Any]:
-    """What changed in a column that both tables have; ``values`` is the test of a shift of its values, or None."""
+def _compare_column(
+    old: pd.Series, new: pd.Series, codes: Codes, *, as_classes: bool, is_key: bool
+) -> ColumnComparison:
     before, after = codes.counts()
-    present = before[1:].any(), after[1:].any()
-    found: dict[str, Any] = {
-        "column": str(new.name),
-        "type": kind_of(new),
-        "same_values": bool((before == after).all()),
-        "missing": _missing(len(old), len(new), int(before[0]), int(after[0])),
-        "range": {"before": _range(old), "after": _range(new)} if column_type(new) == "number" else None,
-        "categories": None,
-        "values": None,
-        "why_not_tested": None,
-    }
-    if categorical:
-        found["categories"] = _categories(codes.levels, before[1:], after[1:], boolean=column_type(new) == "boolean")
-    if key:
-        found["why_not_tested"] = "the key"
-    elif not all(present):
-        found["why_not_tested"] = (
-            "no value before or now" if not any(present) else ("no value before" if not present[0] else "no value now")
-        )
-    elif categorical:
-        tested = homogeneity(before[1:], after[1:])
-        if tested is None:
-            one = len(codes.levels) == 1
-            found["why_not_tested"] = "one category only" if one else "each category is too rare for a test"
-        else:
-            found["values"] = {"test": "chi-squared", "effect": "Cram\u00e9r's V", "size": tested[0], "p": tested[1]}
-    else:
+    numbers = column_type(new) == "number"
+    categorical = as_classes or not numbers
+    values = "the key" if is_key else _test_values(old, new, before[1:], after[1:], categorical=categorical)
+    return ColumnComparison(
+        column=str(new.name),
+        type=kind_of(new),
+        same_values=bool((before == after).all()),
+        missing=_compare_missing(old, new),
+        range=Ranges(_range(old), _range(new)) if numbers else None,
+        categories=_categories(codes.levels, before[1:], after[1:], boolean=column_type(new) == "boolean")
+        if categorical
+        else None,
+        values=values if isinstance(values, Shift) else None,
+        why_not_tested=values if isinstance(values, str) else None,
+    )
+
+
+def _test_values(
+    old: pd.Series, new: pd.Series, before: np.ndarray, after: np.ndarray, *, categorical: bool
+) -> Shift | str:
+    """Test whether the values shifted, or say why not; ``before`` and ``after`` are (n_levels,) rows by level."""
+    lacking = [side for side, counts in (("before", before), ("now", after)) if not counts.any()]
+    if lacking:
+        return f"no value {' or '.join(lacking)}"
+    if not categorical:
         distance, p = smirnov(old, new)
-        found["values"] = {"test": "Kolmogorov-Smirnov", "effect": "KS distance", "size": distance, "p": p}
-    return found
+        return Shift(test="Kolmogorov-Smirnov", effect="KS distance", size=distance, p=p)
+    tested = homogeneity(before, after)
+    if tested is None:
+        return "one category only" if len(before) == 1 else "each category is too rare for a test"
+    return Shift(test="chi-squared", effect="Cram\u00e9r's V", size=tested[0], p=tested[1])
 
 
-def _range(column: pd.Series) -> dict[str, Any] | None:
+def _range(column: pd.Series) -> Range | None:
     present = column.dropna()
-    if present.empty:
-        return None
-    return {"min": scalar(present.min()), "mean": float(present.mean()), "max": scalar(present.max())}
+    return None if present.empty else Range(scalar(present.min()), float(present.mean()), scalar(present.max()))
 
 
-def _categories(levels: np.ndarray, before: np.ndarray, after: np.ndarray, *, boolean: bool) -> dict[str, Any]:
-    """Categories on one side only, the most frequent first, FEW of them with their rows."""
+def _categories(levels: np.ndarray, before: np.ndarray, after: np.ndarray, *, boolean: bool) -> Categories:
+    """Count the categories; of those on one side only note the most frequent FEW."""
 
-    def first(chosen: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+    def first(chosen: np.ndarray, rows: np.ndarray) -> Levels:
         picked = np.flatnonzero(chosen)
         least = np.sort(rows[picked])[-FEW:][0] if len(picked) else 0
-        names = [bool(levels[i]) if boolean else scalar(levels[i]) for i in picked if rows[i] >= least]
-        counts = [int(rows[i]) for i in picked if rows[i] >= least]
-        shown = sorted(zip(names, counts, strict=True), key=lambda item: (-item[1], item[0]))[:FEW]
-        return {"count": len(picked), "first": [{"value": value, "rows": n} for value, n in shown]}
-
-    return {
-        "before": int((before > 0).sum()),
-        "after": int((after > 0).sum()),
-        "new": first((before == 0) & (after > 0), after),
-        "vanished": first((before > 0) & (after == 0), before),
-    }
-
-
-def _correct(columns: list[dict[str, Any]]) -> None:
-    """Set ``p_adjusted`` of every test of a problem, and each column's ``verdict``."""
-    tests = [test for column in columns for test in (column["missing"], column["values"]) if test and "p" in test]
-    family = [test for test in tests if test["p"] is not None]
-    for test in tests:
-        test["p_adjusted"] = None
-    for test, p in zip(family, holm([test["p"] for test in family]), strict=True):
-        test["p_adjusted"] = p
-    for column in columns:
-        found = [
-            test["p_adjusted"]
-            for test in (column["missing"], column["values"])
-            if test and test["p_adjusted"] is not None
+        frequent = [
+            Level(bool(levels[i]) if boolean else scalar(levels[i]), int(rows[i])) for i in picked if rows[i] >= least
         ]
-        if any(p <= ALPHA for p in found):
-            column["verdict"] = SHIFTED
-        else:
-            column["verdict"] = NOT_TESTED if column["values"] is None else NO_SHIFT
+        return Levels(len(picked), tuple(sorted(frequent, key=lambda level: (-level.rows, level.value))[:FEW]))
+
+    return Categories(
+        before=int((before > 0).sum()),
+        after=int((after > 0).sum()),
+        new=first((before == 0) & (after > 0), after),
+        vanished=first((before > 0) & (after == 0), before),
+    )
+
+
+def _with_verdicts(columns: Sequence[ColumnComparison]) -> list[ColumnComparison]:
+    """Correct the p-values of all tests together, and judge each column by its own."""
+    tests = [test for column in columns for test in (column.missing, column.values)]
+    p_values = [None if test is None else test.p for test in tests]
+    corrected = iter(holm([p for p in p_values if p is not None]))
+    adjusted = iter([None if p is None else next(corrected) for p in p_values])
+    return [_with_verdict(column, next(adjusted), next(adjusted)) for column in columns]
+
+
+def _with_verdict(column: ColumnComparison, p_missing: float | None, p_values: float | None) -> ColumnComparison:
+    shifted = any(p is not None and p <= ALPHA for p in (p_missing, p_values))
+    return replace(
+        column,
+        missing=replace(column.missing, p_adjusted=p_missing),
+        values=None if column.values is None else replace(column.values, p_adjusted=p_values),
+        verdict=SHIFTED if shifted else NOT_TESTED if column.values is None else NO_SHIFT,
+    )

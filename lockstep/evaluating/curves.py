@@ -1,16 +1,19 @@
 """The small tables behind the plots of an evaluation; ``dvc plots show`` draws them with the templates in
 .dvc/plots."""
 
+from lockstep.evaluating.intervals import mean_interval, wilson
 from lockstep.kernel.settings import Task
 from lockstep.learning.scoring import Predictions
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import precision_recall_curve, roc_curve
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 PREDICTIONS_COLUMNS = ("actual", "predicted", "count")
-CURVES_COLUMNS = ("curve", "series", "x", "y", "count")
+CURVES_COLUMNS = ("curve", "series", "x", "y", "count", "low", "high")
 BINS = 10
+MIN_BIN = 10
+"""Rows that a bin has at least, where there are so many: there are fewer than BINS then."""
 MAX_POINTS = 200
 """Points of a curve, evenly spaced among those that there are."""
 MAX_ROWS = 1000
@@ -33,12 +36,13 @@ def prediction_rows(y: np.ndarray, predictions: Predictions) -> list[tuple[Cell,
 
 
 def curve_rows(y: np.ndarray, predictions: Predictions, task: Task) -> list[tuple[Cell, ...]]:
-    """Rows of CURVES_COLUMNS.
+    """Rows of CURVES_COLUMNS; low and high are the 95 % interval of y in bins, and empty elsewhere.
 
     Classification: ROC (false against true positive rate), precision-recall (recall against precision) and calibration
     (mean predicted probability against the share of positives, in bins of as many rows each) of each class against the
     rest, of two classes the second one. A model without probabilities has no calibration, and with several classes no
-    curve.
+    curve. Beside the curves, with no x: the "area under the ROC curve" of every class, and the "average precision" of
+    those with curves; both of all rows, not of the points of the curve.
     Regression: residuals (predicted against actual - predicted), calibration (mean predicted against mean actual) and
     the mean absolute error by size of the target, both in bins of as many rows each.
     """
@@ -46,37 +50,49 @@ def curve_rows(y: np.ndarray, predictions: Predictions, task: Task) -> list[tupl
         return _regression_rows(y, predictions.values)
     classes = predictions.classes
     assert classes is not None
+    drawn = followed_classes(y, classes, MAX_CLASSES)
     rows: list[tuple[Cell, ...]] = []
-    for index, name in _shown_classes(y, classes):
-        positive = y == name
-        if predictions.probabilities is not None:
-            score = predictions.probabilities[:, index]
-        elif predictions.scores is not None:
-            score = predictions.scores
-        else:
+    for index, label in enumerate(classes):
+        positive, score, name = y == label, _ranking(predictions, index), str(label)
+        if score is None or positive.all() or not positive.any():
             continue
+        count = int(positive.sum())
+        rows.append(("area under the ROC curve", name, None, float(roc_auc_score(positive, score)), count, None, None))
+        if index not in drawn:
+            continue
+        average_precision = float(average_precision_score(positive, score))
+        rows.append(("average precision", name, None, average_precision, count, None, None))
         false_positive_rate, true_positive_rate, _ = roc_curve(positive, score)
         precision, recall, _ = precision_recall_curve(positive, score)
-        rows += _points("ROC", str(name), false_positive_rate, true_positive_rate)
-        rows += _points("precision-recall", str(name), recall[::-1], precision[::-1])
+        rows += _points("ROC", name, false_positive_rate, true_positive_rate)
+        rows += _points("precision-recall", name, recall[::-1], precision[::-1])
         if predictions.probabilities is not None:
-            rows += _binned("calibration", str(name), score, score, positive)
+            rows += _binned("calibration", name, score, score, positive)
     return rows
 
 
-def _shown_classes(y: np.ndarray, classes: np.ndarray) -> list[tuple[int, object]]:
-    """(index, class) of the classes to draw: those that some but not all rows have; of two, the second."""
+def followed_classes(y: np.ndarray, classes: np.ndarray, most: int) -> list[int]:
+    """The places of the classes to show one by one: of two the second, else the ``most`` that are most frequent in
+    ``y``."""
     if len(classes) == 2:
-        candidates = [1]
-    else:
-        counts = np.array([np.sum(y == name) for name in classes])
-        candidates = sorted(np.argsort(-counts, kind="stable")[:MAX_CLASSES].tolist())
-    return [(index, classes[index]) for index in candidates if 0 < np.sum(y == classes[index]) < len(y)]
+        return [1]
+    counts = np.array([np.sum(y == name) for name in classes])
+    places: list[int] = np.argsort(-counts, kind="stable")[:most].tolist()
+    return sorted(places)
+
+
+def _ranking(predictions: Predictions, index: int) -> np.ndarray | None:
+    """(n_rows,): the higher, the more likely the class at ``index``; None where the model ranks nothing."""
+    if predictions.probabilities is not None:
+        return predictions.probabilities[:, index]
+    if predictions.scores is not None:  # of the second of two classes
+        return predictions.scores if index else -predictions.scores
+    return None
 
 
 def _regression_rows(y: np.ndarray, predicted: np.ndarray) -> list[tuple[Cell, ...]]:
     rows: list[tuple[Cell, ...]] = [
-        ("residuals", "rows", float(predicted[row]), float(y[row] - predicted[row]), 1)
+        ("residuals", "rows", float(predicted[row]), float(y[row] - predicted[row]), 1, None, None)
         for row in _spaced(len(y), MAX_ROWS)
     ]
     rows += _binned("calibration", "tenths of the rows", predicted, predicted, y)
@@ -85,16 +101,24 @@ def _regression_rows(y: np.ndarray, predicted: np.ndarray) -> list[tuple[Cell, .
 
 
 def _binned(curve: str, series: str, by: np.ndarray, x: np.ndarray, y: np.ndarray) -> list[tuple[Cell, ...]]:
-    """The means of x and y in BINS bins of (nearly) as many rows each, sorted by ``by``."""
-    order = np.argsort(by, kind="stable")
-    return [
-        (curve, series, float(np.mean(x[rows])), float(np.mean(y[rows])), len(rows))
-        for rows in np.array_split(order, min(BINS, len(order)))
-    ]
+    """The means of x and y in at most BINS bins of (nearly) as many rows each, sorted by ``by``. The mean of booleans
+    has Wilson's interval, that of numbers Student's."""
+    found: list[tuple[Cell, ...]] = []
+    for rows in np.array_split(np.argsort(by, kind="stable"), min(BINS, max(2, len(by) // MIN_BIN), len(by))):
+        low: float | None = None
+        high: float | None = None
+        if y.dtype == bool:
+            low, high = wilson(int(y[rows].sum()), len(rows))
+        elif len(rows) > 1:
+            low, high = mean_interval(y[rows])
+        found.append((curve, series, float(np.mean(x[rows])), float(np.mean(y[rows])), len(rows), low, high))
+    return found
 
 
 def _points(curve: str, series: str, x: np.ndarray, y: np.ndarray) -> list[tuple[Cell, ...]]:
-    return [(curve, series, float(x[point]), float(y[point]), None) for point in _spaced(len(x), MAX_POINTS)]
+    return [
+        (curve, series, float(x[point]), float(y[point]), None, None, None) for point in _spaced(len(x), MAX_POINTS)
+    ]
 
 
 def _spaced(length: int, most: int) -> np.ndarray:

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from lockstep.evaluating.intervals import LEVEL, wilson
 from lockstep.kernel.settings import Task
 from lockstep.learning.scoring import Average, Predictions
 
 import numpy as np
 from scipy import special, stats
 
-LEVEL = 0.95
 LEAST_UNITS = 10
 """Fewer independent rows, groups or blocks than that say nothing about how another draw would look."""
 MOST_RESAMPLES, LEAST_RESAMPLES, BUDGET = 9_999, 999, 20_000_000
@@ -332,16 +332,12 @@ def intervals_of(
 ) -> dict[str, tuple[float, float] | None]:
     """The 95 % interval of each metric of a model on its test rows.
 
-    Accuracy of independent rows has Wilson's interval, which knows that 30 of 30 is not certainty (E. Wilson, JASA 22
-    (1927) 209-212; L. Brown, T. Cai, A. DasGupta, Statistical Science 16 (2001) 101-133), every other metric the
-    bootstrap's.
+    Accuracy of independent rows has Wilson's interval, every other metric the bootstrap's.
     """
     rows = rows_of(y, predictions, task, average, None)
     if not design.enough:
         return dict.fromkeys(rows.metrics(np.ones((1, len(y)))))
     found = {name: interval(values, design) for name, values in resampled([rows], design)[0].items()}
     if "accuracy" in found and design.kind == "rows":
-        result = stats.binomtest(int((y == predictions.values).sum()), len(y))
-        low, high = result.proportion_ci(LEVEL, method="wilson")
-        found["accuracy"] = float(low), float(high)
+        found["accuracy"] = wilson(int((y == predictions.values).sum()), len(y))
     return found

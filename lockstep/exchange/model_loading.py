@@ -14,7 +14,7 @@ def load_model(path: str | Path, *, sha256: str | None = None) -> Any:
     Args:
         path: the file.
         sha256: the SHA-256 of the file that you trust, in hexadecimal digits; without it, dvc.lock must record the
-            file, or a sidecar must stand beside it.
+            file, or a sidecar must be beside it.
 
     Raises:
         DataError: there is no such file.

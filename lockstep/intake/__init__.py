@@ -1,4 +1,5 @@
 """What ``add`` finds out about a file, and decides.
 
-No stage imports it. Imports ``kernel``, ``tables``, ``reading``, ``splitting``, ``learning``.
+No stage imports it. Imports ``kernel``, ``tables``, ``reading``, ``splitting``, ``learning``,
+``repository``.
 """

@@ -27,7 +27,7 @@ def write_contract(contract: Contract, path: Path) -> None:
 
 
 def infer_contract(frame: pd.DataFrame) -> Contract:
-    """The contract that the table keeps: types, gaps, ranges, categories, unique texts and whole numbers."""
+    """The contract that the table keeps: types, missing values, ranges, categories, unique texts and whole numbers."""
     return Contract(fields=tuple(_infer_field(frame[name], str(name)) for name in frame))
 
 

@@ -9,8 +9,8 @@ import yaml
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes the texts that a reader of YAML 1.1 or 1.2 would take for something else; a gap instead of null, as DVC
-    writes it."""
+    """Quotes the texts that a reader of YAML 1.1 or 1.2 would take for something else; nothing instead of null, as
+    DVC writes it."""
 
 
 for _tag, _pattern, _first in SCALARS:

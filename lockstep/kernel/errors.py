@@ -9,10 +9,24 @@ import difflib
 from collections.abc import Iterable
 
 
+class Setting(str):
+    """A setting in a message, by its dotted name: whoever shows the message may put the name of a flag there."""
+
+    __slots__ = ()
+
+
 class LockstepError(Exception):
-    """An error whose message is meant for the user; it is shown without a traceback."""
+    """An error whose message is meant for the user; it is shown without a traceback.
+
+    Args:
+        parts: the message, cut before and behind each Setting that it names.
+    """
 
     exit_code = 1
+
+    def __init__(self, *parts: str) -> None:
+        super().__init__("".join(parts))
+        self.parts = parts
 
 
 class SettingsError(LockstepError, ValueError):

@@ -1,4 +1,7 @@
-"""Outputs are written whole or not at all: to a temporary file beside them, flushed to disk, renamed at the end."""
+"""Outputs are written whole or not at all: to a temporary file beside them, flushed to disk, renamed at the end.
+
+And read again as the types that their readers expect: JSON as a struct, a small table as rows.
+"""
 
 import contextlib
 import csv
@@ -10,8 +13,15 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from lockstep.kernel.errors import DataError, IntegrityError
+
+if TYPE_CHECKING:
+    import msgspec
+
+T = TypeVar("T")
+R = TypeVar("R", bound="msgspec.Struct")
 _TEMPORARY = re.compile(r"\..+\.([0-9]+)\.[0-9a-f]{8}\.tmp")
 
 
@@ -120,3 +130,49 @@ def _flush(path: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def read_made(path: Path, kind: type[T]) -> T:
+    """The JSON file at ``path`` as a ``kind``.
+
+    Raises:
+        DataError: there is no such file.
+        IntegrityError: it holds something else.
+    """
+    import msgspec  # here: start.py imports this module before it says which libraries are missing
+
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        raise _not_there(path) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _another(path, error) from None
+
+
+def read_made_rows(path: Path, kind: type[R]) -> list[R]:
+    """The rows of the CSV file at ``path``, each as a ``kind``, whose fields are its columns; an empty cell is the
+    default of a field that has one. Raises as read_made.
+    """
+    import msgspec
+
+    fields = msgspec.structs.fields(kind)
+    optional = {field.name for field in fields if not field.required}
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            table = csv.DictReader(handle, strict=True)
+            if lacking := [field.name for field in fields if field.name not in (table.fieldnames or ())]:
+                raise csv.Error(f"it has no column {lacking[0]}")
+            rows = [{name: cell for name, cell in row.items() if cell or name not in optional} for row in table]
+            return msgspec.convert(rows, list[kind], strict=False)  # type: ignore[valid-type] # numbers are texts there
+    except FileNotFoundError:
+        raise _not_there(path) from None
+    except (msgspec.ValidationError, csv.Error, UnicodeDecodeError) as error:
+        raise _another(path, error) from None
+
+
+def _not_there(path: Path) -> DataError:
+    return DataError(f"{path} does not exist. Run 'dvc repro', which makes it.")
+
+
+def _another(path: Path, error: Exception) -> IntegrityError:
+    return IntegrityError(f"{path} is not what a stage wrote ({error}). Run 'dvc repro' to remake it.")

@@ -14,7 +14,7 @@ from lockstep.kernel.errors import DataError, IntegrityError, SettingsError
 from lockstep.kernel.paths import is_safe
 from lockstep.kernel.strict_yaml import parse_yaml
 
-LOCK = Path("dvc.lock")
+LOCK_FILE = Path("dvc.lock")
 MAX_LOCK_BYTES = 64 * 1024 * 1024
 MD5 = re.compile(r"[0-9a-f]{32}")
 FOLDER_MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
@@ -55,7 +55,7 @@ def last_commits(path: Path | str) -> str:
     return f"'git checkout HEAD -- {path}' brings the last commit's back"
 
 
-def read_lock(path: Path = LOCK) -> dict[str, LockedStage]:
+def read_lock(path: Path = LOCK_FILE) -> dict[str, LockedStage]:
     """The stages that dvc.lock records, by name (``train@iris``), in its order.
 
     Raises:

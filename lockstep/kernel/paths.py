@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).parents[2]
-"""The folder of the repository that this code stands in."""
+"""The folder of the repository that this code is in."""
 
 
 def is_safe(path: str) -> bool:

@@ -11,7 +11,7 @@ from lockstep.kernel.strict_yaml import read_yaml
 import msgspec
 from msgspec import inspect
 
-SECTIONS = ("load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate", "report")
+SECTIONS = ("load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate", "diagnose", "report")
 PROBLEM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 """A letter first: DVC's --set-param takes problems.2024_sales for a number gone wrong."""
 
@@ -35,7 +35,7 @@ def read_problems(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def check_problems(content: Any, path: Path) -> dict[str, dict[str, Any]]:
-    """The same of the content of params.yaml, which need not stand in ``path`` yet."""
+    """The same of the content of params.yaml, which need not be in ``path`` yet."""
     problems = content.get("problems") if isinstance(content, dict) else None
     if not isinstance(problems, dict) or not problems:
         raise SettingsError(f"{path}: 'problems' must map each problem's name to its sections, and has none.")

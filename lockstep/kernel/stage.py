@@ -10,11 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import lockstep.kernel.start  # noqa: F401 - for a script that does not begin with it
+from lockstep.kernel.dvc_locks import workspace_locked
 from lockstep.kernel.environment import check_environment
 from lockstep.kernel.errors import IntegrityError, LockstepError, MachineError, some
 from lockstep.kernel.files import Outputs
-from lockstep.kernel.lock_file import LOCK, md5_of, read_lock, recorded_files
-from lockstep.kernel.locks import by_dvc, changed_code, only_run, unchanging
+from lockstep.kernel.lock_file import LOCK_FILE, md5_of, read_lock, recorded_files
+from lockstep.kernel.locks import changed_code, exclusive_run, is_run_by_dvc
 from lockstep.kernel.log import logger, logging_to, peak_memory_mib
 from lockstep.kernel.portable import shortcoming
 from lockstep.kernel.settings import Problem, check_problem_name
@@ -52,11 +53,11 @@ def run_stage(stage: str, args: argparse.Namespace, body: Body) -> int:
     try:
         check_problem_name(args.problem, "--problem")
         name = f"{stage}@{args.problem}"
-        with contextlib.ExitStack() as ending, logging_to(LOGS / f"{name}.log", name), only_run(name):
+        with contextlib.ExitStack() as ending, logging_to(LOGS / f"{name}.log", name), exclusive_run(name):
             if why := shortcoming():
                 logger.warning("the last bits of results may be others than on other machines: %s", why)
             try:
-                with unchanging():
+                with workspace_locked():
                     problem = Problem(args.params, args.problem)
                 check_inputs(*(path for path in vars(args).values() if isinstance(path, Path)))
                 with Outputs(check=lambda: _check_unchanged(problem, ending)) as outputs:
@@ -65,7 +66,7 @@ def run_stage(stage: str, args: argparse.Namespace, body: Body) -> int:
                 logger.error("%s", error)
                 return error.exit_code
             except OSError as error:
-                logger.error("%s. No output was written: mend that (space, permission), then run it again.", error)
+                logger.error("%s. No output was written. Correct that (space, permission), then run it again.", error)
                 return MachineError.exit_code
             logger.info("done in %.1f s, peak memory %.0f MiB", time.perf_counter() - start, peak_memory_mib())
             return 0
@@ -85,9 +86,9 @@ def check_inputs(*paths: Path) -> None:
     there are none then, since DVC removes them); what it finds in another way, in folders or by its settings, when it
     reads it.
     """
-    if not by_dvc():
+    if not is_run_by_dvc():
         return
-    recorded = recorded_files(read_lock() if LOCK.exists() else {})
+    recorded = recorded_files(read_lock() if LOCK_FILE.exists() else {})
     for path in filter(Path.is_file, paths):
         state, md5 = _state(path), md5_of(path)
         _inputs[path] = state, md5
@@ -95,7 +96,7 @@ def check_inputs(*paths: Path) -> None:
         if file is not None and md5 != file.md5:
             raise IntegrityError(
                 f"{path} has MD5 {md5}, but {owner} records {file.md5}: it was altered, here or in DVC's cache. "
-                "Nothing was computed from it. Type 'python -m lockstep verify --repair'."
+                "Nothing was computed from it. Type 'python -m lockstep repair'."
             )
 
 
@@ -114,7 +115,7 @@ def _check_unchanged(problem: Problem, ending: contextlib.ExitStack) -> None:
     DVC writes down at the end what a stage was made from: it would take the new ones for those that were used. Until
     the stage ends, no command of DVC's can change anything either: its lock is held.
     """
-    ending.enter_context(unchanging())
+    ending.enter_context(workspace_locked())
     altered = [
         str(path)
         for path, (state, md5) in _inputs.items()

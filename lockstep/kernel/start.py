@@ -10,7 +10,7 @@ import sys
 
 from lockstep.kernel.environment import check_environment
 from lockstep.kernel.errors import LockstepError
-from lockstep.kernel.locks import attend
+from lockstep.kernel.locks import join_dvc_run
 
 _main = getattr(sys.modules.get("__main__"), "__spec__", None)
 
@@ -18,7 +18,7 @@ if _main is not None and _main.name.startswith("stages."):
     gc.disable()  # imports make no garbage, but collecting it amid them costs 0.3 s; run_stage enables it
     try:
         check_environment()
-        attend()
+        join_dvc_run()
     except LockstepError as error:
         print(f"ERROR: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -79,7 +79,7 @@ def parse_yaml(data: bytes, path: Path | str, max_bytes: int = MAX_BYTES, *, amb
         raise SettingsError(f"{path} has more than {max_bytes:,} bytes; no settings file has.")
     try:
         text = data.decode("utf-8")
-        entries: list[int] = []  # of the collections that the event stands in; -1 of lists, which may be long
+        entries: list[int] = []  # of the collections that the event is in; -1 of lists, which may be long
         for event in yaml.parse(text, Loader=_Loader):
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise _refused(path, event, "anchors and aliases (& and *)", "Write the value out.")

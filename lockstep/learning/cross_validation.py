@@ -1,13 +1,22 @@
 """Cross-validation of the whole pipeline: preprocessor and estimator are refitted in every fold.
 
-The stage ``cross_validate`` scores the model's settings with it, the stage ``tune`` those that it tries.
+A fold is fitted in two steps, and scored in two:
+
+    encode_fitted   the rows that it is fitted on → preprocessor, EncodedRows
+    fit_encoded     EncodedRows → estimator
+    encode          the rows that it is scored on → EncodedRows
+    score_encoded   EncodedRows → metrics
+
+``fit_fold`` and ``score_fold`` take both steps at once, for whoever fits a fold once (the stages ``cross_validate`` and
+``diagnose``). The stage ``tune`` keeps the encoded rows, and repeats the second steps for each of its trials.
 """
 
-from typing import Annotated, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Annotated, NamedTuple, TypeVar
 
 from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.kernel.log import logger
-from lockstep.kernel.settings import Seed, Settings
+from lockstep.kernel.settings import Seed, Settings, Task
 from lockstep.learning.estimators import TrainSettings, build_estimator, check_classes, fit_estimator
 from lockstep.learning.model_types import model_type
 from lockstep.learning.preprocessing import PreprocessSettings, fit_preprocessor
@@ -17,6 +26,8 @@ from lockstep.tables.table import Table
 import joblib
 import msgspec
 import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import (
     GroupKFold,
     RepeatedKFold,
@@ -28,6 +39,8 @@ from tqdm import tqdm
 
 Fold = tuple[np.ndarray, np.ndarray]
 """Positions of the rows that are fitted on, and of those that are scored."""
+F = TypeVar("F")
+R = TypeVar("R")
 
 
 class CrossValidateSettings(Settings, frozen=True):
@@ -49,68 +62,156 @@ class FoldScores(NamedTuple):
     metrics: dict[str, float]
 
 
+class EncodedRows(NamedTuple):
+    """Rows as an estimator takes them.
+
+    Attributes:
+        X: (n_rows, n_encoded) float64.
+        y: (n_rows,): the target; see Table.labels.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+
+
 def make_folds(train: Table, settings: CrossValidateSettings) -> list[Fold]:
-    """The folds, repeat after repeat.
+    """Cut the training rows into folds, repeat after repeat.
 
     They are made as the split was: by time (each fold is scored by a model of earlier rows only), by group, else
     stratified by class, else at random.
 
     Raises:
-        DataError: fewer rows, groups or moments than folds.
+        DataError: fewer rows, groups or time stamps than folds.
         SettingsError: repeats of folds by time.
     """
-    n_folds, n_repeats, seed = settings.folds, settings.repeats, settings.seed
-    labels = train.labels
-    classes, counts = np.unique(labels, return_counts=True)
-    rare = train.task == "classification" and counts.min() < n_folds
-    if len(train) < 2 * n_folds:
-        raise DataError(f"{len(train)} training rows are too few for {n_folds} folds. Lower cross_validate.folds.")
-    if rare:
-        logger.warning(
-            "class %s has %d training rows, fewer than the %d folds: not every fold has it. Lower "
-            "cross_validate.folds to have "
-            "folds stratified", classes[counts.argmin()], counts.min(), n_folds,
-        )  # fmt: skip
+    if len(train) < 2 * settings.folds:
+        raise DataError(
+            f"{len(train)} training rows are too few for {settings.folds} folds. Lower cross_validate.folds."
+        )
+    stratified = train.task == "classification" and not _has_rare_class(train, settings.folds)
     if train.time is not None:
-        if n_repeats > 1:
-            raise SettingsError(
-                "cross_validate.repeats must be 1 with split.time: rows in order of time cannot be shuffled."
-            )
-        # Over the moments, not the rows: one moment is never cut in two.
-        moments, moment_of_row = np.unique(train.time_stamps, return_inverse=True)
-        if len(moments) <= n_folds:
-            raise DataError(f"{len(moments)} moments of '{train.time}' are too few for {n_folds} folds. Lower them.")
-        return [
-            (np.flatnonzero(np.isin(moment_of_row, before)), np.flatnonzero(np.isin(moment_of_row, after)))
-            for before, after in TimeSeriesSplit(n_folds).split(moments)
-        ]
+        return _folds_by_time(train, settings)
     if train.group is not None:
-        groups = train.frame[train.group]
-        if groups.nunique() < n_folds:
-            raise DataError(
-                f"{groups.nunique()} groups of '{train.group}' are too few for {n_folds} folds. Lower "
-                "cross_validate.folds."
-            )
-        splitter = GroupKFold if train.task == "regression" or rare else StratifiedGroupKFold
-        return [
-            fold
-            for repeat in range(n_repeats)
-            for fold in splitter(n_folds, shuffle=True, random_state=(seed + repeat) % 2**32).split(
-                train.frame, labels, groups
-            )
-        ]
-    splitter = RepeatedKFold if train.task == "regression" or rare else RepeatedStratifiedKFold
-    return list(splitter(n_splits=n_folds, n_repeats=n_repeats, random_state=seed).split(train.frame, labels))
+        return _folds_by_group(train, settings, StratifiedGroupKFold if stratified else GroupKFold)
+    splitter = (RepeatedStratifiedKFold if stratified else RepeatedKFold)(
+        n_splits=settings.folds, n_repeats=settings.repeats, random_state=settings.seed
+    )
+    return list(splitter.split(train.frame, train.labels))
+
+
+def _has_rare_class(train: Table, n_folds: int) -> bool:
+    """Whether a class has fewer rows than there are folds, which is warned of."""
+    classes, counts = np.unique(train.labels, return_counts=True)
+    if counts.min() >= n_folds:
+        return False
+    logger.warning(
+        "class %s has %d training rows, fewer than the %d folds: not every fold has it. Lower cross_validate.folds to "
+        "have folds stratified", classes[counts.argmin()], counts.min(), n_folds,
+    )  # fmt: skip
+    return True
+
+
+def _folds_by_time(train: Table, settings: CrossValidateSettings) -> list[Fold]:
+    if settings.repeats > 1:
+        raise SettingsError(
+            "cross_validate.repeats must be 1 with split.time: rows in order of time cannot be shuffled."
+        )
+    # Over the time stamps, not the rows: rows of the same time are never separated.
+    stamps, stamp_of_row = np.unique(train.time_stamps, return_inverse=True)
+    if len(stamps) <= settings.folds:
+        raise DataError(
+            f"{len(stamps)} different values of '{train.time}' are too few for {settings.folds} folds. Lower "
+            "cross_validate.folds."
+        )
+    return [
+        (np.flatnonzero(np.isin(stamp_of_row, before)), np.flatnonzero(np.isin(stamp_of_row, after)))
+        for before, after in TimeSeriesSplit(settings.folds).split(stamps)
+    ]
+
+
+def _folds_by_group(
+    train: Table, settings: CrossValidateSettings, splitter: type[GroupKFold | StratifiedGroupKFold]
+) -> list[Fold]:
+    groups = train.frame[train.group]
+    if groups.nunique() < settings.folds:
+        raise DataError(
+            f"{groups.nunique()} groups of '{train.group}' are too few for {settings.folds} folds. Lower "
+            "cross_validate.folds."
+        )
+    seeds = [(settings.seed + repeat) % 2**32 for repeat in range(settings.repeats)]
+    return [
+        fold
+        for seed in seeds
+        for fold in splitter(settings.folds, shuffle=True, random_state=seed).split(train.frame, train.labels, groups)
+    ]
+
+
+def encode_fitted(
+    train: Table, fitted_on: np.ndarray, preprocess: PreprocessSettings, model: TrainSettings
+) -> tuple[ColumnTransformer, EncodedRows]:
+    """Fit a preprocessor on the rows at the positions ``fitted_on``, and encode them; see fit_preprocessor.
+
+    Raises:
+        DataError: rows of one class, or without a feature to learn from.
+    """
+    rows = train.rows(fitted_on)
+    check_classes(rows, f"the {len(rows)} training rows that a fold is fitted on")
+    preprocessor, encoded = fit_preprocessor(rows, preprocess, model_type(model.model).scale_free, log=False)
+    return preprocessor, EncodedRows(encoded.to_numpy(), rows.labels)
+
+
+def encode(train: Table, positions: np.ndarray, preprocessor: ColumnTransformer) -> EncodedRows:
+    """Encode the rows at ``positions`` by a preprocessor that was fitted on others."""
+    rows = train.rows(positions)
+    return EncodedRows(preprocessor.transform(rows.features), rows.labels)
+
+
+def fit_encoded(rows: EncodedRows, task: Task, model: TrainSettings, n_jobs: int) -> BaseEstimator:
+    """Build the estimator and fit it on encoded rows. Raises as build_estimator and fit_estimator."""
+    estimator = build_estimator(model, task)
+    fit_estimator(estimator, rows.X, rows.y, model, n_jobs)
+    return estimator
+
+
+def score_encoded(estimator: BaseEstimator, rows: EncodedRows, task: Task, average: Average) -> dict[str, float]:
+    """Compute the metrics of the estimator's predictions of encoded rows. Raises as predict and metrics_of."""
+    return metrics_of(rows.y, predict(estimator, rows.X, task), task, average)
+
+
+def fit_fold(
+    train: Table, fitted_on: np.ndarray, preprocess: PreprocessSettings, model: TrainSettings, n_jobs: int
+) -> tuple[ColumnTransformer, BaseEstimator]:
+    """Fit preprocessor and estimator on some of the training rows.
+
+    Args:
+        train: the raw training rows.
+        fitted_on: the positions (0-based) of those that are fitted on.
+        preprocess: the section ``preprocess``.
+        model: the section ``train``.
+        n_jobs: threads of the estimator's fit; see fit_estimator.
+
+    Raises:
+        DataError: rows that scikit-learn cannot fit, or of one class.
+        SettingsError: see build_estimator.
+    """
+    preprocessor, rows = encode_fitted(train, fitted_on, preprocess, model)
+    return preprocessor, fit_encoded(rows, train.task, model, n_jobs)
+
+
+def score_fold(
+    train: Table, scored_on: np.ndarray, preprocessor: ColumnTransformer, estimator: BaseEstimator, average: Average
+) -> dict[str, float]:
+    """Compute the metrics of what fit_fold gave, on the training rows at the positions ``scored_on``.
+
+    Raises:
+        DataError: rows that scikit-learn cannot predict.
+        SettingsError: see metrics_of.
+    """
+    return score_encoded(estimator, encode(train, scored_on, preprocessor), train.task, average)
 
 
 def cross_validate(
-    train: Table,
-    settings: CrossValidateSettings,
-    preprocess: PreprocessSettings,
-    model: TrainSettings,
-    folds: list[Fold] | None = None,
-    *,
-    progress: bool = True,
+    train: Table, settings: CrossValidateSettings, preprocess: PreprocessSettings, model: TrainSettings
 ) -> list[FoldScores]:
     """Refit preprocessor and estimator on the rows outside each fold, and score them on the fold's rows.
 
@@ -119,50 +220,51 @@ def cross_validate(
         settings: the section ``cross_validate``.
         preprocess: the section ``preprocess``.
         model: the section ``train``.
-        folds: what make_folds gives for the same rows and settings; None to make them.
-        progress: whether to show how many folds are done, where a person is watching.
 
     Raises:
-        DataError: rows that scikit-learn cannot fit, or of one class; see make_folds.
+        DataError: see fit_fold, score_fold and make_folds.
         SettingsError: see make_folds and build_estimator.
     """
     build_estimator(model, train.task)  # a wrong setting is an error before the first fold, not in a worker
-    folds = make_folds(train, settings) if folds is None else folds
+    folds = make_folds(train, settings)
 
-    def score(fitted_on: np.ndarray, scored_on: np.ndarray) -> dict[str, float]:
-        inside, outside = train.rows(scored_on), train.rows(fitted_on)
-        check_classes(outside, f"the training rows of a fold that is scored on {len(inside)} rows")
-        scale_free = model_type(model.model).scale_free
-        preprocessor, encoded = fit_preprocessor(outside, preprocess, scale_free, report=False)
-        estimator = build_estimator(model, train.task)
-        fit_estimator(estimator, encoded.to_numpy(), outside.labels, model, n_jobs=1)
-        predictions = predict(estimator, preprocessor.transform(inside.features), train.task)
-        return metrics_of(inside.labels, predictions, train.task, settings.average)
+    def score(fold: Fold) -> dict[str, float]:
+        fitted_on, scored_on = fold
+        preprocessor, estimator = fit_fold(train, fitted_on, preprocess, model, n_jobs=1)
+        return score_fold(train, scored_on, preprocessor, estimator, settings.average)
 
-    jobs = (joblib.delayed(score)(fitted_on, scored_on) for fitted_on, scored_on in folds)
-    # Threads: scikit-learn's fits release the lock, nothing is copied, and no worker has to import scikit-learn again.
-    results = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(jobs)
-    scores = list(
-        tqdm(results, total=len(folds), desc="folds", unit="fold", disable=None if progress else True, leave=False)
-    )
+    metrics = each_fold(score, folds, progress=True)
     return [
-        FoldScores(
-            number // settings.folds + 1,
-            number % settings.folds + 1,
-            len(folds[number][0]),
-            len(folds[number][1]),
-            metrics,
-        )
-        for number, metrics in enumerate(scores)
+        FoldScores(number // settings.folds + 1, number % settings.folds + 1, len(fitted_on), len(scored_on), found)
+        for number, ((fitted_on, scored_on), found) in enumerate(zip(folds, metrics, strict=True))
     ]
 
 
-def summary(scores: list[FoldScores]) -> dict[str, float]:
-    """Mean and standard deviation (n - 1) over the folds of each metric that every fold has."""
+def each_fold(function: Callable[[F], R], folds: Sequence[F], *, progress: bool) -> list[R]:
+    """Call ``function`` with each fold, in parallel, and give its results in the order of the folds.
+
+    Args:
+        progress: whether to show how many folds are done, where a person is watching.
+    """
+    # Threads: scikit-learn's fits release the lock, nothing is copied, and no worker has to import scikit-learn again.
+    jobs = (joblib.delayed(function)(fold) for fold in folds)
+    results = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(jobs)
+    return list(
+        tqdm(results, total=len(folds), desc="folds", unit="fold", disable=None if progress else True, leave=False)
+    )
+
+
+def summary(scores: Sequence[FoldScores]) -> dict[str, float]:
+    """Summarise the folds: mean and standard deviation (n - 1) of each metric that every fold has."""
     names = [name for name in scores[0].metrics if all(name in fold.metrics for fold in scores)]
-    values = {name: np.array([fold.metrics[name] for fold in scores]) for name in names}
+    found = {name: mean_and_std([fold.metrics[name] for fold in scores]) for name in names}
     return {
-        f"{name}_{statistic}": float(number)
+        f"{name}_{statistic}": number
         for name in names
-        for statistic, number in (("mean", values[name].mean()), ("std", values[name].std(ddof=1)))
+        for statistic, number in zip(("mean", "std"), found[name], strict=True)
     }
+
+
+def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
+    """Compute the mean of the folds' values, and their standard deviation (n - 1)."""
+    return float(np.mean(values)), float(np.std(values, ddof=1))

@@ -3,10 +3,13 @@
 import inspect
 from typing import Any, Literal
 
-from lockstep.kernel.errors import DataError, SettingsError, nearest
+from lockstep.kernel.errors import DataError, Setting, SettingsError, nearest
+from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Seed, Task
 from lockstep.learning.model_file import ModelFile
 from lockstep.learning.model_types import KINDS, MODELS, model_type
+from lockstep.learning.refusals import refusals_of
+from lockstep.learning.search_result import BestTrial
 from lockstep.tables.table import Table
 
 import msgspec
@@ -31,8 +34,16 @@ class TrainSettings(ModelFile, frozen=True):
     hyperparameters: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
+def with_best_trial(settings: TrainSettings, best: BestTrial | None) -> TrainSettings:
+    """Put the best trial's hyperparameters in place of, or beside, those of the section ``train``."""
+    if best is None or not best.hyperparameters:
+        return settings
+    logger.info("hyperparameters that the search chose: %s", best.hyperparameters)
+    return msgspec.structs.replace(settings, hyperparameters={**settings.hyperparameters, **best.hyperparameters})
+
+
 def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyperparameters") -> BaseEstimator:
-    """The unfitted estimator that the settings describe.
+    """Build the unfitted estimator that the settings describe.
 
     Args:
         settings: the section ``train``.
@@ -46,7 +57,9 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
     kinds = model_type(settings.model).estimators
     if task not in kinds:
         able = [name for name, entry in MODELS.items() if task in entry.estimators]
-        raise SettingsError(f"train.model: '{settings.model}' cannot do {task}. Those that can: {', '.join(able)}.")
+        raise SettingsError(
+            Setting("train.model"), f": '{settings.model}' cannot do {task}. Those that can: {', '.join(able)}."
+        )
     if settings.kind != KINDS[task]:
         raise SettingsError(f"train.kind is {settings.kind}, but load.task is {task}. Set train.kind to {KINDS[task]}.")
     if settings.class_weight is not None and task == "regression":
@@ -112,10 +125,8 @@ def fit_estimator(estimator: BaseEstimator, X: np.ndarray, y: np.ndarray, settin
     if parallel:
         estimator.set_params(n_jobs=n_jobs)
     try:
-        estimator.fit(X, y, **weights)
-    except ValueError as error:
-        what = f"{type(estimator).__name__} with these hyperparameters on these rows"
-        raise DataError(f"train: scikit-learn cannot fit {what}: {error}") from error
+        with refusals_of(estimator, "fit"):
+            estimator.fit(X, y, **weights)
     finally:
         if parallel:
             estimator.set_params(n_jobs=None)

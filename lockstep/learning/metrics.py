@@ -1,4 +1,4 @@
-"""The metrics: their names, which way is better, which are shown first. How each is computed: scoring.py."""
+"""The metrics: their names, which way is better, which have a baseline. How each is computed: scoring.py."""
 
 from typing import NamedTuple
 
@@ -10,45 +10,49 @@ class Metric(NamedTuple):
     """A metric.
 
     Attributes:
-        title: what pages call it.
         lower_is_better: of the others a higher value is.
         has_baseline: whether the baseline's value is among the metrics of an evaluation; these come first.
     """
 
-    title: str
     lower_is_better: bool = False
     has_baseline: bool = False
 
 
 METRICS: dict[Task, dict[str, Metric]] = {
     "classification": {
-        "accuracy": Metric("Accuracy", has_baseline=True),
-        "precision": Metric("Precision", has_baseline=True),
-        "recall": Metric("Recall", has_baseline=True),
-        "f1_score": Metric("F1", has_baseline=True),
-        "balanced_accuracy": Metric("Balanced accuracy"),
-        "roc_auc": Metric("Area under the ROC curve"),
-        "log_loss": Metric("Log loss", lower_is_better=True),
+        "accuracy": Metric(has_baseline=True),
+        "precision": Metric(has_baseline=True),
+        "recall": Metric(has_baseline=True),
+        "f1_score": Metric(has_baseline=True),
+        "balanced_accuracy": Metric(),
+        "roc_auc": Metric(),
+        "log_loss": Metric(lower_is_better=True),
     },
     "regression": {
-        "mse": Metric("Mean squared error", lower_is_better=True, has_baseline=True),
-        "mae": Metric("Mean absolute error", lower_is_better=True, has_baseline=True),
-        "r2_score": Metric("R²", has_baseline=True),
-        "rmse": Metric("Root mean squared error", lower_is_better=True),
-        "median_absolute_error": Metric("Median absolute error", lower_is_better=True),
+        "mse": Metric(lower_is_better=True, has_baseline=True),
+        "mae": Metric(lower_is_better=True, has_baseline=True),
+        "r2_score": Metric(has_baseline=True),
+        "rmse": Metric(lower_is_better=True),
+        "median_absolute_error": Metric(lower_is_better=True),
     },
 }
 """By task and key, in the order in which they are shown; roc_auc and log_loss where they can be computed."""
 ALL = METRICS["classification"] | METRICS["regression"]
 AUTO: dict[Task, str] = {"classification": "accuracy", "regression": "r2_score"}
 """What ``auto`` means: of folds and learning curves too, since it rises as the model gets better."""
-HEADLINE: dict[Task, str] = {"classification": "accuracy", "regression": "mae"}
-"""The metric of a report's first sentence."""
 
 
 def find_metric(name: str, task: Task, where: str) -> str:
-    """The metric that a setting means; see AUTO. Raises SettingsError if the task has none of that name; ``where`` is
-    the setting."""
+    """Find the metric that a setting means; see AUTO.
+
+    Args:
+        name: a metric's, or auto.
+        task: of the problem.
+        where: the setting, for the message.
+
+    Raises:
+        SettingsError: the task has no metric of that name.
+    """
     if name == "auto":
         return AUTO[task]
     if name not in METRICS[task]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lockstep.kernel.errors import SettingsError, nearest
+from lockstep.kernel.errors import Setting, SettingsError, nearest
 from lockstep.kernel.settings import Settings, Task
 
 from sklearn.base import BaseEstimator
@@ -61,9 +61,10 @@ class ModelName(Settings, frozen=True):
 
 
 def model_type(name: str) -> ModelType:
-    """The entry of MODELS. Raises SettingsError with the supported names, the nearest first."""
+    """Find the entry of MODELS. Raises SettingsError with the supported names, the nearest first."""
     if name not in MODELS:
         raise SettingsError(
-            f"train.model: '{name}' is not a model type. Supported, nearest first: {', '.join(nearest(name, MODELS))}."
+            Setting("train.model"),
+            f": '{name}' is not a model type. Supported, nearest first: {', '.join(nearest(name, MODELS))}.",
         )
     return MODELS[name]

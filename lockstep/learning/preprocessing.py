@@ -1,4 +1,5 @@
-"""Builds the preprocessor: imputation, encoding and scaling of raw feature columns, made of scikit-learn's parts only.
+"""How the preprocessor is built and fitted: imputation, encoding and scaling of raw feature columns, made of
+scikit-learn's parts only.
 
 The column choices (which are constant, which have many levels) are made from the rows that it is built for, so that a
 cross-validation fold that builds its own learns nothing from the rows it is scored on.
@@ -10,6 +11,7 @@ from typing import Annotated, Literal
 from lockstep.kernel.errors import DataError, some
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Seed, Settings
+from lockstep.learning.refusals import refusals_of
 from lockstep.tables.table import Table, column_type
 
 import msgspec
@@ -46,15 +48,15 @@ class PreprocessSettings(Settings, frozen=True):
 
 
 def build_preprocessor(
-    table: Table, settings: PreprocessSettings, scale_free: bool, *, report: bool = True
+    table: Table, settings: PreprocessSettings, scale_free: bool, *, log: bool = True
 ) -> ColumnTransformer:
-    """An unfitted transformer of raw feature columns, (n_rows, n_features), to numbers, (n_rows, n_encoded).
+    """Build an unfitted transformer of raw feature columns, (n_rows, n_features), to numbers, (n_rows, n_encoded).
 
     Args:
         table: the training rows; columns that are constant or all missing in them are left out.
         settings: the section ``preprocess``.
         scale_free: whether the model looks at the order of values only, as trees do; decides what ``auto`` means.
-        report: whether to log the columns that are left out.
+        log: whether to log the columns that are left out.
 
     Raises:
         DataError: no column is left.
@@ -64,13 +66,13 @@ def build_preprocessor(
     left_out = []
     for name in map(str, features):
         kind = column_type(features[name])
-        gaps_count = kind == "text" and settings.categorical_impute == "missing"
-        levels = features[name].nunique(dropna=not gaps_count)
+        missing_is_a_level = kind == "text" and settings.categorical_impute == "missing"
+        levels = features[name].nunique(dropna=not missing_is_a_level)
         if levels <= 1:
             left_out.append(f"'{name}'")
         else:
             columns[kind if kind != "text" else _encoding(levels, settings, scale_free)].append(name)
-    if left_out and report:
+    if left_out and log:
         logger.warning("left out, being constant or empty in the training rows: %s", some(left_out, 20))
     if not any(columns.values()):
         raise DataError(
@@ -84,8 +86,9 @@ def build_preprocessor(
         if settings.categorical_impute == "most_frequent"
         else SimpleImputer(strategy="constant", fill_value="missing")
     )
-    # Users' rows come with all of pandas' types for texts, booleans and gaps (None, NaN, NA); each of these casts makes
-    # one of them. They are calls of pandas' own methods, so that a saved model needs nothing of Lockstep to be loaded.
+    # Users' rows come with all of pandas' types for texts, booleans and missing values (None, NaN, NA); each of these
+    # casts makes one of them. They are calls of pandas' own methods, so that a saved model needs nothing of Lockstep to
+    # be loaded.
     as_float = FunctionTransformer(methodcaller("astype", "float64"), feature_names_out="one-to-one")
     as_text = FunctionTransformer(methodcaller("astype", "str"), feature_names_out="one-to-one")
     onehot = OneHotEncoder(
@@ -127,23 +130,24 @@ def _target_encoder(table: Table, seed: int) -> TargetEncoder:
 
 
 def fit_preprocessor(
-    table: Table, settings: PreprocessSettings, scale_free: bool, *, report: bool = True
+    table: Table, settings: PreprocessSettings, scale_free: bool, *, log: bool = True
 ) -> tuple[ColumnTransformer, pd.DataFrame]:
-    """The preprocessor fitted on the rows of ``table``, and those rows encoded.
+    """Fit the preprocessor on the rows of ``table``, and encode them.
 
     Returns:
         The fitted transformer, and a float64 frame (n_rows, n_encoded) with the index of the table. Target-encoded
         columns are cross-fitted in it: a row's value comes from the other folds, and differs from what ``transform``
         gives.
     """
-    preprocessor = build_preprocessor(table, settings, scale_free, report=report)
-    encoded = preprocessor.fit_transform(table.features, table.labels)
+    preprocessor = build_preprocessor(table, settings, scale_free, log=log)
+    with refusals_of(preprocessor, "fit"):
+        encoded = preprocessor.fit_transform(table.features, table.labels)
     names = _distinct(preprocessor.get_feature_names_out(), table.target)
     return preprocessor, pd.DataFrame(np.asarray(encoded, dtype="float64"), index=table.frame.index, columns=names)
 
 
 def _distinct(names: np.ndarray, target: str) -> list[str]:
-    """``names`` as they are, but numbered where one stands twice ('a_b' + 'c' and 'a' + 'b_c') or equals the target."""
+    """Number ``names`` where one stands twice ('a_b' + 'c' and 'a' + 'b_c') or equals the target."""
     taken, result = {target}, []
     for name in map(str, names):
         number, distinct = 2, name

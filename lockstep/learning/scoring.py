@@ -1,10 +1,13 @@
 """Predictions, and how each metric of them is computed."""
 
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.kernel.errors import SettingsError
 from lockstep.kernel.portable import fixed_threads
 from lockstep.kernel.settings import Task
+from lockstep.learning.metrics import METRICS
+from lockstep.learning.refusals import refusals_of
 
 import numpy as np
 import pandas as pd
@@ -22,6 +25,8 @@ from sklearn.metrics import (
 
 Average = Literal["macro", "weighted", "micro", "binary"]
 """How precision, recall and F1 are averaged over the classes (scikit-learn's ``average``)."""
+PROBABILITY = "probability_"
+"""What the name of a column of probabilities begins with; the class follows."""
 
 
 class Predictions(NamedTuple):
@@ -42,19 +47,14 @@ class Predictions(NamedTuple):
 
 
 def predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Predictions:
-    """What the fitted ``model`` says of the rows of ``X``, (n_rows, n_features).
+    """Let the fitted ``model`` predict the rows of ``X``, (n_rows, n_features).
 
     Raises:
         DataError: what scikit-learn says of a model that was fitted and cannot predict, as with more neighbours than
             rows.
     """
-    try:
-        with fixed_threads(model):
-            return _predict(model, X, task)
-    except ValueError as error:
-        estimator = model[-1] if hasattr(model, "steps") else model
-        what = f"{type(estimator).__name__} with its hyperparameters on these rows"
-        raise DataError(f"scikit-learn cannot predict by {what}: {error}") from error
+    with fixed_threads(model), refusals_of(model, "predict by"):
+        return _predict(model, X, task)
 
 
 def _predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Predictions:
@@ -73,8 +73,53 @@ def _predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Prediction
     return Predictions(values, classes, probabilities, scores)
 
 
+def prediction_columns(predictions: Predictions) -> dict[str, np.ndarray]:
+    """Name the columns of a table of predictions, (n_rows,) each: ``predicted``, then one ``probability_<class>`` per
+    class or, where two classes have scores alone, ``score``."""
+    columns = {"predicted": predictions.values}
+    if predictions.probabilities is not None and predictions.classes is not None:
+        for name, column in zip(predictions.classes, predictions.probabilities.T, strict=True):
+            columns[f"{PROBABILITY}{name}"] = column
+    elif predictions.scores is not None:
+        columns["score"] = predictions.scores
+    return columns
+
+
+def predictions_of(frame: pd.DataFrame, seen: np.ndarray | None) -> Predictions:
+    """Read the columns of ``prediction_columns`` back.
+
+    Args:
+        seen: (n_seen,) sorted, the classes that occur: the model's, if it has no probabilities. None for a regression.
+    """
+    values = values_of(frame["predicted"])
+    if seen is None:
+        return Predictions(values.astype(float), None, None, None)
+    columns = [str(name) for name in frame if str(name).startswith(PROBABILITY)]
+    probabilities = frame[columns].to_numpy(dtype="float64") if columns else None
+    classes = _typed([name.removeprefix(PROBABILITY) for name in columns], seen) if columns else seen
+    scores = None
+    if len(classes) == 2 and probabilities is not None:
+        scores = probabilities[:, 1]
+    elif "score" in frame:
+        scores = frame["score"].to_numpy(dtype="float64")
+    return Predictions(values, classes, probabilities, scores)
+
+
+def _typed(names: list[str], seen: np.ndarray) -> np.ndarray:
+    """(n_names,) the classes of these names, of the type of those in ``seen``."""
+    known = {str(value): value for value in seen.tolist()}
+    kinds: dict[str, Callable[[str], Any]] = {"i": int, "b": lambda name: name == "True"}
+    typed = kinds.get(seen.dtype.kind, str)
+    return np.array([known.get(name, typed(name)) for name in names], dtype=seen.dtype)
+
+
+def values_of(column: pd.Series) -> np.ndarray:
+    """(n_rows,) the cells of a column, texts as Python's."""
+    return column.to_numpy(dtype=object) if isinstance(column.dtype, pd.StringDtype) else column.to_numpy()
+
+
 def metrics_of(y: np.ndarray, predictions: Predictions, task: Task, average: Average) -> dict[str, float]:
-    """The metrics of ``predictions`` for the true targets ``y``, (n_rows,).
+    """Compute the metrics of ``predictions`` for the true targets ``y``, (n_rows,), in the order of METRICS.
 
     Classification: accuracy, precision, recall and f1_score (averaged over the classes as ``average`` says; 0 where a
     class is never predicted), balanced_accuracy, and, where the model gives scores, roc_auc (of several classes: the
@@ -86,14 +131,24 @@ def metrics_of(y: np.ndarray, predictions: Predictions, task: Task, average: Ave
         SettingsError: ``average`` is binary, but there are not two classes.
     """
     if task == "regression":
-        mse = mean_squared_error(y, predictions.values)
-        return {
-            "mse": float(mse),
-            "mae": float(mean_absolute_error(y, predictions.values)),
-            "r2_score": float(r2_score(y, predictions.values)),
-            "rmse": float(np.sqrt(mse)),
-            "median_absolute_error": float(median_absolute_error(y, predictions.values)),
-        }
+        found = _of_numbers(y, predictions.values)
+    else:
+        found = _of_classes(y, predictions, average) | _of_probabilities(y, predictions)
+    return {name: float(found[name]) for name in METRICS[task] if name in found}
+
+
+def _of_numbers(y: np.ndarray, values: np.ndarray) -> dict[str, float]:
+    mse = mean_squared_error(y, values)
+    return {
+        "mse": mse,
+        "mae": mean_absolute_error(y, values),
+        "r2_score": r2_score(y, values),
+        "rmse": np.sqrt(mse),
+        "median_absolute_error": median_absolute_error(y, values),
+    }
+
+
+def _of_classes(y: np.ndarray, predictions: Predictions, average: Average) -> dict[str, float]:
     classes = predictions.classes
     assert classes is not None
     if average == "binary" and len(classes) != 2:
@@ -104,19 +159,26 @@ def metrics_of(y: np.ndarray, predictions: Predictions, task: Task, average: Ave
     if average == "binary":  # as booleans, so that a class that only y has does no harm
         truth, values = truth == classes[-1], values == classes[-1]
     precision, recall, f1, _ = precision_recall_fscore_support(truth, values, average=average, zero_division=0)
-    metrics = {
-        "accuracy": float(accuracy_score(y, predictions.values)),
-        "precision": float(precision),
-        "recall": float(recall),
-        "f1_score": float(f1),
+    return {
+        "accuracy": accuracy_score(y, predictions.values),
+        "precision": precision,
+        "recall": recall,
+        "f1_score": f1,
         # The recall averaged over the classes that occur in y.
-        "balanced_accuracy": float(recall_score(y, predictions.values, labels=np.unique(y), average="macro")),
+        "balanced_accuracy": recall_score(y, predictions.values, labels=np.unique(y), average="macro"),
     }
-    if len(classes) > 1 and set(np.unique(y)) == set(classes):
-        if predictions.scores is not None:
-            metrics["roc_auc"] = float(roc_auc_score(y == classes[1], predictions.scores))
-        elif predictions.probabilities is not None:
-            metrics["roc_auc"] = float(roc_auc_score(y, predictions.probabilities, multi_class="ovr", labels=classes))
-        if predictions.probabilities is not None:
-            metrics["log_loss"] = float(log_loss(y, predictions.probabilities, labels=classes))
-    return metrics
+
+
+def _of_probabilities(y: np.ndarray, predictions: Predictions) -> dict[str, float]:
+    """roc_auc and log_loss, as far as they can be computed."""
+    classes, scores, probabilities = predictions.classes, predictions.scores, predictions.probabilities
+    found: dict[str, float] = {}
+    if classes is None or len(classes) == 1 or set(np.unique(y)) != set(classes):
+        return found
+    if scores is not None:
+        found["roc_auc"] = roc_auc_score(y == classes[1], scores)
+    elif probabilities is not None:
+        found["roc_auc"] = roc_auc_score(y, probabilities, multi_class="ovr", labels=classes)
+    if probabilities is not None:
+        found["log_loss"] = log_loss(y, probabilities, labels=classes)
+    return found

@@ -1,36 +1,56 @@
-"""What a search hands on to those who use its winner: small, so that they do not depend on the search itself."""
+"""The best trial of a search: the file in which ``tune`` hands it on. estimators.py puts it in place of the settings.
 
-import json
-from collections.abc import Mapping
+It imports nothing that takes long: without a search the stage ``tune`` costs a start of Python.
+"""
+
 from pathlib import Path
 from typing import Any
 
 from lockstep.kernel.errors import DataError, IntegrityError
-from lockstep.kernel.log import logger
-from lockstep.learning.estimators import TrainSettings
+from lockstep.kernel.files import Outputs
 
 import msgspec
 
 
-def read_winner(path: Path) -> dict[str, Any]:
-    """The hyperparameters that the search chose; none where there was no search, or it found nothing better.
+class BestTrial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a search found.
+
+    Attributes:
+        metric: that the trials were compared by.
+        trials: settings that were tried beside the given one.
+        failed: how many trials could not be fitted or scored.
+        best_trial: the number of the trial that first tried the best setting; 0 is the given one.
+        mean, std: of the metric over the folds (n - 1).
+        given_mean: of the given setting; None where that failed.
+        hyperparameters: what is to be changed in the given ones; nothing where these are the best.
+    """
+
+    metric: str
+    trials: int
+    failed: int
+    best_trial: int
+    mean: float
+    std: float
+    given_mean: float | None
+    hyperparameters: dict[str, Any]
+
+
+def write_best_trial(outputs: Outputs, path: Path, best: BestTrial | None) -> None:
+    """Write the best trial as JSON; an empty object where there was no search."""
+    outputs.json(path, {} if best is None else msgspec.structs.asdict(best))
+
+
+def read_best_trial(path: Path) -> BestTrial | None:
+    """Read what write_best_trial wrote.
 
     Raises:
         DataError: there is no such file.
         IntegrityError: it is not what the stage tune writes.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return dict(content.get("hyperparameters", {}))
+        content = msgspec.json.decode(path.read_bytes())
+        return None if content == {} else msgspec.convert(content, BestTrial)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist. Run 'dvc repro', which makes it.") from None
-    except (ValueError, TypeError, AttributeError):
+    except (msgspec.MsgspecError, RecursionError):
         raise IntegrityError(f"{path} is not what the stage tune wrote. Run 'dvc repro' to remake it.") from None
-
-
-def with_winner(settings: TrainSettings, winner: Mapping[str, Any]) -> TrainSettings:
-    """The section ``train`` with the winner's hyperparameters in place of, or beside, its own."""
-    if not winner:
-        return settings
-    logger.info("hyperparameters that the search chose: %s", dict(winner))
-    return msgspec.structs.replace(settings, hyperparameters={**settings.hyperparameters, **winner})

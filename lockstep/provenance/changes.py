@@ -1,13 +1,16 @@
 """What changed between two runs of a stage, in words: from what dvc.lock records of them, or would record now."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from lockstep.kernel.environment import VERSIONS
+from lockstep.kernel.errors import some
 from lockstep.kernel.lock_file import LockedFile, LockedStage
 
 Kind = Literal["setting", "file", "command", "output"]
+FindModules = Callable[[LockedFile, LockedFile], Sequence[str] | None]
+"""Tells the modules that two recorded hashes of a folder of code differ in: CodeHistory.changed_modules."""
 ABSENT = object()
 """The value of a setting that is not there."""
 
@@ -19,9 +22,11 @@ class Change(NamedTuple):
         kind: "setting": a value in a parameter file; "file": a file that it reads; "command": its command line;
             "output": the path of a file that it writes.
         what: the setting's dotted key, or the file's path; empty for the command.
-        file: of a setting: the parameter file that it stands in; else empty.
+        file: of a setting: the parameter file that has it; else empty.
         before, after: of a setting its values, of a file or output its LockedFile, of the command the text; ABSENT
             where there is none.
+        modules: of a folder of code, the modules in it that changed; empty where no commit has what it was, None
+            where nobody was asked.
     """
 
     kind: Kind
@@ -29,6 +34,7 @@ class Change(NamedTuple):
     file: str
     before: Any
     after: Any
+    modules: Sequence[str] | None = None
 
     def __str__(self) -> str:
         """In words: ``problems.iris.train.seed 42 → 1``, ``lockstep/learning/scoring.py changed``."""
@@ -45,7 +51,15 @@ class Change(NamedTuple):
             return f"it now reads {self.what}"
         if self.after is ABSENT:
             return f"it no longer reads {self.what}"
-        return f"{self.what} {'is missing' if self.after.md5 is None else 'changed'}"
+        if self.after.md5 is None:
+            return f"{self.what} is missing"
+        if self.modules is None:
+            return f"{self.what} changed"
+        return f"{self.what} changed ({some(self.modules) or 'no commit has what it was, to tell which modules'})"
+
+
+def _is_folder(file: Any) -> bool:
+    return isinstance(file, LockedFile) and file.md5 is not None and file.md5.endswith(".dir")
 
 
 def _plain(version: Any) -> str:
@@ -56,10 +70,13 @@ def _shown(value: Any) -> str:
     return "(none)" if value is ABSENT else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def stage_changes(before: LockedStage, after: LockedStage) -> list[Change]:
+def stage_changes(before: LockedStage, after: LockedStage, *, find_modules: FindModules | None = None) -> list[Change]:
     """What would make the stage's result another one, or did: settings first, then files, command, output paths.
 
     Outputs are compared by their paths alone: other bytes there are what a run gives, not why it runs.
+
+    Args:
+        find_modules: tells the modules of a changed folder of code.
     """
     changes: list[Change] = []
     for file in [*before.params, *(name for name in after.params if name not in before.params)]:
@@ -69,7 +86,11 @@ def stage_changes(before: LockedStage, after: LockedStage) -> list[Change]:
                 Change("setting", what, file, one, other)
                 for what, one, other in differing(key, old.get(key, ABSENT), new.get(key, ABSENT))
             ]
-    changes += _files("file", before.deps, after.deps)
+    for change in _files("file", before.deps, after.deps):
+        if find_modules and _is_folder(change.before) and _is_folder(change.after):
+            changes.append(change._replace(modules=find_modules(change.before, change.after) or ()))
+        else:
+            changes.append(change)
     if before.cmd != after.cmd:
         changes.append(Change("command", "", "", before.cmd, after.cmd))
     return changes + [

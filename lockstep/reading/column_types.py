@@ -13,8 +13,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lockstep.kernel.errors import DataError, some
+from lockstep.kernel.errors import DataError, Setting, some
 from lockstep.kernel.log import logger
+from lockstep.reading.column_warnings import ColumnWarning, ReaderWarning
 from lockstep.reading.csvfile import TextTable
 from lockstep.tables.table import ROW
 
@@ -135,7 +136,7 @@ def typed_columns(
             frame[column.name] = values(column)
         finally:
             for warning in column.warnings:
-                logger.warning("%s column '%s' %s", file, column.name, warning)
+                logger.warning(ReaderWarning(file, column.name, warning))
         missing_as[column.name], odd_lines[column.name] = column.missing_as, column.odd_line
     _check_odd_lines(file, odd_lines, line_starts)
     return Typed(pd.DataFrame(frame, copy=False).set_axis(row_index(len(line_starts))), missing_as, line_starts)
@@ -152,16 +153,20 @@ def _check_odd_lines(file: str, odd_lines: Mapping[str, int | None], line_starts
     if not found or (most := found.most_common(1)[0])[1] < 2:
         return
     line, names = most[0], [name for name, odd in odd_lines.items() if odd == most[0]]
+    remedy: tuple[str, ...]
     if line == line_starts[0]:
         what = "the header, or a line of units"
-        remedy = "If it is the header, set load.skip_lines so that all lines before it are skipped; else remove it."
+        how = " so that all lines before it are skipped; else remove it."
+        remedy = ("If it is the header, set ", Setting("load.skip_lines"), how)
     elif line == line_starts[-1]:
-        what, remedy = "a footer", "Set load.skip_footer_lines to skip it."
+        what, remedy = "a footer", ("Set ", Setting("load.skip_footer_lines"), " to skip it.")
     else:
-        what, remedy = "the header of a second table, or a remark", "Remove it, or the second table."
+        what, remedy = "the header of a second table, or a remark", ("Remove it, or the second table.",)
     raise DataError(
         f"{file} line {line} holds texts in {len(names)} columns that hold numbers in all other lines ({some(names)}): "
-        f"it seems to be {what}. {remedy} If it is a row, declare these columns strings in the contract."
+        f"it seems to be {what}. ",
+        *remedy,
+        " If it is a row, declare these columns strings in the contract.",
     )
 
 
@@ -212,7 +217,7 @@ class Column:
         self.empty = pc.equal(self.trimmed, "")
         self.missing = pc.or_(self.empty, is_in(self.trimmed, self.form.missing))
         self.missing_as: dict[str, int] = {}
-        self.warnings: list[str] = []
+        self.warnings: list[ColumnWarning] = []
         self.odd_line: int | None = None
 
     def typed(self, declared: str | None) -> Values:
@@ -263,10 +268,8 @@ class Column:
                 whole = None  # beyond 64 bits
             if whole is not None and len(present) == len(self.trimmed):
                 if max(abs(int(whole.min())), abs(int(whole.max()))) > EXACT_FLOAT:
-                    self.warnings.append(
-                        "has whole numbers beyond 2^53, which models see rounded; if these are codes, declare it a "
-                        "string in the contract"
-                    )
+                    what = "has whole numbers beyond 2^53, which models see rounded; if these are codes, declare it a"
+                    self.warnings.append(ColumnWarning("long integers", f"{what} string in the contract"))
                 return pd.Series(whole)
             if whole is None or np.abs(whole).max() > EXACT_FLOAT:
                 return self._too_long(declared)
@@ -276,10 +279,8 @@ class Column:
         if not all(map(_is_exact, pc.unique(long).to_pylist())):
             return self._too_long(declared)
         if pc.all(pc.match_substring_regex(present, _SCIENTIFIC)).as_py():
-            self.warnings.append(
-                f"is read as numbers in scientific notation, such as {present[0]}; if these are codes, declare it a "
-                "string in the contract"
-            )
+            what = f"is read as numbers in scientific notation, such as {present[0]}; if these are codes, declare it a"
+            self.warnings.append(ColumnWarning("scientific", f"{what} string in the contract"))
         values = pc.cast(self.form.plain(pc.if_else(self.missing, "nan", self.trimmed)), pa.float64()).to_numpy()
         if np.isinf(values).any():
             raise self._infinite(pa.array(np.isinf(values)))
@@ -295,7 +296,8 @@ class Column:
             )
         if not self.are_all:
             raise NeedsCellsError
-        self.warnings.append("is read as text: its numbers are too long to be computed with")
+        what = "is read as text: its numbers are too long to be computed with"
+        self.warnings.append(ColumnWarning("long numbers", what))
         return pd.Series(pc.if_else(self.missing, pa.scalar(None, self.cells.type), self.trimmed), dtype="str")
 
     def _sum(self, mask: pa.Array) -> int:
@@ -316,23 +318,30 @@ class Column:
         if numbers and numbers >= MOSTLY * (numbers + others):
             first = int(np.argmin(as_bool(allowed)))
             self.odd_line = int(self.lines[first]) if others == 1 and numbers >= MANY_NUMBERS else None
-            self.warnings.append(
-                f"is read as text: {others} of its {self.counts.sum()} cells are not numbers, the first "
-                f"{repr(self.trimmed[first].as_py())[:40]} in line {self.lines[first]}"
-            )
+            what = f"{others} of its {self.counts.sum()} cells are not numbers, the first"
+            where = f"{repr(self.trimmed[first].as_py())[:40]} in line {self.lines[first]}"
+            self.warnings.append(ColumnWarning("mostly numbers", f"is read as text: {what} {where}"))
         elif self.form.decimal == "." and pc.all(pc.match_substring_regex(present, NUMBER_WITH_COMMA)).as_py():
             self.warnings.append(
-                f"is read as text, but looks like numbers, such as {present[0]}: then set load.decimal to ',' or "
-                "load.thousands, and its type in the contract to number"
+                ColumnWarning(
+                    "formatted numbers",
+                    f"is read as text, but looks like numbers, such as {present[0]}: then set ",
+                    Setting("load.decimal"),
+                    " to ',' or ",
+                    Setting("load.thousands"),
+                    ", and its type in the contract to number",
+                )
             )
         else:
             words = is_in(self.trimmed, self.form.missing)
             words = pc.and_not(words, is_in(self.cells, self.form.missing_texts))
             counts = [f"{word!r} ({count} times)" for word, count in self._tally(words).items()]
             if counts:
-                self.warnings.append(
-                    f"is text, so that {some(counts)} are values, not gaps; load.missing_texts makes them gaps"
+                what, setting = (
+                    f"is text, so that {some(counts)} are values, not missing; ",
+                    Setting("load.missing_texts"),
                 )
+                self.warnings.append(ColumnWarning("missing words", what, setting, " makes them missing values"))
 
     def _warn_of_texts(self) -> None:
         """Levels that differ in white space, case or Unicode form only; all cells in single quotes."""
@@ -340,8 +349,9 @@ class Column:
         levels = levels.filter(pc.not_equal(levels, ""))
         if len(levels) and pc.all(pc.match_substring_regex(levels, IN_SINGLE_QUOTES)).as_py():
             raise DataError(
-                f"{self.file} column '{self.name}': every cell stands in single quotes. If they are not part of it, "
-                'set load.quote to "\'".'
+                f"{self.file} column '{self.name}': every cell is in single quotes. If they are not part of it, set ",
+                Setting("load.quote"),
+                ' to "\'".',
             )
         if len(levels) <= MAX_LEVELS and not self.are_many:
             alike = defaultdict(list)
@@ -350,7 +360,8 @@ class Column:
                 alike[" ".join(plain.split())].append(level)
             groups = [" and ".join(map(repr, sorted(group))) for group in alike.values() if len(group) > 1]
             if groups:
-                self.warnings.append(f"has levels that look alike but are different: {some(groups, 3)}")
+                what = f"has levels that look alike but are different: {some(groups, 3)}"
+                self.warnings.append(ColumnWarning("similar levels", what))
 
     def _infinite(self, where: pa.Array) -> DataError:
         return DataError(
@@ -364,7 +375,9 @@ class Column:
         return DataError(
             f"{self.file} column '{self.name}': {count} of {len(self.cells)} cells are not of the type {declared} "
             f"that the contract declares, {self._where(wrong)}, the first {first[:40]!r}. Correct them, add the word "
-            "to load.missing if it means a gap, or change the contract."
+            "to ",
+            Setting("load.missing"),
+            " if it means a missing value, or change the contract.",
         )
 
     def _where(self, mask: pa.Array) -> str:

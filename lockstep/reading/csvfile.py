@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from lockstep.kernel.errors import DataError, some
+from lockstep.kernel.errors import DataError, Setting, some
 from lockstep.reading.source import Source, likely_encoding, open_source
 from lockstep.tables.table import ROW
 
@@ -273,7 +273,7 @@ class CsvFile:
             return 0
         breaks = np.flatnonzero(self.data[:MAX_RECORD] == self.newline)[:wanted]
         if len(breaks) < wanted:
-            raise DataError(f"{self.name} has {len(breaks)} lines, load.skip_lines is {wanted}. Lower it.")
+            raise self._too_few_lines(len(breaks), Setting("load.skip_lines"), wanted)
         return int(breaks[-1]) + 1
 
     def _footer(self) -> int:
@@ -286,8 +286,7 @@ class CsvFile:
         content = np.flatnonzero((tail != _NEWLINE) & (tail != _RETURN))
         breaks = np.flatnonzero(tail[: content[-1] if len(content) else 0] == self.newline)
         if len(breaks) < wanted:
-            lines = len(breaks) + min(len(content), 1)
-            raise DataError(f"{self.name} has {lines} lines, load.skip_footer_lines is {wanted}. Lower it.")
+            raise self._too_few_lines(len(breaks) + min(len(content), 1), Setting("load.skip_footer_lines"), wanted)
         return low + int(breaks[-wanted]) + 1
 
     def _check_counts(self, block: Block) -> None:
@@ -352,7 +351,9 @@ class CsvFile:
                 raise self._refuse(
                     line + self._breaks(block[: error.start]),
                     f"the byte 0x{block[error.start]:02X} is not UTF-8",
-                    f"Set load.encoding to what the file is encoded in{likely_encoding(block.tobytes())}.",
+                    "Set ",
+                    Setting("load.encoding"),
+                    f" to what the file is encoded in{likely_encoding(block.tobytes())}.",
                 ) from None
 
     def _check_escapes(self, block: np.ndarray, begins: np.ndarray, lines: np.ndarray) -> None:
@@ -368,7 +369,9 @@ class CsvFile:
             raise self._refuse(
                 _line_of(wrong[0], begins, lines),
                 f"an escape character {chr(self.escape)!r} before something else than a delimiter, a quote or itself",
-                "Double it, or empty load.escape.",
+                "Double it, or empty ",
+                Setting("load.escape"),
+                ".",
             )
 
     def _check_quotes(self, records: _Records, lines: np.ndarray) -> None:
@@ -418,8 +421,11 @@ class CsvFile:
     def _breaks(self, block: np.ndarray) -> int:
         return int((block == self.newline).sum())
 
-    def _refuse(self, line: int, what: str, remedy: str) -> DataError:
-        return DataError(f"{self.name} line {line}: {what}. {remedy}")
+    def _refuse(self, line: int, what: str, *remedy: str) -> DataError:
+        return DataError(f"{self.name} line {line}: {what}. ", *remedy)
+
+    def _too_few_lines(self, lines: int, setting: Setting, wanted: int) -> DataError:
+        return DataError(f"{self.name} has {lines} lines, ", setting, f" is {wanted}. Lower it.")
 
 
 def _inside(positions: np.ndarray, quotes: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from lockstep.kernel.errors import DataError, SettingsError, some
+from lockstep.kernel.errors import DataError, Setting, SettingsError, some
 from lockstep.kernel.settings import Settings, Task
 from lockstep.reading.blocks import read_typed
 from lockstep.reading.column_types import MISSING, Format
@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 MINIMUM_ROWS = 100
+_TARGET, _DROP = Setting("load.target"), Setting("load.drop")
 DEFAULT_TARGET: dict[Task, str] = {"classification": "target", "regression": "price"}
 _Character = Annotated[str, msgspec.Meta(min_length=1, max_length=1)]
 _CharacterOrNone = Annotated[str, msgspec.Meta(max_length=1)]
@@ -82,7 +83,9 @@ def load_file(path: Path, settings: LoadSettings, contract: Contract | None = No
     names = file.names
     if len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
         raise DataError(
-            f"{path} has one column only, '{names[0]}'. Set load.delimiter to the character between the cells."
+            f"{path} has one column only, '{names[0]}'. Set ",
+            Setting("load.delimiter"),
+            " to the character between the cells.",
         )
     _check_columns(names, settings, str(path))
     typed = read_typed(file, settings.form, contract.types if contract else None, settings.drop)
@@ -119,31 +122,43 @@ def _check_settings(settings: LoadSettings) -> None:
         codecs.lookup(settings.encoding)
     except LookupError:
         raise SettingsError(
-            f"load.encoding: '{settings.encoding}' is not an encoding that Python knows. For instance utf-8, cp1252, "
-            "utf-16."
+            Setting("load.encoding"),
+            f": '{settings.encoding}' is not an encoding that Python knows. For instance utf-8, cp1252, utf-16.",
         ) from None
     marks = [mark for mark in (settings.delimiter, settings.quote, settings.escape) if mark]
     if not all(mark.isascii() and mark not in "\r\n\0" for mark in marks) or len(set(marks)) < len(marks):
         raise SettingsError(
-            "load.delimiter, load.quote and load.escape must be different ASCII characters that end no line; the last "
-            "two may be empty."
+            Setting("load.delimiter"),
+            ", ",
+            Setting("load.quote"),
+            " and ",
+            Setting("load.escape"),
+            " must be different ASCII characters that end no line; the last two may be empty.",
         )
     if settings.decimal == settings.thousands:
-        raise SettingsError("load.decimal and load.thousands are the same. Set one of them to another mark.")
+        same = " are the same. Set one of them to another mark."
+        raise SettingsError(Setting("load.decimal"), " and ", Setting("load.thousands"), same)
 
 
 def _check_columns(names: Sequence[str], settings: LoadSettings, name: str) -> None:
     target = target_of(settings)
     if target not in names:
         raise DataError(
-            f"{name} has no column '{target}', which load.target declares to be the target. It has: "
-            f"{some(list(names), 20)}. Set load.target to one of them."
+            f"{name} has no column '{target}', which ",
+            _TARGET,
+            f" declares to be the target. It has: {some(list(names), 20)}. Set ",
+            _TARGET,
+            " to one of them.",
         )
     unknown = [column for column in settings.drop if column not in names]
     if unknown:
-        raise DataError(f"{name} has no column '{unknown[0]}', which load.drop lists. It has: {some(list(names), 20)}.")
+        raise DataError(
+            f"{name} has no column '{unknown[0]}', which ", _DROP, f" lists. It has: {some(list(names), 20)}."
+        )
     if target in settings.drop:
-        raise DataError(f"load.drop lists the target '{target}'. Remove it from load.drop, or set another load.target.")
+        raise DataError(
+            _DROP, f" lists the target '{target}'. Remove it from ", _DROP, ", or set another ", _TARGET, "."
+        )
     if len(set(names) - set(settings.drop)) < 2:
         raise DataError(f"{name} has no feature: no column is left beside the target '{target}'. Drop fewer columns.")
 
@@ -180,8 +195,10 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
     if len(missing):
         raise DataError(
             f"{name} has no value in the target '{target}' in {len(missing)} of {len(frame)} rows, "
-            f"{places(missing, line_starts)}. Fill those cells or remove those rows: a target is never imputed. If "
-            "what stands there is a class, take the word off load.missing."
+            f"{places(missing, line_starts)}. Fill those cells or remove those rows: a target is never imputed. If a "
+            "word in them is a class, set ",
+            Setting("load.missing"),
+            " to the other words that mean a missing value.",
         )
     if settings.task == "regression" and column_type(labels) != "number":
         numbers = pd.to_numeric(labels.astype("str"), errors="coerce")
@@ -189,22 +206,32 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
         first = f", the first {labels.iloc[wrong[0]]!r} in {places(wrong[:1], line_starts)}" if len(wrong) else ""
         raise DataError(
             f"{name}: the target '{target}' of a regression must hold numbers, but {len(wrong)} of {len(frame)} cells "
-            f"do not{first}. Correct them; or set how they are written (load.decimal, load.thousands), and the type in "
-            "the contract to number; or set load.task to classification."
+            f"do not{first}. Correct them; or set how they are written (",
+            Setting("load.decimal"),
+            ", ",
+            Setting("load.thousands"),
+            "), and the type in the contract to number; or set ",
+            Setting("load.task"),
+            " to classification.",
         )
     if settings.task == "classification" and labels.dtype.kind == "f":
         fractions = np.flatnonzero(labels.to_numpy() % 1 != 0)
         if len(fractions):
             raise DataError(
                 f"{name}: the target '{target}' holds fractions, such as {labels.iloc[fractions[0]]} in "
-                f"{places(fractions[:1], line_starts)}, which are not classes. Set load.task to regression, or "
-                "load.target to another column."
+                f"{places(fractions[:1], line_starts)}, which are not classes. Set ",
+                Setting("load.task"),
+                " to regression, or ",
+                _TARGET,
+                " to another column.",
             )
         frame = frame.assign(**{target: labels.astype("int64")})
     if (labels == labels.iloc[0]).all():
         what = "class" if settings.task == "classification" else "value"
         raise DataError(
             f"{name}: the target '{target}' has only one {what}, {labels.astype(object).iloc[0]!r}: there is nothing "
-            "to learn. Add rows of another one, or set load.target to another column."
+            "to learn. Add rows of another one, or set ",
+            _TARGET,
+            " to another column.",
         )
     return Table(frame, target, settings.task)

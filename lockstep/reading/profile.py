@@ -1,8 +1,11 @@
 """The data profile: what a table holds, in numbers small enough to be read and compared in git."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from lockstep.kernel.errors import DataError
 from lockstep.tables.table import Table, class_counts, column_type
 
 import pandas as pd
@@ -10,26 +13,45 @@ import pandas as pd
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
+def file_facts(path: Path) -> dict[str, Any]:
+    """The path, size in bytes, MD5 and SHA-256 of a regular file. Raises DataError if there is none."""
+    if not path.is_file():  # a device or a pipe would never end
+        raise DataError(f"{path} does not exist, or is no regular file. Run 'dvc repro', which makes it.")
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        # DVC names files by their MD5, and so does the report; it guards nothing here.
+        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return {"path": path.as_posix(), "size": file.tell(), "md5": md5, "sha256": sha256}
+
+
 def profile_of(
-    table: Table, missing_as: Mapping[str, Mapping[str, int]], dropped: Sequence[str] = ()
+    table: Table,
+    missing_as: Mapping[str, Mapping[str, int]],
+    dropped: Sequence[str],
+    file: Mapping[str, Any],
+    descriptions: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Rows, columns, and per column its type, missing cells, distinct values and range or most frequent value; of the
-    target its class distribution (classification) or quantiles (regression).
+    """The file; rows, columns, and per column its type, missing cells, distinct values and range or most frequent
+    value; of the target its class distribution (classification) or quantiles (regression).
 
     Args:
         table: what is left for the pipeline.
         missing_as: what stood in its missing cells: {column: {word: count}}.
         dropped: the columns of the file that the settings leave out.
+        file: what file_facts says of the file that the table was read from.
+        descriptions: of the columns, from the data contract: {column: text}; those that it does not describe may lack.
     """
     frame = table.frame
     words = {name: dict(counts) for name, counts in missing_as.items() if any(word for word in counts)}
     return {
+        "file": dict(file),
         "rows": len(frame),
         "duplicate_rows": int(frame.duplicated().sum()),
         "task": table.task,
         "missing_words": words,
         "target": {"column": table.target, **_target(frame[table.target], table.task)},
-        "columns": [_column(frame[name]) for name in frame.columns],
+        "columns": [_column(frame[name]) | {"description": descriptions.get(name, "")} for name in frame.columns],
         "dropped": dict.fromkeys(dropped, "load.drop"),  # no list: `dvc plots` stumbles over an empty one
     }
 

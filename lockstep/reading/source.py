@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.kernel.errors import DataError, Setting, SettingsError
 from lockstep.kernel.log import logger
 from lockstep.reading.encodings import natural_readings
 
@@ -43,8 +43,9 @@ def data_path(text: str, root: Path = Path()) -> Path:
     path = Path(text)
     if _URL.match(text):
         raise SettingsError(
-            f"load.path is the URL {text}. Data is read from files in the repository only: download it, then 'python "
-            "-m lockstep add FILE'."
+            Setting("load.path"),
+            f" is the URL {text}. Data is read from files in the repository only: download it, then 'python -m "
+            "lockstep add FILE'.",
         )
     try:
         place = (root / path).resolve()
@@ -55,8 +56,9 @@ def data_path(text: str, root: Path = Path()) -> Path:
         fine = False
     if not fine:
         raise SettingsError(
-            f"load.path is {text!r}, which does not lead to a file in the repository. Put the file itself, no link, "
-            "below data/raw: 'python -m lockstep add FILE' does it."
+            Setting("load.path"),
+            f" is {text!r}, which does not lead to a file in the repository. Put the file itself, no link, below "
+            "data/raw: 'python -m lockstep add FILE' does it.",
         )
     return path
 
@@ -70,13 +72,15 @@ def check_file(path: Path) -> None:
     except OSError as error:
         if isinstance(error, FileNotFoundError):
             raise DataError(
-                f"{path} does not exist. Put the file there, or run 'dvc pull {path}.dvc' if DVC tracks it, or correct "
-                "load.path."
+                f"{path} does not exist. Put the file there, or run 'dvc pull {path}.dvc' if DVC tracks it, or "
+                "correct ",
+                Setting("load.path"),
+                ".",
             ) from None
         raise DataError(f"{path} cannot be read: {error.strerror}. Give yourself permission to read it.") from None
     if not stat.S_ISREG(status.st_mode):
         kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-        raise DataError(f"{path} is {kind}. Set load.path to a CSV file.")
+        raise DataError(f"{path} is {kind}. Set ", Setting("load.path"), " to a CSV file.")
     if status.st_size == 0:
         raise DataError(f"{path} is empty. Put a CSV file with a header line there.")
 
@@ -150,13 +154,14 @@ def decoded(raw: Source, encoding: str, path: Path) -> Source:
     if not text.isascii():
         # A one-byte encoding decodes anything. What is UTF-8, or gives control characters, was meant to be another one.
         if decodes(data, "utf-8"):
-            raise DataError(f"{path} is UTF-8, not {encoding}. Set load.encoding to utf-8.")
+            raise DataError(f"{path} is UTF-8, not {encoding}. Set ", Setting("load.encoding"), " to utf-8.")
         control = _CONTROL.search(text)
         if control:
             line = text.count("\n", 0, control.start()) + 1
             raise DataError(
-                f"{path} line {line}: as {encoding}, it holds the control character 0x{ord(control[0]):02X}. Set "
-                f"load.encoding to what the file is encoded in{likely_encoding(data.to_pybytes())}."
+                f"{path} line {line}: as {encoding}, it holds the control character 0x{ord(control[0]):02X}. Set ",
+                Setting("load.encoding"),
+                f" to what the file is encoded in{likely_encoding(data.to_pybytes())}.",
             )
     return Source(pa.py_buffer(text.encode("utf-8")), None)
 
@@ -167,8 +172,9 @@ def _decode(data: bytes, encoding: str, path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].decode(encoding, "replace").count("\n") + 1
         raise DataError(
-            f"{path} line {line}: the byte 0x{data[error.start]:02X} is not {encoding}. Set load.encoding to what the "
-            f"file is encoded in{likely_encoding(data)}."
+            f"{path} line {line}: the byte 0x{data[error.start]:02X} is not {encoding}. Set ",
+            Setting("load.encoding"),
+            f" to what the file is encoded in{likely_encoding(data)}.",
         ) from None
 
 
@@ -200,7 +206,9 @@ def _unpack(path: Path) -> memoryview:
                 if out.tell() > limit:
                     raise DataError(
                         f"{path} unpacks to more than {limit:,} bytes, {MAX_RATIO} times its size: no table does. If "
-                        "this one does, unpack it yourself and set load.path to the unpacked file."
+                        "this one does, unpack it yourself and set ",
+                        Setting("load.path"),
+                        " to the unpacked file.",
                     )
     except (zlib.error, zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError) as error:
         raise DataError(f"{path} cannot be unpacked: {error}. It is damaged, or not a {path.suffix} file.") from None

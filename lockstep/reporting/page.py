@@ -5,11 +5,12 @@ that a template misspells is an error.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lockstep.reporting.drawing import standalone
 from lockstep.reporting.facts import Facts
-from lockstep.reporting.figures import standalone
 from lockstep.reporting.wording import count, number, percent, plural, score, size, spread
 
 import jinja2
@@ -20,7 +21,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 PIPELINE_TAGS = {"classification": "tabular-classification", "regression": "tabular-regression"}
 """The tasks as the Hugging Face Hub names them (https://huggingface.co/tasks)."""
 PICTURE = {"classification": "confusion", "regression": "predicted"}
-"""The picture that stands for a problem."""
+"""The picture by which a problem is shown elsewhere."""
 PICTURE_WIDTH = 460
 
 
@@ -41,11 +42,17 @@ def render(template: str, **values: Any) -> str:
 
 def report_page(facts: Facts, pictures: dict[str, str]) -> str:
     """The report, one HTML file that needs no other."""
+    # Markup: figures.py has escaped what comes from the data.
     return render("report.html", facts=facts, pictures={name: Markup(svg) for name, svg in pictures.items()})  # noqa: S704
 
 
+def index_page(entries: Sequence[Any]) -> str:
+    """The page that leads to all reports; ``entries``: those of commands/index.py."""
+    return render("index.html", entries=entries)
+
+
 def picture_file(facts: Facts, pictures: dict[str, str]) -> str:
-    """The one picture that stands for the problem, as an SVG file for light and dark pages."""
+    """The one picture by which the problem is shown elsewhere, as an SVG file for light and dark pages."""
     style = render("colors.css").replace("\n", " ").strip()
     return standalone(pictures[PICTURE[facts.task]], PICTURE_WIDTH, style)
 
@@ -60,16 +67,17 @@ def model_card(facts: Facts) -> str:
 def card_header(facts: Facts) -> dict[str, Any]:
     """The metadata of the model card; ``model-index`` holds the metrics."""
     header: dict[str, Any] = {}
-    if facts.settings.licence:
-        header["license"] = facts.settings.licence
+    if facts.card.licence:
+        header["license"] = facts.card.licence
     tag = PIPELINE_TAGS[facts.task]
     dataset = {"name": facts.problem, "type": facts.problem, "split": "test"}
-    measured = [{"type": metric.key, "name": metric.name, "value": metric.value} for metric in facts.metrics]
+    metrics = facts.result.metrics
+    measured = [{"type": metric.key, "name": metric.name, "value": metric.value} for metric in metrics]
     return header | {
         "library_name": "sklearn",
         "pipeline_tag": tag,
-        "tags": ["sklearn", tag, facts.model],
-        "metrics": [metric.key for metric in facts.metrics],
+        "tags": ["sklearn", tag, facts.card.model],
+        "metrics": [metric.key for metric in metrics],
         "model-index": [
             {
                 "name": facts.problem,

@@ -1,16 +1,15 @@
-"""How often a problem's test rows were looked at: the models that git history and experiments hold scores of."""
+"""How many models a problem's test rows have evaluated, as far as git history and experiments know."""
 
 import re
-import subprocess
 from pathlib import Path
 
-from lockstep.kernel.errors import MachineError
+from lockstep.repository.git import output_bytes
 
 _DEPENDENCY = re.compile(rb"^    - path: (.+)\n(?:      .*\n)*?      md5: ([0-9a-f]{32})$", re.MULTILINE)
 
 
-def models_looked_at(root: Path, lock: str, problem: str, test_md5: str, extra: bytes = b"") -> set[str]:
-    """The MD5s of the distinct models that some dvc.lock says ``evaluate`` has scored on these test rows.
+def evaluated_models(root: Path, lock: str, problem: str, test_md5: str, extra: bytes = b"") -> set[str]:
+    """Find the MD5s of the distinct models that some dvc.lock says ``evaluate`` has scored on these test rows.
 
     All commits that a branch, tag, remote branch, stash or experiment (refs/exps) leads to are searched, each distinct
     dvc.lock once: 1,000 commits take about a second. Models that were tried and never committed, or whose commits are
@@ -23,12 +22,12 @@ def models_looked_at(root: Path, lock: str, problem: str, test_md5: str, extra: 
         test_md5: of the test rows' file.
         extra: the content of one more dvc.lock: the workspace's.
     """
-    commits = _git(root, "rev-list", "--all", "HEAD").split()
+    commits = output_bytes("rev-list", "--all", "HEAD", root=root).split()
     asked = b"".join(commit + b":" + lock.encode() + b"\n" for commit in commits)
-    answers = _git(root, "cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked).splitlines()
+    answers = output_bytes("cat-file", "--batch-check=%(objectname) %(objecttype)", root=root, stdin=asked).splitlines()
     blobs = sorted({line.split()[0] for line in answers if line.endswith(b" blob")})
-    contents = _git(root, "cat-file", "--batch", stdin=b"\n".join([*blobs, b""])) if blobs else b""
-    # The blobs stand one after the other, each with a header: a stage is found in all of them at once.
+    contents = output_bytes("cat-file", "--batch", root=root, stdin=b"\n".join([*blobs, b""])) if blobs else b""
+    # The blobs follow each other, each behind a header: a stage is found in all of them at once.
     found = set()
     for block in re.finditer(
         rb"^  evaluate@%s:\n((?:    .*\n)+)" % re.escape(problem.encode()), contents + extra, re.M
@@ -41,7 +40,7 @@ def models_looked_at(root: Path, lock: str, problem: str, test_md5: str, extra: 
 
 
 def corrected(p: float, models: int) -> float:
-    """A p-value corrected for the models that were tried on the same rows.
+    """Correct a p-value for the number of models that were evaluated on the same rows.
 
     If ``models`` equally good models are evaluated, each against the first, the chance that any of them looks as good
     as one with this p-value is at most (models - 1) p (Bonferroni's inequality: O. Dunn, JASA 56 (1961) 52-64). That
@@ -49,12 +48,3 @@ def corrected(p: float, models: int) -> float:
     (C. Dwork et al., "The reusable holdout", Science 349 (2015) 636-638).
     """
     return min(1.0, p * max(1, models - 1))
-
-
-def _git(root: Path, *arguments: str, stdin: bytes = b"") -> bytes:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=root, input=stdin, capture_output=True, check=True)  # noqa: S603, S607
-    except (OSError, subprocess.CalledProcessError) as error:
-        said = getattr(error, "stderr", b"").decode(errors="replace").strip()
-        raise MachineError(f"git {arguments[0]} failed: {said or error}. 'git fsck' says more.") from None
-    return done.stdout

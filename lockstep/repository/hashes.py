@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from lockstep.kernel.lock_file import LockedFile, md5_of
@@ -44,7 +44,15 @@ def present(
 
 
 def folder_md5(folder: Path, files: Iterable[Path]) -> str:
-    """The hash that DVC gives a folder: of its listing as JSON (``Tree.as_bytes`` in dvc-data 3), and ``.dir``."""
-    listing = sorted((file.relative_to(folder).as_posix(), md5_of(file)) for file in files)
-    text = json.dumps([{"md5": md5, "relpath": path} for path, md5 in listing], sort_keys=True)
+    """The hash that DVC gives a folder with these files."""
+    return listing_md5({file.relative_to(folder).as_posix(): md5_of(file) for file in files})
+
+
+def listing_md5(listing: Mapping[str, str]) -> str:
+    """The hash that DVC gives a folder: of its listing as JSON (``Tree.as_bytes`` in dvc-data 3), and ``.dir``.
+
+    Args:
+        listing: the MD5 of each file, by its path in the folder.
+    """
+    text = json.dumps([{"md5": md5, "relpath": path} for path, md5 in sorted(listing.items())], sort_keys=True)
     return f"{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}.dir"

@@ -1,4 +1,4 @@
-"""Saves and loads models as compressed pickles (.joblib): the same model always gives the same bytes.
+"""How models are saved and loaded, as compressed pickles (.joblib): the same model always gives the same bytes.
 
 This module is the only one that unpickles anything (tests/house/test_static.py), and only bytes that are as recorded
 (sidecar.py).

@@ -25,12 +25,14 @@ from lockstep.learning.model_file import sidecar_of
 
 import numpy as np
 
-LIBRARIES = ("joblib", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
+MODEL_LIBRARIES = ("joblib", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
 """Whose versions a model's bytes and predictions depend on."""
 
 
-def sidecar(data: bytes, name: str, about: Mapping[str, Any], libraries: Sequence[str] = LIBRARIES) -> dict[str, Any]:
-    """What a sidecar says: the file's name and digests, what is known of its making, the libraries' versions.
+def sidecar(
+    data: bytes, name: str, about: Mapping[str, Any], libraries: Sequence[str] = MODEL_LIBRARIES
+) -> dict[str, Any]:
+    """Describe a model file: its name and digests, what is known of its making, the libraries' versions.
 
     Args:
         data: the bytes of the model file.
@@ -49,7 +51,7 @@ def sidecar(data: bytes, name: str, about: Mapping[str, Any], libraries: Sequenc
 
 
 def plain(value: Any) -> Any:
-    """``value`` as JSON can hold it: numbers of NumPy as Python's, anything unknown by the name of its type."""
+    """Make ``value`` what JSON can hold: numbers of NumPy as Python's, anything unknown by the name of its type."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, Mapping):
@@ -65,7 +67,7 @@ def plain(value: Any) -> Any:
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """What the sidecar of the model file at ``path`` says of its making: all but the file itself and the libraries.
+    """Read what the sidecar of the model file at ``path`` says of its making: all but the file and the libraries.
 
     Raises:
         IntegrityError: there is no sidecar, it is none, it is not the one that dvc.lock records, or it is of another
@@ -88,7 +90,7 @@ def read_about(path: Path) -> dict[str, Any]:
 
 
 def read_trusted(path: Path, sha256: str | None = None) -> bytes:
-    """The bytes of a model file, read once, after they were found to be the recorded ones. Raises as load_model."""
+    """Read the bytes of a model file, once, and check that they are the recorded ones. Raises as load_model."""
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise SettingsError(f"'{sha256}' is not a SHA-256. It has 64 hexadecimal digits; 'sha256sum FILE' prints it.")
     data = _read(path)
@@ -155,7 +157,7 @@ def _compare(path: Path, data: bytes, md5: str, stage: str) -> None:
     if (found := _md5(data)) != md5:
         raise IntegrityError(
             f"{path} is not the file that dvc.lock records for {stage}: its MD5 is {found}, recorded is {md5}. It was "
-            f"altered, or comes from another run, and was not opened. 'python -m lockstep verify --repair' brings the "
+            f"altered, or comes from another run, and was not opened. 'python -m lockstep repair' brings the "
             "recorded one back; after a change of yours, 'dvc repro' makes and records a new one."
         )
 

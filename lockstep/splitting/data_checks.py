@@ -38,7 +38,7 @@ class CheckSettings(Settings, frozen=True):
     shifted_column: Severity = "warning"
 
 
-class Finding(NamedTuple):
+class DataFinding(NamedTuple):
     """What one check found.
 
     Attributes:
@@ -56,14 +56,14 @@ class Finding(NamedTuple):
     message: str
 
 
-def run_checks(train: Table, test: Table, settings: CheckSettings) -> list[Finding]:
+def run_checks(train: Table, test: Table, settings: CheckSettings) -> list[DataFinding]:
     """Run every check that is not off on the training rows (and, where it is about both, the test rows)."""
     findings = []
     for number, (name, check) in enumerate(CHECKS.items(), 1):
         severity = getattr(settings, name)
         found = check(train, test) if severity != "off" else []
         message = some(found, 10) if found else ""
-        findings.append(Finding(f"C{number}", name, severity, len(found), message))
+        findings.append(DataFinding(f"C{number}", name, severity, len(found), message))
     return findings
 
 
@@ -133,9 +133,9 @@ def numbers_that_add_up(features: pd.DataFrame, y: np.ndarray) -> list[str]:
     return [str(name) for name, part in zip(numbers, share, strict=True) if part > 1e-6]
 
 
-def _duplicate_rows(train: Table, test: Table) -> list[str]:
-    """Test rows that stand among the training rows too, with the same target."""
-    return [f"data row {row}" for row in test.frame.index[test.repeated_in(train)]]
+def _duplicate_rows(_: Table, test: Table) -> list[str]:
+    """Test rows that are training rows too, with the same target: the split has found them."""
+    return [f"data row {row}" for row in test.copies]
 
 
 def _shared_identifier(train: Table, test: Table) -> list[str]:

@@ -53,11 +53,11 @@ def split_table(table: Table, settings: SplitSettings) -> Parts:
         table = table.rows(np.argsort(table.time_stamps, kind="stable"))
     rest, test = _cut(table, settings.test_size, settings, "split.test_size")
     if settings.validation_size == 0:
-        return Parts(rest, rest.rows(np.array([], dtype=np.intp)), test)
+        return Parts(rest, rest.rows(np.array([], dtype=np.intp)), test.with_copies(rest))
     train, validation = _cut(
         rest, settings.validation_size / (1 - settings.test_size), settings, "split.validation_size"
     )
-    return Parts(train, validation, test)
+    return Parts(train, validation, test.with_copies(train))
 
 
 def check_settings(settings: SplitSettings) -> None:

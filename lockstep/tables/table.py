@@ -1,11 +1,14 @@
 """A typed table that knows which column is the target, and what its parquet file looks like."""
 
+import contextlib
+import hashlib
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 from lockstep.kernel.errors import DataError, IntegrityError
 from lockstep.kernel.settings import Task
@@ -26,12 +29,13 @@ class Table:
 
     Attributes:
         frame: (n_rows, n_columns); one row is one sample; int64, float64, bool and text (pandas ``str``) columns, and
-            object columns of True, False and None for booleans with gaps; indexed by ROW.
+            object columns of True, False and None for booleans with missing values; indexed by ROW.
         target: the column to predict.
         task: "classification" or "regression".
         group: the column whose rows must stay together when rows are split, or None.
         time: the column that orders the rows when they are split, or None.
         stratified: whether the split kept the classes' shares; False before it.
+        copies: numbers (of ROW) of those rows that are training rows too, target included; the split finds them.
     """
 
     frame: pd.DataFrame
@@ -40,6 +44,7 @@ class Table:
     group: str | None = None
     time: str | None = None
     stratified: bool = False
+    copies: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -80,13 +85,20 @@ class Table:
         return stamps.astype("int64").to_numpy()
 
     def rows(self, positions: np.ndarray) -> "Table":
-        """The table of the rows at ``positions`` (0-based), in that order."""
+        """Take the rows at ``positions`` (0-based), in that order."""
         return replace(self, frame=self.frame.iloc[positions])
 
-    def repeated_in(self, other: "Table") -> np.ndarray:
-        """(n_rows,) of bool: whether the row, target included, is one of ``other`` too."""
+    def with_copies(self, other: "Table") -> "Table":
+        """Find the rows that, target included, are in ``other`` too: the same table with their numbers as its
+        ``copies``."""
         known = pd.util.hash_pandas_object(other.frame, index=False)
-        found: np.ndarray = pd.util.hash_pandas_object(self.frame, index=False).isin(set(known)).to_numpy()
+        found = pd.util.hash_pandas_object(self.frame, index=False).isin(set(known)).to_numpy()
+        return replace(self, copies=tuple(self.frame.index[found].tolist()))
+
+    @cached_property
+    def is_copy(self) -> np.ndarray:
+        """(n_rows,) of bool: whether the row is one of ``copies``."""
+        found: np.ndarray = self.frame.index.isin(self.copies)
         return found
 
 
@@ -98,26 +110,41 @@ def column_type(column: pd.Series) -> str:
 
 
 def class_counts(labels: pd.Series | np.ndarray) -> dict[str, int]:
-    """How many rows each class has, in the classes' order."""
+    """Count the rows of each class, in the classes' order."""
     classes, counts = np.unique(
         np.asarray(labels, dtype=object if labels.dtype.kind == "O" else None), return_counts=True
     )
     return {str(name): int(count) for name, count in zip(classes, counts, strict=True)}
 
 
-def write_table(table: Table, path: Path | IO[bytes]) -> None:
+def write_table(table: Table, file: Path | IO[bytes]) -> None:
     """Write ``table`` as parquet: the same table always gives the same bytes."""
     arrow = pa.Table.from_pandas(table.frame, preserve_index=True)
     own = {name: getattr(table, name) for name in ("target", "task", "group", "time", "stratified")}
+    own |= {"copies": table.copies} if table.copies else {}
     arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), b"lockstep": json.dumps(own).encode()})
-    pq.write_table(arrow, path, compression="zstd", write_page_checksum=True)
+    pq.write_table(arrow, file, compression="zstd", write_page_checksum=True)
 
 
-def table_bytes(table: Table) -> bytes:
-    """The bytes of the file that write_table writes."""
-    memory = io.BytesIO()
-    write_table(table, memory)
-    return memory.getvalue()
+class _Digest(io.RawIOBase):
+    """A file that keeps nothing of what is written to it but its SHA-256."""
+
+    def __init__(self) -> None:
+        self.sha256 = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.sha256.update(data)
+        return len(data)
+
+
+def table_sha256(table: Table) -> str:
+    """Compute the SHA-256 of the file that write_table writes, without a copy of it on disk or in memory."""
+    file = _Digest()
+    write_table(table, cast("IO[bytes]", file))
+    return file.sha256.hexdigest()
 
 
 def read_table(path: Path, *, only_target: bool = False) -> Table:
@@ -127,13 +154,34 @@ def read_table(path: Path, *, only_target: bool = False) -> Table:
         DataError: there is no such file.
         IntegrityError: it is not such a file.
     """
+    with _reading(path):
+        return _parsed(path, only_target=only_target)
+
+
+def read_hashed_table(path: Path) -> tuple[Table, str]:
+    """Read what write_table wrote, and the SHA-256 of the very bytes that the table comes from. Raises as
+    read_table."""
+    with _reading(path):
+        data = path.read_bytes()
+        return _parsed(data), hashlib.sha256(data).hexdigest()
+
+
+def _parsed(source: Path | bytes, *, only_target: bool = False) -> Table:
+    def opened() -> Path | pa.BufferReader:
+        return pa.BufferReader(source) if isinstance(source, bytes) else source
+
+    own = json.loads(pq.read_schema(opened()).metadata[b"lockstep"])
+    columns = [ROW, own["target"]] if only_target else None
+    frame = pq.read_table(opened(), columns=columns, page_checksum_verification=True).to_pandas()
+    frame.index.name = ROW
+    return Table(frame, **{**own, "copies": tuple(own.get("copies", ()))})
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Name what is wrong with the file in the words of read_table's errors."""
     try:
-        own = json.loads(pq.read_schema(path).metadata[b"lockstep"])
-        columns = [ROW, own["target"]] if only_target else None
-        arrow = pq.read_table(path, columns=columns, page_checksum_verification=True)
-        frame = arrow.to_pandas()
-        frame.index.name = ROW
-        return Table(frame, **own)
+        yield
     except FileNotFoundError:
         raise DataError(f"{path} does not exist. Run 'dvc repro', which makes it.") from None
     except PermissionError:

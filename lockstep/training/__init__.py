@@ -1,1 +1,1 @@
-"""What the stage ``train`` computes beside the model: its history. Imports ``kernel``, ``tables``."""
+"""What the stage ``train`` computes beside the model: its history. Imports ``kernel``, ``learning``."""

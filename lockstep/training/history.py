@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lockstep.kernel.errors import DataError
 from lockstep.kernel.portable import fixed_threads
 from lockstep.kernel.settings import Task
+from lockstep.learning.refusals import refusals_of
 
 import numpy as np
 
@@ -21,7 +21,7 @@ Row = tuple[int, str, float]
 
 
 def history_of(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], task: Task) -> list[Row]:
-    """Rows of COLUMNS: the loss (log loss, or mean squared error) on each part after each iteration.
+    """Compute rows of COLUMNS: the loss (log loss, or mean squared error) on each part after each iteration.
 
     An iteration is a tree for boosting and forests (for forests: of the mean over the trees so far) and an epoch for
     mlp, whose own loss curve, penalty included, is given for the training rows. Models fitted in one go have one row
@@ -33,14 +33,10 @@ def history_of(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], 
             out.
 
     Raises:
-        DataError: what scikit-learn says of an estimator that was fitted and cannot predict; see scoring.predict.
+        DataError: what scikit-learn says of an estimator that was fitted and cannot predict.
     """
-    try:
-        with fixed_threads(estimator):
-            return _rows(estimator, parts, task)
-    except ValueError as error:
-        what = f"{type(estimator).__name__} with its hyperparameters on these rows"
-        raise DataError(f"train: scikit-learn cannot predict by {what}: {error}") from error
+    with fixed_threads(estimator), refusals_of(estimator, "predict by"):
+        return _rows(estimator, parts, task)
 
 
 def _rows(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], task: Task) -> list[Row]:

@@ -1,10 +1,23 @@
-"""What a search may choose a hyperparameter from: a range of numbers, or a list of values."""
+"""What the section ``tune`` says, and what a search may choose a hyperparameter from: a range of numbers, or a list."""
 
+import json
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from lockstep.kernel.errors import SettingsError, nearest
+from lockstep.kernel.settings import Seed, Settings
+
+import msgspec
+
+
+class TuneSettings(Settings, frozen=True):
+    """The section ``tune``; what each key means stands in params.yaml."""
+
+    trials: Annotated[int, msgspec.Meta(ge=0)] = 0
+    metric: str = "auto"
+    seed: Seed = 42
+    space: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class Range(NamedTuple):
@@ -27,7 +40,7 @@ _ALLOWED = (
 
 
 def parse_space(values: Mapping[str, Any], where: str) -> Space:
-    """The mapping of params.yaml as a Space, sorted by name: DVC takes mappings in another order for the same.
+    """Read a Space from the mapping of params.yaml, sorted by name: DVC takes mappings in another order for the same.
 
     Raises:
         SettingsError: it names the key below ``where``, and what is allowed.
@@ -38,6 +51,20 @@ def parse_space(values: Mapping[str, Any], where: str) -> Space:
 def ends(entry: Range | list[Any]) -> list[Any]:
     """The values of an entry that are to be checked: if they are legal, all are."""
     return entry if isinstance(entry, list) else [entry.low, entry.high]
+
+
+def holds(entry: Range | list[Any], value: Any) -> bool:
+    """Whether the search could come up with ``value``."""
+    if isinstance(entry, list):
+        return key_of(value) in map(key_of, entry)
+    whole = isinstance(entry.low, int) and isinstance(entry.high, int)
+    number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    return number and bool(entry.low <= value <= entry.high)
+
+
+def key_of(value: Any) -> str:
+    """A text that is equal for values that are the same setting: unlike == it tells 1 from true."""
+    return json.dumps(value, default=str)
 
 
 def _entry(value: Any, where: str) -> Range | list[Any]:
@@ -69,7 +96,7 @@ def _entry(value: Any, where: str) -> Range | list[Any]:
 
 
 def _plain(value: Any) -> bool:
-    """Whether JSON, in which the winner is written, can hold the value as it is."""
+    """Whether JSON, in which the best trial is written, can hold the value as it is."""
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, list | tuple):

@@ -128,8 +128,7 @@ def test_dry_run_shows_all_and_changes_nothing(copy, customers):
         assert part in shown
 
 
-@pytest.mark.slow
-def test_add_then_repro_then_undo(copy, customers):
+def test_add_changes_these_files_and_no_line_that_was_there(copy, customers):
     before = {name: (copy.folder / name).read_text() for name in ("params.yaml", "dvc.yaml")}
     shown = add(copy, customers).stdout
     assert {line[3:] for line in status(copy)} == {
@@ -161,15 +160,21 @@ def test_add_then_repro_then_undo(copy, customers):
     assert [field["name"] for field in fields] == ["size", "colour", "visits", "churned"]
     (command,) = [line for line in shown.splitlines() if line.startswith("Next:")]
     assert command == "Next:  dvc repro report@customers && python -m lockstep summary"
+    second = add(copy, customers, check=False)
+    assert second.returncode == 2
+    assert "params.yaml has a problem 'customers' already. Give another name: --name customers2." in second.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive
+def test_what_add_says_comes_next_builds_the_problem_and_no_other(copy, customers):
+    add(copy, customers)
     ran = copy.repro("report@customers")
-    stages = ("load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate", "report")
+    stages = ("load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate", "diagnose", "report")
     assert {f"{name}@customers" for name in stages} <= set(ran)
     assert all(name.endswith("@customers") for name in ran)
     assert json.loads((copy.folder / "metrics/customers.json").read_text())["accuracy"] > 0.6
     assert "customers" in copy.run("python", "-m", "lockstep", "summary").stdout
-    second = add(copy, customers, check=False)
-    assert second.returncode == 2
-    assert "params.yaml has a problem 'customers' already. Give another name: --name customers2." in second.stderr
 
 
 def test_the_undo_line_undoes(copy, customers):
@@ -229,7 +234,7 @@ def test_what_looks_like_numbers_dates_and_settings_is_added_so_that_it_can_be_r
 def test_a_contract_that_cannot_be_read_back_is_not_left(copy, customers, monkeypatch, capsys):
     monkeypatch.chdir(copy.folder)
     before = files(copy)
-    monkeypatch.setattr("lockstep.commands.add.write_contract", lambda contract, path: path.write_text("fields: []\n"))
+    monkeypatch.setattr("lockstep.intake.adding.write_contract", lambda contract, path: path.write_text("fields: []\n"))
     assert main(["add", str(customers)]) == 4
     assert "data/contracts/customers.yaml was not written as it was meant." in capsys.readouterr().err
     assert files(copy) == before
@@ -345,7 +350,8 @@ def test_a_file_that_a_german_spreadsheet_wrote(copy, tmp_path):
     frame = table().rename(columns={"size": "Größe"})
     frame.to_csv(tmp_path / "kunden.csv", index=False, sep=";", decimal=",", encoding="cp1252", lineterminator="\r\n")
     shown = add(copy, tmp_path / "kunden.csv").stdout
-    assert "delimiter ';', encoding cp1252, decimal mark ','; encoding cp1252, the only one" in shown
+    assert "delimiter ';', encoding cp1252, decimal mark ','\n" in shown
+    assert "Encoding: 'cp1252', since the text is plausible in no other one (--encoding NAME)\n" in shown
     load = problems(copy)["kunden"]["load"]
     assert (load["delimiter"], load["encoding"], load["decimal"]) == (";", "cp1252", ",")
     assert copy.repro("load@kunden") == ["load@kunden"]
@@ -558,6 +564,24 @@ def test_messages_name_flags(tried, arguments, message):
     assert "load." not in error
 
 
+def test_flags_stand_for_settings_and_not_for_what_only_looks_like_them(tried):
+    frame = table()[["size", "visits", "churned"]].rename(columns={"size": "load.path", "visits": "load.drop"})
+    code, _, error = tried(frame.to_csv(index=False) + "Sum,all,ja\n")
+    assert code == 2
+    assert "(load.path, load.drop): it seems to be a footer. Set --skip-footer-lines to skip it." in error
+
+
+def test_what_the_reader_warns_of_is_said_once_with_its_flag(tried):
+    words = np.where(np.arange(150) % 3, "rot", "NA")
+    code, _, error = tried(table().assign(colour=words, other=words, size=2**53 + 1 + np.arange(150) % 9))
+    assert code == 0
+    said = ["'size' has whole", *[f"{name} is text, so that 'NA' (50 times)" for name in ("'colour'", "'other'")]]
+    assert [
+        line.split("column ")[1][: len(start)] for line, start in zip(error.splitlines(), said, strict=True)
+    ] == said
+    assert "are values, not missing; --missing-texts makes them missing values\n" in error
+
+
 @pytest.mark.parametrize("arguments", [["--skip-lines", "-1"], ["--skip-footer-lines", "1001"], ["--thousands", "_"]])
 def test_flags_take_what_the_settings_take(tried, arguments):
     with pytest.raises(SystemExit, match="2"):
@@ -578,7 +602,10 @@ def test_a_class_named_none(copy, tmp_path, tried):
     frame = table().drop(columns="churned").assign(disorder=disorder)
     frame.to_csv(tmp_path / "sleep.csv", index=False)
     shown = add(copy, tmp_path / "sleep.csv").stdout
-    assert "Missing: 'None' is a class of 'disorder', as it is as frequent as one, and no word for a gap" in shown
+    assert (
+        "Missing: NA, N/A, n/a, NaN, nan, NULL, null, ?, since 'None' is a class of 'disorder', as frequent as one "
+        in (shown)
+    )
     missing = problems(copy)["sleep"]["load"]["missing"]
     assert "None" not in missing
     assert "NA" in missing
@@ -587,10 +614,10 @@ def test_a_class_named_none(copy, tmp_path, tried):
     rare.loc[:4, "disorder"] = "None"
     code, _, error = tried(rare)
     assert code == 2
-    assert "If what stands there is a class, name with --missing all words for a gap, without it." in error
+    assert "If a word in them is a class, set --missing to the other words that mean a missing value." in error
     assert tried(rare, "--missing", "NA", "?")[0] == 0
     code, _, error = tried(frame.assign(size=frame["size"].astype(str).where(frame.index > 3, "None")))
-    assert code == 2  # where it is a gap among numbers too
+    assert code == 2  # where it is a missing value among numbers too
     assert "has no value in the target 'disorder'" in error
 
 
@@ -601,7 +628,7 @@ def test_spaces_are_said_and_shown(tried):
     assert "  ' work': text, 2 distinct\n" in shown
     assert "Target: ' label', since its name" in shown
     for where in ("the names of", "cells of"):
-        assert f"WARNING spaces stand around {where} ' work', ' label', and are read as a part of them" in shown
+        assert f"WARNING spaces are around {where} ' work', ' label', and are read as a part of them" in shown
     code, _, error = tried(text, "--target", "label")
     assert "has no column 'label'. It has: age, ' work', ' label'." in error
 
@@ -627,8 +654,8 @@ def test_what_is_no_table(copy, tmp_path, monkeypatch, capsys):
     for arguments, message in (
         (["old.xls"], "old.xls is a spreadsheet, not CSV text. Open it, save its sheet as CSV (UTF-8), and add that "),
         (["new.xlsx"], "new.xlsx is a spreadsheet, not CSV text."),
-        (["none.csv"], "none.csv does not exist. Name a CSV or parquet file that does."),
-        (["."], " is a directory. Name the CSV or parquet file in it."),
+        (["none.csv"], "none.csv does not exist. Put the file there, "),
+        (["."], " is a directory. Set FILE to a CSV file."),
         (["t.parquet", "--quote", ""], "--quote says how a CSV file is written, and "),
     ):
         assert main(["add", str(tmp_path / arguments[0]), *arguments[1:]]) == 2

@@ -143,7 +143,7 @@ def test_a_table_that_is_nowhere_is_said_before_dvc_stumbles(repository, capsys)
     assert main(["check"]) == 2
     said = capsys.readouterr().err
     assert "problems.iris: load.path is data/raw/iriss.csv, which does not exist" in said
-    assert "Is it data/raw/iris.csv?" in said
+    assert "Did you mean 'data/raw/iris.csv'?" in said
 
 
 @pytest.mark.parametrize("change", [("\n  iris:", "\n  flowers:"), ("\n  housing:", "\n  houses:")])
@@ -198,7 +198,7 @@ def test_a_setting_is_refused_or_a_text_that_is_nothing_more(repository, injecti
         content["problems"]["iris"][section][name] = injection
         Path("params.yaml").write_text(json.dumps(content))
         try:
-            found = ModelConfig.from_params("iris").sections()
+            found = ModelConfig.from_params("iris").sections
         except SettingsError:
             continue
         taken.add(f"{section}.{name}")

@@ -2,15 +2,17 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 from lockstep.__main__ import main
-from lockstep.commands.compare import _other_folds, _stale
+from lockstep.comparing.recorded_evaluations import has_other_folds, is_stale
 from lockstep.kernel.lock_file import LockedFile, LockedStage
 from lockstep.learning.metrics import METRICS
 from lockstep.repository.revisions import Revision
 
 import pytest
 import yaml
+from recorded import dump
 from workspace import Repository
 
 STUMP = [
@@ -22,17 +24,21 @@ STUMP = [
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory):
+def repository(built_repository, tmp_path_factory):
     """A copy in which iris was run and committed (tag v1), then a worse model as the experiment ``stump``, which is
     also in the workspace; branch ``before`` has no iris. Housing was never run."""
-    copy = Repository(tmp_path_factory.mktemp("compare") / "copy")
+    copy = built_repository.copy_to(tmp_path_factory.mktemp("compare") / "copy")
+    lock = yaml.safe_load(copy.lock())
     (copy.folder / "dvc.lock").unlink()
-    copy.run("git", "add", "-A")
-    copy.run(
-        "git", "commit", "-q", "--amend", "-m", "nothing run"
-    )  # no commit is left with this repository's own models
+    copy.run("git", "update-ref", "-d", "HEAD")  # no commit is left with models
+    copy.commit("nothing run")
     copy.run("git", "tag", "v0")
-    copy.repro("evaluate@iris", "cross_validate@iris")
+    lock["stages"] = {
+        name: stage
+        for name, stage in lock["stages"].items()
+        if name.endswith("@iris") and not name.startswith(("diagnose", "report"))
+    }
+    (copy.folder / "dvc.lock").write_bytes(dump(lock))
     copy.commit("run")
     copy.run("git", "tag", "v1")
     params = copy.folder / "params.yaml"
@@ -62,7 +68,7 @@ def compare(repository, monkeypatch, capsys):
 
 
 def metric(found, name):
-    return next(item for item in found["problems"]["iris"]["metrics"] if item["metric"] == name)
+    return next(item for item in found["problems"]["iris"]["test_rows"]["metrics"] if item["metric"] == name)
 
 
 def test_the_last_commit_against_the_workspace(compare):
@@ -72,24 +78,23 @@ def test_the_last_commit_against_the_workspace(compare):
     iris = found["problems"]["iris"]
     assert iris["verdict"] == "worse"
     assert metric(found, "accuracy")["verdict"] == "worse"
-    assert iris["rows"]["same"]
+    assert iris["test_rows"]["rows"]["same"]
     assert iris["cross_validation"]["folds"] == 5
-    assert iris["looks"] == 2
+    assert iris["evaluated_models"]["count"] == 2
     assert [item["key"] for item in iris["changes"]["parameters"]] == [
         "train.hyperparameters.max_depth",
         "train.hyperparameters.n_estimators",
     ]
-    assert iris["changes"]["code"] == iris["changes"]["data"] == iris["outdated"] == iris["notes"] == []
-    assert found["problems"]["housing"]["verdict"] == "not comparable"
-    assert found["problems"]["housing"]["why_not"] == "not run"
-    assert len(found["problems"]["housing"]["not_run"]) == 2
+    assert iris["changes"]["code"] == iris["changes"]["data"] == iris["outdated"] == iris["test_rows"]["notes"] == []
+    housing = found["problems"]["housing"]
+    assert (housing["verdict"], housing["reason"], len(housing["revisions"])) == ("not comparable", "not run", 2)
 
 
 def test_the_values_are_the_metrics_that_were_written(compare, repository):
     _, found = compare("--json", "--problem", "iris")
     written = json.loads((repository.folder / "metrics/iris.json").read_text())
     old = json.loads(repository.run("git", "show", "HEAD:metrics/iris.json").stdout)
-    for item in found["problems"]["iris"]["metrics"]:
+    for item in found["problems"]["iris"]["test_rows"]["metrics"]:
         assert (item["before"], item["after"]) == pytest.approx((old[item["metric"]], written[item["metric"]]))
 
 
@@ -99,7 +104,8 @@ def test_names_of_revisions(compare):
         assert found["problems"]["iris"]["verdict"] == "worse", names
     _, found = compare("stump", "v1", "--json", "--problem", "iris")
     assert found["problems"]["iris"]["verdict"] == "better"
-    assert metric(found, "accuracy")["p_looks"] == metric(found, "accuracy")["p_holm"]
+    corrected = found["problems"]["iris"]["evaluated_models"]["p_corrected"]
+    assert corrected["accuracy"] == metric(found, "accuracy")["p_holm"]  # two models, hence one comparison
     _, found = compare("v1", "v1", "--json", "--problem", "iris")
     assert found["problems"]["iris"]["verdict"] == "no detectable difference"
 
@@ -157,6 +163,18 @@ def test_settings_changed_but_not_run(compare, repository):
         path.write_text(original)
 
 
+def test_an_edit_in_a_folder_of_modules_is_said(compare, repository):
+    path = repository.folder / "lockstep/evaluating/curves.py"
+    original = path.read_text()
+    path.write_text(original + "# a comment\n")
+    try:
+        _, found = compare("--json", "--problem", "iris")
+        changed = [item for item in found["problems"]["iris"]["outdated"] if item["stage"] == "evaluate@iris"]
+        assert changed == [{"stage": "evaluate@iris", "changed": ["lockstep/evaluating"], "makes": "evaluation"}]
+    finally:
+        path.write_text(original)
+
+
 @pytest.mark.parametrize(
     ("read", "average", "stale"), [("1", "macro", False), ("2", "macro", True), ("1", "micro", True)]
 )
@@ -167,8 +185,8 @@ def test_whether_an_evaluation_is_of_the_commits_own_model(read, average, stale)
         "train@p": LockedStage("train@p", "", (), {}, (LockedFile(model, "1", 9),)),
         "evaluate@p": LockedStage("evaluate@p", "", deps, settings, ()),
     }
-    commit = Revision("HEAD", "c", {"problems": {"p": {"evaluate": {"average": average}}}}, {})
-    assert _stale(commit, stages, "evaluate@p") == stale
+    commit = Revision("HEAD", "c", {"problems": {"p": {"evaluate": {"average": average}}}}, stages)
+    assert is_stale(commit, "evaluate@p") == stale
 
 
 @pytest.mark.parametrize(
@@ -191,15 +209,15 @@ def test_whether_the_folds_are_of_the_commits_own_training(depth, rows, code, ve
         "train@p": stage("train@p", deps=train("1")),
         "cross_validate@p": stage("cross_validate@p", code, version, deps=train(rows)),
     }
-    commit = Revision("HEAD", "c", {"problems": {"p": {"preprocess": {"depth": depth}}}}, {})
-    assert _other_folds(commit, stages, "p") == other
-    assert not _other_folds(commit, {"train@p": stages["train@p"]}, "p")
+    commit = Revision("HEAD", "c", {"problems": {"p": {"preprocess": {"depth": depth}}}}, stages)
+    assert has_other_folds(None, commit, "p") == other  # no folder is listed: no repository is asked
+    assert not has_other_folds(None, replace(commit, stages={"train@p": stages["train@p"]}), "p")
 
 
 @pytest.fixture(scope="module")
 def experiments(repository, tmp_path_factory):
     """A clone with the experiments bad (evaluated, not cross-validated), swept (trained and cross-validated, not
-    evaluated; also in the workspace), tuned (with a search), and the tag odd, of a task that there is not."""
+    evaluated; also in the workspace), tuned (with a search)."""
     clone = repository.copy_to(tmp_path_factory.mktemp("experiments") / "clone")
 
     def start(name, *arguments):
@@ -207,11 +225,6 @@ def experiments(repository, tmp_path_factory):
         clone.dvc("checkout", "-q", "--force", "--allow-missing")
         clone.dvc("exp", "run", "-q", "-n", name, *arguments)
 
-    clone.run("git", "checkout", "-q", "-f", "v1")
-    lock = clone.folder / "dvc.lock"
-    lock.write_text(lock.read_text().replace("task: classification", "task: ranking"))
-    clone.commit("odd")
-    clone.run("git", "tag", "odd")
     both = "evaluate@iris", "cross_validate@iris"
     start("tuned", *STUMP, "-S", "problems.iris.tune.trials=3", *both)
     start("bad", *STUMP, "evaluate@iris")
@@ -221,13 +234,15 @@ def experiments(repository, tmp_path_factory):
     return clone, Repository.at(bad)
 
 
+@pytest.mark.exhaustive
 def test_folds_that_were_not_run_with_the_settings_are_not_compared(experiments, compare, monkeypatch):
     monkeypatch.chdir(experiments[1].folder)
     for names in (("v1", "bad"), ("v1", "workspace")):
         _, found = compare(*names, "--json", "--problem", "iris")
         iris = found["problems"]["iris"]
         assert iris["verdict"] == "worse"
-        assert (iris["cross_validation"]["metrics"], len(iris["cross_validation"]["stale"])) == ([], 1)
+        folds = iris["cross_validation"]
+        assert (folds["reason"], len(folds["revisions"])) == ("other settings or code", 1)
     _, text = compare("v1", "bad", "--problem", "iris")
     assert "Cross-validation is not compared: cross_validate@iris of bad (" in text
     assert ") was not run with these settings or this code." in text
@@ -236,12 +251,14 @@ def test_folds_that_were_not_run_with_the_settings_are_not_compared(experiments,
     assert "is that of before" not in compare("--problem", "iris")[1]
 
 
+@pytest.mark.exhaustive
 def test_a_model_that_was_trained_but_not_evaluated_has_no_verdict(experiments, compare, monkeypatch):
     monkeypatch.chdir(experiments[0].folder)
     for name in ("swept", "workspace"):
         _, found = compare("v1", name, "--json", "--problem", "iris")
         iris = found["problems"]["iris"]
-        assert (iris["verdict"], iris["metrics"], len(iris["unjudged"])) == ("not comparable", [], 1)
+        rows = iris["test_rows"]
+        assert (iris["verdict"], rows["reason"], len(rows["revisions"])) == ("not comparable", "not evaluated", 1)
         assert iris["cross_validation"]["folds"] == 5
     assert {item["makes"] for item in iris["outdated"]} == {"evaluation"}
     _, text = compare("--problem", "iris")
@@ -249,7 +266,8 @@ def test_a_model_that_was_trained_but_not_evaluated_has_no_verdict(experiments, 
     assert "The test rows have not judged the model of the workspace: evaluate@iris was run with other" in text
 
 
-def test_a_searchs_winner_is_said_and_its_folds_are_optimistic(experiments, compare, monkeypatch):
+@pytest.mark.exhaustive
+def test_what_a_search_found_is_said_and_its_folds_are_optimistic(experiments, compare, monkeypatch):
     monkeypatch.chdir(experiments[0].folder)
     _, found = compare("stump", "tuned", "--json", "--problem", "iris")
     iris = found["problems"]["iris"]
@@ -257,7 +275,7 @@ def test_a_searchs_winner_is_said_and_its_folds_are_optimistic(experiments, comp
     assert [item["before"] for item in iris["changes"]["hyperparameters"] if item["key"] == "max_depth"] == [1]
     assert len(iris["cross_validation"]["tuned"]) == 1
     _, text = compare("stump", "tuned", "--problem", "iris")
-    assert "Changed hyperparameters (a search's winner goes before what is given): criterion not set → " in text
+    assert "Changed hyperparameters (what a search found goes before what is given): criterion not set → " in text
     assert "The cross-validation of tuned (" in text
     assert "is optimistic: a search chose the hyperparameters on the same rows. It has no say in the verdict." in text
     _, found = compare("v1", "stump", "--json", "--problem", "iris")
@@ -265,9 +283,13 @@ def test_a_searchs_winner_is_said_and_its_folds_are_optimistic(experiments, comp
     assert found["problems"]["iris"]["cross_validation"]["tuned"] == []
 
 
-def test_an_unknown_task_in_a_lock_file_is_said(experiments, compare, monkeypatch):
-    monkeypatch.chdir(experiments[0].folder)
-    status, text = compare("odd", "v1", "--problem", "iris")
+def test_an_unknown_task_in_a_lock_file_is_said(repository, compare, tmp_path, monkeypatch):
+    clone = repository.copy_to(tmp_path / "clone")
+    clone.run("git", "checkout", "-q", "-f", "v1")
+    (clone.folder / "dvc.lock").write_text(clone.lock().replace("task: classification", "task: ranking"))
+    clone.commit("odd")
+    monkeypatch.chdir(clone.folder)
+    status, text = compare("HEAD", "v1", "--problem", "iris")
     assert (status, text.count("\n")) == (3, 1)
     assert "problems.iris.load.task is 'ranking'. Allowed: classification, regression." in text
 
@@ -344,7 +366,7 @@ def test_missing_and_damaged_predictions_of_a_commit(compare, repository):
         cached.write_bytes(b"not parquet")
         status, text = compare("v1", "stump", "--problem", "iris")
         assert (status, "is damaged" in text) == (3, True)
-        assert "'python -m lockstep verify --repair --all'" in text
+        assert "'python -m lockstep repair --all'" in text
     finally:
         cached.unlink(missing_ok=True)
         cached.write_bytes(content)
@@ -363,6 +385,7 @@ def test_nothing_in_the_workspace_is_touched(compare, repository):
     assert (repository.run("git", "status", "--porcelain").stdout, repository.lock()) == before
 
 
+@pytest.mark.exhaustive
 def test_other_rows_are_compared_on_those_in_common(compare, repository, tmp_path, monkeypatch):
     """Another seed of the split, in a clone: few rows are in both test sets, too few to compare."""
     clone = tmp_path / "clone"
@@ -376,10 +399,11 @@ def test_other_rows_are_compared_on_those_in_common(compare, repository, tmp_pat
     monkeypatch.chdir(clone)
     _, found = compare("--json", "--problem", "iris")
     iris = found["problems"]["iris"]
-    assert iris["rows"]["matched_by"] == "row number"
-    assert iris["rows"]["common"] < 15
-    assert iris["verdict"] == "not comparable"
-    assert iris["why_not"] == f"{iris['rows']['common']} test rows in common are too few, at least 10 are needed"
-    assert iris["looks"] == 1
+    rows = iris["test_rows"]["rows"]
+    assert rows["matched_by"] == "row number"
+    assert rows["common"] < 15
+    assert (iris["verdict"], iris["test_rows"]["reason"]) == ("not comparable", "too few rows")
+    assert iris["test_rows"]["why_not"] == f"{rows['common']} test rows in common are too few, at least 10 are needed"
+    assert iris["evaluated_models"]["count"] == 1
     _, text = compare("--problem", "iris")
-    assert f"The test rows differ: 30 in A, 30 in B, {iris['rows']['common']} in both (matched by row number)." in text
+    assert f"The test rows differ: 30 in A, 30 in B, {rows['common']} in both (matched by row number)." in text

@@ -1,4 +1,4 @@
-"""python -m lockstep doctor: what it finds, what it mends, what it leaves alone."""
+"""python -m lockstep doctor: what it finds, what it fixes, what it leaves alone."""
 
 import json
 import os
@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from lockstep.__main__ import main
-from lockstep.commands import doctor
-from lockstep.kernel.locks import BOOKS
+from lockstep.kernel.dvc_locks import RWLOCKS
+from lockstep.provenance import health
+from lockstep.repository.cache import cache_folder
 
 import pytest
 import recorded
@@ -53,10 +54,10 @@ def wrong(capsys):
 
 
 def fixed(wrong, capsys):
-    """Mend everything; then nothing is wrong any more."""
+    """Fix everything; then nothing is wrong any more."""
     assert main(["doctor", "--fix"]) == 0
     printed = capsys.readouterr().out
-    assert printed.index("will ") < printed.index("Mended: ")
+    assert printed.index("will ") < printed.index("Fixed: ")
     assert wrong() == (0, [])
 
 
@@ -76,23 +77,23 @@ def test_outside_of_a_repository(tmp_path, monkeypatch, capsys):
     assert "there is no .dvc here. Run it from the repository's root." in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("book", BOOKS)
+@pytest.mark.parametrize("path", RWLOCKS)
 @pytest.mark.parametrize("content", ["", '{"write": {', "[]", '{"write": {"/a": {}}}'])
-def test_an_unreadable_book(toy, wrong, capsys, book, content):
-    book.parent.mkdir(parents=True, exist_ok=True)
-    book.write_text(content)
+def test_an_unreadable_rwlock_file(toy, wrong, capsys, path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
     code, (found,) = wrong()
     assert code == 1
-    assert found.startswith(f"{book}, where DVC writes down who uses which file, is unreadable")
+    assert found.startswith(f"{path}, where DVC writes down who uses which file, is unreadable")
     fixed(wrong, capsys)
-    assert not book.exists()
-    assert [path.read_text() for path in Path(".dvc/tmp").glob("rwlock.*.broken")] == [content]
+    assert not path.exists()
+    assert [copy.read_text() for copy in Path(".dvc/tmp").glob("rwlock.*.broken")] == [content]
 
 
-def test_a_book_with_a_process_that_is_another_one_now(toy, wrong, capsys):
+def test_an_rwlock_file_with_a_process_that_is_another_one_now(toy, wrong, capsys):
     entry = {"pid": os.getpid(), "cmd": "/somewhere/else/bin/dvc repro"}
-    BOOKS[0].parent.mkdir(parents=True)
-    BOOKS[0].write_text(json.dumps({"write": {"/a": entry}, "read": {}}))
+    RWLOCKS[0].parent.mkdir(parents=True)
+    RWLOCKS[0].write_text(json.dumps({"write": {"/a": entry}, "read": {}}))
     code, (found,) = wrong()
     assert (code, found) == (
         1,
@@ -100,7 +101,7 @@ def test_a_book_with_a_process_that_is_another_one_now(toy, wrong, capsys):
     )
     fixed(wrong, capsys)
     gone = {"pid": 2**22 - 1, "cmd": "dvc repro"}  # DVC sorts these out itself
-    BOOKS[0].write_text(json.dumps({"write": {"/a": gone}, "read": {"/b": [gone]}}))
+    RWLOCKS[0].write_text(json.dumps({"write": {"/a": gone}, "read": {"/b": [gone]}}))
     assert wrong() == (0, [])
 
 
@@ -117,7 +118,7 @@ def test_half_written_files(toy, wrong, capsys):
     assert [path.exists() for path in (ours, dvcs, alive, others)] == [False, False, True, True]
 
 
-def test_a_lock_with_the_markers_of_a_merge_is_not_mended_unasked(toy, wrong, capsys):
+def test_a_lock_with_the_markers_of_a_merge_is_not_fixed_unasked(toy, wrong, capsys):
     lock = (toy / "dvc.lock").read_bytes()
     (toy / "dvc.lock").write_bytes(b"<<<<<<< HEAD\n" + lock + b"=======\n" + lock + b">>>>>>> other\n")
     assert wrong("--leftovers", "--fix") == (0, [])
@@ -197,7 +198,7 @@ def test_what_one_file_of_settings_leaves_to_another(toy, wrong):
     assert wrong() == (0, [])
 
 
-def test_settings_that_check_refuses_are_mended(toy, wrong, capsys):
+def test_settings_that_check_refuses_are_corrected(toy, wrong, capsys):
     local = toy / ".dvc/config.local"
     local.write_text("[core]\n    analytics = true\n['remote \"own\"']\n    url = ssh://x/y\n    verify = true\n"
                      "    password = x\n")  # fmt: skip
@@ -214,9 +215,9 @@ def test_the_cache_is_where_any_of_dvcs_settings_say(toy):
     user = toy.parent / "GLOBAL/config"
     user.parent.mkdir()
     user.write_text("[cache]\n    dir = store\n")
-    assert doctor.cache_folder() == toy.parent / "GLOBAL/store/files/md5"
+    assert cache_folder() == toy.parent / "GLOBAL/store/files/md5"
     (toy / ".dvc/config.local").write_text("[cache]\n    dir = ../own\n")
-    assert doctor.cache_folder().resolve() == toy / "own/files/md5"
+    assert cache_folder().resolve() == toy / "own/files/md5"
 
 
 @pytest.mark.parametrize("kinds", ['"hardlink,copy"', "reflink, hardlink", '"reflink, hardlink"'])
@@ -254,21 +255,21 @@ def test_a_writable_file_in_the_cache(toy, wrong):
 
 
 def test_the_machine(toy, wrong, monkeypatch):
-    monkeypatch.setattr(doctor, "FREE_BYTES", 10**18)
+    monkeypatch.setattr(health, "FREE_BYTES", 10**18)
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     found = wrong()[1]
     assert "MB of free space left" in found[0]
     assert any(line.startswith("'dvc' is ") for line in found)
 
 
-def test_what_cannot_be_mended_is_said(toy, wrong, capsys, monkeypatch):
+def test_what_cannot_be_fixed_is_said(toy, wrong, capsys, monkeypatch):
     Path(".git/index.lock").touch()
 
     def refuse(paths):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(doctor, "_remove", refuse)
+    monkeypatch.setattr(health, "_remove", refuse)
     assert main(["doctor", "--fix"]) == 1
     printed = capsys.readouterr()
     assert "ERROR could not remove it: [Errno 13] Permission denied" in printed.err
-    assert "Mended: 0 of 1." in printed.out
+    assert "Fixed: 0 of 1." in printed.out

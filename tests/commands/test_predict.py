@@ -2,12 +2,15 @@
 
 import io
 import os
+import shutil
 import subprocess
 import sys
+from functools import cache
 
 from lockstep.__main__ import main
 from lockstep.intake.contract_inference import infer_contract, write_contract
 from lockstep.learning.model_file import sidecar_of
+from lockstep.learning.model_types import KINDS
 from lockstep.reading import csvfile
 
 import pandas as pd
@@ -16,22 +19,37 @@ from small import make_table, run_stages
 from workspace import ROOT
 
 
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A function that gives the folder in which the stages have run for a task, once for all tests."""
+
+    @cache
+    def run(task):
+        folder = tmp_path_factory.mktemp(task)
+        frame = make_table(task, rows=300).frame
+        frame.to_csv(folder / "data.csv", index=False)
+        model = {"model": "random_forest", "kind": KINDS[task], "version": 1, "hyperparameters": {"n_estimators": 5}}
+        load = {"path": "data.csv", "task": task, "target": "y"}
+        sections = {name: {} for name in ("split", "preprocess", "tune", "cross_validate", "evaluate")}
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            saved = run_stages(folder, monkeypatch, {"load": load, **sections, "train": model})
+        (folder / "models/p").mkdir(parents=True)
+        for path in (saved, sidecar_of(saved)):
+            path.rename(folder / "models/p" / path.name)
+        (folder / "data/contracts").mkdir(parents=True)
+        write_contract(infer_contract(frame), folder / "data/contracts/p.yaml")
+        return folder
+
+    return run
+
+
 @pytest.fixture(params=["classification", "regression"])
-def trained(tmp_path, monkeypatch, request):
+def trained(run, tmp_path, monkeypatch, request):
     """A folder with a model of the problem p, its rows in data.csv, its contract, and the test rows' predictions."""
-    frame = make_table(request.param, rows=300).frame
-    frame.to_csv(tmp_path / "data.csv", index=False)
-    kind = {"classification": "classifier", "regression": "regressor"}[request.param]
-    model = {"model": "random_forest", "kind": kind, "version": 1, "hyperparameters": {"n_estimators": 5}}
-    load = {"path": "data.csv", "task": request.param, "target": "y"}
-    sections = {name: {} for name in ("split", "preprocess", "tune", "cross_validate", "evaluate")}
-    saved = run_stages(tmp_path, monkeypatch, {"load": load, **sections, "train": model})
-    (tmp_path / "models/p").mkdir(parents=True)
-    sidecar_of(saved).rename(tmp_path / "models/p" / sidecar_of(saved).name)
-    path = saved.rename(tmp_path / "models/p" / saved.name)
-    (tmp_path / "data/contracts").mkdir(parents=True)
-    write_contract(infer_contract(frame), tmp_path / "data/contracts/p.yaml")
-    return tmp_path, path, pd.read_parquet(tmp_path / "predictions.parquet")
+    shutil.copytree(run(request.param), tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    (model,) = (tmp_path / "models/p").glob("*.joblib")
+    return tmp_path, model, pd.read_parquet(tmp_path / "predictions.parquet")
 
 
 def test_the_same_predictions_as_the_pipeline_in_any_blocks(trained, monkeypatch):
@@ -183,7 +201,7 @@ def test_outputs_and_rows_that_will_not_do(trained, capsys):
         (["data.csv", "-o", "./data.csv"], 2, "-o data.csv would replace the rows."),
         (["data.csv", "-o", str(model)], 2, "would replace the model."),
         (["data.csv", "-o", "models"], 2, "models is a directory."),
-        (["data.csv", "-o", "data.csv/out.csv"], 4, "data.csv: File exists. Mend that, then run it again."),
+        (["data.csv", "-o", "data.csv/out.csv"], 4, "data.csv: File exists. Correct that, then run it again."),
         (["none.csv"], 2, "none.csv does not exist. Give a CSV file, packed or not, a parquet file, or - for stdin."),
         (["models"], 2, "models is not a file."),
     ):

@@ -6,11 +6,13 @@ import stat
 from pathlib import Path
 
 from lockstep.__main__ import main
-from lockstep.commands import repair
-from lockstep.commands.repair import REPLACED
-from lockstep.commands.verify import check_cache, exit_code, object_path, read_recorded
+from lockstep.commands.verify import exit_code
 from lockstep.kernel.lock_file import read_lock
-from lockstep.repository.revisions import open_repository
+from lockstep.provenance import repairing
+from lockstep.provenance.repairing import REPLACED
+from lockstep.provenance.verifying import check_cache, read_recorded
+from lockstep.repository.cache import object_path
+from lockstep.repository.dvc import Repository as Opened
 
 import pytest
 import recorded
@@ -43,7 +45,7 @@ def built(repository, monkeypatch):
     monkeypatch.chdir(repository.folder)
     monkeypatch.setenv("PATH", repository.environment["PATH"])
     lock = read_lock()
-    with open_repository() as repo:
+    with Opened() as repo:
         return read_recorded(repo, lock, lock)
 
 
@@ -58,7 +60,7 @@ def flip(path, rng):
 
 
 @pytest.mark.parametrize("how", ["altered", "missing", "nowhere"])
-def test_a_small_result_that_stands_in_git_is_put_back_too(built, capsys, how):
+def test_a_small_result_that_git_keeps_is_put_back_too(built, capsys, how):
     """DVC's cache of runs may hold it, or its stage makes it again."""
     path = Path("metrics/plots/iris/history.csv")
     file, _ = built.files[path.as_posix()]
@@ -67,7 +69,7 @@ def test_a_small_result_that_stands_in_git_is_put_back_too(built, capsys, how):
     if how == "nowhere":
         object_path(built.cache, file).unlink(missing_ok=True)
     path.unlink() if how == "missing" else path.write_bytes(right.replace(b"1", b"2", 1))
-    assert main(["verify", "--repair"]) == 1  # the other stages were not run here
+    assert main(["repair"]) == 1  # the other stages were not run here
     assert f"altered   {path}" not in capsys.readouterr().out
     assert path.read_bytes() == right
 
@@ -79,9 +81,9 @@ def test_every_flipped_bit_in_the_cache_is_found(built, name):
     intact = path.read_bytes()
     for _ in range(FLIPS):
         flip(path, rng)
-        (finding,) = found = check_cache(built.cached, built.cache)
+        (deviation,) = found = check_cache(built.cached, built.cache)
         assert exit_code(found) == 3
-        assert str(finding).startswith(f"corrupt   {path} ({name}, {owner}): its bytes have MD5 ")
+        assert str(deviation).startswith(f"corrupt   {path} ({name}, {owner}): its bytes have MD5 ")
         path.chmod(0o644)
         path.write_bytes(intact)
         path.chmod(0o444)
@@ -96,7 +98,7 @@ def test_dvc_itself_sees_nothing(built, repository):
     Path(MODEL).unlink()
     assert repository.dvc("checkout", MODEL).returncode == 0
     assert Path(MODEL).read_bytes() != intact
-    assert main(["verify", "--repair"]) == 1
+    assert main(["repair"]) == 1
     assert Path(MODEL).read_bytes() == path.read_bytes() == intact
 
 
@@ -118,7 +120,7 @@ def test_what_is_corrupt_is_put_back(built, capsys, name, where, told):
         flip(path if place == "cache" else Path(name), rng)
     assert main(["verify"]) == 3
     capsys.readouterr()
-    assert main(["verify", "--repair"]) == 1  # the other stages were not run here; all files are as recorded
+    assert main(["repair"]) == 1  # the other stages were not run here; all files are as recorded
     assert told.format(name=name, object=path) in capsys.readouterr().out.splitlines()
     assert Path(name).read_bytes() == path.read_bytes() == intact
     assert not path.stat().st_mode & 0o222
@@ -128,7 +130,7 @@ def test_what_is_missing_is_put_back(built):
     intact = {name: Path(name).read_bytes() for name in (RAW, SPLIT)}
     Path(RAW).unlink()
     object_path(built.cache, built.files[SPLIT][0]).unlink()
-    assert main(["verify", "--repair"]) == 1
+    assert main(["repair"]) == 1
     assert {name: Path(name).read_bytes() for name in (RAW, SPLIT)} == intact
 
 
@@ -139,19 +141,19 @@ def test_raw_data_that_is_nowhere_is_not_touched(built, capsys):
         flip(copy, rng)
     flip(Path(SPLIT), rng)
     corrupt = [copy.read_bytes() for copy in (path, Path(NOWHERE), Path(SPLIT))]
-    assert main(["verify", "--repair"]) == 3
+    assert main(["repair"]) == 3
     message = capsys.readouterr().err
     assert f"{NOWHERE} (MD5 {built.files[NOWHERE][0].md5}): the recorded bytes are neither in the workspace" in message
     assert [copy.read_bytes() for copy in (path, Path(NOWHERE), Path(SPLIT))] == corrupt
     Path(NOWHERE).write_bytes(intact)  # the original is found again
-    assert main(["verify", "--repair"]) == 1
+    assert main(["repair"]) == 1
     assert path.read_bytes() == intact
 
 
 def test_an_edit_of_a_raw_table_is_kept(built, capsys):
     edited = Path(RAW).read_text() + "5.0,3.0,1.5,0.2,setosa\n"
     Path(RAW).write_text(edited)
-    assert main(["verify", "--repair"]) == 1
+    assert main(["repair"]) == 1
     (kept,) = (path for path in REPLACED.rglob("iris.csv.*") if path.read_text() == edited)
     assert f"kept as {kept}, in case it was an edit" in capsys.readouterr().out
 
@@ -163,7 +165,7 @@ def test_all_looks_at_the_objects_of_other_commits_too(built, capsys):
     assert main(["verify"]) == 1
     assert main(["verify", "--all"]) == 3
     assert f"corrupt   {other} (of no recorded file of this commit)" in capsys.readouterr().out
-    assert main(["verify", "--all", "--repair"]) == 1
+    assert main(["repair", "--all"]) == 1
     assert not other.exists()
 
 
@@ -180,11 +182,11 @@ def lost(tmp_path, monkeypatch):
 
 
 def test_a_remote_that_hangs_is_waited_for_no_longer_than_the_limit(lost, monkeypatch, capsys, caplog):
-    monkeypatch.setattr(repair, "TIME_LIMIT", 4.0)
+    monkeypatch.setattr(repairing, "TIME_LIMIT", 4.0)
     with hanging() as (port, _):
         config = f"    remote = store\n['remote \"store\"']\n    url = http://127.0.0.1:{port}\n"
         Path(".dvc/config").write_text(Path(".dvc/config").read_text() + config)
-        assert main(["verify", "--repair"]) == 3
+        assert main(["repair"]) == 3
     assert "'dvc fetch' did not end within 4 seconds and was ended" in caplog.text
     assert "nor in a remote that answers, and raw data cannot be built" in capsys.readouterr().err
     assert lost[0].read_bytes() == lost[1]
@@ -195,7 +197,7 @@ def test_an_object_that_was_put_aside_is_put_back_when_a_person_will_not_wait(lo
         assert not lost[0].exists()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(repair, "run_dvc", interrupted)
+    monkeypatch.setattr(repairing, "run_dvc", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        main(["verify", "--repair"])
+        main(["repair"])
     assert lost[0].read_bytes() == lost[1]

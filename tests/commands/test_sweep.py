@@ -10,16 +10,16 @@ import time
 from lockstep.commands import sweep
 from lockstep.commands.sweep import Candidate
 from lockstep.kernel.errors import SettingsError
+from lockstep.repository import git
 
 import pytest
 import yaml
-from workspace import Repository
 
 
 @pytest.mark.slow
-def test_a_sweep_ranks_what_it_has_done_and_leaves_the_workspace_as_it_was(tmp_path):
+def test_a_sweep_ranks_what_it_has_done_and_leaves_the_workspace_as_it_was(built_repository, tmp_path):
     """The first model type is done when the second is interrupted; the user is amid changes of their own."""
-    copy = Repository(tmp_path / "repository", rows=200)
+    copy = built_repository.copy_to(tmp_path / "repository")
     copy.set("iris", "train", model="svm", class_weight="balanced", hyperparameters={"kernel": "poly"})
     copy.set("iris", "tune", metric="log_loss")
     before = state(copy)
@@ -54,10 +54,10 @@ def test_a_sweep_ranks_what_it_has_done_and_leaves_the_workspace_as_it_was(tmp_p
 def test_the_experiments_that_a_second_sweep_replaces_are_named_before_it_runs(tmp_path, monkeypatch, capsys):
     shutil.copyfile("params.yaml", tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
-    git = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.org"]
-    subprocess.run([*git, "init", "-q"], check=True)
-    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
-    head = sweep._git("rev-parse", "HEAD").strip()
+    command = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    subprocess.run([*command, "init", "-q"], check=True)
+    subprocess.run([*command, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    head = git.output("rev-parse", "HEAD").strip()
     for name in ("iris-svm", "other"):
         subprocess.run(["git", "update-ref", f"refs/exps/{head[:2]}/{head[2:]}/{name}", head], check=True)
     subprocess.run(["git", "update-ref", f"refs/exps/00/{'0' * 38}/iris-mlp", head], check=True)  # another commit's

@@ -3,23 +3,23 @@
 import json
 from dataclasses import replace
 
-from lockstep.comparing.model_verdicts import (
+from lockstep.comparing.evaluations import Evaluated, Folds, match_rows
+from lockstep.comparing.fold_verdicts import NoFolds, OtherFolds, StaleFolds, compare_folds
+from lockstep.comparing.model_verdicts import SAME_PREDICTIONS, NotEvaluated, TooFewRows, compare_models
+from lockstep.comparing.significance import mcnemar
+from lockstep.comparing.verdicts import (
     BETTER,
     MIXED,
     NO_DIFFERENCE,
     NOT_COMPARABLE,
-    SAME_PREDICTIONS,
     WORSE,
-    Evaluated,
-    Folds,
-    compare,
-    compare_folds,
-    match_rows,
+    AnotherTarget,
+    Target,
 )
-from lockstep.comparing.significance import mcnemar
 from lockstep.evaluating import resampling
 from lockstep.learning.metrics import METRICS
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,10 +58,10 @@ def frame(actual, predicted, probabilities=None, classes=CLASSES, **more):
 
 def evaluated(predictions, task="classification", **own):
     defaults = {
-        "target": "y", "average": "macro", "stratified": task == "classification", "grouped": False, "in_time": False,
-        "raw": "file", "folds": None,
+        "shown": "v1", "target": "y", "average": "macro", "stratified": task == "classification", "grouped": False,
+        "in_time": False, "raw": "file", "folds": None,
     }  # fmt: skip
-    return Evaluated(predictions, task, **defaults | own)
+    return Evaluated(predictions=predictions, task=task, **defaults | own)
 
 
 def classifier(n=60, skill=0.5, seed=0, k=3, actual=0):
@@ -81,57 +81,57 @@ def regressor(n=60, noise=1.0, seed=0):
 
 
 def verdicts(found):
-    return {item["metric"]: item["verdict"] for item in found["metrics"]}
+    return {item.metric: item.verdict for item in found.test_rows.metrics}
 
 
 def metric(found, name):
-    return next(item for item in found["metrics"] if item["metric"] == name)
+    return next(item for item in found.test_rows.metrics if item.metric == name)
 
 
 def test_a_clearly_better_model_is_better_in_every_metric():
-    found = compare(classifier(300, skill=0.2), classifier(300, skill=2.0, seed=1))
-    assert found["verdict"] == BETTER
+    found = compare_models(classifier(300, skill=0.2), classifier(300, skill=2.0, seed=1))
+    assert found.verdict == BETTER
     assert verdicts(found) == dict.fromkeys(METRICS["classification"], BETTER)
-    found = compare(regressor(300, noise=3), regressor(300, noise=1, seed=1))
+    found = compare_models(regressor(300, noise=3), regressor(300, noise=1, seed=1))
     assert verdicts(found) == dict.fromkeys(METRICS["regression"], BETTER)
-    assert metric(found, "mse")["difference"] < 0 < metric(found, "r2_score")["difference"]
-    json.dumps(found, allow_nan=False)
+    assert metric(found, "mse").difference < 0 < metric(found, "r2_score").difference
+    json.dumps(msgspec.to_builtins(found), allow_nan=False)
 
 
 def test_values_and_the_mcnemar_test():
     before, after = classifier(seed=1), classifier(seed=2, skill=0.8)
-    found = metric(compare(before, after), "accuracy")
+    found = metric(compare_models(before, after), "accuracy")
     right = [(own.predictions["actual"] == own.predictions["predicted"]).to_numpy() for own in (before, after)]
-    assert (found["before"], found["after"]) == pytest.approx((right[0].mean(), right[1].mean()))
-    assert found["test"] == "McNemar"
-    assert found["p"] == pytest.approx(mcnemar(int((right[0] > right[1]).sum()), int((right[1] > right[0]).sum())))
-    assert found["low"] < found["difference"] < found["high"]
+    assert (found.before, found.after) == pytest.approx((right[0].mean(), right[1].mean()))
+    assert found.test == "McNemar"
+    assert found.p == pytest.approx(mcnemar(int((right[0] > right[1]).sum()), int((right[1] > right[0]).sum())))
+    assert found.low < found.difference < found.high
 
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.sampled_from([2, 3]), st.booleans())
 def test_swapping_the_two_negates_the_difference(one, other, k, numbers):
     a, b = (regressor(40, seed=s) if numbers else classifier(40, seed=s, k=k) for s in (one, other))
-    there, back = compare(a, b), compare(b, a)
+    there, back = compare_models(a, b), compare_models(b, a)
     swapped = {BETTER: WORSE, WORSE: BETTER, MIXED: MIXED, NO_DIFFERENCE: NO_DIFFERENCE}
-    assert back["verdict"] == swapped[there["verdict"]]
-    for first, second in zip(there["metrics"], back["metrics"], strict=True):
-        assert second["difference"] == pytest.approx(-first["difference"])
-        if first["low"] is not None:
-            assert (-second["high"], -second["low"]) == pytest.approx((first["low"], first["high"]), abs=1e-6)
-        assert second["p_holm"] == pytest.approx(first["p_holm"])
-        assert second["verdict"] == swapped[first["verdict"]]
+    assert back.verdict == swapped[there.verdict]
+    for first, second in zip(there.test_rows.metrics, back.test_rows.metrics, strict=True):
+        assert second.difference == pytest.approx(-first.difference)
+        if first.low is not None:
+            assert (-second.high, -second.low) == pytest.approx((first.low, first.high), abs=1e-6)
+        assert second.p_holm == pytest.approx(first.p_holm)
+        assert second.verdict == swapped[first.verdict]
 
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10**6), st.integers(10, 50), st.booleans())
 def test_the_same_predictions_are_no_difference(seed, n, numbers):
     one = regressor(n, seed=seed) if numbers else classifier(n, seed=seed)
-    found = compare(one, one)
-    assert found["verdict"] == NO_DIFFERENCE
-    for item in found["metrics"]:
-        assert (item["difference"], item["low"], item["high"], item["p_holm"]) == (0, 0, 0, 1)
-        assert item["why"] == SAME_PREDICTIONS
+    found = compare_models(one, one)
+    assert found.verdict == NO_DIFFERENCE
+    for item in found.test_rows.metrics:
+        assert (item.difference, item.low, item.high, item.p_holm) == (0, 0, 0, 1)
+        assert item.why == SAME_PREDICTIONS
 
 
 def test_other_probabilities_with_the_same_predictions():
@@ -140,11 +140,11 @@ def test_other_probabilities_with_the_same_predictions():
     columns = [f"probability_{name}" for name in CLASSES]
     other.predictions[columns] = other.predictions[columns] ** 2
     other.predictions[columns] = other.predictions[columns].div(other.predictions[columns].sum(axis=1), axis=0)
-    found = compare(one, other)
-    assert metric(found, "accuracy")["why"] == "same predictions"
-    assert metric(found, "accuracy")["detectable"] is None
-    assert metric(found, "log_loss")["difference"] != 0
-    assert metric(found, "log_loss")["detectable"] != 0
+    found = compare_models(one, other)
+    assert metric(found, "accuracy").why == "same predictions"
+    assert metric(found, "accuracy").detectable is None
+    assert metric(found, "log_loss").difference != 0
+    assert metric(found, "log_loss").detectable != 0
 
 
 def test_six_differing_rows_are_the_fewest_that_can_be_a_difference():
@@ -153,10 +153,10 @@ def test_six_differing_rows_are_the_fewest_that_can_be_a_difference():
     for n_wrong, verdict in ((5, NO_DIFFERENCE), (8, BETTER)):
         wrong = y.copy()
         wrong[:n_wrong] = np.resize(CLASSES, 120)[1 : n_wrong + 1]
-        found = compare(evaluated(frame(y, wrong), average="micro"), evaluated(frame(y, y), average="micro"))
+        found = compare_models(evaluated(frame(y, wrong), average="micro"), evaluated(frame(y, y), average="micro"))
         assert verdicts(found) == dict.fromkeys(list(METRICS["classification"])[:5], verdict)
-        assert {item["p"] for item in found["metrics"]} == {mcnemar(0, n_wrong)}  # one test, five names
-        assert {item["p_holm"] for item in found["metrics"]} == {mcnemar(0, n_wrong)}
+        assert {item.p for item in found.test_rows.metrics} == {mcnemar(0, n_wrong)}  # one test, five names
+        assert {item.p_holm for item in found.test_rows.metrics} == {mcnemar(0, n_wrong)}
 
 
 def test_the_smallest_difference_that_could_have_been_shown():
@@ -164,15 +164,16 @@ def test_the_smallest_difference_that_could_have_been_shown():
     y = np.resize(CLASSES, 30)
     wrong = y.copy()
     wrong[0] = "b"
-    found = compare(evaluated(frame(y, wrong), average="micro"), evaluated(frame(y, y), average="micro"))
-    assert metric(found, "accuracy")["detectable"] >= 6 / 30
+    found = compare_models(evaluated(frame(y, wrong), average="micro"), evaluated(frame(y, y), average="micro"))
+    assert metric(found, "accuracy").detectable >= 6 / 30
 
 
 def test_few_rows_are_not_compared():
     for n in (0, 1, 9):
-        found = compare(regressor(n) if n else _empty(), regressor(n, seed=1) if n else _empty())
-        assert (found["verdict"], found["metrics"]) == (NOT_COMPARABLE, [])
-        assert found["why_not"] == f"{n} test rows in common are too few, at least 10 are needed"
+        found = compare_models(regressor(n) if n else _empty(), regressor(n, seed=1) if n else _empty())
+        assert found.verdict == NOT_COMPARABLE
+        assert isinstance(found.test_rows, TooFewRows)
+        assert found.test_rows.why_not == f"{n} test rows in common are too few, at least 10 are needed"
 
 
 def _empty():
@@ -183,30 +184,35 @@ def test_rows_that_are_few_for_their_classes_are_not_compared():
     y = np.array([f"c{number:02}" for number in [*range(26), 0, 1, 2, 3]], dtype=object)
     two = [evaluated(frame(y, np.roll(y, by)), stratified=True) for by in (1, 2)]
     reason = "30 test rows in common are too few for their 26 classes, at least 31 are needed"
-    assert compare(*two)["why_not"] == reason
+    assert compare_models(*two).test_rows.why_not == reason
     more = np.append(y, "c04")
-    assert compare(*[evaluated(frame(more, np.roll(more, by)), stratified=True) for by in (1, 2)])["why_not"] is None
+    enough = compare_models(*[evaluated(frame(more, np.roll(more, by)), stratified=True) for by in (1, 2)])
+    assert enough.test_rows.metrics
 
 
 def test_rows_of_one_file_are_matched_by_number_whatever_their_columns():
     before, after = classifier(seed=1), classifier(seed=2)
     after.predictions["row_hash"] += 10**6  # a column was dropped: every hash is another one
     after = replace(after, predictions=after.predictions.iloc[::-1])
-    found = compare(before, after)
-    assert found["rows"] | {"matched_by": "row number", "compared": 60, "same": True} == found["rows"]
-    assert found["metrics"] == compare(before, classifier(seed=2))["metrics"] or found["verdict"] == NO_DIFFERENCE
-    assert metric(found, "accuracy")["before"] == metric(compare(before, before), "accuracy")["before"]
+    found = compare_models(before, after)
+    rows = found.test_rows.rows
+    assert (rows.matched_by, rows.compared, rows.same) == ("row number", 60, True)
+    assert (
+        found.test_rows.metrics == compare_models(before, classifier(seed=2)).test_rows.metrics
+        or found.verdict == NO_DIFFERENCE
+    )
+    assert metric(found, "accuracy").before == metric(compare_models(before, before), "accuracy").before
 
 
 def test_rows_of_other_files_are_matched_by_content():
     before, after = classifier(60, seed=1), classifier(60, seed=2)
     shifted = after.predictions.assign(row=after.predictions["row"] + 7).iloc[12:]
-    found = compare(before, replace(after, raw="another file", predictions=shifted))
-    assert found["rows"] == {
+    found = compare_models(before, replace(after, raw="another file", predictions=shifted))
+    assert msgspec.to_builtins(found.test_rows.rows) == {
         "before": 60, "after": 48, "common": 48, "other_target": 0, "compared": 48, "matched_by": "content",
         "units": "rows", "n_units": 48, "same": False,
     }  # fmt: skip
-    assert metric(found, "accuracy")["after"] == pytest.approx((shifted["actual"] == shifted["predicted"]).mean())
+    assert metric(found, "accuracy").after == pytest.approx((shifted["actual"] == shifted["predicted"]).mean())
 
 
 def test_equal_rows_are_matched_one_to_one():
@@ -222,32 +228,32 @@ def test_equal_rows_are_matched_one_to_one():
 def test_rows_whose_target_changed_are_left_out():
     before, after = regressor(30), regressor(30, seed=1)
     after.predictions.loc[:4, "actual"] += 1
-    rows = compare(before, after)["rows"]
-    assert (rows["common"], rows["other_target"], rows["compared"], rows["same"]) == (30, 5, 25, False)
+    rows = compare_models(before, after).test_rows.rows
+    assert (rows.common, rows.other_target, rows.compared, rows.same) == (30, 5, 25, False)
 
 
 def test_another_target_or_task():
-    found = compare(classifier(), replace(classifier(), target="species"))
-    assert [side["column"] for side in found["targets"]] == ["y", "species"]
-    assert found["why_not"] == "another target"
-    assert compare(classifier(), regressor())["verdict"] == NOT_COMPARABLE
+    found = compare_models(classifier(), replace(classifier(), target="species"))
+    targets = AnotherTarget(Target("y", "classification"), Target("species", "classification"))
+    assert found.test_rows == found.cross_validation == targets
+    assert compare_models(classifier(), regressor()).verdict == NOT_COMPARABLE
 
 
 def test_a_new_class_leaves_what_needs_probabilities_out():
     before, after = classifier(k=2), classifier(k=2, seed=1)
     after.predictions["probability_c"] = 0.0
-    found = compare(before, after)
+    found = compare_models(before, after)
     assert list(verdicts(found)) == ["accuracy", "precision", "recall", "f1_score", "balanced_accuracy"]
-    assert found["notes"] == ["The model knew 2 classes and knows 3: roc_auc and log_loss cannot be compared."]
-    binary = compare(replace(before, average="binary"), replace(after, average="binary"))
+    assert found.test_rows.notes == ("The model knew 2 classes and knows 3: roc_auc and log_loss cannot be compared.",)
+    binary = compare_models(replace(before, average="binary"), replace(after, average="binary"))
     assert list(verdicts(binary)) == ["accuracy", "balanced_accuracy"]
 
 
 def test_other_averages_are_computed_alike():
     before, after = replace(classifier(seed=1), average="weighted"), classifier(seed=2)
-    found = compare(before, after)
-    assert found["metrics"] == compare(replace(before, average="macro"), after)["metrics"]
-    assert (found["averages"], found["notes"]) == (["weighted", "macro"], [])
+    found = compare_models(before, after)
+    assert found.test_rows.metrics == compare_models(replace(before, average="macro"), after).test_rows.metrics
+    assert (found.test_rows.averages, found.test_rows.notes) == (("weighted", "macro"), ())
 
 
 @pytest.mark.parametrize("labels", [np.array([3, 8]), np.array([False, True]), np.array(["no", "yes"], dtype=object)])
@@ -256,24 +262,24 @@ def test_classes_of_every_type(labels):
     share = np.random.default_rng(0).random(40)
     probabilities = np.column_stack([1 - share, share])
     one = evaluated(frame(y, labels[(share > 0.5).astype(int)], probabilities, labels))
-    found = compare(one, evaluated(frame(y, y, np.eye(2)[np.searchsorted(labels, y)], labels)))
+    found = compare_models(one, evaluated(frame(y, y, np.eye(2)[np.searchsorted(labels, y)], labels)))
     assert list(verdicts(found)) == list(METRICS["classification"])
-    assert metric(found, "roc_auc")["after"] == 1.0
+    assert metric(found, "roc_auc").after == 1.0
 
 
 def test_a_model_that_never_predicts_a_class():
     y = np.resize(CLASSES[:2], 40)
-    found = compare(evaluated(frame(y, np.full(40, "a", dtype=object))), evaluated(frame(y, y)))
-    assert metric(found, "accuracy")["verdict"] == BETTER
-    assert metric(found, "precision")["before"] == pytest.approx(0.25)
+    found = compare_models(evaluated(frame(y, np.full(40, "a", dtype=object))), evaluated(frame(y, y)))
+    assert metric(found, "accuracy").verdict == BETTER
+    assert metric(found, "precision").before == pytest.approx(0.25)
 
 
 def test_scores_without_probabilities_have_an_area():
     y = np.resize(CLASSES[:2], 60)
     random = np.random.default_rng(0)
     scored = [evaluated(frame(y, y, score=(y == "b") * skill + random.normal(size=60))) for skill in (0.2, 5.0)]
-    found = compare(*scored)
-    assert metric(found, "roc_auc")["verdict"] == BETTER
+    found = compare_models(*scored)
+    assert metric(found, "roc_auc").verdict == BETTER
     assert "log_loss" not in verdicts(found)
 
 
@@ -286,36 +292,35 @@ def test_rows_of_a_group_count_once():
     ]
     for own in tripled:
         own.predictions["row"] = np.arange(120)
-    naive = compare(*tripled)
-    assert "their groups were not recorded" in naive["notes"][0]
+    naive = compare_models(*tripled)
+    assert "their groups were not recorded" in naive.test_rows.notes[0]
     for own in tripled:
         own.predictions["group"] = np.tile(np.arange(40), 3)
-    found = compare(*tripled)
-    assert (found["rows"]["units"], found["rows"]["n_units"], found["notes"]) == ("groups", 40, [])
-    assert metric(found, "accuracy")["test"] == "bootstrap and exchange"
-    assert metric(found, "accuracy")["p"] > 3 * metric(naive, "accuracy")["p"]
-    single = compare(before, after)
-    assert metric(found, "log_loss")["p"] == pytest.approx(metric(single, "log_loss")["p"], rel=0.3, abs=0.02)
+    found = compare_models(*tripled)
+    assert (found.test_rows.rows.units, found.test_rows.rows.n_units, found.test_rows.notes) == ("groups", 40, ())
+    assert metric(found, "accuracy").test == "bootstrap and exchange"
+    assert metric(found, "accuracy").p > 3 * metric(naive, "accuracy").p
+    single = compare_models(before, after)
+    assert metric(found, "log_loss").p == pytest.approx(metric(single, "log_loss").p, rel=0.3, abs=0.02)
 
 
 def test_rows_in_time_are_taken_in_blocks():
-    found = compare(*[replace(regressor(64, seed=seed), in_time=True) for seed in (1, 2)])
-    assert (found["rows"]["units"], found["rows"]["n_units"]) == ("blocks", 16)
+    found = compare_models(*[replace(regressor(64, seed=seed), in_time=True) for seed in (1, 2)])
+    assert (found.test_rows.rows.units, found.test_rows.rows.n_units) == ("blocks", 16)
 
 
 def test_metrics_that_are_undefined():
     y = np.full(30, 7.0)
     before, after = (evaluated(frame(y, y + np.random.default_rng(s).normal(size=30)), "regression") for s in (0, 1))
-    found = compare(before, after)
-    assert metric(found, "r2_score") | {"before": None, "after": None, "verdict": NOT_COMPARABLE} == metric(
-        found, "r2_score"
-    )
-    assert metric(found, "mse")["verdict"] in (NO_DIFFERENCE, BETTER, WORSE)
+    found = compare_models(before, after)
+    item = metric(found, "r2_score")
+    assert (item.before, item.after, item.difference, item.verdict) == (None, None, None, NOT_COMPARABLE)
+    assert metric(found, "mse").verdict in (NO_DIFFERENCE, BETTER, WORSE)
 
 
 def test_rmse_is_mse_in_other_units():
-    found = compare(regressor(seed=1), regressor(seed=2, noise=1.4))
-    assert metric(found, "rmse")["p_holm"] == metric(found, "mse")["p_holm"]
+    found = compare_models(regressor(seed=1), regressor(seed=2, noise=1.4))
+    assert metric(found, "rmse").p_holm == metric(found, "mse").p_holm
 
 
 def folds(values, names=("accuracy",), **own):
@@ -326,57 +331,70 @@ def folds(values, names=("accuracy",), **own):
         for shift, name in enumerate(names)
     ]
     scores = pd.DataFrame(rows, columns=["repeat", "fold", "n_train", "n_test", "metric", "value"])
-    return Folds(
-        scores, **{"made_from": ("rows", 5, 1, 42), "average": "macro", "in_time": False, "tuned": False} | own
-    )
+    made_from = {"made_from": ("rows", 5, 1, 42), "average": "macro"}
+    return evaluated(frame([], []), shown=own.pop("shown", "v1"), in_time=own.pop("in_time", False),
+                     folds=Folds(scores, **made_from | own))  # fmt: skip
 
 
 LOW, HIGH = [0.80, 0.81, 0.79, 0.80, 0.82], [0.90, 0.92, 0.89, 0.91, 0.90]
 
 
 def test_folds_are_compared_where_they_are_the_same():
-    found = compare_folds(folds(LOW), folds(HIGH), "classification")
-    assert (found["folds"], found["metrics"][0]["verdict"]) == (5, BETTER)
+    found = compare_folds(folds(LOW), folds(HIGH))
+    assert (found.folds, found.metrics[0].verdict) == (5, BETTER)
     for other in (
         folds(HIGH, made_from=("other rows", 5, 1, 42)),
         folds(HIGH, made_from=("rows", 5, 1, 43)),
         folds([*HIGH, 0.9]),
     ):
-        found = compare_folds(folds(LOW), other, "classification")
-        assert found["metrics"] == []
-        assert found["why_not"] == "the folds differ: other training rows, folds, repeats or seed"
-    assert compare_folds(None, folds(LOW), "classification")["why_not"] == "there is none on one side"
+        assert compare_folds(folds(LOW), other) == OtherFolds()
+    none = replace(folds(LOW), folds=None)
+    assert compare_folds(none, folds(LOW, shown="v2")) == NoFolds(("v1",))
+    assert compare_folds(folds(LOW), folds(HIGH, shown="v2", current=False)) == StaleFolds(("v2",))
+    assert compare_folds(none, folds(HIGH, shown="v2", current=False)) == StaleFolds(("v2",))
 
 
 def test_folds_whose_scores_cannot_be_tested():
-    found = compare_folds(folds(LOW), folds([value + 0.1 for value in LOW]), "classification")["metrics"][0]
-    assert (found["verdict"], found["why"]) == (NOT_COMPARABLE, "all folds differ by the same amount")
-    found = compare_folds(folds(LOW, in_time=True), folds(HIGH, in_time=True), "classification")["metrics"][0]
-    assert (found["verdict"], found["why"]) == (NOT_COMPARABLE, "folds in time are not tested")
-    found = compare_folds(folds(LOW), folds(LOW), "classification")["metrics"][0]
-    assert (found["verdict"], found["p_holm"]) == (NO_DIFFERENCE, 1.0)
+    found = compare_folds(folds(LOW), folds([value + 0.1 for value in LOW])).metrics[0]
+    assert (found.verdict, found.why) == (NOT_COMPARABLE, "all folds differ by the same amount")
+    found = compare_folds(folds(LOW, in_time=True), folds(HIGH, in_time=True)).metrics[0]
+    assert (found.verdict, found.why) == (NOT_COMPARABLE, "folds in time are not tested")
+    assert (found.low, found.high, found.p, found.p_holm) == (None, None, None, None)
+    assert found.difference == pytest.approx(np.mean(HIGH) - np.mean(LOW))
+    found = compare_folds(folds(LOW), folds(LOW)).metrics[0]
+    assert (found.verdict, found.p_holm) == (NO_DIFFERENCE, 1.0)
     names = ("accuracy", "recall")
-    both = compare_folds(folds(LOW, names), folds(HIGH, names, average="weighted"), "classification")
-    assert [item["metric"] for item in both["metrics"]] == ["accuracy"]
+    both = compare_folds(folds(LOW, names), folds(HIGH, names, average="weighted"))
+    assert [item.metric for item in both.metrics] == ["accuracy"]
+
+
+def test_an_evaluation_of_another_model_is_not_compared_but_its_folds_are():
+    before, after = classifier(seed=1), replace(classifier(seed=2), shown="v2", current=False)
+    found = compare_models(replace(before, folds=folds(LOW).folds), replace(after, folds=folds(HIGH).folds))
+    assert (found.verdict, found.test_rows) == (NOT_COMPARABLE, NotEvaluated(("v2",)))
+    assert found.cross_validation.metrics[0].verdict == BETTER
+    assert msgspec.to_builtins(found.test_rows) == {
+        "reason": "not evaluated", "revisions": ("v2",), "verdict": NOT_COMPARABLE,
+    }  # fmt: skip
 
 
 def test_the_test_rows_decide_but_not_against_the_cross_validation():
     weak, strong = classifier(300, 0.2), classifier(300, 2.0, seed=1)
-    agreed = compare(replace(weak, folds=folds(LOW)), replace(strong, folds=folds(HIGH)))
-    assert metric(agreed, "accuracy")["verdict"] == BETTER
-    found = compare(replace(weak, folds=folds(HIGH)), replace(strong, folds=folds(LOW)))
-    assert metric(found, "accuracy")["verdict"] == NO_DIFFERENCE
-    assert metric(found, "accuracy")["why"] == "better here, worse in cross-validation"
-    assert metric(found, "f1_score")["verdict"] == BETTER
+    agreed = compare_models(replace(weak, folds=folds(LOW).folds), replace(strong, folds=folds(HIGH).folds))
+    assert metric(agreed, "accuracy").verdict == BETTER
+    found = compare_models(replace(weak, folds=folds(HIGH).folds), replace(strong, folds=folds(LOW).folds))
+    assert metric(found, "accuracy").verdict == NO_DIFFERENCE
+    assert metric(found, "accuracy").why == "better here, worse in cross-validation"
+    assert metric(found, "f1_score").verdict == BETTER
     # Nor against folds on which a search chose the hyperparameters: they are too good.
     for own in ((True, False), (False, True)):
-        sides = [replace(side, folds=folds(values, tuned=tuned)) for side, values, tuned in
+        sides = [replace(side, folds=folds(values).folds, found={"C": 1} if tuned else {}) for side, values, tuned in
                  zip((strong, weak), (LOW, HIGH), own, strict=True)]  # fmt: skip
-        assert metric(compare(*sides), "accuracy")["verdict"] == WORSE
+        assert metric(compare_models(*sides), "accuracy").verdict == WORSE
     # Cross-validation alone makes no difference.
-    alone = compare(replace(weak, folds=folds(LOW)), replace(weak, folds=folds(HIGH)))
-    assert alone["verdict"] == NO_DIFFERENCE
-    assert alone["cross_validation"]["metrics"][0]["verdict"] == BETTER
+    alone = compare_models(replace(weak, folds=folds(LOW).folds), replace(weak, folds=folds(HIGH).folds))
+    assert alone.verdict == NO_DIFFERENCE
+    assert alone.cross_validation.metrics[0].verdict == BETTER
 
 
 def test_better_in_one_and_worse_in_another_is_mixed():
@@ -391,17 +409,18 @@ def test_better_in_one_and_worse_in_another_is_mixed():
         evaluated(frame(y, CLASSES[(p > 0.5).astype(int)], np.column_stack([1 - p, p]), CLASSES[:2]))
         for p in (vague, sharp)
     )
-    found = compare(before, after)
-    assert found["verdict"] == MIXED
-    assert metric(found, "log_loss")["verdict"] == BETTER
-    assert metric(found, "accuracy")["verdict"] == WORSE
+    found = compare_models(before, after)
+    assert found.verdict == MIXED
+    assert metric(found, "log_loss").verdict == BETTER
+    assert metric(found, "accuracy").verdict == WORSE
 
 
-def test_two_equal_models_are_called_different_in_at_most_one_of_twenty():
-    """200 pairs of models that are equally good by construction; 16 or fewer have a probability of 97 % at 5 %."""
+@pytest.mark.parametrize(("pairs", "most"), [(60, 6), pytest.param(200, 16, marks=pytest.mark.exhaustive)])
+def test_two_equal_models_are_called_different_in_at_most_one_of_twenty(pairs, most):
+    """Pairs of models that are equally good by construction; so few have a probability of 97 % at 5 %."""
     alarms = sum(
-        compare(classifier(60, seed=2 * run, actual=run), classifier(60, seed=2 * run + 1, actual=run))["verdict"]
+        compare_models(classifier(60, seed=2 * run, actual=run), classifier(60, seed=2 * run + 1, actual=run)).verdict
         != NO_DIFFERENCE
-        for run in range(200)
+        for run in range(pairs)
     )
-    assert alarms <= 16
+    assert alarms <= most

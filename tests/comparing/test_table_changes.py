@@ -2,8 +2,10 @@
 
 import json
 
-from lockstep.comparing.table_changes import NO_SHIFT, NOT_TESTED, SHIFTED, compare
+from lockstep.comparing.row_matching import CellChange
+from lockstep.comparing.table_changes import NO_SHIFT, NOT_TESTED, SHIFTED, ColumnType, Level, Retyped, compare_tables
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -34,52 +36,53 @@ def table(make_table):
 
 
 def feature(found, name):
-    return next(column for column in found["features"] if column["column"] == name)
+    return next(column for column in found.features if column.column == name)
 
 
 def rows(found):
-    return {key: found["rows"][key] for key in ("added", "removed", "changed", "same", "reordered")}
+    counts = {key: getattr(found.rows, key) for key in ("added", "removed", "same", "reordered")}
+    return counts | {"changed": found.rows.changed and found.rows.changed.count}
 
 
 def test_nothing_changed(table):
-    found = compare(table(), table())
-    assert found["status"] == "unchanged"
+    found = compare_tables(table(), table())
+    assert found.status == "unchanged"
     assert rows(found) == {"added": 0, "removed": 0, "changed": None, "same": N, "reordered": False}
-    assert all(column["same_values"] and column["verdict"] == NO_SHIFT for column in found["features"])
-    assert found["target"]["shift"]["verdict"] == NO_SHIFT
-    json.dumps(found, allow_nan=False)
+    assert all(column.same_values and column.verdict == NO_SHIFT for column in found.features)
+    assert found.target.shift.verdict == NO_SHIFT
+    json.dumps(msgspec.to_builtins(found), allow_nan=False)
 
 
 def test_permuted_rows_are_the_same_rows_in_another_order(table):
-    found = compare(table(), table().rows(np.random.default_rng(1).permutation(N)))
-    assert found["status"] == "reordered"
+    found = compare_tables(table(), table().rows(np.random.default_rng(1).permutation(N)))
+    assert found.status == "reordered"
     assert rows(found) == {"added": 0, "removed": 0, "changed": None, "same": N, "reordered": True}
-    assert all(column["same_values"] for column in found["features"])
+    assert all(column.same_values for column in found.features)
 
 
 def test_columns_in_another_order(table):
     before, after = table(), table()
     after = type(after)(after.frame[list(after.frame)[::-1]], "y", "classification")
-    found = compare(before, after)
-    assert (found["status"], found["columns"]["reordered"], found["rows"]["same"]) == ("reordered", True, N)
+    found = compare_tables(before, after)
+    assert (found.status, found.columns.reordered, found.rows.same) == ("reordered", True, N)
 
 
 def test_rows_added_and_removed(table):
     before, after = table().rows(np.arange(280)), table().rows(np.arange(5, N))
-    found = compare(before, after)
-    assert found["status"] == "changed"
+    found = compare_tables(before, after)
+    assert found.status == "changed"
     assert rows(found) == {"added": 20, "removed": 5, "changed": None, "same": 275, "reordered": False}
-    assert found["rows"]["added_row_numbers"] == [281, 282, 283, 284, 285]
-    assert found["rows"]["removed_row_numbers"] == [1, 2, 3, 4, 5]
+    assert found.rows.added_row_numbers == (281, 282, 283, 284, 285)
+    assert found.rows.removed_row_numbers == (1, 2, 3, 4, 5)
 
 
 def test_rows_count_as_often_as_they_stand(make_table):
     before = make_table({"a": [1, 1, 1, 2, 2, 3], "b": [np.nan, np.nan, np.nan, 0, 0, 0], "y": ["u"] * 6})
     after = make_table({"a": [1, 3, 2, 2, 2, 4], "b": [np.nan, 0, 0, 0, 0, 0], "y": ["u"] * 6})
-    found = compare(before, after)
+    found = compare_tables(before, after)
     assert rows(found) == {"added": 2, "removed": 2, "changed": None, "same": 4, "reordered": None}
-    assert found["rows"]["added_row_numbers"] == [5, 6]
-    assert found["rows"]["removed_row_numbers"] == [2, 3]
+    assert found.rows.added_row_numbers == (5, 6)
+    assert found.rows.removed_row_numbers == (2, 3)
 
 
 def test_rows_are_matched_as_pandas_would_match_them(make_table):
@@ -98,10 +101,10 @@ def test_rows_are_matched_as_pandas_would_match_them(make_table):
         bags = [
             Counter(t.frame.fillna({"t": ""}).fillna(-1).itertuples(index=False, name=None)) for t in (before, after)
         ]
-        found = compare(before, after)["rows"]
-        assert found["added"] == (bags[1] - bags[0]).total()
-        assert found["removed"] == (bags[0] - bags[1]).total()
-        assert found["same"] == (bags[0] & bags[1]).total()
+        found = compare_tables(before, after).rows
+        assert found.added == (bags[1] - bags[0]).total()
+        assert found.removed == (bags[0] - bags[1]).total()
+        assert found.same == (bags[0] & bags[1]).total()
 
 
 def test_many_columns_do_not_overflow(make_table):
@@ -109,9 +112,9 @@ def test_many_columns_do_not_overflow(make_table):
     columns = {f"c{i}": random.normal(size=1000) for i in range(40)} | {"y": ["u"] * 1000}
     edited = columns | {"c39": columns["c39"].copy()}
     edited["c39"][7] = 0.0
-    found = compare(make_table(columns), make_table(edited))
+    found = compare_tables(make_table(columns), make_table(edited))
     assert rows(found) == {"added": 1, "removed": 1, "changed": None, "same": 999, "reordered": False}
-    assert found["rows"]["added_row_numbers"] == [8]
+    assert found.rows.added_row_numbers == (8,)
 
 
 def test_a_key_tells_which_rows_changed(table):
@@ -120,13 +123,22 @@ def test_a_key_tells_which_rows_changed(table):
     sizes, colours = table.columns["size"].copy(), table.columns["colour"].copy()
     sizes[[3, 4]], colours[4] = [9.5, 8.5], "pink"
     after = table(id=[*ids[:-1], "new"], size=sizes, colour=colours).rows(np.arange(N)[::-1])
-    found = compare(before, after)
-    assert found["rows"]["key"] == "id"
+    found = compare_tables(before, after)
+    assert found.rows.key == "id"
     assert rows(found) == {"added": 1, "removed": 1, "changed": 2, "same": N - 3, "reordered": True}
-    assert found["rows"]["changed_by_column"] == {"size": 2, "colour": 1}
-    assert [example["key"] for example in found["rows"]["examples"]] == ["id4", "id3"]
-    assert found["rows"]["examples"][0]["cells"][1]["after"] == "pink"
-    assert feature(found, "id")["why_not_tested"] == "the key"
+    assert found.rows.changed.by_column == {"size": 2, "colour": 1}
+    assert [example.key for example in found.rows.changed.examples] == ["id4", "id3"]
+    assert found.rows.changed.examples[0].cells[1].after == "pink"
+    assert feature(found, "id").why_not_tested == "the key"
+
+
+def test_cells_of_numbers_keep_their_type(make_table):
+    """A row of whole and decimal numbers alone, whose key is beyond what a decimal number can hold."""
+    ids = [2**53 + 1, 7]
+    found = compare_tables(*(make_table({"id": ids, "v": [value, 2.5], "y": [0, 1]}) for value in (0.5, 1.5)))
+    (example,) = found.rows.changed.examples
+    assert (example.key, example.cells) == (2**53 + 1, (CellChange("v", 0.5, 1.5),))
+    assert type(example.key) is int
 
 
 @pytest.mark.parametrize(
@@ -139,30 +151,30 @@ def test_a_key_tells_which_rows_changed(table):
     ],
 )
 def test_what_is_no_key(table, columns):
-    assert compare(table(**columns), table(**columns))["rows"]["key"] is None
+    assert compare_tables(table(**columns), table(**columns)).rows.key is None
 
 
 def test_columns_added_removed_and_of_another_type(table):
     before = table(count=[str(i) + "x" for i in table.columns["count"]], flag=np.arange(N) % 2)
     after = table(gaps=None, extra=np.arange(N) % 3, flag=np.arange(N) % 2 * 1.0)
-    found = compare(before, after)
-    assert found["status"] == "changed"
-    assert found["columns"]["added"] == [{"column": "extra", "type": "whole number"}]
-    assert found["columns"]["removed"] == [{"column": "gaps", "type": "number"}]
-    assert found["columns"]["retyped"] == [
-        {"column": "count", "before": "text", "after": "whole number"},
-        {"column": "flag", "before": "whole number", "after": "number"},
-    ]
-    assert "count" not in found["rows"]["compared_columns"]
-    assert found["rows"]["same"] == N  # on the columns that can be compared
-    assert (feature(found, "count")["verdict"], feature(found, "count")["why_not_tested"]) == (
+    found = compare_tables(before, after)
+    assert found.status == "changed"
+    assert found.columns.added == (ColumnType("extra", "whole number"),)
+    assert found.columns.removed == (ColumnType("gaps", "number"),)
+    assert found.columns.retyped == (
+        Retyped("count", "text", "whole number"),
+        Retyped("flag", "whole number", "number"),
+    )
+    assert "count" not in found.columns.compared
+    assert found.rows.same == N  # on the columns that can be compared
+    assert (feature(found, "count").verdict, feature(found, "count").why_not_tested) == (
         NOT_TESTED,
         "text before, whole number now",
     )
 
 
 def test_no_column_in_common(make_table):
-    found = compare(make_table({"a": [1, 2], "y": ["u", "v"]}), make_table({"b": [1, 2, 3], "y": [1, 2, 3]}))
+    found = compare_tables(make_table({"a": [1, 2], "y": ["u", "v"]}), make_table({"b": [1, 2, 3], "y": [1, 2, 3]}))
     assert rows(found) == {"added": 3, "removed": 2, "changed": None, "same": 0, "reordered": None}
 
 
@@ -170,25 +182,25 @@ def test_new_and_vanished_categories(table):
     colours = table.columns["colour"].copy()
     colours[colours == "red"] = "pink"
     colours[:2] = ["a|b", "a|b"]
-    levels = feature(compare(table(), table(colour=colours)), "colour")["categories"]
-    assert levels["new"]["count"] == 2
-    assert levels["new"]["first"][1] == {"value": "a|b", "rows": 2}
-    assert [level["value"] for level in levels["vanished"]["first"]] == ["red"]
+    levels = feature(compare_tables(table(), table(colour=colours)), "colour").categories
+    assert levels.new.count == 2
+    assert levels.new.first[1] == Level("a|b", 2)
+    assert [level.value for level in levels.vanished.first] == ["red"]
 
 
 def test_missing_cells_shift(table):
     gaps = table.columns["gaps"].copy()
     gaps[:100] = np.nan
-    column = feature(compare(table(), table(gaps=gaps)), "gaps")
-    assert column["missing"]["before"] < 0.15 < 0.35 < column["missing"]["after"]
-    assert column["missing"]["p_adjusted"] < 1e-6
-    assert column["values"]["p_adjusted"] > 0.05
-    assert column["verdict"] == SHIFTED
+    column = feature(compare_tables(table(), table(gaps=gaps)), "gaps")
+    assert column.missing.before < 0.15 < 0.35 < column.missing.after
+    assert column.missing.p_adjusted < 1e-6
+    assert column.values.p_adjusted > 0.05
+    assert column.verdict == SHIFTED
 
 
 def test_a_column_without_a_value(table):
-    column = feature(compare(table(), table(gaps=np.full(N, np.nan))), "gaps")
-    assert (column["values"], column["why_not_tested"], column["range"]["after"]) == (None, "no value now", None)
+    column = feature(compare_tables(table(), table(gaps=np.full(N, np.nan))), "gaps")
+    assert (column.values, column.why_not_tested, column.range.after) == (None, "no value now", None)
 
 
 @pytest.mark.parametrize(
@@ -202,32 +214,34 @@ def test_a_column_without_a_value(table):
     ],
 )
 def test_a_real_shift_is_found_in_its_column_alone(table, name, values, test):
-    found = compare(table(), table(**{name: values(table.columns[name], np.random.default_rng(5))}))
-    assert {c["column"] for c in found["features"] if c["verdict"] == SHIFTED} == {name}
-    assert feature(found, name)["values"]["test"] == test
-    assert feature(found, name)["values"]["size"] > 0.15
+    found = compare_tables(table(), table(**{name: values(table.columns[name], np.random.default_rng(5))}))
+    assert {c.column for c in found.features if c.verdict == SHIFTED} == {name}
+    assert feature(found, name).values.test == test
+    assert feature(found, name).values.size > 0.15
 
 
 def test_the_target_shifts(table):
-    found = compare(table(), table(y=["no"] * 250 + ["yes"] * 50))
-    assert found["target"]["shift"]["verdict"] == SHIFTED
-    assert found["target"]["shift"]["values"]["test"] == "chi-squared"
-    assert all(column["verdict"] != SHIFTED for column in found["features"])
+    found = compare_tables(table(), table(y=["no"] * 250 + ["yes"] * 50))
+    assert found.target.shift.verdict == SHIFTED
+    assert found.target.shift.values.test == "chi-squared"
+    assert all(column.verdict != SHIFTED for column in found.features)
 
 
 def test_classes_that_are_numbers_are_categories(table):
-    shift = compare(table(y=np.arange(N) % 3), table(y=np.arange(N) % 4))["target"]["shift"]
-    assert shift["values"]["test"] == "chi-squared"
-    assert shift["categories"]["new"]["first"] == [{"value": 3, "rows": 75}]
-    shift = compare(table("regression", y=np.arange(N) % 3), table("regression", y=np.arange(N) % 4))["target"]["shift"]
-    assert shift["values"]["test"] == "Kolmogorov-Smirnov"
+    shift = compare_tables(table(y=np.arange(N) % 3), table(y=np.arange(N) % 4)).target.shift
+    assert shift.values.test == "chi-squared"
+    assert shift.categories.new.first == (Level(3, 75),)
+    shift = compare_tables(
+        table("regression", y=np.arange(N) % 3), table("regression", y=np.arange(N) % 4)
+    ).target.shift
+    assert shift.values.test == "Kolmogorov-Smirnov"
 
 
 def test_another_target(table):
-    found = compare(table(), type(table())(table().frame, "colour", "classification"))
-    assert found["status"] == "changed"
-    assert (found["target"]["before"]["column"], found["target"]["after"]["column"]) == ("y", "colour")
-    assert found["target"]["shift"] is None
+    found = compare_tables(table(), type(table())(table().frame, "colour", "classification"))
+    assert found.status == "changed"
+    assert (found.target.before.column, found.target.after.column) == ("y", "colour")
+    assert found.target.shift is None
 
 
 def test_families_without_a_shift_are_rarely_called_shifted(make_table):
@@ -243,8 +257,8 @@ def test_families_without_a_shift_are_rarely_called_shifted(make_table):
         return make_table(columns | {"y": random.choice(["u", "v"], n)})
 
     for _ in range(trials):
-        found = compare(draw(), draw())
-        false += any(c["verdict"] == SHIFTED for c in [*found["features"], found["target"]["shift"]])
+        found = compare_tables(draw(), draw())
+        false += any(c.verdict == SHIFTED for c in [*found.features, found.target.shift])
     assert false <= stats.binom.ppf(0.999, trials, 0.05)
 
 
@@ -255,6 +269,6 @@ def test_many_rows(make_table):
     columns |= {f"t{i}": random.choice(["a", "bb", "ccc"], n) for i in range(4)} | {"y": random.random(n) < 0.5}
     before = make_table(columns)
     after = before.rows(np.concatenate([np.arange(10, n), np.arange(5)]))
-    assert rows(compare(before, after)) == {
+    assert rows(compare_tables(before, after)) == {
         "added": 0, "removed": 5, "changed": None, "same": n - 5, "reordered": True,
     }  # fmt: skip

@@ -3,8 +3,15 @@
 import re
 
 from lockstep.comparing.rendering import code, markdown, show, visible
-from lockstep.comparing.table_changes import compare
+from lockstep.comparing.table_changes import ALPHA, compare_tables
+from lockstep.comparing.table_revisions import DataDiff, NotRun
 from lockstep.comparing.table_words import report
+from lockstep.repository.revisions import RevisionName
+
+
+def diff(revisions, problems, outdated):
+    before, after = (RevisionName(name, None, name) for name in revisions)
+    return DataDiff(alpha=ALPHA, before=before, after=after, changed=True, problems=problems, outdated=outdated)
 
 
 def test_any_character_stays_in_its_cell_of_the_markdown_table(make_table):
@@ -12,8 +19,7 @@ def test_any_character_stays_in_its_cell_of_the_markdown_table(make_table):
     tables = [
         make_table({"colour": [cell] * 9 + ["red"] * 40, "y": ["no", "yes"] * 24 + ["no"]}) for cell in ("x", odd)
     ]
-    problem = compare(*tables) | {"outdated": [], "not_run": [], "same_file": False}
-    found = {"before": {"shown": "A"}, "after": {"shown": "B"}, "changed": True, "problems": {"p": problem}}
+    found = diff(["A", "B"], {"p": compare_tables(*tables)}, {})
     lines = [line for line in markdown(report(found, code)).splitlines() if line.startswith("|")]
     assert len(lines) == 3
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {8}
@@ -24,11 +30,7 @@ def test_the_key_and_other_names_are_quoted(make_table, capsys):
     odd = "x](http://evil) <b>\x1b[31m"
     ids = [f"i{number}" for number in range(40)]
     tables = [make_table({odd: ids, "v": [number] + [1.0] * 39, "y": ["a", "b"] * 20}) for number in (1.5, 2.5)]
-    problems = {
-        odd: compare(*tables) | {"outdated": [odd], "not_run": [], "same_file": False},
-        "p": {"status": "not run", "outdated": [], "not_run": [odd]},
-    }
-    found = {"before": {"shown": odd}, "after": {"shown": odd}, "changed": True, "problems": problems}
+    found = diff([odd, odd], {odd: compare_tables(*tables), "p": NotRun(revisions=(odd,))}, {odd: (odd,)})
     text = markdown(report(found, code))
     assert "matched by the key `x](http://evil) <b>\\x1b[31m`" in text
     spans = re.findall(r"`[^`]*`", text)

@@ -2,18 +2,19 @@
 
 from lockstep.evaluating import curves
 from lockstep.evaluating.curves import CURVES_COLUMNS, PREDICTIONS_COLUMNS, curve_rows, prediction_rows
+from lockstep.evaluating.intervals import mean_interval, wilson
 from lockstep.learning.scoring import Predictions
 
 import numpy as np
 import pytest
-from sklearn.metrics import auc, roc_auc_score
+from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
 RNG = np.random.default_rng(0)
 
 
 def of(rows, curve, series=None):
     """(x, y, count) of a curve, as lists."""
-    found = [row[2:] for row in rows if row[0] == curve and series in (None, row[1])]
+    found = [row[2:5] for row in rows if row[0] == curve and series in (None, row[1])]
     return [list(values) for values in zip(*found, strict=True)] if found else None
 
 
@@ -58,7 +59,8 @@ def test_roc_and_precision_recall_of_each_class_against_the_rest(classes):
     y, predictions = classified(classes)
     rows = curve_rows(y, predictions, "classification")
     assert all(len(row) == len(CURVES_COLUMNS) for row in rows)
-    assert sorted({row[1] for row in rows}) == (["c01"] if classes == 2 else ["c00", "c01", "c02"])
+    drawn = {row[1] for row in rows if row[2] is not None}
+    assert sorted(drawn) == (["c01"] if classes == 2 else ["c00", "c01", "c02"])
     for number, name in [(1, "c01")] if classes == 2 else enumerate(["c00", "c01", "c02"]):
         x, height, counts = of(rows, "ROC", name)
         assert (x[0], height[0], x[-1], height[-1]) == (0, 0, 1, 1)
@@ -81,17 +83,50 @@ def test_calibration_is_in_bins_of_as_many_rows():
     assert np.average(actual, weights=counts) == pytest.approx(np.mean(y == "c01"))
 
 
+def test_bins_have_the_interval_of_their_mean_and_enough_rows_each():
+    y, predictions = classified(2, rows=35)
+    bins = [row for row in curve_rows(y, predictions, "classification") if row[0] == "calibration"]
+    assert [count for _, _, _, _, count, _, _ in bins] == [12, 12, 11]
+    assert [(low, high) for *_, low, high in bins] == [
+        wilson(round(share * count), count) for _, _, _, share, count, _, _ in bins
+    ]
+    y = RNG.normal(size=35)
+    bins = [row for row in curve_rows(y, Predictions(y + 1, None, None, None), "regression") if row[0] == "calibration"]
+    assert all(low < mean < high for _, _, _, mean, _, low, high in bins)
+    assert bins[0][-2:] == mean_interval(np.sort(y)[:12])
+
+
+def test_areas_are_those_of_all_rows():
+    y, predictions = classified(3)
+    rows = curve_rows(y, predictions, "classification")
+    for number, name in enumerate(["c00", "c01", "c02"]):
+        ((_, area, count),) = zip(*of(rows, "area under the ROC curve", name), strict=True)
+        assert area == roc_auc_score(y == name, predictions.probabilities[:, number])
+        assert count == np.sum(y == name)
+        ((_, average, _),) = zip(*of(rows, "average precision", name), strict=True)
+        assert average == average_precision_score(y == name, predictions.probabilities[:, number])
+
+
+def test_either_of_two_classes_has_the_area_of_the_scores():
+    y, predictions = classified(2)
+    only_scores = predictions._replace(probabilities=None)
+    areas = [row[3] for row in curve_rows(y, only_scores, "classification") if row[0] == "area under the ROC curve"]
+    assert areas == pytest.approx([roc_auc_score(y == "c01", predictions.scores)] * 2)
+
+
 @pytest.mark.parametrize(("classes", "expected"), [(2, {"ROC", "precision-recall"}), (3, set())])
 def test_a_model_without_probabilities(classes, expected):
     rows = curve_rows(*classified(classes, probabilities=False), "classification")
-    assert {row[0] for row in rows} == expected
+    assert {row[0] for row in rows if row[2] is not None} == expected
 
 
 def test_the_most_frequent_classes_are_drawn(monkeypatch):
     monkeypatch.setattr(curves, "MAX_CLASSES", 2)
     y, predictions = classified(4)
     y[:] = np.array(["c00", "c01", "c01", "c02", "c03", "c03"] * 167, dtype=object)[:1000]
-    assert sorted({row[1] for row in curve_rows(y, predictions, "classification")}) == ["c01", "c03"]
+    rows = curve_rows(y, predictions, "classification")
+    assert sorted({row[1] for row in rows if row[0] == "ROC"}) == ["c01", "c03"]
+    assert [row[1] for row in rows if row[0] == "area under the ROC curve"] == ["c00", "c01", "c02", "c03"]
 
 
 @pytest.mark.parametrize("y", [["c00"] * 1000, ["c01"] * 1000])
@@ -107,12 +142,12 @@ def test_the_diagnostics_of_a_regression():
     assert (x, set(counts)) == (predicted.tolist(), {1})
     assert residuals == pytest.approx([-0.5] * 95)
     x, actual, counts = of(rows, "calibration", "tenths of the rows")
-    assert counts == [10] * 5 + [9] * 5
+    assert counts == [11] * 5 + [10] * 4
     assert np.allclose(np.array(x) - actual, 0.5)
     assert x == sorted(x)
     x, errors, counts = of(rows, "absolute error by size of the target", "tenths of the rows")
     assert np.allclose(errors, 0.5)
-    assert x[0] == pytest.approx(np.sort(y)[:10].mean())
+    assert x[0] == pytest.approx(np.sort(y)[:11].mean())
 
 
 def test_fewer_rows_than_bins():

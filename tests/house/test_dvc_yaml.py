@@ -58,7 +58,7 @@ def test_load_needs_no_scikit_learn_and_train_does():
     assert {"scikit-learn", "scipy", "joblib"} < libraries("train")
 
 
-@pytest.mark.parametrize("stage", ["load", "train"])
+@pytest.mark.parametrize("stage", ["load", "train", "report"])
 def test_what_a_stage_imports_is_among_what_it_tracks(stage):
     """The proof that the closure sees all: what is loaded when the stage is."""
     code = f"import sys, stages.{stage}; print(*{{name.split('.')[0] for name in sys.modules}})"
@@ -85,7 +85,8 @@ def test_no_stage_imports_another_one(stage):
 
 
 def test_test_rows_reach_evaluate_and_what_follows_it():
-    """Everything that is downstream of the test rows, transitively, is evaluate, and the report of what it found."""
+    """Everything that is downstream of the test rows, transitively, is evaluate, and the diagnosis and the report of
+    what it found."""
     reached, todo = set(), ["data/split/${key}/test.parquet"]
     while todo:
         path = todo.pop()
@@ -93,8 +94,17 @@ def test_test_rows_reach_evaluate_and_what_follows_it():
             if path in STAGES[stage]["do"]["deps"] and stage not in reached:
                 reached.add(stage)
                 todo += all_outputs(stage)
-    assert reached == {"evaluate", "report"}
-    assert set(all_outputs("evaluate")) & set(STAGES["report"]["do"]["deps"])
+    assert reached == {"evaluate", "diagnose", "report"}
+    assert set(all_outputs("evaluate")) & set(STAGES["diagnose"]["do"]["deps"])
+    assert set(all_outputs("diagnose")) & set(STAGES["report"]["do"]["deps"])
+
+
+def test_the_report_computes_nothing_from_rows():
+    """It reads what stages have written of the rows, and imports no library that fits, scores or counts."""
+    assert libraries("report") == {"jinja2", "matplotlib", "numpy"}
+    assert not [path for path in STAGES["report"]["do"]["deps"] if path.endswith((".parquet", ".joblib", ".yaml"))]
+    importing = {"lockstep/kernel", "lockstep/reporting"}
+    assert importing < set(code_deps("report"))
 
 
 def test_the_loaded_table_reaches_split_and_nothing_else():

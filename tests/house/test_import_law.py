@@ -1,5 +1,6 @@
 """The import law that lockstep/__init__.py states: a folder imports only folders above it in that list."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -80,3 +81,45 @@ def test_unknown_names_are_an_attribute_error():
 def test_load_needs_no_scikit_learn():
     code = "import sys, stages.load; sys.exit('sklearn' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_one_module_runs_git_one_runs_dvc_and_two_import_dvc():
+    running, importing = set(), set()
+    for file in [*PACKAGE.rglob("*.py"), *(ROOT / "stages").rglob("*.py")]:
+        roots = {module.split(".")[0] for module in imported_modules(file)}
+        name = file.relative_to(ROOT).as_posix()
+        running |= {name} if roots & {"subprocess", "multiprocessing", "pty"} else set()
+        importing |= {name} if roots & {"dvc", "scmrepo", "dvc_data", "dvc_objects", "pygit2", "dulwich"} else set()
+        calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)}
+        assert not [call for call in calls if re.match(r"os\.(system|popen|exec|spawn|posix_spawn)", call)], name
+        assert not {"importlib.import_module", "__import__"} & calls or name == "lockstep/__main__.py", name
+    git, dvc = "lockstep/repository/git.py", "lockstep/repository/dvc_process.py"
+    assert running == {git, dvc}
+    assert importing == {"lockstep/repository/dvc.py", "lockstep/repository/dvc_config.py"}
+    # Each of the two runs the one program: its only command begins with it.
+    assert commands_of(git) == [["git"]]
+    assert commands_of(dvc) == [["sys.executable", "-c", "_DVC"]]
+    assert "from dvc.cli import main" in (ROOT / dvc).read_text()
+
+
+def commands_of(file):
+    """The beginnings of the lists that a module gives to ``subprocess``, as far as they are fixed."""
+    found = []
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("subprocess.run", "subprocess.Popen"):
+            words = [word.value if isinstance(word, ast.Constant) else ast.unparse(word) for word in node.args[0].elts]
+            found.append(words[: 1 if words[0] == "git" else 3])
+    return found
+
+
+def test_dvcs_private_names_are_known_in_one_place_each():
+    """``.dvc/tmp`` and what is in it, the rwlock files, the references of experiments, the folder of objects."""
+    private = re.compile(r"\.dvc/tmp|rwlock|refs/exps/\S*|EXEC_\w+|files/md5")
+    found = {
+        file.relative_to(ROOT).as_posix()
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and private.fullmatch(node.value)
+    }
+    repository = {f"lockstep/repository/{name}.py" for name in ("cache", "experiments")}
+    assert found == {"lockstep/kernel/dvc_locks.py", *repository}

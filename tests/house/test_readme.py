@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 
-import pytest
 from workspace import DOCUMENTS, ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -24,23 +23,35 @@ def test_the_python_example_runs(tmp_path):
     assert done.stdout.startswith("models/random_forest_classifier_v1.joblib\n0.9")
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_to_files(document):
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", document.read_text()):
-        assert (document.parent / target).exists(), target
+def found_in(documents, pattern, at_least):
+    """[(document, match)] of all of them; fewer than ``at_least`` would mean that the pattern finds them no longer."""
+    found = [(document, name) for document in documents for name in re.findall(pattern, document.read_text())]
+    assert len(found) >= at_least, found
+    return found
 
 
-def test_files_named_in_contributing_exist():
-    for name in re.findall(
-        r"`((?:lockstep|stages|tests|docs|benchmarks)/[a-z_/.]+\.\w+)`", (ROOT / "CONTRIBUTING.md").read_text()
-    ):
-        assert (ROOT / name).exists(), name
+def test_links_lead_to_files():
+    for document, target in found_in(DOCUMENTS, r"\]\((?!https?:)([^)#]+)\)", at_least=30):
+        assert (document.parent / target).exists(), (document, target)
+
+
+def test_files_and_folders_of_code_that_are_named_exist():
+    pattern = r"\b((?:lockstep|stages|tests|benchmarks)/[a-z_/]+(?:\.py)?)"
+    for document, name in found_in(DOCUMENTS, pattern, at_least=40):
+        assert (ROOT / name).exists(), (document, name)
+
+
+def test_contributing_names_every_folder():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    for folder in (path.parent for path in (ROOT / "lockstep").glob("*/__init__.py")):
+        assert f"{folder.name}/`" in text, folder
 
 
 def test_every_make_target_of_the_documents_exists():
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    for name in re.findall(r"`?make ([a-z]+)", README + (ROOT / "CONTRIBUTING.md").read_text()):
-        assert name in targets, name
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    for document, name in found_in(documents, r"(?:`|\$ )make ([a-z-]+)", at_least=8):
+        assert name in targets, (document, name)
 
 
 def test_the_table_of_models_is_the_tables():
@@ -54,8 +65,9 @@ def test_the_table_of_models_is_the_tables():
 def test_params_yaml_names_every_model_type_and_every_setting_is_the_default():
     """The comments in params.yaml are the reference of the settings: nothing missing, and iris shows the defaults."""
     from lockstep.api import ModelConfig, Sections
+    from lockstep.diagnosing.settings import DiagnoseSettings
     from lockstep.learning.model_types import MODELS
-    from lockstep.reporting.facts import ReportSettings
+    from lockstep.reporting.sources import ReportSettings
 
     import msgspec
     import yaml
@@ -64,9 +76,9 @@ def test_params_yaml_names_every_model_type_and_every_setting_is_the_default():
     for name in MODELS:
         assert name in text
     shown = yaml.safe_load(text)["problems"]["iris"]
-    sections = ModelConfig.from_params("iris", ROOT / "params.yaml").sections()
-    assert list(shown) == [*Sections._fields, "report"]
-    for name, settings in zip(shown, [*sections, ReportSettings()], strict=True):
+    sections = ModelConfig.from_params("iris", ROOT / "params.yaml").sections
+    assert list(shown) == [*Sections._fields, "diagnose", "report"]
+    for name, settings in zip(shown, [*sections, DiagnoseSettings(), ReportSettings()], strict=True):
         fields = msgspec.structs.fields(type(settings))
         assert list(shown[name]) == [field.name for field in fields if field.name != "path"] or set(shown[name]) == {
             field.name for field in fields

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from lockstep.kernel import locks
+from lockstep.kernel import dvc_locks, locks
 from lockstep.kernel.errors import MachineError
 
 import pytest
@@ -54,7 +54,8 @@ def test_without_a_signal_of_the_system_the_stage_watches_its_parent(repository)
     dvc = repository.start("dvc", "repro", SHELL="/bin/bash")
     held = holder_of(repository)
     dvc.kill()
-    until(30, lambda: is_gone(held["pid"]))
+    until(30, lambda: is_gone(held["pid"]))  # by itself it would wait for ever
+    assert not list(repository.folder.glob("data/copies/*"))
 
 
 def test_a_stage_whose_dvc_has_ended_before_it_looked(repository):
@@ -127,49 +128,49 @@ def test_an_input_that_is_not_what_was_recorded_is_refused(repository):
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / locks.TEMPORARY).mkdir(parents=True)
+    (tmp_path / dvc_locks.TEMPORARY).mkdir(parents=True)
     return tmp_path
 
 
 def test_a_lock_of_dvcs_is_waited_for_and_its_holder_named(workspace):
     code = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); input()"
     with subprocess.Popen(
-        [sys.executable, "-c", code, locks.DVC_LOCK], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", code, dvc_locks.WORKSPACE_LOCK], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         assert other.stdout.readline()
-        locks.DVC_LOCK.write_text(f" {other.pid}\n")
+        dvc_locks.WORKSPACE_LOCK.write_text(f" {other.pid}\n")
         message = f"DVC's lock is held by process {other.pid} for more than 0 seconds"
-        with pytest.raises(locks.BusyError, match=message), locks.unchanging(wait=0.1):
+        with pytest.raises(dvc_locks.BusyError, match=message), dvc_locks.workspace_locked(wait=0.1):
             pass
         other.kill()
-    with locks.unchanging(wait=10):
-        assert locks.is_locked(locks.DVC_LOCK)
-    assert not locks.is_locked(locks.DVC_LOCK)
+    with dvc_locks.workspace_locked(wait=10):
+        assert dvc_locks.is_locked(dvc_locks.WORKSPACE_LOCK)
+    assert not dvc_locks.is_locked(dvc_locks.WORKSPACE_LOCK)
 
 
-def test_books_are_read_and_unreadable_ones_refused(workspace):
-    locks.FILES.write_text(json.dumps({"write": {"/a": {"pid": os.getpid(), "cmd": "dvc repro"}}, "read": {}}))
-    assert locks.running() == {os.getpid(): "dvc repro"}
-    locks.FILES.write_text(json.dumps({"read": {"/a": [{"pid": 2**22 - 1, "cmd": "dvc repro"}]}}))
-    assert locks.running() == {}
+def test_rwlock_files_are_read_and_unreadable_ones_refused(workspace):
+    dvc_locks.FILES.write_text(json.dumps({"write": {"/a": {"pid": os.getpid(), "cmd": "dvc repro"}}, "read": {}}))
+    assert dvc_locks.running_dvcs() == {os.getpid(): "dvc repro"}
+    dvc_locks.FILES.write_text(json.dumps({"read": {"/a": [{"pid": 2**22 - 1, "cmd": "dvc repro"}]}}))
+    assert dvc_locks.running_dvcs() == {}
     for content in ("", '{"write": {', "[]"):
-        locks.FILES.write_text(content)
+        dvc_locks.FILES.write_text(content)
         with pytest.raises(MachineError, match=r"rwlock is unreadable: DVC was killed .* doctor --fix"):
-            locks.running()
+            dvc_locks.running_dvcs()
 
 
 def test_a_run_of_a_dvc_that_is_over_hinders_nobody(workspace):
     """Its process lives on, as a notebook's does, but it is at work on no file, and does not hold DVC's lock."""
-    locks.LOCK.write_text(json.dumps({"pid": 1, "dvc": os.getpid(), "stage": "a", "since": "now"}))
-    with locks.only_run("b"):
-        assert locks.holder()["stage"] == "b"
-    locks.FILES.write_text(json.dumps({"write": {"/a": {"pid": os.getpid(), "cmd": "notebook"}}}))
-    locks.LOCK.write_text(json.dumps({"pid": 1, "dvc": os.getpid(), "stage": "a", "since": "now"}))
-    with pytest.raises(locks.BusyError, match="is writing: a, process 1"), locks.only_run("b"):
+    locks.RUN_LOCK.write_text(json.dumps({"pid": 1, "dvc": os.getpid(), "stage": "a", "since": "now"}))
+    with locks.exclusive_run("b"):
+        assert locks.run_holder()["stage"] == "b"
+    dvc_locks.FILES.write_text(json.dumps({"write": {"/a": {"pid": os.getpid(), "cmd": "notebook"}}}))
+    locks.RUN_LOCK.write_text(json.dumps({"pid": 1, "dvc": os.getpid(), "stage": "a", "since": "now"}))
+    with pytest.raises(dvc_locks.BusyError, match="is writing: a, process 1"), locks.exclusive_run("b"):
         pass
 
 
 def test_a_cut_lock_file_of_ours_hinders_nobody(workspace):
-    locks.LOCK.write_text('{"pid": 1')
-    with locks.only_run("b"):
-        pass
+    locks.RUN_LOCK.write_text('{"pid": 1')
+    with locks.exclusive_run("b"):
+        assert locks.holder()["stage"] == "b"

@@ -85,7 +85,7 @@ def test_errors_become_one_line_and_an_exit_code(run, error, code):
 
 def test_an_operating_system_error_is_the_machines_fault(run):
     code, err, _ = run(raising(OSError(28, "No space left on device", "out.parquet")))
-    remedy = "No output was written: mend that (space, permission), then run it again."
+    remedy = "No output was written. Correct that (space, permission), then run it again."
     assert (code, err) == (4, [f"ERROR load@iris: [Errno 28] No space left on device: 'out.parquet'. {remedy}"])
 
 

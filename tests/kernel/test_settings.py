@@ -187,8 +187,8 @@ def test_problems_that_are_refused(params, text, message):
 
 
 @pytest.mark.parametrize("name", ["a", "A-b_3", "a-2024_", "x" * 64, "index2", "e5"])
-def test_problem_names(name):
-    check_problem_name(name, "here")
+def test_problem_names_that_are_allowed(params, name):
+    assert read_problems(params(f"problems: {{{name}: {{}}}}\n")) == {name: {}}
 
 
 @settings(max_examples=300, deadline=None, database=None, derandomize=True)

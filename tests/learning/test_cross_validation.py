@@ -1,7 +1,14 @@
 """Cross-validation of the whole pipeline: folds, scores, nothing learned from the rows that are scored."""
 
 from lockstep.kernel.errors import DataError, SettingsError
-from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, summary
+from lockstep.learning.cross_validation import (
+    CrossValidateSettings,
+    cross_validate,
+    fit_fold,
+    make_folds,
+    score_fold,
+    summary,
+)
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.splitting.parts import SplitSettings, split_table
 from lockstep.tables.table import Table
@@ -29,6 +36,25 @@ def test_cross_validation_scores_every_fold(task):
     assert [fold.metrics for fold in again] == [fold.metrics for fold in folds]
 
 
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_fold_by_hand_has_the_scores_of_cross_validate(n_jobs):
+    table, settings, preprocess = make_table(), CrossValidateSettings(folds=3), PreprocessSettings(encode="target")
+    model = model_settings("extra_trees", "classification", class_weight="balanced")
+    expected = [fold.metrics for fold in cross_validate(table, settings, preprocess, model)]
+    found = [
+        score_fold(table, scored_on, *fit_fold(table, fitted_on, preprocess, model, n_jobs), settings.average)
+        for fitted_on, scored_on in make_folds(table, settings)
+    ]
+    assert found == expected
+
+
+def test_rows_that_scikit_learn_cannot_encode():
+    """Target encoding cross-fits on five folds: three rows are too few for them."""
+    table, few = make_table("regression"), np.array([0, 1, 3])
+    with pytest.raises(DataError, match=r"^scikit-learn cannot fit ColumnTransformer .*n_splits=5 greater than"):
+        fit_fold(table, few, PreprocessSettings(encode="target"), model_settings("ridge", "regression"), n_jobs=1)
+
+
 def test_folds_learn_nothing_from_the_rows_they_are_scored_on():
     """A column that is the target's own hash: target encoding fitted on all rows would make noise look perfect."""
     table = make_table(rows=200)
@@ -53,6 +79,9 @@ def test_folds_follow_groups_and_time(caplog):
     assert sizes == [(40, 40), (80, 40), (120, 40), (160, 40), (200, 40)]
     with pytest.raises(SettingsError, match=r"repeats must be 1 with split\.time"):
         cross_validate(by_time, CrossValidateSettings(repeats=2), fast, model)
+    same = by_time.rows(np.repeat([0, 1, 2], 30))
+    with pytest.raises(DataError, match=r"^3 different values of 't' are too few for 5 folds\."):
+        cross_validate(same, CrossValidateSettings(), fast, model)
     with pytest.raises(DataError, match=r"24 groups of 'g' are too few for 25 folds"):
         cross_validate(by_group, CrossValidateSettings(folds=25), fast, model)
 

@@ -2,10 +2,12 @@
 
 from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.learning.estimators import build_estimator, fit_estimator
+from lockstep.learning.metrics import METRICS
 from lockstep.learning.model_types import MODELS
-from lockstep.learning.scoring import Predictions, metrics_of, predict
+from lockstep.learning.scoring import Predictions, metrics_of, predict, prediction_columns, predictions_of
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import metrics
 from sklearn.ensemble import GradientBoostingClassifier
@@ -123,7 +125,9 @@ def test_predictions_of_each_model_type(fitted, model, task, classes):
     found = predict(estimator, X, task)
     np.testing.assert_array_equal(found.values, estimator.predict(X))
     scores = metrics_of(y, found, task, "macro")
+    assert list(scores) == [name for name in METRICS[task] if name in scores]  # the order in which they are shown
     if task == "regression":
+        assert set(scores) == set(METRICS[task])
         assert (found.classes, found.probabilities, found.scores) == (None, None, None)
         assert scores["r2_score"] == pytest.approx(estimator.score(X, y))
         return
@@ -166,3 +170,28 @@ def test_a_model_that_can_be_fitted_and_cannot_predict():
     model = make_pipeline(KNeighborsClassifier(n_neighbors=9)).fit(X, y)
     with pytest.raises(DataError, match=r"^scikit-learn cannot predict by KNeighborsClassifier .* n_neighbors = 9"):
         predict(model, X, "classification")
+
+
+@pytest.mark.parametrize("classes", [["no", "yes"], [3, 8, 11], [False, True]])
+def test_predictions_come_back_from_their_columns(classes):
+    """Also a class that no row has."""
+    known = np.array(classes, dtype=object if isinstance(classes[0], str) else None)
+    values = np.resize(known[:2], 6)
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(len(known)), 6)
+    own = Predictions(values, known, probabilities, probabilities[:, 1] if len(known) == 2 else None)
+    columns = prediction_columns(own)
+    assert list(columns) == ["predicted", *(f"probability_{name}" for name in classes)]
+    found = predictions_of(pd.DataFrame(columns), np.unique(values))
+    for one, other in zip(own, found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_scores_without_probabilities_and_numbers_come_back_from_their_columns():
+    scored = Predictions(
+        np.array(["a", "b"], dtype=object), np.array(["a", "b"], dtype=object), None, np.array([-1.0, 2])
+    )
+    numbers = Predictions(np.array([1.5, 2.5]), None, None, None)
+    for own, seen in ((scored, scored.classes), (numbers, None)):
+        found = predictions_of(pd.DataFrame(prediction_columns(own)), seen)
+        for one, other in zip(own, found, strict=True):
+            np.testing.assert_array_equal(one, other)

@@ -267,7 +267,10 @@ def test_every_violation_is_told_at_once(tmp_path):
 
 def test_dropped_columns_need_not_keep_it(tmp_path):
     frame = changed("colour", None)
-    load_file(csv(tmp_path / "f.csv", frame), LoadSettings(path="-", task="classification", drop=("colour",)), INFERRED)
+    settings = LoadSettings(path="-", task="classification", drop=("colour",))
+    loaded = load_file(csv(tmp_path / "f.csv", frame), settings, INFERRED).table.frame
+    assert len(loaded) == len(frame)
+    assert "colour" not in loaded
 
 
 def typed(tmp_path, cells, kind, form=None):

@@ -2,7 +2,8 @@
 
 import json
 
-from lockstep.reading.profile import profile_of
+from lockstep.kernel.errors import DataError
+from lockstep.reading.profile import file_facts, profile_of
 from lockstep.tables.table import class_counts, column_type
 
 import numpy as np
@@ -19,6 +20,7 @@ COLUMNS = {
     "gaps": pd.Series([True, None, False, False], dtype="object"),
     "y": ["u", "v", "v", "u"],
 }
+FILE = {"path": "data/raw/p.csv", "size": 1, "md5": "0" * 32, "sha256": "0" * 64}
 NONE = dict.fromkeys(["min", "mean", "max", "most_frequent", "most_frequent_count"])
 
 
@@ -35,16 +37,16 @@ NONE = dict.fromkeys(["min", "mean", "max", "most_frequent", "most_frequent_coun
     ],
 )
 def test_columns(make_table, name, expected):
-    profile = profile_of(make_table(COLUMNS), {})
+    profile = profile_of(make_table(COLUMNS), {}, [], FILE, {})
     found = {column["column"]: column for column in profile["columns"]}
     assert list(found) == list(COLUMNS)
-    assert found[name] == {"column": name} | NONE | expected
+    assert found[name] == {"column": name} | NONE | expected | {"description": ""}
     assert {tuple(column) for column in found.values()} == {tuple(found["y"])}  # the same keys in the same order
 
 
 def test_the_whole_is_json_and_has_its_keys_in_order(make_table):
-    profile = profile_of(make_table(COLUMNS), {})
-    assert list(profile) == ["rows", "duplicate_rows", "task", "missing_words", "target", "columns", "dropped"]
+    profile = profile_of(make_table(COLUMNS), {}, [], FILE, {})
+    assert list(profile) == ["file", "rows", "duplicate_rows", "task", "missing_words", "target", "columns", "dropped"]
     assert json.loads(json.dumps(profile, allow_nan=False)) == profile
     assert (profile["rows"], profile["task"]) == (4, "classification")
     assert profile["target"] == {"column": "y", "classes": {"u": 2, "v": 2}}
@@ -52,17 +54,17 @@ def test_the_whole_is_json_and_has_its_keys_in_order(make_table):
 
 def test_words_for_gaps_are_counted_where_there_are_any(make_table):
     missing_as = {"number": {"": 1}, "whole": {}, "text": {"": 1, "NA": 2}}
-    assert profile_of(make_table(COLUMNS), missing_as)["missing_words"] == {"text": {"": 1, "NA": 2}}
+    assert profile_of(make_table(COLUMNS), missing_as, [], FILE, {})["missing_words"] == {"text": {"": 1, "NA": 2}}
 
 
 def test_duplicate_rows_are_counted_beyond_the_first(make_table):
     columns = {"a": [1, 1, 1, 2], "b": pd.Series([None, None, True, None], dtype="object"), "y": ["u"] * 4}
-    assert profile_of(make_table(columns), {})["duplicate_rows"] == 1
+    assert profile_of(make_table(columns), {}, [], FILE, {})["duplicate_rows"] == 1
 
 
 def test_the_target_of_a_regression(make_table):
     values = np.arange(101.0)
-    target = profile_of(make_table({"a": values, "y": values}, "regression"), {})["target"]
+    target = profile_of(make_table({"a": values, "y": values}, "regression"), {}, [], FILE, {})["target"]
     quantiles = {"0": 0, "0.05": 5, "0.25": 25, "0.5": 50, "0.75": 75, "0.95": 95, "1": 100}
     assert target == {"column": "y", "mean": 50, "std": pytest.approx(values.std(ddof=1)), "quantiles": quantiles}
 
@@ -86,3 +88,23 @@ def test_class_counts_stand_in_the_classes_order(labels, counts):
 )
 def test_column_types(dtype, kind):
     assert column_type(pd.Series([], dtype=dtype)) == kind
+
+
+def test_columns_have_the_descriptions_of_the_contract(make_table):
+    columns = profile_of(make_table(COLUMNS), {}, [], FILE, {"text": "in words", "gone": "dropped"})["columns"]
+    assert {column["column"]: column["description"] for column in columns if column["description"]} == {
+        "text": "in words",
+    }  # fmt: skip
+
+
+def test_a_file_is_named_by_its_hashes(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_bytes(b"abc")
+    assert file_facts(path) == {
+        "path": path.as_posix(),
+        "size": 3,
+        "md5": "900150983cd24fb0d6963f7d28e17f72",
+        "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    }
+    with pytest.raises(DataError, match=r"does not exist, or is no regular file\. Run 'dvc repro', which makes it\."):
+        file_facts(tmp_path)

@@ -3,16 +3,17 @@
 import re
 import xml.etree.ElementTree as ET
 
-from lockstep.reporting import figures
-from lockstep.reporting.figures import bars, bins, cloud, dots, histogram, lines, matrix, standalone
+from lockstep.reporting import drawing, figures
+from lockstep.reporting.drawing import standalone
+from lockstep.reporting.figures import Axis, Line, bars, bins, cloud, dots, histogram, lines, matrix
 
 import pytest
 
 NAMES = ["<script>alert(1)</script>", "$\\alpha$", "_under", "🦄", "שלום", "#000001", ' id="x"', "a & b"]
 EACH = {
     "lines": lambda name="n", alt="An alt": lines(
-        name, alt, [(label, [0, 1, 2], [0, 1, 4]) for label in NAMES], NAMES[0], NAMES[1], reference=[(0, 0), (2, 4)],
-        marks=True,
+        name, alt, [Line(label, [0, 1, 2], [0, 1, 4], [0, 1, 0]) for label in NAMES], Axis(NAMES[0]), Axis(NAMES[1]),
+        reference=[(0, 0), (2, 4)], marks=True,
     ),
     "bars": lambda name="n", alt="An alt": bars(
         name, alt, NAMES, [("one", range(-1, 7)), ("two", range(8))], NAMES[1], spread=[0.5] * 8
@@ -67,7 +68,7 @@ def test_colours_are_those_of_the_page(draw):
     styles = " ".join(re.findall(r'style="([^"]*)"', svg))
     assert "var(--" in styles
     assert not re.search(r"#[0-9a-f]{6}", styles)
-    assert set(re.findall(r"var\(--(\w+)\)", styles)) <= {*figures._VARIABLES.values()}
+    assert set(re.findall(r"var\(--(\w+)\)", styles)) <= {*drawing._VARIABLES.values()}
 
 
 @pytest.mark.parametrize("kind", ["lines", "bars", "matrix"])
@@ -94,12 +95,12 @@ def test_the_others_of_a_matrix_are_neither_right_nor_wrong():
 
 def test_a_long_legend_stands_above_the_picture_in_columns():
     names = [f"a rather long class {i}" for i in range(6)]
-    drawn = lines("n", "alt", [(name, [0, 1], [0, 1]) for name in names], "x", "y")
+    drawn = lines("n", "alt", [Line(name, [0, 1], [0, 1]) for name in names], Axis("x"), Axis("y"))
     height = float(re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', drawn)[1])
-    assert height > figures.HEIGHT + 6 / 2 * 15
+    assert height > drawing.HEIGHT + 6 / 2 * 15
     places = [float(x) for x in re.findall(r'<text [^>]*x="([\d.]+)"[^>]*>a rather', drawn)]
     assert len(places) == 6
-    assert max(places) < figures.WIDTH - 6 * len(names[0])
+    assert max(places) < drawing.WIDTH - 6 * len(names[0])
 
 
 def test_a_picture_as_a_file():

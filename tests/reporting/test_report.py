@@ -1,4 +1,4 @@
-"""The stage report: what it reads and writes, the same bytes each time, mistakes in words; the index."""
+"""The stages diagnose and report: what they read and write, the same bytes each time, mistakes in words; the index."""
 
 import hashlib
 import importlib
@@ -17,6 +17,7 @@ from workspace import ROOT
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 OUTPUTS = ("reports/iris.html", "reports/iris.svg", "models/iris/README.md")
 """Of the stage report, for iris."""
+DIAGNOSIS = "data/diagnosis/iris.json"
 
 
 def run(stage="report"):
@@ -34,7 +35,7 @@ def built(tmp_path_factory):
         shutil.copyfile(ROOT / path, folder / path)
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     content["problems"]["iris"]["train"]["hyperparameters"] = {"n_estimators": 10}
-    content["problems"]["iris"]["report"]["learning_curve_rows"] = 50
+    content["problems"]["iris"]["diagnose"]["learning_curve_rows"] = 50
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     os.chdir(folder)
     try:
@@ -52,10 +53,10 @@ def copy(built, tmp_path, monkeypatch):
     return tmp_path / "copy"
 
 
-def settings(folder, **values):
-    """Change the section report of iris."""
+def settings(folder, section="report", **values):
+    """Change a section of iris."""
     content = yaml.safe_load((folder / "params.yaml").read_text())
-    content["problems"]["iris"]["report"].update(values)
+    content["problems"]["iris"][section].update(values)
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
 
@@ -74,9 +75,9 @@ def test_the_same_inputs_give_the_same_bytes(copy):
 
 
 def test_settings_are_words_on_the_page(copy):
-    settings(copy, title="A <b>title</b>", intended_use=["Only on Mondays."], limits=[], worst_rows=0,
-             learning_curve_rows=0)  # fmt: skip
-    assert run() == 0
+    settings(copy, title="A <b>title</b>", intended_use=["Only on Mondays."], limits=[])
+    settings(copy, "diagnose", worst_rows=0, learning_curve_rows=0)
+    assert (run("diagnose"), run()) == (0, 0)
     page, card = (copy / OUTPUTS[0]).read_text(), (copy / OUTPUTS[2]).read_text()
     assert "A &lt;b&gt;title&lt;/b&gt;" in page
     assert "Only on Mondays." in page
@@ -86,24 +87,38 @@ def test_settings_are_words_on_the_page(copy):
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("section", "values", "message"),
     [
-        ({"worst_row": 3}, "problems.iris.report.worst_row is not a setting. Allowed, nearest first: worst_rows"),
         (
-            {"worst_rows": -1},
-            "problems.iris.report.worst_rows is -1. Allowed: a whole number at least 0 and at most 100",
+            "diagnose",
+            {"worst_row": 3},
+            "problems.iris.diagnose.worst_row is not a setting. Allowed, nearest first: worst_rows",
         ),
-        ({"intended_use": "all"}, 'problems.iris.report.intended_use is "all". Allowed: a list, each item a text'),
+        (
+            "diagnose",
+            {"worst_rows": -1},
+            "problems.iris.diagnose.worst_rows is -1. Allowed: a whole number at least 0 and at most 100",
+        ),
+        (
+            "report",
+            {"intended_use": "all"},
+            'problems.iris.report.intended_use is "all". Allowed: a list, each item a text',
+        ),
+        ("report", {"top_features": 4}, "problems.iris.report.top_features is not a setting."),
     ],
 )
-def test_a_mistake_in_the_settings_is_one_message(copy, capsys, values, message):
-    settings(copy, **values)
-    assert run() == 2
+def test_a_mistake_in_the_settings_is_one_message(copy, capsys, section, values, message):
+    (copy / DIAGNOSIS).unlink()
+    settings(copy, section, **values)
+    assert run(section) == 2
     assert message in capsys.readouterr().err
-    assert not (copy / OUTPUTS[0]).exists()
+    assert not (copy / (OUTPUTS[0] if section == "report" else DIAGNOSIS)).exists()
 
 
-MISSING = ("metrics/iris.json", "metrics/plots/iris/folds.csv", "data/split/iris/test.parquet", "data/raw/iris.csv")
+MISSING = (
+    "metrics/iris.json", "metrics/plots/iris/folds.csv", "data/diagnosis/iris.json",
+    "models/iris/random_forest_classifier_v1.joblib.json",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("missing", MISSING)
@@ -116,11 +131,24 @@ def test_a_missing_file_is_one_message(copy, capsys, missing):
     assert not (copy / OUTPUTS[0]).exists()
 
 
+@pytest.mark.parametrize("path", ["metrics/iris_profile.json", "metrics/plots/iris/curves.csv", DIAGNOSIS])
+def test_another_file_is_one_message(copy, capsys, path):
+    (copy / path).write_text('{"other": 1}')
+    assert run() == 3
+    assert f"{path} is not what a stage wrote (" in capsys.readouterr().err
+
+
 def test_an_altered_model_is_not_opened(copy, capsys):
     model = copy / "models/iris/random_forest_classifier_v1.joblib"
     model.write_bytes(model.read_bytes()[:-1] + b"x")
-    assert run() == 3
+    assert run("diagnose") == 3
     assert "It was not opened" in capsys.readouterr().err
+
+
+def test_the_diagnosis_is_the_same_bytes_each_time(copy):
+    first = (copy / DIAGNOSIS).read_bytes()
+    assert run("diagnose") == 0
+    assert (copy / DIAGNOSIS).read_bytes() == first
 
 
 def test_the_readme_shows_the_pictures_that_the_pipeline_drew():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lockstep.commands.index import Entry, Figure
 from lockstep.reporting.facts import facts_of
-from lockstep.reporting.page import picture_file, render, report_page
+from lockstep.reporting.page import index_page, picture_file, report_page
 from lockstep.reporting.pictures import pictures_of
 from reports import noisy, sources_of
 
@@ -69,7 +69,7 @@ def folder(tmp_path_factory):
         (folder / f"{name}.html").write_text(report_page(facts, pictures), encoding="utf-8")
         (folder / f"{name}.svg").write_text(picture_file(facts, pictures), encoding="utf-8")
         entries.append(Entry(name, facts.title, facts.task, model, 80, [Figure("Accuracy", 0.9, 0.5, 0.9, 0.01)]))
-    (folder / "index.html").write_text(render("index.html", entries=entries), encoding="utf-8")
+    (folder / "index.html").write_text(index_page(entries), encoding="utf-8")
     return folder
 
 

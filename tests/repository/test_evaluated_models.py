@@ -3,7 +3,7 @@
 import subprocess
 
 from lockstep.kernel.errors import MachineError
-from lockstep.repository.evaluated_models import corrected, models_looked_at
+from lockstep.repository.evaluated_models import corrected, evaluated_models
 
 import pytest
 
@@ -82,7 +82,7 @@ def history(tmp_path):
 
 
 def count(history, problem="iris", test=TEST, extra=b""):
-    return len(models_looked_at(history.folder, "dvc.lock", problem, test, extra))
+    return len(evaluated_models(history.folder, "dvc.lock", problem, test, extra))
 
 
 def test_distinct_models_on_the_same_rows_are_counted(history):
@@ -93,7 +93,7 @@ def test_distinct_models_on_the_same_rows_are_counted(history):
     history(lock(md5(4), test=OTHER))
     assert count(history) == 3
     assert count(history, test=OTHER) == 1
-    assert models_looked_at(history.folder, "dvc.lock", "iris", OTHER) == {md5(4)}
+    assert evaluated_models(history.folder, "dvc.lock", "iris", OTHER) == {md5(4)}
     assert count(history, problem="iri") == count(history, problem="housing") == 0
 
 
@@ -113,8 +113,8 @@ def test_branches_and_experiments_and_the_workspace_count(history):
 def test_several_problems_and_other_stages_in_one_file(history):
     both = lock(md5(1)) + lock(md5(2), problem="iris-2").partition("stages:\n")[2]
     history(both)
-    assert models_looked_at(history.folder, "dvc.lock", "iris", TEST) == {md5(1)}
-    assert models_looked_at(history.folder, "dvc.lock", "iris-2", TEST) == {md5(2)}
+    assert evaluated_models(history.folder, "dvc.lock", "iris", TEST) == {md5(1)}
+    assert evaluated_models(history.folder, "dvc.lock", "iris-2", TEST) == {md5(2)}
 
 
 def test_a_long_history(history):
@@ -134,8 +134,8 @@ def test_a_long_history(history):
 
 def test_no_git_repository(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(MachineError, match=r"git rev-list failed: .*'git fsck' says more"):
-        models_looked_at(tmp_path, "dvc.lock", "iris", TEST)
+    with pytest.raises(MachineError, match=r"'git rev-list' fails in .*'git fsck' say more"):
+        evaluated_models(tmp_path, "dvc.lock", "iris", TEST)
 
 
 def test_the_correction():

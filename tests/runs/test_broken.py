@@ -7,13 +7,17 @@ import shutil
 import subprocess
 
 import pytest
-from quick import MEND, QUICK_STAGE, QuickRepository, Undisturbed
+from quick import FIX, QUICK_STAGE, QuickRepository, Undisturbed
 from workspace import forks
 
 SEED = 11
-CUT_LOCKS, CUT_CONFIGS = 8, 6
 ORDINARY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 """Makes root obey the modes of files."""
+
+
+def cuts(some, every):
+    """Numbers of places to cut a file at, of which make test takes the first ``some``."""
+    return [pytest.param(n, marks=[] if n < some else [pytest.mark.exhaustive]) for n in range(every)]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +47,7 @@ def test_the_disk_is_full_in_a_stage(broken):
     stage.write_text(QUICK_STAGE)
     assert done.returncode == 255
     assert "ERROR quick@iris: [Errno 27] File too large" in done.stderr
-    assert "No output was written: mend that (space, permission), then run it again." in done.stderr
+    assert "No output was written. Correct that (space, permission), then run it again." in done.stderr
     assert "exited with 4" in done.stderr
     assert list((broken.folder / "data/copies").glob("*csv*")) == []
 
@@ -70,7 +74,7 @@ def test_a_folder_that_cannot_be_written_to(broken):
     assert "exited with 4" in done.stderr
 
 
-@pytest.mark.parametrize("number", range(CUT_LOCKS))
+@pytest.mark.parametrize("number", cuts(4, 8))
 def test_a_cut_lock(broken, number):
     """At a line, where DVC takes the rest for all there is, and inside of one, where it refuses every command."""
     path, rng = broken.folder / "dvc.lock", random.Random(f"{SEED} {number}")
@@ -87,7 +91,7 @@ def doctor(repository, *arguments):
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("number", range(CUT_CONFIGS))
+@pytest.mark.parametrize("number", cuts(3, 6))
 def test_a_cut_configuration(broken, number):
     """Without its end, DVC may fail, or not check what it fetches: it is said, and how to mend it."""
     path, rng = broken.folder / ".dvc/config", random.Random(f"{SEED} {number}")
@@ -129,7 +133,7 @@ def test_the_mending_keeps_a_copy_of_a_lock_that_was_cut(broken):
     path = broken.folder / "dvc.lock"
     cut = path.read_bytes()[:26]
     path.write_bytes(cut)
-    assert doctor(broken.repository, *MEND[1:])[0] == 0
+    assert doctor(broken.repository, *FIX[1:])[0] == 0
     copies = (broken.folder / ".dvc/tmp").glob("dvc.lock.*.broken")
     assert cut in [copy.read_bytes() for copy in copies]
 

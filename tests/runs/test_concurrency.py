@@ -4,14 +4,16 @@ import contextlib
 import sys
 import time
 
-from lockstep.commands.verify import verify
-from lockstep.kernel import locks
+from lockstep.kernel.dvc_locks import REFERENCES
+from lockstep.kernel.locks import RUN_LOCK
+from lockstep.provenance.verifying import verify
 
 import pytest
 from quick import QUICK_OUTPUTS, QuickRepository, holder_of, until
 from workspace import Repository, forks
 
-CLONES, ROUNDS = 4, 3
+pytestmark = pytest.mark.slow
+CLONES = 4
 EXPERIMENT = ("dvc", "exp", "run", "-S", "problems.iris.train.seed=7")
 
 
@@ -59,13 +61,12 @@ BY_HAND = (sys.executable, "-m", "stages.quick", "--problem", "iris", "--source"
 @pytest.mark.parametrize(
     ("stage", "second", "code"),
     [
-        ("one", ("dvc", "repro"), 255),
-        ("two", ("dvc", "repro"), 255),
-        ("two", ("dvc", "repro", "--force", "one"), 255),
-        ("one", BY_HAND, 4),
-        ("two", BY_HAND, 4),
+        pytest.param("one", ("dvc", "repro"), 255, id="one-repro"),
+        pytest.param("two", ("dvc", "repro"), 255, id="two-repro", marks=pytest.mark.exhaustive),
+        pytest.param("two", ("dvc", "repro", "--force", "one"), 255, id="two-force"),
+        pytest.param("one", BY_HAND, 4, id="one-hand", marks=pytest.mark.exhaustive),
+        pytest.param("two", BY_HAND, 4, id="two-hand"),
     ],
-    ids=["one-repro", "two-repro", "two-force", "one-hand", "two-hand"],
 )
 def test_a_second_run_is_kept_out(repository, stage, second, code):
     first = run_into(repository, stage)
@@ -89,7 +90,7 @@ def test_a_run_of_other_stages_is_kept_out_too(repository):
     check_first(repository, first)
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.7])
+@pytest.mark.parametrize("pause", [0.0, pytest.param(0.7, marks=pytest.mark.exhaustive)])
 def test_an_experiment_in_the_workspace_waits(repository, pause):
     """DVC alone lets it check out other settings, and remove the outputs of the running stage."""
     first = run_into(repository, "two")
@@ -97,9 +98,9 @@ def test_an_experiment_in_the_workspace_waits(repository, pause):
     settings = (repository.folder / "params.yaml").read_bytes()
     second = repository.start(*EXPERIMENT)
     begun = repository.folder / ".git/refs/exps/exec/EXEC_BASELINE"
-    book = repository.folder / locks.REFERENCES
-    until(60, lambda: "refs/exps/stash" in book.read_text())  # it has begun to stash the workspace for itself
-    until(60, lambda: "refs/exps/exec" in (text := book.read_text()) and "refs/exps/stash" not in text)
+    rwlock = repository.folder / REFERENCES
+    until(60, lambda: "refs/exps/stash" in rwlock.read_text())  # it has begun to stash the workspace for itself
+    until(60, lambda: "refs/exps/exec" in (text := rwlock.read_text()) and "refs/exps/stash" not in text)
     time.sleep(1)
     assert second.poll() is None
     assert not begun.exists()
@@ -133,7 +134,7 @@ def test_an_experiment_in_a_copy_runs_beside_it(repository):
     first = run_into(repository, "two")
     second = repository.start(*EXPERIMENT, "--temp")
     copies = repository.folder / ".dvc/tmp/exps/standalone"
-    until(60, lambda: list(copies.glob(f"*/{locks.LOCK}")))  # its stage runs, while that of the first does
+    until(60, lambda: list(copies.glob(f"*/{RUN_LOCK}")))  # its stage runs, while that of the first does
     check_first(repository, first)
     code, message = second.ended()
     assert code == 0, message
@@ -146,7 +147,8 @@ def test_an_experiment_is_queued_beside_it(repository):
     check_first(repository, first)
 
 
-def test_four_clones_share_a_cache(tmp_path):
+@pytest.mark.parametrize("rounds", [1, pytest.param(3, marks=pytest.mark.exhaustive)])
+def test_four_clones_share_a_cache(tmp_path, rounds):
     """At once, each building the same, several times over: nobody fails, and each object in the cache is right."""
     origin = QuickRepository(tmp_path / "origin")
     clones = []
@@ -157,7 +159,7 @@ def test_four_clones_share_a_cache(tmp_path):
         shared = f"[cache]\n    dir = {tmp_path / 'cache'}\n[core]\n    site_cache_dir = {site}\n"
         (clone.folder / ".dvc/config.local").write_text(shared)
         clones.append(clone)
-    for number in range(ROUNDS):
+    for number in range(rounds):
         for clone in clones:
             text = (origin.folder / "data/raw/iris.csv").read_text()
             (clone.folder / "data/raw/iris.csv").write_text(text + "5.0,3.0,1.5,0.2,setosa\n" * number)
@@ -165,12 +167,12 @@ def test_four_clones_share_a_cache(tmp_path):
         assert [run.wait() for run in running] == [0] * CLONES, "".join(run.stderr() for run in running)
         assert len({clone.lock() for clone in clones}) == 1
     with contextlib.chdir(clones[0].folder):
-        states = {finding.subject: finding.state for finding in verify(everything=True)[0]}
+        states = {one.subject: one.state for one in verify(everything=True).deviations}
     assert states == {"data/raw/housing.csv": "missing"}  # nobody has fetched it
     assert all((clones[0].folder / path).exists() for path in QUICK_OUTPUTS)
 
 
-@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+@pytest.mark.parametrize("shell", ["/bin/sh", pytest.param("/bin/bash", marks=pytest.mark.exhaustive)])
 def test_a_killed_experiment_is_put_right_by_the_doctor(repository, shell):
     """It leaves a detached HEAD; edits and branch are there again afterwards, and the next run heals the rest.
 

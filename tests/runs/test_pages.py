@@ -8,6 +8,8 @@ and in a home folder with a table of the reader's own, ``~/customers.csv``. In i
 - the lines below a command are output that must appear, in that order, with any lines between them; blanks count once,
   and ``...`` stands for anything;
 - a first line ``# not run by the tests: <reason>`` leaves the block out, and tells the reader so.
+
+The pages that train models over and over (LONG) are left to 'make test-all'.
 """
 
 import re
@@ -21,7 +23,8 @@ from workspace import ROOT, Repository
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOT_RUN = re.compile(r"# not run by the tests: \S")
 LANGUAGES = {"", "console", "python", "yaml", "json"}
-SELF = {"make test"}  # which would run this file again
+SELF = {"make test", "make test-all"}  # which would run this file again
+LONG = {"comparing.md", "experiments.md", "own-data.md", "tuning.md", "versions.md"}
 
 
 class Command(NamedTuple):
@@ -103,7 +106,14 @@ def reader(built_repository, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page.read_text())], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.name, marks=[pytest.mark.exhaustive] if page.name in LONG else [])
+        for page in PAGES
+        if commands(page.read_text())
+    ],
+)
 def test_the_commands_of_a_page_do_what_it_says(reader, page):
     run_page(reader, commands(page.read_text()))
 

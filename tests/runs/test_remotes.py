@@ -160,6 +160,7 @@ def kind(request, tmp_path):
     return Kind(request.param, tmp_path / "server")
 
 
+@pytest.mark.parametrize("kind", ["s3", pytest.param("ssh", marks=pytest.mark.exhaustive)], indirect=True)
 def test_push_wipe_pull_and_repro_pull(kind, clone):
     with kind.serve() as server:
         kind.tell(clone, server.port)
@@ -203,7 +204,16 @@ def killed_push(kind, clone, end):
     return push.returncode, errors
 
 
-@pytest.mark.parametrize("who", ["server", "client"])
+@pytest.mark.parametrize(
+    ("kind", "who"),
+    [
+        ("ssh", "server"),
+        ("s3", "client"),
+        pytest.param("ssh", "client", marks=pytest.mark.exhaustive),
+        pytest.param("s3", "server", marks=pytest.mark.exhaustive),
+    ],
+    indirect=["kind"],
+)
 def test_a_push_that_is_killed_is_finished_by_the_next(kind, clone, who):
     with kind.serve(bandwidth="4M") as server:
         kind.tell(clone, server.port)
@@ -236,6 +246,7 @@ def test_a_wrong_key(kind, clone):
         assert not kind.objects()
 
 
+@pytest.mark.parametrize("kind", ["ssh", pytest.param("s3", marks=pytest.mark.exhaustive)], indirect=True)
 def test_a_server_that_hangs(kind, clone):
     """It ends in the time that was given, and nothing of it goes on."""
     with hanging() as (port, closed):

@@ -120,7 +120,7 @@ def test_validation_rows_show_in_the_history_and_change_nothing_in_the_model():
     without = train(processed, preprocessor, parts.validation.rows(np.array([], dtype=int)), settings)
     assert joblib.hash(with_validation.model) == joblib.hash(without.model)
     assert [row for row in with_validation.history if row[1] == "train"] == without.history
-    assert [row[0] for row in with_validation.history if row[1] == "validation"] == list(range(1, 11))
+    assert [row[0] for row in with_validation.history if row[1] == "validation"] == list(range(1, 9))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from lockstep import load_model
 from lockstep.__main__ import main
 from lockstep.kernel.errors import DataError, IntegrityError, SettingsError
 from lockstep.learning.model_file import sidecar_of
-from lockstep.learning.model_types import MODELS
 from lockstep.saving.joblib_file import save_model
 from lockstep.saving.sidecar import read_about, sidecar
 from stages import evaluate
@@ -28,10 +27,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from sklearn.linear_model import Ridge
+from small import SMALL, TYPES
 from workspace import ROOT
 
 GZIP = zlib.MAX_WBITS | 16
-TYPES = [(name, task) for name, entry in MODELS.items() for task in entry.estimators]
 
 
 @pytest.fixture
@@ -183,12 +182,12 @@ for task in KINDS:
 
 
 @pytest.fixture(scope="module")
-def twice(tmp_path_factory, small):
+def twice(tmp_path_factory):
     """The folders of two processes that each trained a model of every type."""
     folders = [tmp_path_factory.mktemp(which) for which in ("plain", "other")]
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", TRAIN_ALL, which, str(folder), json.dumps(small)],
+            [sys.executable, "-c", TRAIN_ALL, which, str(folder), json.dumps(SMALL)],
             cwd=ROOT,
             env=os.environ | {"PYTHONHASHSEED": number, "OMP_NUM_THREADS": number, "OPENBLAS_NUM_THREADS": number},
         )

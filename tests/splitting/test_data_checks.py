@@ -99,8 +99,10 @@ def test_the_leak_of_the_shipped_houses():
 def test_duplicates_on_both_sides():
     split = parts()
     twice = pd.concat([split.train.frame.iloc[:3], split.test.frame])
-    findings = found(Parts(split.train, split.validation, Table(twice, "y", "regression")))
-    assert findings["duplicate_rows"].found == 3
+    test = Table(twice, "y", "regression").with_copies(split.train)
+    finding = found(Parts(split.train, split.validation, test))["duplicate_rows"]
+    assert finding.found == 3
+    assert finding.message == ", ".join(f"data row {row}" for row in split.train.frame.index[:3])
 
 
 def test_a_shift_is_found():

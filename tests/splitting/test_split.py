@@ -1,6 +1,7 @@
 """The split: the shares, the seed, the strata, groups and time."""
 
 from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.splitting.data_checks import CheckSettings
 from lockstep.splitting.parts import SplitSettings, split_table
 from lockstep.tables.table import Table
 
@@ -121,3 +122,15 @@ def test_one_moment_is_never_cut_in_two():
     data = table(100, "regression", t=[0] * 50 + [1] * 50)
     parts = split_table(data, settings(time="t"))
     assert (len(parts.train), len(parts.test)) == (50, 50)
+
+
+@pytest.mark.parametrize("validation", [0, 0.2])
+def test_test_rows_that_are_training_rows_too_are_known_whatever_is_checked(validation):
+    once = table(60).frame
+    twice = Table(pd.concat([once, once]).set_axis(pd.RangeIndex(1, 121, name="__row__")), "y", "classification")
+    off = CheckSettings(duplicate_rows="off")
+    parts = split_table(twice, SplitSettings(validation_size=validation, checks=off))
+    trained = set(map(tuple, parts.train.frame.to_numpy()))
+    expected = [row for row, cells in parts.test.frame.iterrows() if tuple(cells) in trained]
+    assert list(parts.test.copies) == expected != []
+    assert parts.train.copies == parts.validation.copies == ()

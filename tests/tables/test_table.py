@@ -1,9 +1,11 @@
 """A Table's views of its columns, and its parquet file."""
 
+import hashlib
 import json
+from dataclasses import replace
 
 from lockstep.kernel.errors import DataError, IntegrityError
-from lockstep.tables.table import read_table, write_table
+from lockstep.tables.table import read_hashed_table, read_table, table_sha256, write_table
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ COLUMNS = {
     "whole": [2**53 + 1, -1, 0, 5],
     "decimal": [0.1, np.nan, -1e-300, 1e300],
     "flag": [True, False, True, True],
-    "gaps": pd.Series([True, None, False, None], dtype="object"),
+    "holes": pd.Series([True, None, False, None], dtype="object"),
     "text": ["a", None, "\u4e2d, \n\"'", "NA"],
     "y": ["no", "yes", "no", "yes"],
 }
@@ -33,8 +35,8 @@ def saved(table, tmp_path):
 
 
 def test_features_are_neither_target_nor_group_nor_time(table, make_table):
-    assert list(table.features) == ["decimal", "flag", "gaps"]
-    assert list(make_table(COLUMNS).features) == ["whole", "decimal", "flag", "gaps", "text"]
+    assert list(table.features) == ["decimal", "flag", "holes"]
+    assert list(make_table(COLUMNS).features) == ["whole", "decimal", "flag", "holes", "text"]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_rows_come_in_the_order_asked_for(table):
 def test_parquet_brings_everything_back(table, saved):
     found = read_table(saved)
     pd.testing.assert_frame_equal(found.frame, table.frame, check_exact=True)
-    assert found.frame["gaps"].tolist() == [True, None, False, None]
+    assert found.frame["holes"].tolist() == [True, None, False, None]
     assert (found.target, found.task, found.group, found.time) == (table.target, table.task, table.group, table.time)
 
 
@@ -70,7 +72,7 @@ def test_no_rows_keep_their_types(table, tmp_path):
     write_table(table.rows(np.array([], dtype=int)), tmp_path / "t.parquet")
     found = read_table(tmp_path / "t.parquet")
     assert len(found) == 0
-    assert found.frame.drop(columns="gaps").dtypes.equals(table.frame.drop(columns="gaps").dtypes)
+    assert found.frame.drop(columns="holes").dtypes.equals(table.frame.drop(columns="holes").dtypes)
 
 
 def test_the_target_alone(table, saved):
@@ -85,19 +87,47 @@ def test_the_same_table_gives_the_same_bytes(table, saved, tmp_path):
     assert (tmp_path / "again.parquet").read_bytes() == saved.read_bytes()
 
 
-def test_a_missing_file(tmp_path):
+def test_copies_are_rows_of_the_other_table_target_included(make_table):
+    other = make_table({"a": [1.0, np.nan, 3.0], "t": ["u", None, "w"], "y": ["no", "no", "yes"]})
+    table = make_table({"a": [np.nan, 3.0, 3.0, 9.0], "t": [None, "w", "w", "w"], "y": ["no", "no", "yes", "yes"]})
+    found = table.with_copies(other)
+    assert (table.copies, found.copies) == ((), (1, 3))
+    assert found.is_copy.tolist() == [True, False, True, False]
+    assert found.rows(np.array([2, 3])).is_copy.tolist() == [True, False]
+
+
+def test_copies_stand_in_the_file_only_where_there_are_any(table, saved, tmp_path):
+    other = replace(table, copies=(2, 4))
+    write_table(other, tmp_path / "copies.parquet")
+    assert (read_table(saved).copies, read_table(tmp_path / "copies.parquet").copies) == ((), (2, 4))
+    assert b"copies" not in pq.read_schema(saved).metadata[b"lockstep"]
+
+
+def test_the_hash_is_of_the_bytes_that_were_read_and_would_be_written(saved, table):
+    found, sha256 = read_hashed_table(saved)
+    assert sha256 == hashlib.sha256(saved.read_bytes()).hexdigest() == table_sha256(table)
+    pd.testing.assert_frame_equal(found.frame, read_table(saved).frame)
+    assert (found.target, found.task, found.group) == (table.target, table.task, table.group)
+
+
+READERS = pytest.mark.parametrize("read", [read_table, read_hashed_table])
+
+
+@READERS
+def test_a_missing_file(tmp_path, read):
     with pytest.raises(DataError, match=r"none.parquet does not exist\. Run 'dvc repro', which makes it\."):
-        read_table(tmp_path / "none.parquet")
+        read(tmp_path / "none.parquet")
 
 
 FOREIGN = "is not a table that Lockstep wrote"
 
 
+@READERS
 @pytest.mark.parametrize("damage", [lambda data: b"", lambda data: b"a,b\n1,2\n", lambda data: data[:-100]])
-def test_a_damaged_file(saved, damage):
+def test_a_damaged_file(saved, damage, read):
     saved.write_bytes(damage(saved.read_bytes()))
     with pytest.raises(IntegrityError, match=rf"{saved} {FOREIGN} \(.*\)\. Run 'dvc repro' to remake it\."):
-        read_table(saved)
+        read(saved)
 
 
 @pytest.fixture

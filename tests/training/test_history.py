@@ -139,5 +139,5 @@ def test_validation_rows_of_new_classes_only(fitted):
 def test_a_model_that_can_be_fitted_and_cannot_predict(fitted):
     X, y = data("regression")
     estimator = fitted("k_neighbors", "regression", X, y, {"n_neighbors": 500})
-    with pytest.raises(DataError, match=r"^train: scikit-learn cannot predict by KNeighborsRegressor .* = 500"):
+    with pytest.raises(DataError, match=r"^scikit-learn cannot predict by KNeighborsRegressor .* = 500"):
         history_of(estimator, {"train": (X, y)}, "regression")

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from lockstep.__main__ import main
 from lockstep.kernel.errors import SettingsError
-from lockstep.repository.tracked import check_dvc_config, check_tracked, secrets_in, tracked_files
+from lockstep.repository.dvc_config import check_dvc_config
+from lockstep.repository.git import tracked_files
+from lockstep.repository.secret_scan import check_tracked, secrets_in
 
 import pytest
 from workspace import ROOT
@@ -74,11 +76,15 @@ def test_a_secret_is_found_by_its_form_and_not_repeated(repository, what):
 def test_what_is_no_secret(repository):
     track("notes.md", HARMLESS)
     track("binary", b"\0" + SECRETS["a private key"].encode())
+    assert {name: secrets_in(Path(name), name) for name in tracked_files()} == {"binary": [], "notes.md": []}
     check_tracked()
 
 
 def test_an_untracked_file_may_hold_secrets(repository):
-    Path("notes.md").write_text(SECRETS["a private key"])
+    """Which check_tracked would raise SettingsError for, if git tracked it."""
+    path = Path("notes.md")
+    path.write_text(SECRETS["a private key"])
+    assert secrets_in(path, path.name)
     check_tracked()
 
 
@@ -121,8 +127,8 @@ def test_credentials_in_settings(repository, line):
     ],
 )
 def test_settings_that_are_no_credentials(repository, line):
-    track("params.yaml", f"problems:\n{line}\n")
-    check_tracked()
+    path = track("params.yaml", f"problems:\n{line}\n")
+    assert secrets_in(path, path.name) == []
 
 
 def test_this_repository_has_none():

@@ -1,26 +1,16 @@
-"""What add finds out by itself: how a file is written, its target and task, identifiers, leaks."""
+"""What add finds out of how a CSV file is written."""
 
 import gzip
 from pathlib import Path
 
-from lockstep.intake.detection import (
-    check_header,
-    detect_csv,
-    guess_target,
-    guess_task,
-    inspect_columns,
-    number_in_text,
-)
+from lockstep.intake.file_format import check_header, detect_csv
 from lockstep.kernel.errors import DataError
 from lockstep.reading import source
 from lockstep.reading.column_types import Format
 from lockstep.reading.dataframes import normalised_frame
 
-import numpy as np
 import pandas as pd
 import pytest
-
-ROWS = 120
 
 
 @pytest.fixture
@@ -46,7 +36,7 @@ def test_delimiters(file, delimiter, newline):
     assert found.dialect.delimiter == delimiter
     assert rows(found.text) == [("x", "1,2;3|4\t5"), ("y", "")]
     assert found.form == Format()
-    assert found.notes == []
+    assert found.reasons == {}
 
 
 @pytest.mark.parametrize(
@@ -59,7 +49,7 @@ def test_encodings(file, encoding, name):
     assert rows(found.text)[:2] == [("Müllerstraße", "mäßig"), ("Jörg-Bäcker-Weg", "größer")]
     assert found.text.cells.column_names == ["Straße", "Größe"]
     assert found.dialect.encoding == name
-    assert found.notes == ([f"encoding {name}, the only one it looks natural in"] if name != "utf-8" else [])
+    assert found.reasons == ({"encoding": "the text is plausible in no other one"} if name != "utf-8" else {})
 
 
 @pytest.mark.parametrize(
@@ -73,7 +63,10 @@ def test_encodings(file, encoding, name):
             "name;town\nBrühl;Plön\nMüller;Köln\n".encode() + "Schäfer;Görlitz\nWeiß;Fürth\n".encode("cp1252"),
             r"f\.csv mixes encodings: line 2 is UTF-8, others are not\. Convert it to UTF-8 first, or give",
         ),
-        (b"name;town\n" + bytes(range(128, 256)) + b";x\n", r"f\.csv is not UTF-8, and in none of the usual encodings"),
+        (
+            b"name;town\n" + bytes(range(128, 256)) + b";x\n",
+            r"f\.csv is not UTF-8, and plausible in none of the usual encodings",
+        ),
     ],
 )
 def test_an_encoding_that_cannot_be_told_is_asked_for(tmp_path, content, message):
@@ -86,7 +79,7 @@ def test_an_encoding_that_cannot_be_told_is_asked_for(tmp_path, content, message
 def test_another_fitting_delimiter_is_said(file):
     found = detect_csv(file("a,b;c,d\n1,2;3,4\n"))
     other = {",": ";", ";": ","}[found.dialect.delimiter]
-    assert found.notes[0].startswith(f"delimiter {found.dialect.delimiter!r}, though {other!r} would fit too")
+    assert found.reasons["delimiter"] == f"it fits best, though {other!r} would fit too"
 
 
 def test_decimal_commas_are_no_delimiters(file):
@@ -150,7 +143,7 @@ def test_without_a_hint_points_before_three_digits_are_a_warning(file):
     assert found.form == Format()
     (warning,) = found.warnings
     assert warning == (
-        "'inhabitants' is read with decimal points, but all of them stand before three digits, such as 4.067: if that "
+        "'inhabitants' is read with decimal points, but all of them are before three digits, such as 4.067: if that "
         "is 4067, add the table with --decimal , --thousands ."
     )
 
@@ -204,7 +197,7 @@ def test_a_header_without_a_name_is_no_title(file):
 def test_utf_16_without_a_byte_order_mark(file, encoding):
     found = detect_csv(file("Größe;y\n" + "1;köln\n" * 20, encoding))
     assert found.text.cells.column_names == ["Größe", "y"]
-    assert found.notes == [f"encoding {encoding}, though no byte-order mark says so"]
+    assert found.reasons == {"encoding": "its bytes are in that order, though no byte-order mark says so"}
 
 
 @pytest.mark.parametrize(
@@ -233,33 +226,6 @@ def test_a_missing_header_is_refused(names, row):
 )
 def test_numbers_that_are_names_are_no_missing_header(names, row):
     check_header(normalised_frame(pd.DataFrame([row] * 5, columns=names)), Format(), Path("f.csv"))
-
-
-@pytest.mark.parametrize(
-    ("cells", "example", "remedy"),
-    [
-        (["12,345.67", "99.50", "1,000.00"], "12,345.67", "add the table with --thousands ,"),
-        (["1 234", "950"], "1 234", "add the table with --thousands ' '"),
-        (["1.234.567,5", "950"], "1.234.567,5", "add the table with --thousands . --decimal ,"),
-        (["1,234", "5,678"], "1,234", "add the table with --thousands , or --decimal ,"),
-        (["1,234", "5,67"], "5,67", "add the table with --decimal ,"),
-        (["1\N{NO-BREAK SPACE}234", "950"], "1\N{NO-BREAK SPACE}234", "write them as plain numbers in the file"),
-        (["62.9%", "5 %"], "62.9%", "write them as plain numbers in the file"),
-        (["$50000", "-$5"], "$50000", "write them as plain numbers in the file"),
-        (["124.97 €", "€5"], "124.97 €", "write them as plain numbers in the file"),
-        (["5.5", "(62.9)"], "(62.9)", "write them as plain numbers in the file"),
-    ],
-)
-def test_numbers_in_texts(cells, example, remedy):
-    assert number_in_text(pd.Series([*cells * 10, None, "NA"], dtype="str")) == (example, remedy)
-
-
-@pytest.mark.parametrize(
-    "cells",
-    [["0114101516", "7129300520"], ["A5", "5,5"], ["2024-01-05"], ["5.1.2024"], ["red"], ["5", "x", "5%"], ["NA"]],
-)
-def test_texts_without_numbers(cells):
-    assert number_in_text(pd.Series(cells * 10, dtype="str")) is None
 
 
 def test_a_file_is_unpacked_once_however_many_delimiters_are_tried(tmp_path, monkeypatch):
@@ -309,131 +275,3 @@ def test_what_is_no_text(tmp_path):
     path.write_bytes(bytes(range(256)) * 20)
     with pytest.raises(DataError, match=r"f\.csv"):
         detect_csv(path)
-
-
-@pytest.mark.parametrize(
-    ("names", "target", "why"),
-    [
-        (["a", "Target", "b"], "Target", "its name"),
-        (["price", "class", "a"], "class", "its name"),
-        (["Survived", "a"], "Survived", "its name"),
-        (["a", " label", "b"], " label", "its name"),
-        (["a", "b"], "b", "it is the last column"),
-    ],
-)
-def test_targets(names, target, why):
-    assert guess_target(pd.DataFrame(columns=names)) == (target, why)
-
-
-@pytest.mark.parametrize(
-    ("column", "task", "why"),
-    [
-        (["yes", "no"] * 60, "classification", "a text column"),
-        ([True, False] * 60, "classification", "a boolean column"),
-        ([0, 1] * 60, "classification", "2 distinct whole numbers"),
-        ([0.0, 1.0, None] * 40, "classification", "2 distinct whole numbers"),
-        (list(range(20)) * 6, "classification", "20 distinct whole numbers"),
-        (list(range(21)) * 6, "regression", "21 distinct numbers"),
-        ([0.5, 1.5] * 60, "regression", "2 distinct numbers"),
-    ],
-)
-def test_tasks(column, task, why):
-    frame = normalised_frame(pd.DataFrame({"y": column}))
-    assert guess_task(frame["y"]) == (task, why)
-
-
-def inspect(target, task, **columns):
-    frame = normalised_frame(pd.DataFrame(columns | {"y": target}))
-    return inspect_columns(frame, "y", task)
-
-
-@pytest.fixture
-def random():
-    return np.random.default_rng(0)
-
-
-def test_identifiers_constants_and_dates(random):
-    found = inspect(
-        ["u", "v"] * 60,
-        "classification",
-        row=np.arange(ROWS),
-        customer_id=random.permutation(10**6)[:ROWS],
-        ticket=[f"t{i}" for i in range(ROWS)],
-        constant=7,
-        empty=[None] * ROWS,
-        sold=[f"2024-01-{1 + i % 28:02d}" for i in range(ROWS)],
-        american=[f"{1 + i % 12}/15/2024" for i in range(ROWS)],
-        size=random.normal(size=ROWS),
-        integer=random.permutation(10**6)[:ROWS],
-        colour=["red", "green", "blue"] * 40,
-    )
-    assert found.identifiers == {
-        "row": "numbers the rows",
-        "customer_id": "an identifier",
-        "ticket": "nearly all values differ",
-    }
-    assert found.constants == ["constant", "empty"]
-    assert found.dates == ["sold", "american"]
-    assert (found.leaks, found.suspects, found.repeating) == ([], [], [])
-
-
-def test_identifiers_that_repeat(random):
-    found = inspect(
-        random.normal(size=ROWS), "regression", house_id=np.repeat(np.arange(60), 2), size=random.normal(size=ROWS)
-    )
-    assert found.repeating == ["house_id"]
-    assert found.identifiers == {}
-
-
-def test_an_identifier_needs_more_than_a_word_in_its_name(random):
-    """order_value was dropped for the word order, and number_of_views grouped the rows for the word number."""
-    found = inspect(
-        random.normal(size=ROWS),
-        "regression",
-        order_value=random.permutation(10**4)[:ROWS],
-        number_of_views=np.resize(np.arange(60), ROWS),
-        score_id=random.normal(size=ROWS),
-        key_figure=random.permutation(10**4)[:ROWS],
-        customer_no=random.permutation(10**4)[:ROWS],
-        when=pd.date_range("2024-01-01", periods=ROWS).astype(str),
-        remark=[f"remark {i} of many" for i in range(ROWS)],
-    )
-    assert found.identifiers == {
-        "customer_no": "an identifier",
-        "when": "nearly all values differ",
-        "remark": "nearly all values differ",
-    }
-    assert found.dates == ["when"]
-    assert found.repeating == []
-
-
-def test_leaks_of_a_class(random):
-    target = random.choice(["u", "v"], ROWS)
-    found = inspect(target, "classification", code=np.where(target == "u", 1, 2), other=random.choice(["a", "b"], ROWS))
-    assert found.leaks == ["code"]
-
-
-def test_leaks_of_a_number(random):
-    day, night = random.integers(0, 100, ROWS), random.integers(0, 100, ROWS)
-    found = inspect(day + night, "regression", day=day, night=night, size=random.normal(size=ROWS))
-    assert sorted(found.leaks) == ["day", "night"]
-    price = random.normal(size=ROWS)
-    found = inspect(
-        price, "regression", value=price + random.normal(scale=0.1, size=ROWS), size=random.normal(size=ROWS)
-    )
-    assert found.leaks == []
-    assert [name for name, _ in found.suspects] == ["value"]
-    assert found.suspects[0][1] > 0.95
-
-
-def test_a_number_column_of_one_value_does_not_disturb_the_search_for_leaks(random):
-    target = random.normal(size=ROWS)
-    found = inspect(target, "regression", same=3.5, copy=target * 2 + 1, gaps=[None] * ROWS)
-    assert found.leaks == ["copy"]
-    assert found.constants == ["same", "gaps"]
-
-
-def test_a_target_with_gaps_is_no_crash(random):
-    target = pd.Series(random.normal(size=ROWS))
-    target[3] = None
-    inspect(target, "regression", a=random.normal(size=ROWS), b=random.normal(size=ROWS))

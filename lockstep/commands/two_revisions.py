@@ -1,0 +1,45 @@
+"""What the commands that compare two revisions have in common: their arguments, and the forms of their answer."""
+
+import argparse
+import json
+from collections.abc import Callable
+
+from lockstep.commands import command_parser
+from lockstep.comparing.rendering import Quote, Report, code, markdown, show, visible
+from lockstep.repository.revisions import WORKSPACE
+
+import msgspec
+
+
+def comparison_parser(command: str, description: str | None) -> argparse.ArgumentParser:
+    """Make the parser of a command that compares two revisions and shows what it finds in several forms."""
+    parser = command_parser(command, description)
+    parser.add_argument("rev_a", nargs="?", default="HEAD", metavar="REV_A", help="before; default: %(default)s")
+    parser.add_argument(
+        "rev_b",
+        nargs="?",
+        default=WORKSPACE,
+        metavar="REV_B",
+        help="after; default: %(default)s. A revision is a commit, branch, tag or DVC experiment, or 'workspace'",
+    )
+    parser.add_argument("--problem", metavar="NAME", help="this problem alone; default: all")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="as JSON, for a program")
+    form.add_argument("--md", action="store_true", help="as GitHub's Markdown, for a pull request")
+    return parser
+
+
+def emit(args: argparse.Namespace, found: msgspec.Struct, words: Callable[[Quote], Report]) -> None:
+    """Print what a command found, in the form that its options ask for.
+
+    Args:
+        args: of a ``comparison_parser``.
+        found: for JSON.
+        words: the report, its names and cells quoted by the function that it is given.
+    """
+    if args.json:
+        print(json.dumps(msgspec.to_builtins(found), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False))
+    elif args.md:
+        print(markdown(words(code)), end="")
+    else:
+        show(words(visible))

@@ -1,0 +1,212 @@
+"""What the stage ``diagnose`` hands to ``report``: plain numbers and texts, so that ``report`` needs no library that
+fits or scores anything.
+
+The texts of the data (names, levels, cells) are as they are in it, but cut at MAX_TEXT characters; whoever shows them
+makes them visible.
+"""
+
+from pathlib import Path
+
+from lockstep.kernel.files import read_made
+
+import msgspec
+
+MAX_TEXT = 200
+"""Characters of a level or a cell."""
+
+Cell = str | float | int | bool | None
+"""A value of the data; None where it is missing."""
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the JSON: a key that is not declared here is an error."""
+
+
+class Copies(_Part, frozen=True):
+    """``rows`` test rows are training rows too, target included; ``error_of_others``: the mean error of the other test
+    rows (share of wrong classes, or mean absolute error), None if there are none, of either."""
+
+    rows: int
+    error_of_others: float | None
+
+
+class Slice(_Part, frozen=True):
+    """A subgroup of the test rows and how wrong the model is in it.
+
+    Attributes:
+        column: the column that defines it.
+        level: its value there, or the range of its values.
+        rows: test rows in it.
+        error: share of wrong classes, or mean absolute error.
+        low, high: the interval of ``error``, simultaneous for all the subgroups that were looked at (Bonferroni).
+        stands_out: whether the interval lies wholly above the error of all test rows.
+    """
+
+    column: str
+    level: str
+    rows: int
+    error: float
+    low: float
+    high: float
+    stands_out: bool
+
+
+class Slices(_Part, frozen=True):
+    """The worst subgroups, the worst first, of the ``looked_at`` that have at least ``least_rows`` test rows;
+    ``overall``: the error of all test rows."""
+
+    worst: list[Slice]
+    looked_at: int
+    least_rows: int
+    overall: float
+
+
+class WorstRow(_Part, frozen=True):
+    """A single prediction that is far off.
+
+    Attributes:
+        row: its number in the raw data, from 1.
+        actual, predicted: the target.
+        off: actual minus predicted, or the probability that the model gave to the actual class (None: it gives none).
+        values: of the features shown, in their order.
+    """
+
+    row: int
+    actual: Cell
+    predicted: Cell
+    off: float | None
+    values: list[Cell]
+
+
+class Worst(_Part, frozen=True):
+    """The worst single predictions, the worst first, with the values of these features."""
+
+    features: list[str]
+    rows: list[WorstRow]
+
+
+class Dependence(_Part, frozen=True):
+    """The mean prediction as one feature is set to each of ``grid`` in turn: {series: one mean per value}.
+
+    Attributes:
+        feature: its name.
+        kind: number, boolean or text.
+        levels: how many values it has in the training rows; of a text, ``grid`` has the most frequent ones.
+        grid: the values tried.
+        series: by class, or by "" in a regression.
+        low, high: of a number, the values between which 90 % of the test rows lie.
+    """
+
+    feature: str
+    kind: str
+    levels: int
+    grid: list[Cell]
+    series: dict[str, list[float]]
+    low: float | None
+    high: float | None
+
+
+class LearningPoint(_Part, frozen=True):
+    """Mean and standard deviation over ``fits`` refits on ``rows`` rows, of the score on those rows and on others."""
+
+    rows: int
+    fitted: float
+    fitted_std: float
+    others: float
+    others_std: float
+    fits: int
+
+
+class Histogram(_Part, frozen=True):
+    """Shares of the rows of each series between ``edges``; the outermost bins hold what is beyond them too."""
+
+    edges: list[float]
+    shares: dict[str, list[float]]
+
+
+class Threshold(_Part, frozen=True):
+    """What flagging the rows of more than this probability gives, in rows and rates (None: of no row)."""
+
+    threshold: float
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+    precision: float | None
+    recall: float
+    f1_score: float
+
+
+class Scores(_Part, frozen=True):
+    """The predicted probability of the second of two classes: how it is spread over the rows of that class
+    ("positive") and over the others ("other"), and what thresholds on it give."""
+
+    histogram: Histogram
+    thresholds: list[Threshold]
+
+
+class Cloud(_Part, frozen=True):
+    """Rows in a plane: single points (x, y), or cells (x from, y from, rows) of ``width`` x ``height``; ``outside``:
+    how many rows lie outside of both ranges."""
+
+    points: list[tuple[float, float]]
+    cells: list[tuple[float, float, int]]
+    width: float
+    height: float
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    outside: int
+
+
+class OfClasses(_Part, frozen=True, tag="classification", tag_field="task"):
+    """What a classification alone has.
+
+    Attributes:
+        training_rows: by class.
+        positive: the second of two classes, None for more.
+        probabilities: whether the model gives any.
+        scores: None for more than two classes, and for a model without probabilities.
+    """
+
+    training_rows: dict[str, int]
+    positive: str | None
+    probabilities: bool
+    scores: Scores | None
+
+
+class OfNumbers(_Part, frozen=True, tag="regression", tag_field="task"):
+    """What a regression alone has: the target of the "training" and of the "test" rows; the actual target, and the
+    actual minus the predicted one, against the predicted one."""
+
+    target: Histogram
+    predicted: Cloud
+    residuals: Cloud
+
+
+class Diagnosis(_Part, frozen=True):
+    """What only the model and the rows together can say.
+
+    Attributes:
+        estimator: the class of the fitted estimator.
+        group, time: the column by which rows were kept together, or in order, when they were split.
+        copies: test rows that are training rows too.
+        learning: the learning curve, from few rows to many; empty if it was not asked for.
+        dependence: of the most important features, the most important one first.
+        slices: None if they were not asked for.
+        worst: None if it was not asked for: then no single row of the data is in here.
+        own: what depends on the task.
+    """
+
+    estimator: str
+    group: str | None
+    time: str | None
+    copies: Copies
+    learning: list[LearningPoint]
+    dependence: list[Dependence]
+    slices: Slices | None
+    worst: Worst | None
+    own: OfClasses | OfNumbers
+
+
+def read_diagnosis(path: Path) -> Diagnosis:
+    """What the stage diagnose wrote. Raises DataError if there is no such file, IntegrityError if it is another one."""
+    return read_made(path, Diagnosis)

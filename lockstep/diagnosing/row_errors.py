@@ -1,0 +1,78 @@
+"""The error of each test row: of copies of training rows and of the others, and the worst ones."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lockstep.diagnosing.diagnosis import MAX_TEXT, Cell, Copies, WorstRow
+from lockstep.kernel.settings import Task
+from lockstep.learning.scoring import Predictions
+from lockstep.tables.table import Table
+
+import numpy as np
+import pandas as pd
+
+
+def errors_of(actual: np.ndarray, predicted: np.ndarray, task: Task) -> np.ndarray:
+    """(n_rows,): the absolute error of each row, or 1 where the class is wrong and 0 where it is right."""
+    wrong = actual.astype("float64") - predicted.astype("float64") if task == "regression" else actual != predicted
+    errors: np.ndarray = np.abs(wrong.astype("float64"))
+    return errors
+
+
+def copies_of(test: Table, errors: np.ndarray) -> Copies:
+    """What the errors, (n_rows,), are without the test rows that are training rows too; the split has found those."""
+    rows = int(np.sum(test.is_copy))
+    return Copies(rows, float(np.mean(errors[~test.is_copy])) if 0 < rows < len(test) else None)
+
+
+def worst_of(test: Table, predictions: Predictions, shown: Sequence[str], most: int) -> list[WorstRow]:
+    """The ``most`` test rows that the model got most wrong: the largest absolute errors, or the wrong classes, those
+    first whose actual class the model gave the least probability.
+
+    Args:
+        test: the raw test rows.
+        predictions: of the same rows.
+        shown: the features whose values are given.
+        most: rows to give.
+    """
+    actual, predicted = test.labels, predictions.values
+    errors = errors_of(actual, predicted, test.task)
+    if test.task == "regression":
+        off: np.ndarray | None = actual - predicted
+        order = np.lexsort((np.arange(len(errors)), -errors))
+    else:
+        off = _given_to_actual(actual, predictions)
+        order = np.lexsort((np.arange(len(errors)), off if off is not None else 0 * errors, -errors))
+    order = order[errors[order] > 0][:most]
+    values = test.features[list(shown)].iloc[order].itertuples(index=False)
+    return [
+        WorstRow(
+            int(test.frame.index[position]),
+            cell(actual[position]),
+            cell(predicted[position]),
+            None if off is None else float(off[position]),
+            [cell(value) for value in row],
+        )
+        for position, row in zip(order, values, strict=True)
+    ]
+
+
+def cell(value: Any) -> Cell:
+    """A value of a table as JSON can hold it; a long text is cut."""
+    if pd.isna(value):
+        return None
+    if isinstance(value, np.generic):
+        value = value.item()
+    return value if isinstance(value, bool | int | float) else str(value)[:MAX_TEXT]
+
+
+def _given_to_actual(actual: np.ndarray, predictions: Predictions) -> np.ndarray | None:
+    """(n_rows,): the probability that the model gave to each row's actual class; None if it gives none."""
+    if predictions.probabilities is None or predictions.classes is None:
+        return None
+    places = {name: place for place, name in enumerate(predictions.classes.tolist())}
+    found = np.zeros(len(actual))  # a class that the training rows lacked
+    for row, name in enumerate(actual.tolist()):
+        if name in places:
+            found[row] = predictions.probabilities[row, places[name]]
+    return found

@@ -1,0 +1,80 @@
+"""The subgroups of the test rows in which the model errs most."""
+
+import itertools
+
+from lockstep.diagnosing.diagnosis import MAX_TEXT, Slice, Slices
+from lockstep.evaluating.intervals import LEVEL, mean_interval, wilson
+from lockstep.kernel.settings import Task
+from lockstep.tables.table import column_type
+
+import numpy as np
+import pandas as pd
+
+QUARTERS = 4
+"""Parts of (nearly) as many rows each that a column of numbers is cut into, to be looked at as subgroups."""
+MAX_LEVELS = 50
+"""Levels of a text column that are looked at as subgroups: the most frequent ones."""
+NOTABLE = 1.1
+"""A subgroup is a weak spot only if its error is so many times that of all rows."""
+MISSING = "(missing)"
+
+
+def slices_of(features: pd.DataFrame, errors: np.ndarray, task: Task, least: int, most: int) -> Slices:
+    """The subgroups in which the model errs most: levels of texts and booleans, quarters of numbers.
+
+    The worst of many subgroups looks bad by chance alone; so the intervals are widened until they hold for all of the
+    subgroups at once (Bonferroni), and a subgroup stands out only if its interval excludes the error of all rows.
+
+    Args:
+        features: (n_rows, n_features) raw.
+        errors: (n_rows,), of errors_of.
+        task: of the problem.
+        least: rows that a subgroup must have.
+        most: subgroups to give.
+    """
+    groups: list[tuple[str, str, np.ndarray]] = []
+    known: set[bytes] = set()
+    for name in features.columns:
+        for level, rows in _levels(features[name]):
+            # The same rows by another column's name are no other subgroup.
+            if least <= len(rows) < len(errors) and rows.tobytes() not in known:
+                known.add(rows.tobytes())
+                groups.append((str(name), level, rows))
+    overall = float(np.mean(errors)) if len(errors) else 0.0
+    simultaneous = 1 - (1 - LEVEL) / max(1, len(groups))
+    found = []
+    for column, level, rows in groups:
+        inside = errors[rows]
+        low, high = (
+            mean_interval(inside, simultaneous)
+            if task == "regression"
+            else wilson(round(float(inside.sum())), len(inside), simultaneous)
+        )
+        found.append(
+            Slice(column, level[:MAX_TEXT], len(rows), float(np.mean(inside)), max(0.0, low), high, low > overall)
+        )
+    # By what is known to be bad rather than by what looks bad: the lower end of the interval, then the error itself.
+    found.sort(key=lambda entry: (-entry.low, -entry.error, entry.column, entry.level))
+    worse = [entry for entry in found if entry.error > NOTABLE * overall][:most]
+    return Slices(worse, len(groups), least, overall)
+
+
+def _levels(column: pd.Series) -> list[tuple[str, np.ndarray]]:
+    """(level, positions of its rows); rows without a value are a level of their own."""
+    missing = column.isna().to_numpy()
+    found = [(MISSING, np.flatnonzero(missing))]
+    if column_type(column) == "number" and column.nunique() > QUARTERS:
+        values = column.to_numpy(dtype="float64", na_value=np.nan)
+        edges = np.unique(np.nanquantile(values, np.linspace(0, 1, QUARTERS + 1)))
+        for number, (low, high) in enumerate(itertools.pairwise(edges)):
+            last = number == len(edges) - 2
+            inside = (values >= low) & ((values <= high) if last else (values < high))
+            found.append((f"{low:.6g} to {'' if last else 'below '}{high:.6g}", np.flatnonzero(inside)))
+        return found
+    codes, levels = pd.factorize(column, sort=False)
+    counts = np.bincount(codes[codes >= 0], minlength=len(levels))
+    for index in np.argsort(-counts, kind="stable")[:MAX_LEVELS]:
+        value = levels[index]
+        text = f"{value:.6g}" if column_type(column) == "number" else str(value)
+        found.append((text, np.flatnonzero(codes == index)))
+    return found

@@ -1,0 +1,177 @@
+"""Adds a problem to the repository: the file, its contract, the blocks in params.yaml and dvc.yaml; all or nothing."""
+
+import contextlib
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lockstep.intake.contract_inference import infer_contract, write_contract
+from lockstep.intake.decisions import Decisions, problem_block
+from lockstep.intake.file_format import TableFacts
+from lockstep.intake.yaml_text import dump_yaml
+from lockstep.kernel.errors import MachineError, SettingsError
+from lockstep.kernel.files import Outputs
+from lockstep.kernel.settings import check_problem_name, check_problems, convert, read_problems
+from lockstep.kernel.strict_yaml import parse_yaml, read_yaml
+from lockstep.reading.contract import read_contract
+from lockstep.reading.loading import LoadSettings, load_file
+from lockstep.reading.source import PACKED
+from lockstep.repository import git
+from lockstep.repository.dvc_process import run_dvc
+
+import yaml
+
+RAW, CONTRACTS = Path("data/raw"), Path("data/contracts")
+IGNORED = RAW / ".gitignore"
+PARAMS, PIPELINE = Path("params.yaml"), Path("dvc.yaml")
+
+
+class Place(NamedTuple):
+    """Where a problem is added: its name, the data, the pointer that tells DVC of them, and the contract."""
+
+    name: str
+    data: Path
+    pointer: Path
+    contract: Path
+
+
+def find_place(path: Path, name: str | None) -> Place:
+    """Find a place for the file ``path``: where it is, if that is below data/raw, else there under the problem's name.
+
+    Raises:
+        SettingsError: the name, by default the file's, is not allowed, or something of that name is there already.
+    """
+    name = name or _allowed_name(path.name.split(".")[0])
+    try:
+        check_problem_name(name, "--name")
+    except SettingsError as error:
+        raise SettingsError(f"{error} For instance: --name {_allowed_name(name)}") from None
+    another = f"already. Give another name: --name {name}2."
+    if name in read_problems(PARAMS):
+        raise SettingsError(f"{PARAMS} has a problem '{name}' {another}")
+    data = RAW / path.name
+    if path.resolve().parent != RAW.resolve():
+        suffixes = "".join(path.suffixes[-2:]) if path.suffix.lower() in PACKED else path.suffix
+        data = RAW / f"{name}{suffixes or '.csv'}"
+        if data.exists() or Path(f"{data}.dvc").exists():
+            raise SettingsError(f"{data} exists {another}")
+    return Place(name, data, Path(f"{data}.dvc"), CONTRACTS / f"{name}.yaml")
+
+
+def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: bool) -> tuple[dict[str, Any], str]:
+    """Copy the file, tell DVC of it, write the contract and the blocks; with ``dry_run`` only try whether that can be.
+
+    Returns:
+        (the block of params.yaml; a command, or words, that undo it all)
+
+    Raises:
+        LockstepError: also of what the stage load would refuse; nothing is left then.
+    """
+    problem = problem_block(decisions, place.data)
+    load_file(facts.path, convert(problem["load"], LoadSettings, "load"))
+    texts = _texts(place, f"{decisions.target.value} of {facts.path.name}", problem)
+    if place.contract.exists():
+        raise SettingsError(f"{place.contract} exists already. Remove it, or give another name: --name {place.name}2.")
+    if dry_run:
+        return problem, ""
+    created = [file for file in (place.pointer, place.contract, place.data) if not file.exists()]
+    undo = _undo(place.name, created)
+    contract = infer_contract(facts.frame.drop(columns=decisions.drop.value))
+    with _undone_on_error(created):
+        if place.data.resolve() != facts.path.resolve():
+            place.data.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(facts.path, place.data)
+        _dvc_add(place.data)
+        with Outputs() as outputs:
+            outputs.write(place.contract, partial(write_contract, contract))
+            for file, text in texts.items():
+                outputs.write(file, partial(Path.write_text, data=text, encoding="utf-8", newline="\n"))
+        if read_contract(place.contract) != contract:
+            raise MachineError(
+                f"{place.contract} was not written as it was meant. Report it, with your table's header."
+            )
+    return problem, undo
+
+
+def _texts(place: Place, about: str, problem: dict[str, Any]) -> dict[Path, str]:
+    """The files that get a block, as they will be."""
+    train = f"${{problems.{place.name}.train."
+    artifact = f"models/{place.name}/{train}model}}_{train}kind}}_v{train}version}}.joblib"
+    model = {"path": artifact, "type": "model", "desc": about.replace("${", r"\${")}  # no setting's name for DVC
+    params = _inserted(PARAMS, "problems", place.name, problem)
+    check_problems(parse_yaml(params.encode(), PARAMS), PARAMS)
+    return {PARAMS: params, PIPELINE: _inserted(PIPELINE, "artifacts", place.name, model)}
+
+
+def _allowed_name(text: str) -> str:
+    """A problem name as like ``text`` as is allowed."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_-")
+    allowed = name[:1].isalpha() and name.lower() != "index"
+    return (name if allowed else f"data_{name}")[:64].strip("_-")
+
+
+def _inserted(file: Path, section: str, name: str, value: dict[str, Any]) -> str:
+    """The text of ``file`` with ``name: value`` at the end of its top-level mapping ``section``; all else as it was.
+
+    Raises:
+        SettingsError: the section is missing, or not a block that something can be added to.
+    """
+    before = read_yaml(file)
+    text = file.read_text(encoding="utf-8")
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    nodes = {key.value: node for key, node in root.value} if isinstance(root, yaml.MappingNode) else {}
+    node = nodes.get(section)
+    if not isinstance(node, yaml.MappingNode) or node.flow_style or not node.value:
+        raise SettingsError(f"{file} has no block '{section}:' with at least one entry to add to. Restore it from git.")
+    lines = text.splitlines(keepends=True)
+    end = node.end_mark.line if node.end_mark.line < len(lines) and node.end_mark.column == 0 else len(lines)
+    while end and (not lines[end - 1].strip() or lines[end - 1].startswith("#")):
+        end -= 1  # what is between this block and the next belongs to the next
+    indented = "".join(f"  {line}" for line in dump_yaml({name: value}).splitlines(keepends=True))
+    head = "".join(lines[:end])
+    result = head + ("" if head.endswith("\n") else "\n") + "\n" + indented + "".join(lines[end:])
+    if {**before, section: {**before[section], name: value}} != parse_yaml(result.encode(), file):
+        raise SettingsError(
+            f"{file} is laid out in a way that cannot be added to. Add '{name}' to '{section}' by hand."
+        )
+    return result
+
+
+def _undo(name: str, created: list[Path]) -> str:
+    """What takes back that the problem is added; to be called before, to see what other changes git would take back."""
+    remove, changed = shlex.join(["rm", *map(str, created)]), [PARAMS, PIPELINE, IGNORED]
+    if all(file.exists() for file in changed) and _are_as_committed(changed):
+        return f"{shlex.join(['git', 'checkout', *map(str, changed)])} && {remove}"
+    places = [f"problems.{name} in {PARAMS}", f"artifacts.{name} in {PIPELINE}"]
+    places += [f"/{path.stem} in {IGNORED}" for path in created if path.suffix == ".dvc"]
+    return f"delete {', '.join(places)} by hand ('git checkout' would lose your other changes there), then: {remove}"
+
+
+def _are_as_committed(files: list[Path]) -> bool:
+    done = git.run("status", "--porcelain", "--ignored", "--", *map(str, files))
+    return done.returncode == 0 and not done.stdout
+
+
+def _dvc_add(path: Path) -> None:
+    done = run_dvc(["add", "--quiet", str(path)])
+    if done.code:
+        raise MachineError(f"'dvc add {path}' failed: {done.reason}")
+
+
+@contextlib.contextmanager
+def _undone_on_error(created: list[Path]) -> Iterator[None]:
+    """Remove ``created``, which are not there yet, and write the tracked files as they were, if the block fails."""
+    saved = {file: file.read_bytes() for file in (PARAMS, PIPELINE, IGNORED) if file.exists()}
+    try:
+        yield
+    except BaseException:
+        for path in created:
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+        for file, content in saved.items():
+            file.write_bytes(content)
+        raise

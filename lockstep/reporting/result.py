@@ -1,0 +1,157 @@
+"""The result of a model, in sentences: how good, how sure, against what, and whether the cross-validation agrees."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from lockstep.diagnosing.diagnosis import Copies
+from lockstep.kernel.settings import Task
+from lockstep.learning.metrics import ALL, AUTO
+from lockstep.reporting.metric_titles import TITLES
+from lockstep.reporting.sources import Sources
+from lockstep.reporting.wording import number, percent, plural, score, spread, visible, within_sentence
+
+UNEVEN = 0.05
+"""By so much the accuracy may exceed the balanced accuracy before the result says so."""
+
+
+class Metric(NamedTuple):
+    """One metric on the test rows; ``low``, ``high``: its 95 % interval; the others: the baseline, the folds."""
+
+    key: str
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    baseline: float | None
+    folds_mean: float | None
+    folds_std: float | None
+
+
+@dataclass(frozen=True)
+class ResultFacts:
+    """The result; ``average``: how precision, recall and F1 are averaged over the classes, None in a regression."""
+
+    sentences: list[str]
+    metrics: list[Metric]
+    average: str | None
+
+
+def result_facts(given: Sources) -> ResultFacts:
+    """The sentences and the metrics."""
+    average = given.metrics.get("average")
+    folds = {key: value for key, value in given.cross_validation.items() if isinstance(value, float)}
+    metrics = [
+        Metric(
+            key=row.metric,
+            name=TITLES[row.metric],
+            value=row.value,
+            low=row.low,
+            high=row.high,
+            baseline=row.baseline,
+            folds_mean=folds.get(f"{row.metric}_mean"),
+            folds_std=folds.get(f"{row.metric}_std"),
+        )
+        for row in given.plots.intervals
+    ]
+    by_key = {metric.key: metric for metric in metrics}
+    own = _of_classes if given.sidecar.task == "classification" else _of_numbers
+    sentences = [
+        *own(given, by_key),
+        *_worse_than_the_baseline(metrics),
+        *_copies(given.sidecar.task, given.diagnosis.copies, int(given.metrics["test_rows"])),
+        *_folds(given, by_key),
+    ]
+    return ResultFacts(sentences, metrics, None if average is None else str(average))
+
+
+def _of_classes(given: Sources, metrics: dict[str, Metric]) -> list[str]:
+    main, balanced = metrics["accuracy"], metrics["balanced_accuracy"]
+    right = sum(row.count for row in given.plots.predictions if row.actual == row.predicted)
+    share = f"an accuracy of {percent(main.value)}{_interval(main, percent)}"
+    said = [
+        f"Of {_tested(given)}, {right:,} were given the right class: {share}.",
+        f"A baseline that always names the most frequent class reaches {percent(main.baseline)}.",
+    ]
+    if main.value - balanced.value > UNEVEN:
+        said.append(
+            "The classes are not found equally well: averaged over them instead of the rows, "
+            f"{percent(balanced.value)} (balanced accuracy)."
+        )
+    return said + _against_the_baseline(main, "accuracy")
+
+
+def _of_numbers(given: Sources, metrics: dict[str, Metric]) -> list[str]:
+    main, explained = metrics["mae"], metrics["r2_score"]
+    off = f"were off by {number(main.value)} on average, the mean absolute error{_interval(main, number)}"
+    return [
+        f"On {_tested(given)}, the predictions of {visible(given.sidecar.target)} {off}.",
+        f"A baseline that always predicts the mean of the training rows is off by {number(main.baseline)}.",
+        f"The model explains {percent(explained.value)} of the variance (R² {score(explained.value)}).",
+        *_against_the_baseline(main, "mae"),
+    ]
+
+
+def _tested(given: Sources) -> str:
+    return f"{plural(int(given.metrics['test_rows']), 'test row')} kept out of the training"
+
+
+def _against_the_baseline(main: Metric, key: str) -> list[str]:
+    """Whether the interval of the main metric excludes the baseline."""
+    if main.low is None or main.high is None:
+        return []
+    if main.baseline is None:
+        better = False
+    else:
+        better = main.high < main.baseline if ALL[key].lower_is_better else main.low > main.baseline
+    return [
+        "The interval lies wholly on the better side of the baseline."
+        if better
+        else "The interval does not exclude the baseline: on these rows the model cannot be told from it."
+    ]
+
+
+def _worse_than_the_baseline(metrics: Sequence[Metric]) -> list[str]:
+    worse = []
+    for metric in metrics:
+        signed = -1 if ALL[metric.key].lower_is_better else 1
+        if metric.baseline is not None and signed * metric.value < signed * metric.baseline:
+            worse.append(f"{within_sentence(metric.name)} ({score(metric.value)} against {score(metric.baseline)})")
+    return [f"It is worse than the baseline by {', '.join(worse)}."] if worse else []
+
+
+def _copies(task: Task, copies: Copies, rows: int) -> list[str]:
+    """Some test rows are training rows too; and how good the model is on the others."""
+    if not copies.rows:
+        return []
+    if copies.error_of_others is None:
+        return ["All test rows are copies of training rows, so nothing here says how good it is on new ones."]
+    others = copies.error_of_others
+    alone = f"an accuracy of {percent(1 - others)}" if task == "classification" else f"an error of {number(others)}"
+    which = f"{copies.rows:,} of the test rows ({percent(copies.rows / rows)})"
+    are = "is a copy" if copies.rows == 1 else "are copies"
+    return [f"{which} {are} of training rows, target included; without them: {alone}."]
+
+
+def _folds(given: Sources, metrics: dict[str, Metric]) -> list[str]:
+    """What the cross-validation gave, where it gave anything."""
+    task = given.sidecar.task
+    main = metrics["accuracy" if task == "classification" else "mae"]
+    if main.folds_mean is None:
+        return []
+    n_folds = sum(fold.metric == AUTO[task] for fold in given.plots.folds)
+    mean_and_std = (
+        f"{percent(main.folds_mean)} ± {percent(main.folds_std)}"
+        if task == "classification"
+        else spread(main.folds_mean, main.folds_std)
+    )
+    chosen = given.best_trial is not None and given.best_trial.hyperparameters
+    searched = "; optimistic, since the same rows chose the hyperparameters." if chosen else "."
+    where = f"Cross-validation on the training rows ({plural(n_folds, 'fold')})"
+    return [f"{where} gives {mean_and_std} (mean and standard deviation of the folds){searched}"]
+
+
+def _interval(metric: Metric, form: Callable[[Any], str]) -> str:
+    if metric.low is None:
+        return ""
+    return f" (95\N{NO-BREAK SPACE}% interval {form(metric.low)} to {form(metric.high)})"

@@ -1,0 +1,204 @@
+"""What a report is made from: its settings, and the files that the stages before it have written, typed."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from lockstep.diagnosing.diagnosis import Diagnosis
+from lockstep.kernel.files import read_made_rows
+from lockstep.kernel.settings import Settings, Task
+from lockstep.learning.model_file import ModelFile
+from lockstep.learning.search_result import BestTrial
+
+import msgspec
+
+
+class ReportSettings(Settings, frozen=True):
+    """The section ``report``; params.yaml says what each key means."""
+
+    title: str = ""
+    intended_use: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+    licence: str = ""
+
+
+class FileFacts(msgspec.Struct, frozen=True):
+    """A file, by the path that the repository gives it; its size in bytes."""
+
+    path: str
+    size: int
+    md5: str
+    sha256: str
+
+
+class ProfileColumn(msgspec.Struct, frozen=True):
+    """A column of the data; of what does not apply to its type: None. See lockstep/reading/profile.py."""
+
+    column: str
+    type: str
+    missing: int
+    distinct: int
+    min: int | float | None
+    mean: float | None
+    max: int | float | None
+    most_frequent: str | None
+    most_frequent_count: int | None
+    description: str
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """What a report shows of the data profile (stage ``load``); ``dropped``: the columns that are left out."""
+
+    file: FileFacts
+    rows: int
+    duplicate_rows: int
+    columns: list[ProfileColumn]
+    dropped: dict[str, str]
+
+
+class Check(msgspec.Struct, frozen=True):
+    """What a check of the data found (stage ``split``); ``found``: how many columns, rows or classes."""
+
+    code: str
+    check: str
+    severity: str
+    found: int
+    message: str
+
+
+class Checks(msgspec.Struct, frozen=True):
+    """All checks, in the order of their codes."""
+
+    checks: list[Check]
+
+
+class TrainingRows(msgspec.Struct, frozen=True):
+    """How many rows a model was fitted on."""
+
+    rows: int
+
+
+class Sidecar(msgspec.Struct, frozen=True):
+    """What a report shows of the sidecar of the model file; ``settings``: the sections ``preprocess`` and ``train`` as
+    the model was made with them, what a search chose included."""
+
+    size: int
+    md5: str
+    sha256: str
+    task: Task
+    target: str
+    features: dict[str, str]
+    training_rows: TrainingRows
+    settings: dict[str, dict[str, Any]]
+    libraries: dict[str, str]
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """A row of intervals.csv: a metric on the test rows, its 95 % interval, and the metric of the baseline."""
+
+    metric: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    baseline: float | None = None
+
+
+class Fold(msgspec.Struct, frozen=True):
+    """A row of folds.csv: a metric of a fold whose model was fitted on ``n_train`` rows."""
+
+    n_train: int
+    metric: str
+    value: float
+
+
+class Loss(msgspec.Struct, frozen=True):
+    """A row of history.csv: the loss on a part of the rows ("train", "validation") after an iteration."""
+
+    iteration: int
+    part: str
+    loss: float
+
+
+class Point(msgspec.Struct, frozen=True):
+    """A row of curves.csv: a point of a curve, or the mean of a bin of ``count`` rows with its 95 % interval, or, with
+    no x, the area under a curve. See lockstep/evaluating/curves.py."""
+
+    curve: str
+    series: str
+    y: float
+    x: float | None = None
+    count: int | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class Importance(msgspec.Struct, frozen=True):
+    """A row of importance.csv: by how much the score falls when the feature is shuffled, mean and spread."""
+
+    feature: str
+    importance: float
+    std: float
+
+
+class Predicted(msgspec.Struct, frozen=True):
+    """A row of predictions.csv of a classification: how many test rows of class ``actual`` were given ``predicted``."""
+
+    actual: str
+    predicted: str
+    count: int
+
+
+@dataclass(frozen=True)
+class PlotTables:
+    """The small tables in metrics/plots/<problem>; ``predictions`` is empty for a regression."""
+
+    intervals: list[Interval]
+    folds: list[Fold]
+    history: list[Loss]
+    curves: list[Point]
+    importance: list[Importance]
+    predictions: list[Predicted]
+
+
+def plot_files(folder: Path) -> dict[str, Path]:
+    """The file of each of the tables: {"intervals": metrics/plots/<problem>/intervals.csv, ...}."""
+    return {field.name: folder / f"{field.name}.csv" for field in fields(PlotTables)}
+
+
+def read_plot_tables(folder: Path, task: Task) -> PlotTables:
+    """The tables in ``folder``. Raises DataError where one is missing, IntegrityError where it is another one."""
+    files = plot_files(folder)
+    return PlotTables(
+        intervals=read_made_rows(files["intervals"], Interval),
+        folds=read_made_rows(files["folds"], Fold),
+        history=read_made_rows(files["history"], Loss),
+        curves=read_made_rows(files["curves"], Point),
+        importance=read_made_rows(files["importance"], Importance),
+        predictions=read_made_rows(files["predictions"], Predicted) if task == "classification" else [],
+    )
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a report is made from.
+
+    Attributes:
+        model: what makes up the name of the model file.
+        model_path: of the model file.
+        best_trial: what the search found; None without one.
+        metrics: on the test rows, flat.
+        cross_validation: mean and standard deviation of each metric over the folds, flat, and how they are averaged.
+    """
+
+    problem: str
+    settings: ReportSettings
+    model: ModelFile
+    model_path: str
+    sidecar: Sidecar
+    best_trial: BestTrial | None
+    profile: Profile
+    checks: Checks
+    metrics: dict[str, float | str]
+    cross_validation: dict[str, float | str]
+    plots: PlotTables
+    diagnosis: Diagnosis

@@ -1,0 +1,138 @@
+"""Runs ``dvc``: the one module that does. Its process ends with ours, and within a time limit."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from lockstep.kernel.dvc_locks import workspace_locked
+from lockstep.kernel.errors import MachineError
+from lockstep.kernel.paths import ROOT
+
+TIME_LIMIT = 120.0
+"""Seconds that a transfer may take unless it is told otherwise."""
+GRACE = 5.0
+"""Seconds that DVC has to end when it is asked to."""
+AGAIN = "The same command again is safe: what has arrived is not sent twice."
+_DVC = """
+import sys
+sys.argv[0], root, parent, *sys.argv[1:] = sys.argv[1:]
+sys.path.insert(0, root)
+from lockstep.kernel.locks import die_with
+die_with(int(parent), int(parent))
+from dvc.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+"""DVC's command line, in a process that ends when the one that started it is killed: else it would go on, and hold
+DVC's lock. It is called "dvc", as in DVC's rwlock file and as ``doctor`` looks for it."""
+
+
+class Ended(NamedTuple):
+    """A command of DVC's that has ended: its exit code, and the lines that it wrote."""
+
+    code: int
+    lines: list[str]
+
+    @property
+    def reason(self) -> str:
+        """Why it failed: a stage's own message, else DVC's, else the last line."""
+        errors = [line for line in self.lines if line.startswith("ERROR")]
+        own = [line for line in errors if not line.startswith("ERROR:")]  # a stage's, not DVC's of the same
+        last = [line for line in self.lines if line][-1:]
+        return (own or errors or last or [f"exit code {self.code}"])[0].removeprefix("ERROR: ").rstrip(".")
+
+
+def run_dvc(
+    arguments: Sequence[str],
+    limit: float | None = None,
+    *,
+    folder: Path = Path(),
+    environment: Mapping[str, str] | None = None,
+    show: bool = False,
+    listener: Callable[[str], object] | None = None,
+    interruptible: bool = False,
+) -> Ended:
+    """Run ``dvc`` with these arguments, in a process group of its own, for at most ``limit`` seconds.
+
+    Args:
+        arguments: the first of them is the command.
+        limit: None for no limit; what a transfer has not brought by then does not arrive.
+        folder: the repository.
+        environment: the variables; None for those of this process.
+        show: whether to show what DVC says, as it says it. Then only the lines of stderr are returned.
+        listener: called with each line.
+        interruptible: whether an interrupt (Ctrl-C) is passed on to DVC, and waited for: it tidies up. Else DVC is
+            ended.
+
+    Raises:
+        MachineError: DVC did not end in time; then it and its children were ended.
+    """
+    lines: list[str] = []
+    process = subprocess.Popen(  # noqa: S603 - a list, no shell
+        [sys.executable, "-c", _DVC, "dvc", str(ROOT), str(os.getpid()), "--cd", str(folder), *arguments],
+        env=environment, stdout=None if show else subprocess.PIPE,
+        stderr=subprocess.PIPE if show else subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    stream = process.stderr if show else process.stdout
+    assert stream is not None
+    reader = threading.Thread(target=_listen, args=(stream, lines, show, listener), daemon=True)
+    reader.start()
+    try:
+        process.wait(limit)
+    except subprocess.TimeoutExpired:
+        action = arguments[0]
+        raise MachineError(
+            f"'dvc {action}' did not end within {limit:g} seconds and was ended: the server does not answer, or there "
+            "is more to transfer than that. Look whether it answers (the address: 'dvc remote list'), or give it "
+            f"longer: 'python -m lockstep remote {'push' if action == 'push' else 'pull'} --time-limit 3600'. {AGAIN}"
+        ) from None
+    except KeyboardInterrupt:
+        if interruptible:
+            with workspace_locked():  # not while DVC stashes the workspace, which would leave git's index half-written
+                os.killpg(process.pid, signal.SIGINT)
+            process.wait()
+        raise
+    finally:
+        _end(process)
+        reader.join(GRACE)
+    return Ended(process.returncode, lines)
+
+
+def clone_environment() -> dict[str, str]:
+    """For git and DVC in another clone: nothing of an outer repository, and the programs of this Python."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_DIR", "GIT_WORK", "DVC_"))}
+    programs = str(Path(sys.executable).parent)
+    return kept | {
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONUNBUFFERED": "1",
+        "DVC_NO_ANALYTICS": "1",
+    }
+
+
+def _listen(stream: IO[bytes], lines: list[str], show: bool, listener: Callable[[str], object] | None) -> None:
+    """Keep what DVC says; show it, or pass it on, as it says it."""
+    with stream:
+        for raw in stream:
+            line = raw.decode("utf-8", "replace")
+            lines.append(line.strip())
+            if show:
+                sys.stderr.write(line)
+            if listener is not None:
+                listener(line.strip())
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End what is left of a process group: asked first, then killed."""
+    for way, seconds in ((signal.SIGTERM, GRACE), (signal.SIGKILL, None)):
+        try:
+            os.killpg(process.pid, way)
+            process.wait(seconds)
+        except ProcessLookupError:
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    process.wait()

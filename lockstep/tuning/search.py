@@ -1,0 +1,223 @@
+"""The search for hyperparameters: ask for a setting, score it on folds that were encoded once, tell its score.
+
+No hyperparameter of an estimator touches the preprocessor, so a fold's encoded rows are the same in every trial.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from lockstep.kernel.errors import SettingsError
+from lockstep.kernel.log import logger
+from lockstep.kernel.settings import Task
+from lockstep.learning.cross_validation import (
+    CrossValidateSettings,
+    EncodedRows,
+    Fold,
+    each_fold,
+    encode,
+    encode_fitted,
+    fit_encoded,
+    make_folds,
+    mean_and_std,
+    score_encoded,
+)
+from lockstep.learning.estimators import TrainSettings, build_estimator
+from lockstep.learning.metrics import ALL, find_metric
+from lockstep.learning.preprocessing import PreprocessSettings
+from lockstep.learning.scoring import Average
+from lockstep.learning.search_result import BestTrial
+from lockstep.tables.table import Table
+from lockstep.tuning.search_space import Space, TuneSettings, ends, holds, key_of, parse_space
+from lockstep.tuning.trials import COLUMNS, Search, Step, Trial, table_of
+
+import msgspec
+from tqdm import tqdm
+
+
+class EncodedFold(NamedTuple):
+    """The rows that a fold is fitted on, and those that it is scored on, by a preprocessor fitted on the former."""
+
+    fitted: EncodedRows
+    scored: EncodedRows
+
+
+class Scoring(NamedTuple):
+    """What every trial is scored by.
+
+    Attributes:
+        folds: those of the stage cross_validate.
+        task: of the problem.
+        model: the section ``train``, with the given hyperparameters.
+        given: the given values of the hyperparameters of the space, also where they are scikit-learn's defaults.
+        metric: that trials are compared by.
+        average: of the metric, for a classification.
+    """
+
+    folds: list[EncodedFold]
+    task: Task
+    model: TrainSettings
+    given: dict[str, Any]
+    metric: str
+    average: Average
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether a lower score is better."""
+        return ALL[self.metric].lower_is_better
+
+
+def check_settings(settings: TuneSettings, model: TrainSettings, task: Task) -> tuple[Space, str]:
+    """Find the space and the metric that the settings mean. Whether the hyperparameters are those of the model is
+    looked at only if there is a search.
+
+    Raises:
+        SettingsError: an unknown metric, a range or list that is none, an unknown or illegal hyperparameter.
+    """
+    metric = find_metric(settings.metric, task, "tune.metric")
+    space = parse_space(settings.space, "tune.space")
+    if settings.trials and not space:
+        raise SettingsError(
+            "tune.space is empty: there is nothing to search. Give hyperparameters their ranges there, or set "
+            "tune.trials to 0."
+        )
+    if settings.trials:
+        for name, entry in space.items():
+            for value in ends(entry):
+                build_estimator(msgspec.structs.replace(model, hyperparameters={name: value}), task, "tune.space")
+    return space, metric
+
+
+def search(
+    train: Table,
+    settings: TuneSettings,
+    cross_validation: CrossValidateSettings,
+    preprocess: PreprocessSettings,
+    model: TrainSettings,
+) -> Search:
+    """Search the space by a tree-structured Parzen estimator; see sampler.py.
+
+    Trials follow one another, each seeing the scores of those before, and only the folds of one run in parallel: so the
+    result depends on the seed and not on the number of processors. All trials are scored on the same folds, those of
+    the stage cross_validate, with the scores that it would give. Trial 0 is the given setting, which is kept unless
+    another one is better; a setting that comes up again is not fitted again. A trial that scikit-learn refuses is
+    recorded with the reason.
+
+    Memory: the encoded training rows are kept once per fold while the search runs, n_rows * n_encoded * 8 bytes times
+    folds times repeats; the log says how much it is.
+
+    Args:
+        train: the raw training rows.
+        settings: with one trial at least.
+        cross_validation: the section ``cross_validate``.
+        preprocess: the section ``preprocess``.
+        model: the section ``train``.
+
+    Raises:
+        DataError: see make_folds and encode_fitted.
+        SettingsError: see check_settings; or no trial could be scored.
+    """
+    space, metric = check_settings(settings, model, train.task)
+    defaults = build_estimator(model, train.task).get_params(deep=False)
+    given = {name: defaults[name] for name in space}
+    folds = encode_folds(train, make_folds(train, cross_validation), preprocess, model)
+    scoring = Scoring(folds, train.task, model, given, metric, cross_validation.average)
+    steps = run_trials(settings, space, scoring)
+    shown = tqdm(steps, total=settings.trials + 1, desc="trials", unit="trial", disable=None, leave=False)
+    return _found(list(shown), settings.trials, scoring)
+
+
+def encode_folds(
+    train: Table, folds: list[Fold], preprocess: PreprocessSettings, model: TrainSettings
+) -> list[EncodedFold]:
+    """Fit a preprocessor for each fold, and keep the rows that it encodes. Raises as encode_fitted."""
+
+    def encoded(fold: Fold) -> EncodedFold:
+        fitted_on, scored_on = fold
+        preprocessor, fitted = encode_fitted(train, fitted_on, preprocess, model)
+        return EncodedFold(fitted, encode(train, scored_on, preprocessor))
+
+    found = each_fold(encoded, folds, progress=False)
+    size = sum(rows.X.nbytes for fold in found for rows in fold)
+    logger.info("encoded %d folds once for all trials: %.0f MB kept", len(found), size / 1e6)
+    return found
+
+
+def run_trials(settings: TuneSettings, space: Space, scoring: Scoring) -> Iterator[Step]:
+    """Score the given setting, then ask, score and tell ``settings.trials`` times."""
+    from lockstep.tuning import sampler  # imports Optuna, which those who only check settings need not wait for
+
+    study = sampler.make_study(settings.seed, lower_is_better=scoring.lower_is_better)
+    given = best = score_setting(0, {}, scoring)
+    yield Step(given, best)
+    if given.mean is not None and all(holds(entry, scoring.given[name]) for name, entry in space.items()):
+        sampler.add_known(study, space, scoring.given, given.mean)
+    known = {key_of(scoring.given): given}
+    for number in range(1, settings.trials + 1):
+        asked, values = sampler.ask(study, space)
+        key = key_of(values)
+        if key not in known:
+            known[key] = score_setting(number, values, scoring)
+        trial = known[key]
+        sampler.tell(study, asked, trial.mean)
+        if _is_better(trial, best, scoring):
+            best = trial
+            logger.info("trial %d: %s %.6g +- %.2g with %s", number, scoring.metric, best.mean, best.std, best.shown)
+        yield Step(trial, best)
+
+
+def score_setting(number: int, values: dict[str, Any], scoring: Scoring) -> Trial:
+    """Fit and score the estimator with ``values`` in place of the given hyperparameters in each fold; what
+    scikit-learn refuses is a failed trial."""
+    model = msgspec.structs.replace(scoring.model, hyperparameters={**scoring.model.hyperparameters, **values})
+
+    def score(fold: EncodedFold) -> float:
+        # A copy, since some estimators may be told to work in place (copy_X: false); "K" keeps the order of the
+        # elements, on which the last bits of sums depend.
+        rows = EncodedRows(fold.fitted.X.copy(order="K"), fold.fitted.y)
+        estimator = fit_encoded(rows, scoring.task, model, n_jobs=1)
+        return score_encoded(estimator, fold.scored, scoring.task, scoring.average).get(scoring.metric, math.nan)
+
+    mean = std = None
+    reason = f"{scoring.metric} cannot be computed in every fold"
+    try:
+        build_estimator(model, scoring.task)  # a wrong combination is said once, not by every fold
+        found = mean_and_std(each_fold(score, scoring.folds, progress=False))
+        if math.isfinite(found[0]):
+            (mean, std), reason = found, ""
+    except (ValueError, ArithmeticError) as error:
+        reason = " ".join(str(error).split())
+    trial = Trial(number, values, {**scoring.given, **values}, mean, std, reason)
+    if mean is None:
+        logger.warning("trial %d failed with %s: %s", number, trial.shown, reason)
+    return trial
+
+
+def _is_better(trial: Trial, best: Trial, scoring: Scoring) -> bool:
+    """Whether ``trial`` is better than the best one so far; equal is not better."""
+    if trial.mean is None or best.mean is None:
+        return trial.mean is not None
+    return trial.mean < best.mean if scoring.lower_is_better else trial.mean > best.mean
+
+
+def _found(steps: list[Step], n_trials: int, scoring: Scoring) -> Search:
+    given, best = steps[0].trial, steps[-1].best
+    failed = sum(step.trial.mean is None for step in steps)
+    if best.mean is None or best.std is None:
+        raise SettingsError(f"tune: all {failed} trials failed, the first of them, the given setting: {given.reason}")
+    logger.info(
+        "best trial: %d of %d%s, %s %.6g (the given setting: %s); the best of many on the same folds is optimistic: "
+        "judge it on the test rows", best.number, n_trials, "" if best.number else ", the given setting",
+        scoring.metric, best.mean, "failed" if given.mean is None else f"{given.mean:.6g}",
+    )  # fmt: skip
+    result = BestTrial(
+        metric=scoring.metric,
+        trials=n_trials,
+        failed=failed,
+        best_trial=best.number,
+        mean=best.mean,
+        std=best.std,
+        given_mean=given.mean,
+        hyperparameters=best.values,
+    )
+    return Search(result, (*COLUMNS, *scoring.given, "reason"), table_of(steps))

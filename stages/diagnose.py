@@ -1,0 +1,151 @@
+"""Diagnose the saved model: what only the model and the rows together can say, as numbers for the report.
+
+Reads   the model, the raw training and test rows, the predictions of the test rows, the importance of the features, and
+        the hyperparameters that the search chose (for the refits of the learning curve)
+Writes  one JSON: learning curve, partial dependence, weak subgroups, worst single predictions, copies of training rows,
+        thresholds and distributions
+
+    python -m stages.diagnose --problem iris --models models/iris --train data/split/iris/train.parquet \\
+        --test data/split/iris/test.parquet --predictions data/predictions/iris.parquet \\
+        --importance metrics/plots/iris/importance.csv --best-trial metrics/iris_tune.json \\
+        --diagnosis data/diagnosis/iris.json
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
+from lockstep.diagnosing.dependence import dependence_of
+from lockstep.diagnosing.diagnosis import Diagnosis, OfClasses, OfNumbers, Worst
+from lockstep.diagnosing.distributions import cloud_of, scores_of, target_histogram
+from lockstep.diagnosing.learning_curve import learning_curve_of
+from lockstep.diagnosing.row_errors import copies_of, errors_of, worst_of
+from lockstep.diagnosing.settings import DiagnoseSettings
+from lockstep.diagnosing.subgroups import slices_of
+from lockstep.evaluating.curves import followed_classes
+from lockstep.kernel.files import Outputs, read_made_rows
+from lockstep.kernel.log import heartbeat, logger
+from lockstep.kernel.settings import Problem
+from lockstep.kernel.stage import run_stage, stage_parser
+from lockstep.learning.estimators import TrainSettings, with_best_trial
+from lockstep.learning.model_file import model_file_name
+from lockstep.learning.preprocessing import PreprocessSettings
+from lockstep.learning.scoring import Predictions, predictions_of
+from lockstep.learning.search_result import read_best_trial
+from lockstep.saving.joblib_file import load_model
+from lockstep.tables.table import Table, class_counts, read_table
+
+import msgspec
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+MAX_VALUES = 5
+"""Features whose values are shown beside a single prediction: the most important ones."""
+MAX_SERIES = 4
+"""Classes whose probability is followed as a feature changes: the most frequent ones."""
+
+
+class Ranked(msgspec.Struct, frozen=True):
+    """A row of importance.csv: the most important feature comes first."""
+
+    feature: str
+
+
+def diagnose(
+    model: Pipeline,
+    train: Table,
+    test: Table,
+    predictions: pd.DataFrame,
+    ranked: Sequence[str],
+    settings: DiagnoseSettings,
+    preprocess: PreprocessSettings,
+    refit: TrainSettings,
+) -> Diagnosis:
+    """What only the model and the rows together can say. All of it is bounded (sampled rows, binned numbers, capped
+    levels), so that it costs seconds on a table of any size, and gives few numbers.
+
+    Args:
+        model: takes raw rows.
+        train, test: the raw rows.
+        predictions: what evaluate.prediction_table gives for the test rows.
+        ranked: the features, the most important one first.
+        settings: the section ``diagnose``.
+        preprocess: the section ``preprocess``.
+        refit: the section ``train`` with what the search chose: how the learning curve refits the model.
+    """
+    classes = model.classes_ if test.task == "classification" else None
+    found = predictions_of(predictions, classes)
+    errors = errors_of(test.labels, found.values, test.task)
+    series = [] if classes is None else [classes[i] for i in followed_classes(test.labels, classes, MAX_SERIES)]
+    in_order = [name for name in ranked if name in test.features.columns]
+    shown = in_order[:MAX_VALUES]
+    return Diagnosis(
+        estimator=type(model[-1]).__name__,
+        group=test.group,
+        time=test.time,
+        copies=copies_of(test, errors),
+        learning=learning_curve_of(train, preprocess, refit, settings.learning_curve_rows, settings.seed),
+        dependence=dependence_of(model, train, test, in_order[: settings.top_features], series, settings.seed),
+        slices=slices_of(test.features, errors, test.task, settings.slice_rows, settings.slices)
+        if settings.slices
+        else None,
+        worst=Worst(shown, worst_of(test, found, shown, settings.worst_rows)) if settings.worst_rows else None,
+        own=_of_numbers(train, test, found) if classes is None else _of_classes(train, test, found, classes),
+    )
+
+
+def _of_numbers(train: Table, test: Table, found: Predictions) -> OfNumbers:
+    return OfNumbers(
+        target=target_histogram(train.labels, test.labels),
+        predicted=cloud_of(found.values, test.labels),
+        residuals=cloud_of(found.values, test.labels - found.values),
+    )
+
+
+def _of_classes(train: Table, test: Table, found: Predictions, classes: np.ndarray) -> OfClasses:
+    positive, given = (classes[1] if len(classes) == 2 else None), found.probabilities
+    return OfClasses(
+        training_rows=class_counts(train.labels),
+        positive=None if positive is None else str(positive),
+        probabilities=given is not None,
+        scores=None if positive is None or given is None else scores_of(test.labels, given[:, 1], positive),
+    )
+
+
+def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
+    settings = problem.section("diagnose", DiagnoseSettings)
+    preprocess = problem.section("preprocess", PreprocessSettings)
+    refit = with_best_trial(problem.section("train", TrainSettings), read_best_trial(args.best_trial))
+    model = load_model(args.models / model_file_name(refit.model, refit.kind, refit.version))
+    ranked = [row.feature for row in read_made_rows(args.importance, Ranked)]
+    train, test, predictions = read_table(args.train), read_table(args.test), pd.read_parquet(args.predictions)
+    with heartbeat("learning curve, subgroups, dependence"):
+        found = diagnose(model, train, test, predictions, ranked, settings, preprocess, refit)
+    logger.info(
+        "%d sizes refitted, %d features varied, %d of %d subgroups are weak, %d worst rows",
+        len(found.learning),
+        len(found.dependence),
+        len(found.slices.worst) if found.slices else 0,
+        found.slices.looked_at if found.slices else 0,
+        len(found.worst.rows) if found.worst else 0,
+    )
+    outputs.json(args.diagnosis, msgspec.to_builtins(found))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = stage_parser("diagnose", __doc__)
+    parser.add_argument("--models", type=Path, required=True, metavar="FOLDER", help="the folder of the model")
+    parser.add_argument("--train", type=Path, required=True, metavar="PARQUET", help="the raw training rows")
+    parser.add_argument("--test", type=Path, required=True, metavar="PARQUET", help="the raw test rows")
+    parser.add_argument("--predictions", type=Path, required=True, metavar="PARQUET", help="the predictions")
+    parser.add_argument("--importance", type=Path, required=True, metavar="CSV", help="the importance of the features")
+    parser.add_argument("--best-trial", type=Path, required=True, metavar="JSON", help="what the search chose")
+    parser.add_argument("--diagnosis", type=Path, required=True, metavar="JSON", help="write the diagnosis here")
+    return run_stage("diagnose", parser.parse_args(argv), execute)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

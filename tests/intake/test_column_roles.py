@@ -1,0 +1,140 @@
+"""What add finds out of columns: target and task, identifiers, leaks."""
+
+from lockstep.intake.column_roles import find_roles, guess_target, guess_task
+from lockstep.reading.dataframes import normalised_frame
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROWS = 120
+
+
+@pytest.mark.parametrize(
+    ("names", "target", "why"),
+    [
+        (["a", "Target", "b"], "Target", "its name"),
+        (["price", "class", "a"], "class", "its name"),
+        (["Survived", "a"], "Survived", "its name"),
+        (["a", " label", "b"], " label", "its name"),
+        (["a", "b"], "b", "it is the last column"),
+    ],
+)
+def test_targets(names, target, why):
+    assert guess_target(pd.DataFrame(columns=names)) == (target, why)
+
+
+@pytest.mark.parametrize(
+    ("column", "task", "why"),
+    [
+        (["yes", "no"] * 60, "classification", "a text column"),
+        ([True, False] * 60, "classification", "a boolean column"),
+        ([0, 1] * 60, "classification", "2 distinct whole numbers"),
+        ([0.0, 1.0, None] * 40, "classification", "2 distinct whole numbers"),
+        (list(range(20)) * 6, "classification", "20 distinct whole numbers"),
+        (list(range(21)) * 6, "regression", "21 distinct numbers"),
+        ([0.5, 1.5] * 60, "regression", "2 distinct numbers"),
+    ],
+)
+def test_tasks(column, task, why):
+    frame = normalised_frame(pd.DataFrame({"y": column}))
+    assert guess_task(frame["y"]) == (task, why)
+
+
+def inspect(target, task, **columns):
+    frame = normalised_frame(pd.DataFrame(columns | {"y": target}))
+    return find_roles(frame, "y", task)
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(0)
+
+
+def test_identifiers_constants_and_dates(random):
+    found = inspect(
+        ["u", "v"] * 60,
+        "classification",
+        row=np.arange(ROWS),
+        customer_id=random.permutation(10**6)[:ROWS],
+        ticket=[f"t{i}" for i in range(ROWS)],
+        constant=7,
+        empty=[None] * ROWS,
+        sold=[f"2024-01-{1 + i % 28:02d}" for i in range(ROWS)],
+        american=[f"{1 + i % 12}/15/2024" for i in range(ROWS)],
+        size=random.normal(size=ROWS),
+        integer=random.permutation(10**6)[:ROWS],
+        colour=["red", "green", "blue"] * 40,
+    )
+    assert found.identifiers == {
+        "row": "numbers the rows",
+        "customer_id": "an identifier",
+        "ticket": "nearly all values differ",
+    }
+    assert found.constants == ["constant", "empty"]
+    assert found.dates == ["sold", "american"]
+    assert (found.leaks, found.suspects, found.repeating) == ([], [], [])
+
+
+def test_identifiers_that_repeat(random):
+    found = inspect(
+        random.normal(size=ROWS), "regression", house_id=np.repeat(np.arange(60), 2), size=random.normal(size=ROWS)
+    )
+    assert found.repeating == ["house_id"]
+    assert found.identifiers == {}
+
+
+def test_an_identifier_needs_more_than_a_word_in_its_name(random):
+    """order_value was dropped for the word order, and number_of_views grouped the rows for the word number."""
+    found = inspect(
+        random.normal(size=ROWS),
+        "regression",
+        order_value=random.permutation(10**4)[:ROWS],
+        number_of_views=np.resize(np.arange(60), ROWS),
+        score_id=random.normal(size=ROWS),
+        key_figure=random.permutation(10**4)[:ROWS],
+        customer_no=random.permutation(10**4)[:ROWS],
+        when=pd.date_range("2024-01-01", periods=ROWS).astype(str),
+        remark=[f"remark {i} of many" for i in range(ROWS)],
+    )
+    assert found.identifiers == {
+        "customer_no": "an identifier",
+        "when": "nearly all values differ",
+        "remark": "nearly all values differ",
+    }
+    assert found.dates == ["when"]
+    assert found.repeating == []
+
+
+def test_leaks_of_a_class(random):
+    target = random.choice(["u", "v"], ROWS)
+    found = inspect(target, "classification", code=np.where(target == "u", 1, 2), other=random.choice(["a", "b"], ROWS))
+    assert found.leaks == ["code"]
+
+
+def test_leaks_of_a_number(random):
+    day, night = random.integers(0, 100, ROWS), random.integers(0, 100, ROWS)
+    found = inspect(day + night, "regression", day=day, night=night, size=random.normal(size=ROWS))
+    assert sorted(found.leaks) == ["day", "night"]
+    price = random.normal(size=ROWS)
+    found = inspect(
+        price, "regression", value=price + random.normal(scale=0.1, size=ROWS), size=random.normal(size=ROWS)
+    )
+    assert found.leaks == []
+    assert [name for name, _ in found.suspects] == ["value"]
+    assert found.suspects[0][1] > 0.95
+
+
+def test_a_number_column_of_one_value_does_not_disturb_the_search_for_leaks(random):
+    target = random.normal(size=ROWS)
+    found = inspect(target, "regression", same=3.5, copy=target * 2 + 1, gaps=[None] * ROWS)
+    assert found.leaks == ["copy"]
+    assert found.constants == ["same", "gaps"]
+
+
+def test_a_target_with_missing_values_still_shows_what_follows_it(random):
+    target = pd.Series(random.normal(size=ROWS))
+    copy = target * 2 + 1
+    target[3] = None
+    found = inspect(target, "regression", a=random.normal(size=ROWS), copy=copy)
+    assert [name for name, _ in found.suspects] == ["copy"]

@@ -1,0 +1,29 @@
+"""What a report says of the predictions of a regression."""
+
+from lockstep.reporting.regression import regression_facts
+from reports import made_of, noisy
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def made():
+    return made_of(noisy("regression", rows=600), "ridge")
+
+
+def test_no_row_is_lost(made):
+    facts = regression_facts(made.sources.plots, made.sources.diagnosis.own)
+    assert len(facts.predicted.points) == len(facts.residuals.points) == len(made.test) == 120
+    assert not facts.predicted.outside
+    for bins in (facts.calibration, facts.error_by_size):
+        assert sum(entry.rows for entry in bins) == 120
+        assert all(entry.low < entry.y < entry.high for entry in bins)
+
+
+def test_the_errors_are_those_of_the_predictions(made):
+    facts = regression_facts(made.sources.plots, made.sources.diagnosis.own)
+    errors = (made.predictions["actual"] - made.predictions["predicted"]).abs()
+    weighted = sum(entry.y * entry.rows for entry in facts.error_by_size) / 120
+    assert weighted == pytest.approx(errors.mean())
+    worst = made.sources.diagnosis.worst.rows[0]
+    assert worst.off == pytest.approx((made.predictions["actual"] - made.predictions["predicted"])[errors.idxmax()])
