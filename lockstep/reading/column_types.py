@@ -47,13 +47,13 @@ _SCIENTIFIC = r"^[0-9]+[eE][0-9]+$"
 
 
 class Format(NamedTuple):
-    """How numbers and gaps are written.
+    """How numbers and missing values are written.
 
     Attributes:
         decimal: the decimal mark, "." or ",".
         thousands: the mark between groups of three digits, or "" for none.
-        missing: words for a gap in a number or boolean column; an empty cell always is one.
-        missing_texts: words for a gap in a text column; an empty cell always is one.
+        missing: words for a missing value in a number or boolean column; an empty cell always is one.
+        missing_texts: words for a missing value in a text column; an empty cell always is one.
     """
 
     decimal: str = "."
@@ -87,7 +87,7 @@ class Typed(NamedTuple):
 
     Attributes:
         frame: (n_rows, n_columns), indexed by ROW; see Table.
-        missing_as: {column: {word: count}}: what stood in the cells that count as missing, "" for empty cells.
+        missing_as: {column: {word: count}}: what the cells that count as missing hold, "" for empty cells.
         line_starts: (n_rows,) the line of the file on which each row begins.
     """
 
@@ -111,7 +111,7 @@ def typed_frame(
     Args:
         text: the cells.
         name: the file's name, for messages.
-        form: how numbers and gaps are written.
+        form: how numbers and missing values are written.
         types: the types that the contract declares: {column: "number", "integer", "boolean" or "string"}; of other
             columns they are inferred.
 
@@ -224,7 +224,7 @@ class Column:
         """The column's values, of the declared type or, if that is None, of the one that its cells are of."""
         present = self.trimmed.filter(pc.invert(self.missing))
         if len(present) == 0 and not pc.all(self.empty, min_count=0).as_py() and declared is None:
-            present = self.trimmed.filter(pc.invert(self.empty))  # every cell is a word such as NA: then it is no gap
+            present = self.trimmed.filter(pc.invert(self.empty))  # every cell is a word such as NA: then it is a value
         if declared == "string":
             return self._texts()
         if len(present) == 0:
@@ -252,10 +252,10 @@ class Column:
         return self._texts()
 
     def _texts(self) -> Values:
-        gaps = pc.or_(pc.equal(self.cells, ""), is_in(self.cells, self.form.missing_texts))
-        self.missing_as = self._tally(gaps)
+        missing = pc.or_(pc.equal(self.cells, ""), is_in(self.cells, self.form.missing_texts))
+        self.missing_as = self._tally(missing)
         self._warn_of_texts()
-        return pd.Series(pc.if_else(gaps, pa.scalar(None, self.cells.type), self.cells), dtype="str")
+        return pd.Series(pc.if_else(missing, pa.scalar(None, self.cells.type), self.cells), dtype="str")
 
     def _numbers(self, present: pa.Array, declared: str | None) -> Values:
         """All present cells are numbers: int64, float64, or text where neither holds them exactly."""
@@ -311,7 +311,7 @@ class Column:
         return dict(sorted(zip(words.dictionary.to_pylist(), counts, strict=True)))
 
     def _warn_of_numbers(self, present: pa.Array) -> None:
-        """A text column that perhaps should be one of numbers, or in which words for a gap are values."""
+        """A text column that perhaps should be one of numbers, or in which words for a missing value are values."""
         allowed = pc.or_(self.missing, pc.match_substring_regex(self.trimmed, self.form.number))
         others = self._sum(pc.invert(allowed))
         numbers = self._sum(pc.and_(allowed, pc.invert(self.missing)))
@@ -335,13 +335,10 @@ class Column:
         else:
             words = is_in(self.trimmed, self.form.missing)
             words = pc.and_not(words, is_in(self.cells, self.form.missing_texts))
-            counts = [f"{word!r} ({count} times)" for word, count in self._tally(words).items()]
-            if counts:
-                what, setting = (
-                    f"is text, so that {some(counts)} are values, not missing; ",
-                    Setting("load.missing_texts"),
-                )
-                self.warnings.append(ColumnWarning("missing words", what, setting, " makes them missing values"))
+            if found := [f"{word!r} ({count} times)" for word, count in self._tally(words).items()]:
+                what = f"is text, so that {some(found)} are values, not missing; "
+                parts = (what, Setting("load.missing_texts"), " makes them missing values")
+                self.warnings.append(ColumnWarning("missing words", *parts))
 
     def _warn_of_texts(self) -> None:
         """Levels that differ in white space, case or Unicode form only; all cells in single quotes."""

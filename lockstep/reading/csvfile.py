@@ -38,7 +38,7 @@ _NUMBER = re.compile(r"[-+]?[0-9.,]+([eE][-+]?[0-9]+)?")
 
 @dataclass(frozen=True)
 class TextTable:
-    """The cells of a CSV file as text, exactly as they stand in it (quotes removed).
+    """The cells of a CSV file as text, exactly as they are in it (quotes removed).
 
     Attributes:
         cells: (n_rows, n_columns), large_string columns without nulls.
@@ -97,7 +97,7 @@ class _Records(NamedTuple):
         breaks: line breaks.
         quotes: quote characters.
         ends: the line breaks that end a record; the length of the text for a last record without one.
-        embedded: whether a line break stands in a cell.
+        embedded: whether a cell contains a line break.
     """
 
     bytes: np.ndarray
@@ -131,7 +131,7 @@ class CsvFile:
         self.data: np.ndarray = np.frombuffer(self.source.text, dtype=np.uint8)
         self.delimiter = ord(dialect.delimiter)
         self.quote, self.escape = (ord(mark) if mark else None for mark in (dialect.quote, dialect.escape))
-        self.boundaries = np.zeros(256, dtype=bool)  # the bytes that stand before an opening and behind a closing quote
+        self.boundaries = np.zeros(256, dtype=bool)  # the bytes before an opening and behind a closing quote
         self.boundaries[[mark for mark in (_NEWLINE, _RETURN, self.delimiter, self.quote) if mark is not None]] = True
         # Old spreadsheet programs end lines with a carriage return alone.
         beginning = self.data[:MAX_RECORD]
@@ -392,7 +392,7 @@ class CsvFile:
             )
 
     def _stray_quote(self, records: _Records, line: int) -> DataError:
-        """The error for an odd number of quotes; it points at the first quote that stands at neither end of a cell."""
+        """The error for an odd number of quotes; it points at the first quote at neither end of a cell."""
         block, quotes = records.bytes, records.quotes
         inner = ~(
             self.boundaries[block[np.maximum(quotes - 1, 0)]]
@@ -403,7 +403,7 @@ class CsvFile:
 
     def _returns(self, records: _Records, lines: np.ndarray) -> np.ndarray | None:
         """The positions of the carriage returns, or None for none (where carriage returns end the lines: of the line
-        feeds). Refuses one that ends no line and stands in no quoted cell: pyarrow would end a line there.
+        feeds). Refuses one that ends no line and is in no quoted cell: pyarrow would end a line there.
         """
         block = records.bytes
         found = block == (_RETURN if self.newline == _NEWLINE else _NEWLINE)
@@ -429,7 +429,7 @@ class CsvFile:
 
 
 def _inside(positions: np.ndarray, quotes: np.ndarray) -> np.ndarray:
-    """Which of ``positions`` stand in quoted cells: behind an odd number of quotes."""
+    """Which of ``positions`` are in quoted cells: behind an odd number of quotes."""
     return np.asarray(np.searchsorted(quotes, positions) % 2 == 1)
 
 
