@@ -34,7 +34,7 @@ print(seconds, processor, peak_memory_mib() - before, frame.memory_usage(deep=Tr
 """
 READERS = {
     "Lockstep": (
-        "from lockstep.reading.csvfile import CsvFile\nfrom lockstep.reading import read_typed",
+        "from lockstep.reading.csvfile import CsvFile\nfrom lockstep.reading.blocks import read_typed",
         "read_typed(CsvFile(pathlib.Path({path!r}))).frame",
     ),
     "pandas.read_csv": ("import pandas", "pandas.read_csv({path!r})"),
