@@ -15,7 +15,7 @@ from lockstep.kernel.errors import DataError, SettingsError, some
 from lockstep.reading.column_types import MISSING, Format, typed_frame
 from lockstep.reading.csvfile import Dialect, TextTable
 from lockstep.reading.dataframes import normalised_frame, read_parquet
-from lockstep.reading.encodings import difference, line_of_utf8, natural_readings
+from lockstep.reading.encodings import difference, line_of_utf8, plausible_readings
 from lockstep.reading.source import Source, check_file, decoded, decodes, unpacked
 from lockstep.tables.table import column_type
 
@@ -210,7 +210,7 @@ def _encoding(data: pa.Buffer, path: Path) -> tuple[str, str]:
             return name, "its bytes are in that order, though no byte-order mark says so"
     if decodes(data, "utf-8"):
         return "utf-8", ""
-    readings = natural_readings(data)
+    readings = plausible_readings(data)
     if len(readings) == 1:
         return readings[0].encodings[0], "the text is plausible in no other one"
     if readings:

@@ -10,8 +10,8 @@ import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from lockstep.kernel.errors import DataError, Setting, some
 from lockstep.kernel.log import logger
@@ -37,20 +37,23 @@ MAX_LEVELS = 10_000
 """Text columns of at most so many levels are searched for levels that look alike."""
 
 NUMBER_WITH_COMMA = r"^[-+]?([0-9]+([.,][0-9]{3})+(,[0-9]+)?|[0-9]+,[0-9]+)$"
+BOOLEANS = ("true", "false")
 INFINITE = r"^(?i:[-+]?inf(inity)?)$"
 IN_SINGLE_QUOTES = r"^(?s:'.*')$"
+NO_PLAIN_TEXT = rf"{NUMBER_WITH_COMMA}|^(?i:true|false)$|{INFINITE}|^'"
+"""Beside numbers and words for missing values: what is taken for something else than a mere text."""
 _LONG = r"^[-+]?[0-9]{16,}$"
 _SCIENTIFIC = r"^[0-9]+[eE][0-9]+$"
 
 
 class Format(NamedTuple):
-    """How numbers and gaps are written.
+    """How numbers and missing values are written.
 
     Attributes:
         decimal: the decimal mark, "." or ",".
         thousands: the mark between groups of three digits, or "" for none.
-        missing: words for a gap in a number or boolean column; an empty cell always is one.
-        missing_texts: words for a gap in a text column; an empty cell always is one.
+        missing: words for a missing value in a number or boolean column; an empty cell always is one.
+        missing_texts: words for a missing value in a text column; an empty cell always is one.
     """
 
     decimal: str = "."
@@ -70,13 +73,21 @@ class Format(NamedTuple):
         mark = re.escape(self.decimal)
         return rf"^[-+]?({self.integer}({mark}[0-9]*)?|{mark}[0-9]+)([eE][-+]?[0-9]+)?$"
 
+    def plain(self, numbers: pa.Array) -> pa.Array:
+        """Numbers as a programming language writes them."""
+        if self.thousands:
+            numbers = pc.replace_substring(numbers, self.thousands, "")
+        if self.decimal != ".":
+            numbers = pc.replace_substring(numbers, self.decimal, ".")
+        return pc.utf8_ltrim(numbers, characters="+")
+
 
 class Typed(NamedTuple):
     """Typed columns.
 
     Attributes:
         frame: (n_rows, n_columns), indexed by ROW; see Table.
-        missing_as: {column: {word: count}}: what stood in the cells that count as missing, "" for empty cells.
+        missing_as: {column: {word: count}}: what the cells that count as missing hold, "" for empty cells.
         line_starts: (n_rows,) the line of the file on which each row begins.
     """
 
@@ -86,7 +97,7 @@ class Typed(NamedTuple):
 
 
 class NeedsCellsError(Exception):
-    """A message must name the lines of cells, of which only the distinct ones are at hand."""
+    """Some of a column's cells do not decide on it, or not on what a message has to say: all are needed."""
 
 
 def typed_frame(
@@ -100,24 +111,35 @@ def typed_frame(
     Args:
         text: the cells.
         name: the file's name, for messages.
-        form: how numbers and gaps are written.
+        form: how numbers and missing values are written.
         types: the types that the contract declares: {column: "number", "integer", "boolean" or "string"}; of other
             columns they are inferred.
 
     Raises:
         DataError: an infinite number; a cell that is not of the declared type; texts all in quotes of another kind.
     """
-    columns, missing_as, odd_lines = {}, {}, {}
-    for column, cells in zip(text.cells.column_names, text.cells.columns, strict=True):
-        found = Column(cells.combine_chunks(), column, text.line_starts, name, form)
+    lines = text.line_starts
+    columns = (
+        Column(Cells(cells.combine_chunks(), lines), column, name, form)
+        for column, cells in zip(text.cells.column_names, text.cells.columns, strict=True)
+    )
+    return typed_columns(columns, lambda column: column.typed((types or {}).get(column.name)), name, lines)
+
+
+def typed_columns(
+    columns: Iterable["Column"], values: Callable[["Column"], Values], file: str, line_starts: np.ndarray
+) -> Typed:
+    """Put columns together whose values are ``values(column)``, which types the column. Raises as typed_frame does."""
+    frame, missing_as, odd_lines = {}, {}, {}
+    for column in columns:
         try:
-            columns[column] = found.typed((types or {}).get(column))
+            frame[column.name] = values(column)
         finally:
-            log_warnings(name, column, found.warnings)
-        missing_as[column], odd_lines[column] = found.missing_as, found.odd_line
-    check_odd_lines(name, odd_lines, text.line_starts)
-    frame = pd.DataFrame(columns).set_axis(row_index(len(text.line_starts)))
-    return Typed(frame, missing_as, text.line_starts)
+            for warning in column.warnings:
+                logger.warning(ReaderWarning(file, column.name, warning))
+        missing_as[column.name], odd_lines[column.name] = column.missing_as, column.odd_line
+    _check_odd_lines(file, odd_lines, line_starts)
+    return Typed(pd.DataFrame(frame, copy=False).set_axis(row_index(len(line_starts))), missing_as, line_starts)
 
 
 def row_index(n_rows: int) -> pd.Index:
@@ -125,22 +147,8 @@ def row_index(n_rows: int) -> pd.Index:
     return pd.Index(np.arange(1, n_rows + 1, dtype=np.int64), name=ROW)
 
 
-def texts_of(cells: pa.Array) -> pd.Series:
-    """A text column as pandas holds it; nulls are gaps."""
-    return pd.Series(cells, dtype="str")
-
-
-def check_odd_lines(file: str, odd_lines: Mapping[str, int | None], line_starts: np.ndarray) -> None:
-    """Refuse a line that holds texts where, in two columns or more, all other lines hold numbers: it is no row.
-
-    Args:
-        file: its name.
-        odd_lines: {column: Column.odd_line}.
-        line_starts: (n_rows,) the lines on which rows begin.
-
-    Raises:
-        DataError: there is such a line.
-    """
+def _check_odd_lines(file: str, odd_lines: Mapping[str, int | None], line_starts: np.ndarray) -> None:
+    """Refuse a line that holds texts where, in two columns or more, all other lines hold numbers: it is no row."""
     found = Counter(line for line in odd_lines.values() if line is not None)
     if not found or (most := found.most_common(1)[0])[1] < 2:
         return
@@ -162,73 +170,61 @@ def check_odd_lines(file: str, odd_lines: Mapping[str, int | None], line_starts:
     )
 
 
-def log_warnings(file: str, column: str, warnings: Iterable[ColumnWarning]) -> None:
-    """Log what a person could take a column for."""
-    for warning in warnings:
-        logger.warning(ReaderWarning(file, column, warning))
+class Cells(NamedTuple):
+    """Cells of a column, in their order.
 
+    Attributes:
+        texts: (n,) cells.
+        lines: (n,) the line on which each begins.
+        counts: (n,) how many cells of the column each represents; None: these are all cells.
+        are_many: whether the column is known to have more than MAX_LEVELS distinct cells.
+    """
 
-def warnings_of_words(counts: Mapping[str, int]) -> list[ColumnWarning]:
-    """Warn of words that are values in a text column, and would be missing values in a column of numbers."""
-    if not counts:
-        return []
-    found = some([f"{word!r} ({count} times)" for word, count in sorted(counts.items())])
-    what, setting = f"is text, so that {found} are values, not missing; ", Setting("load.missing_texts")
-    return [ColumnWarning("missing words", what, setting, " makes them missing values")]
+    texts: pa.Array
+    lines: np.ndarray
+    counts: np.ndarray | None = None
+    are_many: bool = False
 
-
-def warnings_of_size(largest: float) -> list[ColumnWarning]:
-    """Warn of a column of whole numbers, exact here, of which the largest has this magnitude."""
-    what = "has whole numbers beyond 2^53, which models see rounded; if these are codes, declare it a string in the"
-    return [ColumnWarning("long integers", f"{what} contract")] if largest > EXACT_FLOAT else []
+    def distinct(self) -> "Cells":
+        """The first of each, with the sum of their counts."""
+        encoded = self.texts.dictionary_encode()
+        codes = encoded.indices.to_numpy()
+        lines = np.zeros(len(encoded.dictionary), dtype=np.int64)
+        lines[codes[::-1]] = self.lines[::-1]  # of a repeated position, NumPy keeps the last assignment
+        counts = np.bincount(codes, self.counts, len(lines)).astype(np.int64)
+        return Cells(encoded.dictionary, lines, counts, self.are_many)
 
 
 class Column:
-    """The cells of one column, on their way to a type: all of them, or the distinct ones and how often each occurs.
-
-    Args:
-        cells: (n,) texts.
-        name: of the column.
-        lines: (n,) the line on which each cell stands; of a distinct cell, the first.
-        file: its name, for messages.
-        form: how numbers and gaps are written.
-        counts: (n,) how often each of the distinct cells occurs, which come in order of appearance; None: ``cells`` are
-            all cells.
+    """The cells of one column, on their way to a type: all of them, or some that represent all (see blocks.py).
 
     Attributes:
-        missing_as: {word: count}: what stands in the gaps, once the column is typed.
-        warnings: what a person could take it for, once it is typed; the column's name is missing before each.
+        missing_as: {word: count}: what the missing cells hold, once the column is typed.
+        warnings: what a person could take it for, once it is typed; the column's name belongs before each.
         odd_line: the line of the one cell that is no number in a column that was typed as text because of it.
     """
 
-    def __init__(
-        self, cells: pa.Array, name: str, lines: np.ndarray, file: str, form: Format, counts: np.ndarray | None = None
-    ) -> None:
-        self.cells, self.name, self.lines, self.file, self.form = cells, name, lines, file, form
-        self.are_distinct = counts is not None
-        self.counts = np.ones(len(cells), dtype=np.int64) if counts is None else counts
-        self.trimmed = pc.utf8_trim_whitespace(cells)
+    def __init__(self, cells: Cells, name: str, file: str, form: Format) -> None:
+        self.name, self.file, self.form = name, file, form
+        self.hold(cells)
+
+    def hold(self, cells: Cells) -> None:
+        """Take these cells to type them."""
+        self.cells, self.lines, counts, self.are_many = cells
+        self.are_all = counts is None
+        self.counts = np.ones(len(self.cells), dtype=np.int64) if counts is None else counts
+        self.trimmed = pc.utf8_trim_whitespace(self.cells)
         self.empty = pc.equal(self.trimmed, "")
-        self.missing = pc.or_(self.empty, self._is_in(self.trimmed, form.missing))
+        self.missing = pc.or_(self.empty, is_in(self.trimmed, self.form.missing))
         self.missing_as: dict[str, int] = {}
         self.warnings: list[ColumnWarning] = []
         self.odd_line: int | None = None
-
-    def likely(self) -> Literal["integer", "number", "text", "exact"]:
-        """What other cells of this column, not seen yet, are likely to be; "exact" for what only ``typed`` can tell."""
-        present = self.trimmed.filter(pc.invert(self.missing))
-        if not pc.all(pc.match_substring_regex(present, self.form.number), min_count=0).as_py():
-            return "text"
-        if self.form.thousands or pc.all(pc.match_substring_regex(present, _SCIENTIFIC), min_count=0).as_py():
-            return "exact"
-        whole = pc.all(pc.match_substring_regex(present, f"^[-+]?{self.form.integer}$")).as_py()
-        return "integer" if whole else "number"
 
     def typed(self, declared: str | None) -> Values:
         """The column's values, of the declared type or, if that is None, of the one that its cells are of."""
         present = self.trimmed.filter(pc.invert(self.missing))
         if len(present) == 0 and not pc.all(self.empty, min_count=0).as_py() and declared is None:
-            present = self.trimmed.filter(pc.invert(self.empty))  # every cell is a word such as NA: then it is no gap
+            present = self.trimmed.filter(pc.invert(self.empty))  # every cell is a word such as NA: then it is a value
         if declared == "string":
             return self._texts()
         if len(present) == 0:
@@ -237,7 +233,7 @@ class Column:
                 return pd.Series(np.full(len(self.cells), None, dtype=object))
             return np.full(len(self.cells), np.nan)
         words = pc.utf8_lower(present)
-        if declared in (None, "boolean") and pc.all(self._is_in(words, ("true", "false"))).as_py():
+        if declared in (None, "boolean") and pc.all(is_in(words, BOOLEANS)).as_py():
             self.missing_as = self._tally(self.missing)
             values = pc.equal(pc.utf8_lower(self.trimmed), "true")
             return pc.if_else(self.missing, pa.scalar(None, pa.bool_()), values).to_pandas()
@@ -256,45 +252,41 @@ class Column:
         return self._texts()
 
     def _texts(self) -> Values:
-        gaps = pc.or_(pc.equal(self.cells, ""), self._is_in(self.cells, self.form.missing_texts))
-        self.missing_as = self._tally(gaps)
+        missing = pc.or_(pc.equal(self.cells, ""), is_in(self.cells, self.form.missing_texts))
+        self.missing_as = self._tally(missing)
         self._warn_of_texts()
-        return texts_of(pc.if_else(gaps, pa.scalar(None, self.cells.type), self.cells))
+        return pd.Series(pc.if_else(missing, pa.scalar(None, self.cells.type), self.cells), dtype="str")
 
     def _numbers(self, present: pa.Array, declared: str | None) -> Values:
         """All present cells are numbers: int64, float64, or text where neither holds them exactly."""
         self.missing_as = self._tally(self.missing)
-        plain = self._plain(present)
+        plain = self.form.plain(present)
         if pc.all(pc.match_substring_regex(present, f"^[-+]?{self.form.integer}$")).as_py():
             try:
                 whole = pc.cast(plain, pa.int64()).to_numpy()
             except pa.ArrowInvalid:
                 whole = None  # beyond 64 bits
             if whole is not None and len(present) == len(self.trimmed):
-                self.warnings += warnings_of_size(max(abs(int(whole.min())), abs(int(whole.max()))))
+                if max(abs(int(whole.min())), abs(int(whole.max()))) > EXACT_FLOAT:
+                    what = "has whole numbers beyond 2^53, which models see rounded; if these are codes, declare it a"
+                    self.warnings.append(ColumnWarning("long integers", f"{what} string in the contract"))
                 return pd.Series(whole)
             if whole is None or np.abs(whole).max() > EXACT_FLOAT:
                 return self._too_long(declared)
         long = plain.filter(pc.match_substring_regex(plain, _LONG))
+        if len(long) and not self.are_all:
+            raise NeedsCellsError
         if not all(map(_is_exact, pc.unique(long).to_pylist())):
             return self._too_long(declared)
         if pc.all(pc.match_substring_regex(present, _SCIENTIFIC)).as_py():
             what = f"is read as numbers in scientific notation, such as {present[0]}; if these are codes, declare it a"
             self.warnings.append(ColumnWarning("scientific", f"{what} string in the contract"))
-        values = pc.cast(self._plain(pc.if_else(self.missing, "nan", self.trimmed)), pa.float64()).to_numpy()
+        values = pc.cast(self.form.plain(pc.if_else(self.missing, "nan", self.trimmed)), pa.float64()).to_numpy()
         if np.isinf(values).any():
             raise self._infinite(pa.array(np.isinf(values)))
         if declared == "integer" and (fractions := np.nan_to_num(values) % 1 != 0).any():
             raise self._not_declared(pa.array(~fractions), declared)
         return pd.Series(values)
-
-    def _plain(self, numbers: pa.Array) -> pa.Array:
-        """Numbers as a programming language writes them."""
-        if self.form.thousands:
-            numbers = pc.replace_substring(numbers, self.form.thousands, "")
-        if self.form.decimal != ".":
-            numbers = pc.replace_substring(numbers, self.form.decimal, ".")
-        return pc.utf8_ltrim(numbers, characters="+")
 
     def _too_long(self, declared: str | None) -> Values:
         if declared is not None:
@@ -302,31 +294,29 @@ class Column:
                 f"{self.file} column '{self.name}' has numbers too long to be computed with, but the contract "
                 f"declares it {declared}. Declare it string."
             )
-        self.warnings.append(
-            ColumnWarning("long numbers", "is read as text: its numbers are too long to be computed with")
-        )
-        return texts_of(pc.if_else(self.missing, pa.scalar(None, self.cells.type), self.trimmed))
-
-    def _is_in(self, cells: pa.Array, words: Sequence[str]) -> pa.Array:
-        return pc.is_in(cells, pa.array(words, cells.type))
+        if not self.are_all:
+            raise NeedsCellsError
+        what = "is read as text: its numbers are too long to be computed with"
+        self.warnings.append(ColumnWarning("long numbers", what))
+        return pd.Series(pc.if_else(self.missing, pa.scalar(None, self.cells.type), self.trimmed), dtype="str")
 
     def _sum(self, mask: pa.Array) -> int:
         """The number of cells that ``mask``, (n,), is true for."""
-        return int(self.counts[_as_bool(mask)].sum())
+        return int(self.counts[as_bool(mask)].sum())
 
     def _tally(self, mask: pa.Array) -> dict[str, int]:
         """{trimmed cell: how often it occurs}, sorted, of the cells that ``mask`` is true for."""
         words = self.trimmed.filter(mask).dictionary_encode()
-        counts = np.bincount(words.indices.to_numpy(), self.counts[_as_bool(mask)]).astype(int).tolist()
+        counts = np.bincount(words.indices.to_numpy(), self.counts[as_bool(mask)]).astype(int).tolist()
         return dict(sorted(zip(words.dictionary.to_pylist(), counts, strict=True)))
 
     def _warn_of_numbers(self, present: pa.Array) -> None:
-        """A text column that perhaps should be one of numbers, or in which words for a gap are values."""
+        """A text column that perhaps should be one of numbers, or in which words for a missing value are values."""
         allowed = pc.or_(self.missing, pc.match_substring_regex(self.trimmed, self.form.number))
         others = self._sum(pc.invert(allowed))
         numbers = self._sum(pc.and_(allowed, pc.invert(self.missing)))
         if numbers and numbers >= MOSTLY * (numbers + others):
-            first = int(np.argmin(_as_bool(allowed)))
+            first = int(np.argmin(as_bool(allowed)))
             self.odd_line = int(self.lines[first]) if others == 1 and numbers >= MANY_NUMBERS else None
             what = f"{others} of its {self.counts.sum()} cells are not numbers, the first"
             where = f"{repr(self.trimmed[first].as_py())[:40]} in line {self.lines[first]}"
@@ -343,9 +333,12 @@ class Column:
                 )
             )
         else:
-            words = self._is_in(self.trimmed, self.form.missing)
-            words = pc.and_not(words, self._is_in(self.cells, self.form.missing_texts))
-            self.warnings += warnings_of_words(self._tally(words))
+            words = is_in(self.trimmed, self.form.missing)
+            words = pc.and_not(words, is_in(self.cells, self.form.missing_texts))
+            if found := [f"{word!r} ({count} times)" for word, count in self._tally(words).items()]:
+                what = f"is text, so that {some(found)} are values, not missing; "
+                parts = (what, Setting("load.missing_texts"), " makes them missing values")
+                self.warnings.append(ColumnWarning("missing words", *parts))
 
     def _warn_of_texts(self) -> None:
         """Levels that differ in white space, case or Unicode form only; all cells in single quotes."""
@@ -357,7 +350,7 @@ class Column:
                 Setting("load.quote"),
                 ' to "\'".',
             )
-        if len(levels) <= MAX_LEVELS:
+        if len(levels) <= MAX_LEVELS and not self.are_many:
             alike = defaultdict(list)
             for level in levels.to_pylist():
                 plain = unicodedata.normalize("NFKC", level.replace("\u200b", "")).casefold()
@@ -375,7 +368,7 @@ class Column:
 
     def _not_declared(self, allowed: pa.Array, declared: str) -> DataError:
         wrong = pc.invert(allowed)
-        count, first = pc.sum(wrong).as_py(), self.cells[int(np.argmax(_as_bool(wrong)))].as_py()
+        count, first = pc.sum(wrong).as_py(), self.cells[int(np.argmax(as_bool(wrong)))].as_py()
         return DataError(
             f"{self.file} column '{self.name}': {count} of {len(self.cells)} cells are not of the type {declared} "
             f"that the contract declares, {self._where(wrong)}, the first {first[:40]!r}. Correct them, add the word "
@@ -385,9 +378,9 @@ class Column:
         )
 
     def _where(self, mask: pa.Array) -> str:
-        if self.are_distinct:
+        if not self.are_all:
             raise NeedsCellsError
-        lines = self.lines[np.flatnonzero(_as_bool(mask))].tolist()
+        lines = self.lines[np.flatnonzero(as_bool(mask))].tolist()
         return f"line{'' if len(lines) == 1 else 's'} {some(lines)}"
 
 
@@ -397,5 +390,11 @@ def _is_exact(whole: str) -> bool:
     return math.isfinite(number) and int(number) == int(whole)
 
 
-def _as_bool(mask: pa.Array) -> np.ndarray:
+def is_in(cells: pa.Array, words: Sequence[str]) -> pa.Array:
+    """(n,) whether each cell is one of the words."""
+    return pc.is_in(cells, pa.array(words, cells.type))
+
+
+def as_bool(mask: pa.Array) -> np.ndarray:
+    """Arrow's booleans as NumPy's."""
     return np.asarray(mask.to_numpy(zero_copy_only=False), dtype=bool)

@@ -104,7 +104,7 @@ def read_contract(path: Path) -> Contract:
     names = [field.name for field in contract.fields]
     for name in names:
         if names.count(name) > 1:
-            raise DataError(f"{path}: the field '{name}' stands twice. Remove one.")
+            raise DataError(f"{path}: the field '{name}' is there twice. Remove one.")
     return contract
 
 
@@ -118,7 +118,7 @@ def wrong_types(frame: pd.DataFrame, contract: Contract) -> list[str]:
 
 
 def is_of_type(column: pd.Series, declared: str) -> bool:
-    """Whether a typed column is of a type of a contract; one of gaps only is of any."""
+    """Whether a typed column is of a type of a contract; one of missing values only is of any."""
     kind, present = column_type(column), column.dropna()
     if declared == "integer":
         return not len(present) or (kind == "number" and bool((present % 1 == 0).all()))
@@ -194,18 +194,17 @@ def places(rows: np.ndarray, line_starts: np.ndarray | None) -> str:
 
 def _broken(column: pd.Series, limits: Constraints) -> list[tuple[str, np.ndarray, Any]]:
     """(rule, (n_rows,) bool which rows break it, the message given those rows)"""
-    gaps = column.isna().to_numpy()
+    missing = column.isna().to_numpy()
     rules: list[tuple[str, np.ndarray, Any]] = []
 
     def values(rows: np.ndarray) -> str:
         return some([repr(value) for value in dict.fromkeys(column.astype(object).iloc[rows[:1000]])])
 
     if limits.required:
-        rules.append(("required", gaps, lambda _: "a value is required"))
+        rules.append(("required", missing, lambda _: "a value is required"))
     if limits.unique:
-        rules.append(
-            ("unique", (column.duplicated(keep=False) & ~gaps).to_numpy(), lambda rows: f"not unique: {values(rows)}")
-        )
+        repeated = column.duplicated(keep=False).to_numpy() & ~missing
+        rules.append(("unique", repeated, lambda rows: f"not unique: {values(rows)}"))
     if limits.minimum is not None and column.dtype.kind in "iuf":
         low = limits.minimum
         rules.append(("range", (column < low).to_numpy(), lambda rows: f"below the minimum {low:g}: {values(rows)}"))
@@ -214,7 +213,7 @@ def _broken(column: pd.Series, limits: Constraints) -> list[tuple[str, np.ndarra
         rules.append(("range", (column > high).to_numpy(), lambda rows: f"above the maximum {high:g}: {values(rows)}"))
     if limits.enum is not None:
         known = column.isin(limits.enum).to_numpy()
-        rules.append(("enum", ~known & ~gaps, lambda rows: f"not in the list of categories: {values(rows)}"))
+        rules.append(("enum", ~known & ~missing, lambda rows: f"not in the list of categories: {values(rows)}"))
     if limits.pattern is not None and column_type(column) == "text":
         matches = column.str.fullmatch(limits.pattern).fillna(True).to_numpy(dtype=bool)
         rules.append(("pattern", ~matches, lambda rows: f"not of the form {limits.pattern}: {values(rows)}"))

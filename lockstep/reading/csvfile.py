@@ -12,7 +12,7 @@ the cells of each record anyway while it splits them; only where it complains ar
 import csv
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -38,7 +38,7 @@ _NUMBER = re.compile(r"[-+]?[0-9.,]+([eE][-+]?[0-9]+)?")
 
 @dataclass(frozen=True)
 class TextTable:
-    """The cells of a CSV file as text, exactly as they stand in it (quotes removed).
+    """The cells of a CSV file as text, exactly as they are in it (quotes removed).
 
     Attributes:
         cells: (n_rows, n_columns), large_string columns without nulls.
@@ -97,7 +97,7 @@ class _Records(NamedTuple):
         breaks: line breaks.
         quotes: quote characters.
         ends: the line breaks that end a record; the length of the text for a last record without one.
-        embedded: whether a line break stands in a cell.
+        embedded: whether a cell contains a line break.
     """
 
     bytes: np.ndarray
@@ -131,7 +131,7 @@ class CsvFile:
         self.data: np.ndarray = np.frombuffer(self.source.text, dtype=np.uint8)
         self.delimiter = ord(dialect.delimiter)
         self.quote, self.escape = (ord(mark) if mark else None for mark in (dialect.quote, dialect.escape))
-        self.boundaries = np.zeros(256, dtype=bool)  # the bytes that stand before an opening and behind a closing quote
+        self.boundaries = np.zeros(256, dtype=bool)  # the bytes before an opening and behind a closing quote
         self.boundaries[[mark for mark in (_NEWLINE, _RETURN, self.delimiter, self.quote) if mark is not None]] = True
         # Old spreadsheet programs end lines with a carriage return alone.
         beginning = self.data[:MAX_RECORD]
@@ -148,22 +148,13 @@ class CsvFile:
         yield self._first
         yield from self._blocks
 
-    def cells(
-        self, block: Block, types: Mapping[str, pa.DataType] | None = None, gaps: Sequence[str] = (), decimal: str = "."
-    ) -> pa.Table:
-        """The cells of a block.
-
-        Args:
-            block: one of blocks().
-            types: what to convert columns to; other columns are left out. None: all columns are texts.
-            gaps: the words that stand for a null in number columns; texts are never null.
-            decimal: the decimal mark of numbers.
+    def cells(self, block: Block, columns: Sequence[str] | None = None) -> pa.Table:
+        """The cells of one of blocks(), texts; None: of all columns.
 
         Raises:
-            DataError: a row has too many or too few cells, or is the header again.
-            pyarrow.ArrowInvalid: a cell cannot be converted.
+            DataError: a row has too many or too few cells, or is the header again, which is seen if all are read.
         """
-        kinds = dict.fromkeys(self.names, TEXT) if types is None else dict(types)
+        kinds = dict.fromkeys(self.names if columns is None else columns, TEXT)
         n_rows = len(block.line_starts)
         if not n_rows:
             return pa.table({column: pa.array([], kind) for column, kind in kinds.items()})
@@ -174,9 +165,7 @@ class CsvFile:
         try:
             cells = pa.csv.read_csv(
                 pa.BufferReader(text),
-                read_options=pa.csv.ReadOptions(
-                    column_names=self.names, block_size=len(text) + 1, use_threads=types is None
-                ),
+                read_options=pa.csv.ReadOptions(column_names=self.names, block_size=len(text) + 1, use_threads=False),
                 parse_options=pa.csv.ParseOptions(
                     delimiter=self.dialect.delimiter,
                     quote_char=self.dialect.quote or False,
@@ -186,20 +175,17 @@ class CsvFile:
                 convert_options=pa.csv.ConvertOptions(
                     include_columns=list(kinds),
                     column_types=kinds,
-                    null_values=list(gaps),
                     strings_can_be_null=False,
-                    decimal_point=decimal,
+                    check_utf8=False,  # the scan did
                 ),
             )
         except pa.ArrowException as error:
             self._check_counts(block)
-            if types is not None:
-                raise
             raise DataError(f"{self.name} cannot be parsed as CSV: {error}. Mend the file.") from None
         if len(cells) != n_rows:
             self._check_counts(block)
             raise DataError(f"{self.name}: {n_rows:,} rows found but {len(cells):,} parsed. Mend the file.")
-        if types is None:
+        if columns is None:
             self._check_repeated_header(cells, block.line_starts)
         return cells
 
@@ -406,7 +392,7 @@ class CsvFile:
             )
 
     def _stray_quote(self, records: _Records, line: int) -> DataError:
-        """The error for an odd number of quotes; it points at the first quote that stands at neither end of a cell."""
+        """The error for an odd number of quotes; it points at the first quote at neither end of a cell."""
         block, quotes = records.bytes, records.quotes
         inner = ~(
             self.boundaries[block[np.maximum(quotes - 1, 0)]]
@@ -417,7 +403,7 @@ class CsvFile:
 
     def _returns(self, records: _Records, lines: np.ndarray) -> np.ndarray | None:
         """The positions of the carriage returns, or None for none (where carriage returns end the lines: of the line
-        feeds). Refuses one that ends no line and stands in no quoted cell: pyarrow would end a line there.
+        feeds). Refuses one that ends no line and is in no quoted cell: pyarrow would end a line there.
         """
         block = records.bytes
         found = block == (_RETURN if self.newline == _NEWLINE else _NEWLINE)
@@ -443,7 +429,7 @@ class CsvFile:
 
 
 def _inside(positions: np.ndarray, quotes: np.ndarray) -> np.ndarray:
-    """Which of ``positions`` stand in quoted cells: behind an odd number of quotes."""
+    """Which of ``positions`` are in quoted cells: behind an odd number of quotes."""
     return np.asarray(np.searchsorted(quotes, positions) % 2 == 1)
 
 

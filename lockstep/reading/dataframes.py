@@ -25,7 +25,7 @@ def normalised_frame(frame: pd.DataFrame) -> pd.DataFrame:
     used.
 
     Raises:
-        DataError: no column, a column name that is not a text or stands twice, a column of mixed or unsupported type.
+        DataError: no column, a column name that is not a text or is there twice, a column of mixed or unsupported type.
     """
     names = list(frame.columns)
     if not names or not all(isinstance(name, str) and name.strip() for name in names):
@@ -39,33 +39,33 @@ def normalised_frame(frame: pd.DataFrame) -> pd.DataFrame:
 def _normalised(column: pd.Series, name: str) -> Values:
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
-    gaps = column.isna().to_numpy()
-    present = column[~gaps]
+    missing = column.isna().to_numpy()
+    present = column[~missing]
     kind: str = "f" if present.empty else column.dtype.kind
     if kind == "O":
         kind = _kind_of_objects(present)
     if kind in "iu":
         whole = present.to_numpy(dtype=object)
-        most = EXACT_FLOAT if gaps.any() else 2**63 - 1
+        most = EXACT_FLOAT if missing.any() else 2**63 - 1
         fits = -most - 1 <= whole.min() and whole.max() <= most
         if not fits:
-            return _with_gaps(gaps, [str(value) for value in whole]).astype("str")
-        return whole.astype("int64") if not gaps.any() else _with_gaps(gaps, whole).astype("float64")
+            return _placed(missing, [str(value) for value in whole]).astype("str")
+        return whole.astype("int64") if not missing.any() else _placed(missing, whole).astype("float64")
     if kind == "f":
         values = column.to_numpy(dtype="float64", na_value=np.nan)
         if np.isinf(values).any():
             raise DataError(f"the DataFrame's column '{name}' has infinite numbers. Replace them with NaN or a number.")
         return values
     if kind == "b":
-        return present.to_numpy(dtype=bool) if not gaps.any() else _with_gaps(gaps, present.to_numpy(dtype=bool))
+        return present.to_numpy(dtype=bool) if not missing.any() else _placed(missing, present.to_numpy(dtype=bool))
     if kind == "M":
         raise DataError(
             f"the DataFrame's column '{name}' holds dates. Make numbers or texts of them, before training and before "
             f"predicting alike, for instance frame['{name}'] = frame['{name}'].dt.strftime('%Y-%m-%d')."
         )
     if kind == "U":
-        # As in a CSV file, an empty text is a gap.
-        return _with_gaps(gaps, present).replace("", None).astype("str")
+        # As in a CSV file, an empty text is a missing value.
+        return _placed(missing, present).replace("", None).astype("str")
     kinds = sorted({type(value).__name__ for value in present})
     raise DataError(
         f"the DataFrame's column '{name}' holds {some(kinds)}. Allowed: numbers, booleans or texts, one kind in a "
@@ -88,8 +88,8 @@ def _kind_of_objects(present: pd.Series) -> str:
     return "O"
 
 
-def _with_gaps(gaps: np.ndarray, present: Iterable[Any]) -> pd.Series:
-    """The present values in their places, None in the gaps, as objects."""
-    values = np.full(len(gaps), None, dtype=object)
-    values[~gaps] = np.fromiter(present, dtype=object, count=int((~gaps).sum()))
+def _placed(missing: np.ndarray, present: Iterable[Any]) -> pd.Series:
+    """The present values in their places, None where they are missing, as objects."""
+    values = np.full(len(missing), None, dtype=object)
+    values[~missing] = np.fromiter(present, dtype=object, count=int((~missing).sum()))
     return pd.Series(values)

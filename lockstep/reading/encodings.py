@@ -1,7 +1,7 @@
 """Tells what a text that is not UTF-8 is encoded in, where that can be told; else shows how the candidates differ.
 
 Any bytes are text in many encodings, and a wrong one reads names wrong without an error: ``Hélène`` in Windows-1252 is
-``Hélčne`` in Windows-1250. So an encoding is taken only if all encodings in which the text looks natural read it alike.
+``Hélčne`` in Windows-1250. So an encoding is taken only if all encodings in which the text is plausible read it alike.
 (Detectors by letter frequencies take a reading for right that is not: of 33 tables of European names, in 11 languages,
 charset-normalizer 3.5 put a wrong one first in 16.)
 """
@@ -45,11 +45,11 @@ class Reading(NamedTuple):
     lines: list[str]
 
 
-def natural_readings(data: pa.Buffer) -> list[Reading]:
-    """The readings of a text in which it looks natural, in the order of ENCODINGS.
+def plausible_readings(data: pa.Buffer) -> list[Reading]:
+    """The plausible readings of a text, in the order of ENCODINGS.
 
-    Natural is a reading in which every character beyond ASCII is a letter, in a word of one script that is capitalised
-    as words are, or one of the usual signs, not amid letters.
+    In a plausible reading, every character beyond ASCII is a letter, in a word of one script that is capitalised as
+    words are, or one of the usual signs, not amid letters.
     """
     lines = _lines(data)
     readings: dict[tuple[str, ...], list[str]] = {}
@@ -59,7 +59,7 @@ def natural_readings(data: pa.Buffer) -> list[Reading]:
         except UnicodeDecodeError:
             continue
         readings.setdefault(found, []).append(encoding)
-    return [Reading(names, list(found)) for found, names in readings.items() if all(map(_is_natural, found))]
+    return [Reading(names, list(found)) for found, names in readings.items() if all(map(_is_plausible, found))]
 
 
 def line_of_utf8(data: pa.Buffer) -> int | None:
@@ -67,7 +67,7 @@ def line_of_utf8(data: pa.Buffer) -> int | None:
     encodings were mixed. None if there is none."""
     for match in _BEYOND_ASCII.finditer(memoryview(data)):
         try:
-            if _is_natural(match[0].decode("utf-8")):
+            if _is_plausible(match[0].decode("utf-8")):
                 return _line(data, match.start())
         except UnicodeDecodeError:
             continue
@@ -107,8 +107,8 @@ def _line(data: pa.Buffer, offset: int) -> int:
     return 1 + max(head.count(b"\n"), head.count(b"\r"))
 
 
-def _is_natural(text: str) -> bool:
-    """Whether every character beyond ASCII stands in a text where one would expect it."""
+def _is_plausible(text: str) -> bool:
+    """Whether every character beyond ASCII is where one would expect it in a text."""
     runs = [(is_word, "".join(run)) for is_word, run in itertools.groupby(text, lambda c: _script(c) != "")]
     for i, (is_word, run) in enumerate(runs):
         if run.isascii():

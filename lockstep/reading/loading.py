@@ -28,7 +28,7 @@ _Lines = Annotated[int, msgspec.Meta(ge=0, le=1000)]
 
 
 class LoadSettings(Settings, frozen=True):
-    """The section ``load``; what each key means stands in params.yaml."""
+    """The section ``load``; params.yaml says what each key means."""
 
     path: Annotated[str, msgspec.Meta(min_length=1)]
     task: Task
@@ -52,12 +52,12 @@ class LoadSettings(Settings, frozen=True):
 
     @property
     def form(self) -> Format:
-        """How numbers and gaps are written in it."""
+        """How numbers and missing values are written in it."""
         return Format(self.decimal, self.thousands, self.missing, self.missing_texts)
 
 
 class Loaded(NamedTuple):
-    """A checked table, and what stood in its missing cells: {column: {word: count}}."""
+    """A checked table, and what its missing cells hold: {column: {word: count}}."""
 
     table: Table
     missing_as: dict[str, dict[str, int]]
@@ -108,7 +108,7 @@ def _load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract 
         )
     if contract is not None:
         enforce(violations(typed, contract, without=settings.drop), name, None)
-    missing_as = {str(column): {"": int(gaps)} for column, gaps in typed.isna().sum().items() if gaps}
+    missing_as = {str(column): {"": int(count)} for column, count in typed.isna().sum().items() if count}
     return Loaded(checked_table(typed, settings, name, None), missing_as)
 
 
@@ -180,10 +180,10 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
 
     if len(frame) < MINIMUM_ROWS:
         raise DataError(f"{name} has {len(frame)} rows; at least {MINIMUM_ROWS} are needed. Add rows to it.")
-    gaps = labels.isna()
+    is_missing = labels.isna()
     if column_type(labels) == "text":
-        # A word for a gap is no class; one that really is can be taken off the settings.
-        gaps |= labels.str.strip().isin(["", *settings.missing, *settings.missing_texts])
+        # A word for a missing value is no class; one that really is can be taken off the settings.
+        is_missing |= labels.str.strip().isin(["", *settings.missing, *settings.missing_texts])
         stripped = labels.str.strip()
         if stripped.nunique() < labels.nunique():
             odd = np.flatnonzero(labels != stripped)
@@ -191,7 +191,7 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
                 f"{name}: the target '{target}' has classes that differ in white space only, such as "
                 f"{labels.iloc[odd[0]]!r} in {places(odd, line_starts)}. Make them one class each."
             )
-    missing = np.flatnonzero(gaps)
+    missing = np.flatnonzero(is_missing)
     if len(missing):
         raise DataError(
             f"{name} has no value in the target '{target}' in {len(missing)} of {len(frame)} rows, "

@@ -37,7 +37,7 @@ def profile_of(
 
     Args:
         table: what is left for the pipeline.
-        missing_as: what stood in its missing cells: {column: {word: count}}.
+        missing_as: what its missing cells hold: {column: {word: count}}.
         dropped: the columns of the file that the settings leave out.
         file: what file_facts says of the file that the table was read from.
         descriptions: of the columns, from the data contract: {column: text}; those that it does not describe may lack.

@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 
 from lockstep.kernel.errors import DataError, Setting, SettingsError
 from lockstep.kernel.log import logger
-from lockstep.reading.encodings import natural_readings
+from lockstep.reading.encodings import plausible_readings
 
 import pyarrow as pa
 
@@ -192,7 +192,7 @@ def decodes(data: pa.Buffer, encoding: str) -> bool:
 
 def likely_encoding(data: bytes) -> str:
     """', perhaps cp1252' or nothing, for a message."""
-    found = [reading.encodings[0] for reading in natural_readings(pa.py_buffer(data))]
+    found = [reading.encodings[0] for reading in plausible_readings(pa.py_buffer(data))]
     return f", perhaps {' or '.join(found[:3])}" if found else ""
 
 

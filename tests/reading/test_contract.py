@@ -393,7 +393,7 @@ FIELD = "fields:\n- {name: a, type: number"
         ("[]\n", "c.yaml"),
         (
             "fields:\n- {name: a, type: number}\n- {name: b, type: number}\n- {name: a, type: string}\n",
-            "the field 'a' stands twice. Remove one.",
+            "the field 'a' is there twice. Remove one.",
         ),
         (FIELD + ", constraints: {minimum: 3, minimum: 4}}\n", "stands twice"),
         ("fields: &x []\n", "anchors and aliases"),

@@ -1,6 +1,6 @@
 """An encoding is told only where no other one reads the text as well."""
 
-from lockstep.reading.encodings import Reading, difference, line_of_utf8, natural_readings
+from lockstep.reading.encodings import Reading, difference, line_of_utf8, plausible_readings
 
 import pyarrow as pa
 import pytest
@@ -32,16 +32,16 @@ def table(words, encoding):
 
 
 @pytest.mark.parametrize("encoding", TELLING)
-def test_the_only_natural_reading_is_the_right_one(encoding):
+def test_the_only_plausible_reading_is_the_right_one(encoding):
     data, lines = table(TELLING[encoding], encoding)
-    (reading,) = natural_readings(data)
+    (reading,) = plausible_readings(data)
     assert (reading.encodings[0], reading.lines) == (encoding, lines)
 
 
 @pytest.mark.parametrize("encoding", OPEN)
 def test_what_can_be_read_in_several_ways_is_not_decided(encoding):
     data, lines = table(OPEN[encoding], encoding)
-    readings = natural_readings(data)
+    readings = plausible_readings(data)
     assert len(readings) > 1
     assert lines in [reading.lines for reading in readings]
 
