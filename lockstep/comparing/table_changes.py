@@ -139,10 +139,10 @@ class ColumnComparison(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     same_values: bool
     missing: Missing
-    range: Ranges | None
-    categories: Categories | None
-    values: Shift | None
-    why_not_tested: str | None
+    range: Ranges | None = None
+    categories: Categories | None = None
+    values: Shift | None = None
+    why_not_tested: str | None = None
     verdict: Literal["shifted", "no detectable shift", "not tested"] = NOT_TESTED
 
 
@@ -219,13 +219,8 @@ def _compare_missing(old: pd.Series, new: pd.Series) -> Missing:
     before, after = int(old.isna().sum()), int(new.isna().sum())
     counts = np.array([[before, len(old) - before], [after, len(new) - after]])
     _, p = homogeneity(*counts) or (None, None)
-    return Missing(
-        before=before / len(old) if len(old) else None,
-        after=after / len(new) if len(new) else None,
-        cells_before=before,
-        cells_after=after,
-        p=p,
-    )
+    shares = [count / len(side) if len(side) else None for count, side in ((before, old), (after, new))]
+    return Missing(before=shares[0], after=shares[1], cells_before=before, cells_after=after, p=p)
 
 
 def _retyped(old: pd.Series, new: pd.Series) -> ColumnComparison:
@@ -235,9 +230,6 @@ def _retyped(old: pd.Series, new: pd.Series) -> ColumnComparison:
         type=kind_of(new),
         same_values=False,
         missing=_compare_missing(old, new),
-        range=None,
-        categories=None,
-        values=None,
         why_not_tested=f"{kind_of(old)} before, {kind_of(new)} now",
     )
 

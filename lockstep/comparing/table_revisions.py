@@ -51,18 +51,12 @@ class DataDiff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare_table_revisions(rev_a: str, rev_b: str, problem: str | None = None) -> DataDiff:
-    """Compare each problem's loaded table in two revisions.
-
-    Args:
-        rev_a: before: a commit, branch, tag, experiment, or "workspace".
-        rev_b: after.
-        problem: this one alone; None for all.
+    """Compare each problem's loaded table in two revisions; the arguments are those of ``compare_model_revisions``.
 
     Raises:
-        SettingsError: no such revision or problem.
         DataError: a table is not in the workspace.
         IntegrityError: a table is not in DVC's cache, or damaged.
-        MachineError: no DVC or git repository, or a file that cannot be read.
+        SettingsError, MachineError: as of ``opened``.
     """
     with opened(rev_a, rev_b, problem) as (repo, (before, after), names):
         problems = {name: _compare_problem(repo, before, after, name) for name in names}

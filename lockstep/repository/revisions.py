@@ -99,7 +99,12 @@ def opened(
 
 
 def read_revision(repo: Repository, name: str) -> Revision:
-    """Read the revision that ``name`` means. Raises SettingsError where there is none, or it has no params.yaml."""
+    """Read the revision that ``name`` means; without a dvc.lock it has no stages.
+
+    Raises:
+        SettingsError: there is none, or it has no params.yaml.
+        IntegrityError: params.yaml or dvc.lock is damaged.
+    """
     try:
         commit = None if name == WORKSPACE else repo.commit_of(name)
     except ValueError as error:
@@ -115,21 +120,11 @@ def read_revision(repo: Repository, name: str) -> Revision:
         )
     where, remedy = ("", last_commits("params.yaml")) if commit is None else (f" of {name}", "Name another revision")
     revision = Revision(name, commit, read_dvc_yaml(data, f"params.yaml{where}", remedy), {})
-    return replace(revision, stages=locked_stages(repo, revision))
-
-
-def locked_stages(repo: Repository, revision: Revision) -> dict[str, LockedStage]:
-    """Read what dvc.lock of a revision records of each stage, by name; nothing where there is no dvc.lock.
-
-    Raises:
-        IntegrityError: dvc.lock is not as DVC writes it.
-    """
-    data = repo.read(revision.commit, LOCK_FILE.as_posix())
-    if data is None:
-        return {}
-    workspace = revision.commit is None
-    remedy = last_commits(LOCK_FILE) if workspace else "Name another revision"
-    return parse_lock(data, f"{LOCK_FILE} of {revision.shown}", remedy)
+    lock = repo.read(commit, LOCK_FILE.as_posix())
+    if lock is None:
+        return revision
+    remedy = last_commits(LOCK_FILE) if commit is None else "Name another revision"
+    return replace(revision, stages=parse_lock(lock, f"{LOCK_FILE} of {revision.shown}", remedy))
 
 
 def uncached_file(repo: Repository, revision: Revision, file: LockedFile) -> bytes | None:

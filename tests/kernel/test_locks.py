@@ -173,4 +173,4 @@ def test_a_run_of_a_dvc_that_is_over_hinders_nobody(workspace):
 def test_a_cut_lock_file_of_ours_hinders_nobody(workspace):
     locks.RUN_LOCK.write_text('{"pid": 1')
     with locks.exclusive_run("b"):
-        assert locks.holder()["stage"] == "b"
+        assert locks.run_holder()["stage"] == "b"

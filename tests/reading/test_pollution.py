@@ -340,7 +340,7 @@ def read_declared(path, delimiter):
 
 def read_detected(path, delimiter):
     found = detect_csv(path)
-    return cells_of(found.text), found.notes
+    return cells_of(found.text), list(found.reasons.values())
 
 
 ALL = 1_000_000
