@@ -6,12 +6,11 @@ from pathlib import Path
 
 from lockstep.commands import add_params, command_parser
 from lockstep.commands.results import results_of
-from lockstep.comparing.rendering import metric_value
+from lockstep.comparing.rendering import console_of, metric_value
 from lockstep.kernel.settings import Problem, read_problems
 from lockstep.learning.model_file import ModelFile, model_file_name
 
 from rich import box
-from rich.console import Console
 from rich.table import Table as Grid
 
 ACTIVATE = "  source .venv/bin/activate                  once per terminal: dvc and python are then this repository's"
@@ -28,9 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser("summary", __doc__)
     add_params(parser)
     args = parser.parse_args(argv)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 140
+    console = console_of(140)
     for name in read_problems(args.params):
         model, grid = _problem(name, Problem(args.params, name).pick("train", ModelFile))
         console.print(f"{name}: {model}", soft_wrap=True)

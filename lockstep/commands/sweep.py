@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from lockstep.api import ModelConfig
 from lockstep.commands import command_parser
+from lockstep.comparing.rendering import console_of
 from lockstep.kernel.errors import SettingsError, nearest
 from lockstep.kernel.settings import Task, read_problems
 from lockstep.learning.metrics import ALL, find_metric
@@ -24,7 +25,6 @@ from lockstep.repository.dvc_process import run_dvc
 from lockstep.repository.experiments import experiments_of, read_experiment
 
 from rich import box
-from rich.console import Console
 from rich.table import Table as Grid
 
 PARAMS = Path("params.yaml")
@@ -127,9 +127,7 @@ def _report(found: list[Candidate], metric: str) -> None:
     for place, candidate in enumerate(ranked, 1):
         mean, std = candidate.scores[column], candidate.scores[f"{metric}_std"]
         grid.add_row(str(place), candidate.model, f"{mean:.4g} \N{PLUS-MINUS SIGN} {std:.2g}", candidate.experiment)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 140
+    console = console_of(140)
     console.print(grid)
     for candidate in found:
         if candidate not in ranked:

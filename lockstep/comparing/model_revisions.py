@@ -120,7 +120,7 @@ def _compare_problem(
         return Absent(absent)
     if not_run := tuple(revision.shown for revision in revisions if not was_evaluated(revision, name)):
         return NotRun(not_run)
-    sides = [read_evaluation(repo, revision, name) for revision in revisions]
+    sides = [read_evaluation(repo, history, revision, name) for revision in revisions]
     models = compare_models(*sides)
     workspace = [revision for revision in revisions if revision.commit is None]
     return ProblemComparison(

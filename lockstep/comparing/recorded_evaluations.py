@@ -45,8 +45,8 @@ def was_evaluated(revision: Revision, name: str) -> bool:
     return bool(_outputs(revision, f"evaluate@{name}", f"predictions/{name}.parquet"))
 
 
-def read_evaluation(repo: Repository, revision: Revision, name: str) -> Evaluated:
-    """Read what a revision recorded of a problem that it has evaluated.
+def read_evaluation(repo: Repository, history: CodeHistory, revision: Revision, name: str) -> Evaluated:
+    """Read what a revision recorded of a problem that it has evaluated; ``history`` is the repository's.
 
     Raises:
         DataError: the predictions are not in the workspace.
@@ -70,7 +70,7 @@ def read_evaluation(repo: Repository, revision: Revision, name: str) -> Evaluate
         grouped=grouped,
         in_time=in_time,
         raw=None if raw is None else f"{raw} from line {load.get('skip_lines', 0)}",
-        folds=_read_folds(repo, revision, name),
+        folds=_read_folds(repo, history, revision, name),
         current=not is_stale(revision, stage),
         found=_read_found(repo, revision, name),
     )
@@ -97,7 +97,7 @@ def _read_predictions(repo: Repository, revision: Revision, name: str) -> pd.Dat
     return predictions
 
 
-def _read_folds(repo: Repository, revision: Revision, name: str) -> Folds | None:
+def _read_folds(repo: Repository, history: CodeHistory, revision: Revision, name: str) -> Folds | None:
     stage = f"cross_validate@{name}"
     written = _outputs(revision, stage, "/folds.csv")
     content = uncached_file(repo, revision, written[0]) if written else None
@@ -109,7 +109,7 @@ def _read_folds(repo: Repository, revision: Revision, name: str) -> Folds | None
         scores=pd.read_csv(io.BytesIO(content)),
         made_from=(rows, settings["folds"], settings["repeats"], settings["seed"]),
         average=str(settings["average"]),
-        current=not has_other_folds(repo, revision, name),
+        current=not has_other_folds(history, revision, name),
     )
 
 
@@ -132,15 +132,17 @@ def is_stale(revision: Revision, stage: str) -> bool:
     )
 
 
-def has_other_folds(repo: Repository, revision: Revision, name: str) -> bool:
+def has_other_folds(history: CodeHistory, revision: Revision, name: str) -> bool:
     """Whether the cross-validation is stale, or was run with other code or library versions than ``train``."""
     folds, train = (revision.stages.get(f"{stage}@{name}") for stage in ("cross_validate", "train"))
     if folds is None:
         return False
-    if is_stale(revision, folds.name) or train is None:
-        return is_stale(revision, folds.name)
+    if is_stale(revision, folds.name):
+        return True
+    if train is None:
+        return False
     used, own = _read_by(train), _read_by(folds)
-    return any(used.get(key, value) != value for key, value in own.items()) or _has_other_modules(repo, folds, train)
+    return any(used.get(key, value) != value for key, value in own.items()) or _has_other_modules(history, folds, train)
 
 
 def _read_by(stage: LockedStage) -> dict[tuple[str, str], Any]:
@@ -149,9 +151,8 @@ def _read_by(stage: LockedStage) -> dict[tuple[str, str], Any]:
     return settings | {("", dep.path): dep.md5 for dep in stage.deps}
 
 
-def _has_other_modules(repo: Repository, folds: LockedStage, train: LockedStage) -> bool:
+def _has_other_modules(history: CodeHistory, folds: LockedStage, train: LockedStage) -> bool:
     """Whether a module that ``train`` lists is another one, or may be, in a folder that the cross-validation lists."""
-    history = CodeHistory(repo)
     for folder in folds.deps:
         modules = [dep for dep in train.deps if dep.path.startswith(f"{folder.path}/")]
         listing = history.listing(folder) if modules else None

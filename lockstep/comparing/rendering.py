@@ -110,11 +110,17 @@ def markdown(report: Report) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def console_of(width: int, **options: bool) -> Console:
+    """A console that highlights nothing; where it is no terminal, which has a width of its own, it has this one."""
+    console = Console(highlight=False, **options)  # type: ignore[arg-type] # of what is a bool in rich
+    if not console.is_terminal:
+        console.width = width
+    return console
+
+
 def show(report: Report) -> None:
     """Print the report; its names and cells must have been quoted by ``visible``."""
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = 160
+    console = console_of(160, markup=False, emoji=False)
     console.print(report.title, *report.lines, sep="\n", soft_wrap=True)
     for block in report.blocks:
         console.print("", block.title, *[f"  {line}" for line in block.lines], sep="\n", soft_wrap=True)

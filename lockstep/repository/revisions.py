@@ -48,11 +48,6 @@ class Revision:
         return short if self.commit.startswith(self.name) else f"{self.name} ({short})"
 
     @property
-    def summary(self) -> dict[str, str | None]:
-        """Ready for JSON: revision (as it was asked for), commit, shown."""
-        return {"revision": self.name, "commit": self.commit, "shown": self.shown}
-
-    @property
     def named(self) -> "RevisionName":
         """Its names, for the results of a command."""
         return RevisionName(self.name, self.commit, self.shown)
