@@ -66,10 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     interrupted = False
     for number, model in enumerate(models, 1):
         print(f"{model} ({number} of {len(models)}) ...", file=sys.stderr)
+        name = f"{args.problem}-{model}"
+        before = experiments_of(head).get(name)
         try:
             found.append(_run(args.problem, model, config.model_type, head))
         except KeyboardInterrupt:
             interrupted = True
+            if experiments_of(head).get(name) != before:  # the interrupt came too late for DVC: it is done
+                found.append(Candidate(model, name, _scores(args.problem, name, head), ""))
             print("interrupted: what follows is of the models that were done", file=sys.stderr)
             break
     _report(found, metric)
@@ -105,8 +109,13 @@ def _run(problem: str, model: str, given: str, head: str) -> Candidate:
     done = run_dvc([*command, f"cross_validate@{problem}", f"train@{problem}"], interruptible=True)
     if done.code:
         return Candidate(model, name, {}, done.reason)
-    scores = read_experiment(head, name, f"metrics/{problem}_cross_validation.json")
-    return Candidate(model, name, json.loads(scores), "")
+    return Candidate(model, name, _scores(problem, name, head), "")
+
+
+def _scores(problem: str, experiment: str, head: str) -> dict[str, Any]:
+    """What stage cross_validate wrote in an experiment."""
+    scores: dict[str, Any] = json.loads(read_experiment(head, experiment, f"metrics/{problem}_cross_validation.json"))
+    return scores
 
 
 def _section(problem: str, section: str) -> dict[str, Any]:

@@ -15,9 +15,10 @@ def _references(commit: str) -> str:
     return f"refs/exps/{commit[:2]}/{commit[2:]}"
 
 
-def experiments_of(commit: str) -> list[str]:
-    """The names of the experiments that were made from a commit."""
-    return git.output("for-each-ref", "--format=%(refname:lstrip=4)", _references(commit)).split()
+def experiments_of(commit: str) -> dict[str, str]:
+    """The experiments that were made from a commit: the commit of each by its name."""
+    listed = git.output("for-each-ref", "--format=%(refname:lstrip=4) %(objectname)", _references(commit))
+    return dict(line.split() for line in listed.splitlines())
 
 
 def read_experiment(commit: str, name: str, path: str) -> str:

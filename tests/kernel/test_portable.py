@@ -130,6 +130,7 @@ def test_every_output_of_every_model_type_is_the_same(machine, models):
 
 @simulations
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_without_the_pinning_they_differ():
     """The twin, which shows that the test above can fail: models, metrics and predictions of other kernels differ, and
     those of another number of threads.

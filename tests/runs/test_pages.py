@@ -24,7 +24,10 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOT_RUN = re.compile(r"# not run by the tests: \S")
 LANGUAGES = {"", "console", "python", "yaml", "json"}
 SELF = {"make test", "make test-all"}  # which would run this file again
-LONG = {"comparing.md", "experiments.md", "own-data.md", "tuning.md", "versions.md"}
+LONG = {
+    "comparing.md", "data-diff.md", "experiments.md", "faults.md", "own-data.md", "remotes.md", "reproducibility.md",
+    "tuning.md", "versions.md",
+}  # fmt: skip
 
 
 class Command(NamedTuple):

@@ -246,7 +246,8 @@ def test_a_wrong_key(kind, clone):
         assert not kind.objects()
 
 
-@pytest.mark.parametrize("kind", ["ssh", pytest.param("s3", marks=pytest.mark.exhaustive)], indirect=True)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("kind", ["ssh", "s3"], indirect=True)
 def test_a_server_that_hangs(kind, clone):
     """It ends in the time that was given, and nothing of it goes on."""
     with hanging() as (port, closed):
