@@ -20,6 +20,7 @@ from lockstep.kernel.errors import DataError, Setting, SettingsError, some
 from lockstep.kernel.log import logger
 from lockstep.learning.model_types import KINDS
 from lockstep.reading.column_warnings import ReaderWarning
+from lockstep.reading.quirks import QUIRKS
 from lockstep.tables.table import class_counts, column_type
 
 LINES = 1000
@@ -84,13 +85,14 @@ def _tell(facts: TableFacts, decisions: Decisions) -> None:
     print(f"{facts.path}: {len(frame):,} rows, {frame.shape[1]} columns; {facts.about}")
     for decision in decisions.file_format:
         if decision.reason:
-            shown = repr(decision.value) if isinstance(decision.value, str) else some(decision.value, 10)
-            _tell_decision(decision.key.capitalize(), decision, shown)
+            value = decision.value
+            shown = some(value, 10) if isinstance(value, list | tuple) else repr(value)
+            _tell_decision(decision.key.replace("_", " ").capitalize(), decision, shown)
     for name in map(str, frame):
         column = frame[name]
         words = [column_type(column), f"{column.nunique():,} distinct"]
         words += [f"{int(column.isna().sum()):,} missing"] if column.isna().any() else []
-        words += decisions.roles.of(name)
+        words += [facts.unneeded[name]] if name in facts.unneeded else decisions.roles.of(name)
         words += ["rows of one value stay together"] if name == group else []
         words += ["the target"] if name == target else []
         print(f"  {shown_name(name)}: {', '.join(words)}{': dropped' if name in decisions.drop.value else ''}")
@@ -134,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--escape", type=_mark, metavar="CHARACTER", help="the character that escapes the next one")
     add("--skip-lines", type=_lines, metavar="N", help="lines above the header")
     add("--skip-footer-lines", type=_lines, metavar="N", help="lines below the last row")
+    add("--quirks", choices=QUIRKS, metavar="QUIRK", nargs="*", help=f"ways of writing: {', '.join(QUIRKS)}")
     add("--missing", metavar="WORD", nargs="*", help="words for a missing value, instead of NA, None, ?, ...")
     add("--missing-texts", metavar="WORD", nargs="*", help="words for a missing value in columns of texts")
     add("--dry-run", action="store_true", help="show everything, change nothing")

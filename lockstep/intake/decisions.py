@@ -37,6 +37,7 @@ FLAGS = {
     "load.escape": "--escape CHARACTER",
     "load.skip_lines": "--skip-lines N",
     "load.skip_footer_lines": "--skip-footer-lines N",
+    "load.quirks": "--quirks QUIRK ...",
     "load.missing": "--missing WORD ...",
     "load.missing_texts": "--missing-texts WORD ...",
     "split.group": "--group COLUMN",
@@ -110,7 +111,9 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         DataError: the table has not what was given, or its target cannot be told.
         SettingsError: the model type that was given is none, or not one for the task.
     """
-    frame = facts.frame
+    kept = [name for name in facts.unneeded if name in (given.get("load.target"), given.get("split.group"))]
+    unneeded = [name for name in facts.unneeded if name not in kept]
+    frame = facts.frame.drop(columns=unneeded)
     time: Decision[str | None] = _decision("split.time", given, (None, ""))
     target = _decision("load.target", given, guess_target(frame))
     if target.value not in frame:
@@ -121,9 +124,9 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
     roles = find_roles(frame, target.value, task.value)
     repeating = roles.repeating[0] if roles.repeating and not time.value else None
     group = _decision("split.group", given, (repeating, "it is an identifier that repeats"))
-    drop = _decision("load.drop", given, ([*roles.identifiers, *roles.leaks], ""))
+    drop = _decision("load.drop", given, ([*unneeded, *roles.identifiers, *roles.leaks], ""))
     for column in drop.value:
-        if column not in frame:
+        if column not in facts.frame:
             raise DataError(drop.setting, f": {facts.path} has no column '{column}'. It has: {column_names(frame)}.")
     for chosen in group, time:
         if chosen.value is not None and (chosen.value not in frame or chosen.value == target.value):

@@ -4,31 +4,28 @@ What is found is proposed, shown, and written into the settings: the stages them
 """
 
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from lockstep.intake.column_roles import DATE
-from lockstep.intake.csv_text import read_csv
+from lockstep.intake.csv_detection import Detected, detect_dialect
 from lockstep.kernel.errors import DataError, SettingsError, some
 from lockstep.reading.column_types import MISSING, Format, typed_frame
 from lockstep.reading.csvfile import Dialect, TextTable
 from lockstep.reading.dataframes import normalised_frame, read_parquet
-from lockstep.reading.encodings import difference, line_of_utf8, plausible_readings
-from lockstep.reading.source import Source, check_file, decoded, decodes, unpacked
+from lockstep.reading.quirks import ROW_NAMES
+from lockstep.reading.source import check_file
 from lockstep.tables.table import column_type
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-DELIMITERS = (",", ";", "\t", "|")
 A_FEW = 3
 """So many numbers of the form 4.067, and none of another form, leave open what the point is."""
-MAX_TITLE = 3
-"""Lines above the header that are looked for."""
-_COMMA = r"^[-+]?[0-9]+,[0-9]+$"
 _GROUPED_OR_COMMA = r"^[-+]?[0-9]+([.' ][0-9]{3})*,[0-9]+$"
 _GROUPED_COMMA = r"^[-+]?[0-9]{1,3}(\.[0-9]{3})+,[0-9]+$"
 _GROUPS = r"^[-+]?[1-9][0-9]{0,2}(\.[0-9]{3})+$"
@@ -47,6 +44,7 @@ class TableFacts(NamedTuple):
         reasons: {setting: why it has its value}, where that is not plain.
         warnings: what it could be read as, too.
         missing_as: {column: {word: count}}: what is in the cells that count as missing.
+        unneeded: {column: why}: columns that no one has named, or that are there twice, and that say nothing.
     """
 
     path: Path
@@ -56,15 +54,18 @@ class TableFacts(NamedTuple):
     reasons: dict[str, str]
     warnings: list[str]
     missing_as: dict[str, dict[str, int]]
+    unneeded: Mapping[str, str] = MappingProxyType({})
 
 
 class CsvFormat(NamedTuple):
-    """How a CSV file is written, its cells, why it is read so (see TableFacts), and what else it could be."""
+    """How a CSV file is written (see Detected), how numbers are written in it, and what else these could be."""
 
     dialect: Dialect
-    form: Format
     text: TextTable
+    header: list[str]
+    packed: str
     reasons: dict[str, str]
+    form: Format
     warnings: list[str]
 
 
@@ -79,7 +80,7 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
         DataError: it is no table, or can be read in two ways.
         SettingsError: what is given contradicts itself or the file.
     """
-    _check_is_table(path)
+    check_file(path)
     defaults: dict[str, Any] = Dialect()._asdict() | Format()._asdict()
     rest = {name: given[f"load.{name}"] for name in defaults if f"load.{name}" in given}
     words: dict[str, Any] = {name: tuple(rest.pop(name)) for name in ("missing", "missing_texts") if name in rest}
@@ -87,160 +88,80 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
         if rest:
             flag = next(iter(rest)).replace("_", "-")
             raise SettingsError(f"--{flag} says how a CSV file is written, and {path} is none. Leave it out.")
-        return TableFacts(path, normalised_frame(read_parquet(path)), "a parquet file", words, {}, [], {})
+        return TableFacts(path, normalised_frame(read_parquet(path)), "a parquet file", words, {}, [], {}, {})
     for one, other in ("delimiter", "quote"), ("delimiter", "escape"), ("quote", "escape"), ("decimal", "thousands"):
         if rest.get(one) and rest[one] == rest.get(other):
             raise SettingsError(f"--{one} and --{other} are the same, {rest[one]!r}. Give different characters.")
-    dialect, form, text, reasons, warnings = detect_csv(path, **rest, missing=words.get("missing", MISSING))
+    given_dialect = {name: value for name, value in rest.items() if name in Dialect._fields}
+    marks = {name: rest.get(name) for name in ("decimal", "thousands")}
+    dialect, text, header, packed, reasons, form, warnings = detect_csv(
+        path, **given_dialect, **marks, missing=words.get("missing", MISSING)
+    )
     form = form._replace(**words)
     typed = typed_frame(text, str(path), form)
     check_header(typed.frame, form, path)
     found: dict[str, Any] = dialect._asdict() | form._asdict()
     settings = {name: value for name, value in found.items() if value != defaults[name] or name in reasons}
     about = f"delimiter {dialect.delimiter!r}, encoding {dialect.encoding}, decimal mark {form.decimal!r}"
-    return TableFacts(path, typed.frame, about, settings, reasons, warnings, typed.missing_as)
-
-
-def _check_is_table(path: Path) -> None:
-    """Raise DataError unless ``path`` is a file that may be a table."""
-    check_file(path)
-    try:
-        with path.open("rb") as file:
-            spreadsheet = file.read(8) == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # of Excel before 2007
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                spreadsheet = not {"xl/workbook.xml", "xl/workbook.bin", "content.xml"}.isdisjoint(archive.namelist())
-    except (OSError, zipfile.BadZipFile):
-        return  # the reader says it
-    if spreadsheet:
-        raise DataError(
-            f"{path} is a spreadsheet, not CSV text. Open it, save its sheet as CSV (UTF-8), and add that file."
-        )
+    if packed:
+        about += f", packed ({packed})"
+    unneeded = _unneeded(typed.frame, header)
+    return TableFacts(path, typed.frame, about, settings, reasons, warnings, typed.missing_as, unneeded)
 
 
 def detect_csv(
     path: Path,
-    encoding: str | None = None,
-    delimiter: str | None = None,
+    *,
     decimal: str | None = None,
     thousands: str | None = None,
     missing: Sequence[str] = MISSING,
-    **rest: Any,
+    **given: Any,
 ) -> CsvFormat:
-    """Try encodings and delimiters until the whole file makes a table, row by row.
+    """Find out how a CSV file and the numbers in it are written.
 
     Args:
-        encoding: the only one to try; None for all.
-        delimiter, decimal, thousands: the same.
+        path: the file.
+        decimal, thousands: not to be found out; None to find out.
         missing: words for a missing value among numbers.
-        rest: what is not detected: other fields of Dialect.
+        given: fields of Dialect that are not to be found out.
 
     Raises:
-        DataError: no delimiter makes one; the message is that of the likeliest. Or numbers can be read in two ways.
+        DataError: it is no table, row by row, however it is read; or numbers can be read in two ways.
     """
-    raw = unpacked(path)
-    source, reasons = decoded(raw, encoding or "utf-8", path), dict[str, str]()
-    if encoding is None:
-        encoding, why = _encoding(source.text, path)
-        reasons |= {"encoding": why} if why else {}
-        if encoding != "utf-8":
-            source = decoded(raw, encoding, path)
-    beginning = _beginning(source.text)
-    if not rest.get("skip_lines") and (excel := re.match(rb"sep=[^\r\n](?=[\r\n])", beginning, re.IGNORECASE)):
-        raise DataError(
-            f"{path} line 1 is {excel[0].decode()!r}, which tells Excel the delimiter; the header comes after it. Skip "
-            "it with --skip-lines 1."
-        )
-    marks = (delimiter,) if delimiter else [mark for mark in DELIMITERS if mark not in rest.values()]
-    tables: dict[str, TextTable] = {}
-    errors: dict[str, DataError] = {}
-    for mark in marks:
-        try:
-            tables[mark] = read_csv(path, Dialect(mark, encoding=encoding, **rest), source)
-        except DataError as error:
-            errors[mark] = error
-    wide = {mark: table for mark, table in tables.items() if table.cells.num_columns > 1}
-    if not wide:
-        likeliest = max(marks, key=lambda mark: beginning.count(mark.encode()))
-        _check_title(path, Dialect(likeliest, encoding=encoding, **rest), source)
-        raise errors.get(likeliest) or DataError(
-            f"{path} has one column only, cut at {some([repr(mark) for mark in marks])}: there is nothing to predict "
-            "from. Say with --delimiter what is between its cells."
-        )
-    # Of several that fit, the one of most columns; but a comma in numbers is a decimal mark.
-    delimiter = max(wide, key=lambda mark: (mark != "," or not _commas_in_numbers(wide), wide[mark].cells.num_columns))
-    if len(wide) > 1:
-        others = some([repr(mark) for mark in wide if mark != delimiter])
-        reasons["delimiter"] = f"it fits best, though {others} would fit too"
-    text = wide[delimiter]
-    form, warnings = _number_format(text, delimiter, decimal, thousands, missing, path)
-    return CsvFormat(Dialect(delimiter, encoding=encoding, **rest), form, text, reasons, warnings)
+    found = detect_dialect(path, given)
+    return CsvFormat(*found, *_number_format(found, decimal, thousands, missing, path))
 
 
-def _beginning(data: pa.Buffer) -> bytes:
-    return bytes(data.slice(0, min(len(data), 1 << 16)).to_pybytes())
+def _unneeded(frame: pd.DataFrame, header: Sequence[str]) -> dict[str, str]:
+    """{column: why it says nothing}: saved indices, empty columns without a name, copies of a column.
 
-
-def _check_title(path: Path, dialect: Dialect, source: Source) -> None:
-    """Raise DataError if the file, which is no table as it is, is one without a title of a few lines."""
-    for lines in range(1, MAX_TITLE + 1) if not dialect.skip_lines else ():
-        try:
-            width = read_csv(path, dialect._replace(skip_lines=lines), source).cells.num_columns
-        except DataError:
-            continue
-        beginning = _beginning(source.text).decode("utf-8", "replace")
-        title = [line.split(dialect.delimiter) for line in beginning.splitlines()[:lines]]
-        if width > 1 and all(2 * sum(bool(cell.strip()) for cell in cells) <= width for cells in title):
-            raise DataError(
-                f"{path} line 1, {dialect.delimiter.join(title[0])[:40]!r}, seems to be a title: the table of {width} "
-                f"columns begins in line {lines + 1}. Skip what is above it with --skip-lines {lines}."
-            )
-
-
-def _encoding(data: pa.Buffer, path: Path) -> tuple[str, str]:
-    """(the encoding of the file's bytes, why if it is not UTF-8)
-
-    Raises:
-        DataError: it cannot be told, with what the candidates make of the text.
+    Args:
+        frame: (n_rows, n_columns), typed.
+        header: the names as they are written: blank for a column without one; one fewer if rows have names.
     """
-    beginning = _beginning(data)
-    zeros = [beginning[start::2].count(0) for start in (0, 1)]
-    for name, own, other in (("utf-16-le", zeros[1], zeros[0]), ("utf-16-be", zeros[0], zeros[1])):
-        if own > len(beginning) / 20 and not other and decodes(data, name):  # a half of each ASCII character
-            return name, "its bytes are in that order, though no byte-order mark says so"
-    if decodes(data, "utf-8"):
-        return "utf-8", ""
-    readings = plausible_readings(data)
-    if len(readings) == 1:
-        return readings[0].encodings[0], "the text is plausible in no other one"
-    if readings:
-        raise DataError(
-            f"{path} is not UTF-8, and can be read in {len(readings)} ways: {difference(data, readings)}. Give the one "
-            f"that reads right, for instance --encoding {readings[0].encodings[0]}."
-        )
-    line = line_of_utf8(data)
-    if line is not None:
-        raise DataError(
-            f"{path} mixes encodings: line {line} is UTF-8, others are not. Convert it to UTF-8 first, or give the "
-            "encoding that all of it is to be read in with --encoding."
-        )
-    raise DataError(
-        f"{path} is not UTF-8, and plausible in none of the usual encodings. Give its encoding with --encoding, "
-        "or save it as UTF-8."
-    )
+    names = [str(name) for name in frame]
+    unneeded = {ROW_NAMES: "it names the rows"} if len(header) < len(names) else {}
+    for place, (name, written) in enumerate(zip(names[-len(header) :], header, strict=True)):
+        column = frame[name]
+        if not written.strip():
+            if column.isna().all():
+                unneeded[name] = "it has neither name nor content"
+            elif place == 0 and column.dtype.kind == "i" and _is_index(column.to_numpy()):
+                unneeded[name] = "it has no name and numbers the rows, as a saved index does"
+        elif name != written and column.equals(frame[written]):
+            unneeded[name] = f"it is a copy of '{written}'"
+    return unneeded
 
 
-def _commas_in_numbers(tables: dict[str, TextTable]) -> bool:
-    """Whether, cut at another delimiter, most cells of a column are numbers with a decimal comma."""
-    others = [table for mark, table in tables.items() if mark != ","]
-    samples = [cells.slice(0, 100) for table in others for cells in table.cells.columns]
-    return any(
-        2 * pc.sum(pc.match_substring_regex(cells, _COMMA), min_count=0).as_py() > len(cells) for cells in samples
-    )
+def _is_index(numbers: np.ndarray) -> bool:
+    """Whether whole numbers number rows: all different, of rows that were chosen, or counting, anew for each file."""
+    steps = np.diff(numbers)
+    anew = numbers[1:][steps != 1]
+    return len(np.unique(numbers)) == len(numbers) or bool((anew == numbers[0]).all())
 
 
 def _number_format(
-    text: TextTable, delimiter: str, decimal: str | None, thousands: str | None, missing: Sequence[str], path: Path
+    found_file: Detected, decimal: str | None, thousands: str | None, missing: Sequence[str], path: Path
 ) -> tuple[Format, list[str]]:
     """How numbers are written, and what to warn of.
 
@@ -250,7 +171,8 @@ def _number_format(
     Raises:
         DataError: points may separate thousands or decimals, and the file looks as if it were the former.
     """
-    samples = [cells.slice(0, 1000) for cells in text.cells.columns if delimiter != ","]
+    text = found_file.text
+    samples = [cells.slice(0, 1000) for cells in text.cells.columns if found_file.dialect.delimiter != ","]
     comma, grouped = (any(_has(cells, form) for cells in samples) for form in (_GROUPED_OR_COMMA, _GROUPED_COMMA))
     found = [_points(pc.utf8_trim_whitespace(cells), missing) for cells in text.cells.columns]
     point, groups = any(one.decimal for one in found), any(one.groups for one in found)
@@ -261,7 +183,7 @@ def _number_format(
         return Format(own, mark if thousands is None else thousands), []
     if grouped and not point:
         return Format(",", "."), []
-    if doubtful and not point and (delimiter == ";" or comma):
+    if doubtful and not point and (found_file.dialect.delimiter == ";" or comma):
         name, cell = next(iter(doubtful.items()))
         raise DataError(
             f"{path} column {name!r}: {cell} can be read in two ways, and every number with a point in it is of that "

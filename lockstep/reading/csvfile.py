@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lockstep.kernel.errors import DataError, Setting, some
+from lockstep.reading.quirks import ROW_NAMES, Quirk, end_without_empty_rows, numbered, without_quirks
 from lockstep.reading.source import Source, likely_encoding, open_source
 from lockstep.tables.table import ROW
 
@@ -66,6 +67,7 @@ class Dialect(NamedTuple):
         encoding: of the file; see source.open_source.
         escape: one character that takes the meaning of a delimiter, quote or escape character behind it; "" for none.
         skip_footer_lines: lines behind the last row, such as a total; empty lines at the end are not counted.
+        quirks: ways of writing that hold for the whole file; see quirks.Quirk.
     """
 
     delimiter: str = ","
@@ -74,6 +76,7 @@ class Dialect(NamedTuple):
     encoding: str = "utf-8"
     escape: str = ""
     skip_footer_lines: int = 0
+    quirks: tuple[Quirk, ...] = ()
 
 
 class Block(NamedTuple):
@@ -122,6 +125,8 @@ class CsvFile:
 
     Attributes:
         names: the columns.
+        header: their names as they are written.
+        empty_rows: how many lines of empty rows at the end were left out, if Dialect.quirks declares them.
 
     Raises:
         DataError: at any time: see read_csv.
@@ -131,6 +136,7 @@ class CsvFile:
         self.name, self.dialect = str(path), dialect
         self.source = source or open_source(path, dialect.encoding)
         self.data: np.ndarray = np.frombuffer(self.source.text, dtype=np.uint8)
+        self.quirks = frozenset(dialect.quirks)
         self.delimiter = ord(dialect.delimiter)
         self.quote, self.escape = (ord(mark) if mark else None for mark in (dialect.quote, dialect.escape))
         self.boundaries = np.zeros(256, dtype=bool)  # the bytes before an opening and behind a closing quote
@@ -138,10 +144,22 @@ class CsvFile:
         # Old spreadsheet programs end lines with a carriage return alone.
         beginning = self.data[:MAX_RECORD]
         self.newline = _RETURN if _RETURN in beginning and _NEWLINE not in beginning else _NEWLINE
+        plain = without_quirks(
+            self.source.text, dialect.quirks, dialect.delimiter, dialect.quote, self.name, self.newline
+        )
+        if plain is not self.source.text:
+            self.source = Source(plain, None)
+            self.data = np.frombuffer(plain, dtype=np.uint8)
         self.data = self.data[: self._footer()]
+        whole, self.empty_rows = self.data, 0
+        if "empty_rows" in self.quirks:
+            self.data = self.data[: end_without_empty_rows(self.data, self.delimiter)]
         self.names: list[str] = []
+        self.header: list[str] = []
         self._blocks = self._scan()
         self._first = next(self._blocks)
+        if len(whole) > len(self.data):
+            self.empty_rows = self._count_empty_rows(whole[len(self.data) :])
 
     def blocks(self) -> Iterator[Block]:
         """The rows in order, some MiB of them at a time; at least one block, which may have no rows. To be
@@ -193,7 +211,7 @@ class CsvFile:
 
     def _scan(self) -> Iterator[Block]:
         """Cut the text into blocks of whole records, so that nothing is carried from one to the next; check them."""
-        low, line, blank = self._header_begin(), self.dialect.skip_lines + 1, 0
+        low, line, blank, number = self._header_begin(), self.dialect.skip_lines + 1, 0, 0
         no_header = self._refuse(line, "the first line is empty", "Begin the file with a header line.")
         while low < len(self.data):
             records = self._whole_records(low, line)
@@ -214,7 +232,11 @@ class CsvFile:
             if not self.names and empty[0]:
                 raise no_header
             rows = lines
-            if blank or empty.any():
+            if "blank_lines" in self.quirks:
+                self._check_blank_lines(empty, lines, number)
+                number += len(empty)
+                rows = lines[~empty]
+            elif blank or empty.any():
                 blank = blank or int(lines[np.argmax(empty)])
                 rows = lines[~empty]
                 if len(rows) and rows[-1] > blank:  # empty lines are allowed behind the last row only
@@ -230,6 +252,16 @@ class CsvFile:
             low += size
         if not self.names:
             raise no_header
+
+    def _check_blank_lines(self, empty: np.ndarray, lines: np.ndarray, number: int) -> None:
+        """Refuse records of which not every second one is empty; ``number``: of those of the file before them."""
+        content = np.flatnonzero(~empty)
+        until = content[-1] + 1 if len(content) else 0
+        wrong = np.flatnonzero(empty[:until] != ((number + np.arange(until)) % 2 == 1))
+        if len(wrong):
+            what = "a second empty line" if empty[wrong[0]] else "no empty line before it, as before all others"
+            remedy = "Correct that, or remove blank_lines from "
+            raise self._refuse(int(lines[wrong[0]]), what, remedy, Setting("load.quirks"), ".")
 
     def _whole_records(self, low: int, line: int) -> _Records:
         """The bytes of a block from ``low``, which begins a record, to the end of a record."""
@@ -291,13 +323,24 @@ class CsvFile:
             raise self._too_few_lines(len(breaks) + min(len(content), 1), Setting("load.skip_footer_lines"), wanted)
         return low + int(breaks[-wanted]) + 1
 
+    def _count_empty_rows(self, rest: np.ndarray) -> int:
+        """How many rows without content the bytes behind the table hold, each of as many cells as the header has."""
+        lines = rest.tobytes().split(bytes([self.newline]))
+        for number, line in enumerate(lines):
+            if line.strip(b" \r") and line.count(self.delimiter) != len(self.names) - 1:
+                what = f"{line.count(self.delimiter) + 1} cells without content, the header has {len(self.names)}"
+                raise self._refuse(1 + self._breaks(self.data) + number, what, "Remove that line.")
+        return sum(self.delimiter in line for line in lines)
+
     def _check_counts(self, block: Block) -> None:
         """Refuse the first row of a block that has more or fewer cells than the header."""
         records = self._records(self.data[block.begin : block.end], is_last=True)
         delimiters = np.flatnonzero(records.bytes == self.delimiter)
         delimiters = delimiters[~_inside(delimiters, records.quotes)]
         counts = np.diff(np.searchsorted(delimiters, records.ends), prepend=0) + 1
-        counts = counts[: len(block.line_starts)]  # what follows is empty lines
+        length = records.ends - records.begins
+        returns = records.bytes[np.minimum(records.begins, len(records.bytes) - 1)] == _RETURN
+        counts = counts[(length > 1) | ((length == 1) & ~returns)]  # without empty lines
         wrong = np.flatnonzero(counts != len(self.names))
         if len(wrong):
             what = f"{counts[wrong[0]]} cells, the header has {len(self.names)}"
@@ -327,13 +370,30 @@ class CsvFile:
                 strict=True,
             )
         )
+        self.header = names
+        if "row_names" in self.quirks:
+            names = [ROW_NAMES, *names]
+        if "numbered_names" in self.quirks:
+            names = numbered(names)
         for position, name in enumerate(names, 1):
             if not name.strip():
                 what = f"column {position} of {len(names)} has no name"
-                raise self._refuse(line, what, "Name it, or remove the column.")
+                raise self._refuse(
+                    line,
+                    what,
+                    "Name it, or add numbered_names to ",
+                    Setting("load.quirks"),
+                    f", which names it column_{position}.",
+                )
         if len(set(names)) < len(names):
             twice = sorted(name for name, count in Counter(names).items() if count > 1)
-            raise self._refuse(line, f"more than one column is named {some(twice)}", "Make the names distinct.")
+            raise self._refuse(
+                line,
+                f"more than one column is named {some(twice)}",
+                "Make the names distinct, or add numbered_names to ",
+                Setting("load.quirks"),
+                " to number them.",
+            )
         if ROW in names:
             raise self._refuse(line, f"the column name {ROW} is Lockstep's own", "Rename the column.")
         if all(_NUMBER.fullmatch(name.strip()) for name in names):

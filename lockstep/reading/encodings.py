@@ -6,6 +6,7 @@ Any bytes are text in many encodings, and a wrong one reads names wrong without 
 charset-normalizer 3.5 put a wrong one first in 16.)
 """
 
+import contextlib
 import functools
 import itertools
 import re
@@ -23,6 +24,9 @@ ENCODINGS = (
 )
 """Those of the Encoding Standard (https://encoding.spec.whatwg.org/) that tables are met in, and the DOS code pages
 that they replaced; of two that read a text alike, the first is named."""
+_MULTI_BYTE = frozenset(("cp932", "gb18030", "big5", "cp949", "euc-jp"))
+_FREQUENT = {"CYRILLIC": "оеаинтсрвл", "GREEK": "αοιετσνηυρ"}
+"""The most frequent letters of languages that are written in a script."""
 EVIDENCE = 1 << 18
 """Bytes of different lines that are looked at."""
 _BEYOND_ASCII = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
@@ -62,6 +66,60 @@ def plausible_readings(data: pa.Buffer) -> list[Reading]:
     return [Reading(names, list(found)) for found, names in readings.items() if all(map(_is_plausible, found))]
 
 
+def likeliest(readings: Sequence[Reading]) -> Reading | None:
+    """The likeliest of several plausible readings; None if it may be one that takes several bytes for a character.
+
+    Encodings of one byte a character map bytes to characters one to one: with a wrong one, the cells that differ still
+    do, every model is the same, and only names on pages are not what they should be. So a choice is better than none.
+    It is Windows-1252, unless the words beyond ASCII hold nothing else, as those of another script do: then it is the
+    reading in which most letters are the frequent ones of its script.
+    """
+    several = [reading for reading in readings if _MULTI_BYTE.intersection(reading.encodings)]
+    single = [reading for reading in readings if reading not in several]
+    foreign = [reading for reading in single if _is_foreign(reading)]
+    best = max(foreign, key=_frequent, default=None)
+    if best is not None and _frequent(best) > 0.5:
+        return best
+    if any(map(_has_words_of_ideograms, several)):
+        return None
+    return best if len(foreign) == len(single) else single[0]
+
+
+def _has_words_of_ideograms(reading: Reading) -> bool:
+    """Whether most of what a reading holds beyond ASCII is in words of two characters and more, of several kinds: else
+    they are single letters of Europe, of which two happened to make one character."""
+    words = [word for line in reading.lines for word in re.findall(r"[^\x00-\x7f]+", line)]
+    characters = "".join(words)
+    return len(set(characters)) > 2 and 2 * sum(len(word) for word in words if len(word) > 1) > len(characters)
+
+
+def some_reading(data: pa.Buffer) -> str | None:
+    """An encoding of one byte a character in which a text that is plausible in none can be read: what its author wrote
+    was damaged before, and what is left is told apart as well as by any other. None if there is none."""
+    lines = _lines(data)
+    for encoding in ENCODINGS:
+        if encoding in _MULTI_BYTE:
+            continue
+        with contextlib.suppress(UnicodeDecodeError):
+            text = "".join(line.decode(encoding) for line in lines)
+            if not any(unicodedata.category(character) == "Cc" and character != "\t" for character in text):
+                return encoding
+    return None
+
+
+def _is_foreign(reading: Reading) -> bool:
+    return any(_script(character) in _FREQUENT for line in reading.lines for character in line)
+
+
+def _frequent(reading: Reading) -> float:
+    """The share of the frequent letters of their scripts among the letters beyond ASCII, if words hold no others and
+    there are enough of them to say."""
+    letters = [c for line in reading.lines for c in line.lower() if not c.isascii() and _script(c)]
+    mixed = sum(len(re.findall(r"[A-Za-z][^\W\d_a-zA-Z]|[^\W\d_a-zA-Z][A-Za-z]", line)) for line in reading.lines)
+    frequent = sum(c in _FREQUENT.get(_script(c), "") for c in letters)
+    return frequent / len(letters) if len(letters) >= 10 and not mixed else 0.0
+
+
 def line_of_utf8(data: pa.Buffer) -> int | None:
     """The first line that is UTF-8 and not plain ASCII, from 1: in a text that is not UTF-8 as a whole, a sign that two
     encodings were mixed. None if there is none."""
@@ -84,7 +142,8 @@ def difference(data: pa.Buffer, readings: Sequence[Reading], most: int = 4) -> s
             texts, at = list(best), bytes(memoryview(data)).find(raw)
         if len(set(texts)) == len(shown):
             break
-    ways = [f"{text[:40]!r} as {reading.encodings[0]}" for text, reading in zip(texts, shown, strict=True)]
+    begin = max(next((i for i, some in enumerate(zip(*texts, strict=False)) if len(set(some)) > 1), 0) - 20, 0)
+    ways = [f"{text[begin:][:40]!r} as {reading.encodings[0]}" for text, reading in zip(texts, shown, strict=True)]
     more = f" and in {len(readings) - most} more ways" if len(readings) > most else ""
     return f"line {_line(data, at)} reads {', '.join(ways)}{more}"
 

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from lockstep.kernel.errors import DataError, Setting, SettingsError, some
+from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Settings, Task
 from lockstep.reading.blocks import read_typed
 from lockstep.reading.column_types import MISSING, Format
 from lockstep.reading.contract import Contract, enforce, places, violations, wrong_types
 from lockstep.reading.csvfile import CsvFile, Dialect
 from lockstep.reading.dataframes import normalised_frame, read_parquet
+from lockstep.reading.quirks import Quirk
 from lockstep.reading.source import check_file
 from lockstep.tables.table import Table, column_type
 
@@ -40,6 +42,7 @@ class LoadSettings(Settings, frozen=True):
     encoding: str = "utf-8"
     skip_lines: _Lines = 0
     skip_footer_lines: _Lines = 0
+    quirks: tuple[Quirk, ...] = ()
     decimal: Literal[".", ","] = "."
     thousands: Literal["", ",", ".", " ", "'"] = ""
     missing: tuple[str, ...] = MISSING
@@ -48,7 +51,9 @@ class LoadSettings(Settings, frozen=True):
     @property
     def dialect(self) -> Dialect:
         """How the file is cut into cells."""
-        return Dialect(self.delimiter, self.quote, self.skip_lines, self.encoding, self.escape, self.skip_footer_lines)
+        return Dialect(
+            self.delimiter, self.quote, self.skip_lines, self.encoding, self.escape, self.skip_footer_lines, self.quirks
+        )
 
     @property
     def form(self) -> Format:
@@ -88,6 +93,8 @@ def load_file(path: Path, settings: LoadSettings, contract: Contract | None = No
             " to the character between the cells.",
         )
     _check_columns(names, settings, str(path))
+    if file.empty_rows:
+        logger.info("%s: %d empty rows at the end are left out", path, file.empty_rows)
     typed = read_typed(file, settings.form, contract.types if contract else None, settings.drop)
     if contract is not None:
         enforce(violations(typed.frame, contract, without=settings.drop), str(path), typed.line_starts)
@@ -134,6 +141,10 @@ def _check_settings(settings: LoadSettings) -> None:
             " and ",
             Setting("load.escape"),
             " must be different ASCII characters that end no line; the last two may be empty.",
+        )
+    if settings.escape and not {"spaced_cells", "spaced_quotes", "aligned"}.isdisjoint(settings.quirks):
+        raise SettingsError(
+            Setting("load.escape"), " and the quirks of blanks do not go together. Empty it, or remove the quirk."
         )
     if settings.decimal == settings.thousands:
         same = " are the same. Set one of them to another mark."

@@ -1,9 +1,11 @@
 """Brings a data file into memory as UTF-8 text: opened with care, unpacked within limits, decoded as declared."""
 
+import bz2
 import codecs
 import contextlib
 import gzip
 import io
+import lzma
 import mmap
 import re
 import stat
@@ -19,15 +21,44 @@ from lockstep.reading.encodings import plausible_readings
 
 import pyarrow as pa
 
-PACKED = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd", ".zip": b"PK\x03\x04"}
-"""The compressed files that are read, by the end of their name, and how each begins."""
+PACKED = {
+    ".gz": b"\x1f\x8b",
+    ".zst": b"\x28\xb5\x2f\xfd",
+    ".zip": b"PK\x03\x04",
+    ".bz2": b"BZh",
+    ".xz": b"\xfd7zXZ\x00",
+}
+"""The compressed files that are read, by the end of their usual name, and how each begins. The beginning decides."""
 FREE_SIZE, MAX_RATIO = 1 << 26, 200
 """A packed file may unpack to 64 MiB, or to 200 times its own size; text rarely packs better than 20 times."""
 _BLOCK = 1 << 22
+_HEAD = 1 << 12
+"""Bytes at the beginning that tell what kind of file it is."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # also what is left of one in a path, http:/host
 _CONTROL = re.compile("[\x80-\x84\x86-\x9f]")  # 0x85 is a line break of mainframes
 _BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-_OTHER_FORMATS = {**{magic: f"packed ({suffix})" for suffix, magic in PACKED.items()}, b"PAR1": "a Parquet file"}
+_SAVE_AS_CSV = "Open it and save its table as CSV (UTF-8)."
+_OTHER_FORMATS = {
+    b"PAR1": ("a Parquet file", "Name it so (.parquet)."),
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("a spreadsheet, or another document, of Microsoft Office", _SAVE_AS_CSV),
+    b"%PDF": ("a PDF document", "Get the table that it shows as CSV."),
+    b"SQLite format 3\x00": ("an SQLite database", "Export a table of it as CSV: sqlite3 -header -csv FILE QUERY."),
+    b"version https://git-lfs": ("a pointer of Git LFS, not the data", "Run 'git lfs pull' where it comes from."),
+    b"\x89HDF": ("an HDF5 file", "Read it with pandas and save the table with to_csv or to_parquet."),
+    b"ARROW1": ("an Arrow file (Feather)", "Read it with pandas and save the table with to_parquet."),
+    b"RDX": ("a file of R (.rda)", "Save the table with R's write.csv."),
+    b"\x89PNG": ("a picture (PNG)", "Name the file of the table."),
+    b"\xff\xd8\xff": ("a picture (JPEG)", "Name the file of the table."),
+    b"{\\rtf": ("an RTF document", _SAVE_AS_CSV),
+}
+"""What files of other kinds begin with: what each is, and what to do."""
+_HTML = re.compile(rb"\s*(<!--.*?-->\s*)?<(!doctype html|html|head|body|table)\b", re.IGNORECASE | re.DOTALL)
+_XML = re.compile(rb"\s*<\?xml\b")
+_JSON = re.compile(rb"\s*(\[\s*)*\{\s*(\"([^\"\\]|\\.)*\"\s*:|\})|\s*\[\s*\[")
+_JSON_LINES = re.compile(rb"\{[^\n]*\}\r?\n\{")
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_SHEETS = ("xl/workbook.xml", "xl/workbook.bin", "content.xml")
+"""In the zip archives that spreadsheets are."""
 
 
 def data_path(text: str, root: Path = Path()) -> Path:
@@ -91,10 +122,12 @@ class Source(NamedTuple):
     Attributes:
         text: as UTF-8, without a byte-order mark, once it is decoded.
         mapped: the file in the process's address space, if ``text`` is a part of it and no copy.
+        packed: how the file is packed, a key of PACKED; "" if it is not.
     """
 
     text: pa.Buffer
     mapped: mmap.mmap | None
+    packed: str = ""
 
     def forget(self, end: int) -> None:
         """Give the memory of the text before ``end`` back. It is read from the file again if it is looked at."""
@@ -107,7 +140,7 @@ def open_source(path: Path, encoding: str = "utf-8") -> Source:
     """The content of ``path`` as UTF-8, without a byte-order mark; a plain UTF-8 file is mapped, not copied.
 
     Args:
-        path: a text file, or one packed by gzip (.gz), zstd (.zst) or zip (.zip, of one file).
+        path: a text file, or one packed by gzip, zstd, bzip2, xz or zip (of one file), whatever its name says.
         encoding: what the text is encoded in; a byte-order mark of UTF-8 or UTF-16 overrules it, and the log says so.
             Whether it really is UTF-8 is checked where its lines are known: in csvfile.
 
@@ -122,8 +155,9 @@ def unpacked(path: Path) -> Source:
     check_file(path)
     mapped = None
     try:
-        if path.suffix.lower() in PACKED:
-            data = pa.py_buffer(_unpack(path))
+        packed = _packing(path)
+        if packed:
+            data = pa.py_buffer(_unpack(path, packed))
         else:
             with path.open("rb") as file:
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -132,24 +166,62 @@ def unpacked(path: Path) -> Source:
         raise DataError(
             f"{path} cannot be read: {error.strerror or error}. Give yourself permission to read it."
         ) from None
-    start = data.slice(0, min(4, len(data))).to_pybytes()
-    for magic, what in _OTHER_FORMATS.items():
+    if packed and path.suffix.lower() != packed:
+        logger.info("%s is unpacked as %s, which it is by its content", path, packed)
+    _check_is_text(data.slice(0, min(_HEAD, len(data))).to_pybytes(), path)
+    return Source(data, mapped, packed)
+
+
+def _packing(path: Path) -> str:
+    """How a file is packed, by its first bytes; "" if it is not."""
+    with path.open("rb") as file:
+        start = file.read(_HEAD)
+    found = next((suffix for suffix, magic in PACKED.items() if start.startswith(magic)), "")
+    named = path.suffix.lower()
+    if not found and named in PACKED and (PACKED[named].startswith(start) or _BINARY.search(start)):
+        return named  # damaged, which unpacking says
+    return found
+
+
+def _check_is_text(start: bytes, path: Path) -> None:
+    """Raise DataError if a file begins as those of another kind do."""
+    if any(start.startswith(magic) for magic in PACKED.values()):
+        raise DataError(f"{path} is packed twice. Unpack it once.")
+    for magic, (what, remedy) in _OTHER_FORMATS.items():
         if start.startswith(magic):
-            raise DataError(f"{path} is {what}, not CSV text. Name it so (.gz, .zst, .zip, .parquet), or convert it.")
-    return Source(data, mapped)
+            raise DataError(f"{path} is {what}, not CSV text. {remedy}")
+    text = start.removeprefix(codecs.BOM_UTF8)
+    if _HTML.match(text):
+        raise DataError(
+            f"{path} is an HTML page, not a table: perhaps a download that asked for a login, or failed. Download the "
+            "CSV file itself."
+        )
+    if _XML.match(text):
+        raise DataError(f"{path} is an XML document, not CSV text. Convert its table to CSV.")
+    if _JSON_LINES.match(text):
+        raise DataError(f"{path} is JSON lines, not CSV text. {_json_remedy(path, ', lines=True')}")
+    if _JSON.match(text):
+        raise DataError(f"{path} is JSON, not CSV text. {_json_remedy(path, '')}")
+
+
+def _json_remedy(path: Path, lines: str) -> str:
+    command = f"import pandas; pandas.read_json({path.name!r}{lines}).to_csv({f'{path.stem}_table.csv'!r}, index=False)"
+    return f'Convert it: python -c "{command}"'
 
 
 def decoded(raw: Source, encoding: str, path: Path) -> Source:
     """What ``unpacked`` gave, as UTF-8. Raises as open_source does."""
-    data, mapped = raw
+    data, mapped, packed = raw
     start = data.slice(0, min(4, len(data))).to_pybytes()
     for mark, marked in _BOMS.items():
         if start.startswith(mark):
             if codecs.lookup(encoding).name != marked:
                 logger.info("%s is read as %s, which its byte-order mark declares", path, marked)
             data, encoding = data.slice(len(mark)), marked
+            while marked == "utf-8" and data.slice(0, min(3, len(data))).to_pybytes() == mark:
+                data = data.slice(len(mark))  # a program that adds a mark was given a file that had one
     if codecs.lookup(encoding).name in ("utf-8", "ascii"):
-        return Source(data, mapped)
+        return Source(data, mapped, packed)
     text = _decode(data.to_pybytes(), encoding, path)
     if not text.isascii():
         # A one-byte encoding decodes anything. What is UTF-8, or gives control characters, was meant to be another one.
@@ -163,7 +235,7 @@ def decoded(raw: Source, encoding: str, path: Path) -> Source:
                 Setting("load.encoding"),
                 f" to what the file is encoded in{likely_encoding(data.to_pybytes())}.",
             )
-    return Source(pa.py_buffer(text.encode("utf-8")), None)
+    return Source(pa.py_buffer(text.encode("utf-8")), None, packed)
 
 
 def _decode(data: bytes, encoding: str, path: Path) -> str:
@@ -196,11 +268,11 @@ def likely_encoding(data: bytes) -> str:
     return f", perhaps {' or '.join(found[:3])}" if found else ""
 
 
-def _unpack(path: Path) -> memoryview:
+def _unpack(path: Path, packed: str) -> memoryview:
     limit = max(FREE_SIZE, MAX_RATIO * path.stat().st_size)
     out = io.BytesIO()
     try:
-        with _opened(path) as stream:
+        with _opened(path, packed) as stream:
             while block := stream.read(_BLOCK):
                 out.write(block)
                 if out.tell() > limit:
@@ -210,24 +282,34 @@ def _unpack(path: Path) -> memoryview:
                         Setting("load.path"),
                         " to the unpacked file.",
                     )
-    except (zlib.error, zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError) as error:
-        raise DataError(f"{path} cannot be unpacked: {error}. It is damaged, or not a {path.suffix} file.") from None
+    except (
+        *(zlib.error, lzma.LZMAError, zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError),
+    ) as error:
+        raise DataError(f"{path} cannot be unpacked: {error}. It is damaged, or not a {packed} file.") from None
     if not out.tell():
         raise DataError(f"{path} is empty when unpacked. Put a CSV file with a header line there.")
     return out.getbuffer()
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    match path.suffix.lower():
+def _opened(path: Path, packed: str) -> Iterator[IO[bytes]]:
+    match packed:
         case ".gz":
             with gzip.open(path) as stream:
                 yield stream  # type: ignore[misc]
+        case ".bz2":
+            with bz2.open(path) as stream:
+                yield stream
+        case ".xz":
+            with lzma.open(path) as stream:
+                yield stream
         case ".zst":
             with pa.input_stream(str(path), compression="zstd") as stream:
                 yield stream
         case _:
             with zipfile.ZipFile(path) as archive:
+                if not set(_SHEETS).isdisjoint(archive.namelist()):
+                    raise DataError(f"{path} is a spreadsheet, not CSV text. {_SAVE_AS_CSV}")
                 # Beside the file, macOS packs a folder of its own remarks on it.
                 names = [
                     name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")

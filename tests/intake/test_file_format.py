@@ -1,12 +1,15 @@
 """What add finds out of how a CSV file is written."""
 
+import contextlib
 import gzip
 from pathlib import Path
 
+from lockstep.intake.csv_text import read_csv
 from lockstep.intake.file_format import check_header, detect_csv
 from lockstep.kernel.errors import DataError
 from lockstep.reading import source
 from lockstep.reading.column_types import Format
+from lockstep.reading.csvfile import Dialect
 from lockstep.reading.dataframes import normalised_frame
 
 import pandas as pd
@@ -52,20 +55,64 @@ def test_encodings(file, encoding, name):
     assert found.reasons == ({"encoding": "the text is plausible in no other one"} if name != "utf-8" else {})
 
 
+RUSSIAN = "name;town\nПётр;Москва\nАнна;Тула\n"  # noqa: RUF001
+GREEK = "name;town\nΝίκος;Αθήνα\nΕλένη;Πάτρα\n"  # noqa: RUF001
+
+
+@pytest.mark.parametrize(
+    ("text", "written", "read"),
+    [
+        ("name;town\nHélène;Nîmes\n", "cp1252", "cp1252"),
+        (RUSSIAN, "cp1251", "cp1251"),
+        (RUSSIAN, "koi8-r", "koi8-r"),
+        (GREEK, "cp1253", "cp1253"),
+        ("name;note\nAnn;25 °C ± 1\nBob;½ £\n", "cp1252", "cp1252"),
+    ],
+)
+def test_of_several_encodings_of_one_byte_the_likeliest_is_taken_and_the_difference_said(tmp_path, text, written, read):
+    path = tmp_path / "f.csv"
+    path.write_bytes(text.encode(written))
+    found = detect_csv(path)
+    assert found.dialect.encoding == read
+    assert rows(found.text) == [tuple(line.split(";")) for line in text.splitlines()[1:]]
+    assert found.reasons["encoding"].startswith(
+        (
+            "it is likelier than others, which give the same model under other names: line ",
+            "the text is plausible in no",
+        )
+    )
+
+
+def test_a_reading_that_differs_is_shown_where_it_does(tmp_path):
+    path = tmp_path / "f.csv"
+    path.write_bytes(("note;x\n" + "a long text before it " * 5 + "Hélène;1\n").encode("cp1252"))
+    assert "before it Hélène' as cp1252" in detect_csv(path).reasons["encoding"]
+    assert "before it Hélčne' as cp1250" in detect_csv(path).reasons["encoding"]
+
+
+def test_a_text_that_was_damaged_before_is_told_apart_all_the_same(tmp_path):
+    path = tmp_path / "f.csv"
+    path.write_bytes("name;x\nPenÌ©lope;1\nRodrÌ_guez;2\nPenÌ©lopeÌ;3\n".encode("cp1252"))
+    found = detect_csv(path)
+    assert found.dialect.encoding == "cp1252"
+    assert found.reasons["encoding"].startswith("the text is plausible in no encoding, and any of one byte a character")
+    assert len(set(rows(found.text))) == 3
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (
-            "name;town\nHélène;Nîmes\n".encode("cp1252"),
-            r"f\.csv is not UTF-8, and can be read in 3 ways: line 2 reads 'Hélène' as cp1252, 'Hélčne' as cp1250, 'H",
-        ),
         (
             "name;town\nBrühl;Plön\nMüller;Köln\n".encode() + "Schäfer;Görlitz\nWeiß;Fürth\n".encode("cp1252"),
             r"f\.csv mixes encodings: line 2 is UTF-8, others are not\. Convert it to UTF-8 first, or give",
         ),
         (
-            b"name;town\n" + bytes(range(128, 256)) + b";x\n",
-            r"f\.csv is not UTF-8, and plausible in none of the usual encodings",
+            "name;town\n田中さくら;東京都\n鈴木一郎;大阪府\n".encode("cp932"),
+            r"f\.csv is not UTF-8, and can be read in [0-9]+ ways: line 2 reads '",
+        ),
+        (
+            b"name;town\n" + bytes(range(128, 256)) + b";\x00x\n",
+            r"f\.csv",
         ),
     ],
 )
@@ -173,24 +220,114 @@ def test_decimals_in_another_column_are_no_reason_to_refuse_but_to_warn(file):
 
 
 @pytest.mark.parametrize(
-    ("head", "message"),
+    ("head", "reason"),
     [
-        ("sep=;\n", r"line 1 is 'sep=;', which tells Excel the delimiter.* --skip-lines 1\."),
-        ("Report 2024\n", r"line 1, 'Report 2024', seems to be a title: the table of 3 columns .* --skip-lines 1\."),
-        ("Report;;\n\n", r"line 1, 'Report;;', seems to be a title: .* begins in line 3\. .* --skip-lines 2\."),
+        ("sep=;\n", "line 1 is 'sep=;', which says it"),
+        ("Report 2024\n", "line 1, 'Report 2024', is no header but a title"),
+        ("Report;;\n\n", "line 1, 'Report;;', and those behind it are a title"),
+        ("# made by a script\n# units: mm; s\n", "these lines begin with #"),
+        ("#\n" * 40, "these lines begin with #"),
     ],
 )
-def test_what_stands_above_the_header_is_named(file, head, message):
-    path = file(f"{head}a;b;c\n" + "1;2;x\n" * 5)
-    with pytest.raises(DataError, match=message):
-        detect_csv(path)
-    found = detect_csv(path, skip_lines=head.count("\n"))
+def test_what_is_above_the_header_is_skipped_and_said(file, head, reason):
+    found = detect_csv(file(f"{head}a;b;c\n" + "1;2;x\n" * 5))
+    assert found.dialect.skip_lines == head.count("\n")
+    assert found.reasons["skip_lines"] == reason
     assert found.text.cells.column_names == ["a", "b", "c"]
+    assert found.text.line_starts[0] == head.count("\n") + 2
 
 
-def test_a_header_without_a_name_is_no_title(file):
-    with pytest.raises(DataError, match="column 1 of 3 has no name"):
-        detect_csv(file(",a,b\n" + "0,x,y\n" * 5))
+def test_a_header_that_begins_with_a_hash(file):
+    found = detect_csv(file("# made by a script\n#a,b\n1,2\n"))
+    assert (found.dialect.skip_lines, found.text.cells.column_names) == (1, ["#a", "b"])
+    found = detect_csv(file("#a,b\n1,2\n"))
+    assert (found.dialect.skip_lines, found.text.cells.column_names) == (0, ["#a", "b"])
+
+
+QUIRKY = {
+    "numbered_names": (
+        ",x,,y,x\n0,1,2,3,4\n1,5,6,7,8\n",
+        ["column_1", "x", "column_3", "y", "x_2"],
+        ["0", "1", "2", "3", "4"],
+    ),
+    "row_names": ('"x","y"\n"a",1,2\n"b",3,4\n', ["row_names", "x", "y"], ["a", "1", "2"]),
+    "row_names, counting": ("x y\n1 10 2\n2 30 4\n5 30 4\n", ["row_names", "x", "y"], ["1", "10", "2"]),
+    "empty_rows": ("x,y\n1,2\n3,\n,\n,\n\n", ["x", "y"], ["1", "2"]),
+    "blank_lines": ("x,y\r\n\r\n1,2\r\n\r\n3,\r\n\r\n4,5\r\n", ["x", "y"], ["1", "2"]),
+    "doubled_returns": ('x,y\r\r\n1,"a\r\r\nb"\r\r\n3,4\r\r\n', ["x", "y"], ["1", "a\r\nb"]),
+    "spaced_cells": ('x, y, z\n1, "a, b", \n2, c, d\n', ["x", "y", "z"], ["1", "a, b", ""]),
+    "spaced_quotes": ('x,y,  "z"\n1,2,  "a, ""b"" c"\n3,4,5\n', ["x", "y", "z"], ["1", "2", 'a, "b" c']),
+    "aligned": ("  x    y\n 10    a\n  9  bcd   \n", ["x", "y"], ["10", "a"]),
+}
+
+
+@pytest.mark.parametrize("case", QUIRKY)
+def test_quirks_are_found_and_said_and_read_alike_when_they_are_declared(file, case):
+    text, names, first = QUIRKY[case]
+    path, quirk = file(text), case.split(",")[0]
+    found = detect_csv(path)
+    assert quirk in found.dialect.quirks
+    assert found.text.cells.column_names == names
+    assert rows(found.text)[0] == tuple(first)
+    assert found.reasons["quirks"]
+    declared = read_csv(path, found.dialect)
+    assert declared.cells.equals(found.text.cells)
+    if quirk != "empty_rows":  # without it, they are rows of missing values
+        with pytest.raises(DataError):
+            read_csv(path, found.dialect._replace(quirks=()))
+
+
+@pytest.mark.parametrize(
+    ("quirk", "text", "line"),
+    [
+        ("blank_lines", "x,y\n\n1,2\n\n3,4\n5,6\n\n7,8\n", 6),
+        ("blank_lines", "x,y\n\n1,2\n\n\n3,4\n", 5),
+        ("blank_lines", "x,y\n1,2\n3,4\n", 2),
+        ("doubled_returns", "x,y\r\r\n1,2\r\n3,4\r\r\n", 2),
+        ("spaced_cells", "x, y\n1, 2\n3,4\n", 3),
+        ("spaced_quotes", 'x, "y"\n1, "2"\n3,"4"\n', 3),
+        ("empty_rows", "x,y,z\n1,2,3\n,\n", 3),
+        ("row_names", "x,y\n1,2,3\n4,5\n", 3),
+    ],
+)
+def test_a_file_that_does_not_keep_to_its_quirk_is_refused_with_the_line(file, quirk, text, line):
+    path = file(text)
+    with pytest.raises(DataError, match=rf"f\.csv line {line}: "):
+        read_csv(path, Dialect(quirks=(quirk,)))
+    with contextlib.suppress(DataError):
+        assert quirk not in detect_csv(path).dialect.quirks
+
+
+def test_blanks_behind_every_delimiter_are_no_part_of_names_and_texts(file):
+    found = detect_csv(file("x, y\n1, red\n2, green\n"))
+    assert (found.dialect.quirks, found.text.cells.column_names) == (("spaced_cells",), ["x", "y"])
+    assert rows(found.text) == [("1", "red"), ("2", "green")]
+    found = detect_csv(file("x, y\n1, red\n2,green\n"))
+    assert (found.dialect.quirks, found.text.cells.column_names) == ((), ["x", " y"])
+
+
+def test_a_lost_name_is_no_sign_of_row_names(file):
+    for text in (
+        "id,x,y\n1,5,6,7\n2,6,7,8\n",
+        "x,y\n5.1,3,4\n4.9,3,2\n",
+        "x,y\n1,2,\n2,3,\n",
+        "x,y\n7,2,1\n9,3,1\n",
+    ):
+        with pytest.raises(DataError, match="cells, the header has"):
+            detect_csv(file(text))
+
+
+def test_rare_delimiters_are_taken_where_the_header_has_no_other(file):
+    for mark in "^~:":
+        found = detect_csv(file(f"a{mark}b\n1{mark}x,y\n2{mark}z\n"))
+        assert (found.dialect.delimiter, rows(found.text)) == (mark, [("1", "x,y"), ("2", "z")])
+    with pytest.raises(DataError, match="line 3: 2 cells, the header has 3"):
+        detect_csv(file("t:u,v,w\n10:00,1,2\n10:01,2\n"))
+
+
+def test_backslashes_before_quotes_are_found(file):
+    found = detect_csv(file('a,b\n1,"he said \\"ok\\", I think"\n2,x\n'))
+    assert (found.dialect.escape, rows(found.text)[0]) == ("\\", ("1", 'he said "ok", I think'))
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
@@ -232,7 +369,9 @@ def test_a_file_is_unpacked_once_however_many_delimiters_are_tried(tmp_path, mon
     path = tmp_path / "f.csv.gz"
     path.write_bytes(gzip.compress("Größe;y\nköln;2\n".encode("cp1252")))
     calls = []
-    monkeypatch.setattr(source, "_unpack", lambda path, unpack=source._unpack: calls.append(path) or unpack(path))
+    monkeypatch.setattr(
+        source, "_unpack", lambda path, packed, unpack=source._unpack: calls.append(path) or unpack(path, packed)
+    )
     assert rows(detect_csv(path).text) == [("köln", "2")]
     assert calls == [path]
 
@@ -244,7 +383,7 @@ AMBIGUOUS = "Größe;Näme\n1,5;Hélène\n2,75;Nîmes\n".encode("cp1252")  # an 
 def test_what_is_not_given_is_found(tmp_path, delimiter):
     path = tmp_path / "f.csv"
     path.write_bytes(AMBIGUOUS)
-    found = detect_csv(path, "cp1252", delimiter)
+    found = detect_csv(path, encoding="cp1252", **({"delimiter": delimiter} if delimiter else {}))
     assert (found.dialect.delimiter, found.dialect.encoding, found.form.decimal) == (";", "cp1252", ",")
     assert rows(found.text) == [("1,5", "Hélène"), ("2,75", "Nîmes")]
 

@@ -1,7 +1,9 @@
 """What files are opened: packed, encoded in other ways, damaged, or made to burst."""
 
+import bz2
 import gzip
 import io
+import lzma
 import re
 import resource
 import subprocess
@@ -40,7 +42,7 @@ def zipped(data, *names):
     return stream.getvalue()
 
 
-PACK = {".gz": gz, ".zst": zst, ".zip": zipped}
+PACK = {".gz": gz, ".zst": zst, ".zip": zipped, ".bz2": bz2.compress, ".xz": lzma.compress}
 
 
 @pytest.fixture
@@ -123,17 +125,55 @@ def test_a_flipped_bit_is_refused_or_harmless(file, suffix):
 
 
 @pytest.mark.parametrize("suffix", PACK)
-def test_what_is_not_packed_though_its_name_says_so(file, suffix):
-    message = refusal(file(TEXT.encode(), f"f.csv{suffix}"))
-    assert message.startswith("F cannot be unpacked: ")
-    assert message.endswith(f"It is damaged, or not a {suffix} file.")
+def test_the_content_tells_what_is_packed_and_not_the_name(file, suffix):
+    assert source.open_source(file(TEXT.encode(), f"f.csv{suffix}")).text.to_pybytes() == TEXT.encode()
+    for name in ("f.csv", "f.csv.gz", "f.txt.zip"):
+        found = source.open_source(file(PACK[suffix](TEXT.encode()), name))
+        assert (found.text.to_pybytes(), found.packed) == (TEXT.encode(), suffix)
+    assert (
+        refusal(file(PACK[suffix](PACK[suffix](TEXT.encode())), f"f.csv{suffix}"))
+        == "F is packed twice. Unpack it once."
+    )
 
 
-@pytest.mark.parametrize("suffix", PACK)
-def test_what_is_packed_though_its_name_does_not_say_so(file, suffix):
-    message = refusal(file(PACK[suffix](TEXT.encode())))
-    assert message == f"F is packed ({suffix}), not CSV text. Name it so (.gz, .zst, .zip, .parquet), or convert it."
-    assert refusal(file(PACK[suffix](PACK[suffix](TEXT.encode())), f"f.csv{suffix}")).startswith("F is packed (")
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "F is a spreadsheet, or another document, of Microsoft"),
+        (
+            zipped(b"<workbook/>", "xl/workbook.xml", "xl/styles.xml"),
+            "F is a spreadsheet, not CSV text. Open it and save",
+        ),
+        (b"%PDF-1.7\n%\xe2\xe3", "F is a PDF document, not CSV text. Get the table"),
+        (b"SQLite format 3\x00" + bytes(80), "F is an SQLite database, not CSV text. Export a table"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "F is a pointer of Git LFS, not the data"),
+        (
+            b"\n<!DOCTYPE html>\n<html><p>Sign in, please</p></html>",
+            "F is an HTML page, not a table: perhaps a download",
+        ),
+        (b"\xef\xbb\xbf<table><tr><td>1</td></tr></table>", "F is an HTML page"),
+        (b"<?xml version='1.0'?><rows><row/></rows>", "F is an XML document, not CSV text."),
+        (b'{"a": 1, "b": "x"}\n{"a": 2, "b": "y"}\n', "F is JSON lines, not CSV text. Convert it: python -c"),
+        (b'[{"a": 1, "b": 2}]', "F is JSON, not CSV text."),
+        (b'{\n  "data": [1, 2]\n}', "F is JSON, not CSV text."),
+        (b"[[1, 2], [3, 4]]", "F is JSON, not CSV text."),
+        (b"\x89HDF\r\n\x1a\n" + bytes(20), "F is an HDF5 file, not CSV text."),
+        (b"ARROW1\x00\x00" + bytes(20), "F is an Arrow file (Feather), not CSV text."),
+        (b"\x89PNG\r\n" + bytes(20), "F is a picture (PNG), not CSV text."),
+    ],
+)
+def test_files_of_another_kind_are_named(file, content, message):
+    assert refusal(file(content)).startswith(message)
+
+
+@pytest.mark.parametrize("header", ["{a},b", "[x],y", "<a>,b", "version,b", '"{",b', "BZ,h"])
+def test_names_that_look_like_another_kind_are_text(file, header):
+    text = f"{header}\n1,2\n".encode()
+    assert source.open_source(file(text)).text.to_pybytes() == text
+
+
+def test_marks_at_the_beginning_are_no_part_of_a_name(file):
+    assert source.open_source(file(b"\xef\xbb\xbf" * 3 + b"a,b\n1,2\n")).text.to_pybytes() == b"a,b\n1,2\n"
 
 
 @pytest.mark.parametrize("suffix", PACK)
@@ -163,8 +203,9 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 
 def write_bomb(path):
     block = bytes(1 << 20)
-    if path.suffix == ".gz":
-        with gzip.open(path, "wb", compresslevel=1) as stream:
+    opened = {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File, ".xz": lzma.LZMAFile}.get(path.suffix)
+    if opened is not None:
+        with opened(path, "wb") as stream:
             for _ in range(BOMB_SIZE >> 20):
                 stream.write(block)
     elif path.suffix == ".zst":

@@ -1,0 +1,316 @@
+"""Finds out how a CSV file is cut into cells: its encoding, delimiter and quirks, and the lines above its header.
+
+A way of writing is found only if the whole file is consistent with it: each is tried by reading all of it, strictly.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lockstep.kernel.errors import DataError, some
+from lockstep.reading.csvfile import CsvFile, Dialect, TextTable
+from lockstep.reading.encodings import difference, likeliest, line_of_utf8, plausible_readings, some_reading
+from lockstep.reading.quirks import ROW_NAMES, Quirk, numbered
+from lockstep.reading.source import Source, decoded, decodes, unpacked
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+DELIMITERS = (",", ";", "\t", "|")
+RARE_DELIMITERS = ("^", "~", ":", " ")
+"""Tried where the header holds none of the others."""
+MAX_TITLE = 3
+"""Lines above the header that are looked for, beside those that begin with #."""
+MAX_COMMENTS = 1000
+_SEPARATOR = re.compile(rb"sep=([^\r\n])(?=[\r\n])", re.IGNORECASE)
+_COMMA = r"^[-+]?[0-9]+,[0-9]+$"
+
+
+class Detected(NamedTuple):
+    """How a CSV file is written.
+
+    Attributes:
+        dialect: as it is to be declared.
+        text: the cells.
+        header: the column names as they are written.
+        packed: how the file is packed; "" if it is not.
+        reasons: {field of Dialect: why it has its value}, where that is not plain.
+    """
+
+    dialect: Dialect
+    text: TextTable
+    header: list[str]
+    packed: str
+    reasons: dict[str, str]
+
+
+class _Attempt(NamedTuple):
+    """A way to read the file, why it is read so if it fits, and whether its refusal is worth being told."""
+
+    dialect: Dialect
+    reasons: dict[str, str]
+    is_usual: bool = False
+
+
+def detect_dialect(path: Path, given: Mapping[str, Any]) -> Detected:
+    """Try encodings, delimiters and quirks until the whole file makes a table, row by row.
+
+    Args:
+        path: the file.
+        given: the fields of Dialect that the user has decided, which are not looked for.
+
+    Raises:
+        DataError: none makes one; the message is that of the likeliest delimiter.
+    """
+    raw = unpacked(path)
+    source, reasons = decoded(raw, given.get("encoding", "utf-8"), path), dict[str, str]()
+    encoding = given.get("encoding")
+    if encoding is None:
+        encoding, why = _encoding(source.text, path)
+        reasons |= {"encoding": why} if why else {}
+        if encoding != "utf-8":
+            source = decoded(raw, encoding, path)
+    beginning = _beginning(source.text)
+    base = Dialect()._replace(**{**given, "encoding": encoding})
+    errors: dict[str, DataError] = {}
+    for attempts in _attempts(base, given, source.text, beginning):
+        fits: list[tuple[_Attempt, TextTable, CsvFile]] = []
+        for attempt in attempts:
+            try:
+                file = CsvFile(path, attempt.dialect, source)
+                table = _whole(file)
+            except DataError as error:
+                if attempt.is_usual:
+                    errors.setdefault(attempt.dialect.delimiter, error)
+                continue
+            if table.cells.num_columns > 1 and _is_evident(attempt.dialect, table, file):
+                fits.append((attempt, table, file))
+        if fits:
+            return _best(fits, given, source, reasons, path)
+    likeliest_mark = max(errors or DELIMITERS, key=lambda mark: beginning.count(mark.encode()))
+    raise errors.get(likeliest_mark) or DataError(
+        f"{path} has one column only, cut at {some(map(repr, given.get('delimiter') or DELIMITERS))}: there is nothing "
+        "to predict from. Say with --delimiter what is between its cells."
+    )
+
+
+def _attempts(base: Dialect, given: Mapping[str, Any], text: pa.Buffer, beginning: bytes) -> Iterator[list[_Attempt]]:
+    """Ways to read the file, a list for each kind: the first kind that fits is taken, and of it the best."""
+    quirks: tuple[Quirk, ...] = ("numbered_names", "empty_rows")
+    reasons: dict[str, str] = {}
+    if "quirks" not in given:
+        if _has_doubled_returns(text):
+            quirks = (*quirks, "doubled_returns")
+            beginning = beginning.replace(b"\r\r\n", b"\n")
+        lines = re.split(rb"\r\n|\n|\r", beginning)
+        if len(lines) > 3 and lines[0] and not any(lines[1 : len(lines) - 1 : 2]):
+            quirks = (*quirks, "blank_lines")
+        base = base._replace(quirks=quirks)
+    delimiter = given.get("delimiter")
+    skipped = [base.skip_lines]
+    if "skip_lines" not in given:
+        if found := _SEPARATOR.match(beginning):
+            skipped, reasons["skip_lines"] = [1], f"line 1 is {found[0].decode('utf-8', 'replace')!r}, which says it"
+            delimiter = delimiter or found[1].decode("latin-1")
+        elif (comments := _comments(beginning)) > 0:
+            skipped = [comments, comments - 1]
+            reasons["skip_lines"] = "these lines begin with #"
+    usual = [
+        _Attempt(base._replace(delimiter=mark, skip_lines=skip), reasons if skip else {}, is_usual=True)
+        for skip in skipped
+        for mark in (delimiter or DELIMITERS)
+        if mark not in (base.quote, base.escape)
+    ]
+    for skip in skipped:
+        yield [attempt for attempt in usual if attempt.dialect.skip_lines == skip]
+    rare: list[_Attempt] = []
+    header = b"".join(beginning.splitlines()[skipped[0] : skipped[0] + 1]).strip()
+    if delimiter is None and not any(mark.encode() in header for mark in DELIMITERS):
+        for mark in RARE_DELIMITERS:
+            if mark.encode() in header:
+                also: tuple[Quirk, ...] = ("aligned",) if mark == " " and "quirks" not in given else ()
+                dialect = base._replace(delimiter=mark, skip_lines=skipped[0], quirks=(*base.quirks, *also))
+                rare.append(_Attempt(dialect, reasons if skipped[0] else {}))
+        yield rare
+    every = [*usual, *rare]
+    if "escape" not in given and b'\\"' in text.to_pybytes():
+        why = {"escape": "quotes within cells have it before them"}
+        yield [_Attempt(one.dialect._replace(escape="\\"), one.reasons | why) for one in usual]
+    if "quirks" not in given:
+        for quirk in ("spaced_cells", "spaced_quotes", "row_names"):
+            yield [_Attempt(one.dialect._replace(quirks=(*one.dialect.quirks, quirk)), one.reasons) for one in every]
+    if "skip_lines" not in given and skipped == [0]:
+        for lines_above in range(1, MAX_TITLE + 1):
+            yield [
+                _Attempt(one.dialect._replace(skip_lines=lines_above), {"skip_lines": _title(beginning, lines_above)})
+                for one in usual
+                if _are_title(beginning, lines_above, one.dialect.delimiter)
+            ]
+
+
+def _whole(file: CsvFile) -> TextTable:
+    """All cells of a file. Raises DataError as CsvFile does."""
+    tables = [(file.cells(block), block.line_starts) for block in file.blocks()]
+    return TextTable(pa.concat_tables([cells for cells, _ in tables]), np.concatenate([lines for _, lines in tables]))
+
+
+def _is_evident(dialect: Dialect, table: TextTable, file: CsvFile) -> bool:
+    """Whether the cells bear out a quirk that another mistake might look like: row names, where a name may be lost."""
+    if "row_names" not in dialect.quirks:
+        return True
+    first, last = table.cells.column(0), table.cells.column(table.cells.num_columns - 1)
+    begins_quoted = file.data[: 1 << 12].tobytes().split(b"\n", 2)[1:2]
+    counts = _counts_up(first)
+    is_r = bool(dialect.quote) and begins_quoted[0][:1] == dialect.quote.encode() if begins_quoted else False
+    distinct = len(first.unique()) == len(first)
+    named = re.search(r"(?i)(^|[_ .-])(id|index|no|nr|number|key|row|name)s?$", file.header[0].strip())
+    is_used = bool(pc.any(pc.not_equal(last, "")).as_py())
+    return bool((counts or (is_r and distinct)) and not named and is_used)
+
+
+def _counts_up(cells: pa.ChunkedArray) -> bool:
+    """Whether the cells are whole numbers from 0 or 1 up, some of which may be left out."""
+    try:
+        numbers = cells.cast(pa.int64()).to_numpy()
+    except pa.ArrowInvalid:
+        return False
+    return len(numbers) > 1 and numbers[0] in (0, 1) and bool((np.diff(numbers) > 0).all())
+
+
+def _best(
+    fits: list[tuple[_Attempt, TextTable, CsvFile]],
+    given: Mapping[str, Any],
+    source: Source,
+    reasons: dict[str, str],
+    path: Path,
+) -> Detected:
+    """Of several delimiters that fit, the one of most columns; but a comma in numbers is a decimal mark."""
+    tables = {attempt.dialect.delimiter: table for attempt, table, _ in fits}
+    commas = _commas_in_numbers(tables)
+    attempt, table, file = max(
+        fits, key=lambda fit: ((fit[0].dialect.delimiter != "," or not commas), fit[1].cells.num_columns)
+    )
+    dialect, reasons = attempt.dialect, reasons | attempt.reasons
+    if len(fits) > 1:
+        others = some([repr(mark) for mark in tables if mark != dialect.delimiter])
+        reasons["delimiter"] = f"it fits best, though {others} would fit too"
+    if "quirks" not in given:
+        header = _beginning(source.text).splitlines()[dialect.skip_lines : dialect.skip_lines + 1]
+        cells = header[0].split(dialect.delimiter.encode())[1:] if header else []
+        spaced: tuple[Quirk, ...] = ("spaced_cells",)
+        if dialect.delimiter != " " and not dialect.escape and cells and all(cell[:1] == b" " for cell in cells):
+            try:
+                again = CsvFile(path, dialect._replace(quirks=(*dialect.quirks, *spaced)), source)
+                table, file, dialect = _whole(again), again, again.dialect
+            except DataError:
+                pass  # not every delimiter has a blank behind it: the blanks are part of the cells
+        needed = {
+            "numbered_names": numbered(file.header) != file.header or ROW_NAMES in file.header,
+            "empty_rows": file.empty_rows > 0,
+        }
+        dialect = dialect._replace(quirks=tuple(quirk for quirk in dialect.quirks if needed.get(quirk, True)))
+        if dialect.quirks:
+            reasons["quirks"] = "; ".join(_why(quirk, file) for quirk in dialect.quirks)
+    return Detected(dialect, table, file.header, source.packed, reasons)
+
+
+def _why(quirk: Quirk, file: CsvFile) -> str:
+    """What of the file a quirk describes, for the one who adds it."""
+    match quirk:
+        case "numbered_names":
+            changed = [new for new, old in zip(file.names[-len(file.header) :], file.header, strict=True) if new != old]
+            return f"{some(changed)} had no name, or one that another column has"
+        case "row_names":
+            return "the header names one column less than the rows have cells, and the first cells tell the rows apart"
+        case "empty_rows":
+            return f"{file.empty_rows:,} rows at the end have no cell with anything in it"
+        case "blank_lines":
+            return "an empty line is between every two lines"
+        case "doubled_returns":
+            return "every line ends with CR CR LF"
+        case "spaced_cells":
+            return "a blank is behind every delimiter"
+        case "spaced_quotes":
+            return "a blank is before every quote that opens a cell"
+        case "aligned":
+            return "the cells are set apart by runs of blanks"
+
+
+def _beginning(data: pa.Buffer) -> bytes:
+    return bytes(data.slice(0, min(len(data), 1 << 16)).to_pybytes())
+
+
+def _has_doubled_returns(text: pa.Buffer) -> bool:
+    if b"\r\r\n" not in _beginning(text):
+        return False
+    content: bytes = text.to_pybytes()
+    return content.count(b"\n") == content.count(b"\r\r\n")
+
+
+def _comments(beginning: bytes) -> int:
+    """How many lines at the beginning begin with #."""
+    lines = beginning.splitlines()
+    found = next((number for number, line in enumerate(lines) if not line.startswith(b"#")), 0)
+    return found if found <= MAX_COMMENTS else 0
+
+
+def _are_title(beginning: bytes, lines: int, delimiter: str) -> bool:
+    """Whether some first lines have at most half as many cells with something in them as the next one."""
+    cells = [line.split(delimiter) for line in beginning.decode("utf-8", "replace").splitlines()[: lines + 1]]
+    filled = [sum(bool(cell.strip()) for cell in line) for line in cells]
+    return len(filled) > lines and filled[lines] > 1 and all(2 * few <= filled[lines] for few in filled[:lines])
+
+
+def _title(beginning: bytes, lines: int) -> str:
+    shown = beginning.decode("utf-8", "replace").splitlines()[0][:40]
+    return f"line 1, {shown!r}, " + ("is no header but a title" if lines == 1 else "and those behind it are a title")
+
+
+def _encoding(data: pa.Buffer, path: Path) -> tuple[str, str]:
+    """(the encoding of the file's bytes, why if it is not UTF-8)
+
+    Raises:
+        DataError: it cannot be told, with what the candidates make of the text.
+    """
+    beginning = _beginning(data)
+    zeros = [beginning[start::2].count(0) for start in (0, 1)]
+    for name, own, other in (("utf-16-le", zeros[1], zeros[0]), ("utf-16-be", zeros[0], zeros[1])):
+        if own > len(beginning) / 20 and not other and decodes(data, name):  # a half of each ASCII character
+            return name, "its bytes are in that order, though no byte-order mark says so"
+    if decodes(data, "utf-8"):
+        return "utf-8", ""
+    readings = plausible_readings(data)
+    if len(readings) == 1:
+        return readings[0].encodings[0], "the text is plausible in no other one"
+    if readings:
+        ways = difference(data, readings)
+        chosen = likeliest(readings)
+        if chosen is None:
+            raise DataError(
+                f"{path} is not UTF-8, and can be read in {len(readings)} ways: {ways}. Give the one that reads right, "
+                f"for instance --encoding {readings[0].encodings[0]}."
+            )
+        return chosen.encodings[0], f"it is likelier than others, which give the same model under other names: {ways}"
+    line = line_of_utf8(data)
+    if line is not None:
+        raise DataError(
+            f"{path} mixes encodings: line {line} is UTF-8, others are not. Convert it to UTF-8 first, or give the "
+            "encoding that all of it is to be read in with --encoding."
+        )
+    if (damaged := some_reading(data)) is not None:
+        return damaged, "the text is plausible in no encoding, and any of one byte a character gives the same model"
+    raise DataError(
+        f"{path} is not UTF-8, and plausible in none of the usual encodings. Give its encoding with --encoding, "
+        "or save it as UTF-8."
+    )
+
+
+def _commas_in_numbers(tables: dict[str, TextTable]) -> bool:
+    """Whether, cut at another delimiter, most cells of a column are numbers with a decimal comma."""
+    others = [table for mark, table in tables.items() if mark != ","]
+    samples = [cells.slice(0, 100) for table in others for cells in table.cells.columns]
+    return any(
+        2 * pc.sum(pc.match_substring_regex(cells, _COMMA), min_count=0).as_py() > len(cells) for cells in samples
+    )
