@@ -212,6 +212,7 @@ class CsvFile:
     def _scan(self) -> Iterator[Block]:
         """Cut the text into blocks of whole records, so that nothing is carried from one to the next; check them."""
         low, line, blank, number = self._header_begin(), self.dialect.skip_lines + 1, 0, 0
+        alternate = False
         no_header = self._refuse(line, "the first line is empty", "Begin the file with a header line.")
         while low < len(self.data):
             records = self._whole_records(low, line)
@@ -232,9 +233,10 @@ class CsvFile:
             if not self.names and empty[0]:
                 raise no_header
             rows = lines
-            if "blank_lines" in self.quirks:
-                self._check_blank_lines(empty, lines, number)
-                number += len(empty)
+            alternate = alternate or ("blank_lines" in self.quirks and not number and bool(empty[1:2].any()))
+            number += len(empty)
+            if alternate:
+                self._check_blank_lines(empty, lines, number - len(empty))
                 rows = lines[~empty]
             elif blank or empty.any():
                 blank = blank or int(lines[np.argmax(empty)])

@@ -1,7 +1,8 @@
 """Ways of writing a CSV file that hold for the whole of it, and are declared: ``load.quirks``.
 
 Each is undone before, or while, the strict scan of csvfile looks at the text, and only if the file keeps to it from its
-first line to its last: a file in which one line is written otherwise is refused, with that line.
+first line to its last: a file in which some lines are written so and one otherwise is refused, with that line. One in
+which none is written so is read as it is: a new table for a model is often cleaner than the one it was trained on.
 """
 
 from typing import Literal, get_args
@@ -52,7 +53,7 @@ def without_quirks(
         newline: the byte that ends a line.
 
     Raises:
-        DataError: a line is not written so.
+        DataError: a line is not written so, and others are.
     """
     data = np.frombuffer(text, dtype=np.uint8)
     mark, size = ord(delimiter), len(data)
@@ -65,7 +66,7 @@ def without_quirks(
             extra, wrong = find(data, quotes, mark, newline)
         else:
             continue
-        if len(wrong):
+        if len(extra) and len(wrong):
             line = 1 + int((data[: wrong[0]] == newline).sum())
             raise DataError(
                 f"{name} line {line}: this line is not written as ",

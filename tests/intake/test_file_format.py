@@ -282,7 +282,7 @@ def test_quirks_are_found_and_said_and_read_alike_when_they_are_declared(file, c
     [
         ("blank_lines", "x,y\n\n1,2\n\n3,4\n5,6\n\n7,8\n", 6),
         ("blank_lines", "x,y\n\n1,2\n\n\n3,4\n", 5),
-        ("blank_lines", "x,y\n1,2\n3,4\n", 2),
+        ("blank_lines", "x,y\n1,2\n\n3,4\n", 3),
         ("doubled_returns", "x,y\r\r\n1,2\r\n3,4\r\r\n", 2),
         ("spaced_cells", "x, y\n1, 2\n3,4\n", 3),
         ("spaced_quotes", 'x, "y"\n1, "2"\n3,"4"\n', 3),

@@ -121,6 +121,14 @@ def test_what_is_written_is_found_or_refused(tmp_path_factory, quirk):
     assert True in seen
 
 
+@pytest.mark.parametrize("quirk", sorted({*DECLARED} - {"row_names", "numbered_names", "aligned"}))
+def test_a_file_without_the_quirk_is_read_all_the_same(tmp_path, quirk):
+    path, table = tmp_path / "f.csv", [["a", "b"], ["1", "x, y"], ["2", 'z "w"'], ["3", ""]]
+    for newline in "\n", "\r\n":
+        path.write_bytes(csv_text(table, newline).encode())
+        assert cells_of(read_csv(path, DECLARED[quirk])) == table
+
+
 def stray(rng, quirk, text):
     """The text with one line that is not written as all others are."""
     lines = re.split(r"(?<=\n)", text)[:-1]
