@@ -44,7 +44,7 @@ def worst_of(test: Table, predictions: Predictions, shown: Sequence[str], most: 
         off = _given_to_actual(actual, predictions)
         order = np.lexsort((np.arange(len(errors)), off if off is not None else 0 * errors, -errors))
     order = order[errors[order] > 0][:most]
-    values = test.features[list(shown)].iloc[order].itertuples(index=False)
+    values = test.features[list(shown)].iloc[order].itertuples(index=False, name=None)  # any names
     return [
         WorstRow(
             int(test.frame.index[position]),

@@ -49,6 +49,12 @@ def test_the_worst_rows_of_a_regression_are_the_largest_errors():
     assert [(entry.row, entry.off) for entry in found] == [(2, -3.0), (3, 1.0)]
 
 
+def test_columns_whose_names_are_equal_once_they_are_normalised_keep_their_values():
+    test = table_of(pd.DataFrame({"\u00b5": [1, 2], "\u03bc": [3, 4], "class": [5, 6], "y": [1.0, 2.0]}), "regression")
+    found = worst_of(test, Predictions(np.array([1.0, 5.0]), None, None, None), ["\u00b5", "\u03bc", "class"], 1)
+    assert found[0].values == [2, 4, 6]
+
+
 @pytest.mark.parametrize(
     ("copies", "found"), [((), Copies(0, None)), ((2, 4), Copies(2, 2.0)), ((1, 2, 3, 4), Copies(4, None))]
 )
