@@ -60,7 +60,7 @@ def test_columns_of_any_name(tmp_path):
     repository.set("names", "diagnose", top_features=3, learning_curve_rows=0)
     repository.dvc("repro", "report@names")
     profile = json.loads((repository.folder / "metrics/names_profile.json").read_text())
-    assert [column["column"] for column in profile["columns"]] == NAMES
+    assert {column["column"] for column in profile["columns"]} == {*NAMES, "y"}
     page = (repository.folder / "reports/names.html").read_text()
     assert "<script>alert(1)" not in page
     model = "models/names/random_forest_classifier_v1.joblib"
