@@ -2,7 +2,7 @@
 
     python benchmarks/any_table.py ~/tables            # every .csv in the folder, the largest last
 
-Works on a copy of the repository in a temporary folder. Prints a Markdown table: rows and columns, what was chosen, the
+Works on a copy of the repository in a temporary folder. Prints a Markdown table: rows and columns, decisions, the
 headline metric on the test rows beside the baseline's, and the seconds that ``dvc repro`` took.
 """
 
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -29,8 +30,8 @@ def main() -> int:
     args = parser.parse_args()
     tables = sorted(args.folder.resolve().glob("*.csv"), key=lambda path: path.stat().st_size)
     worse = 0
-    print("| table | rows x columns | target | task | model | metric | test | baseline | seconds |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| table | rows x columns | target | task | decided | model | metric | test | baseline | seconds |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="lockstep-any-table-") as temporary:
         copy = _copy(Path(temporary) / "repository")
         for path in tables:
@@ -65,13 +66,13 @@ def _run(copy: Path, path: Path) -> tuple[str, bool]:
     name = f"t_{re.sub(r'[^A-Za-z0-9]', '_', path.stem)}"
     added = _call(copy, "python", "-m", "lockstep", "add", str(path), "--name", name)
     if added.returncode:
-        return f"add: {added.stderr.strip()}" + " |" * 7, False
+        return f"add: {added.stderr.strip()}" + " |" * 8, False
     start = time.perf_counter()
     built = _call(copy, "dvc", "repro", "-q", f"evaluate@{name}", f"cross_validate@{name}")
     seconds = time.perf_counter() - start
     if built.returncode:
         errors = [line for line in built.stderr.splitlines() if line.startswith("ERROR")]
-        return f"{(errors or ['failed'])[0]}" + " |" * 7, False
+        return f"{(errors or ['failed'])[0]}" + " |" * 8, False
     problem = yaml.safe_load((copy / "params.yaml").read_text())["problems"][name]
     profile = json.loads((copy / f"metrics/{name}_profile.json").read_text())
     metrics = json.loads((copy / f"metrics/{name}.json").read_text())
@@ -84,6 +85,7 @@ def _run(copy: Path, path: Path) -> tuple[str, bool]:
         f"{profile['rows']:,} x {len(profile['columns'])}",
         f"`{problem['load']['target']}`",
         task,
+        _decided(problem),
         problem["train"]["model"],
         metric,
         f"{value:.3f}",
@@ -91,6 +93,16 @@ def _run(copy: Path, path: Path) -> tuple[str, bool]:
         f"{seconds:.0f}",
     ]
     return " | ".join(cells), value > baseline
+
+
+def _decided(problem: dict[str, Any]) -> str:
+    """What ``add`` decided of the file and its columns, beyond target and task."""
+    load = {name: value for name, value in problem["load"].items() if name not in ("path", "task", "target")}
+    split = {name: problem["split"].get(name) for name in ("group", "time")}
+    return (
+        "; ".join(f"{name}: {value}".replace("|", "\\|") for name, value in (load | split).items() if value)
+        or "nothing"
+    )
 
 
 if __name__ == "__main__":

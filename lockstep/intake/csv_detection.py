@@ -3,6 +3,7 @@
 A way of writing is found only if the whole file is consistent with it: each is tried by reading all of it, strictly.
 """
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,6 +25,8 @@ RARE_DELIMITERS = ("^", "~", ":", " ")
 MAX_TITLE = 3
 """Lines above the header that are looked for, beside those that begin with #."""
 MAX_COMMENTS = 1000
+_BEGINNING = 1 << 16
+"""Bytes at the beginning that tell how a file may be written."""
 _SEPARATOR = re.compile(rb"sep=([^\r\n])(?=[\r\n])", re.IGNORECASE)
 _COMMA = r"^[-+]?[0-9]+,[0-9]+$"
 
@@ -47,11 +50,17 @@ class Detected(NamedTuple):
 
 
 class _Attempt(NamedTuple):
-    """A way to read the file, why it is read so if it fits, and whether its refusal is worth being told."""
+    """A way to read the file, and why it is read so if it fits.
+
+    Attributes:
+        is_usual: whether its refusal is worth being told.
+        is_late: whether what it is needed for may be in the last line only.
+    """
 
     dialect: Dialect
     reasons: dict[str, str]
     is_usual: bool = False
+    is_late: bool = False
 
 
 def detect_dialect(path: Path, given: Mapping[str, Any]) -> Detected:
@@ -76,6 +85,8 @@ def detect_dialect(path: Path, given: Mapping[str, Any]) -> Detected:
     base = Dialect()._replace(**{**given, "encoding": encoding})
     errors: dict[str, DataError] = {}
     for attempts in _attempts(base, given, source.text, beginning):
+        if errors and not any(attempt.is_late for attempt in attempts) and _begins_well(path, errors, base, beginning):
+            break  # what is wrong is wrong with a line further below, and no way of writing of the whole file
         fits: list[tuple[_Attempt, TextTable, CsvFile]] = []
         for attempt in attempts:
             try:
@@ -137,7 +148,7 @@ def _attempts(base: Dialect, given: Mapping[str, Any], text: pa.Buffer, beginnin
     every = [*usual, *rare]
     if "escape" not in given and b'\\"' in text.to_pybytes():
         why = {"escape": "quotes within cells have it before them"}
-        yield [_Attempt(one.dialect._replace(escape="\\"), one.reasons | why) for one in usual]
+        yield [_Attempt(one.dialect._replace(escape="\\"), one.reasons | why, is_late=True) for one in usual]
     if "quirks" not in given:
         for quirk in ("spaced_cells", "spaced_quotes", "row_names"):
             yield [_Attempt(one.dialect._replace(quirks=(*one.dialect.quirks, quirk)), one.reasons) for one in every]
@@ -148,6 +159,19 @@ def _attempts(base: Dialect, given: Mapping[str, Any], text: pa.Buffer, beginnin
                 for one in usual
                 if _are_title(beginning, lines_above, one.dialect.delimiter)
             ]
+
+
+def _begins_well(path: Path, errors: Mapping[str, DataError], base: Dialect, beginning: bytes) -> bool:
+    """Whether the first lines of a longer file are a table, cut at one of the delimiters that the whole file refused."""
+    lines, newline, _ = beginning.rpartition(b"\n")
+    if len(beginning) < _BEGINNING or not newline:
+        return False
+    for mark in errors:
+        with contextlib.suppress(DataError):
+            file = CsvFile(path, base._replace(delimiter=mark), Source(pa.py_buffer(lines + newline), None))
+            if _whole(file).cells.num_columns > 1:
+                return True
+    return False
 
 
 def _whole(file: CsvFile) -> TextTable:
@@ -239,7 +263,7 @@ def _why(quirk: Quirk, file: CsvFile) -> str:
 
 
 def _beginning(data: pa.Buffer) -> bytes:
-    return bytes(data.slice(0, min(len(data), 1 << 16)).to_pybytes())
+    return bytes(data.slice(0, min(len(data), _BEGINNING)).to_pybytes())
 
 
 def _has_doubled_returns(text: pa.Buffer) -> bool:

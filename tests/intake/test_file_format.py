@@ -4,6 +4,7 @@ import contextlib
 import gzip
 from pathlib import Path
 
+from lockstep.intake import csv_detection
 from lockstep.intake.csv_text import read_csv
 from lockstep.intake.file_format import check_header, detect_csv
 from lockstep.kernel.errors import DataError
@@ -407,6 +408,16 @@ def test_a_small_file_without_a_delimiter(file, text):
 def test_a_large_file_that_is_broken_is_refused_with_its_line(file):
     with pytest.raises(DataError, match=r"f\.csv line 40002: 3 cells, the header has 2\."):
         detect_csv(file("a;b\n" + "1;2\n" * 40_000 + "1;2;3\n"))
+
+
+def test_a_mistake_far_below_is_told_without_trying_other_ways_of_writing(file, monkeypatch):
+    """Each of them would read all of a large file."""
+    opened = []
+    whole = csv_detection._whole
+    monkeypatch.setattr(csv_detection, "_whole", lambda file: opened.append(file.dialect) or whole(file))
+    with pytest.raises(DataError, match=r"f\.csv line 40002: 3 cells, the header has 2\."):
+        detect_csv(file('a;"b"\n' + "1;2\n" * 40_000 + "1;2;3\n"))
+    assert len(opened) == 2  # the first lines once more; cut at other delimiters, the header is refused
 
 
 def test_what_is_no_text(tmp_path):
