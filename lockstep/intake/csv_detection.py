@@ -162,7 +162,7 @@ def _attempts(base: Dialect, given: Mapping[str, Any], text: pa.Buffer, beginnin
 
 
 def _begins_well(path: Path, errors: Mapping[str, DataError], base: Dialect, beginning: bytes) -> bool:
-    """Whether the first lines of a longer file are a table, cut at one of the delimiters that the whole file refused."""
+    """Whether the first lines of a longer file are a table, cut at a delimiter with which the whole file is none."""
     lines, newline, _ = beginning.rpartition(b"\n")
     if len(beginning) < _BEGINNING or not newline:
         return False

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import os
+import re
 import subprocess
 import zipfile
 from unittest import mock
@@ -361,14 +362,16 @@ def test_a_file_that_a_german_spreadsheet_wrote(copy, tmp_path):
 
 
 def test_what_is_not_given_is_found(copy, tmp_path, monkeypatch, capsys):
-    """An encoding that is given, since it cannot be told, leaves the rest to add."""
+    """An encoding that is given leaves the rest to add; one that is not is chosen, and what speaks for others is shown."""
     frame = table().rename(columns={"size": "Größe"}).replace({"colour": {"blau": "Hélène"}})
     path = tmp_path / "kunden.csv"
     frame.to_csv(path, index=False, sep=";", decimal=",", encoding="cp1252")
-    assert (
-        "give the one that reads right, for instance --encoding cp1252" in add(copy, path, check=False).stderr.lower()
-    )
     monkeypatch.chdir(copy.folder)
+    assert main(["add", str(path), "--dry-run"]) == 0
+    assert re.search(
+        r"Encoding: 'cp1252', since it is likelier than others, .* 'Hélčne' as cp1250.* \(--encoding NAME\)\n",
+        capsys.readouterr().out,
+    )
     for arguments in ((), ("--delimiter", ";"), ("--decimal", ",")):
         assert main(["add", str(path), "--encoding", "cp1252", *arguments, "--dry-run"]) == 0
         shown = capsys.readouterr().out
@@ -622,13 +625,13 @@ def test_a_class_named_none(copy, tmp_path, tried):
 
 
 def test_spaces_are_said_and_shown(tried):
-    text = "age, work, label\n" + "".join(f"{i % 50}, {'ab'[i % 2]}, {'uv'[i % 3 == 0]}\n" for i in range(150))
+    text = "age, work, label\n" + "".join(f"{i % 50}, {'ab'[i % 2]},{'uv'[i % 3 == 0]}\n" for i in range(150))
     code, shown, _ = tried(text)
     assert code == 0
     assert "  ' work': text, 2 distinct\n" in shown
     assert "Target: ' label', since its name" in shown
-    for where in ("the names of", "cells of"):
-        assert f"WARNING spaces are around {where} ' work', ' label', and are read as a part of them" in shown
+    for where in ("the names of ' work', ' label'", "cells of ' work'"):
+        assert f"WARNING spaces are around {where}, and are read as a part of them" in shown
     code, _, error = tried(text, "--target", "label")
     assert "has no column 'label'. It has: age, ' work', ' label'." in error
 
@@ -652,7 +655,7 @@ def test_what_is_no_table(copy, tmp_path, monkeypatch, capsys):
     table().to_parquet(tmp_path / "t.parquet")
     monkeypatch.chdir(copy.folder)
     for arguments, message in (
-        (["old.xls"], "old.xls is a spreadsheet, not CSV text. Open it, save its sheet as CSV (UTF-8), and add that "),
+        (["old.xls"], "old.xls is a spreadsheet, or another document, of Microsoft Office, not CSV text. Open it and "),
         (["new.xlsx"], "new.xlsx is a spreadsheet, not CSV text."),
         (["none.csv"], "none.csv does not exist. Put the file there, "),
         (["."], " is a directory. Set FILE to a CSV file."),
