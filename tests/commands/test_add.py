@@ -362,7 +362,7 @@ def test_a_file_that_a_german_spreadsheet_wrote(copy, tmp_path):
 
 
 def test_what_is_not_given_is_found(copy, tmp_path, monkeypatch, capsys):
-    """An encoding that is given leaves the rest to add; one that is not is chosen, and what speaks for others is shown."""
+    """An encoding that is given leaves the rest to add; one that is not is chosen, and others are shown."""
     frame = table().rename(columns={"size": "Größe"}).replace({"colour": {"blau": "Hélène"}})
     path = tmp_path / "kunden.csv"
     frame.to_csv(path, index=False, sep=";", decimal=",", encoding="cp1252")
