@@ -1,7 +1,8 @@
 """Matches the rows of two tables, by a key or by content: which were added, removed, changed, moved."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
+from lockstep.splitting.two_samples import Codes
 from lockstep.tables.table import Table, column_type
 
 import msgspec
@@ -57,45 +58,6 @@ class RowChanges(msgspec.Struct, frozen=True, kw_only=True):
     added_row_numbers: tuple[int, ...]
     removed_row_numbers: tuple[int, ...]
     changed: ChangedRows | None
-
-
-class Codes(NamedTuple):
-    """One column of both tables as whole numbers: equal cells have equal codes, 0 is missing.
-
-    Attributes:
-        column: its name.
-        before: (n_rows_before,).
-        after: (n_rows_after,).
-        levels: (n_levels,) the cell values; level i has code i + 1.
-    """
-
-    column: str
-    before: np.ndarray
-    after: np.ndarray
-    levels: np.ndarray
-
-    def counts(self) -> tuple[np.ndarray, np.ndarray]:
-        """(n_levels + 1,) each: rows by code, before and after."""
-        size = len(self.levels) + 1
-        return np.bincount(self.before, minlength=size), np.bincount(self.after, minlength=size)
-
-
-def encode(old: pd.Series, new: pd.Series) -> Codes:
-    """Encode a column that both tables have with one type."""
-    whole = old.dtype.kind in "iu" and new.dtype.kind in "iu"
-    both = pd.concat([_plain(old, whole), _plain(new, whole)], ignore_index=True)
-    codes, levels = pd.factorize(both)
-    codes = codes + 1
-    return Codes(str(new.name), codes[: len(old)], codes[len(old) :], np.asarray(levels))
-
-
-def _plain(column: pd.Series, whole: bool) -> pd.Series:
-    """The column in a form that both tables' versions of it share: text, whole numbers, or float64 (booleans too)."""
-    if column_type(column) == "text":
-        return column
-    if column_type(column) == "boolean":
-        column = column.astype("boolean")
-    return column if whole else pd.Series(column.to_numpy(dtype="float64", na_value=np.nan))
 
 
 def kind_of(column: pd.Series) -> str:

@@ -3,18 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
-from lockstep.comparing.row_matching import (
-    Codes,
-    ContentMatcher,
-    KeyMatcher,
-    RowChanges,
-    encode,
-    find_key,
-    kind_of,
-    scalar,
-)
+from lockstep.comparing.row_matching import ContentMatcher, KeyMatcher, RowChanges, find_key, kind_of, scalar
 from lockstep.comparing.verdicts import Target
-from lockstep.splitting.two_samples import holm, homogeneity, smirnov
+from lockstep.splitting.two_samples import Codes, Difference, encode, holm, missing_differ, values_differ
 from lockstep.tables.table import Table, column_type
 
 import msgspec
@@ -217,9 +208,8 @@ def _compare_columns(old: pd.DataFrame, new: pd.DataFrame, shared: Sequence[str]
 
 def _compare_missing(old: pd.Series, new: pd.Series) -> Missing:
     before, after = int(old.isna().sum()), int(new.isna().sum())
-    counts = np.array([[before, len(old) - before], [after, len(new) - after]])
-    _, p = homogeneity(*counts) or (None, None)
     shares = [count / len(side) if len(side) else None for count, side in ((before, old), (after, new))]
+    p = missing_differ(old, new)
     return Missing(before=shares[0], after=shares[1], cells_before=before, cells_after=after, p=p)
 
 
@@ -240,7 +230,7 @@ def _compare_column(
     before, after = codes.counts()
     numbers = column_type(new) == "number"
     categorical = as_classes or not numbers
-    values = "the key" if is_key else _test_values(old, new, before[1:], after[1:], categorical=categorical)
+    values = "the key" if is_key else values_differ(old, new, codes, as_classes=as_classes)
     return ColumnComparison(
         column=str(new.name),
         type=kind_of(new),
@@ -250,25 +240,9 @@ def _compare_column(
         categories=_categories(codes.levels, before[1:], after[1:], boolean=column_type(new) == "boolean")
         if categorical
         else None,
-        values=values if isinstance(values, Shift) else None,
+        values=Shift(**values._asdict()) if isinstance(values, Difference) else None,
         why_not_tested=values if isinstance(values, str) else None,
     )
-
-
-def _test_values(
-    old: pd.Series, new: pd.Series, before: np.ndarray, after: np.ndarray, *, categorical: bool
-) -> Shift | str:
-    """Test whether the values shifted, or say why not; ``before`` and ``after`` are (n_levels,) rows by level."""
-    lacking = [side for side, counts in (("before", before), ("now", after)) if not counts.any()]
-    if lacking:
-        return f"no value {' or '.join(lacking)}"
-    if not categorical:
-        distance, p = smirnov(old, new)
-        return Shift(test="Kolmogorov-Smirnov", effect="KS distance", size=distance, p=p)
-    tested = homogeneity(before, after)
-    if tested is None:
-        return "one category only" if len(before) == 1 else "each category is too rare for a test"
-    return Shift(test="chi-squared", effect="Cram\u00e9r's V", size=tested[0], p=tested[1])
 
 
 def _range(column: pd.Series) -> Range | None:
