@@ -51,7 +51,7 @@ def encode(before: pd.Series, after: pd.Series) -> Codes:
     whole = before.dtype.kind in "iu" and after.dtype.kind in "iu"
     both = pd.concat([_plain(before, whole), _plain(after, whole)], ignore_index=True)
     codes, levels = pd.factorize(both)
-    codes = codes + 1
+    codes = (codes + 1).astype(np.int64 if len(both) > 2**31 - 2 else np.int32)
     return Codes(str(after.name), codes[: len(before)], codes[len(before) :], np.asarray(levels))
 
 

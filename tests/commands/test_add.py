@@ -684,10 +684,10 @@ def test_a_missing_header_is_not_added(tried):
             {"note": [f"note {i} of many" for i in range(150)]},
             [],
             (
-                "has no feature: each column beside the target 'churned' is left out: 'note' (nearly all values differ). A "
-                "text that differs in nearly every row tells a model nothing: put columns of what is in 'note' into the "
-                "file, such as its length, or whether it has a certain word. Or, if it is a category, keep it: give --drop "
-                "without a column.\n"
+                "has no feature: each column beside the target 'churned' is left out: 'note' (nearly all values differ)"
+                ". A text that differs in nearly every row tells a model nothing: put columns of what is in 'note' "
+                "into the file, such as its length, or whether it has a certain word. Or, if it is a category, keep "
+                "it: give --drop without a column.\n"
             ),
         ),
         (
