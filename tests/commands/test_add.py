@@ -670,6 +670,13 @@ def test_a_column_is_said_to_be_dropped_only_if_it_is(tried):
     assert "  visits: number, 9 distinct: dropped\n" in shown
 
 
+def test_duplicate_rows_are_those_of_the_columns_that_are_kept(tried):
+    """As in the data profile: a row is not told from its copy by a number that is left out."""
+    _, shown, _ = tried(pd.concat([table(), table().head(7).assign(row=range(151, 158))]))
+    assert "row: number, 157 distinct, numbers the rows: dropped\n" in shown
+    assert "Duplicate rows: 7\n" in shown
+
+
 def test_a_missing_header_is_not_added(tried):
     lines = table().drop(columns="row").to_csv(index=False, header=False)
     code, _, error = tried(lines)
