@@ -1,8 +1,11 @@
 """Matches the rows of two tables, by a key or by content: which were added, removed, changed, moved."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from lockstep.tables.table import Table, column_type
+from lockstep.splitting.identifiers import NEARLY_UNIQUE, is_code, is_named_as_identifier
+from lockstep.splitting.two_samples import Codes, encode
+from lockstep.tables.table import column_type
 
 import msgspec
 import numpy as np
@@ -10,6 +13,21 @@ import pandas as pd
 
 EXAMPLES = 5
 """How many added, removed and changed rows are spelled out."""
+IN_COMMON = 0.1
+"""A key that is not named as an identifier is in so large a share of the rows of the smaller table in both."""
+
+
+class Key(msgspec.Struct, frozen=True):
+    """What rows are matched by.
+
+    Attributes:
+        before, after: the column's names.
+        dropped: whether the setting load.drop leaves it out, before and after: it is in the raw file alone there.
+    """
+
+    before: str
+    after: str
+    dropped: tuple[bool, bool] = (False, False)
 
 
 class CellChange(msgspec.Struct, frozen=True):
@@ -39,7 +57,7 @@ class RowChanges(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the rows of a table.
 
     Attributes:
-        key: the column that rows are matched by, None where they are matched by content.
+        key: what rows are matched by, None where they are matched by content.
         before, after: the number of rows.
         same: the number of rows that both have with the same cells.
         reordered: whether those that both have are in another order, None where that is not known.
@@ -47,7 +65,7 @@ class RowChanges(msgspec.Struct, frozen=True, kw_only=True):
         changed: None where rows are matched by content: a changed row then counts as one removed and one added.
     """
 
-    key: str | None
+    key: Key | None
     before: int
     after: int
     added: int
@@ -59,43 +77,25 @@ class RowChanges(msgspec.Struct, frozen=True, kw_only=True):
     changed: ChangedRows | None
 
 
-class Codes(NamedTuple):
-    """One column of both tables as whole numbers: equal cells have equal codes, 0 is missing.
+class Rows(NamedTuple):
+    """The rows of a table.
 
     Attributes:
-        column: its name.
-        before: (n_rows_before,).
-        after: (n_rows_after,).
-        levels: (n_levels,) the cell values; level i has code i + 1.
+        frame: (n_rows, n_columns) what was loaded.
+        dropped: (n_rows, n_dropped) the columns of the raw file that load.drop leaves out.
+        target: the column that is to be predicted, and is no key.
     """
 
-    column: str
-    before: np.ndarray
-    after: np.ndarray
-    levels: np.ndarray
+    frame: pd.DataFrame
+    dropped: pd.DataFrame
+    target: str
 
-    def counts(self) -> tuple[np.ndarray, np.ndarray]:
-        """(n_levels + 1,) each: rows by code, before and after."""
-        size = len(self.levels) + 1
-        return np.bincount(self.before, minlength=size), np.bincount(self.after, minlength=size)
-
-
-def encode(old: pd.Series, new: pd.Series) -> Codes:
-    """Encode a column that both tables have with one type."""
-    whole = old.dtype.kind in "iu" and new.dtype.kind in "iu"
-    both = pd.concat([_plain(old, whole), _plain(new, whole)], ignore_index=True)
-    codes, levels = pd.factorize(both)
-    codes = codes + 1
-    return Codes(str(new.name), codes[: len(old)], codes[len(old) :], np.asarray(levels))
-
-
-def _plain(column: pd.Series, whole: bool) -> pd.Series:
-    """The column in a form that both tables' versions of it share: text, whole numbers, or float64 (booleans too)."""
-    if column_type(column) == "text":
-        return column
-    if column_type(column) == "boolean":
-        column = column.astype("boolean")
-    return column if whole else pd.Series(column.to_numpy(dtype="float64", na_value=np.nan))
+    def columns(self) -> Iterator[tuple[str, pd.Series, bool]]:
+        """(name, cells, whether it is dropped) of each that can be a key."""
+        for frame in (self.frame, self.dropped):
+            for name in map(str, frame):
+                if name != self.target:
+                    yield name, frame[name], frame is self.dropped
 
 
 def kind_of(column: pd.Series) -> str:
@@ -109,137 +109,206 @@ def scalar(value: Any) -> Any:
     return None if value is None or value is pd.NA or value != value else value
 
 
-class ContentMatcher:
-    """Matches the rows of two tables by content, column by column: of equal rows as many as both tables have.
+class _Matched(NamedTuple):
+    """Rows of two tables, one to one.
+
+    Attributes:
+        positions: (n_rows_after,) of the row before, -1: there is none.
+        key: what they are matched by, None: by content.
+        values: (n_rows_after,) of the key.
+    """
+
+    positions: np.ndarray
+    key: Key | None
+    values: pd.Series | None
+
+    @property
+    def common(self) -> np.ndarray:
+        """(n_common,) the positions after of the rows that both tables have."""
+        return np.flatnonzero(self.positions >= 0)
+
+
+def match_rows(before: Rows, after: Rows, columns: Sequence[Codes]) -> RowChanges:
+    """Match the rows of two tables and compare their cells.
+
+    A key is a column that names the rows: texts or whole numbers, nearly all different in one of the tables. It may be
+    dropped, and be named otherwise in the other table. Of several, the one counts by which most cells are the same. One
+    that only looks like a key does not, such as row numbers made anew when a row was removed: by it rows agree hardly
+    more than any two rows do, while by content more rows are the same.
+
+    Args:
+        before, after: the tables.
+        columns: those that both have with one type.
+    """
+    if not columns:
+        return _row_changes(before, after, columns, _Matched(np.full(len(after.frame), -1), None, None), None)
+    content = _content(columns)
+    found = [_by_key(key, values, content) for key, *values in _candidates(before, after)]
+    scored = [(_same_cells(match, columns), match) for match in found if _is_in_common(match, before, after)]
+    by_content = _Matched(_pairs(*content), None, None)
+    least = len(by_content.common) * len(columns)
+    for same, match in sorted(scored, key=lambda item: (-item[0], *_order(item[1].key))):
+        cells = len(match.common) * len(columns)
+        if same >= least or same > (cells + _same_cells(match, columns, turn=1)) / 2:
+            return _row_changes(before, after, columns, match, not _is_in_order(match))
+    return _row_changes(before, after, columns, by_content, _content_reordered(by_content, *content))
+
+
+def _candidates(before: Rows, after: Rows) -> Iterator[tuple[Key, pd.Series, pd.Series]]:
+    """(a key, its values before and after, of one type)"""
+    old = {name: (cells, dropped) for name, cells, dropped in before.columns() if _can_be_key(cells)}
+    new = {name: (cells, dropped) for name, cells, dropped in after.columns() if _can_be_key(cells)}
+    every_old, every_new = ({name for name, *_ in rows.columns()} for rows in (before, after))
+    pairs = [(name, name) for name in new if name in old]
+    pairs += [(a, b) for a in old for b in new if a not in every_new and b not in every_old]
+    unique = {
+        side: {name: _is_nearly_unique(cells) for name, (cells, _) in columns.items()}
+        for side, columns in (("old", old), ("new", new))
+    }
+    for a, b in pairs:
+        if (unique["old"][a] and unique["new"][b]) or (a == b and (unique["old"][a] or unique["new"][b])):
+            (first, first_dropped), (second, second_dropped) = old[a], new[b]
+            yield Key(a, b, (first_dropped, second_dropped)), *_of_one_type(first, second)
+
+
+def _can_be_key(cells: pd.Series) -> bool:
+    """A date names no thing, but the row of a time series."""
+    return column_type(cells) == "text" or is_code(cells)
+
+
+def _is_nearly_unique(cells: pd.Series) -> bool:
+    present = int(cells.notna().sum())
+    return present >= len(cells) / 2 and cells.nunique() >= max(2, NEARLY_UNIQUE * present)
+
+
+def _of_one_type(old: pd.Series, new: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Both as they are, or as texts if one is: a code such as 007 makes a column of numbers one of texts."""
+    if column_type(old) == column_type(new):
+        return old, new
+    return _as_text(old), _as_text(new)
+
+
+def _as_text(cells: pd.Series) -> pd.Series:
+    return cells if column_type(cells) == "text" else cells.astype("Int64").astype("str").where(cells.notna())
+
+
+def _is_in_common(match: _Matched, before: Rows, after: Rows) -> bool:
+    assert match.key is not None
+    named = is_named_as_identifier(match.key.before) or is_named_as_identifier(match.key.after)
+    least = 1 if named else IN_COMMON * min(len(before.frame), len(after.frame))
+    return len(match.common) >= max(1, least)
+
+
+def _order(key: Key | None) -> tuple[bool, bool, bool]:
+    """Of keys by which as many cells are the same, the first: named as an identifier, of one name, loaded."""
+    assert key is not None
+    return not is_named_as_identifier(key.after), key.before != key.after, any(key.dropped)
+
+
+def _same_cells(match: _Matched, columns: Sequence[Codes], turn: int = 0) -> int:
+    """How many cells of the rows in common are the same; with ``turn``, of each with the row ``turn`` further."""
+    after = match.common
+    before = np.roll(match.positions[after], turn)
+    return sum(int((codes.before[before] == codes.after[after]).sum()) for codes in columns)
+
+
+def _content(columns: Sequence[Codes]) -> tuple[np.ndarray, np.ndarray]:
+    """(n_rows_before,) and (n_rows_after,) the number of each row's content: equal rows have equal numbers.
 
     Exact, not by a hash: the codes of the columns are the digits of one number, renumbered before it overflows.
     """
-
-    def __init__(self, old: pd.DataFrame, new: pd.DataFrame) -> None:
-        self.old, self.new, self.span = old, new, 1
-        self.numbers = np.zeros(len(old) + len(new), dtype=np.int64)
-
-    def add(self, codes: Codes) -> None:
-        """Tell rows apart by one more column, which both tables have with one type."""
+    n_before, span = len(columns[0].before), 1
+    numbers = np.zeros(n_before + len(columns[0].after), dtype=np.int64)
+    for codes in columns:
         size = len(codes.levels) + 1
-        if self.span * size >= 2**62:
-            self.numbers = pd.factorize(self.numbers)[0].astype(np.int64)
-            self.span = int(self.numbers.max()) + 1
-        self.numbers *= size
-        self.numbers[: len(self.old)] += codes.before
-        self.numbers[len(self.old) :] += codes.after
-        self.span *= size
-
-    def result(self) -> RowChanges:
-        """What became of the rows; without a column no row is matched.
-
-        The order is None where it depends on which one of several equal rows was removed or added.
-        """
-        if self.span == 1:
-            added, removed = np.arange(len(self.new)), np.arange(len(self.old))
-            return _row_changes(self.old, self.new, added, removed, same=0, reordered=None)
-        numbers = pd.factorize(self.numbers)[0]
-        before, after = numbers[: len(self.old)], numbers[len(self.old) :]
-        added, removed = _surplus(after, before), _surplus(before, after)
-        reordered = None
-        if not np.isin(before[removed], after).any() and not np.isin(after[added], before).any():
-            reordered = not np.array_equal(np.delete(before, removed), np.delete(after, added))
-        same = len(self.old) - len(removed)
-        return _row_changes(self.old, self.new, added, removed, same=same, reordered=reordered)
+        if span * size >= 2**62:
+            numbers = pd.factorize(numbers)[0].astype(np.int64)
+            span = int(numbers.max()) + 1
+        numbers = numbers * size + np.concatenate([codes.before, codes.after])
+        span *= size
+    numbers = pd.factorize(numbers)[0].astype(np.int64)
+    return numbers[:n_before], numbers[n_before:]
 
 
-def _surplus(these: np.ndarray, those: np.ndarray) -> np.ndarray:
-    """Positions in ``these`` of the numbers that it has more often than ``those``: the last ones of each."""
-    size = max((int(numbers.max()) + 1 for numbers in (these, those) if len(numbers)), default=0)
-    here, there = np.bincount(these, minlength=size), np.bincount(those, minlength=size)
-    positions = np.flatnonzero((here > there)[these])
-    numbers = pd.Series(these[positions])
-    return positions[numbers.groupby(numbers).cumcount().to_numpy() >= there[numbers]]
+def _pairs(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """(n_after,) the positions in ``before`` of equal numbers, of several the first for the first; -1 if there is none
+    left."""
+    counts = [pd.Series(numbers).groupby(numbers).cumcount().to_numpy() for numbers in (before, after)]
+    size = max((int(count.max()) + 1 for count in counts if len(count)), default=1)
+    return pd.Index(before * size + counts[0]).get_indexer(pd.Index(after * size + counts[1]))
 
 
-def find_key(before: Table, after: Table, comparable: list[str]) -> str | None:
-    """Find the column that tells the rows of each table apart; of several the one with most values in common."""
-    best, most = None, 0
-    for name in comparable:
-        old, new = before.frame[name], after.frame[name]
-        if (
-            name in (before.target, after.target)
-            or kind_of(old) != kind_of(new)
-            or kind_of(old) in ("number", "boolean")
-        ):
-            continue
-        if not (old.isna().any() or new.isna().any()) and old.is_unique and new.is_unique:
-            matched = int(new.isin(old).sum())
-            if matched > most:
-                best, most = name, matched
-    return best
+def _by_key(key: Key, values: Sequence[pd.Series], content: tuple[np.ndarray, np.ndarray]) -> _Matched:
+    """Match by key, and by content as well where that tells rows of one key apart, then in order.
 
-
-class KeyMatcher:
-    """Matches the rows of two tables by the column ``key``, and compares their cells, column by column."""
-
-    def __init__(self, old: pd.DataFrame, new: pd.DataFrame, key: str) -> None:
-        self.old, self.new, self.key = old, new, key
-        self.positions = pd.Index(old[key]).get_indexer(pd.Index(new[key]))  # (n_rows_after,) before, -1: a new row
-        self.common = np.flatnonzero(self.positions >= 0)
-        self.changed: dict[str, np.ndarray] = {}  # by column (n_common,): whether the cell changed
-
-    def add(self, codes: Codes) -> None:
-        """Compare the cells of one more column, which both tables have with one type."""
-        if codes.column != self.key:
-            self.changed[codes.column] = codes.before[self.positions[self.common]] != codes.after[self.common]
-
-    def result(self) -> RowChanges:
-        """What became of the rows."""
-        positions = self.positions[self.common]
-        changed = np.any([np.zeros(len(self.common), dtype=bool), *self.changed.values()], axis=0)
-        return _row_changes(
-            self.old,
-            self.new,
-            np.flatnonzero(self.positions < 0),
-            np.setdiff1d(np.arange(len(self.old)), positions),
-            same=int((~changed).sum()),
-            reordered=bool(np.any(np.diff(positions) < 0)),
-            key=self.key,
-            changed=ChangedRows(
-                int(changed.sum()),
-                {name: int(cells.sum()) for name, cells in self.changed.items() if cells.any()},
-                tuple(self._changed_row(number) for number in np.flatnonzero(changed)[:EXAMPLES]),
-            ),
-        )
-
-    def _changed_row(self, number: int) -> ChangedRow:
-        """The row at a position in ``common``."""
-        before, after = self.positions[self.common[number]], self.common[number]
-        cells = [
-            CellChange(name, scalar(self.old[name].iloc[before]), scalar(self.new[name].iloc[after]))
-            for name, changed in self.changed.items()
-            if changed[number]
-        ]
-        return ChangedRow(scalar(self.new[self.key].iloc[after]), tuple(cells))
+    Rows without a key are matched by content alone.
+    """
+    codes = encode(*values)
+    size = 1 + max((int(numbers.max()) for numbers in content if len(numbers)), default=0)
+    positions = _pairs(codes.before * size + content[0], codes.after * size + content[1])
+    open_before = np.flatnonzero(_without(len(codes.before), positions) & (codes.before > 0))
+    open_after = np.flatnonzero((positions < 0) & (codes.after > 0))
+    found = _pairs(codes.before[open_before], codes.after[open_after])
+    positions[open_after[found >= 0]] = open_before[found[found >= 0]]
+    return _Matched(positions, key, values[1])
 
 
 def _row_changes(
-    old: pd.DataFrame,
-    new: pd.DataFrame,
-    added: np.ndarray,
-    removed: np.ndarray,
-    *,
-    same: int,
-    reordered: bool | None,
-    key: str | None = None,
-    changed: ChangedRows | None = None,
+    before: Rows, after: Rows, columns: Sequence[Codes], match: _Matched, reordered: bool | None
 ) -> RowChanges:
-    """Count the rows at the positions ``added`` and ``removed``, and note the first row numbers (of the raw file)."""
+    """Count the rows, compare the cells of those in common, and note the first row numbers (of the raw file)."""
+    old, new, common = before.frame, after.frame, match.common
+    positions = match.positions[common]
+    added, removed = np.flatnonzero(match.positions < 0), np.flatnonzero(_without(len(old), match.positions))
+    cells = {codes.column: codes.before[positions] != codes.after[common] for codes in columns}
+    is_changed = np.any([np.zeros(len(common), dtype=bool), *cells.values()], axis=0)
+
+    def changed_row(number: int) -> ChangedRow:
+        assert match.values is not None
+        here, there = common[number], positions[number]
+        changes = [
+            CellChange(name, scalar(old[name].iloc[there]), scalar(new[name].iloc[here]))
+            for name, changed in cells.items()
+            if changed[number]
+        ]
+        return ChangedRow(scalar(match.values.iloc[here]), tuple(changes))
+
+    changed = ChangedRows(
+        int(is_changed.sum()),
+        {name: int(changed.sum()) for name, changed in cells.items() if changed.any()},
+        tuple(changed_row(number) for number in np.flatnonzero(is_changed)[:EXAMPLES]),
+    )
     return RowChanges(
-        key=key,
+        key=match.key,
         before=len(old),
         after=len(new),
         added=len(added),
         removed=len(removed),
-        same=same,
+        same=int((~is_changed).sum()),
         reordered=reordered,
         added_row_numbers=tuple(int(number) for number in new.index[added[:EXAMPLES]]),
         removed_row_numbers=tuple(int(number) for number in old.index[removed[:EXAMPLES]]),
-        changed=changed,
+        changed=None if match.key is None else changed,
     )
+
+
+def _without(n_rows: int, positions: np.ndarray) -> np.ndarray:
+    """(n_rows,) whether each position is none of ``positions``, in which -1 is no position."""
+    found = np.ones(n_rows, dtype=bool)
+    found[positions[positions >= 0]] = False
+    return found
+
+
+def _is_in_order(match: _Matched) -> bool:
+    return bool(np.all(np.diff(match.positions[match.common]) > 0))
+
+
+def _content_reordered(match: _Matched, before: np.ndarray, after: np.ndarray) -> bool | None:
+    """Whether the rows in common are in another order; None where it depends on which one of several equal rows was
+    removed or added."""
+    added, removed = match.positions < 0, _without(len(before), match.positions)
+    size = 1 + max((int(numbers.max()) for numbers in (before, after) if len(numbers)), default=0)
+    has_before, has_after = (np.bincount(numbers, minlength=size) > 0 for numbers in (before, after))
+    if has_after[before[removed]].any() or has_before[after[added]].any():
+        return None
+    return not _is_in_order(match)

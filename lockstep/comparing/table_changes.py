@@ -1,20 +1,11 @@
 """Compares two tables: which rows and columns changed, and whether the distribution of a column shifted."""
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
-from lockstep.comparing.row_matching import (
-    Codes,
-    ContentMatcher,
-    KeyMatcher,
-    RowChanges,
-    encode,
-    find_key,
-    kind_of,
-    scalar,
-)
+from lockstep.comparing.row_matching import RowChanges, Rows, kind_of, match_rows, scalar
 from lockstep.comparing.verdicts import Target
-from lockstep.splitting.two_samples import holm, homogeneity, smirnov
+from lockstep.splitting.two_samples import Codes, Difference, encode, holm, missing_differ, values_differ
 from lockstep.tables.table import Table, column_type
 
 import msgspec
@@ -154,38 +145,63 @@ class TargetChange(msgspec.Struct, frozen=True):
     shift: ColumnComparison | None
 
 
+class UnreadColumns(msgspec.Struct, frozen=True):
+    """Columns that load.drop leaves out of a revision's table, and why they could not be read from the raw file: no row
+    can be matched by them."""
+
+    revision: str
+    columns: tuple[str, ...]
+    reason: str
+
+
+class Side(NamedTuple):
+    """A table, and what its raw file has beside: the columns that load.drop leaves out, indexed as the table is."""
+
+    table: Table
+    dropped: pd.DataFrame
+
+
 class TableChanges(msgspec.Struct, frozen=True, kw_only=True):
-    """What changed from one table to another; ``features`` are the columns that both have, without the target."""
+    """What changed from one table to another.
+
+    Attributes:
+        features: the columns that both have, without the target.
+        unread: dropped columns that might have been keys.
+    """
 
     status: Literal["changed", "reordered", "unchanged"]
     rows: RowChanges
     columns: ColumnChanges
     target: TargetChange
     features: tuple[ColumnComparison, ...]
+    unread: tuple[UnreadColumns, ...] = ()
 
 
-def compare_tables(before: Table, after: Table) -> TableChanges:
+def compare_tables(before: Table | Side, after: Table | Side) -> TableChanges:
     """Compare two tables.
 
-    Rows are matched on the columns that both tables have with one type (whole and decimal numbers count as one): by
-    a key column where there is one, else by content. Order matters to neither.
+    Rows are matched by a key where there is one, which may be a dropped column, else by content; cells are compared of
+    the columns that both tables have with one type (whole and decimal numbers count as one). Order matters to neither.
     """
+    first, second = (Side(side, side.frame[[]]) if isinstance(side, Table) else side for side in (before, after))
+    before, after = first.table, second.table
     old, new = before.frame, after.frame
     shared = [str(name) for name in new if name in old]
     columns = _compare_columns(old, new, shared)
-    key = find_key(before, after, list(columns.compared))
+    codes = {name: encode(old[name], new[name]) for name in columns.compared}
+    rows = match_rows(
+        Rows(old, first.dropped, before.target), Rows(new, second.dropped, after.target), list(codes.values())
+    )
+    key = rows.key.after if rows.key is not None and rows.key.before == rows.key.after else None
     classes = before.target if (before.target, before.task) == (after.target, "classification") else None
-    matcher = ContentMatcher(old, new) if key is None else KeyMatcher(old, new, key)
-    untested = []
-    for name in shared:
-        if name in columns.compared:
-            codes = encode(old[name], new[name])
-            matcher.add(codes)
-            as_classes, is_key = name == classes, name == key
-            untested.append(_compare_column(old[name], new[name], codes, as_classes=as_classes, is_key=is_key))
-        else:
-            untested.append(_retyped(old[name], new[name]))
-    compared, rows = _with_verdicts(untested), matcher.result()
+    compared = _with_verdicts(
+        [
+            _compare_column(old[name], new[name], codes[name], as_classes=name == classes, is_key=name == key)
+            if name in codes
+            else _retyped(old[name], new[name])
+            for name in shared
+        ]
+    )
     shift = {item.column: item for item in compared}.get(after.target) if before.target == after.target else None
     target = TargetChange(Target(before.target, before.task), Target(after.target, after.task), shift)
     changed = columns.added or columns.removed or columns.retyped or rows.added or rows.removed
@@ -217,9 +233,8 @@ def _compare_columns(old: pd.DataFrame, new: pd.DataFrame, shared: Sequence[str]
 
 def _compare_missing(old: pd.Series, new: pd.Series) -> Missing:
     before, after = int(old.isna().sum()), int(new.isna().sum())
-    counts = np.array([[before, len(old) - before], [after, len(new) - after]])
-    _, p = homogeneity(*counts) or (None, None)
     shares = [count / len(side) if len(side) else None for count, side in ((before, old), (after, new))]
+    p = missing_differ(old, new)
     return Missing(before=shares[0], after=shares[1], cells_before=before, cells_after=after, p=p)
 
 
@@ -240,7 +255,7 @@ def _compare_column(
     before, after = codes.counts()
     numbers = column_type(new) == "number"
     categorical = as_classes or not numbers
-    values = "the key" if is_key else _test_values(old, new, before[1:], after[1:], categorical=categorical)
+    values = "the key" if is_key else values_differ(old, new, codes, as_classes=as_classes)
     return ColumnComparison(
         column=str(new.name),
         type=kind_of(new),
@@ -250,25 +265,9 @@ def _compare_column(
         categories=_categories(codes.levels, before[1:], after[1:], boolean=column_type(new) == "boolean")
         if categorical
         else None,
-        values=values if isinstance(values, Shift) else None,
+        values=Shift(**values._asdict()) if isinstance(values, Difference) else None,
         why_not_tested=values if isinstance(values, str) else None,
     )
-
-
-def _test_values(
-    old: pd.Series, new: pd.Series, before: np.ndarray, after: np.ndarray, *, categorical: bool
-) -> Shift | str:
-    """Test whether the values shifted, or say why not; ``before`` and ``after`` are (n_levels,) rows by level."""
-    lacking = [side for side, counts in (("before", before), ("now", after)) if not counts.any()]
-    if lacking:
-        return f"no value {' or '.join(lacking)}"
-    if not categorical:
-        distance, p = smirnov(old, new)
-        return Shift(test="Kolmogorov-Smirnov", effect="KS distance", size=distance, p=p)
-    tested = homogeneity(before, after)
-    if tested is None:
-        return "one category only" if len(before) == 1 else "each category is too rare for a test"
-    return Shift(test="chi-squared", effect="Cram\u00e9r's V", size=tested[0], p=tested[1])
 
 
 def _range(column: pd.Series) -> Range | None:

@@ -1,14 +1,45 @@
-"""Compares the data of two revisions: each problem's loaded table, as DVC's cache or the workspace has it."""
+"""Compares the data of two revisions: each problem's loaded table, as DVC's cache or the workspace has it.
 
+Rows are matched by columns that the tables lack, too: those of the raw file that load.drop leaves out.
+"""
+
+import contextlib
+import logging
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
-from lockstep.comparing.table_changes import ALPHA, UNCHANGED, ColumnType, TableChanges, compare_tables, types_of
+from lockstep.comparing.table_changes import (
+    ALPHA,
+    UNCHANGED,
+    ColumnType,
+    Side,
+    TableChanges,
+    UnreadColumns,
+    compare_tables,
+    types_of,
+)
 from lockstep.comparing.verdicts import Target
+from lockstep.kernel.errors import LockstepError
+from lockstep.kernel.log import logger
+from lockstep.kernel.settings import convert
+from lockstep.reading.loading import LoadSettings, load_file
 from lockstep.repository.dvc import Repository
-from lockstep.repository.revisions import Revision, RevisionName, file_of, opened, outdated, stage_output
-from lockstep.tables.table import read_table
+from lockstep.repository.revisions import (
+    Revision,
+    RevisionName,
+    file_of,
+    opened,
+    outdated,
+    place_dependency,
+    stage_output,
+)
+from lockstep.tables.table import Table, read_table
 
 import msgspec
+import pandas as pd
+from msgspec.structs import replace
 
 
 class NotRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +116,13 @@ def _compare_problem(
         return SameFile()
     tables = [read_table(file_of(repo, revision, output, stage)) for revision, output in files]
     if len(tables) == 2:
-        return compare_tables(*tables)
+        found = [_dropped_columns(repo, revision, name, table) for revision, table in zip(sides, tables, strict=True)]
+        unread = tuple(item for item in found if isinstance(item, UnreadColumns))
+        first, second = (
+            table if isinstance(item, UnreadColumns) else Side(table, item)
+            for table, item in zip(tables, found, strict=True)
+        )
+        return replace(compare_tables(first, second), unread=unread)
     (table,) = tables
     return WholeTable(
         status="added" if sides[0] is after else "removed",
@@ -93,3 +130,36 @@ def _compare_problem(
         columns=types_of(table.frame),
         target=Target(table.target, table.task),
     )
+
+
+def _dropped_columns(repo: Repository, revision: Revision, name: str, table: Table) -> pd.DataFrame | UnreadColumns:
+    """The columns that load.drop left out of ``table``, read from the raw file that it was made of, or why not."""
+    stage = revision.stages[f"load@{name}"]
+    key = f"problems.{name}.load"
+    values = stage.params.get("params.yaml", {}).get(key, {})
+    dropped = tuple(map(str, values.get("drop") or ())) if isinstance(values, dict) else ()
+    if not dropped:
+        return table.frame[[]]
+    try:
+        settings = convert(values, LoadSettings, f"params.yaml of {revision.shown}: {key}")
+        beside = tuple(str(column) for column in table.frame if column != table.target)
+        raw = next((file for file in stage.deps if file.path == settings.path), None)
+        if raw is None:
+            return UnreadColumns(revision.shown, dropped, f"dvc.lock does not record {settings.path}")
+        with tempfile.TemporaryDirectory() as folder, _unlogged():
+            path = place_dependency(repo, revision, raw, Path(folder))
+            frame = load_file(path, replace(settings, drop=beside)).table.frame
+    except LockstepError as error:
+        return UnreadColumns(revision.shown, dropped, str(error).removesuffix("."))
+    return frame[list(dropped)].reindex(table.frame.index)
+
+
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    """What there is to say of a file was said when it was loaded."""
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

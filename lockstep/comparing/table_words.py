@@ -1,7 +1,7 @@
 """Writes what ``data-diff`` finds in words: sentences about the rows and the target, a table of the changed columns."""
 
 from lockstep.comparing.rendering import Block, Quote, Report, p_value, percent
-from lockstep.comparing.row_matching import RowChanges
+from lockstep.comparing.row_matching import Key, RowChanges
 from lockstep.comparing.table_changes import (
     ALPHA,
     FEW,
@@ -11,6 +11,7 @@ from lockstep.comparing.table_changes import (
     Retyped,
     TableChanges,
     TargetChange,
+    UnreadColumns,
 )
 from lockstep.comparing.table_revisions import DataDiff, NotRun, SameFile, WholeTable
 from lockstep.kernel.errors import some
@@ -80,6 +81,7 @@ def _outdated_lines(name: str, diff: DataDiff, quote: Quote) -> list[str]:
 
 def _change_lines(changes: TableChanges, quote: Quote) -> list[str]:
     lines = [_rows_line(changes.rows, quote), *_examples(changes.rows, quote), *_columns_lines(changes.columns, quote)]
+    lines += [_unread_line(item, quote) for item in changes.unread]
     if not changes.columns.compared:
         lines.append("No column is in both tables with one type: no row can be matched.")
     lines.append(_target_line(changes.target, quote))
@@ -113,12 +115,28 @@ def _rows_line(rows: RowChanges, quote: Quote) -> str:
     parts += [f"{rows.changed.count:,} changed"] if rows.changed else []
     order = ", in another order: 'split' goes by position" if rows.reordered else ""
     how = (
-        f"matched by the key {quote(rows.key)}"
+        f"matched by the key {_key_words(rows.key, quote)}"
         if rows.key is not None
         else "matched by content, there being no key: a changed row counts as one removed and one added"
     )
     counts = f"{', '.join(parts)}, {rows.same:,} the same{order}"
     return f"Rows: {rows.before:,} before, {rows.after:,} after: {counts} ({how})."
+
+
+def _key_words(key: Key, quote: Quote) -> str:
+    """``id``; ``id, which load.drop leaves out``; ``id before, customer after``."""
+    sides = [side for side, dropped in zip(("before", "after"), key.dropped, strict=True) if dropped]
+    where = f" {sides[0]}" if len(sides) == 1 else ""
+    name = quote(key.after) if key.before == key.after else f"{quote(key.before)} before, {quote(key.after)} after"
+    return f"{name}, which load.drop leaves out{where}" if sides else name
+
+
+def _unread_line(unread: UnreadColumns, quote: Quote) -> str:
+    columns = some([quote(name) for name in unread.columns], FEW)
+    return (
+        f"Note: no row of {quote(unread.revision)} could be matched by what load.drop leaves out ({columns}): "
+        f"{quote(unread.reason)}."
+    )
 
 
 def _examples(rows: RowChanges, quote: Quote) -> list[str]:
@@ -134,7 +152,7 @@ def _examples(rows: RowChanges, quote: Quote) -> list[str]:
         return lines
     for example in rows.changed.examples:
         cells = [f"{quote(cell.column)} {quote(cell.before)} \u2192 {quote(cell.after)}" for cell in example.cells]
-        lines.append(f"  {quote(rows.key)} {quote(example.key)}: {some(cells)}")
+        lines.append(f"  {quote(rows.key.after) if rows.key else ''} {quote(example.key)}: {some(cells)}")
     if rows.changed.count > len(rows.changed.examples):
         lines.append(f"  and {rows.changed.count - len(rows.changed.examples):,} more changed rows")
     return lines

@@ -13,7 +13,7 @@ from lockstep.intake.contract_inference import infer_contract, write_contract
 from lockstep.intake.decisions import Decisions, problem_block
 from lockstep.intake.file_format import TableFacts
 from lockstep.intake.yaml_text import dump_yaml
-from lockstep.kernel.errors import MachineError, SettingsError
+from lockstep.kernel.errors import DataError, MachineError, SettingsError, some
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.settings import check_problem_name, check_problems, convert, read_problems
 from lockstep.kernel.strict_yaml import parse_yaml, read_yaml
@@ -22,6 +22,7 @@ from lockstep.reading.loading import LoadSettings, load_file
 from lockstep.reading.source import PACKED
 from lockstep.repository import git
 from lockstep.repository.dvc_process import run_dvc
+from lockstep.tables.table import column_type
 
 import yaml
 
@@ -71,6 +72,7 @@ def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: boo
     Raises:
         LockstepError: also of what the stage load would refuse; nothing is left then.
     """
+    _check_features(facts, decisions)
     problem = problem_block(decisions, place.data)
     load_file(facts.path, convert(problem["load"], LoadSettings, "load"))
     texts = _texts(place, f"{decisions.target.value} of {facts.path.name}", problem)
@@ -95,6 +97,29 @@ def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: boo
                 f"{place.contract} was not written as it was meant. Report it, with your table's header."
             )
     return problem, undo
+
+
+def _check_features(facts: TableFacts, decisions: Decisions) -> None:
+    """Raise DataError if what was decided leaves no column to learn from; what the user drops, ``load_file`` judges."""
+    drop, target, roles = decisions.drop, decisions.target.value, decisions.roles
+    beside = [str(name) for name in facts.frame if name != target]
+    others = [name for name in beside if name not in (decisions.group.value, decisions.time.value)]
+    what = f"{facts.path} has no feature: "
+    if beside and not others:
+        raise DataError(f"{what}beside the target '{target}' there is only what the rows are split by.")
+    if drop.is_given or set(others) - set(drop.value):
+        return
+    reasons = some([f"'{name}' ({', '.join(roles.of(name))})" for name in others], 10)
+    texts = [f"'{name}'" for name in others if name in roles.identifiers and column_type(facts.frame[name]) == "text"]
+    remedy = (
+        f"A text that differs in nearly every row tells a model nothing: put columns of what is in {some(texts)} into "
+        "the file, such as its length, or whether it has a certain word. Or, if it is a category, "
+        if texts
+        else "Add columns to the file. Or, if that is no reason, "
+    )
+    keep = f"{'them' if len(others) > 1 else 'it'}: give "
+    left_out = f"each column beside the target '{target}' is left out: {reasons}. {remedy}keep {keep}"
+    raise DataError(what + left_out, drop.setting, " without a column.")
 
 
 def _texts(place: Place, about: str, problem: dict[str, Any]) -> dict[Path, str]:

@@ -1,11 +1,10 @@
 """Finds out what the columns of a table are: the target and its task, identifiers, constants, dates, leaks, groups."""
 
-import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from lockstep.kernel.settings import Task
-from lockstep.splitting.data_checks import NEARLY_UNIQUE, numbers_that_add_up
+from lockstep.splitting.exact_sums import exact_sums
+from lockstep.splitting.identifiers import DATE, identifier_of_rows, is_group
 from lockstep.tables.table import column_type
 
 import pandas as pd
@@ -18,12 +17,6 @@ TARGET_NAMES = (
 MAX_CLASSES = 20
 """A target of at most so many distinct whole numbers is taken for classes."""
 SUSPICIOUS_CORRELATION = 0.95
-DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}|\d{8}T\d{6}")
-_ID_NAME = re.compile(
-    r"(?i:(^|[_ .-])(ids?|uuid|guid|pid|rownames?)($|[_ .-])|(^|[_ .-])(row|index|idx|key|code|order|number|no|nr)$)"
-    r"|[a-z]I[dD]$"
-)
-"""Words that name an identifier, some of them only at the end: an order_value and a number_of_views do not."""
 
 
 class ColumnRoles(NamedTuple):
@@ -33,23 +26,23 @@ class ColumnRoles(NamedTuple):
         identifiers: they number or name the rows, or nearly all their texts differ: {name: which of it}.
         constants: one value or none.
         dates: texts of dates.
-        leaks: they give the target away exactly.
+        leaks: they give the target away exactly: {name: how}.
         suspects: numbers that correlate with the target suspiciously: (name, correlation).
-        repeating: identifiers that repeat: rows that belong together.
+        repeating: identifiers that repeat, of rows that are alike: they belong together.
     """
 
     identifiers: dict[str, str]
     constants: list[str]
     dates: list[str]
-    leaks: list[str]
+    leaks: dict[str, str]
     suspects: list[tuple[str, float]]
     repeating: list[str]
 
     def of(self, name: str) -> list[str]:
         """Say in words what a column is."""
-        words = {"constant": self.constants, "dates as text": self.dates, "gives the target away exactly": self.leaks}
-        named = [self.identifiers[name]] if name in self.identifiers else []
-        return [*named, *(what for what, names in words.items() if name in names)]
+        words = {"constant": self.constants, "dates as text": self.dates}
+        found = [reasons[name] for reasons in (self.identifiers, self.leaks) if name in reasons]
+        return [*found, *(what for what, names in words.items() if name in names)]
 
 
 def guess_target(frame: pd.DataFrame) -> tuple[str, str]:
@@ -75,8 +68,9 @@ def find_roles(frame: pd.DataFrame, target: str, task: Task) -> ColumnRoles:
     """Look at every column but the target."""
     features = frame.drop(columns=target)
     constants = [str(name) for name in features if len(features[name].dropna().unique()) <= 1]
-    repeating = [name for name in map(str, features) if _repeats(features[name]) and name not in constants]
-    identifiers = {name: why for name, why in _identifiers(features) if name not in [*constants, *repeating]}
+    repeating = [name for name in map(str, features) if is_group(features[name], frame)]
+    reasons = {name: identifier_of_rows(features[name]) for name in map(str, features) if name not in constants}
+    identifiers = {name: why for name, why in reasons.items() if why}
     texts = [str(name) for name in features if column_type(features[name]) == "text"]
     dates = [name for name in texts if name not in constants and _are_dates(features[name].dropna().head(50))]
     leaks, suspects = _leaks(features.drop(columns=[*identifiers, *constants]), frame[target], task)
@@ -87,38 +81,19 @@ def _are_dates(cells: pd.Series) -> bool:
     return len(cells) > 0 and bool(cells.map(lambda cell: DATE.search(cell) is not None).all())
 
 
-def _identifiers(features: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    """(column, why it tells rows apart and says nothing of them)"""
-    for name in map(str, features):
-        column = features[name].dropna()
-        kind, distinct = column_type(column), column.nunique()
-        named = "an identifier" if _ID_NAME.search(name.strip()) else ""
-        if kind == "text" and distinct >= NEARLY_UNIQUE * len(features):
-            yield name, named or "nearly all values differ"
-        elif column.dtype.kind in "iu" and distinct == len(features):
-            why = "numbers the rows" if (column.diff().dropna() == 1).all() else named
-            if why:
-                yield name, why
-
-
-def _repeats(column: pd.Series) -> bool:
-    """Whether it is named as an identifier, and some of its values, mostly different ones, occur in several rows."""
-    whole = column_type(column) == "text" or bool((column.dropna() % 1 == 0).all())
-    return bool(_ID_NAME.search(str(column.name).strip())) and whole and 0.2 < column.nunique() / len(column) < 1
-
-
-def _leaks(features: pd.DataFrame, target: pd.Series, task: Task) -> tuple[list[str], list[tuple[str, float]]]:
+def _leaks(features: pd.DataFrame, target: pd.Series, task: Task) -> tuple[dict[str, str], list[tuple[str, float]]]:
     """Columns that give the target away: (exactly, suspiciously)."""
     if task == "classification":
-        exact = [
-            str(name)
+        exact = {
+            str(name): "gives the target away exactly"
             for name in features
             if features[name].nunique() <= min(MAX_CLASSES, target.nunique())
             and target.groupby(features[name].astype(str)).nunique().max() == 1
-        ]
+        }
         return exact, []
     numbers = features[[name for name in features if column_type(features[name]) == "number"]]
-    exact = numbers_that_add_up(features, target.to_numpy(dtype="float64"))
+    sums = exact_sums(features, target.to_numpy(dtype="float64"))
+    exact = {name: why for one in sums for name, why in one.leaks.items()}
     correlations = numbers.corrwith(target)
     suspects = [(str(name), float(r)) for name, r in correlations.items() if abs(r) > SUSPICIOUS_CORRELATION]
     return exact, [suspect for suspect in suspects if suspect[0] not in exact]

@@ -15,7 +15,7 @@ from lockstep.kernel.settings import Task
 from lockstep.learning.estimators import TrainSettings, build_estimator
 from lockstep.learning.model_types import KINDS
 from lockstep.reading.column_types import MISSING
-from lockstep.splitting.data_checks import NEARLY_UNIQUE
+from lockstep.splitting.identifiers import NEARLY_UNIQUE
 from lockstep.tables.table import column_type
 
 import pandas as pd

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from lockstep.intake.column_roles import DATE
 from lockstep.intake.csv_detection import Detected, detect_dialect
 from lockstep.kernel.errors import DataError, SettingsError, some
 from lockstep.reading.column_types import MISSING, Format, typed_frame
@@ -17,6 +16,7 @@ from lockstep.reading.csvfile import Dialect, TextTable
 from lockstep.reading.dataframes import normalised_frame, read_parquet
 from lockstep.reading.quirks import ROW_NAMES
 from lockstep.reading.source import check_file
+from lockstep.splitting.identifiers import DATE
 from lockstep.tables.table import column_type
 
 import numpy as np

@@ -171,7 +171,15 @@ def _check_columns(names: Sequence[str], settings: LoadSettings, name: str) -> N
             _DROP, f" lists the target '{target}'. Remove it from ", _DROP, ", or set another ", _TARGET, "."
         )
     if len(set(names) - set(settings.drop)) < 2:
-        raise DataError(f"{name} has no feature: no column is left beside the target '{target}'. Drop fewer columns.")
+        if not settings.drop:
+            raise DataError(f"{name} has no feature: the target '{target}' is its only column. Add what predicts it.")
+        raise DataError(
+            f"{name} has no feature: ",
+            _DROP,
+            f" lists every column beside the target '{target}'. Take one off ",
+            _DROP,
+            ".",
+        )
 
 
 def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_starts: np.ndarray | None) -> Table:

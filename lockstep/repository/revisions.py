@@ -14,7 +14,7 @@ from typing import Any
 
 from lockstep.kernel.errors import DataError, IntegrityError, MachineError, SettingsError, did_you_mean
 from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, last_commits, md5_of, parse_lock
-from lockstep.repository.cache import object_path
+from lockstep.repository.cache import is_intact, object_path
 from lockstep.repository.dvc import Repository, read_dvc_yaml, value_at
 from lockstep.repository.hashes import present
 
@@ -123,7 +123,8 @@ def read_revision(repo: Repository, name: str) -> Revision:
 
 
 def uncached_file(repo: Repository, revision: Revision, file: LockedFile) -> bytes | None:
-    """The content of an output that git tracks (``cache: false``); None if it is not the one that dvc.lock records."""
+    """The content of a file that git tracks, such as an output with ``cache: false``; None if it is not the one that
+    dvc.lock records."""
     content = repo.read(revision.commit, file.path)
     same = content is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() == file.md5
     return content if same else None
@@ -173,6 +174,28 @@ def file_of(repo: Repository, revision: Revision, output: LockedFile, stage: str
             "lockstep repair --all', which replaces it or, if it is another commit's, removes it; then run this again."
         )
     return path
+
+
+def place_dependency(repo: Repository, revision: Revision, dependency: LockedFile, folder: Path) -> Path:
+    """Put a file that a stage of the revision read into ``folder``, under its own name: with the bytes that dvc.lock
+    records, from the workspace, DVC's cache or git.
+
+    Raises:
+        IntegrityError: none of them has these bytes.
+    """
+    place = folder / Path(dependency.path).name
+    for path in (repo.root / dependency.path, object_path(repo.cache, dependency)):
+        if is_intact(path, dependency):
+            place.symlink_to(path.resolve())
+            return place
+    content = uncached_file(repo, revision, dependency)
+    if content is None:
+        raise IntegrityError(
+            f"{dependency.path} of {revision.shown} is neither in the workspace nor in DVC's cache nor in git. If it "
+            f"was pushed to a remote, type 'dvc fetch --all-commits {dependency.path}'."
+        )
+    place.write_bytes(content)
+    return place
 
 
 def outdated(

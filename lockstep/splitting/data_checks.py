@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from lockstep.kernel.errors import some
 from lockstep.kernel.settings import Settings, Severity
-from lockstep.splitting.two_samples import holm, homogeneity, smirnov
+from lockstep.splitting.exact_sums import exact_sums
+from lockstep.splitting.identifiers import alike_in, identifier_of_rows, is_code, is_named_as_identifier
+from lockstep.splitting.two_samples import Difference, encode, holm, missing_differ, values_differ
 from lockstep.tables.table import Table, column_type
 
 import numpy as np
@@ -17,9 +19,8 @@ import pandas as pd
 BINS = 50
 LEAK_R2, LEAK_ACCURACY = 0.9, 0.99
 """One feature that explains so much of the target on rows that it was not fitted on is suspected to be a leak."""
-EXACT_R2 = 1 - 1e-9
-NEARLY_UNIQUE = 0.9
-"""A text column of which this share of the cells is distinct identifies rows rather than describes them."""
+MOSTLY_DIFFERENT = 0.5
+"""What names a thing rather than a level has more distinct values than this share of the rows."""
 RARE_ROWS = 20
 """A class of fewer training rows than this is hardly learned, and hardly measured."""
 SHIFT_LEVEL = 0.001
@@ -87,9 +88,11 @@ def _target_leak(train: Table, _: Table) -> list[str]:
             if score > LEAK_ACCURACY and score - most > (1 - most) / 2:
                 found.append(f"'{name}' predicts {score:.1%} of the classes alone")
     if train.task == "regression":
-        exact = numbers_that_add_up(features, labels)
-        if len(exact) > 1:
-            found.append(f"{some([repr(name) for name in exact])} add up to the target exactly")
+        found += [
+            f"the target is {exact.formula}, within the rounding of their digits"
+            for exact in exact_sums(features, labels)
+            if len(exact.weights) > 1
+        ]
     return found
 
 
@@ -118,38 +121,27 @@ def _accuracy(bins: np.ndarray, y: np.ndarray, even: np.ndarray) -> tuple[float,
     return float(np.mean(predicted == codes[~even])), float(np.mean(codes[~even] == overall))
 
 
-def numbers_that_add_up(features: pd.DataFrame, y: np.ndarray) -> list[str]:
-    """The numbers whose weighted sum is the target, by least squares; [] if there are none."""
-    numbers = features[[name for name in features if column_type(features[name]) == "number"]].dropna(axis=1)
-    numbers = numbers.loc[:, numbers.std() > 0]
-    if numbers.empty or len(numbers) <= 2 * numbers.shape[1]:
-        return []
-    scaled, centred = ((numbers - numbers.mean()) / numbers.std()).to_numpy(), y - y.mean()
-    weights = np.linalg.lstsq(scaled, centred, rcond=1e-10)[0]
-    left = centred - scaled @ weights
-    if 1 - (left @ left) / (centred @ centred) < EXACT_R2:
-        return []
-    share = np.abs(weights) / np.abs(weights).max()
-    return [str(name) for name, part in zip(numbers, share, strict=True) if part > 1e-6]
-
-
 def _duplicate_rows(_: Table, test: Table) -> list[str]:
     """Test rows that are training rows too, with the same target: the split has found them."""
     return [f"data row {row}" for row in test.copies]
 
 
 def _shared_identifier(train: Table, test: Table) -> list[str]:
-    """Columns whose values are nearly all different, yet stand on both sides: the same customer, house or patient."""
-    found = []
+    """Identifiers, by their names or because they are texts that mostly differ, that stand on both sides, and whose
+    rows of one value are alike: the same customer, house or patient."""
+    found, both = [], pd.concat([train.frame, test.frame])
     for name in map(str, train.features):
         column = train.frame[name]
-        kind = column_type(column)
-        if kind == "boolean" or (kind == "number" and (column.dropna() % 1 != 0).any()):
+        named = column_type(column) == "text" or is_named_as_identifier(name)
+        if not named or not MOSTLY_DIFFERENT < column.nunique() / len(column) < 1 or not is_code(column):
             continue
-        distinct = column.nunique() / len(column)
-        shared = test.frame[name].isin(column.dropna().unique()).sum()
-        if 0.5 < distinct < 1 and shared:
-            found.append(f"{shared} test rows have a '{name}' that training rows have (set split.group to it?)")
+        shared = int(test.frame[name].isin(column.dropna().unique()).sum())
+        if shared and (alike := alike_in(both[name], both)):
+            shown = some([f"'{other}'" for other in alike], 3)
+            found.append(
+                f"{shared} test rows have a '{name}' that training rows have, and rows of one '{name}' are alike in "
+                f"{shown} (set split.group to it?)"
+            )
     return found
 
 
@@ -157,16 +149,10 @@ def _constant_column(train: Table, _: Table) -> list[str]:
     return [f"'{name}'" for name in train.features if train.features[name].nunique() <= 1]  # noqa: PD101 - gaps are none
 
 
-def _nearly_unique_column(train: Table, _: Table) -> list[str]:
-    """Texts, or whole numbers that only count up, which identify rows rather than describe them."""
-    found = []
-    for name in map(str, train.features):
-        column = train.features[name].dropna()
-        kind = column_type(column)
-        counts_up = kind == "number" and len(column) > 1 and (column % 1 == 0).all() and column.is_monotonic_increasing
-        if (kind == "text" or counts_up) and column.nunique() >= NEARLY_UNIQUE * len(train):
-            found.append(f"'{name}'")
-    return found
+def _nearly_unique_column(train: Table, test: Table) -> list[str]:
+    """Columns that identify rows rather than describe them, in the order of the file: some count up."""
+    both = pd.concat([train.features, test.features]).sort_index()
+    return [f"'{name}' ({why})" for name in both if (why := identifier_of_rows(both[name]))]
 
 
 def _rare_class(train: Table, _: Table) -> list[str]:
@@ -177,23 +163,20 @@ def _rare_class(train: Table, _: Table) -> list[str]:
 
 
 def _shifted_column(train: Table, test: Table) -> list[str]:
-    """Columns whose distribution differs between training and test rows.
+    """Columns whose values, or share of missing values, differ between training and test rows.
 
-    The tests are those of two_samples.py, as in ``data-diff``, corrected for the number of columns.
+    The tests are those of ``data-diff``, corrected for their number.
     """
-    names = [str(name) for name in train.frame if name not in (train.group, train.time)]
-    adjusted = holm([_p_value(train.frame[name].dropna(), test.frame[name].dropna()) for name in names])
-    return [f"'{name}' (p {p:.1g})" for name, p in zip(names, adjusted, strict=True) if p < SHIFT_LEVEL]
-
-
-def _p_value(a: pd.Series, b: pd.Series) -> float:
-    if a.empty or b.empty:
-        return 1.0
-    if column_type(a) == "number" and a.nunique() > BINS:
-        return smirnov(a, b)[1]
-    counts = pd.concat([a.astype(str).value_counts(), b.astype(str).value_counts()], axis=1).fillna(0).to_numpy()
-    found = homogeneity(counts[:, 0], counts[:, 1])
-    return 1.0 if found is None else found[1]
+    tested: list[tuple[str, float]] = []
+    for name in (str(name) for name in train.frame if name not in (train.group, train.time)):
+        before, after = train.frame[name], test.frame[name]
+        as_classes = name == train.target and train.task == "classification"
+        values = values_differ(before, after, encode(before, after), as_classes=as_classes)
+        tested += [(f"'{name}'", values.p)] if isinstance(values, Difference) else []
+        missing = missing_differ(before, after)
+        tested += [] if missing is None else [(f"missing values of '{name}'", missing)]
+    adjusted = holm([p for _, p in tested])
+    return [f"{what} (p {p:.1g})" for (what, _), p in zip(tested, adjusted, strict=True) if p < SHIFT_LEVEL]
 
 
 CHECKS: dict[str, Callable[[Table, Table], list[str]]] = {

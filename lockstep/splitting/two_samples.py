@@ -1,13 +1,94 @@
-"""Whether two samples differ: tests for numbers and for categories, and for many of these at once."""
+"""Whether a column differs between two tables: the one answer, for training and test rows and for two revisions."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
+
+from lockstep.tables.table import column_type
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+FEW_VALUES = 10
+"""Numbers of at most so many different values are tested as categories: Kolmogorov-Smirnov hardly finds a shift of so
+few, whereas among more of them chi-squared does not see that near ones are alike."""
 LEAST_EXPECTED = 5.0
 """A chi-squared test needs this expected count in each cell (W. G. Cochran, Biometrics 10 (1954) 417-451)."""
+
+
+class Codes(NamedTuple):
+    """One column of two tables as whole numbers: equal cells have equal codes, 0 is missing.
+
+    Attributes:
+        column: its name, in the table after.
+        before: (n_rows_before,).
+        after: (n_rows_after,).
+        levels: (n_levels,) the cell values; level i has code i + 1.
+    """
+
+    column: str
+    before: np.ndarray
+    after: np.ndarray
+    levels: np.ndarray
+
+    def counts(self) -> tuple[np.ndarray, np.ndarray]:
+        """(n_levels + 1,) each: rows by code, before and after."""
+        size = len(self.levels) + 1
+        return np.bincount(self.before, minlength=size), np.bincount(self.after, minlength=size)
+
+
+class Difference(NamedTuple):
+    """What a test says of two samples: its name, what measures the difference, how large that is, 0 to 1, and p."""
+
+    test: str
+    effect: str
+    size: float
+    p: float
+
+
+def encode(before: pd.Series, after: pd.Series) -> Codes:
+    """Encode a column that both tables have with one type; whole and decimal numbers count as one."""
+    whole = before.dtype.kind in "iu" and after.dtype.kind in "iu"
+    both = pd.concat([_plain(before, whole), _plain(after, whole)], ignore_index=True)
+    codes, levels = pd.factorize(both)
+    codes = (codes + 1).astype(np.int64 if len(both) > 2**31 - 2 else np.int32)
+    return Codes(str(after.name), codes[: len(before)], codes[len(before) :], np.asarray(levels))
+
+
+def _plain(column: pd.Series, whole: bool) -> pd.Series:
+    """The column in a form that both tables' versions of it share: text, whole numbers, or float64 (booleans too)."""
+    if column_type(column) == "text":
+        return column
+    if column_type(column) == "boolean":
+        column = column.astype("boolean")
+    return column if whole else pd.Series(column.to_numpy(dtype="float64", na_value=np.nan))
+
+
+def values_differ(before: pd.Series, after: pd.Series, codes: Codes, *, as_classes: bool) -> Difference | str:
+    """Test whether the values that are present have the same distribution in both samples, or say why not.
+
+    Args:
+        before, after: the samples, of one type.
+        codes: of both.
+        as_classes: whether numbers are classes, whose order means nothing.
+    """
+    first, second = (counts[1:] for counts in codes.counts())
+    lacking = [side for side, counts in (("before", first), ("now", second)) if not counts.any()]
+    if lacking:
+        return f"no value {' or '.join(lacking)}"
+    if column_type(after) == "number" and not as_classes and len(codes.levels) > FEW_VALUES:
+        return Difference("Kolmogorov-Smirnov", "KS distance", *smirnov(before, after))
+    tested = homogeneity(first, second)
+    if tested is None:
+        return "one category only" if len(first) == 1 else "each category is too rare for a test"
+    return Difference("chi-squared", "Cram\u00e9r's V", *tested)
+
+
+def missing_differ(before: pd.Series, after: pd.Series) -> float | None:
+    """The p-value of the test whether both samples lack as large a share of their values; None if none can be made."""
+    missing, sizes = np.array([before.isna().sum(), after.isna().sum()]), np.array([len(before), len(after)])
+    tested = homogeneity(*np.column_stack([missing, sizes - missing]))
+    return None if tested is None else tested[1]
 
 
 def smirnov(before: pd.Series, after: pd.Series) -> tuple[float, float]:

@@ -673,8 +673,52 @@ def test_a_column_is_said_to_be_dropped_only_if_it_is(tried):
     assert "  visits: number, 9 distinct: dropped\n" in shown
 
 
+def test_duplicate_rows_are_those_of_the_columns_that_are_kept(tried):
+    """As in the data profile: a row is not told from its copy by a number that is left out."""
+    _, shown, _ = tried(pd.concat([table(), table().head(7).assign(row=range(151, 158))]))
+    assert "row: number, 157 distinct, numbers the rows: dropped\n" in shown
+    assert "Duplicate rows: 7\n" in shown
+
+
 def test_a_missing_header_is_not_added(tried):
     lines = table().drop(columns="row").to_csv(index=False, header=False)
     code, _, error = tried(lines)
     assert code == 2
     assert "the first line looks like a row, not like column names: " in error
+
+
+@pytest.mark.parametrize(
+    ("columns", "arguments", "message"),
+    [
+        (
+            {"note": [f"note {i} of many" for i in range(150)]},
+            [],
+            (
+                "has no feature: each column beside the target 'churned' is left out: 'note' (nearly all values differ)"
+                ". A text that differs in nearly every row tells a model nothing: put columns of what is in 'note' "
+                "into the file, such as its length, or whether it has a certain word. Or, if it is a category, keep "
+                "it: give --drop without a column.\n"
+            ),
+        ),
+        (
+            {"row": range(150)},
+            [],
+            "is left out: 'row' (numbers the rows). Add columns to the file. Or, if that is no reason, keep it: give ",
+        ),
+        (
+            {"note": [f"note {i}" for i in range(150)], "size": table()["size"]},
+            ["--drop", "note", "size"],
+            "has no feature: --drop lists every column beside the target 'churned'. Take one off --drop.\n",
+        ),
+        (
+            {"size": table()["size"]},
+            ["--group", "size"],
+            "has no feature: beside the target 'churned' there is only what the rows are split by.\n",
+        ),
+    ],
+)
+def test_a_table_without_a_feature_says_why(tried, columns, arguments, message):
+    code, _, error = tried(pd.DataFrame(columns).assign(churned=table()["churned"]), *arguments)
+    assert code == 2
+    assert message in error
+    assert tried(pd.DataFrame(columns).assign(churned=table()["churned"]), "--drop")[0] == 0

@@ -124,6 +124,41 @@ def test_a_problem_in_one_revision_only_and_one_that_has_not_been_run(clean):
     assert (alone.returncode, "dvc repro load@flowers" in alone.stderr) == (2, True)
 
 
+def test_a_key_that_load_drop_leaves_out(clean):
+    """Rows are matched by a column of the raw files, each read as its revision's settings say; and what is said where
+    such a file is not to be had."""
+    raw, params = clean.folder / "data/raw/iris.csv", clean.folder / "params.yaml"
+    lines = [line.replace(",", ";") for line in raw.read_text().splitlines()]
+    header, rows = f"no;{lines[0]}", [f"f{i};{line}" for i, line in enumerate(lines[1:])]
+    text = params.read_text().replace("      drop: []  ", "      drop: [no]", 1)
+    text = text.replace("delimiter: ','", "delimiter: ';'", 1)
+    params.write_text(text)
+    raw.write_text("\n".join([header, *rows]) + "\n")
+    clean.dvc("add", "-q", "data/raw/iris.csv")
+    clean.repro("load@iris")
+    clean.run("git", "commit", "-q", "-a", "-m", "with numbers")
+    try:
+        edited = [row.replace("5.1", "9.9", 1) for row in rows[3:]]
+        changed = sum(a != b for a, b in zip(rows[3:], edited, strict=True))
+        raw.write_text("\n".join([header, *edited, *(f"g{i};1.0;1.0;1.0;1.0;gigantea" for i in range(2))]) + "\n")
+        clean.repro("load@iris")
+        counts = f"150 before, 149 after: 2 added, 3 removed, {changed} changed, {147 - changed} the same"
+        how = "(matched by the key no, which load.drop leaves out)"
+        done = data_diff(clean, "--problem", "iris")
+        assert f"Rows: {counts} {how}." in done.stdout, done.stderr
+        key = json.loads(data_diff(clean, "--json").stdout)["problems"]["iris"]["rows"]["key"]
+        assert key == {"before": "no", "after": "no", "dropped": [True, True]}
+
+        md5 = re.search(r"md5: (\w+)", clean.run("git", "show", "HEAD:data/raw/iris.csv.dvc").stdout)[1]
+        (clean.folder / f".dvc/cache/files/md5/{md5[:2]}/{md5[2:]}").unlink()
+        text = data_diff(clean, "--problem", "iris").stdout
+        assert "by content, there being no key" in text
+        assert "could be matched by what load.drop leaves out (no): data/raw/iris.csv of HEAD" in text
+        assert "is neither in the workspace nor in DVC's cache nor in git" in text
+    finally:
+        clean.run("git", "reset", "-q", "--hard", "v1")
+
+
 def test_an_experiment_is_a_revision(clean):
     edit(clean)
     clean.dvc("add", "-q", "data/raw/iris.csv")

@@ -2,8 +2,9 @@
 
 import json
 
-from lockstep.comparing.row_matching import CellChange
+from lockstep.comparing.row_matching import CellChange, Key
 from lockstep.comparing.table_changes import NO_SHIFT, NOT_TESTED, SHIFTED, ColumnType, Level, Retyped, compare_tables
+from lockstep.splitting.data_checks import SHIFT_LEVEL, CheckSettings, run_checks
 
 import msgspec
 import numpy as np
@@ -22,6 +23,7 @@ def table(make_table):
         "size": random.normal(size=N),
         "gaps": np.where(random.random(N) < 0.1, np.nan, random.normal(size=N)),
         "count": random.integers(0, 9, N),
+        "mark": random.integers(0, 5, N),
         "flag": random.random(N) < 0.5,
         "flaw": pd.Series(np.where(random.random(N) < 0.1, None, random.random(N) < 0.5), dtype="object"),
         "colour": random.choice(["red", "green", "blue"], N).astype(object),
@@ -124,7 +126,7 @@ def test_a_key_tells_which_rows_changed(table):
     sizes[[3, 4]], colours[4] = [9.5, 8.5], "pink"
     after = table(id=[*ids[:-1], "new"], size=sizes, colour=colours).rows(np.arange(N)[::-1])
     found = compare_tables(before, after)
-    assert found.rows.key == "id"
+    assert found.rows.key == Key("id", "id")
     assert rows(found) == {"added": 1, "removed": 1, "changed": 2, "same": N - 3, "reordered": True}
     assert found.rows.changed.by_column == {"size": 2, "colour": 1}
     assert [example.key for example in found.rows.changed.examples] == ["id4", "id3"]
@@ -145,8 +147,8 @@ def test_cells_of_numbers_keep_their_type(make_table):
     "columns",
     [
         {"size": np.arange(N) / 7},  # a decimal number is no key, however unique
-        {"id": [*range(N - 1), 0]},
-        {"id": [*[str(i) for i in range(N - 1)], None]},
+        {"id": np.arange(N) // 2},
+        {"id": [*map(str, range(N // 3)), *[None] * (N - N // 3)]},
         {"y": np.arange(N), "task": "regression"},  # nor is the target
     ],
 )
@@ -207,7 +209,8 @@ def test_a_column_without_a_value(table):
     ("name", "values", "test"),
     [
         ("size", lambda old, random: old + 0.6, "Kolmogorov-Smirnov"),
-        ("count", lambda old, random: old + 2, "Kolmogorov-Smirnov"),
+        ("count", lambda old, random: old + 2, "Kolmogorov-Smirnov"),  # 11 values in both tables
+        ("mark", lambda old, random: np.minimum(old + 1, 4), "chi-squared"),
         ("flag", lambda old, random: random.random(N) < 0.8, "chi-squared"),
         ("flaw", lambda old, random: pd.Series(random.random(N) < 0.8, dtype=object), "chi-squared"),
         ("colour", lambda old, random: random.choice(["red", "green", "blue"], N, p=[0.7, 0.2, 0.1]), "chi-squared"),
@@ -228,13 +231,37 @@ def test_the_target_shifts(table):
 
 
 def test_classes_that_are_numbers_are_categories(table):
-    shift = compare_tables(table(y=np.arange(N) % 3), table(y=np.arange(N) % 4)).target.shift
+    before, after = np.arange(N) % 15, np.arange(N) % 16
+    shift = compare_tables(table(y=before), table(y=after)).target.shift
     assert shift.values.test == "chi-squared"
-    assert shift.categories.new.first == (Level(3, 75),)
-    shift = compare_tables(
-        table("regression", y=np.arange(N) % 3), table("regression", y=np.arange(N) % 4)
-    ).target.shift
-    assert shift.values.test == "Kolmogorov-Smirnov"
+    assert shift.categories.new.first == (Level(15, 18),)
+    shift = compare_tables(table("regression", y=before), table("regression", y=after)).target.shift
+    assert (shift.values.test, shift.categories) == ("Kolmogorov-Smirnov", None)
+
+
+def test_the_checks_of_the_split_say_the_same_of_two_tables(table):
+    """Training and test rows as two revisions: each column and its missing values are shifted in both, with one p."""
+    random = np.random.default_rng(7)
+    changes = {
+        "size": table.columns["size"] + 0.6,
+        "mark": np.minimum(table.columns["mark"] + 1, 4),
+        "flag": random.random(N) < 0.8,
+        "gaps": np.where(random.random(N) < 0.5, np.nan, table.columns["gaps"]),
+        "colour": random.choice(["red", "green", "pink", "grey"], N, p=[0.7, 0.25, 0.03, 0.02]),
+        "y": random.choice(["no", "yes"], N, p=[0.8, 0.2]),
+    }
+    before, after = table(), table(**changes)
+    found = compare_tables(before, after)
+    tests = {f"'{item.column}'": item.values.p_adjusted for item in [*found.features, found.target.shift]}
+    tests |= {
+        f"missing values of '{item.column}'": item.missing.p_adjusted
+        for item in found.features
+        if item.missing.p_adjusted is not None
+    }
+    expected = [f"{name} (p {p:.1g})" for name, p in tests.items() if p < SHIFT_LEVEL]
+    assert len(expected) >= 6
+    (finding,) = [item for item in run_checks(before, after, CheckSettings()) if item.check == "shifted_column"]
+    assert sorted(finding.message.split(", ")) == sorted(expected)
 
 
 def test_another_target(table):

@@ -67,7 +67,7 @@ def test_random_splits_are_rarely_called_shifted(seed):
         ("constant_column", "regression", {"same": 1, "empty": None}, "'same', 'empty'"),
         ("nearly_unique_column", "regression", {"name": [f"n{i}" for i in range(600)]}, "'name'"),
         ("nearly_unique_column", "regression", {"number": np.arange(600)}, "'number'"),
-        ("shared_identifier", "regression", {"house": lambda r, d: r.integers(0, 900, 600)}, "set split.group to it"),
+        ("nearly_unique_column", "regression", {"file_code": lambda r, d: r.permutation(10**6)[:600]}, "'file_code'"),
         ("rare_class", "classification", {"y": ["rare"] * 10 + ["a", "b"] * 295}, "rare (8 training rows)"),
     ],
 )
@@ -82,10 +82,40 @@ def test_each_case_is_found(check, task, columns, message):
 def test_numbers_that_add_up_to_the_target():
     rng = np.random.default_rng(1)
     one, two = rng.integers(0, 50, 600), rng.integers(0, 50, 600)
+    finding = found(parts(one=one, two=two, y=one + two))["target_leak"]
+    assert finding.message == "the target is 'one' + 'two', within the rounding of their digits"
+
+
+HOUSE = np.random.default_rng(2).integers(0, 900, 600)
+LIKE_HOUSE = {"rooms": 1 + HOUSE % 7, "area": HOUSE * 37 % 101}
+
+
+@pytest.mark.parametrize("columns", [{"house_id": HOUSE}, {"ticket": [f"t{i}" for i in HOUSE]}])
+def test_identifiers_on_both_sides(columns):
+    (name,) = columns
+    finding = found(parts(**columns, **LIKE_HOUSE))["shared_identifier"]
     assert (
-        "'one', 'two' add up to the target exactly"
-        in found(parts(one=one, two=two, y=one + two))["target_leak"].message
+        f"test rows have a '{name}' that training rows have, and rows of one '{name}' are alike in" in finding.message
     )
+    assert "'rooms', 'area' (set split.group to it?)" in finding.message
+    assert "shared_identifier" not in found(parts(**columns))  # where rows of one value have nothing else in common
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"cholesterol": HOUSE},  # a measurement, however alike rows of one value are
+        {"income": HOUSE * 1000},
+        {"order_value": HOUSE},
+        {"zip_code": HOUSE},
+        {"price": [f"${i},000" for i in HOUSE]},
+        {"sold": [f"20{10 + i // 300}-{1 + i // 25 % 12:02}-{1 + i % 25:02}" for i in HOUSE]},
+        {"id": HOUSE / 7},
+    ],
+)
+def test_what_is_continuous_is_no_identifier(columns):
+    assert "shared_identifier" not in found(parts(**columns, **LIKE_HOUSE))
+    assert "nearly_unique_column" not in found(parts(**columns, **LIKE_HOUSE))
 
 
 def test_the_leak_of_the_shipped_houses():
