@@ -22,6 +22,7 @@ from lockstep.reading.loading import LoadSettings, load_file
 from lockstep.reading.source import PACKED
 from lockstep.repository import git
 from lockstep.repository.dvc_process import run_dvc
+from lockstep.splitting.parts import SplitSettings, split_table
 
 import yaml
 
@@ -69,10 +70,11 @@ def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: boo
         (the block of params.yaml; a command, or words, that undo it all)
 
     Raises:
-        LockstepError: also of what the stage load would refuse; nothing is left then.
+        LockstepError: also of what the stages load and split would refuse; nothing is left then.
     """
     problem = problem_block(decisions, place.data)
-    load_file(facts.path, convert(problem["load"], LoadSettings, "load"))
+    table = load_file(facts.path, convert(problem["load"], LoadSettings, "load")).table
+    split_table(table, convert(problem["split"], SplitSettings, "split"))
     texts = _texts(place, f"{decisions.target.value} of {facts.path.name}", problem)
     if place.contract.exists():
         raise SettingsError(f"{place.contract} exists already. Remove it, or give another name: --name {place.name}2.")
