@@ -67,10 +67,12 @@ class LoadSettings(Settings, frozen=True):
 
 
 class Loaded(NamedTuple):
-    """A checked table, and what its missing cells hold: {column: {word: count}}."""
+    """A checked table, what the missing cells of the data hold: {column: {word: count}}, and how many rows the settings
+    leave out: those without a target, and those of rare classes."""
 
     table: Table
     missing_as: dict[str, dict[str, int]]
+    rows_left_out: int
 
 
 def load_file(path: Path, settings: LoadSettings, contract: Contract | None = None) -> Loaded:
@@ -103,7 +105,8 @@ def load_file(path: Path, settings: LoadSettings, contract: Contract | None = No
     typed = read_typed(file, settings.form, contract.types if contract else None, settings.drop)
     if contract is not None:
         enforce(violations(typed.frame, contract, without=settings.drop), str(path), typed.line_starts)
-    return Loaded(checked_table(typed.frame, settings, str(path), typed.line_starts), typed.missing_as)
+    table = checked_table(typed.frame, settings, str(path), typed.line_starts)
+    return Loaded(table, typed.missing_as, len(typed.frame) - len(table))
 
 
 def load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract | None = None) -> Loaded:
@@ -121,7 +124,8 @@ def _load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract 
     if contract is not None:
         enforce(violations(typed, contract, without=settings.drop), name, None)
     missing_as = {str(column): {"": int(count)} for column, count in typed.isna().sum().items() if count}
-    return Loaded(checked_table(typed, settings, name, None), missing_as)
+    table = checked_table(typed, settings, name, None)
+    return Loaded(table, missing_as, len(typed) - len(table))
 
 
 def target_of(settings: LoadSettings) -> str:

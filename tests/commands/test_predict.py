@@ -65,6 +65,24 @@ def test_the_same_predictions_as_the_pipeline_in_any_blocks(trained, monkeypatch
             assert mine[name].tolist() == expected[name].tolist()
 
 
+@pytest.mark.parametrize("model", ["random_forest", "gradient_boosting", "svm"])
+@pytest.mark.parametrize("weight", ["balanced", None])
+def test_probabilities_of_weighted_classes_are_said_to_be_such(tmp_path, monkeypatch, capsys, model, weight):
+    """Only some estimators know it themselves: of the others the sidecar does."""
+    make_table("classification", rows=150).frame.to_csv(tmp_path / "data.csv", index=False)
+    train = {"model": model, "kind": "classifier", "version": 1, "class_weight": weight}
+    sections = {name: {} for name in ("split", "preprocess", "tune", "cross_validate", "evaluate")}
+    load = {"path": "data.csv", "task": "classification", "target": "y"}
+    saved = run_stages(tmp_path, monkeypatch, {"load": load, **sections, "train": train})
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    assert main(["predict", str(saved), "data.csv", "-o", "out.csv"]) == 0
+    said = "The probabilities are those of equally frequent classes, not of the data (train.class_weight: balanced).\n"
+    has_probabilities = "probability_" in (tmp_path / "out.csv").read_text().splitlines()[0]
+    assert has_probabilities == (model != "svm")
+    assert (said in capsys.readouterr().err) == (has_probabilities and weight is not None)
+
+
 def test_parquet_packed_and_stdin_to_stdout(trained):
     folder, model, _ = trained
     frame = pd.read_csv(folder / "data.csv")

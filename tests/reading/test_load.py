@@ -104,6 +104,7 @@ def test_rows_without_a_target_are_left_out_if_the_settings_say_so(csv, caplog):
     with caplog.at_level("INFO"):
         from_file = load_file(csv(data), settings).table
     assert "has no value in the target 'target' in 2 of 120 rows, lines 5, 9: left out" in caplog.text
+    assert load_file(csv(data), settings).rows_left_out == 2
     assert from_file.frame.index.tolist() == [row for row in range(1, ROWS + 1) if row not in (4, 8)]
     pd.testing.assert_frame_equal(load_frame(data, settings).table.frame, from_file.frame)
     numbers = frame(price=np.where(np.arange(ROWS) == 5, np.nan, np.arange(ROWS) / 2))

@@ -73,7 +73,7 @@ def test_stratify_can_be_switched_off():
         (
             table(100, y=["rare"] + ["b"] * 99),
             {},
-            r"only one row of class rare: one row .* or set load\.rare_classes to drop, which leaves the row out; or set",
+            r"only one row of class rare: one row .* or set load\.rare_classes to drop, which leaves the row out; or",
         ),
         (
             table(100, y=["r", "s"] + ["b"] * 98),
