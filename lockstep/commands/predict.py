@@ -25,7 +25,7 @@ from lockstep.reading.column_types import Format, typed_frame
 from lockstep.reading.contract import Contract, enforce, is_of_type, read_contract, violations
 from lockstep.reading.csvfile import Dialect
 from lockstep.reading.dataframes import normalised_frame
-from lockstep.reading.loading import LoadSettings
+from lockstep.reading.loading import LoadSettings, too_large
 from lockstep.saving.sidecar import read_about
 from lockstep.tables.table import column_type
 
@@ -187,8 +187,10 @@ def _checked(
         found = violations(frame, scorer.contract, without=unused)
         # Of a few rows it is neither wrong to be few nor, block by block, to be seen as unique.
         enforce((broken for broken in found if broken.rule not in ("rows", "unique", "columns")), name, line_starts)
-    frame = frame.assign(**dict.fromkeys(absent, np.nan))
-    return frame[list(scorer.types)]
+    frame = frame.assign(**dict.fromkeys(absent, np.nan))[list(scorer.types)]
+    if wrong := too_large(frame, name, line_starts):
+        raise DataError(f"{wrong} Correct those cells.")
+    return frame
 
 
 @contextlib.contextmanager

@@ -73,7 +73,8 @@ def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: boo
         LockstepError: also of what the stages load and split would refuse; nothing is left then.
     """
     problem = problem_block(decisions, place.data)
-    table = load_file(facts.path, convert(problem["load"], LoadSettings, "load")).table
+    contract = infer_contract(facts.frame.drop(columns=decisions.drop.value))
+    table = load_file(facts.path, convert(problem["load"], LoadSettings, "load"), contract).table
     split_table(table, convert(problem["split"], SplitSettings, "split"))
     texts = _texts(place, f"{decisions.target.value} of {facts.path.name}", problem)
     if place.contract.exists():
@@ -82,7 +83,6 @@ def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: boo
         return problem, ""
     created = [file for file in (place.pointer, place.contract, place.data) if not file.exists()]
     undo = _undo(place.name, created)
-    contract = infer_contract(facts.frame.drop(columns=decisions.drop.value))
     with _undone_on_error(created):
         if place.data.resolve() != facts.path.resolve():
             place.data.parent.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,8 @@ import pandas as pd
 MINIMUM_ROWS = 100
 OTHER = "other"
 """The class that rare classes are merged into."""
+LARGEST = float(np.finfo("float32").max)
+"""No feature may have larger numbers than this."""
 _TARGET, _DROP = Setting("load.target"), Setting("load.drop")
 DEFAULT_TARGET: dict[Task, str] = {"classification": "target", "regression": "price"}
 _Character = Annotated[str, msgspec.Meta(min_length=1, max_length=1)]
@@ -198,6 +200,18 @@ def check_n_rows(n_rows: int, name: str) -> None:
         raise DataError(f"{name} has {n_rows} rows; at least {MINIMUM_ROWS} are needed. Add rows to it.")
 
 
+def too_large(frame: pd.DataFrame, name: str, line_starts: np.ndarray | None) -> str:
+    """What to say of the first column with numbers beyond single precision, in which forests compute; other models
+    square them. "" if there is none. Arguments as of checked_table."""
+    for column in frame.select_dtypes(["int64", "float64"]):
+        beyond = np.flatnonzero(np.abs(frame[column].to_numpy()) > LARGEST)
+        if len(beyond):
+            where = _places(frame, beyond, line_starts)
+            value = frame[column].iloc[beyond[0]]
+            return f"{name} column '{column}': {value:g} in {where} is beyond {LARGEST:.2g}, too large to compute with."
+    return ""
+
+
 def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_starts: np.ndarray | None) -> Table:
     """Check the rows and the target; leave out, or merge into one class, what the settings say.
 
@@ -219,7 +233,6 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
     if is_missing.any():
         _allow_missing(is_missing, settings, name, line_starts)
         frame = frame[~is_missing]
-        line_starts = None if line_starts is None else line_starts[~is_missing]
         check_n_rows(len(frame), f"{name}, without the rows that have no target,")
     labels = frame[target]
     if column_type(labels) == "text" and (stripped := labels.str.strip()).nunique() < labels.nunique():
@@ -267,12 +280,17 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
             _TARGET,
             " to another column.",
         )
+    if found := too_large(frame.drop(columns=target), name, line_starts):
+        remedy = (
+            " Correct those cells, or write the column in a larger unit; if these are codes, declare it a string in "
+        )
+        raise DataError(found, remedy, "the contract; or leave it out with ", _DROP, ".")
     return Table(frame, target, settings.task)
 
 
 def _places(frame: pd.DataFrame, rows: np.ndarray, line_starts: np.ndarray | None) -> str:
-    """In words, rows of ``frame`` (0-based) by their lines or, where the data has none, by their numbers in it."""
-    return places(rows if line_starts is not None else frame.index[rows].to_numpy() - 1, line_starts)
+    """In words, rows of ``frame`` (0-based), of whose data some rows may be gone, by their lines or numbers there."""
+    return places(frame.index[rows].to_numpy() - 1, line_starts)
 
 
 def _allow_missing(is_missing: np.ndarray, settings: LoadSettings, name: str, line_starts: np.ndarray | None) -> None:

@@ -116,6 +116,7 @@ def test_rows_without_target_with_new_levels_gaps_and_more_columns(trained, capl
         ("number,text\n1,low\n", "new.csv lacks columns that the model uses: flag. Add them, or set lockstep.severity"),
         ("number,text,flag\n1,low,True\nx,low,True\n", "1 of 2 cells are not of the type number"),
         ("number,text,flag\n1,low,True\n1,low\n", "new.csv line 3: 2 cells, the header has 3"),
+        ("number,text,flag\n1,low,True\n1e39,low,True\n", "new.csv column 'number': 1e+39 in line 3 is beyond 3.4e+38"),
         ("number,text,flag\n", "new.csv has no rows below its header"),
     ],
 )

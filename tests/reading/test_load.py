@@ -3,6 +3,8 @@
 import json
 
 from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.kernel.settings import convert
+from lockstep.reading.contract import Contract
 from lockstep.reading.loading import LoadSettings, load_file, load_frame
 from lockstep.tables.table import class_counts, read_table
 from stages.load import main
@@ -153,6 +155,21 @@ def test_rare_classes(csv, action, classes):
 def test_rare_classes_that_cannot_be_merged(target, message):
     with pytest.raises(DataError, match=rf"{message} into a class 'other'\. Set load\.rare_classes to drop"):
         load_frame(frame(target=target), msgspec.structs.replace(CLASSIFICATION, rare_classes="merge"))
+
+
+@pytest.mark.parametrize("value", [3.5e38, -1e300])
+def test_numbers_beyond_single_precision_are_named_with_their_lines(csv, value):
+    target = np.array([None, "c", *["yes", "no"] * 59], dtype=object)
+    data = frame(target=target, size=np.where(np.arange(ROWS) % 50 == 7, value, 3e38))
+    settings = msgspec.structs.replace(CLASSIFICATION, missing_target="drop", rare_classes="drop")
+    for load, given, where in (load_file, csv(data), "lines 9, 59, 109"), (load_frame, data, "rows 8, 58, 108"):
+        with pytest.raises(DataError) as error:
+            load(given, settings)
+        assert f"column 'size': {value:g} in {where} is beyond 3.4e+38, too large" in str(error.value)
+        assert len(load(given, msgspec.structs.replace(settings, drop=("size",))).table) == ROWS - 2
+    declared = {"fields": [{"name": "size", "type": "string"}], "lockstep": {"severity": {"columns": "off"}}}
+    assert len(load_file(csv(data), settings, convert(declared, Contract, "contract")).table) == ROWS - 2
+    assert len(load_frame(frame(price=np.geomspace(1, 1e100, ROWS)), REGRESSION).table) == ROWS  # a target may be
 
 
 def test_a_regression_has_no_rare_classes():
