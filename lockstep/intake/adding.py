@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,9 @@ from lockstep.kernel.errors import MachineError, SettingsError
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.settings import check_problem_name, check_problems, convert, read_problems
 from lockstep.kernel.strict_yaml import parse_yaml, read_yaml
-from lockstep.reading.contract import read_contract
+from lockstep.learning.cross_validation import CrossValidateSettings, make_folds
+from lockstep.learning.estimators import check_classes
+from lockstep.reading.contract import Contract, read_contract
 from lockstep.reading.loading import LoadSettings, load_file
 from lockstep.reading.source import PACKED
 from lockstep.repository import git
@@ -70,12 +73,11 @@ def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: boo
         (the block of params.yaml; a command, or words, that undo it all)
 
     Raises:
-        LockstepError: also of what the stages load and split would refuse; nothing is left then.
+        LockstepError: also of what load, split and a fit would refuse; nothing is left then.
     """
     problem = problem_block(decisions, place.data)
     contract = infer_contract(facts.frame.drop(columns=decisions.drop.value))
-    table = load_file(facts.path, convert(problem["load"], LoadSettings, "load"), contract).table
-    split_table(table, convert(problem["split"], SplitSettings, "split"))
+    _try_stages(facts.path, contract, problem)
     texts = _texts(place, f"{decisions.target.value} of {facts.path.name}", problem)
     if place.contract.exists():
         raise SettingsError(f"{place.contract} exists already. Remove it, or give another name: --name {place.name}2.")
@@ -97,6 +99,18 @@ def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: boo
                 f"{place.contract} was not written as it was meant. Report it, with your table's header."
             )
     return problem, undo
+
+
+def _try_stages(path: Path, contract: Contract, problem: dict[str, Any]) -> None:
+    """Raise what the stages would: load, split, and a fit that finds rows of one class only."""
+    table = load_file(path, convert(problem["load"], LoadSettings, "load"), contract).table
+    train = split_table(table, convert(problem["split"], SplitSettings, "split")).train
+    folds = make_folds(train, convert(problem["cross_validate"], CrossValidateSettings, "cross_validate"))
+    if train.task == "classification":
+        check_classes(train, "the training rows")
+        labels = replace(train, frame=train.frame[[train.target]])
+        for fitted_on, _ in folds:
+            check_classes(labels.rows(fitted_on), f"the {len(fitted_on)} training rows that a fold is fitted on")
 
 
 def _texts(place: Place, about: str, problem: dict[str, Any]) -> dict[Path, str]:

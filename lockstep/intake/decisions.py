@@ -30,6 +30,8 @@ FEW_MISSING = 0.5
 """Of more rows than this share without a target, the target is more likely another column."""
 FEW_MOMENTS = 10
 """A column of no more different dates than this orders no rows."""
+FIRST = 10
+"""One of so many rows, the first in time, must have two classes for a split by time."""
 TIME_WORDS = {"time", "timestamp", "datetime", "date", "year", "epoch"}
 PARAMS = "params.yaml"
 FLAGS = {
@@ -139,7 +141,7 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
     roles = find_roles(frame, target.value, task.value)
     repeating = roles.repeating[0] if roles.repeating and "split.time" not in given else None
     group = _decide("split.group", given, lambda: (repeating, "it is an identifier that repeats"))
-    ordering = _ordering_dates(frame, roles.dates) if group.value is None else None
+    ordering = _ordering_dates(frame, roles.dates, labels, task.value) if group.value is None else None
     time = _decide("split.time", given, lambda: (ordering, "the rows are in its order, and later ones are to be told"))
     drop = _decide("load.drop", given, lambda: ([*unneeded, *roles.identifiers, *roles.leaks], ""))
     for column in drop.value:
@@ -242,11 +244,15 @@ def _moments(column: pd.Series) -> pd.Series | None:
     return None if stamps.isna().any() else stamps
 
 
-def _ordering_dates(frame: pd.DataFrame, dates: Sequence[str]) -> str | None:
-    """The first column of dates in whose order, or its reverse, the rows stand; None if there is none."""
+def _ordering_dates(frame: pd.DataFrame, dates: Sequence[str], labels: pd.Series, task: Task) -> str | None:
+    """The first column of dates in whose order, or its reverse, the rows stand; None if there is none, or if its first
+    rows are of one class, from which no fold could learn."""
     for name in dates:
         found = _moments(frame[name]) if frame[name].nunique() > FEW_MOMENTS else None
-        if found is not None and (found.is_monotonic_increasing or found.is_monotonic_decreasing):
+        if found is None or not (found.is_monotonic_increasing or found.is_monotonic_decreasing):
+            continue
+        first = labels[found.sort_values(kind="stable").index[: len(frame) // FIRST]].dropna()
+        if task == "regression" or len(first.unique()) > 1:
             return name
     return None
 

@@ -281,10 +281,8 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
             " to another column.",
         )
     if found := too_large(frame.drop(columns=target), name, line_starts):
-        remedy = (
-            " Correct those cells, or write the column in a larger unit; if these are codes, declare it a string in "
-        )
-        raise DataError(found, remedy, "the contract; or leave it out with ", _DROP, ".")
+        remedy = " Correct those cells, or write the column in a larger unit; if these are codes, declare it a string "
+        raise DataError(found, remedy, "in the contract; or leave it out with ", _DROP, ".")
     return Table(frame, target, settings.task)
 
 

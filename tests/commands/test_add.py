@@ -446,6 +446,11 @@ def test_a_contract_in_the_way_is_not_overwritten(copy, customers, where):
             ("--task", "classification"),
             "leaves a part of 30 rows for the 40 classes of the target 'churned'",
         ),
+        (
+            lambda frame: frame.sort_values("churned").assign(day=np.arange(150)),
+            ("--time", "day"),
+            "training rows that a fold is fitted on are all of the class 'ja'",
+        ),
         (lambda frame: frame.head(0), ("--target", "churned", "--task", "classification"), "has 0 rows; at least 100"),
         (lambda frame: frame.head(99), (), "has 99 rows; at least 100 are needed"),
         (lambda frame: frame.assign(churned="ja"), ("--target", "churned"), "has only one class, 'ja'"),

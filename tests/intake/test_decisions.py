@@ -76,6 +76,13 @@ def test_rows_in_the_order_of_a_date_are_split_by_it(days):
     assert decide(facts(sold=days), {"split.time": None}).time.value is None
 
 
+def test_rows_whose_classes_come_one_after_the_other_are_not_split_by_time():
+    table = facts(label=np.repeat(["u", "v"], 60), sold=DAYS)
+    assert decide(table, {}).time.value is None
+    assert decide(table, {}).proposals[0].startswith("the split is at random, though 'sold' tells when")
+    assert decide(table, {"load.target": "size"}).time.value == "sold"
+
+
 def test_a_random_split_of_rows_that_have_a_time_is_said():
     shuffled = np.random.default_rng(0).permutation(DAYS)
     found = decide(facts(sold=shuffled), {})
