@@ -30,7 +30,7 @@ NAMES = {
     "medhouseval heart_disease default_payment_next_month": 5,
     "count": 4,
     "amount value score rating grade sales revenue cost income status result risk volume demand consumption yield rent "
-    "profit approved purchased subscribed converted disease default category type variety claims fare expenses": 3,
+    "profit approved purchased bought subscribed converted disease default category type variety claims fare expenses": 3,
 }
 """{names of columns that are usually what is to be predicted: their points}"""
 LAST_WORDS = {
