@@ -1,8 +1,8 @@
 """Chooses the column to predict, and whether by classification or regression, where the evidence points to one.
 
 A column's name is evidence in points; being the last column is a little more. What a target hardly is (an identifier,
-a date, one of several one-hot columns, a constant) has no points, whatever it is called. One column must have
-ENOUGH points, and more than every other: else the user is asked.
+a date, one of several one-hot columns, a constant) is none, whatever it is called. One column must have ENOUGH points,
+and a LEAD before every other: else the user is asked.
 """
 
 import shlex
@@ -22,21 +22,23 @@ import pandas as pd
 MAX_CLASSES = 20
 """A target of at most so many distinct values can be classes without many rows of each."""
 ENOUGH = 4
-"""So many points are enough for a target, if no other column has as many."""
+LEAD = 2
+"""A target has enough points, and so many more than any other column; the last place alone is worth 1."""
 NAMES = {
-    "target label labels class classes outcome response dependent": 6,
-    "y price saleprice species survived churn churned exited attrition diagnosis deposit cnt charges strength rings "
-    "quality salary fraud medv mpg satisfaction sentiment spam loan_status credit_risk fare_amount median_house_value "
-    "medhouseval heart_disease default_payment_next_month": 5,
-    "count": 4,
-    "amount value score rating grade sales revenue cost income status result risk volume demand consumption yield rent "
-    "profit approved purchased bought subscribed converted disease default category type variety claims fare expenses": 3,
+    "target label labels class classes outcome response dependent survived churn churned exited attrition diagnosis "
+    "fraud": 6,
+    "y price saleprice species left deposit cnt charges strength rings quality salary medv mpg satisfaction sentiment "
+    "spam stroke canceled cancelled loan_status credit_risk fare_amount median_house_value medhouseval "
+    "default_payment_next_month": 5,
+    "count sales revenue profit approved purchased bought subscribed converted": 4,
+    "amount value score rating grade cost income status result risk volume demand consumption yield rent disease "
+    "default category type variety claims fare expenses": 3,
 }
 """{names of columns that are usually what is to be predicted: their points}"""
 LAST_WORDS = {
     "target label outcome price salary species survived churn churned attrition diagnosis fraud quality strength": 4,
-    "class charges response amount value score rating grade sales revenue cost income status result risk volume demand "
-    "consumption yield rent profit disease category type": 3,
+    "class charges response amount value score rating grade sales revenue cost income result risk volume demand "
+    "consumption yield rent profit disease": 3,
 }
 """{the same for the last word of a longer name: "Sale Price", "wine_quality"}"""
 _LITTLE = {"is", "has", "the", "my", "variable", "var", "col", "column", "name"}
@@ -88,9 +90,9 @@ def choose_target(frame: pd.DataFrame, path: Path) -> tuple[str, str]:
     """
     columns = _columns(frame)
     candidates = sorted((one for one in columns if not one.against), key=lambda one: -one.points)  # a stable sort
-    best = [one for one in candidates if one.points == candidates[0].points]
-    if len(best) == 1 and best[0].points >= ENOUGH:
-        return best[0].name, ", and ".join(best[0].reasons)
+    first, second = [*(one.points for one in candidates), 0, 0][:2]
+    if first >= max(ENOUGH, second + LEAD):
+        return candidates[0].name, ", and ".join(candidates[0].reasons)
     raise DataError(_question(frame, path, columns, candidates))
 
 
@@ -175,7 +177,7 @@ def _points_of_name(name: str, names: Sequence[str]) -> int:
         found = found or (ENOUGH if own[0] == "target" else 0)
     if own == ["y"] and {"x", "z"} & {other.strip().lower() for other in names}:
         found = ENOUGH - 1  # a coordinate or a size, unless it is the last column
-    return found if not _OTHER & set(own) else max(found - 2, 0)
+    return found if not _OTHER & set(own) else max(found - 3, 0)
 
 
 def _are_numbers(target: pd.Series) -> bool:

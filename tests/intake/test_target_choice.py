@@ -25,7 +25,9 @@ def frame_of(*names, **columns):
     ("names", "target"),
     [
         ("a Target b", "Target"),
-        ("price class a", "class"),
+        ("amount class a", "class"),
+        ("marital.status workclass income", "income"),
+        ("Item_Type Outlet_Type Item_Outlet_Sales", "Item_Outlet_Sales"),
         ("Survived Fare", "Survived"),
         ("is_fraud amount type", "is_fraud"),
         ("amount isFraud isFlaggedFraud", "isFraud"),
@@ -62,6 +64,8 @@ def test_a_weak_name_needs_the_last_place():
     ("columns", "said"),
     [
         ({"count_of_it": np.arange(ROWS) % 7}, r"'count_of_it' \(it is the last column; 7 distinct whole"),
+        ({"class": np.arange(ROWS) / 9, "price": np.arange(ROWS) / 7}, r"be 'price' \(its name; .*'class' \(its name"),
+        ({"left": np.arange(ROWS) / 9, "salary": np.arange(ROWS) / 7}, r"be 'salary' \(its name; .*'left' \(its "),
         ({"y": np.arange(ROWS) * 0.1, "price": np.arange(ROWS) * 0.1, "b": 1.5}, r"It could be 'y' \(its name; "),
         ({"when": pd.date_range("2024-01-01", periods=ROWS).astype(str)}, r"'when' \(it is the last column; dates\)"),
         ({"code": [f"c{i}" for i in range(ROWS)]}, r"Hardly 'code' \(it is the last column; an identifier\)"),
