@@ -2,8 +2,9 @@
 
     python -m benchmarks.accepted ~/tables              # every file below the folder
     python -m benchmarks.accepted ~/tables --each       # a line a file: target, task, what was decided
+    python -m benchmarks.accepted ~/tables --last       # with --target for the last column: what the reader accepts
 
-Looks at each file as ``add --dry-run`` does, no target given, and loads it with the settings that this would write.
+Looks at each file as ``add --dry-run`` does, and loads it with the settings that this would write.
 Files of fewer than 100 lines are no tables to learn from, and are left out.
 """
 
@@ -27,12 +28,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--each", action="store_true", help="a line for each file")
+    parser.add_argument("--last", action="store_true", help="give the last column as the target")
     args = parser.parse_args()
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     counts, reasons = Counter[str](), Counter[str]()
     for path in sorted(path for path in args.folder.rglob("*") if path.is_file()):
-        outcome, words = judge(path)
+        outcome, words = judge(path, last=args.last)
         counts[outcome] += 1
         if args.each and outcome != "short":
             print(f"{outcome:8} {path.relative_to(args.folder)}: {words}", flush=True)
@@ -46,14 +48,15 @@ def main() -> int:
     return int(counts["crashed"] > 0)
 
 
-def judge(path: Path) -> tuple[str, str]:
+def judge(path: Path, *, last: bool) -> tuple[str, str]:
     """("accepted", what was decided), ("refused", the message), ("crashed", the error) or ("short", "")"""
     with path.open("rb") as file:
         if sum(1 for _ in file) <= MINIMUM_ROWS:
             return "short", ""
     try:
         facts = look(path, {})
-        decisions = decide(facts, {})
+        columns = [str(name) for name in facts.frame if name not in facts.unneeded]
+        decisions = decide(facts, {"load.target": columns[-1]} if last else {})
         load_file(path, convert(problem_block(decisions, path)["load"], LoadSettings, "load"))
     except LockstepError as error:
         return "refused", str(error)

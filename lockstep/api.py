@@ -68,8 +68,8 @@ class ModelConfig:
         hyperparameters: of the scikit-learn estimator, passed on as they are.
         target: the column to predict; by default "target" for a classification, "price" for a regression.
         drop: columns to leave out.
-        load: how the file is written, for instance ``load={"delimiter": ";", "decimal": ","}``; of no effect on a
-            DataFrame.
+        load: how the file is written, for instance ``load={"delimiter": ";", "decimal": ","}``, of no effect on a
+            DataFrame; and what becomes of rows without a target or of a rare class, as ``{"missing_target": "drop"}``.
         contract: a data contract that the table must keep, as in data/contracts; None for none.
         split, preprocess, tune, cross_validate, train, evaluate: further settings, named and checked as in params.yaml,
             for instance ``split={"test_size": 0.3, "seed": 1}`` or ``train={"class_weight": "balanced"}``.

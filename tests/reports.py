@@ -88,7 +88,7 @@ def rows_of(kind, columns, rows):
     return [msgspec.convert({key: cell for key, cell in row.items() if cell is not None}, kind) for row in named]
 
 
-def made_of(table, model="random_forest", *, split=None, folds=3, report=None, **diagnosed):
+def made_of(table, model="random_forest", *, split=None, folds=3, report=None, class_weight=None, **diagnosed):
     """What a report on ``table`` is made from, all stages run.
 
     Args:
@@ -97,10 +97,13 @@ def made_of(table, model="random_forest", *, split=None, folds=3, report=None, *
         split: the section ``split``.
         folds: of the cross-validation.
         report: settings of the section ``report``.
+        class_weight: a setting of the section ``train``.
         diagnosed: settings of the section ``diagnose``.
     """
     task = table.task
-    settings = TrainSettings(model=model, kind=KINDS[task], version=1, hyperparameters=SMALL.get(model, {}))
+    settings = TrainSettings(
+        model=model, kind=KINDS[task], version=1, class_weight=class_weight, hyperparameters=SMALL.get(model, {})
+    )
     parts, cleaning = split_table(table, split or SplitSettings()), PreprocessSettings()
     preprocessor, processed = preprocess(parts.train, cleaning, model)
     scores = cross_validate(parts.train, CrossValidateSettings(folds=folds), cleaning, settings)

@@ -48,6 +48,20 @@ def test_the_example_of_the_specification(tmp_path, monkeypatch):
     assert "120 rows" in Path("logs/random_forest_classifier.log").read_text()
 
 
+def test_rows_without_a_target_are_left_out_of_files_and_frames_alike(config, tmp_path):
+    frame = make_table(rows=150).frame.reset_index(drop=True)
+    frame.loc[[3, 77], "y"] = None
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    settings = config(target="y", hyperparameters={"n_estimators": 2}, load={"missing_target": "drop"})
+    of_frame, of_file = run_pipeline(frame, settings), run_pipeline(tmp_path / "data.csv", settings)
+    pd.testing.assert_frame_equal(of_frame.predictions, of_file.predictions)
+    assert of_frame.model_path.read_bytes() == of_file.model_path.read_bytes()
+    of_data = frame["y"].set_axis(range(1, 151)).loc[of_frame.predictions["row"]]
+    assert of_data.tolist() == of_frame.predictions["actual"].tolist()  # the numbers of rows are those of the data
+    with pytest.raises(ValueError, match=r"set load\.missing_target to drop, which leaves the rows out"):
+        run_pipeline(frame, config(target="y"))
+
+
 def test_versions_count_up_and_never_over_another_file(config, tmp_path):
     data, settings = make_table().frame, config(target="y", hyperparameters={"n_estimators": 2})
     names = [run_pipeline(data, settings).model_path.name for _ in range(2)]

@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _add(args: argparse.Namespace) -> int:
     given = {setting: getattr(args, setting.split(".")[1], None) for setting in FLAGS}
     given = {setting: value for setting, value in given.items() if value is not None}
+    given |= {setting: None for setting in ("split.group", "split.time") if given.get(setting) == ""}
     place = find_place(args.path, args.name)
     facts = look(args.path, given)
     decisions = decide(facts, given)
@@ -105,9 +106,11 @@ def _tell(facts: TableFacts, decisions: Decisions) -> None:
     for warning in decisions.warnings:
         print(f"WARNING {warning}")
     _tell_decision("Dropped", decisions.drop, some(map(shown_name, decisions.drop.value), 20) or "nothing")
-    for decision in decisions.group, decisions.time, decisions.model, decisions.class_weight:
+    for decision in *decisions.target_rows, decisions.group, decisions.time, decisions.model:
         if decision.value is not None:
             _tell_decision(decision.key.replace("_", " ").capitalize(), decision)
+    for proposal in decisions.proposals:
+        print(f"Consider: {proposal}")
 
 
 def _tell_decision(label: str, decision: Decision[Any], shown: str | None = None) -> None:
@@ -125,8 +128,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--target", metavar="COLUMN", help="the column to predict")
     add("--task", choices=list(KINDS), help="classification or regression")
     add("--drop", metavar="COLUMN", nargs="*", help="columns to leave out, instead of those proposed")
-    add("--group", metavar="COLUMN", help="a column whose rows must stay together when rows are split")
-    add("--time", metavar="COLUMN", help="a column that orders the rows; the last are the test")
+    add("--group", metavar="COLUMN", help="a column whose rows stay together when rows are split; '' for none")
+    add("--time", metavar="COLUMN", help="a column that orders the rows; the last are the test; '' for none")
     add("--model", metavar="TYPE", help="the model type (default: by the number of rows)")
     add("--delimiter", type=_character, metavar="CHARACTER", help="the character between cells")
     add("--encoding", type=_encoding, metavar="NAME", help="for instance utf-8, cp1252, utf-16")
@@ -139,6 +142,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--quirks", choices=QUIRKS, metavar="QUIRK", nargs="*", help=f"ways of writing: {', '.join(QUIRKS)}")
     add("--missing", metavar="WORD", nargs="*", help="words for a missing value, instead of NA, None, ?, ...")
     add("--missing-texts", metavar="WORD", nargs="*", help="words for a missing value in columns of texts")
+    add(
+        "--missing-target", choices=["error", "drop"], help="rows without a target: refuse the table, or leave them out"
+    )
+    add(
+        "--rare-classes",
+        choices=["keep", "drop", "merge"],
+        help="rows of rare classes: leave out, or merge the classes",
+    )
+    add("--class-rows", type=int, metavar="N", help="classes of fewer rows are rare (default: 2)")
     add("--dry-run", action="store_true", help="show everything, change nothing")
     return parser
 

@@ -25,7 +25,8 @@ from lockstep.reading.column_types import Format, typed_frame
 from lockstep.reading.contract import Contract, enforce, is_of_type, read_contract, violations
 from lockstep.reading.csvfile import Dialect
 from lockstep.reading.dataframes import normalised_frame
-from lockstep.reading.loading import LoadSettings
+from lockstep.reading.loading import LoadSettings, too_large
+from lockstep.saving.sidecar import read_about
 from lockstep.tables.table import column_type
 
 import numpy as np
@@ -84,6 +85,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         spool.seek(0)
         _deliver(spool, args.output)
     print(f"{n_rows:,} rows scored{'' if args.output == '-' else f': {args.output}'}", file=sys.stderr)
+    if hasattr(scorer.model, "predict_proba") and _has_weighted_classes(scorer.model, args.model):
+        said = (
+            "The probabilities are those of equally frequent classes, not of the data (train.class_weight: balanced)."
+        )
+        print(said, file=sys.stderr)
     return 0
 
 
@@ -181,8 +187,10 @@ def _checked(
         found = violations(frame, scorer.contract, without=unused)
         # Of a few rows it is neither wrong to be few nor, block by block, to be seen as unique.
         enforce((broken for broken in found if broken.rule not in ("rows", "unique", "columns")), name, line_starts)
-    frame = frame.assign(**dict.fromkeys(absent, np.nan))
-    return frame[list(scorer.types)]
+    frame = frame.assign(**dict.fromkeys(absent, np.nan))[list(scorer.types)]
+    if wrong := too_large(frame, name, line_starts):
+        raise DataError(f"{wrong} Correct those cells.")
+    return frame
 
 
 @contextlib.contextmanager
@@ -198,6 +206,14 @@ def _input(rows: str) -> Iterator[Path]:
         shutil.copyfileobj(sys.stdin.buffer, file)
         file.flush()
         yield Path(file.name)
+
+
+def _has_weighted_classes(model: Pipeline, path: Path) -> bool:
+    """Whether the classes of the model at ``path`` were weighted: some estimators know it, of all the sidecar does."""
+    weight = getattr(model[-1], "class_weight", None)
+    with contextlib.suppress(IntegrityError):  # no sidecar, where dvc.lock or --sha256 vouches for the model
+        weight = weight or read_about(path).get("settings", {}).get("train", {}).get("class_weight")
+    return weight is not None
 
 
 def _check_output(output: str, rows: str, model: Path) -> None:

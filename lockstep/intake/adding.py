@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,11 +18,14 @@ from lockstep.kernel.errors import DataError, MachineError, SettingsError, some
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.settings import check_problem_name, check_problems, convert, read_problems
 from lockstep.kernel.strict_yaml import parse_yaml, read_yaml
-from lockstep.reading.contract import read_contract
+from lockstep.learning.cross_validation import CrossValidateSettings, make_folds
+from lockstep.learning.estimators import check_classes
+from lockstep.reading.contract import Contract, read_contract
 from lockstep.reading.loading import LoadSettings, load_file
 from lockstep.reading.source import PACKED
 from lockstep.repository import git
 from lockstep.repository.dvc_process import run_dvc
+from lockstep.splitting.parts import SplitSettings, split_table
 from lockstep.tables.table import column_type
 
 import yaml
@@ -70,11 +74,12 @@ def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: boo
         (the block of params.yaml; a command, or words, that undo it all)
 
     Raises:
-        LockstepError: also of what the stage load would refuse; nothing is left then.
+        LockstepError: also of what load, split and a fit would refuse; nothing is left then.
     """
     _check_features(facts, decisions)
     problem = problem_block(decisions, place.data)
-    load_file(facts.path, convert(problem["load"], LoadSettings, "load"))
+    contract = infer_contract(facts.frame.drop(columns=decisions.drop.value))
+    _try_stages(facts.path, contract, problem)
     texts = _texts(place, f"{decisions.target.value} of {facts.path.name}", problem)
     if place.contract.exists():
         raise SettingsError(f"{place.contract} exists already. Remove it, or give another name: --name {place.name}2.")
@@ -82,7 +87,6 @@ def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: boo
         return problem, ""
     created = [file for file in (place.pointer, place.contract, place.data) if not file.exists()]
     undo = _undo(place.name, created)
-    contract = infer_contract(facts.frame.drop(columns=decisions.drop.value))
     with _undone_on_error(created):
         if place.data.resolve() != facts.path.resolve():
             place.data.parent.mkdir(parents=True, exist_ok=True)
@@ -120,6 +124,18 @@ def _check_features(facts: TableFacts, decisions: Decisions) -> None:
     keep = f"{'them' if len(others) > 1 else 'it'}: give "
     left_out = f"each column beside the target '{target}' is left out: {reasons}. {remedy}keep {keep}"
     raise DataError(what + left_out, drop.setting, " without a column.")
+
+
+def _try_stages(path: Path, contract: Contract, problem: dict[str, Any]) -> None:
+    """Raise what the stages would: load, split, and a fit that finds rows of one class only."""
+    table = load_file(path, convert(problem["load"], LoadSettings, "load"), contract).table
+    train = split_table(table, convert(problem["split"], SplitSettings, "split")).train
+    folds = make_folds(train, convert(problem["cross_validate"], CrossValidateSettings, "cross_validate"))
+    if train.task == "classification":
+        check_classes(train, "the training rows")
+        labels = replace(train, frame=train.frame[[train.target]])
+        for fitted_on, _ in folds:
+            check_classes(labels.rows(fitted_on), f"the {len(fitted_on)} training rows that a fold is fitted on")
 
 
 def _texts(place: Place, about: str, problem: dict[str, Any]) -> dict[Path, str]:

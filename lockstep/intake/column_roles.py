@@ -1,21 +1,17 @@
-"""Finds out what the columns of a table are: the target and its task, identifiers, constants, dates, leaks, groups."""
+"""Finds out what the columns of a table are: identifiers, constants, dates, one-hot columns, leaks, groups."""
 
+import re
 from typing import NamedTuple
 
 from lockstep.kernel.settings import Task
 from lockstep.splitting.exact_sums import exact_sums
-from lockstep.splitting.identifiers import DATE, identifier_of_rows, is_group
+from lockstep.splitting.identifiers import are_dates, identifier_of_rows, is_group
 from lockstep.tables.table import column_type
 
 import pandas as pd
 
-TARGET_NAMES = (
-    *("target", "label", "class", "y", "outcome", "response", "price", "species", "survived", "churn", "churned"),
-    *("deposit", "diagnosis", "quality", "cnt", "count", "charges", "strength", "rings"),
-)
-"""Names of columns that are usually what is to be predicted; else the last column is taken."""
-MAX_CLASSES = 20
-"""A target of at most so many distinct whole numbers is taken for classes."""
+MAX_LEAK_LEVELS = 20
+"""A feature of at most so many levels, each of one class only, gives the class away."""
 SUSPICIOUS_CORRELATION = 0.95
 
 
@@ -45,25 +41,6 @@ class ColumnRoles(NamedTuple):
         return [*found, *(what for what, names in words.items() if name in names)]
 
 
-def guess_target(frame: pd.DataFrame) -> tuple[str, str]:
-    """(the column to predict, why)."""
-    lower = {str(name).strip().lower(): str(name) for name in frame}
-    for name in TARGET_NAMES:
-        if name in lower:
-            return lower[name], "its name"
-    return str(frame.columns[-1]), "it is the last column"
-
-
-def guess_task(target: pd.Series) -> tuple[Task, str]:
-    """(the task, why)."""
-    kind, distinct = column_type(target), target.nunique()
-    if kind != "number":
-        return "classification", f"a {kind} column"
-    if (target.dropna() % 1 == 0).all() and distinct <= MAX_CLASSES:
-        return "classification", f"{distinct} distinct whole numbers"
-    return "regression", f"{distinct:,} distinct numbers"
-
-
 def find_roles(frame: pd.DataFrame, target: str, task: Task) -> ColumnRoles:
     """Look at every column but the target."""
     features = frame.drop(columns=target)
@@ -72,13 +49,29 @@ def find_roles(frame: pd.DataFrame, target: str, task: Task) -> ColumnRoles:
     reasons = {name: identifier_of_rows(features[name]) for name in map(str, features) if name not in constants}
     identifiers = {name: why for name, why in reasons.items() if why}
     texts = [str(name) for name in features if column_type(features[name]) == "text"]
-    dates = [name for name in texts if name not in constants and _are_dates(features[name].dropna().head(50))]
+    dates = [name for name in texts if name not in constants and are_dates(features[name].dropna())]
     leaks, suspects = _leaks(features.drop(columns=[*identifiers, *constants]), frame[target], task)
     return ColumnRoles(identifiers, constants, dates, leaks, suspects, repeating)
 
 
-def _are_dates(cells: pd.Series) -> bool:
-    return len(cells) > 0 and bool(cells.map(lambda cell: DATE.search(cell) is not None).all())
+def one_hot_columns(frame: pd.DataFrame) -> list[str]:
+    """Columns of 0 and 1, or booleans, whose names begin with the same words, and of which one is 1 in each row."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name in map(str, frame):
+        if column_type(frame[name]) != "text" and frame[name].isin([0, 1]).all():
+            words = words_of(name)
+            for length in range(1, len(words)):
+                groups.setdefault(tuple(words[:length]), []).append(name)
+    found = [
+        names for names in groups.values() if len(names) > 1 and (frame[names].astype("int64").sum(axis=1) == 1).all()
+    ]
+    return list(dict.fromkeys(name for names in found for name in names))
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a column's name, in lower case, without what is in parentheses, which is a unit."""
+    plain = re.sub(r"\(.*?\)|\[.*?\]", " ", name)
+    return [word.lower() for word in re.split(r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])", plain) if word]
 
 
 def _leaks(features: pd.DataFrame, target: pd.Series, task: Task) -> tuple[dict[str, str], list[tuple[str, float]]]:
@@ -87,7 +80,7 @@ def _leaks(features: pd.DataFrame, target: pd.Series, task: Task) -> tuple[dict[
         exact = {
             str(name): "gives the target away exactly"
             for name in features
-            if features[name].nunique() <= min(MAX_CLASSES, target.nunique())
+            if features[name].nunique() <= min(MAX_LEAK_LEVELS, target.nunique())
             and target.groupby(features[name].astype(str)).nunique().max() == 1
         }
         return exact, []

@@ -1,21 +1,23 @@
 """Decides what the user has not about a table's problem: each decision with its reason, and the flag to change it."""
 
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from lockstep.intake.column_roles import MAX_CLASSES, ColumnRoles, find_roles, guess_target, guess_task
+from lockstep.intake.column_roles import ColumnRoles, find_roles, words_of
 from lockstep.intake.file_format import TableFacts
 from lockstep.intake.formatted_numbers import formatted_number
+from lockstep.intake.target_choice import choose_target, choose_task
 from lockstep.intake.yaml_text import dump_yaml
 from lockstep.kernel.errors import DataError, Setting, some
 from lockstep.kernel.settings import Task
 from lockstep.learning.estimators import TrainSettings, build_estimator
 from lockstep.learning.model_types import KINDS
 from lockstep.reading.column_types import MISSING
-from lockstep.splitting.identifiers import NEARLY_UNIQUE
+from lockstep.reading.loading import check_n_rows, missing_in_target
 from lockstep.tables.table import column_type
 
 import pandas as pd
@@ -24,6 +26,14 @@ MANY_ROWS = 5_000
 """Tables of so many rows get histogram boosting, which is quicker there; smaller ones a random forest."""
 RARE = 0.1
 """Classes below this share are said to be rare."""
+FEW_MISSING = 0.5
+"""Of more rows than this share without a target, the target is more likely another column."""
+FEW_MOMENTS = 10
+"""A column of no more different dates than this orders no rows."""
+FIRST = 10
+"""One of so many rows, the first in time, must have two classes for a split by time."""
+TIME_WORDS = {"time", "timestamp", "datetime", "date", "year", "epoch"}
+PARAMS = "params.yaml"
 FLAGS = {
     "load.path": "FILE",
     "load.target": "--target COLUMN",
@@ -40,8 +50,11 @@ FLAGS = {
     "load.quirks": "--quirks QUIRK ...",
     "load.missing": "--missing WORD ...",
     "load.missing_texts": "--missing-texts WORD ...",
-    "split.group": "--group COLUMN",
-    "split.time": "--time COLUMN",
+    "load.missing_target": "--missing-target error|drop",
+    "load.rare_classes": "--rare-classes keep|drop|merge",
+    "load.class_rows": "--class-rows N",
+    "split.group": "--group COLUMN, or '' for none",
+    "split.time": "--time COLUMN, or '' for none",
     "train.model": "--model TYPE",
 }
 """{setting: what says it to ``add``}"""
@@ -79,8 +92,10 @@ class Decisions:
 
     Attributes:
         roles: what the columns are, which some decisions follow from.
+        target_rows: settings of the section load that say what becomes of rows that have no target, or a rare class.
         file_format: settings of the section load that say how the file is written.
         warnings: what the user should look at.
+        proposals: what was not decided, since it is a trade: what to set, and what it costs.
     """
 
     target: Decision[str]
@@ -89,10 +104,11 @@ class Decisions:
     group: Decision[str | None]
     time: Decision[str | None]
     model: Decision[str]
-    class_weight: Decision[str | None]
+    target_rows: tuple[Decision[Any], ...]
     file_format: tuple[Decision[Any], ...]
     roles: ColumnRoles
     warnings: list[str]
+    proposals: list[str]
 
 
 def flag_of(setting: str) -> str:
@@ -111,20 +127,23 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         DataError: the table has not what was given, or its target cannot be told.
         SettingsError: the model type that was given is none, or not one for the task.
     """
-    kept = [name for name in facts.unneeded if name in (given.get("load.target"), given.get("split.group"))]
-    unneeded = [name for name in facts.unneeded if name not in kept]
+    ours = [given.get(setting) for setting in ("load.target", "split.group", "split.time")]
+    unneeded = [name for name in facts.unneeded if name not in ours]
     frame = facts.frame.drop(columns=unneeded)
-    time: Decision[str | None] = _decision("split.time", given, (None, ""))
-    target = _decision("load.target", given, guess_target(frame))
+    check_n_rows(len(frame), str(facts.path))
+    target: Decision[str] = _decide("load.target", given, lambda: choose_target(frame, facts.path))
     if target.value not in frame:
         raise DataError(f"{facts.path} has no column '{target.value}'. It has: {column_names(frame)}.")
     labels = frame[target.value]
-    _check_task(labels, given.get("load.task"))
-    task = _decision("load.task", given, guess_task(labels))
+    _check_regression(labels, given.get("load.task"))
+    task: Decision[Task] = _decide("load.task", given, lambda: choose_task(labels, facts.path))
+    file_format = _file_format(facts, target.value, given)
     roles = find_roles(frame, target.value, task.value)
-    repeating = roles.repeating[0] if roles.repeating and not time.value else None
-    group = _decision("split.group", given, (repeating, "it is an identifier that repeats"))
-    drop = _decision("load.drop", given, ([*unneeded, *roles.identifiers, *roles.leaks], ""))
+    repeating = roles.repeating[0] if roles.repeating and "split.time" not in given else None
+    group = _decide("split.group", given, lambda: (repeating, "it is an identifier that repeats"))
+    ordering = _ordering_dates(frame, roles.dates, labels, task.value) if group.value is None else None
+    time = _decide("split.time", given, lambda: (ordering, "the rows are in its order, and later ones are to be told"))
+    drop = _decide("load.drop", given, lambda: ([*unneeded, *roles.identifiers, *roles.leaks], ""))
     for column in drop.value:
         if column not in facts.frame:
             raise DataError(drop.setting, f": {facts.path} has no column '{column}'. It has: {column_names(frame)}.")
@@ -132,7 +151,7 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         if chosen.value is not None and (chosen.value not in frame or chosen.value == target.value):
             what = f": '{chosen.value}' is no column beside the target. It has: {column_names(frame)}."
             raise DataError(chosen.setting, what)
-    model = _decision("train.model", given, _model_by_rows(len(frame)))
+    model = _decide("train.model", given, lambda: _model_by_rows(len(frame)))
     build_estimator(TrainSettings(model=model.value, kind=KINDS[task.value], version=1), task.value)  # type: ignore[arg-type]
     return Decisions(
         target=target,
@@ -141,10 +160,11 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         group=group,
         time=time,
         model=model,
-        class_weight=_class_weight(labels, task.value),
-        file_format=_file_format(facts, target.value, given),
+        target_rows=_target_rows(labels, file_format, given),
+        file_format=file_format,
         roles=roles,
         warnings=[*facts.warnings, *_warnings(frame, roles)],
+        proposals=[*_by_time(frame, roles, group, time), *_rare_class(labels, task.value)],
     )
 
 
@@ -159,7 +179,7 @@ def problem_block(decisions: Decisions, path: Path) -> dict[str, Any]:
         DataError: DVC would take a column's name for a setting's.
     """
     load = {"path": str(path), "task": decisions.task.value, "target": decisions.target.value}
-    written = {decision.key: decision.value for decision in decisions.file_format}
+    written = {decision.key: decision.value for decision in (*decisions.file_format, *decisions.target_rows)}
     written = {key: list(value) if isinstance(value, tuple) else value for key, value in written.items()}
     split = {"test_size": 0.2, "seed": 42, "group": decisions.group.value, "time": decisions.time.value}
     train = {"model": decisions.model.value, "kind": KINDS[decisions.task.value], "version": 1, "seed": 42}
@@ -169,7 +189,7 @@ def problem_block(decisions: Decisions, path: Path) -> dict[str, Any]:
         "preprocess": {},
         "tune": {"trials": 0, "metric": "auto", "seed": 42, "space": {}},
         "cross_validate": {"folds": 5, "repeats": 1, "seed": 42},
-        "train": {**train, "class_weight": decisions.class_weight.value, "hyperparameters": {}},
+        "train": {**train, "class_weight": None, "hyperparameters": {}},
         "evaluate": {"average": "macro", "seed": 42},
         "diagnose": {},
         "report": {"title": "", "intended_use": [], "limits": []},
@@ -192,31 +212,23 @@ def shown_name(name: str) -> str:
     return name if name == name.strip() else repr(name)
 
 
-def _decision(setting: str, given: Mapping[str, Any], found: tuple[T, str]) -> Decision[T]:
-    """What the user has given, or else the (value, reason) that was found."""
-    return Decision(Setting(setting), *((given[setting], flag_of(setting)) if setting in given else found))
+def _decide(setting: str, given: Mapping[str, Any], find: Callable[[], tuple[T, str]]) -> Decision[T]:
+    """What the user has given, or else the (value, reason) that ``find`` gives."""
+    return Decision(Setting(setting), *((given[setting], flag_of(setting)) if setting in given else find()))
 
 
-def _check_task(target: pd.Series, task: Task | None) -> None:
-    """Raise DataError if the target cannot be of the task, or its texts are hardly classes and no task is given."""
+def _check_regression(target: pd.Series, task: Task | None) -> None:
+    """Raise DataError if a regression is wanted of a column that holds no numbers."""
     kind, present = column_type(target), target.dropna()
-    if kind == "number" or task == "classification" or present.empty:
+    if task != "regression" or kind == "number" or present.empty:
         return
-    number, distinct = formatted_number(target), present.nunique()
+    number = formatted_number(target)
     example = str(number[0] if number else present.iloc[0])
-    what = f"the target '{target.name}' is a {kind} column, with values such as {example[:40]!r}"
-    remedy = f"If these are numbers, {number[1]}. " if number else ""
-    instead = "Else leave" if number else "Leave"
-    if task == "regression":
-        raise DataError(
-            f"--task regression: {what}, and a regression needs numbers. {remedy}{instead} --task out, or name "
-            "another --target."
-        )
-    if kind == "text" and distinct > MAX_CLASSES and (number or distinct >= NEARLY_UNIQUE * len(target)):
-        raise DataError(
-            f"{what}, and {distinct:,} different ones in {len(target):,} rows: hardly classes. {remedy}If another "
-            "column is the target, --target COLUMN; if they are classes, --task classification."
-        )
+    remedy = f"If these are numbers, {number[1]}. Else leave" if number else "Leave"
+    raise DataError(
+        f"--task regression: the target '{target.name}' is a {kind} column, with values such as {example[:40]!r}, and "
+        f"a regression needs numbers. {remedy} --task out, or name another --target."
+    )
 
 
 def _model_by_rows(n_rows: int) -> tuple[str, str]:
@@ -226,12 +238,76 @@ def _model_by_rows(n_rows: int) -> tuple[str, str]:
     return "random_forest", f"there are fewer than {MANY_ROWS:,} rows"
 
 
-def _class_weight(target: pd.Series, task: Task) -> Decision[str | None]:
-    setting = Setting("train.class_weight")
+def _moments(column: pd.Series) -> pd.Series | None:
+    """What ``split.time`` makes of a column of texts: moments in time; None if it would refuse it."""
+    stamps = pd.to_datetime(column, format="ISO8601", errors="coerce", utc=True)
+    return None if stamps.isna().any() else stamps
+
+
+def _ordering_dates(frame: pd.DataFrame, dates: Sequence[str], labels: pd.Series, task: Task) -> str | None:
+    """The first column of dates in whose order, or its reverse, the rows stand; None if there is none, or if its first
+    rows are of one class, from which no fold could learn."""
+    for name in dates:
+        found = _moments(frame[name]) if frame[name].nunique() > FEW_MOMENTS else None
+        if found is None or not (found.is_monotonic_increasing or found.is_monotonic_decreasing):
+            continue
+        first = labels[found.sort_values(kind="stable").index[: len(frame) // FIRST]].dropna()
+        if task == "regression" or len(first.unique()) > 1:
+            return name
+    return None
+
+
+def _by_time(
+    frame: pd.DataFrame, roles: ColumnRoles, group: Decision[str | None], time: Decision[str | None]
+) -> list[str]:
+    """That rows have a time, and the split does not go by it."""
+    numbers = [name for name in map(str, frame) if _is_named_time(frame[name])]
+    timed = [*roles.dates, *numbers]
+    if not timed or time.value is not None:
+        return []
+    split = f"keeps rows of one '{group.value}' together" if group.value is not None else "is at random"
+    what = f"{some([repr(name) for name in timed])} {'tell' if len(timed) > 1 else 'tells'} when"
+    able = [name for name in timed if name in numbers or _moments(frame[name]) is not None]
+    instead = (
+        f"--time {shlex.quote(able[0])} takes the last rows for the test"
+        if able
+        else "--time takes the last rows for the test, once every date is written as 2024-01-31 is"
+    )
+    return [f"the split {split}, though {what}: if the model is to predict later rows, that flatters it; {instead}"]
+
+
+def _is_named_time(column: pd.Series) -> bool:
+    """Whether a column of numbers that only go up, or down, is named as a time."""
+    named = TIME_WORDS & set(words_of(str(column.name)))
+    ordered = column.is_monotonic_increasing or column.is_monotonic_decreasing
+    return bool(named) and column_type(column) == "number" and ordered and column.nunique() > FEW_MOMENTS
+
+
+def _rare_class(target: pd.Series, task: Task) -> list[str]:
+    """That classes could be weighted, where one of two is rare."""
     shares = target.value_counts(normalize=True) if task == "classification" else ()
     if len(shares) != 2 or min(shares) >= RARE:
-        return Decision(setting, None)
-    return Decision(setting, "balanced", f"the rarer class has {min(shares):.1%} of the rows")
+        return []
+    trade = "more of its rows are found, and more of the others are taken for it"
+    price = "probabilities are then those of equally frequent classes, not of the data"
+    setting = f"train.class_weight: balanced in {PARAMS} makes it weigh as much as the other"
+    return [f"the rarer class has {min(shares):.1%} of the rows. {setting}: {trade}; {price}"]
+
+
+def _target_rows(
+    target: pd.Series, file_format: Sequence[Decision[Any]], given: Mapping[str, Any]
+) -> tuple[Decision[Any], ...]:
+    """What becomes of rows that have no target, or a rare class. Rows without one are left out where they are few and
+    their cells are empty, or words among numbers; a word among texts may be a class, which the user is asked."""
+    given_here = [key for key in ("load.missing_target", "load.rare_classes", "load.class_rows") if key in given]
+    found = [Decision(Setting(key), given[key], flag_of(key)) for key in given_here]
+    missing = {decision.key: decision.value for decision in file_format}
+    words = (*missing.get("missing", MISSING), *missing.get("missing_texts", ()))
+    empty, all_missing = int(target.isna().sum()), int(missing_in_target(target, words).sum())
+    if empty and empty == all_missing <= FEW_MISSING * len(target) and "load.missing_target" not in given:
+        reason = f"{empty:,} of {len(target):,} rows have no value in '{target.name}', and nothing to learn or test by"
+        found.append(Decision(Setting("load.missing_target"), "drop", reason))
+    return tuple(found)
 
 
 def _file_format(facts: TableFacts, target: str, given: Mapping[str, Any]) -> tuple[Decision[Any], ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from lockstep.intake.codes import codes_like_numbers
 from lockstep.intake.csv_detection import Detected, detect_dialect
 from lockstep.kernel.errors import DataError, SettingsError, some
 from lockstep.reading.column_types import MISSING, Format, typed_frame
@@ -98,7 +99,13 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
         path, **given_dialect, **marks, missing=words.get("missing", MISSING)
     )
     form = form._replace(**words)
-    typed = typed_frame(text, str(path), form)
+    codes = codes_like_numbers(text, form.missing)
+    typed = typed_frame(text, str(path), form, dict.fromkeys(codes, "string"))
+    warnings += [
+        f"'{name}' is read as text: cells such as {cell} are rather codes than numbers. If they are numbers, set its "
+        "type to number in the contract, once it is added"
+        for name, cell in codes.items()
+    ]
     check_header(typed.frame, form, path)
     found: dict[str, Any] = dialect._asdict() | form._asdict()
     settings = {name: value for name, value in found.items() if value != defaults[name] or name in reasons}

@@ -10,6 +10,7 @@ import pandas as pd
 
 NEARLY_ALL = 0.9
 """A text column of which this share of the cells are numbers, formatted or plain, is said to be one of numbers."""
+PLAIN = "write them as plain numbers in the file"
 _SPACES = " \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
 _NUMBER = (
     rf"\(?[-+]?[$€£¥]?[{_SPACES}]?[-+]?([0-9]{{1,3}}([,.'{_SPACES}][0-9]{{3}})+([.,][0-9]+)?|[0-9]+([.,][0-9]+)?)"
@@ -34,7 +35,7 @@ def formatted_number(column: pd.Series) -> tuple[str, str] | None:
         return None
     ways = [(cell, _flags(cell)) for cell in formatted[:1000]]
     cell, flags = next((way for way in ways if way[1] != _flags("1,000")), ways[0])
-    return cell, "write them as plain numbers in the file" if flags is None else f"add the table with {flags}"
+    return cell, PLAIN if flags is None else f"add the table with {flags}"
 
 
 def _flags(cell: str) -> str | None:

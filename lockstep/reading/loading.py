@@ -1,7 +1,7 @@
 """A data file to a checked table: read as the settings say, typed, fit to be learned from."""
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -22,6 +22,10 @@ import numpy as np
 import pandas as pd
 
 MINIMUM_ROWS = 100
+OTHER = "other"
+"""The class that rare classes are merged into."""
+LARGEST = float(np.finfo("float32").max)
+"""No feature may have larger numbers than this."""
 _TARGET, _DROP = Setting("load.target"), Setting("load.drop")
 DEFAULT_TARGET: dict[Task, str] = {"classification": "target", "regression": "price"}
 _Character = Annotated[str, msgspec.Meta(min_length=1, max_length=1)]
@@ -47,6 +51,9 @@ class LoadSettings(Settings, frozen=True):
     thousands: Literal["", ",", ".", " ", "'"] = ""
     missing: tuple[str, ...] = MISSING
     missing_texts: tuple[str, ...] = ()
+    missing_target: Literal["error", "drop"] = "error"
+    rare_classes: Literal["keep", "drop", "merge"] = "keep"
+    class_rows: Annotated[int, msgspec.Meta(ge=2)] = 2
 
     @property
     def dialect(self) -> Dialect:
@@ -62,10 +69,12 @@ class LoadSettings(Settings, frozen=True):
 
 
 class Loaded(NamedTuple):
-    """A checked table, and what its missing cells hold: {column: {word: count}}."""
+    """A checked table, what the missing cells of the data hold: {column: {word: count}}, and how many rows the settings
+    leave out: those without a target, and those of rare classes."""
 
     table: Table
     missing_as: dict[str, dict[str, int]]
+    rows_left_out: int
 
 
 def load_file(path: Path, settings: LoadSettings, contract: Contract | None = None) -> Loaded:
@@ -98,7 +107,8 @@ def load_file(path: Path, settings: LoadSettings, contract: Contract | None = No
     typed = read_typed(file, settings.form, contract.types if contract else None, settings.drop)
     if contract is not None:
         enforce(violations(typed.frame, contract, without=settings.drop), str(path), typed.line_starts)
-    return Loaded(checked_table(typed.frame, settings, str(path), typed.line_starts), typed.missing_as)
+    table = checked_table(typed.frame, settings, str(path), typed.line_starts)
+    return Loaded(table, typed.missing_as, len(typed.frame) - len(table))
 
 
 def load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract | None = None) -> Loaded:
@@ -116,7 +126,8 @@ def _load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract 
     if contract is not None:
         enforce(violations(typed, contract, without=settings.drop), name, None)
     missing_as = {str(column): {"": int(count)} for column, count in typed.isna().sum().items() if count}
-    return Loaded(checked_table(typed, settings, name, None), missing_as)
+    table = checked_table(typed, settings, name, None)
+    return Loaded(table, missing_as, len(typed) - len(table))
 
 
 def target_of(settings: LoadSettings) -> str:
@@ -182,8 +193,35 @@ def _check_columns(names: Sequence[str], settings: LoadSettings, name: str) -> N
         )
 
 
+def missing_in_target(labels: pd.Series, missing: Collection[str]) -> np.ndarray:
+    """(n_rows,) of bool: where there is no value. Of a text target, the words ``missing`` are none either: a word that
+    really is a class can be taken off the settings."""
+    is_missing = labels.isna()
+    if column_type(labels) == "text":
+        is_missing |= labels.str.strip().isin(["", *missing])
+    return is_missing.to_numpy(dtype=bool)
+
+
+def check_n_rows(n_rows: int, name: str) -> None:
+    """Raise DataError if there are fewer rows than any model is trained on."""
+    if n_rows < MINIMUM_ROWS:
+        raise DataError(f"{name} has {n_rows} rows; at least {MINIMUM_ROWS} are needed. Add rows to it.")
+
+
+def too_large(frame: pd.DataFrame, name: str, line_starts: np.ndarray | None) -> str:
+    """What to say of the first column with numbers beyond single precision, in which forests compute; other models
+    square them. "" if there is none. Arguments as of checked_table."""
+    for column in frame.select_dtypes(["int64", "float64"]):
+        beyond = np.flatnonzero(np.abs(frame[column].to_numpy()) > LARGEST)
+        if len(beyond):
+            where = _places(frame, beyond, line_starts)
+            value = frame[column].iloc[beyond[0]]
+            return f"{name} column '{column}': {value:g} in {where} is beyond {LARGEST:.2g}, too large to compute with."
+    return ""
+
+
 def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_starts: np.ndarray | None) -> Table:
-    """Check the rows and the target.
+    """Check the rows and the target; leave out, or merge into one class, what the settings say.
 
     Args:
         frame: (n_rows, n_columns), typed, indexed by row number.
@@ -193,36 +231,30 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
 
     Raises:
         DataError: fewer than 100 rows, a target with a missing value, of one class only, or unfit for the task.
+        SettingsError: rare classes of a regression.
     """
     target = target_of(settings)
+    if settings.rare_classes != "keep" and settings.task == "regression":
+        raise SettingsError(Setting("load.rare_classes"), " is for classification. Set it to keep.")
+    check_n_rows(len(frame), name)
+    is_missing = missing_in_target(frame[target], (*settings.missing, *settings.missing_texts))
+    if is_missing.any():
+        _allow_missing(is_missing, settings, name, line_starts)
+        frame = frame[~is_missing]
+        check_n_rows(len(frame), f"{name}, without the rows that have no target,")
     labels = frame[target]
-
-    if len(frame) < MINIMUM_ROWS:
-        raise DataError(f"{name} has {len(frame)} rows; at least {MINIMUM_ROWS} are needed. Add rows to it.")
-    is_missing = labels.isna()
-    if column_type(labels) == "text":
-        # A word for a missing value is no class; one that really is can be taken off the settings.
-        is_missing |= labels.str.strip().isin(["", *settings.missing, *settings.missing_texts])
-        stripped = labels.str.strip()
-        if stripped.nunique() < labels.nunique():
-            odd = np.flatnonzero(labels != stripped)
-            raise DataError(
-                f"{name}: the target '{target}' has classes that differ in white space only, such as "
-                f"{labels.iloc[odd[0]]!r} in {places(odd, line_starts)}. Make them one class each."
-            )
-    missing = np.flatnonzero(is_missing)
-    if len(missing):
+    if column_type(labels) == "text" and (stripped := labels.str.strip()).nunique() < labels.nunique():
+        odd = np.flatnonzero(labels != stripped)
         raise DataError(
-            f"{name} has no value in the target '{target}' in {len(missing)} of {len(frame)} rows, "
-            f"{places(missing, line_starts)}. Fill those cells or remove those rows: a target is never imputed. If a "
-            "word in them is a class, set ",
-            Setting("load.missing"),
-            " to the other words that mean a missing value.",
+            f"{name}: the target '{target}' has classes that differ in white space only, such as "
+            f"{labels.iloc[odd[0]]!r} in {_places(frame, odd, line_starts)}. Make them one class each."
         )
     if settings.task == "regression" and column_type(labels) != "number":
         numbers = pd.to_numeric(labels.astype("str"), errors="coerce")
         wrong = np.flatnonzero(numbers.isna())
-        first = f", the first {labels.iloc[wrong[0]]!r} in {places(wrong[:1], line_starts)}" if len(wrong) else ""
+        first = (
+            f", the first {labels.iloc[wrong[0]]!r} in {_places(frame, wrong[:1], line_starts)}" if len(wrong) else ""
+        )
         raise DataError(
             f"{name}: the target '{target}' of a regression must hold numbers, but {len(wrong)} of {len(frame)} cells "
             f"do not{first}. Correct them; or set how they are written (",
@@ -238,13 +270,16 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
         if len(fractions):
             raise DataError(
                 f"{name}: the target '{target}' holds fractions, such as {labels.iloc[fractions[0]]} in "
-                f"{places(fractions[:1], line_starts)}, which are not classes. Set ",
+                f"{_places(frame, fractions[:1], line_starts)}, which are not classes. Set ",
                 Setting("load.task"),
                 " to regression, or ",
                 _TARGET,
                 " to another column.",
             )
         frame = frame.assign(**{target: labels.astype("int64")})
+    if settings.rare_classes != "keep":
+        frame = _without_rare_classes(frame, settings, name)
+        labels = frame[target]
     if (labels == labels.iloc[0]).all():
         what = "class" if settings.task == "classification" else "value"
         raise DataError(
@@ -253,4 +288,55 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
             _TARGET,
             " to another column.",
         )
+    if found := too_large(frame.drop(columns=target), name, line_starts):
+        remedy = " Correct those cells, or write the column in a larger unit; if these are codes, declare it a string "
+        raise DataError(found, remedy, "in the contract; or leave it out with ", _DROP, ".")
     return Table(frame, target, settings.task)
+
+
+def _places(frame: pd.DataFrame, rows: np.ndarray, line_starts: np.ndarray | None) -> str:
+    """In words, rows of ``frame`` (0-based), of whose data some rows may be gone, by their lines or numbers there."""
+    return places(frame.index[rows].to_numpy() - 1, line_starts)
+
+
+def _allow_missing(is_missing: np.ndarray, settings: LoadSettings, name: str, line_starts: np.ndarray | None) -> None:
+    """Raise DataError unless rows without a value in the target are to be left out, which is logged."""
+    missing = np.flatnonzero(is_missing)
+    what = f"in {len(missing)} of {len(is_missing)} rows, {places(missing, line_starts)}"
+    if settings.missing_target == "drop":
+        logger.info("%s has no value in the target '%s' %s: left out", name, target_of(settings), what)
+        return
+    raise DataError(
+        f"{name} has no value in the target '{target_of(settings)}' {what}. Fill those cells or remove those rows: a "
+        "target is never imputed; or set ",
+        Setting("load.missing_target"),
+        " to drop, which leaves the rows out. If a word in them is a class, set ",
+        Setting("load.missing"),
+        " to the other words that mean a missing value.",
+    )
+
+
+def _without_rare_classes(frame: pd.DataFrame, settings: LoadSettings, name: str) -> pd.DataFrame:
+    """The rows, without those of classes of fewer than load.class_rows rows, or with these classes merged into one."""
+    target = target_of(settings)
+    counts = frame[target].value_counts()
+    rare = counts.index[counts < settings.class_rows]
+    is_rare = frame[target].isin(rare)
+    if not len(rare):
+        return frame
+    listed = some([repr(label) for label in sorted(rare.tolist())])
+    if settings.rare_classes == "drop":
+        logger.info("%s: %d rows of rare classes are left out: %s", name, is_rare.sum(), listed)
+        check_n_rows(len(frame) - is_rare.sum(), f"{name}, without the rows of rare classes,")
+        return frame[~is_rare]
+    together = int((is_rare | (frame[target] == OTHER)).sum())
+    if column_type(frame[target]) != "text" or together < settings.class_rows:
+        why = f"have {together} rows together" if column_type(frame[target]) == "text" else "are no texts"
+        raise DataError(
+            f"{name}: the rare classes of the target '{target}' ({listed}) {why}, so they cannot be merged into a "
+            f"class '{OTHER}'. Set ",
+            Setting("load.rare_classes"),
+            " to drop, which leaves their rows out.",
+        )
+    logger.info("%s: rare classes are merged into '%s', of %d rows: %s", name, OTHER, together, listed)
+    return frame.assign(**{target: frame[target].mask(is_rare, OTHER)})

@@ -31,6 +31,7 @@ def profile_of(
     dropped: Sequence[str],
     file: Mapping[str, Any],
     descriptions: Mapping[str, str],
+    rows_left_out: int = 0,
 ) -> dict[str, Any]:
     """The file; rows, columns, and per column its type, missing cells, distinct values and range or most frequent
     value; of the target its class distribution (classification) or quantiles (regression).
@@ -41,12 +42,14 @@ def profile_of(
         dropped: the columns of the file that the settings leave out.
         file: what file_facts says of the file that the table was read from.
         descriptions: of the columns, from the data contract: {column: text}; those that it does not describe may lack.
+        rows_left_out: rows of the file that the settings leave out.
     """
     frame = table.frame
     words = {name: dict(counts) for name, counts in missing_as.items() if any(word for word in counts)}
     return {
         "file": dict(file),
         "rows": len(frame),
+        "rows_left_out": rows_left_out,
         "duplicate_rows": int(frame.duplicated().sum()),
         "task": table.task,
         "missing_words": words,

@@ -13,9 +13,11 @@ MAX_COLUMNS = 150
 
 
 class RowFacts(NamedTuple):
-    """How many rows there are, and how they were split: by time, by group, or (None, None) at random."""
+    """How many rows there are, how many the settings leave out, being without a target or of a rare class, and how they
+    were split: by time, by group, or (None, None) at random."""
 
     total: int
+    left_out: int
     duplicate: int
     training: int
     validation: int
@@ -78,6 +80,7 @@ def data_facts(given: Sources) -> DataFacts:
         file=msgspec.structs.replace(profile.file, path=visible(profile.file.path, 200)),
         rows=RowFacts(
             total=profile.rows,
+            left_out=profile.rows_left_out,
             duplicate=profile.duplicate_rows,
             training=trained,
             validation=profile.rows - trained - tested,

@@ -61,6 +61,7 @@ def result_facts(given: Sources) -> ResultFacts:
         *_worse_than_the_baseline(metrics),
         *_copies(given.sidecar.task, given.diagnosis.copies, int(given.metrics["test_rows"])),
         *_folds(given, by_key),
+        *_weighted(given),
     ]
     return ResultFacts(sentences, metrics, None if average is None else str(average))
 
@@ -149,6 +150,14 @@ def _folds(given: Sources, metrics: dict[str, Metric]) -> list[str]:
     searched = "; optimistic, since the same rows chose the hyperparameters." if chosen else "."
     where = f"Cross-validation on the training rows ({plural(n_folds, 'fold')})"
     return [f"{where} gives {mean_and_std} (mean and standard deviation of the folds){searched}"]
+
+
+def _weighted(given: Sources) -> list[str]:
+    """That the classes were weighted, and what this makes of the probabilities, where the model has any."""
+    if given.sidecar.settings.get("train", {}).get("class_weight") != "balanced":
+        return []
+    probabilities = ": its probabilities are those of such rows, not of the data" if "log_loss" in given.metrics else ""
+    return [f"It was trained as if all classes were equally frequent (train.class_weight: balanced){probabilities}."]
 
 
 def _interval(metric: Metric, form: Callable[[Any], str]) -> str:

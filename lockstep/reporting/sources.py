@@ -51,6 +51,7 @@ class Profile(msgspec.Struct, frozen=True):
 
     file: FileFacts
     rows: int
+    rows_left_out: int
     duplicate_rows: int
     columns: list[ProfileColumn]
     dropped: dict[str, str]

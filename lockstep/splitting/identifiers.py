@@ -45,7 +45,7 @@ def is_code(column: pd.Series) -> bool:
         return False
     if kind == "number":
         return bool((present % 1 == 0).all())
-    return not _are_dates(present) and not _are_amounts(present)
+    return not are_dates(present) and not _are_amounts(present)
 
 
 def identifier_of_rows(column: pd.Series) -> str:
@@ -119,8 +119,9 @@ def _levels(column: pd.Series) -> np.ndarray:
     return np.asarray(pd.factorize(column.astype(object))[0]) + 1
 
 
-def _are_dates(present: pd.Series) -> bool:
-    return bool(present.head(50).map(lambda cell: DATE.search(cell) is not None).all())
+def are_dates(present: pd.Series) -> bool:
+    """Whether the first texts of a column, without missing ones, have a date in them."""
+    return len(present) > 0 and bool(present.head(50).map(lambda cell: DATE.search(cell) is not None).all())
 
 
 def _are_amounts(present: pd.Series) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Annotated, Literal, NamedTuple
 
-from lockstep.kernel.errors import DataError, SettingsError, some
+from lockstep.kernel.errors import DataError, Setting, SettingsError, some
 from lockstep.kernel.settings import Seed, Settings
 from lockstep.splitting.data_checks import CheckSettings
 from lockstep.tables.table import Table, class_counts
@@ -129,14 +129,20 @@ def _check_classes(table: Table, share: float, key: str) -> None:
     if rare:
         raise DataError(
             f"the target '{table.target}' has only one row of class {some(list(rare))}: one row cannot be in two "
-            "parts. Add rows "
-            "of that class, remove that row, or merge the class with another one; or set split.stratify to false."
+            "parts. Add rows of that class; or set ",
+            Setting("load.rare_classes"),
+            f" to drop, which leaves {'the row out' if len(rare) == 1 else 'these rows out, or to merge'}; or set "
+            "split.stratify to false.",
         )
     smaller = min(share, 1 - share) * len(table)
     if smaller < len(counts):
         raise DataError(
-            f"{key} leaves a part of {smaller:.0f} rows for {len(counts)} classes. Change {key}, or set "
-            "split.stratify to false."
+            f"{key} leaves a part of {smaller:.0f} rows for the {len(counts)} classes of the target '{table.target}'. "
+            f"Change {key}, set split.stratify to false, or have fewer classes: ",
+            Setting("load.rare_classes"),
+            " leaves out or merges those of fewer than ",
+            Setting("load.class_rows"),
+            " rows.",
         )
 
 

@@ -433,11 +433,27 @@ def test_a_contract_in_the_way_is_not_overwritten(copy, customers, where):
     [
         (
             lambda frame: frame.assign(churned=frame["churned"].where(frame.index != 3)),
-            (),
+            ("--missing-target", "error"),
             "has no value in the target",
         ),
+        (
+            lambda frame: frame.assign(churned=["selten", *frame["churned"][1:]]),
+            (),
+            "one row cannot be in two parts. Add rows of that class; or set --rare-classes to drop, which leaves the ",
+        ),
+        (
+            lambda frame: frame.assign(churned=[f"k{i % 40}" for i in range(150)]),
+            ("--task", "classification"),
+            "leaves a part of 30 rows for the 40 classes of the target 'churned'",
+        ),
+        (
+            lambda frame: frame.sort_values("churned").assign(day=np.arange(150)),
+            ("--time", "day"),
+            "training rows that a fold is fitted on are all of the class 'ja'",
+        ),
+        (lambda frame: frame.head(0), ("--target", "churned", "--task", "classification"), "has 0 rows; at least 100"),
         (lambda frame: frame.head(99), (), "has 99 rows; at least 100 are needed"),
-        (lambda frame: frame.assign(churned="ja"), (), "has only one class, 'ja'"),
+        (lambda frame: frame.assign(churned="ja"), ("--target", "churned"), "has only one class, 'ja'"),
         (lambda frame: frame, ("--encoding", "nonsense"), "'nonsense' is no encoding that Python knows"),
         (lambda frame: frame, ("--delimiter", ";;"), "';;' is not one ASCII character"),
     ],
@@ -495,14 +511,15 @@ PRICES = [f"{1000 + 7.5 * i:,.2f}" for i in range(150)]
     ],
 )
 def test_a_text_target_of_hundreds_of_values_is_no_classification(tried, price, remedy):
-    code, _, error = tried(table().assign(price=price))
+    frame = table().drop(columns="churned").assign(price=price)
+    code, _, error = tried(frame, "--target", "price")
     assert code == 2
     assert remedy in error
-    assert tried(table().assign(price=price), "--task", "classification", "--target", "price")[0] == 0
+    assert "hardly classes" not in tried(frame, "--task", "classification")[2]
 
 
 def test_with_the_flag_that_is_named_a_grouped_target_is_a_regression(copy, tmp_path):
-    table().assign(price=PRICES).to_csv(tmp_path / "homes.csv", index=False)
+    table().drop(columns="churned").assign(price=PRICES).to_csv(tmp_path / "homes.csv", index=False)
     add(copy, tmp_path / "homes.csv", "--thousands", ",")
     assert problems(copy)["homes"]["load"]["thousands"] == ","
     assert problems(copy)["homes"]["load"]["task"] == "regression"
@@ -604,7 +621,7 @@ def test_a_class_named_none(copy, tmp_path, tried):
     disorder = np.where(np.arange(150) % 2, "None", np.where(np.arange(150) % 4, "Insomnia", "Sleep Apnea"))
     frame = table().drop(columns="churned").assign(disorder=disorder)
     frame.to_csv(tmp_path / "sleep.csv", index=False)
-    shown = add(copy, tmp_path / "sleep.csv").stdout
+    shown = add(copy, tmp_path / "sleep.csv", "--target", "disorder").stdout
     assert (
         "Missing: NA, N/A, n/a, NaN, nan, NULL, null, ?, since 'None' is a class of 'disorder', as frequent as one "
         in (shown)
@@ -615,13 +632,59 @@ def test_a_class_named_none(copy, tmp_path, tried):
     assert copy.repro("load@sleep") == ["load@sleep"]
     rare = frame.assign(disorder=[*["None"] * 9, *disorder[9:].tolist()]).replace({"disorder": {"None": "Insomnia"}})
     rare.loc[:4, "disorder"] = "None"
-    code, _, error = tried(rare)
+    code, _, error = tried(rare, "--target", "disorder")
     assert code == 2
     assert "If a word in them is a class, set --missing to the other words that mean a missing value." in error
-    assert tried(rare, "--missing", "NA", "?")[0] == 0
-    code, _, error = tried(frame.assign(size=frame["size"].astype(str).where(frame.index > 3, "None")))
+    assert tried(rare, "--target", "disorder", "--missing", "NA", "?")[0] == 0
+    code, _, error = tried(
+        frame.assign(size=frame["size"].astype(str).where(frame.index > 3, "None")), "--target", "disorder"
+    )
     assert code == 2  # where it is a missing value among numbers too
     assert "has no value in the target 'disorder'" in error
+
+
+def test_no_evident_target_is_a_question_and_nothing_is_added(copy, tmp_path):
+    path = tmp_path / "t.csv"
+    table().rename(columns={"churned": "gone"}).to_csv(path, index=False)
+    done = add(copy, path, check=False)
+    assert (done.returncode, status(copy)) == (2, [])
+    assert done.stderr == (
+        f"ERROR add: {path} does not show which column is to be predicted. It could be 'gone' (it is the last column; "
+        "text of 2 levels), 'size' (145 distinct numbers), 'colour' (text of 3 levels), 'visits' (9 distinct whole "
+        "numbers). Hardly 'row' (numbers the rows). Give it with --target, for instance: python -m lockstep add "
+        f"{path} --target gone\n"
+    )
+    assert add(copy, path, "--target", "gone", "--dry-run").returncode == 0
+
+
+def test_what_becomes_of_rows_without_a_target_or_of_a_rare_class_is_said_and_written(copy, tmp_path):
+    frame = table(160)
+    frame.loc[:3, "churned"] = None
+    frame.loc[4:6, "churned"] = ["eins", "zwei", "drei"]
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    shown = add(copy, tmp_path / "t.csv", "--rare-classes", "merge", "--class-rows", "3").stdout
+    reason = "4 of 160 rows have no value in 'churned', and nothing to learn or test by"
+    assert f"Missing target: drop, since {reason} (--missing-target error|drop)\n" in shown
+    assert "Rare classes: merge, since --rare-classes\n" in shown
+    load = problems(copy)["t"]["load"]
+    assert (load["missing_target"], load["rare_classes"], load["class_rows"]) == ("drop", "merge", 3)
+    assert copy.repro("load@t", "split@t") == ["load@t", "split@t"]
+    found = pd.read_parquet(copy.folder / "data/loaded/t.parquet")
+    assert (len(found), (found["churned"] == "other").sum()) == (156, 3)
+
+
+def test_rows_in_the_order_of_a_date_are_split_by_it(copy, tmp_path):
+    days = pd.date_range("2024-01-01", periods=150).astype(str)
+    table().assign(day=days).to_csv(tmp_path / "t.csv", index=False)
+    shown = add(copy, tmp_path / "t.csv").stdout
+    assert (
+        "Time: day, since the rows are in its order, and later ones are to be told (--time COLUMN, or '' for none)\n"
+        in shown
+    )
+    assert problems(copy)["t"]["split"]["time"] == "day"
+    shown = add(copy, tmp_path / "t.csv", "--name", "u", "--time", "").stdout
+    assert "Consider: the split is at random, though 'day' tells when" in shown
+    assert problems(copy)["u"]["split"]["time"] is None
 
 
 def test_spaces_are_said_and_shown(tried):

@@ -65,6 +65,24 @@ def test_the_same_predictions_as_the_pipeline_in_any_blocks(trained, monkeypatch
             assert mine[name].tolist() == expected[name].tolist()
 
 
+@pytest.mark.parametrize("model", ["random_forest", "gradient_boosting", "svm"])
+@pytest.mark.parametrize("weight", ["balanced", None])
+def test_probabilities_of_weighted_classes_are_said_to_be_such(tmp_path, monkeypatch, capsys, model, weight):
+    """Only some estimators know it themselves: of the others the sidecar does."""
+    make_table("classification", rows=150).frame.to_csv(tmp_path / "data.csv", index=False)
+    train = {"model": model, "kind": "classifier", "version": 1, "class_weight": weight}
+    sections = {name: {} for name in ("split", "preprocess", "tune", "cross_validate", "evaluate")}
+    load = {"path": "data.csv", "task": "classification", "target": "y"}
+    saved = run_stages(tmp_path, monkeypatch, {"load": load, **sections, "train": train})
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    assert main(["predict", str(saved), "data.csv", "-o", "out.csv"]) == 0
+    said = "The probabilities are those of equally frequent classes, not of the data (train.class_weight: balanced).\n"
+    has_probabilities = "probability_" in (tmp_path / "out.csv").read_text().splitlines()[0]
+    assert has_probabilities == (model != "svm")
+    assert (said in capsys.readouterr().err) == (has_probabilities and weight is not None)
+
+
 def test_parquet_packed_and_stdin_to_stdout(trained):
     folder, model, _ = trained
     frame = pd.read_csv(folder / "data.csv")
@@ -98,6 +116,7 @@ def test_rows_without_target_with_new_levels_gaps_and_more_columns(trained, capl
         ("number,text\n1,low\n", "new.csv lacks columns that the model uses: flag. Add them, or set lockstep.severity"),
         ("number,text,flag\n1,low,True\nx,low,True\n", "1 of 2 cells are not of the type number"),
         ("number,text,flag\n1,low,True\n1,low\n", "new.csv line 3: 2 cells, the header has 3"),
+        ("number,text,flag\n1,low,True\n1e39,low,True\n", "new.csv column 'number': 1e+39 in line 3 is beyond 3.4e+38"),
         ("number,text,flag\n", "new.csv has no rows below its header"),
     ],
 )

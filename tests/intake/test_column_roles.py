@@ -1,6 +1,6 @@
-"""What add finds out of columns: target and task, identifiers, leaks."""
+"""What add finds out of columns beside the target: identifiers, dates, leaks."""
 
-from lockstep.intake.column_roles import find_roles, guess_target, guess_task
+from lockstep.intake.column_roles import find_roles, one_hot_columns
 from lockstep.reading.dataframes import normalised_frame
 
 import numpy as np
@@ -8,37 +8,6 @@ import pandas as pd
 import pytest
 
 ROWS = 120
-
-
-@pytest.mark.parametrize(
-    ("names", "target", "why"),
-    [
-        (["a", "Target", "b"], "Target", "its name"),
-        (["price", "class", "a"], "class", "its name"),
-        (["Survived", "a"], "Survived", "its name"),
-        (["a", " label", "b"], " label", "its name"),
-        (["a", "b"], "b", "it is the last column"),
-    ],
-)
-def test_targets(names, target, why):
-    assert guess_target(pd.DataFrame(columns=names)) == (target, why)
-
-
-@pytest.mark.parametrize(
-    ("column", "task", "why"),
-    [
-        (["yes", "no"] * 60, "classification", "a text column"),
-        ([True, False] * 60, "classification", "a boolean column"),
-        ([0, 1] * 60, "classification", "2 distinct whole numbers"),
-        ([0.0, 1.0, None] * 40, "classification", "2 distinct whole numbers"),
-        (list(range(20)) * 6, "classification", "20 distinct whole numbers"),
-        (list(range(21)) * 6, "regression", "21 distinct numbers"),
-        ([0.5, 1.5] * 60, "regression", "2 distinct numbers"),
-    ],
-)
-def test_tasks(column, task, why):
-    frame = normalised_frame(pd.DataFrame({"y": column}))
-    assert guess_task(frame["y"]) == (task, why)
 
 
 def inspect(target, task, **columns):
@@ -150,3 +119,10 @@ def test_a_target_with_missing_values_still_shows_what_follows_it(random):
     found = inspect(target, "regression", a=random.normal(size=ROWS), copy=copy, near=near)
     assert list(found.leaks) == ["copy"]
     assert [name for name, _ in found.suspects] == ["near"]
+
+
+def test_one_hot_columns(random):
+    kind = random.integers(0, 3, ROWS)
+    frame = pd.DataFrame({f"kind of home_{name}": kind == number for number, name in enumerate(["a", "b b", "c"])})
+    frame = frame.assign(is_new=kind == 1, is_old=kind == 2, size=kind)
+    assert one_hot_columns(normalised_frame(frame)) == ["kind of home_a", "kind of home_b b", "kind of home_c"]

@@ -55,10 +55,74 @@ def test_the_column_of_a_group_or_time_is_not_dropped():
     assert decide(facts(), {"split.time": "row", "load.drop": ["row"]}).drop.value == []
 
 
-def test_a_rare_class_is_weighted():
-    rare = decide(facts(label=["u"] * 114 + ["v"] * 6), {}).class_weight
-    assert (rare.value, rare.reason) == ("balanced", "the rarer class has 5.0% of the rows")
-    assert decide(facts(label=["u"] * 60 + ["v"] * 60), {}).class_weight.value is None
+def test_a_weight_for_a_rare_class_is_proposed_with_what_it_trades_and_not_set():
+    found = decide(facts(label=["u"] * 114 + ["v"] * 6), {})
+    assert problem_block(found, Path("f.csv"))["train"]["class_weight"] is None
+    (proposal,) = found.proposals
+    assert proposal.startswith("the rarer class has 5.0% of the rows. train.class_weight: balanced in params.yaml ")
+    assert proposal.endswith("probabilities are then those of equally frequent classes, not of the data")
+    assert decide(facts(label=["u"] * 60 + ["v"] * 60), {}).proposals == []
+
+
+DAYS = pd.date_range("2024-01-01", periods=120).astype(str)
+
+
+@pytest.mark.parametrize("days", [DAYS, DAYS[::-1], np.repeat(DAYS[:60], 2)])
+def test_rows_in_the_order_of_a_date_are_split_by_it(days):
+    found = decide(facts(sold=days), {})
+    assert (found.time.value, found.time.reason) == ("sold", "the rows are in its order, and later ones are to be told")
+    assert found.drop.value == ["row"]
+    assert found.proposals == []
+    assert decide(facts(sold=days), {"split.time": None}).time.value is None
+
+
+def test_rows_whose_classes_come_one_after_the_other_are_not_split_by_time():
+    table = facts(label=np.repeat(["u", "v"], 60), sold=DAYS)
+    assert decide(table, {}).time.value is None
+    assert decide(table, {}).proposals[0].startswith("the split is at random, though 'sold' tells when")
+    assert decide(table, {"load.target": "size"}).time.value == "sold"
+
+
+def test_a_random_split_of_rows_that_have_a_time_is_said():
+    shuffled = np.random.default_rng(0).permutation(DAYS)
+    found = decide(facts(sold=shuffled), {})
+    assert found.time.value is None
+    (said,) = found.proposals
+    assert said == (
+        "the split is at random, though 'sold' tells when: if the model is to predict later rows, that flatters it; "
+        "--time sold takes the last rows for the test"
+    )
+    american = [f"{day[5:7]}/{day[8:]}/{day[:4]}" for day in shuffled]
+    (said,) = decide(facts(sold=american), {}).proposals
+    assert said.endswith("--time takes the last rows for the test, once every date is written as 2024-01-31 is")
+    (said,) = decide(facts(**{"fiscal year": np.sort(np.resize(np.arange(1990, 2020), 120))}), {}).proposals
+    assert said.endswith("--time 'fiscal year' takes the last rows for the test")
+    (said,) = decide(facts(sold=DAYS, owner_id=np.arange(120) // 2), {}).proposals
+    assert said.startswith("the split keeps rows of one 'owner_id' together, though 'sold' tells when")
+    assert decide(facts(sold=shuffled), {"split.time": "sold"}).proposals == []
+
+
+def test_a_few_rows_without_a_target_are_left_out_and_it_is_said():
+    gaps = decide(facts(label=["u", "v", None] * 40), {})
+    (rows,) = gaps.target_rows
+    assert (rows.setting, rows.value) == ("load.missing_target", "drop")
+    assert rows.reason == "40 of 120 rows have no value in 'label', and nothing to learn or test by"
+    assert problem_block(gaps, Path("f.csv"))["load"]["missing_target"] == "drop"
+    assert decide(facts(label=["u", *["v", None, None, None] * 29, "v", "v", "v"]), {}).target_rows == ()
+    (given,) = decide(facts(label=["u", "v", None] * 40), {"load.missing_target": "error"}).target_rows
+    assert (given.value, given.is_given) == ("error", True)
+
+
+def test_a_word_that_may_be_a_class_or_a_gap_is_not_left_out():
+    assert decide(facts(label=["u", "v"] * 58 + ["NA", "NA", None, None]), {}).target_rows == ()
+
+
+def test_a_table_of_a_header_only_is_one_message():
+    table = facts()
+    empty = table._replace(frame=table.frame.head(0))
+    for given in {}, {"load.target": "label", "load.task": "classification"}:
+        with pytest.raises(DataError, match=r"f\.csv has 0 rows; at least 100 are needed"):
+            decide(empty, given)
 
 
 def test_a_word_for_a_missing_value_that_is_a_class():

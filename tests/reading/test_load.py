@@ -2,11 +2,14 @@
 
 import json
 
-from lockstep.kernel.errors import DataError
+from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.kernel.settings import convert
+from lockstep.reading.contract import Contract
 from lockstep.reading.loading import LoadSettings, load_file, load_frame
-from lockstep.tables.table import read_table
+from lockstep.tables.table import class_counts, read_table
 from stages.load import main
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -96,6 +99,84 @@ def test_missing_targets_are_named_by_line(csv):
         load_frame(frame(target=target), CLASSIFICATION)
 
 
+def test_rows_without_a_target_are_left_out_if_the_settings_say_so(csv, caplog):
+    target = np.array(["yes", "no"] * 60, dtype=object)
+    target[[3, 7]] = None
+    data, settings = frame(target=target), msgspec.structs.replace(CLASSIFICATION, missing_target="drop")
+    with caplog.at_level("INFO"):
+        from_file = load_file(csv(data), settings).table
+    assert "has no value in the target 'target' in 2 of 120 rows, lines 5, 9: left out" in caplog.text
+    assert load_file(csv(data), settings).rows_left_out == 2
+    assert from_file.frame.index.tolist() == [row for row in range(1, ROWS + 1) if row not in (4, 8)]
+    pd.testing.assert_frame_equal(load_frame(data, settings).table.frame, from_file.frame)
+    numbers = frame(price=np.where(np.arange(ROWS) == 5, np.nan, np.arange(ROWS) / 2))
+    assert len(load_frame(numbers, msgspec.structs.replace(REGRESSION, missing_target="drop")).table) == ROWS - 1
+    target[9:] = None
+    with pytest.raises(DataError, match="without the rows that have no target, has 7 rows; at least 100 are needed"):
+        load_frame(frame(target=target), settings)
+
+
+def test_lines_are_those_of_the_file_behind_rows_that_are_left_out(csv):
+    settings = msgspec.structs.replace(CLASSIFICATION, missing_target="drop")
+    data = frame(target=[None, "yes", "no", "yes ", *["yes", "no"] * 58])
+    for load, given, place in (load_file, csv(data), "line 5"), (load_frame, data, "row 4"):
+        with pytest.raises(DataError, match=rf"differ in white space only, such as 'yes ' in {place}\."):
+            load(given, settings)
+
+
+def test_gaps_are_no_classes_that_differ_in_white_space():
+    with pytest.raises(DataError, match="has no value in the target 'target' in 1 of 120 rows, row 1"):
+        load_frame(frame(target=[None, "yes", "no", "yes ", *["yes", "no"] * 58]), CLASSIFICATION)
+
+
+@pytest.mark.parametrize(
+    ("action", "classes"),
+    [
+        ("keep", {"a": 50, "b": 64, "c": 3, "d": 2, "e": 1}),
+        ("drop", {"a": 50, "b": 64, "c": 3}),
+        ("merge", {"a": 50, "b": 64, "c": 3, "other": 3}),
+    ],
+)
+def test_rare_classes(csv, action, classes):
+    data = frame(target=np.repeat(list("abcde"), [50, 64, 3, 2, 1]))
+    settings = msgspec.structs.replace(CLASSIFICATION, rare_classes=action, class_rows=3)
+    table = load_file(csv(data), settings).table
+    assert class_counts(table.labels) == classes
+    pd.testing.assert_frame_equal(load_frame(data, settings).table.frame, table.frame)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (["a"] * 60 + ["b"] * 59 + ["c"], r"\('c'\) have 1 rows together, so they cannot be merged"),
+        ([1] * 60 + [2] * 58 + [3, 4], r"\(3, 4\) are no texts, so they cannot be merged"),
+    ],
+)
+def test_rare_classes_that_cannot_be_merged(target, message):
+    with pytest.raises(DataError, match=rf"{message} into a class 'other'\. Set load\.rare_classes to drop"):
+        load_frame(frame(target=target), msgspec.structs.replace(CLASSIFICATION, rare_classes="merge"))
+
+
+@pytest.mark.parametrize("value", [3.5e38, -1e300])
+def test_numbers_beyond_single_precision_are_named_with_their_lines(csv, value):
+    target = np.array([None, "c", *["yes", "no"] * 59], dtype=object)
+    data = frame(target=target, size=np.where(np.arange(ROWS) % 50 == 7, value, 3e38))
+    settings = msgspec.structs.replace(CLASSIFICATION, missing_target="drop", rare_classes="drop")
+    for load, given, where in (load_file, csv(data), "lines 9, 59, 109"), (load_frame, data, "rows 8, 58, 108"):
+        with pytest.raises(DataError) as error:
+            load(given, settings)
+        assert f"column 'size': {value:g} in {where} is beyond 3.4e+38, too large" in str(error.value)
+        assert len(load(given, msgspec.structs.replace(settings, drop=("size",))).table) == ROWS - 2
+    declared = {"fields": [{"name": "size", "type": "string"}], "lockstep": {"severity": {"columns": "off"}}}
+    assert len(load_file(csv(data), settings, convert(declared, Contract, "contract")).table) == ROWS - 2
+    assert len(load_frame(frame(price=np.geomspace(1, 1e100, ROWS)), REGRESSION).table) == ROWS  # a target may be
+
+
+def test_a_regression_has_no_rare_classes():
+    with pytest.raises(SettingsError, match=r"load\.rare_classes is for classification\. Set it to keep\."):
+        load_frame(frame(price=np.arange(ROWS)), msgspec.structs.replace(REGRESSION, rare_classes="drop"))
+
+
 def test_lines_are_right_behind_cells_with_line_breaks(csv):
     text = "target,note\n" + '"yes","two\nlines"\n' * 3 + "yes,\nno,\n" * 60 + ",\n"
     with pytest.raises(DataError, match=r"in 1 of 124 rows, line 128\."):
@@ -119,7 +200,7 @@ def test_fractions_are_no_classes_but_whole_floats_are():
     [
         (("b",), "no column 'b', which load.drop lists"),
         (("target",), "load.drop lists the target 'target'"),
-        (("a", "colour"), "no column is left beside the target"),
+        (("a", "colour"), "load.drop lists every column beside the target 'target'. Take one off load.drop"),
     ],
 )
 def test_drop(drop, message):

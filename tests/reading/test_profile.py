@@ -46,7 +46,17 @@ def test_columns(make_table, name, expected):
 
 def test_the_whole_is_json_and_has_its_keys_in_order(make_table):
     profile = profile_of(make_table(COLUMNS), {}, [], FILE, {})
-    assert list(profile) == ["file", "rows", "duplicate_rows", "task", "missing_words", "target", "columns", "dropped"]
+    assert list(profile) == [
+        "file",
+        "rows",
+        "rows_left_out",
+        "duplicate_rows",
+        "task",
+        "missing_words",
+        "target",
+        "columns",
+        "dropped",
+    ]
     assert json.loads(json.dumps(profile, allow_nan=False)) == profile
     assert (profile["rows"], profile["task"]) == (4, "classification")
     assert profile["target"] == {"column": "y", "classes": {"u": 2, "v": 2}}

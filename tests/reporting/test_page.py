@@ -220,3 +220,13 @@ def test_the_picture_of_a_problem_has_colours_of_its_own(binary, regression):
         assert svg.startswith("<svg xmlns=")
         assert "prefers-color-scheme: dark" in svg
         assert set(re.findall(r"var\(--(\w+)\)", svg)) <= set(re.findall(r"--(\w+):", svg))
+
+
+def test_rows_that_the_settings_leave_out_are_counted(binary):
+    facts, pictures = binary
+    said = "without a target or of a rare class: 7 rows."
+    assert said not in report_page(facts, pictures)
+    data = dataclasses.replace(facts.data, rows=facts.data.rows._replace(left_out=7))
+    left_out = dataclasses.replace(facts, data=data)
+    assert said in report_page(left_out, pictures)
+    assert said in model_card(left_out)

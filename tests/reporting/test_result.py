@@ -50,6 +50,17 @@ def test_an_accuracy_that_hides_a_class_is_said():
     assert any("not found equally well" in sentence for sentence in result_facts(sources_of(rare)).sentences)
 
 
+@pytest.mark.parametrize("model", ["random_forest", "svm"])
+def test_weighted_classes_are_said_with_what_they_make_of_probabilities(binary, model):
+    assert not any("class_weight" in sentence for sentence in result_facts(binary.sources).sentences)
+    given = sources_of(noisy(), model, class_weight="balanced")
+    said = "It was trained as if all classes were equally frequent (train.class_weight: balanced)"
+    if "log_loss" in given.metrics:
+        said += ": its probabilities are those of such rows, not of the data"
+    assert ("log_loss" in given.metrics) == (model == "random_forest")
+    assert result_facts(given).sentences[-1] == f"{said}."
+
+
 def test_test_rows_that_are_training_rows_too_are_said_and_the_others_counted():
     once = noisy(rows=200)
     given = made_of(table_of(pd.concat([once.frame, once.frame.iloc[:60]])))

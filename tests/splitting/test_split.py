@@ -70,8 +70,21 @@ def test_stratify_can_be_switched_off():
 @pytest.mark.parametrize(
     ("data", "values", "message"),
     [
-        (table(100, y=["rare"] + ["b"] * 99), {}, "only one row of class rare: one row cannot be in two parts"),
-        (table(100, y=np.arange(100) % 30), {}, "split.test_size leaves a part of 20 rows for 30 classes"),
+        (
+            table(100, y=["rare"] + ["b"] * 99),
+            {},
+            r"only one row of class rare: one row .* or set load\.rare_classes to drop, which leaves the row out; or",
+        ),
+        (
+            table(100, y=["r", "s"] + ["b"] * 98),
+            {},
+            "load.rare_classes to drop, which leaves these rows out, or to merge",
+        ),
+        (
+            table(100, y=np.arange(100) % 30),
+            {},
+            "split.test_size leaves a part of 20 rows for the 30 classes of the target",
+        ),
         (table(task="regression"), {"stratify": True}, "split.stratify is true, but only classes can be stratified"),
         (table(g=1), {"stratify": True, "group": "g"}, "split.stratify cannot be true with split.group"),
         (table(), {"test_size": 0.6, "validation_size": 0.4}, "leave no training rows. Their sum must be below 1"),
