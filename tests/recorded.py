@@ -65,8 +65,9 @@ def lock_of(content=CONTENT, params=PARAMS):
     }
 
 
-def make(folder):
-    """Write the repository into ``folder``, with a git repository around it but no commit."""
+def make(folder, top=None):
+    """Write the repository into ``folder``, with a git repository around it but no commit; its root is ``top``, by
+    default the same folder."""
     (folder / ".dvc").mkdir(parents=True)
     (folder / ".dvc/config").write_text(f"[core]\n    site_cache_dir = {folder / '.dvc/tmp/site'}\n")
     (folder / ".dvcignore").write_text("")
@@ -80,7 +81,7 @@ def make(folder):
     write(folder, "params.yaml", PARAMS)
     write(folder, "dvc.yaml", {"stages": {n: {"foreach": "${problems}", "do": do} for n, do in STAGES.items()}})
     write(folder, "dvc.lock", lock_of())
-    subprocess.run(["git", "init", "-q", str(folder)], check=True)
+    subprocess.run(["git", "init", "-q", "-b", "main", str(top or folder)], check=True)
     return folder
 
 

@@ -101,8 +101,8 @@ def rebuild(revision: str | None, tell: Callable[[str], object] = logger.info) -
 
 
 def _check_committed(root: Path) -> None:
-    status = git.output("status", "--porcelain", "--untracked-files=no", "-z", root=root, env=clone_environment())
-    changed = [entry[3:] for entry in status.split("\0") if entry]
+    command = ("diff", "--name-only", "--relative", "-z", "HEAD")
+    changed = [path for path in git.output(*command, root=root, env=clone_environment()).split("\0") if path]
     if changed:
         remedy = "git add dvc.lock metrics && git commit" if changed == ["dvc.lock"] else "git commit -a"
         raise SettingsError(

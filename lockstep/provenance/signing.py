@@ -116,8 +116,8 @@ def _check_tree(commit: str, root: Path, what: str, remedy: str) -> None:
 
 
 def _blobs(commit: str, root: Path) -> Iterator[tuple[str, str]]:
-    """(path, the object's number) of each file in a commit."""
-    for entry in git.output("ls-tree", "-r", "-z", "--full-tree", commit, root=root).split("\0"):
+    """(path from ``root``, the object's number) of each file that a commit has in that folder, git's root or not."""
+    for entry in git.output("ls-tree", "-r", "-z", commit, root=root).split("\0"):
         if entry:
             attributes, path = entry.split("\t", 1)
             yield path, attributes.split()[2]

@@ -22,8 +22,8 @@ def experiments_of(commit: str) -> dict[str, str]:
 
 
 def read_experiment(commit: str, name: str, path: str) -> str:
-    """A file that git tracks, in an experiment that was made from a commit."""
-    return git.output("show", f"{_references(commit)}/{name}:{path}")
+    """A file that git tracks, by its path from the current folder, in an experiment that was made from a commit."""
+    return git.output("show", f"{_references(commit)}/{name}:./{path}")
 
 
 def unfinished_references() -> list[str]:

@@ -48,6 +48,17 @@ def tracked_files(root: Path = _HERE) -> list[str]:
     return [name for name in run("ls-files", "-z", root=root).stdout.split("\0") if name]
 
 
+def committed(path: Path | str, commit: str = "HEAD") -> bytes | None:
+    """A file as a commit has it, or, for ``:2`` and ``:3``, as one side of a conflict does; None if that has none.
+
+    Args:
+        path: from the current folder, which need not be git's root.
+        commit: a commit, branch or tag; or a stage of the index.
+    """
+    done = _run(("cat-file", "blob", f"{commit}:./{Path(path).as_posix()}"), _HERE, None, None)
+    return None if done.returncode else done.stdout
+
+
 def _run(
     arguments: tuple[str, ...], root: Path, stdin: bytes | None, env: Mapping[str, str] | None
 ) -> "subprocess.CompletedProcess[bytes]":

@@ -4,9 +4,11 @@ import json
 import os
 import re
 import subprocess
+from pathlib import Path
 
 from lockstep.__main__ import main
 from lockstep.commands.rebuild import table
+from lockstep.kernel.errors import SettingsError
 from lockstep.kernel.lock_file import LockedFile, LockedStage
 from lockstep.provenance import rebuilding
 from lockstep.provenance.file_differences import differences_inside
@@ -112,6 +114,23 @@ def test_what_is_reproduced_is_recorded(repository, tmp_path, capsys):
     assert content["commit"] == head
     assert set(content["seconds"]) == {"load", "train"}
     assert main(["verify", "--record", str(output)]) == 0
+
+
+def test_changes_that_are_not_committed_below_a_larger_repository(tmp_path, monkeypatch):
+    """Those of this folder, by their paths from it; what is changed beside it decides nothing here."""
+    folder = recorded.make(tmp_path / "large/ml", top=tmp_path / "large")
+    (tmp_path / "large/notes.md").write_text("x\n")
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for command in (["add", "-A"], [*who, "commit", "-q", "-m", "base"]):
+        subprocess.run(["git", "-C", folder.parent, *command], check=True)
+    (tmp_path / "large/notes.md").write_text("y\n")
+    monkeypatch.chdir(folder)
+    rebuilding._check_committed(Path())
+    (folder / "dvc.lock").write_text("x\n")
+    with pytest.raises(
+        SettingsError, match=r"Not committed: dvc.lock\. .*\('git add dvc.lock metrics && git commit'\)"
+    ):
+        rebuilding._check_committed(Path())
 
 
 def test_another_model_is_told_with_what_differs_inside(repository, tmp_path, capsys, monkeypatch):

@@ -44,7 +44,9 @@ def signed(tmp_path_factory, keys):
     }
     (folder / "data/raw/t.csv.dvc").write_text(json.dumps({"outs": [{"path": "t.csv", **entries["data/raw/t.csv"]}]}))
     out = {"path": "models/m.joblib", **entries["models/m.joblib"]}
-    (folder / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": {"train@p": {"cmd": "x", "outs": [out]}}}))
+    (folder / "dvc.lock").write_text(
+        json.dumps({"schema": "2.0", "stages": {"train@p": {"cmd": "x", "outs": [out]}}}) + "\n"
+    )
     git(folder, "init", "-q", "-b", "main")
     git(folder, "config", "user.name", "Me")
     git(folder, "config", "user.email", "me@example.org")
@@ -85,6 +87,24 @@ def test_the_right_signature(verify):
     assert code == 0
     assert message.startswith("v1 is signed by me@example.org with ED25519 key SHA256:")
     assert message.endswith("; 2 recorded files are as signed, by SHA-256.\n")
+
+
+def test_below_a_larger_repository(signed, keys, tmp_path, capsys):
+    """What is signed is this folder's; what the larger repository has beside it is not looked at."""
+    folder = tmp_path / "large/ml"
+    shutil.copytree(signed, folder, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+    (tmp_path / "large/notes.md").write_text("x\n")
+    settings = ("config user.name Me", "config user.email me@example.org")
+    for words in ("init -q -b main", *settings, "add -A", "commit -q -m one"):
+        git(tmp_path / "large", *words.split())
+    repository = ["--repository", str(folder)]
+    verify = ["release", "verify", "v2", "--allowed-signers", str(keys / "signers"), *repository]
+    assert main(["release", "sign", "v2", "--key", str(keys / "ours"), *repository]) == 0
+    (tmp_path / "large/notes.md").write_text("y\n")
+    assert main(verify) == 0
+    (folder / "stages/train.py").write_text("print('another')\n")
+    assert main(verify) == 3
+    assert "1 files are not those of the tag 'v2': stages/train.py" in capsys.readouterr().err
 
 
 def make_tag(repository, keys, name, key=None, message="m", extra=()):

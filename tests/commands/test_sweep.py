@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from lockstep.commands import sweep
 from lockstep.commands.sweep import Candidate
@@ -73,6 +74,31 @@ def test_the_experiments_that_a_second_sweep_replaces_are_named_before_it_runs(t
     told.clear()
     sweep.main(["iris", "--models", "mlp"])
     assert "replaces" not in told[0]
+
+
+def test_an_experiment_below_a_larger_repository_is_read_from_this_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("ml/metrics").mkdir(parents=True)
+    Path("ml/metrics/iris_cross_validation.json").write_text('{"accuracy_mean": 0.9}')
+    command = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*command, *words], check=True)
+    head = git.output("rev-parse", "HEAD").strip()
+    subprocess.run(["git", "update-ref", f"refs/exps/{head[:2]}/{head[2:]}/iris-svm", head], check=True)
+    monkeypatch.chdir("ml")
+    assert sweep._scores("iris", "iris-svm", head) == {"accuracy_mean": 0.9}
+
+
+@pytest.mark.exhaustive
+@pytest.mark.slow
+def test_a_sweep_below_a_larger_repository(built_repository, tmp_path):
+    copy = built_repository.copy_to(tmp_path / "large/ml")
+    shutil.rmtree(copy.folder / ".git")
+    for words in ("init -q ..", "config user.name Test", "config user.email test@example.org"):
+        copy.run("git", *words.split())
+    copy.commit("ml")
+    printed = copy.run(sys.executable, "-m", "lockstep", "sweep", "iris", "--models", "k_neighbors").stdout
+    assert "iris-k_neighbors" in printed.partition("Keep one:")[0]
 
 
 def test_an_experiment_that_an_interrupt_reached_too_late_is_done(tmp_path, monkeypatch, capsys):
