@@ -11,13 +11,16 @@ from pathlib import Path
 
 from lockstep.commands import add_params, command_parser
 from lockstep.kernel.errors import SettingsError, did_you_mean
-from lockstep.kernel.lock_file import LOCK_FILE, read_lock, read_pointers
+from lockstep.kernel.lock_file import LOCK_FILE, last_commits, pointers
 from lockstep.kernel.settings import Problem, read_problems
-from lockstep.kernel.strict_yaml import read_yaml
+from lockstep.provenance.damage import PIPELINE, check_form
 from lockstep.reading.contract import read_contract
 from lockstep.reading.source import data_path
+from lockstep.repository import git
 from lockstep.repository.dvc_config import check_dvc_config
 from lockstep.repository.secret_scan import check_tracked
+
+CONTRACTS = Path("data/contracts")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,14 +30,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     problems = read_problems(args.params)
     check_repository()
-    if Path("dvc.yaml").exists():
-        _check_graph(Path("dvc.yaml"), problems)
+    if PIPELINE.exists():
+        _check_graph(PIPELINE, problems)
     # After the above: these take a second to import.
     from lockstep.api import ModelConfig
     from lockstep.diagnosing.settings import DiagnoseSettings
     from lockstep.reporting.sources import ReportSettings
 
     for name in problems:
+        _check_contract(name, problems)
         try:
             ModelConfig.from_params(name, args.params)
             _check_data(data_path(problems[name]["load"]["path"]))
@@ -58,6 +62,21 @@ def _check_graph(path: Path, problems: Collection[str]) -> None:
         )
 
 
+def _check_contract(name: str, problems: Collection[str]) -> None:
+    """Refuse a problem whose contract, which stage load reads, is missing, as after its name was changed."""
+    contract = CONTRACTS / f"{name}.yaml"
+    if not Path(".dvc").is_dir() or contract.exists():
+        return
+    orphans = [path for path in sorted(CONTRACTS.glob("*.yaml")) if path.stem not in problems]
+    if len(orphans) == 1:
+        remedy = f"If the problem was renamed: 'git mv {orphans[0]} {contract}'"
+    elif git.committed(contract) is not None:
+        remedy = last_commits(contract)
+    else:
+        remedy = f"Take '{name}' out of params.yaml, and have 'python -m lockstep add' add it again, which writes one"
+    raise SettingsError(f"{contract}, the data contract of the problem '{name}', does not exist. {remedy}.")
+
+
 def _check_data(path: Path) -> None:
     """Refuse a table that is neither here nor tracked by DVC, which would bring it."""
     if Path(".dvc").is_dir() and not path.exists() and not Path(f"{path}.dvc").exists():
@@ -68,13 +87,11 @@ def _check_data(path: Path) -> None:
 
 def check_repository() -> None:
     """Check the files that DVC reads, those of them that there are. Raises LockstepError."""
-    if Path("dvc.yaml").exists():
-        read_yaml(Path("dvc.yaml"))
-    for contract in sorted(Path("data/contracts").glob("*.yaml")):
+    for file in (PIPELINE, LOCK_FILE, *pointers()):
+        if file.exists():
+            check_form(file)
+    for contract in sorted(CONTRACTS.glob("*.yaml")):
         read_contract(contract)
-    if LOCK_FILE.exists():
-        read_lock()
-    read_pointers()
     if Path(".dvc").is_dir():
         check_dvc_config()
     check_tracked()

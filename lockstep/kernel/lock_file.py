@@ -75,14 +75,13 @@ def parse_lock(data: bytes, where: str, remedy: str) -> dict[str, LockedStage]:
     """The stages of a dvc.lock's bytes.
 
     Raises:
-        IntegrityError: it is not valid YAML, or not of the form that DVC writes; it records a folder other
-            than of code, a hash that is not an MD5, or a path that leads out of the repository. ``where`` and
-            ``remedy`` are for the message.
+        IntegrityError: it is not valid YAML, or not of the form that DVC writes, to the last line break; it records a
+            folder other than of code, a hash that is not an MD5, no size, or a path that leads out of the repository.
+            ``where`` and ``remedy`` are for the message.
     """
     content = _yaml(data, where, remedy)
     try:
-        stages = content["stages"]
-        return {
+        stages = {
             str(name): LockedStage(
                 name=str(name),
                 cmd=_text(entry["cmd"]),
@@ -90,30 +89,47 @@ def parse_lock(data: bytes, where: str, remedy: str) -> dict[str, LockedStage]:
                 params={str(file): dict(values) for file, values in entry.get("params", {}).items()},
                 outs=tuple(_locked(file, where) for file in _list(entry, "outs")),
             )
-            for name, entry in stages.items()
+            for name, entry in content["stages"].items()
         }
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise IntegrityError(
             f"{where} is not of the form that DVC writes ({type(error).__name__}: {error}). {remedy}."
         ) from None
+    if not data.endswith(b"\n"):  # what is cut inside of its last number is a lock in all else
+        raise IntegrityError(f"{where} ends in the middle of a line: it was cut. {remedy}.")
+    return stages
 
 
 def read_pointers(root: Path = Path()) -> list[LockedFile]:
-    """The files that .dvc files below data/ track: the raw tables. Raises IntegrityError, as parse_lock."""
-    found = []
-    for pointer in sorted((root / "data").rglob("*.dvc")):
-        where = pointer.relative_to(root).as_posix()
-        remedy = last_commits(where)
-        content = _yaml(_bytes(pointer), where, remedy)
-        try:
-            outs = [_locked(out, where) for out in content["outs"]]
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise IntegrityError(
-                f"{where} is not of the form that DVC writes ({type(error).__name__}: {error}). {remedy}."
-            ) from None
-        folder = PurePosixPath(where).parent
-        found += [out._replace(path=(folder / out.path).as_posix()) for out in outs]
-    return found
+    """The files that .dvc files below data/ track: the raw tables. Raises IntegrityError, as read_pointer."""
+    return [read_pointer(pointer, root) for pointer in pointers(root)]
+
+
+def pointers(root: Path = Path()) -> list[Path]:
+    """The .dvc files below data/, sorted."""
+    return sorted((root / "data").rglob("*.dvc"))
+
+
+def read_pointer(pointer: Path, root: Path = Path()) -> LockedFile:
+    """The file that a .dvc file tracks.
+
+    Raises:
+        IntegrityError: as parse_lock; or it tracks another file than its name says.
+    """
+    where = pointer.relative_to(root).as_posix()
+    table = PurePosixPath(where).with_suffix("")
+    remedy = f"{last_commits(where)}; if none has it: 'rm {where} && dvc add {table}'"
+    content = _yaml(_bytes(pointer), where, remedy)
+    try:
+        outs = [_locked(out, where) for out in content["outs"]]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise IntegrityError(
+            f"{where} is not of the form that DVC writes ({type(error).__name__}: {error}). {remedy}."
+        ) from None
+    if [out.path for out in outs] != [table.name]:
+        tracked = ", ".join(out.path for out in outs) or "no file"
+        raise IntegrityError(f"{where} tracks {tracked}, not {table.name}, as its name says. {remedy}.")
+    return outs[0]._replace(path=table.as_posix())
 
 
 def _bytes(path: Path) -> bytes:
@@ -139,12 +155,14 @@ def _locked(entry: Mapping[str, Any], where: str, folders: str = "") -> LockedFi
     if not is_safe(path):
         raise IntegrityError(f"{where} records the path '{path}', which leads out of the repository's files.")
     known = FOLDER_MD5 if folders and path.startswith(folders) else MD5
-    if md5 is None or not known.fullmatch(str(md5)):
+    if not isinstance(md5, str) or not known.fullmatch(md5):
         what = "a directory" if str(md5).endswith(".dir") else f"'{md5}', which is no MD5,"
         raise IntegrityError(
             f"{where} records {what} for {path}. Only files are tracked here, by the MD5 of their bytes."
         )
-    if size is not None and (not isinstance(size, int) or size < 0):
+    if entry.get("hash", "md5") != "md5":
+        raise IntegrityError(f"{where} records a hash of the kind {entry['hash']!r} for {path}. Only MD5 is used here.")
+    if not isinstance(size, int) or size < 0:
         raise IntegrityError(f"{where} records the size {size!r} for {path}.")
     return LockedFile(path, md5, size)
 

@@ -25,10 +25,12 @@ from lockstep.kernel.dvc_locks import (
 )
 from lockstep.kernel.errors import DataError, IntegrityError, MachineError, some
 from lockstep.kernel.files import is_alive, leftovers
-from lockstep.kernel.lock_file import LOCK_FILE, outputs, parse_lock, read_lock, read_pointers
+from lockstep.kernel.lock_file import LOCK_FILE, outputs, pointers, read_lock, read_pointers
 from lockstep.kernel.locks import GRACE, RUN_LOCK, run_holder
+from lockstep.provenance.damage import PIPELINE, beginnings, committed_lock, form_fault, has_markers
 from lockstep.repository import git
 from lockstep.repository.cache import cache_folder, half_written, object_path
+from lockstep.repository.dvc import damaged_runs, form_error
 from lockstep.repository.dvc_config import (
     broken_config,
     config_files,
@@ -44,7 +46,6 @@ WRITTEN = ("data", "models", "metrics", "reports", "logs")
 """The folders in which runs write."""
 FREE_BYTES = 1_000_000_000
 """With less than this much space on the disk, a run is likely to stop in the middle."""
-_CONFLICT = re.compile(rb"^(<<<<<<<|=======|>>>>>>>)", re.MULTILINE)
 
 
 class HealthIssue(NamedTuple):
@@ -75,7 +76,7 @@ def find_issues() -> Iterator[HealthIssue]:
         yield from _left_by_killed_runs()
     yield from _killed_experiment()
     yield from _git_locks()
-    yield from _lock_against_commit()
+    yield from _against_commit()
     yield from _config()
     yield from _cache()
     yield from _machine()
@@ -90,7 +91,8 @@ def find_leftovers() -> Iterator[HealthIssue]:
 def _left_by_killed_runs() -> Iterator[HealthIssue]:
     yield from _rwlocks()
     yield from _temporary_files()
-    yield from _cut_lock()
+    yield from _cut_files()
+    yield from _damaged_runs()
 
 
 def somebody_runs() -> bool:
@@ -186,40 +188,72 @@ def _remove(paths: list[Path]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _cut_lock() -> Iterator[HealthIssue]:
-    """A dvc.lock that DVC was writing when it was killed; not one with conflict markers, which is the user's merge."""
-    if (reason := _broken_lock()) and not _CONFLICT.search(LOCK_FILE.read_bytes()):
-        yield _broken_lock_issue(f"{LOCK_FILE} is not whole: {reason}")
+def _cut_files() -> Iterator[HealthIssue]:
+    """What DVC wrote, and was killed at, is replaced by the last commit's; what a user may have written is named."""
+    cut = beginnings()
+    for path in (LOCK_FILE, *pointers()):
+        if has_markers(path):  # of the user's merge
+            continue
+        fault, part = form_fault(path), cut.get(path)
+        # A .dvc file may be the user's edit, as long as DVC takes it.
+        damaged = fault if path == LOCK_FILE else fault and (part or form_error(path))
+        if damaged:
+            yield _restored(path, f"{path} is not whole: {fault}")
+        elif fault:
+            yield HealthIssue(fault, f"correct it there, or: git checkout HEAD -- {path}")
+        elif part and (path == LOCK_FILE or not part.ends_with_line):
+            yield _restored(path, f"{path} was cut: it is {part}.")
+        else:
+            continue
+        cut.pop(path, None)
+    for path, part in cut.items():
+        back = f"bring the last commit's back: git checkout HEAD -- {path}"
+        if part.ends_with_line:
+            what = f"{path} is {part}: it was cut, unless somebody removed the lines behind."
+            yield HealthIssue(what, f"look: git diff {path}; to {back}", is_note=True)
+        else:
+            yield HealthIssue(f"{path} was cut: it is {part}.", back)
 
 
-def _broken_lock() -> str | None:
-    try:
-        read_lock(LOCK_FILE)
-    except IntegrityError as error:
-        return str(error)
-    except DataError:  # absent: nothing was run yet
-        return None
-    return None
-
-
-def _broken_lock_issue(what: str) -> HealthIssue:
-    if _is_committed(LOCK_FILE):
-        remedy = (
-            f"bring the last commit's back (git checkout HEAD -- {LOCK_FILE}); 'dvc repro' then adds what was run since"
+def _damaged_runs() -> Iterator[HealthIssue]:
+    if runs := damaged_runs(cache_folder()):
+        yield HealthIssue(
+            f"{len(runs)} entries of DVC's run cache were cut or altered: {some(runs)}. DVC stumbles over them, or "
+            "restores wrong outputs.",
+            "remove them; the stages run once more where their results are wanted",
+            partial(_remove_runs, runs),
         )
-    else:
-        remedy = "remove it, since no commit has one; the next 'dvc repro' writes it anew"
-    return HealthIssue(what, f"{remedy}, from its cache; a copy stays in {TEMPORARY}", _restore_lock)
 
 
-def _is_committed(path: Path) -> bool:
-    return git.run("cat-file", "-e", f"HEAD:{path}").returncode == 0
+def _remove_runs(paths: list[Path]) -> None:
+    """Remove entries of the run cache, and folders that have none."""
+    _remove([path for path in paths if not path.is_dir()])
+    for folder in {path if path.is_dir() else path.parent for path in paths}:
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
-def _restore_lock() -> None:
-    _set_aside(LOCK_FILE)
-    if _is_committed(LOCK_FILE):
-        git.output("checkout", "HEAD", "--", str(LOCK_FILE))
+def _restored(path: Path, what: str) -> HealthIssue:
+    """A file that DVC writes, which can be as the last commit has it, or anew."""
+    if _is_sound_in_commit(path):
+        after = "; 'dvc repro' then adds what was run since, from its cache" if path == LOCK_FILE else ""
+        remedy = f"bring the last commit's back (git checkout HEAD -- {path}){after}"
+    elif path == LOCK_FILE:
+        remedy = "remove it, since no commit has a sound one; the next 'dvc repro' writes it anew, from its cache"
+    else:  # of a table that was just added
+        return HealthIssue(what, f"have DVC write it anew: rm {path} && dvc add {path.with_suffix('')}")
+    return HealthIssue(what, f"{remedy}; a copy stays in {TEMPORARY}", partial(_restore, path))
+
+
+def _restore(path: Path) -> None:
+    """Set a broken file aside, and bring the last commit's back, if that is sound."""
+    _set_aside(path)
+    if _is_sound_in_commit(path):
+        git.output("checkout", "HEAD", "--", str(path))
+
+
+def _is_sound_in_commit(path: Path) -> bool:
+    return committed_lock() is not None if path == LOCK_FILE else git.committed(path) is not None
 
 
 def _set_aside(path: Path) -> None:
@@ -230,24 +264,24 @@ def _set_aside(path: Path) -> None:
     path.rename(TEMPORARY / f"{path.name}.{time.strftime('%Y%m%d-%H%M%S')}.{os.getpid()}.broken")
 
 
-def _lock_against_commit() -> Iterator[HealthIssue]:
-    if _broken_lock() is not None:
-        if _CONFLICT.search(LOCK_FILE.read_bytes()):
-            yield _broken_lock_issue(f"{LOCK_FILE} has the conflict markers of a merge in it.")
-        return
-    if not _is_committed(LOCK_FILE):
-        return
-    committed = git.output_bytes("show", f"HEAD:{LOCK_FILE}")
-    before = parse_lock(committed, f"HEAD:{LOCK_FILE}", "Look at the last commits")
-    now = read_lock(LOCK_FILE) if LOCK_FILE.exists() else {}
-    missing = [name for name in before if name not in now]
-    if missing:
-        what = "lacks" if LOCK_FILE.exists() else "is gone, and with it"
-        yield HealthIssue(
-            f"{LOCK_FILE} {what} {len(missing)} of the stages that the last commit has: {some(missing)}. It may have "
-            "been cut. 'dvc gc' would delete their results.",
-            "run 'dvc repro', which completes it, before anything else (nothing to do if you removed the problem)",
-        )
+def _against_commit() -> Iterator[HealthIssue]:
+    for path in (LOCK_FILE, PIPELINE):
+        if has_markers(path):
+            yield HealthIssue(
+                f"{path} has the conflict markers of a merge in it.", "settle it: python -m lockstep merge"
+            )
+    if form_fault(LOCK_FILE) is None and LOCK_FILE not in beginnings():
+        now = read_lock(LOCK_FILE) if LOCK_FILE.exists() else {}
+        missing = [name for name in committed_lock() or () if name not in now]
+        if missing:
+            what = "lacks" if LOCK_FILE.exists() else "is gone, and with it"
+            yield HealthIssue(
+                f"{LOCK_FILE} {what} {len(missing)} of the stages that the last commit has: {some(missing)}. It may "
+                "have been cut. 'dvc gc' would delete their results.",
+                "run 'dvc repro', which completes it, before anything else (nothing to do if you removed the problem)",
+            )
+    if not has_markers(PIPELINE) and (fault := form_fault(PIPELINE)):
+        yield HealthIssue(fault, f"correct it there, or: git checkout HEAD -- {PIPELINE}")
 
 
 def _killed_experiment() -> Iterator[HealthIssue]:
@@ -312,7 +346,7 @@ def _config() -> Iterator[HealthIssue]:
             f"bring the last commit's back (git checkout HEAD -- {path}); a copy stays in {TEMPORARY}"
             if own
             else "correct it, or remove it and set it up again",
-            partial(_restore_config, path) if own else None,
+            partial(_restore, path) if own else None,
         )
         return
     if CONFIG.exists() and (gone := _gone_since_commit(CONFIG)):
@@ -335,18 +369,13 @@ def _config() -> Iterator[HealthIssue]:
 def _gone_since_commit(path: Path) -> list[str]:
     """The options of the last commit's configuration that it has no more."""
     now = _options(path.read_text(encoding="utf-8"))
-    return sorted(_options(git.run("show", f"HEAD:{path}").stdout) - now)
+    return sorted(_options((git.committed(path) or b"").decode("utf-8", "replace")) - now)
 
 
 def _options(text: str) -> set[str]:
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     parser.read_string(text)
     return {f"{section}: {option}".replace("'", "") for section in parser.sections() for option in parser[section]}
-
-
-def _restore_config(path: Path) -> None:
-    _set_aside(path)
-    git.output("checkout", "HEAD", "--", str(path))
 
 
 def _cache() -> Iterator[HealthIssue]:

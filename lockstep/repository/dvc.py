@@ -18,9 +18,15 @@ from dvc.dependency.param import ParamsDependency  # type: ignore[import-untyped
 from dvc.exceptions import DvcException, NotDvcRepoError  # type: ignore[import-untyped]
 from dvc.fs import localfs  # type: ignore[import-untyped]
 from dvc.repo import Repo  # type: ignore[import-untyped]
+from dvc.schema import (  # type: ignore[import-untyped]
+    COMPILED_LOCKFILE_SCHEMA,
+    COMPILED_MULTI_STAGE_SCHEMA,
+    COMPILED_SINGLE_STAGE_SCHEMA,
+)
 from dvc.scm import NoSCM, RevError, SCMError, resolve_rev  # type: ignore[import-untyped]
 from dvc.stage import PipelineStage  # type: ignore[import-untyped]
-from dvc.utils.serialize import ParseError, parse_yaml  # type: ignore[import-untyped]
+from dvc.utils import dict_sha256, strictyaml  # type: ignore[import-untyped]
+from dvc.utils.serialize import ParseError, load_yaml, parse_yaml  # type: ignore[import-untyped]
 from scmrepo.exceptions import SCMError as GitError
 
 _ABSENT = object()
@@ -111,12 +117,12 @@ class Repository:
     @property
     def stage_names(self) -> set[str]:
         """The stages that dvc.yaml has, such as ``train@iris``, and those of .dvc files."""
-        return {stage.addressing for stage in self._repo.index.stages}
+        return {stage.addressing for stage in self._stages()}
 
     @property
     def uncached(self) -> set[str]:
         """The paths of outputs that are kept in git, not in DVC's cache."""
-        outs = self._repo.index.outs
+        outs = [out for stage in self._stages() for out in stage.outs]
         return {self._path(out) for out in outs if not out.use_cache and out.protocol == "local"}
 
     @property
@@ -152,12 +158,17 @@ class Repository:
         known = {} if known is None else known
         contents: dict[str, Any] = {}
         try:
-            stages = [stage for stage in self._repo.index.stages if isinstance(stage, PipelineStage)]
+            stages = [stage for stage in self._stages() if isinstance(stage, PipelineStage)]
             return {stage.addressing: self._current(stage, contents, known) for stage in stages}
         except DvcException as error:
-            raise SettingsError(
-                f"dvc.yaml cannot be read: {error}. Correct it there; 'dvc status' says more."
-            ) from None
+            raise _unreadable(error) from None
+
+    def _stages(self) -> list[Any]:
+        """DVC's stages. Raises SettingsError if it cannot read them."""
+        try:
+            return list(self._repo.index.stages)
+        except DvcException as error:
+            raise _unreadable(error) from None
 
     def _current(self, stage: Any, contents: dict[str, Any], known: dict[str, LockedFile]) -> LockedStage:
         params: dict[str, dict[str, Any]] = {}
@@ -178,6 +189,43 @@ class Repository:
 
     def _path(self, entry: Any) -> str:
         return Path(entry.fs_path).relative_to(self.root).as_posix()
+
+
+def _unreadable(error: DvcException) -> SettingsError:
+    return SettingsError(f"dvc.yaml cannot be read: {error}. Correct it there; 'dvc status' says more.")
+
+
+def form_error(path: Path) -> str | None:
+    """Why DVC would refuse a dvc.yaml, dvc.lock or .dvc file, in its own words; None where its reader and its schema
+    take the file. What the stages in dvc.yaml say is not looked at."""
+    schemas = {".yaml": COMPILED_MULTI_STAGE_SCHEMA, ".lock": COMPILED_LOCKFILE_SCHEMA}
+    try:
+        strictyaml.load(str(path), schemas.get(path.suffix, COMPILED_SINGLE_STAGE_SCHEMA))
+    except (DvcException, ValueError) as error:  # ValueError: a date that there is not
+        return " ".join(str(getattr(error, "exc", error)).split())
+    return None
+
+
+def damaged_runs(cache: Path) -> list[Path]:
+    """What DVC would stumble over in its run cache, sorted: entries that are not what it wrote, and empty folders.
+
+    The newest file in the folder of a stage with certain inputs is its entry, named by the hash of its content, sizes
+    apart, as JSON (``_load`` and ``_get_cache_hash`` in DVC's stage/cache.py). DVC does not compare the two. An entry
+    that is no YAML it removes, and fails over the folder that it leaves.
+
+    Args:
+        cache: the folder of objects by MD5, beside which runs are kept.
+    """
+    folders = sorted((cache.parents[1] / "runs").glob("??/*/"))
+    empty = [folder for folder in folders if not any(folder.iterdir())]
+    return empty + [path for folder in folders for path in sorted(folder.iterdir()) if _is_damaged_run(path)]
+
+
+def _is_damaged_run(path: Path) -> bool:
+    try:
+        return bool(dict_sha256(load_yaml(str(path)), exclude=["size", "nfiles"]) != path.name)
+    except (ParseError, ValueError):
+        return True
 
 
 def read_dvc_yaml(data: bytes, where: str, remedy: str) -> dict[str, Any]:

@@ -25,7 +25,8 @@ def repository(tmp_path, monkeypatch):
     """A folder with the files that DVC reads, as this repository has them."""
     folder = tmp_path / "repository"
     pointers = [f"data/raw/{name}.csv.dvc" for name in ("iris", "housing")]
-    for name in ("params.yaml", "dvc.yaml", "data/contracts/iris.yaml", *pointers, ".dvc/config"):
+    contracts = [f"data/contracts/{name}.yaml" for name in ("iris", "housing")]
+    for name in ("params.yaml", "dvc.yaml", *contracts, *pointers, ".dvc/config"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes((ROOT / name).read_bytes())
     (folder / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
@@ -155,6 +156,56 @@ def test_an_artifact_of_a_problem_that_was_renamed_is_said(repository, capsys, c
     assert (
         f"dvc.yaml names the problem '{gone}' (artifacts.{gone}?), which params.yaml has not" in capsys.readouterr().err
     )
+
+
+def test_the_contract_of_a_problem_that_was_renamed_is_missing(repository, capsys):
+    """DVC says only that a file is missing, once it runs."""
+    for file in ("params.yaml", "dvc.yaml"):
+        Path(file).write_text(
+            Path(file).read_text().replace("iris:\n", "flowers:\n").replace("problems.iris.", "problems.flowers.")
+        )
+    assert main(["check"]) == 2
+    assert capsys.readouterr().err == (
+        "ERROR check: data/contracts/flowers.yaml, the data contract of the problem 'flowers', does not exist. If the "
+        "problem was renamed: 'git mv data/contracts/iris.yaml data/contracts/flowers.yaml'.\n"
+    )
+    Path("data/contracts/iris.yaml").rename("data/contracts/flowers.yaml")
+    assert main(["check"]) == 0
+    Path("data/contracts/flowers.yaml").unlink()
+    assert main(["check"]) == 2
+    assert (
+        "Take 'flowers' out of params.yaml, and have 'python -m lockstep add' add it again" in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "code", "message"),
+    [
+        (
+            "dvc.yaml",
+            "stages:\n",
+            "stages: []\nplots_:\n",
+            2,
+            "expected a dictionary for dictionary value @ data['stages']",
+        ),
+        ("dvc.lock", "stages: {}", "stages: {}\nstage: {}", 3, "extra keys not allowed @ data['stage']"),
+        ("dvc.lock", "'2.0'", "2.0", 3, "invalid schema version for dictionary value @ data['schema']"),
+        (
+            "data/raw/iris.csv.dvc",
+            "hash: md5",
+            "hash: md5\n  sise: 3",
+            3,
+            "extra keys not allowed @ data['outs'][0]['sise']",
+        ),
+    ],
+)
+def test_valid_yaml_that_dvcs_schema_refuses(repository, capsys, file, old, new, code, message):
+    path = Path(file)
+    path.write_text(path.read_text().replace(old, new, 1))
+    assert main(["check"]) == code
+    said = capsys.readouterr().err
+    assert f"{file} is not of the form that DVC reads: {message}" in said
+    assert f"'git checkout HEAD -- {file}' brings the last commit's back" in said
 
 
 INJECTIONS = [

@@ -18,7 +18,16 @@ import recorded
 @pytest.fixture
 def toy(tmp_path, monkeypatch):
     """The hand-made repository, committed, with its environment active."""
-    folder = recorded.make(tmp_path / "toy")
+    return set_up(recorded.make(tmp_path / "toy"), tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def below(tmp_path, monkeypatch):
+    """The same as a folder of a larger repository."""
+    return set_up(recorded.make(tmp_path / "large/toy", top=tmp_path / "large"), tmp_path, monkeypatch)
+
+
+def set_up(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     for level in ("GLOBAL", "SYSTEM"):  # none of the user's or the machine's settings of DVC
         monkeypatch.setenv(f"DVC_{level}_CONFIG_DIR", str(tmp_path / level))
@@ -26,7 +35,6 @@ def toy(tmp_path, monkeypatch):
     config.write_text(config.read_text().replace("[core]\n", "[core]\n    analytics = false\n"))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     (folder / ".gitignore").write_text("/.dvc/tmp\n/.dvc/cache\n")
-    git("symbolic-ref", "HEAD", "refs/heads/main")
     commit()
     return folder
 
@@ -59,6 +67,28 @@ def fixed(wrong, capsys):
     printed = capsys.readouterr().out
     assert printed.index("will ") < printed.index("Fixed: ")
     assert wrong() == (0, [])
+
+
+def test_below_a_larger_repository(below, wrong, capsys):
+    """What the last commit has is found by the path from this folder, not from git's root."""
+    assert wrong() == (0, [])
+    lock = recorded.lock_of()
+    del lock["stages"]["load@toy"]
+    recorded.write(below, "dvc.lock", lock)
+    assert wrong()[1][0].startswith("dvc.lock lacks 1 of the stages that the last commit has: load@toy.")
+    git("checkout", "dvc.lock")
+    for name in ("dvc.lock", "data/raw/toy.csv.dvc"):
+        whole = Path(name).read_bytes()
+        Path(name).write_bytes(whole[:40])
+        assert wrong()[1][0].startswith(f"{name} is not whole: ")
+        fixed(wrong, capsys)
+        assert Path(name).read_bytes() == whole
+    config = Path(".dvc/config").read_text()
+    Path(".dvc/config").write_text(config.replace("site_cache_dir", "# site_cache_dir"))
+    assert wrong()[1][0].startswith(".dvc/config lacks what the last commit's has: core: site_cache_dir.")
+    Path(".dvc/config").write_text("[core]\n  analytics = perhaps\n")
+    fixed(wrong, capsys)
+    assert Path(".dvc/config").read_text() == config
 
 
 def test_nothing_is_wrong(toy, capsys):
@@ -118,13 +148,20 @@ def test_half_written_files(toy, wrong, capsys):
     assert [path.exists() for path in (ours, dvcs, alive, others)] == [False, False, True, True]
 
 
-def test_a_lock_with_the_markers_of_a_merge_is_not_fixed_unasked(toy, wrong, capsys):
-    lock = (toy / "dvc.lock").read_bytes()
-    (toy / "dvc.lock").write_bytes(b"<<<<<<< HEAD\n" + lock + b"=======\n" + lock + b">>>>>>> other\n")
+@pytest.mark.parametrize("name", ["dvc.lock", "dvc.yaml"])
+def test_the_markers_of_a_merge_are_left_to_the_command_that_settles_it(toy, wrong, capsys, name):
+    content = (toy / name).read_bytes()
+    marked = b"<<<<<<< HEAD\n" + content + b"=======\n" + content + b">>>>>>> other\n"
+    (toy / name).write_bytes(marked)
     assert wrong("--leftovers", "--fix") == (0, [])
-    assert wrong()[1] == ["dvc.lock has the conflict markers of a merge in it."]
-    fixed(wrong, capsys)
-    assert (toy / "dvc.lock").read_bytes() == lock
+    assert main(["doctor", "--fix"]) == 1
+    printed = capsys.readouterr().out
+    assert (
+        f"WRONG  {name} has the conflict markers of a merge in it.\n       to settle it: python -m lockstep merge\n"
+        in printed
+    )
+    assert printed.count("WRONG") == 1
+    assert (toy / name).read_bytes() == marked
 
 
 def test_a_cut_lock_that_no_commit_has_is_removed(toy, wrong, capsys):
@@ -138,11 +175,11 @@ def test_a_cut_lock_that_no_commit_has_is_removed(toy, wrong, capsys):
 
 def test_a_lock_that_lacks_stages(toy, wrong):
     lock = recorded.lock_of()
-    del lock["stages"]["train@toy"]
+    del lock["stages"]["load@toy"]
     recorded.write(toy, "dvc.lock", lock)
     code, (found,) = wrong("--fix")
     assert code == 1
-    assert found.startswith("dvc.lock lacks 1 of the stages that the last commit has: train@toy.")
+    assert found.startswith("dvc.lock lacks 1 of the stages that the last commit has: load@toy.")
 
 
 @pytest.mark.parametrize("log", [True, False])

@@ -91,6 +91,21 @@ def doctor(repository, *arguments):
     return done.returncode, done.stdout + done.stderr
 
 
+def test_a_cut_entry_of_the_run_cache(broken):
+    """DVC stumbles over it, or over the folder where it was; without, it runs the stage."""
+    runs = [path for path in (broken.folder / ".dvc/cache/runs").rglob("*") if path.is_file()]
+    for path in runs:
+        content = path.read_bytes()
+        path.write_bytes(content[: content.index(b"outs:")])
+    runs[1].unlink()
+    for name in ("dvc.lock", *broken.outputs):
+        (broken.folder / name).unlink()
+    assert "failed to reproduce 'one': 'outs'" in broken.repository.dvc("repro", check=False).stderr
+    code, printed = doctor(broken.repository, "--leftovers")
+    assert code == 1
+    assert "2 entries of DVC's run cache were cut or altered" in printed
+
+
 @pytest.mark.parametrize("number", cuts(3, 6))
 def test_a_cut_configuration(broken, number):
     """Without its end, DVC may fail, or not check what it fetches: it is said, and how to mend it."""
