@@ -16,6 +16,7 @@ COMMANDS = {
     "versions": "the recorded versions of what decides results, and those that are here",
     "verify": "whether what is here is what dvc.lock says, from the bytes",
     "repair": "put the recorded bytes back where they are missing or altered",
+    "merge": "settle what git cannot merge (dvc.lock, metrics), by building it anew",
     "rebuild": "prove that a commit's outputs follow from its raw data, code and settings",
     "release": "sign a release, or check one: tag, code, data and models",
     "summary": "what the last run gave: models, files, metrics",
