@@ -65,7 +65,7 @@ def _check_graph(path: Path, problems: Collection[str]) -> None:
 def _check_contract(name: str, problems: Collection[str]) -> None:
     """Refuse a problem whose contract, which stage load reads, is missing, as after its name was changed."""
     contract = CONTRACTS / f"{name}.yaml"
-    if not Path(".dvc").is_dir() or contract.exists():
+    if not PIPELINE.exists() or contract.exists():
         return
     orphans = [path for path in sorted(CONTRACTS.glob("*.yaml")) if path.stem not in problems]
     if len(orphans) == 1:

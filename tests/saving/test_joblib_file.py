@@ -242,7 +242,8 @@ def repository(tmp_path, monkeypatch, saved):
 def record(model, md5=None):
     md5 = md5 or hashlib.md5(model.read_bytes()).hexdigest()
     out = {"path": model.as_posix(), "hash": "md5", "md5": md5, "size": model.stat().st_size}
-    Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": {"train@p": {"cmd": "x", "outs": [out]}}}))
+    lock = {"schema": "2.0", "stages": {"train@p": {"cmd": "x", "outs": [out]}}}
+    Path("dvc.lock").write_text(f"{json.dumps(lock)}\n")
 
 
 def payload(size=0, **how):
