@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # After the above: these take a second to import.
     from lockstep.api import ModelConfig
     from lockstep.diagnosing.settings import DiagnoseSettings
+    from lockstep.learning.cross_validation import Averaging
     from lockstep.reporting.sources import ReportSettings
 
     for name in problems:
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             problem = Problem(args.params, name)  # of the stages that the API has not
             problem.section("diagnose", DiagnoseSettings)
             problem.section("report", ReportSettings)
+            problem.pick("evaluate", Averaging)  # whose key DVC refuses to do without
         except SettingsError as error:
             place = f"{args.params}: problems.{name}"
             raise SettingsError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None

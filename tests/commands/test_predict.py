@@ -30,7 +30,8 @@ def run(tmp_path_factory):
         frame.to_csv(folder / "data.csv", index=False)
         model = {"model": "random_forest", "kind": KINDS[task], "version": 1, "hyperparameters": {"n_estimators": 5}}
         load = {"path": "data.csv", "task": task, "target": "y"}
-        sections = {name: {} for name in ("split", "preprocess", "tune", "cross_validate", "evaluate")}
+        sections = {name: {} for name in ("split", "preprocess", "tune", "cross_validate")}
+        sections["evaluate"] = {"average": "macro"}
         with pytest.MonkeyPatch.context() as monkeypatch:
             saved = run_stages(folder, monkeypatch, {"load": load, **sections, "train": model})
         (folder / "models/p").mkdir(parents=True)
