@@ -15,10 +15,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
 from lockstep.diagnosing.dependence import dependence_of
-from lockstep.diagnosing.diagnosis import Diagnosis, OfClasses, OfNumbers, Worst
+from lockstep.diagnosing.diagnosis import Diagnosis, Iterations, OfClasses, OfNumbers, Worst
 from lockstep.diagnosing.distributions import cloud_of, scores_of, target_histogram
 from lockstep.diagnosing.learning_curve import learning_curve_of
 from lockstep.diagnosing.row_errors import copies_of, errors_of, worst_of
@@ -84,6 +85,7 @@ def diagnose(
     shown = in_order[:MAX_VALUES]
     return Diagnosis(
         estimator=type(model[-1]).__name__,
+        iterations=iterations_of(model[-1]),
         group=test.group,
         time=test.time,
         copies=copies_of(test, errors),
@@ -95,6 +97,15 @@ def diagnose(
         worst=Worst(shown, worst_of(test, found, shown, settings.worst_rows)) if settings.worst_rows else None,
         own=_of_numbers(train, test, found) if classes is None else _of_classes(train, test, found, classes),
     )
+
+
+def iterations_of(estimator: Any) -> Iterations | None:
+    """The iterations of boosting and neural networks, the models that have a history; None of any other."""
+    if not (hasattr(estimator, "staged_predict") or hasattr(estimator, "loss_curve_")):
+        return None
+    if hasattr(estimator, "n_estimators_"):
+        return Iterations(int(estimator.n_estimators_), int(estimator.n_estimators))
+    return Iterations(int(estimator.n_iter_), int(estimator.max_iter))
 
 
 def _of_numbers(train: Table, test: Table, found: Predictions) -> OfNumbers:

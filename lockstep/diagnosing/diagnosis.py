@@ -117,6 +117,14 @@ class LearningPoint(_Part, frozen=True):
     fits: int
 
 
+class Iterations(_Part, frozen=True):
+    """How many iterations a fit took, of at most ``limit``: fewer, if it ended itself (early stopping, or a loss that
+    no longer fell)."""
+
+    taken: int
+    limit: int
+
+
 class Histogram(_Part, frozen=True):
     """Shares of the rows of each series between ``edges``; the outermost bins hold what is beyond them too."""
 
@@ -187,6 +195,7 @@ class Diagnosis(_Part, frozen=True):
 
     Attributes:
         estimator: the class of the fitted estimator.
+        iterations: of a fit that may end before its limit; None of any other.
         group, time: the column by which rows were kept together, or in order, when they were split.
         copies: test rows that are training rows too.
         learning: the learning curve, from few rows to many; empty if it was not asked for.
@@ -197,6 +206,7 @@ class Diagnosis(_Part, frozen=True):
     """
 
     estimator: str
+    iterations: Iterations | None
     group: str | None
     time: str | None
     copies: Copies

@@ -17,5 +17,18 @@ TITLES = {
     "median_absolute_error": "Median absolute error",
 }
 """By the metric's key (lockstep/learning/metrics.py)."""
-HEADLINE: dict[Task, str] = {"classification": "accuracy", "regression": "mae"}
-"""The metric of a report's first sentence."""
+FREQUENT = 0.8
+"""A baseline that always names the most frequent class may be right in so many of the test rows before accuracy says
+little: the other classes are rare then."""
+
+
+def is_lopsided(baseline_accuracy: float | None) -> bool:
+    """Whether one class is so frequent among the test rows that other metrics than accuracy come first."""
+    return baseline_accuracy is not None and baseline_accuracy > FREQUENT
+
+
+def headline(task: Task, baseline_accuracy: float | None) -> tuple[str, str]:
+    """The keys of the two metrics that a table of problems shows."""
+    if task == "regression":
+        return "mae", "r2_score"
+    return ("roc_auc", "balanced_accuracy") if is_lopsided(baseline_accuracy) else ("accuracy", "f1_score")

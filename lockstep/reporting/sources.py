@@ -134,11 +134,12 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Importance(msgspec.Struct, frozen=True):
-    """A row of importance.csv: by how much the score falls when the feature is shuffled, mean and spread."""
+    """A row of importance.csv: by how much ``metric`` gets worse when the feature is shuffled, mean and spread."""
 
     feature: str
     importance: float
     std: float
+    metric: str
 
 
 class Predicted(msgspec.Struct, frozen=True):
