@@ -37,12 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     for name in problems:
         try:
+            problem = Problem(args.params, name)
+            problem.pick("evaluate", Averaging)  # DVC tracks this key by name, and refuses to do without it
             ModelConfig.from_params(name, args.params)
             _check_data(data_path(problems[name]["load"]["path"]))
-            problem = Problem(args.params, name)  # of the stages that the API has not
             problem.section("diagnose", DiagnoseSettings)
             problem.section("report", ReportSettings)
-            problem.pick("evaluate", Averaging)  # whose key DVC refuses to do without
         except SettingsError as error:
             place = f"{args.params}: problems.{name}"
             raise SettingsError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None

@@ -9,9 +9,9 @@ from lockstep.commands import add_params, command_parser
 from lockstep.commands.results import Results, results_of
 from lockstep.comparing.rendering import console_of, metric_value
 from lockstep.kernel.settings import Problem, read_problems
-from lockstep.learning.metrics import with_average
+from lockstep.learning.metrics import is_lopsided, with_average
 from lockstep.learning.model_file import ModelFile, model_file_name
-from lockstep.reporting.metric_titles import headline, is_lopsided
+from lockstep.reporting.metric_titles import headline
 from lockstep.reporting.wording import percent
 
 from rich import box

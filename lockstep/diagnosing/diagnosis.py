@@ -198,6 +198,8 @@ class Diagnosis(_Part, frozen=True):
         iterations: of a fit that may end before its limit; None of any other.
         group, time: the column by which rows were kept together, or in order, when they were split.
         copies: test rows that are training rows too.
+        metric: the key of the metric of the learning curve: AUTO, or, where that says little, the area under the ROC
+            curve.
         learning: the learning curve, from few rows to many; empty if it was not asked for.
         dependence: of the most important features, the most important one first.
         slices: None if they were not asked for.
@@ -210,6 +212,7 @@ class Diagnosis(_Part, frozen=True):
     group: str | None
     time: str | None
     copies: Copies
+    metric: str
     learning: list[LearningPoint]
     dependence: list[Dependence]
     slices: Slices | None

@@ -42,6 +42,14 @@ METRICS: dict[Task, dict[str, Metric]] = {
 ALL = METRICS["classification"] | METRICS["regression"]
 AUTO: dict[Task, str] = {"classification": "accuracy", "regression": "r2_score"}
 """What ``auto`` means: of folds and learning curves too, since it rises as the model gets better."""
+FREQUENT = 0.8
+"""The share of the test rows above which a class leaves only rare ones beside it."""
+
+
+def is_lopsided(baseline_accuracy: float | None) -> bool:
+    """Whether a baseline that always names the most frequent class is right in so many of the test rows that accuracy
+    says little: the other classes are rare, and other metrics come first."""
+    return baseline_accuracy is not None and baseline_accuracy > FREQUENT
 
 
 def with_average(key: str, average: str | None, name: str | None = None) -> str:

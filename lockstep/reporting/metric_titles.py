@@ -1,6 +1,7 @@
 """What pages call the metrics, and which of them they name first."""
 
 from lockstep.kernel.settings import Task
+from lockstep.learning.metrics import is_lopsided
 
 TITLES = {
     "accuracy": "Accuracy",
@@ -17,14 +18,6 @@ TITLES = {
     "median_absolute_error": "Median absolute error",
 }
 """By the metric's key (lockstep/learning/metrics.py)."""
-FREQUENT = 0.8
-"""A baseline that always names the most frequent class may be right in so many of the test rows before accuracy says
-little: the other classes are rare then."""
-
-
-def is_lopsided(baseline_accuracy: float | None) -> bool:
-    """Whether one class is so frequent among the test rows that other metrics than accuracy come first."""
-    return baseline_accuracy is not None and baseline_accuracy > FREQUENT
 
 
 def headline(task: Task, baseline_accuracy: float | None) -> tuple[str, str]:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from lockstep.diagnosing.diagnosis import Copies
 from lockstep.kernel.settings import Task
-from lockstep.learning.metrics import ALL, AUTO, with_average
-from lockstep.reporting.metric_titles import TITLES, is_lopsided
+from lockstep.learning.metrics import ALL, is_lopsided, with_average
+from lockstep.reporting.metric_titles import TITLES
 from lockstep.reporting.plotted import area_of
 from lockstep.reporting.sources import Sources
 from lockstep.reporting.wording import number, percent, plural, score, spread, visible, within_sentence
@@ -191,7 +191,7 @@ def _folds(given: Sources, metrics: dict[str, Metric]) -> list[str]:
         main = metrics.get("roc_auc", metrics["balanced_accuracy"])
     if main.folds_mean is None:
         return []
-    n_folds = sum(fold.metric == AUTO[task] for fold in given.plots.folds)
+    n_folds = sum(fold.metric == main.key for fold in given.plots.folds)
     mean_and_std = (
         f"{percent(main.folds_mean)} ± {percent(main.folds_std)}"
         if main.key in ("accuracy", "balanced_accuracy")

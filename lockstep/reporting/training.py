@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from statistics import fmean, pstdev
 
 from lockstep.diagnosing.diagnosis import Iterations, LearningPoint, OfClasses
-from lockstep.learning.metrics import AUTO
 from lockstep.reporting.metric_titles import TITLES
 from lockstep.reporting.plotted import Curve
 from lockstep.reporting.sources import Sources
@@ -47,7 +46,7 @@ class TrainingFacts:
 
 def training_facts(given: Sources) -> TrainingFacts:
     """What there is to show of the training."""
-    metric, history = AUTO[given.sidecar.task], given.plots.history
+    metric, history = given.diagnosis.metric, given.plots.history
     rows = [fold for fold in given.plots.folds if fold.metric == metric]
     folds, test_score = [fold.value for fold in rows], float(given.metrics[metric])
     folds_rows = round(sum(fold.n_train for fold in rows) / len(rows)) if rows else 0

@@ -5,6 +5,7 @@ from dataclasses import replace
 from lockstep.diagnosing.diagnosis import Copies
 from lockstep.learning.metrics import ALL
 from lockstep.reporting.result import result_facts
+from lockstep.reporting.training import training_facts
 from lockstep.reporting.wording import plural
 from reports import FOUND, made_of, noisy, sources_of, table_of
 
@@ -140,7 +141,10 @@ def test_a_rare_class_leads_with_what_measures_it(rare, model):
         assert second == f"It names {rare} for no row, so that none of them is found."
     assert third.startswith(f"The accuracy is {100 * (found['actual'] == found['predicted']).mean():.1f} % (95 % int")
     assert f"reaches {100 * (1 - truth.mean()):.1f} %." in third
-    assert any("gives an area under the ROC curve of 0." in sentence for sentence in rest)
+    assert any("(3 folds) gives an area under the ROC curve of 0." in sentence for sentence in rest)
+    training = training_facts(made.sources)
+    assert (training.metric, training.test_score) == ("roc_auc", made.sources.metrics["roc_auc"])
+    assert len(training.folds) == 3
 
 
 def test_one_frequent_class_of_several_leads_with_the_means_over_the_classes():
