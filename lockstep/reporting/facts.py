@@ -18,7 +18,7 @@ from lockstep.reporting.regression import RegressionFacts, regression_facts
 from lockstep.reporting.result import ResultFacts, result_facts
 from lockstep.reporting.sources import FileFacts, Importance, Sources
 from lockstep.reporting.training import TrainingFacts, training_facts
-from lockstep.reporting.wording import number, visible, within_sentence
+from lockstep.reporting.wording import number, visible, with_article
 
 import msgspec
 
@@ -125,7 +125,7 @@ def _features(given: Sources) -> FeatureFacts:
         importance=[
             msgspec.structs.replace(row, feature=visible(row.feature, 40)) for row in importance[:MAX_FEATURES]
         ],
-        unit=f"{'rise' if ALL[metric].lower_is_better else 'fall'} of the {within_sentence(TITLES[metric])}",
+        unit=f"{'rise' if ALL[metric].lower_is_better else 'fall'} of {with_article(TITLES[metric])}",
         n_importance=len(importance),
         n_without_importance=sum(row.importance <= 0 for row in importance),
         dependence=[

@@ -49,7 +49,7 @@ def error_says(bins: Sequence[Bin]) -> str:
     if first.low is None or first.high is None or last.low is None or last.high is None:
         return f"It is {ends}."
     if last.low > first.high:
-        return f"Large values are predicted less well: it is {ends}."
+        return f"It is larger for large values: {ends}."
     if last.high < first.low:
-        return f"Small values are predicted less well: it is {ends}."
+        return f"It is larger for small values: {ends}."
     return f"It is {ends}; their intervals overlap."

@@ -8,7 +8,7 @@ from lockstep.diagnosing.diagnosis import Iterations, LearningPoint, OfClasses
 from lockstep.reporting.metric_titles import TITLES
 from lockstep.reporting.plotted import Curve
 from lockstep.reporting.sources import Sources
-from lockstep.reporting.wording import number, percent, score, visible, within_sentence
+from lockstep.reporting.wording import number, percent, score, visible, with_article
 
 FORESTS = ("random_forest", "extra_trees")
 LAST = 0.1
@@ -68,7 +68,7 @@ def training_facts(given: Sources) -> TrainingFacts:
         folds_say=folds_say(folds, test_score),
         test_score=test_score,
         learning=given.diagnosis.learning,
-        learning_says=learning_says(given.diagnosis.learning, folds, folds_rows, within_sentence(TITLES[metric])),
+        learning_says=learning_says(given.diagnosis.learning, folds, folds_rows, with_article(TITLES[metric])),
     )
 
 
@@ -119,7 +119,7 @@ def _fall_says(train: Sequence[tuple[int, float]], *, converges: bool) -> str:
 
 def learning_says(points: Sequence[LearningPoint], folds: Sequence[float], folds_rows: int, metric: str) -> str:
     """What the last two points of the learning curve show, the cross-validation being one of them if it had more rows:
-    more rows helped if the ``metric`` rose by more than it is spread."""
+    more rows helped if the metric, in words, rose by more than it is spread."""
     if not points:
         return ""
     ends = [(point.rows, point.others, point.others_std, point.fits) for point in points]
@@ -127,10 +127,10 @@ def learning_says(points: Sequence[LearningPoint], folds: Sequence[float], folds
         ends.append((folds_rows, fmean(folds), pstdev(folds), len(folds)))
     fitted = f"With {points[-1].rows:,} rows it is {score(points[-1].fitted)} on the rows fitted."
     if len(ends) < 2:
-        return f"The {metric} on other rows is {score(points[-1].others)}. {fitted}"
+        return f"On other rows, {metric} is {score(points[-1].others)}. {fitted}"
     (rows, before, *old), (more, after, *new) = ends[-2:]
     (old_spread, old_fits), (new_spread, new_fits) = old, new
-    change = f"From {rows:,} to {more:,} rows, the {metric} on other rows goes from {score(before)} to {score(after)}"
+    change = f"From {rows:,} to {more:,} rows, {metric} on other rows goes from {score(before)} to {score(after)}"
     if min(old_fits, new_fits) < 2:
         verdict = ""
     elif abs(after - before) <= max(old_spread, new_spread):

@@ -37,8 +37,8 @@ def bin_of(x, y, half):
 @pytest.mark.parametrize(
     ("first", "last", "said"),
     [
-        (bin_of(0, 1.0, 0.1), bin_of(9, 2.0, 0.1), "Large values are predicted less well: it is 1 where the target is"),
-        (bin_of(0, 2.0, 0.1), bin_of(9, 1.0, 0.1), "Small values are predicted less well: it is 2 where the target is"),
+        (bin_of(0, 1.0, 0.1), bin_of(9, 2.0, 0.1), "It is larger for large values: 1 where the target is"),
+        (bin_of(0, 2.0, 0.1), bin_of(9, 1.0, 0.1), "It is larger for small values: 2 where the target is"),
         (
             bin_of(0, 1.0, 0.6),
             bin_of(9, 2.0, 0.6),

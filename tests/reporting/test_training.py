@@ -80,7 +80,7 @@ UP, DOWN, SAME = ": more rows may help", ": more rows did not help", ": whether 
     ("points", "folds", "said"),
     [
         ([], [], ""),
-        ([point(100, 0.8)], [], "The accuracy on other rows is 0.800."),
+        ([point(100, 0.8)], [], "On other rows, the accuracy is 0.800."),
         ([point(50, 0.7), point(100, 0.8)], [], f"from 0.700 to 0.800, by more than it is spread{UP}."),
         ([point(50, 0.8), point(100, 0.7)], [], f"from 0.800 to 0.700, by more than it is spread{DOWN}."),
         ([point(50, 0.8), point(100, 0.805)], [], f"from 0.800 to 0.805, by no more than it is spread{SAME}."),
@@ -91,7 +91,7 @@ UP, DOWN, SAME = ": more rows may help", ": more rows did not help", ": whether 
     ],
 )  # fmt: skip
 def test_what_the_learning_curve_says(points, folds, said):
-    found = learning_says(points, folds, 200, "accuracy")
+    found = learning_says(points, folds, 200, "the accuracy")
     assert said in found
     assert found.endswith("With 100 rows it is 0.990 on the rows fitted.") or not points
     assert ("spread" in found) == (len(points) > 1 and points[-1].fits > 1)
