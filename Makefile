@@ -12,7 +12,7 @@ BUNDLED := $(patsubst %.dvc,%,$(shell grep -ls 'remote: bundled' data/raw/*.dvc)
 help:
 	@echo "make repro    build what changed, from the data to the metrics (dvc repro), and show the result"
 	@echo "make report   the same, then open the reports of all problems (reports/index.html)"
-	@echo "make sweep    PROBLEM=iris: try every model type, ranked by cross-validation"
+	@echo "make sweep    PROBLEM=NAME: try every model type, ranked by cross-validation"
 	@echo "make test     run the tests: a few minutes"
 	@echo "make test-all the same and more of each (kills, polluted files, simulated processors, long pages), as CI does"
 	@echo "make check    lint, types, settings"
@@ -34,7 +34,7 @@ report: repro
 	@python -m lockstep index --open
 
 sweep: $(READY) $(BUNDLED)
-	python -m lockstep sweep $(or $(PROBLEM),$(error say which problem: make sweep PROBLEM=iris)) $(ARGS)
+	python -m lockstep sweep $(or $(PROBLEM),$(error say which problem of params.yaml: make sweep PROBLEM=NAME)) $(ARGS)
 
 # A worker more than CI has cores: some tests wait for servers, locks and time limits.
 PYTEST := python -m pytest -n 3 --dist loadscope --no-loadscope-reorder

@@ -218,11 +218,13 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             log_parts(parts)
             check_parts(parts, settings.split.checks)
             preprocessor, processed = preprocess(parts.train, settings.preprocess, settings.train.model)
-            tried = NO_SEARCH
+            tried, average = NO_SEARCH, settings.evaluate.average
             if settings.tune.trials:
-                tried = search(parts.train, settings.tune, settings.cross_validate, settings.preprocess, settings.train)
+                tried = search(
+                    parts.train, settings.tune, settings.cross_validate, settings.preprocess, settings.train, average
+                )
             model = with_best_trial(settings.train, tried.best)
-            folds = cross_validate(parts.train, settings.cross_validate, settings.preprocess, model)
+            folds = cross_validate(parts.train, settings.cross_validate, settings.preprocess, model, average)
             trained = train(processed, preprocessor, parts.validation, model)
             about = describe_model(describe(parts.train, table_sha256(parts.train), settings.preprocess), model)
             # Saved before it is used, as by the stages: a nearest-neighbours model counts its queries.

@@ -18,7 +18,7 @@ from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
-from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, summary
+from lockstep.learning.cross_validation import Averaging, CrossValidateSettings, cross_validate, summary
 from lockstep.learning.estimators import TrainSettings, with_best_trial
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.search_result import read_best_trial
@@ -30,18 +30,19 @@ COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("cross_validate", CrossValidateSettings)
     preprocess = problem.section("preprocess", PreprocessSettings)
+    average = problem.pick("evaluate", Averaging).average
     best = read_best_trial(args.best_trial)
     model = with_best_trial(problem.section("train", TrainSettings), best)
     train = read_table(args.train)
     with heartbeat(f"{settings.repeats} x {settings.folds} folds of {len(train)} rows"):
-        scores = cross_validate(train, settings, preprocess, model)
+        scores = cross_validate(train, settings, preprocess, model, average)
     means = summary(scores)
     for name in [key.removesuffix("_mean") for key in means if key.endswith("_mean")]:
         logger.info("%s: %.4g +- %.2g", name, means[f"{name}_mean"], means[f"{name}_std"])
     if best is not None and best.hyperparameters:
         logger.info("these scores are optimistic: on the same rows the search chose its best trial among many")
     rows = [(*fold[:4], name, value) for fold in scores for name, value in fold.metrics.items()]
-    content = means | ({"average": settings.average} if train.task == "classification" else {})
+    content = means | ({"average": average} if train.task == "classification" else {})
     outputs.json(args.scores, content)
     outputs.csv(args.folds, COLUMNS, rows)
 

@@ -15,10 +15,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
 from lockstep.diagnosing.dependence import dependence_of
-from lockstep.diagnosing.diagnosis import Diagnosis, OfClasses, OfNumbers, Worst
+from lockstep.diagnosing.diagnosis import Diagnosis, Iterations, OfClasses, OfNumbers, Worst
 from lockstep.diagnosing.distributions import cloud_of, scores_of, target_histogram
 from lockstep.diagnosing.learning_curve import learning_curve_of
 from lockstep.diagnosing.row_errors import copies_of, errors_of, worst_of
@@ -30,6 +31,7 @@ from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.estimators import TrainSettings, with_best_trial
+from lockstep.learning.metrics import AUTO, is_lopsided
 from lockstep.learning.model_file import model_file_name
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import Predictions, predictions_of
@@ -81,13 +83,15 @@ def diagnose(
     errors = errors_of(test.labels, found.values, test.task)
     series = [] if classes is None else [classes[i] for i in followed_classes(test.labels, classes, MAX_SERIES)]
     in_order = [name for name in ranked if name in test.features.columns]
-    shown = in_order[:MAX_VALUES]
+    shown, metric = in_order[:MAX_VALUES], headline_of(train, test, found)
     return Diagnosis(
         estimator=type(model[-1]).__name__,
+        iterations=iterations_of(model[-1]),
         group=test.group,
         time=test.time,
         copies=copies_of(test, errors),
-        learning=learning_curve_of(train, preprocess, refit, settings.learning_curve_rows, settings.seed),
+        metric=metric,
+        learning=learning_curve_of(train, preprocess, refit, metric, settings.learning_curve_rows, settings.seed),
         dependence=dependence_of(model, train, test, in_order[: settings.top_features], series, settings.seed),
         slices=slices_of(test.features, errors, test.task, settings.slice_rows, settings.slices)
         if settings.slices
@@ -95,6 +99,29 @@ def diagnose(
         worst=Worst(shown, worst_of(test, found, shown, settings.worst_rows)) if settings.worst_rows else None,
         own=_of_numbers(train, test, found) if classes is None else _of_classes(train, test, found, classes),
     )
+
+
+def headline_of(train: Table, test: Table, found: Predictions) -> str:
+    """The key of the metric that measures the model first, of those that rise as it gets better."""
+    if found.classes is None or not is_lopsided(baseline_accuracy(train.labels, test.labels)):
+        return AUTO[test.task]
+    ranks = found.scores is not None or found.probabilities is not None
+    return "roc_auc" if ranks and set(np.unique(test.labels)) == set(found.classes) else "balanced_accuracy"
+
+
+def baseline_accuracy(train: np.ndarray, test: np.ndarray) -> float:
+    """The share of the test rows, (n_test,), that are of the most frequent class of the training rows, (n_train,)."""
+    classes, counts = np.unique(train, return_counts=True)
+    return float(np.mean(test == classes[counts.argmax()]))
+
+
+def iterations_of(estimator: Any) -> Iterations | None:
+    """The iterations of boosting and neural networks, the models that have a history; None of any other."""
+    if not (hasattr(estimator, "staged_predict") or hasattr(estimator, "loss_curve_")):
+        return None
+    if hasattr(estimator, "n_estimators_"):
+        return Iterations(int(estimator.n_estimators_), int(estimator.n_estimators))
+    return Iterations(int(estimator.n_iter_), int(estimator.max_iter))
 
 
 def _of_numbers(train: Table, test: Table, found: Predictions) -> OfNumbers:

@@ -17,10 +17,10 @@ from typing import Annotated, Any, NamedTuple
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
 from lockstep.evaluating.curves import CURVES_COLUMNS, PREDICTIONS_COLUMNS, curve_rows, prediction_rows
+from lockstep.evaluating.importance import IMPORTANCE_COLUMNS, importance_of
 from lockstep.evaluating.resampling import Design, intervals_of
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import heartbeat, logger
-from lockstep.kernel.portable import fixed_threads
 from lockstep.kernel.settings import Problem, Seed, Settings
 from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.metrics import METRICS
@@ -33,13 +33,9 @@ import msgspec
 import numpy as np
 import pandas as pd
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 
-IMPORTANCE_COLUMNS = ("feature", "importance", "std")
 INTERVALS_COLUMNS = ("metric", "value", "low", "high", "baseline")
-IMPORTANCE_ROWS = 2000
-"""Permutation importance is measured on at most so many test rows."""
 
 
 class EvaluateSettings(Settings, frozen=True):
@@ -66,7 +62,7 @@ class Evaluation(NamedTuple):
     metrics: dict[str, Any]
     predictions: pd.DataFrame
     intervals: list[tuple[str, float, float | None, float | None, float | None]]
-    importance: list[tuple[str, float, float]]
+    importance: list[tuple[str, float, float, str]]
     raw: Predictions
 
 
@@ -74,8 +70,7 @@ def evaluate(model: Pipeline, test: Table, train_labels: np.ndarray, settings: E
     """Predict the test rows, compare with the truth, with a baseline, and with shuffled features.
 
     The baseline knows the training rows' target only: it predicts the most frequent class with the classes' shares as
-    probabilities, or the mean. The importance of a feature is by how much the accuracy (R2 for regression) falls when
-    its column is shuffled among the test rows (Breiman 2001).
+    probabilities, or the mean.
 
     Args:
         model: takes raw rows.
@@ -94,14 +89,7 @@ def evaluate(model: Pipeline, test: Table, train_labels: np.ndarray, settings: E
         metrics["average"] = settings.average
     metrics["test_rows"] = len(test)
     with heartbeat(f"importance of {X.shape[1]} features, {settings.importance_repeats} times each"):
-        # One sample, for the score before the shuffling and after it: scikit-learn's max_samples takes all rows before.
-        sample = np.sort(np.random.default_rng(settings.seed).permutation(len(test))[:IMPORTANCE_ROWS])
-        with fixed_threads(model):
-            found = permutation_importance(
-                model, X.iloc[sample], y[sample], n_repeats=settings.importance_repeats, random_state=settings.seed
-            )
-    order = np.lexsort((np.arange(X.shape[1]), -found.importances_mean))
-    importance = [(str(X.columns[i]), float(found.importances_mean[i]), float(found.importances_std[i])) for i in order]
+        importance = importance_of(model, X, y, test.task, settings.importance_repeats, settings.seed)
     ranges = intervals_of(y, raw, test.task, settings.average, _design(test))
     intervals = [(name, value, *(ranges[name] or (None, None)), baseline.get(name)) for name, value in own.items()]
     return Evaluation(metrics, prediction_table(test, raw), intervals, importance, raw)

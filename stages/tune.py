@@ -34,7 +34,7 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
 
 def tune(problem: Problem, path: Path, settings: TuneSettings) -> Search:
     """Search with the settings of the problem on the raw training rows in the file ``path``. Raises as search."""
-    from lockstep.learning.cross_validation import CrossValidateSettings
+    from lockstep.learning.cross_validation import Averaging, CrossValidateSettings
     from lockstep.learning.estimators import TrainSettings
     from lockstep.learning.preprocessing import PreprocessSettings
     from lockstep.tables.table import read_table
@@ -43,9 +43,10 @@ def tune(problem: Problem, path: Path, settings: TuneSettings) -> Search:
     cross_validation = problem.section("cross_validate", CrossValidateSettings)
     preprocess = problem.section("preprocess", PreprocessSettings)
     model = problem.section("train", TrainSettings)
+    average = problem.pick("evaluate", Averaging).average
     train = read_table(path)
     with heartbeat(f"{settings.trials} trials on {len(train)} rows"):
-        return search(train, settings, cross_validation, preprocess, model)
+        return search(train, settings, cross_validation, preprocess, model, average)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from lockstep.diagnosing.settings import DiagnoseSettings
 from lockstep.evaluating.curves import CURVES_COLUMNS, PREDICTIONS_COLUMNS, curve_rows, prediction_rows
+from lockstep.evaluating.importance import IMPORTANCE_COLUMNS
 from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, summary
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.model_file import ModelFile
@@ -31,7 +32,7 @@ from lockstep.splitting.parts import SplitSettings, split_table
 from lockstep.tables.table import ROW, Table
 from lockstep.training.history import COLUMNS
 from stages.diagnose import diagnose
-from stages.evaluate import IMPORTANCE_COLUMNS, INTERVALS_COLUMNS, EvaluateSettings, evaluate
+from stages.evaluate import INTERVALS_COLUMNS, EvaluateSettings, evaluate
 from stages.preprocess import describe, preprocess
 from stages.train import describe as describe_model
 from stages.train import train

@@ -88,7 +88,7 @@ def test_api_and_stages_give_the_same_bytes(config, tmp_path, monkeypatch, name,
         "preprocess": {"encode": "target"},
         "tune": {},
         "cross_validate": {"folds": 2},
-        "evaluate": {"importance_repeats": 1},
+        "evaluate": {"average": "weighted", "importance_repeats": 1},
     }
     weight = "balanced" if task == "classification" else None
     model = {
@@ -128,7 +128,8 @@ def test_a_search_gives_the_same_best_trial_table_and_model(config, tmp_path, mo
     given = {"alpha": 1e6, "fit_intercept": False}
     params = {
         "load": {"path": "data.csv", "task": "regression", "target": "y"},
-        **{name: {} for name in ("split", "preprocess", "cross_validate", "evaluate")},
+        **{name: {} for name in ("split", "preprocess", "cross_validate")},
+        "evaluate": {"average": "macro"},
         "tune": search,
         "train": {"model": "ridge", "kind": "regressor", "version": 1, "hyperparameters": given},
     }
@@ -171,7 +172,8 @@ def test_a_stage_reads_no_setting_that_it_does_not_track(tmp_path, monkeypatch):
     model = {"model": "random_forest", "kind": "classifier", "version": 1, "hyperparameters": {"n_estimators": 2}}
     params = {
         "load": {"path": "data.csv", "task": "classification", "target": "y"},
-        **{name: {} for name in ("split", "preprocess", "tune", "cross_validate", "evaluate")},
+        **{name: {} for name in ("split", "preprocess", "tune", "cross_validate")},
+        "evaluate": {"average": "macro"},
         "train": model,
     }
     for module in (load, split, preprocess, tune, cross_validate, train, evaluate):

@@ -35,14 +35,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     # After the above: these take a second to import.
     from lockstep.api import ModelConfig
     from lockstep.diagnosing.settings import DiagnoseSettings
+    from lockstep.learning.cross_validation import Averaging
     from lockstep.reporting.sources import ReportSettings
 
     for name in problems:
         _check_contract(name, problems)
         try:
+            problem = Problem(args.params, name)
+            problem.pick("evaluate", Averaging)  # DVC tracks this key by name, and refuses to do without it
             ModelConfig.from_params(name, args.params)
             _check_data(data_path(problems[name]["load"]["path"]))
-            problem = Problem(args.params, name)  # of the stages that the API has not
             problem.section("diagnose", DiagnoseSettings)
             problem.section("report", ReportSettings)
         except SettingsError as error:

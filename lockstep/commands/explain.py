@@ -1,7 +1,7 @@
 """``python -m lockstep explain [TARGET]``: which stages would run now, and because of what, in words.
 
-TARGET is a stage (``train@iris``), a stage of all problems (``train``) or a problem (``iris``); what it needs is told
-too. ``python -m lockstep compare`` tells what changed between two revisions.
+TARGET is a stage of a problem (``train@PROBLEM``), a stage of all problems (``train``) or a problem; what it needs is
+told too. ``python -m lockstep compare`` tells what changed between two revisions.
 
 Files are hashed from their bytes, and nothing is run or written. Exit code 0, whatever it tells.
 """

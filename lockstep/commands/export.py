@@ -21,7 +21,9 @@ from lockstep.saving.sidecar import MODEL_LIBRARIES, read_about, read_trusted, s
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the file and its sidecar. Raises LockstepError; then nothing was written."""
     parser = command_parser("export", __doc__)
-    parser.add_argument("model", type=Path, help="a model file, such as models/iris/random_forest_classifier_v1.joblib")
+    parser.add_argument(
+        "model", type=Path, help="a model file, models/PROBLEM/....joblib; 'summary' names those of the problems"
+    )
     parser.add_argument("--format", choices=["skops"], required=True, help="what to write")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write here (default: beside the model)")
     parser.add_argument("--sha256", metavar="HEX", help="the model's SHA-256, if nothing here records the file")

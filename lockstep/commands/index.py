@@ -12,15 +12,14 @@ from lockstep.commands import add_params, command_parser
 from lockstep.commands.results import results_of
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.settings import Problem, Settings, Task, read_problems
+from lockstep.learning.metrics import with_average
 from lockstep.learning.model_file import ModelFile
-from lockstep.reporting.metric_titles import HEADLINE, TITLES
+from lockstep.reporting.metric_titles import TITLES, headline
 from lockstep.reporting.page import index_page
 from lockstep.reporting.sources import ReportSettings
 from lockstep.reporting.wording import visible
 
 REPORTS = Path("reports")
-MORE = {"classification": "f1_score", "regression": "r2_score"}
-"""The metric beside the headline."""
 
 
 class TaskOnly(Settings, frozen=True):
@@ -57,9 +56,16 @@ def entry_of(problem: Problem) -> Entry:
     if not (REPORTS / f"{problem.name}.html").exists():
         return Entry(problem.name, title, task, model, 0, [])
     results = results_of(problem.name)
+    accuracy = results.metrics.get("accuracy")
     figures = [
-        Figure(TITLES[key], found.test, found.baseline, found.folds_mean, found.folds_std)
-        for key in (HEADLINE[task], MORE[task])
+        Figure(
+            with_average(key, results.average, TITLES[key]),
+            found.test,
+            found.baseline,
+            found.folds_mean,
+            found.folds_std,
+        )
+        for key in headline(task, accuracy and accuracy.baseline)
         if (found := results.metrics.get(key))
     ]
     return Entry(problem.name, title, task, model, results.test_rows, figures)

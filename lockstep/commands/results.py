@@ -4,16 +4,17 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from lockstep.kernel.errors import DataError
+from lockstep.learning.metrics import ALL
 
 T = TypeVar("T")
 
 
 class MetricResult(NamedTuple):
     """A metric on the test rows: its value, the baseline's, its 95 % interval; and mean and standard deviation over the
-    folds. None where there is none."""
+    folds, if they are averaged over the classes in the same way. None where there is none."""
 
     test: float
     baseline: float | None
@@ -23,9 +24,11 @@ class MetricResult(NamedTuple):
 
 
 class Results(NamedTuple):
-    """The metrics of a problem, by name, and how many test rows they are of."""
+    """The metrics of a problem, by name, how they are averaged over the classes (None in a regression), and how many
+    test rows they are of."""
 
     metrics: dict[str, MetricResult]
+    average: str | None
     test_rows: int
 
 
@@ -34,14 +37,21 @@ def results_of(problem: str) -> Results:
     metrics = read_made(Path(f"metrics/{problem}.json"), "a metrics file", json.loads)
     folds = read_made(Path(f"metrics/{problem}_cross_validation.json"), "a metrics file", json.loads)
     intervals = read_made(Path(f"metrics/plots/{problem}/intervals.csv"), "a table of intervals", _intervals)
+    average = metrics.get("average")
+    if folds.get("average") != average:  # cross_validate has not run since the setting changed
+        folds = {key: value for key, value in folds.items() if not _is_averaged(key)}
     found = {
-        name: MetricResult(
-            value, metrics.get(f"baseline_{name}"), intervals.get(name), folds[f"{name}_mean"], folds.get(f"{name}_std")
-        )
-        for name, value in metrics.items()
-        if f"{name}_mean" in folds
+        name: row._replace(folds_mean=folds.get(f"{name}_mean"), folds_std=folds.get(f"{name}_std"))
+        for name, row in intervals.items()
     }
-    return Results(found, metrics.get("test_rows", 0))
+    return Results(found, average, metrics.get("test_rows", 0))
+
+
+def _is_averaged(key: str) -> bool:
+    """Whether ``key`` of the folds' file is the mean or the standard deviation of a metric that is averaged over the
+    classes."""
+    metric = key.rpartition("_")[0]
+    return metric in ALL and ALL[metric].averaged
 
 
 def read_made(path: Path, kind: str, parse: Callable[[str], T]) -> T:
@@ -54,6 +64,16 @@ def read_made(path: Path, kind: str, parse: Callable[[str], T]) -> T:
         raise DataError(f"{path} is not {kind} ({error!r}). Run 'dvc repro' to remake it.") from None
 
 
-def _intervals(text: str) -> dict[str, Any]:
+def _intervals(text: str) -> dict[str, MetricResult]:
+    """What evaluate wrote of each metric; nothing of the folds yet."""
     rows = csv.DictReader(text.splitlines())
-    return {row["metric"]: (float(row["low"]), float(row["high"])) if row["low"] else None for row in rows}
+    return {
+        row["metric"]: MetricResult(
+            test=float(row["value"]),
+            baseline=float(row["baseline"]) if row["baseline"] else None,
+            interval=(float(row["low"]), float(row["high"])) if row["low"] else None,
+            folds_mean=None,
+            folds_std=None,
+        )
+        for row in rows
+    }

@@ -3,20 +3,24 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lockstep.commands import add_params, command_parser
-from lockstep.commands.results import results_of
+from lockstep.commands.results import Results, results_of
 from lockstep.comparing.rendering import console_of, metric_value
 from lockstep.kernel.settings import Problem, read_problems
+from lockstep.learning.metrics import is_lopsided, with_average
 from lockstep.learning.model_file import ModelFile, model_file_name
+from lockstep.reporting.metric_titles import headline
+from lockstep.reporting.wording import percent
 
 from rich import box
 from rich.table import Table as Grid
 
 ACTIVATE = "  source .venv/bin/activate                  once per terminal: dvc and python are then this repository's"
 NEXT = """\
-  dvc repro                                  nothing to do now: nothing changed
-  dvc exp run -S problems.iris.train.hyperparameters.n_estimators=300
+  dvc repro                                  run what changed since
+  dvc exp run -S {change}
   dvc metrics diff                           what that changed, against the last commit
   python -m lockstep compare                 whether that is better, or noise
   dvc plots show                             pictures: dvc_plots/index.html"""
@@ -28,27 +32,56 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_params(parser)
     args = parser.parse_args(argv)
     console = console_of(140)
-    for name in read_problems(args.params):
-        model, grid = _problem(name, Problem(args.params, name).pick("train", ModelFile))
-        console.print(f"{name}: {model}", soft_wrap=True)
-        console.print(grid)
-    console.print("Next:", *([] if "VIRTUAL_ENV" in os.environ else [ACTIVATE]), NEXT, sep="\n", soft_wrap=True)
+    problems = read_problems(args.params)
+    for name in problems:
+        results = results_of(name)
+        model = _model(name, Problem(args.params, name).pick("train", ModelFile))
+        console.print(f"{name}: {model}", *_warnings(results), sep="\n", soft_wrap=True, markup=False)
+        console.print(_table(results))
+    what_next = NEXT.format(change=_example(*next(iter(problems.items()))))
+    lines = ["Next:", *([] if "VIRTUAL_ENV" in os.environ else [ACTIVATE]), what_next]
+    console.print(*lines, sep="\n", soft_wrap=True, markup=False)
     return 0
 
 
-def _problem(name: str, train: ModelFile) -> tuple[str, Grid]:
-    """The model's file, and the table of the metrics that have a baseline."""
+def _model(name: str, train: ModelFile) -> str:
+    model = Path(f"models/{name}/{model_file_name(train.model, train.kind, train.version)}")
+    return str(model) if model.exists() else f"{model} (not built: dvc repro)"
+
+
+def _warnings(results: Results) -> list[str]:
+    """What to know before reading the table."""
+    accuracy = results.metrics.get("accuracy")
+    if accuracy is None or not is_lopsided(accuracy.baseline):
+        return []
+    instead = " and ".join(key for key in headline("classification", accuracy.baseline) if key in results.metrics)
+    share = f"Always naming the most frequent class is right in {percent(accuracy.baseline)} of the test rows"
+    return [f"{share}: look at {instead} rather than at accuracy."]
+
+
+def _example(name: str, sections: dict[str, Any]) -> str:
+    """A setting of this problem to change: a hyperparameter that it has, else the model type."""
+    train = sections["train"]
+    for key, value in (train.get("hyperparameters") or {}).items():
+        if type(value) in (int, float) and value:
+            other = 2 * value if isinstance(value, int) else value / 2
+            return f"problems.{name}.train.hyperparameters.{key}={other}"
+    other = "extra_trees" if train["model"] != "extra_trees" else "random_forest"  # both can do either task
+    return f"problems.{name}.train.model={other}"
+
+
+def _table(results: Results) -> Grid:
+    """The metrics, a row each."""
     grid = Grid(box=box.SIMPLE_HEAD)
     grid.add_column("metric", no_wrap=True, overflow="fold")
     for title in ("test", "95% interval", "baseline", "cross-validation"):
         grid.add_column(title, justify="right", no_wrap=True)
-    for metric, found in results_of(name).metrics.items():
-        if found.baseline is not None:
-            interval = _shown(found.interval, " \N{HORIZONTAL ELLIPSIS} ")
-            folds = _shown((found.folds_mean, found.folds_std), " \N{PLUS-MINUS SIGN} ")
-            grid.add_row(metric, metric_value(found.test), interval, metric_value(found.baseline), folds)
-    model = Path(f"models/{name}/{model_file_name(train.model, train.kind, train.version)}")
-    return str(model) if model.exists() else f"{model} (not built: dvc repro)", grid
+    for metric, found in results.metrics.items():
+        interval = _shown(found.interval, " \N{HORIZONTAL ELLIPSIS} ")
+        folds = _shown((found.folds_mean, found.folds_std), " \N{PLUS-MINUS SIGN} ")
+        baseline = "" if found.baseline is None else metric_value(found.baseline)
+        grid.add_row(with_average(metric, results.average), metric_value(found.test), interval, baseline, folds)
+    return grid
 
 
 def _shown(pair: tuple[float | None, float | None] | None, between: str) -> str:

@@ -1,4 +1,4 @@
-"""``python -m lockstep sweep iris``: cross-validate every model type that can do the problem's task, and rank them.
+"""``python -m lockstep sweep PROBLEM``: cross-validate every model type that can do the problem's task, and rank them.
 
 Each is a DVC experiment of its own, named <problem>-<model type> and run in a copy of the workspace (dvc exp run
 --temp): what lies in the workspace stays as it is. The model type of params.yaml is tried with the hyperparameters that
@@ -18,7 +18,7 @@ from lockstep.commands import command_parser
 from lockstep.comparing.rendering import console_of
 from lockstep.kernel.errors import SettingsError, nearest
 from lockstep.kernel.settings import Task, read_problems
-from lockstep.learning.metrics import ALL, find_metric
+from lockstep.learning.metrics import ALL, find_metric, with_average
 from lockstep.learning.model_types import MODELS
 from lockstep.repository import git
 from lockstep.repository.dvc_process import run_dvc
@@ -131,7 +131,8 @@ def _report(found: list[Candidate], metric: str) -> None:
         key=lambda candidate: candidate.scores[column] * (1 if ALL[metric].lower_is_better else -1),
     )
     grid = Grid(box=box.SIMPLE_HEAD)
-    for title in ("", "model", f"cross-validation: {metric}", "experiment"):
+    average = ranked[0].scores.get("average") if ranked else None
+    for title in ("", "model", f"cross-validation: {with_average(metric, average)}", "experiment"):
         grid.add_column(title, no_wrap=True, overflow="fold")
     for place, candidate in enumerate(ranked, 1):
         mean, std = candidate.scores[column], candidate.scores[f"{metric}_std"]

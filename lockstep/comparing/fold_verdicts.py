@@ -70,11 +70,12 @@ def compare_folds(before: Evaluated, after: Evaluated) -> FoldsComparison | NotC
     )
     if before.folds.made_from != after.folds.made_from or not old.index.equals(new.index):
         return OtherFolds()
-    averaged = {"precision", "recall", "f1_score"} if before.folds.average != after.folds.average else set()
+    other_average = before.folds.average != after.folds.average
     names = [
         name
         for name in METRICS[after.task]
-        if name not in averaged and all(name in side and side[name].notna().all() for side in (old, new))
+        if not (other_average and ALL[name].averaged)
+        and all(name in side and side[name].notna().all() for side in (old, new))
     ]
     metrics = _test(old[names], new[names], in_time=before.in_time or after.in_time)
     return FoldsComparison(folds=len(old), metrics=metrics, tuned=tuple(side.shown for side in sides if side.found))

@@ -104,11 +104,13 @@ def _read_folds(repo: Repository, history: CodeHistory, revision: Revision, name
     if content is None:
         return None
     settings = msgspec.structs.asdict(CrossValidateSettings()) | _settings(revision, "cross_validate", name)
+    recorded = revision.stages[stage].params.get("params.yaml", {})
     rows = _input_md5(revision, stage, f"data/split/{name}/train.parquet")
     return Folds(
         scores=pd.read_csv(io.BytesIO(content)),
         made_from=(rows, settings["folds"], settings["repeats"], settings["seed"]),
-        average=str(settings["average"]),
+        # Before evaluate.average held for the folds too, the section had a key of its own.
+        average=str(recorded.get(f"problems.{name}.evaluate.average", settings.get("average", "macro"))),
         current=not has_other_folds(history, revision, name),
     )
 

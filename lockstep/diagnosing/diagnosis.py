@@ -117,6 +117,14 @@ class LearningPoint(_Part, frozen=True):
     fits: int
 
 
+class Iterations(_Part, frozen=True):
+    """How many iterations a fit took, of at most ``limit``: fewer, if it ended itself (early stopping, or a loss that
+    no longer fell)."""
+
+    taken: int
+    limit: int
+
+
 class Histogram(_Part, frozen=True):
     """Shares of the rows of each series between ``edges``; the outermost bins hold what is beyond them too."""
 
@@ -187,8 +195,11 @@ class Diagnosis(_Part, frozen=True):
 
     Attributes:
         estimator: the class of the fitted estimator.
+        iterations: of a fit that may end before its limit; None of any other.
         group, time: the column by which rows were kept together, or in order, when they were split.
         copies: test rows that are training rows too.
+        metric: the key of the metric of the learning curve: AUTO, or, where that says little, the area under the ROC
+            curve.
         learning: the learning curve, from few rows to many; empty if it was not asked for.
         dependence: of the most important features, the most important one first.
         slices: None if they were not asked for.
@@ -197,9 +208,11 @@ class Diagnosis(_Part, frozen=True):
     """
 
     estimator: str
+    iterations: Iterations | None
     group: str | None
     time: str | None
     copies: Copies
+    metric: str
     learning: list[LearningPoint]
     dependence: list[Dependence]
     slices: Slices | None

@@ -5,7 +5,6 @@ import warnings
 from lockstep.diagnosing.diagnosis import LearningPoint
 from lockstep.learning.cross_validation import fit_fold, score_fold
 from lockstep.learning.estimators import TrainSettings
-from lockstep.learning.metrics import AUTO
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.tables.table import Table
 
@@ -31,16 +30,17 @@ def learning_sizes(rows: int, most: int) -> list[int]:
 
 
 def learning_curve_of(
-    train: Table, preprocess: PreprocessSettings, model: TrainSettings, most: int, seed: int
+    train: Table, preprocess: PreprocessSettings, model: TrainSettings, metric: str, most: int, seed: int
 ) -> list[LearningPoint]:
-    """The score (AUTO of the task) on other rows, and on the fitted ones, as the model is refitted on fewer rows.
+    """The ``metric`` on other rows, and on the fitted ones, as the model is refitted on fewer rows.
 
     Held-out rows are cut off the training rows once per refit, as the split does it: later rows by time, whole groups
-    by group, else at random. The preprocessor is refitted too. A size that cannot be fitted is left out.
+    by group, else at random. The preprocessor is refitted too. A size that cannot be fitted or scored is left out.
 
     Args:
         train: the raw training rows.
         preprocess, model: the sections ``preprocess`` and ``train``.
+        metric: a key of METRICS, none that is averaged.
         most: rows of the largest refit; 0 for no curve.
         seed: of the choice of rows.
     """
@@ -53,7 +53,7 @@ def learning_curve_of(
             # With time, the rows nearest to the held-out ones: they come last.
             fitted_on = np.sort(rest[-size:] if train.time else rest[:size])
             try:
-                score = _fit_and_score(train, fitted_on, held, preprocess, model)
+                score = _fit_and_score(train, fitted_on, held, preprocess, model, metric)
             except (ValueError, KeyError):
                 continue
             if np.isfinite(score).all():  # R2 of a single row is not
@@ -82,7 +82,12 @@ def _held_out(train: Table, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fit_and_score(
-    train: Table, fitted_on: np.ndarray, held: np.ndarray, preprocess: PreprocessSettings, model: TrainSettings
+    train: Table,
+    fitted_on: np.ndarray,
+    held: np.ndarray,
+    preprocess: PreprocessSettings,
+    model: TrainSettings,
+    metric: str,
 ) -> tuple[float, float]:
     """(score on the rows that were fitted, score on the held-out ones)"""
     with warnings.catch_warnings():
@@ -91,6 +96,6 @@ def _fit_and_score(
         preprocessor, estimator = fit_fold(train, fitted_on, preprocess, model, n_jobs=-1)
         # Whatever the average: the score is none of those that are averaged.
         fitted, others = (
-            score_fold(train, rows, preprocessor, estimator, "macro")[AUTO[train.task]] for rows in (fitted_on, held)
+            score_fold(train, rows, preprocessor, estimator, "macro")[metric] for rows in (fitted_on, held)
         )
     return fitted, others

@@ -5,7 +5,7 @@ from typing import Any
 
 from lockstep.diagnosing.diagnosis import MAX_TEXT, Cell, Copies, WorstRow
 from lockstep.kernel.settings import Task
-from lockstep.learning.scoring import Predictions
+from lockstep.learning.scoring import Predictions, given_to_actual
 from lockstep.tables.table import Table
 
 import numpy as np
@@ -41,7 +41,8 @@ def worst_of(test: Table, predictions: Predictions, shown: Sequence[str], most: 
         off: np.ndarray | None = actual - predicted
         order = np.lexsort((np.arange(len(errors)), -errors))
     else:
-        off = _given_to_actual(actual, predictions)
+        known, classes = predictions.probabilities, predictions.classes
+        off = None if known is None or classes is None else given_to_actual(actual, known, classes)
         order = np.lexsort((np.arange(len(errors)), off if off is not None else 0 * errors, -errors))
     order = order[errors[order] > 0][:most]
     values = test.features[list(shown)].iloc[order].itertuples(index=False, name=None)  # any names
@@ -64,15 +65,3 @@ def cell(value: Any) -> Cell:
     if isinstance(value, np.generic):
         value = value.item()
     return value if isinstance(value, bool | int | float) else str(value)[:MAX_TEXT]
-
-
-def _given_to_actual(actual: np.ndarray, predictions: Predictions) -> np.ndarray | None:
-    """(n_rows,): the probability that the model gave to each row's actual class; None if it gives none."""
-    if predictions.probabilities is None or predictions.classes is None:
-        return None
-    places = {name: place for place, name in enumerate(predictions.classes.tolist())}
-    found = np.zeros(len(actual))  # a class that the training rows lacked
-    for row, name in enumerate(actual.tolist()):
-        if name in places:
-            found[row] = predictions.probabilities[row, places[name]]
-    return found

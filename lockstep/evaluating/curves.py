@@ -41,8 +41,8 @@ def curve_rows(y: np.ndarray, predictions: Predictions, task: Task) -> list[tupl
     Classification: ROC (false against true positive rate), precision-recall (recall against precision) and calibration
     (mean predicted probability against the share of positives, in bins of as many rows each) of each class against the
     rest, of two classes the second one. A model without probabilities has no calibration, and with several classes no
-    curve. Beside the curves, with no x: the "area under the ROC curve" of every class, and the "average precision" of
-    those with curves; both of all rows, not of the points of the curve.
+    curve. Beside the curves, with no x: the "area under the ROC curve" and the "average precision" of every class,
+    of two also of the one without curves, which may be the rare one; both of all rows, not of the points of the curve.
     Regression: residuals (predicted against actual - predicted), calibration (mean predicted against mean actual) and
     the mean absolute error by size of the target, both in bins of as many rows each.
     """
@@ -58,10 +58,10 @@ def curve_rows(y: np.ndarray, predictions: Predictions, task: Task) -> list[tupl
             continue
         count = int(positive.sum())
         rows.append(("area under the ROC curve", name, None, float(roc_auc_score(positive, score)), count, None, None))
-        if index not in drawn:
-            continue
         average_precision = float(average_precision_score(positive, score))
         rows.append(("average precision", name, None, average_precision, count, None, None))
+        if index not in drawn:
+            continue
         false_positive_rate, true_positive_rate, _ = roc_curve(positive, score)
         precision, recall, _ = precision_recall_curve(positive, score)
         rows += _points("ROC", name, false_positive_rate, true_positive_rate)

@@ -2,8 +2,9 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
 
 from lockstep.kernel.errors import SettingsError, did_you_mean, nearest
 from lockstep.kernel.strict_yaml import read_yaml
@@ -18,6 +19,9 @@ PROBLEM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A section of params.yaml. An unknown key, a missing key, a wrong type or value is a SettingsError."""
+
+    former: ClassVar[Mapping[str, str]] = {}
+    """Keys that the section had in earlier versions: what to do now, in a sentence."""
 
 
 S = TypeVar("S", bound=Settings)
@@ -153,6 +157,8 @@ def _wrong_in_struct(values: Any, info: inspect.StructType, where: str) -> str |
     if not isinstance(values, dict):
         return f"{where} is {_shown(values)}. Allowed: a mapping with the keys {', '.join(fields)}."
     for key in values:
+        if key in (former := getattr(info.cls, "former", {})):
+            return f"{where}.{key} is no setting any more. {former[key]}"
         if key not in fields:
             return f"{where}.{key} is not a setting. Allowed, nearest first: {', '.join(nearest(key, fields))}."
     for name, field in fields.items():

@@ -12,6 +12,7 @@ A fold is fitted in two steps, and scored in two:
 """
 
 from collections.abc import Callable, Sequence
+from types import MappingProxyType
 from typing import Annotated, NamedTuple, TypeVar
 
 from lockstep.kernel.errors import DataError, SettingsError
@@ -49,7 +50,16 @@ class CrossValidateSettings(Settings, frozen=True):
     folds: Annotated[int, msgspec.Meta(ge=2)] = 5
     repeats: Annotated[int, msgspec.Meta(ge=1)] = 1
     seed: Seed = 42
-    average: Average = "macro"
+    former = MappingProxyType(
+        {"average": "evaluate.average holds for the test rows and for the folds: remove the line, and set that one."}
+    )
+
+
+class Averaging(Settings, frozen=True):
+    """The one key of ``evaluate`` that the stages ``tune`` and ``cross_validate`` need: folds and test rows are scored
+    alike. It has no default, since DVC tracks it by name, which must be there."""
+
+    average: Average
 
 
 class FoldScores(NamedTuple):
@@ -211,7 +221,11 @@ def score_fold(
 
 
 def cross_validate(
-    train: Table, settings: CrossValidateSettings, preprocess: PreprocessSettings, model: TrainSettings
+    train: Table,
+    settings: CrossValidateSettings,
+    preprocess: PreprocessSettings,
+    model: TrainSettings,
+    average: Average = "macro",
 ) -> list[FoldScores]:
     """Refit preprocessor and estimator on the rows outside each fold, and score them on the fold's rows.
 
@@ -220,10 +234,11 @@ def cross_validate(
         settings: the section ``cross_validate``.
         preprocess: the section ``preprocess``.
         model: the section ``train``.
+        average: of precision, recall and F1 over the classes; of no effect in a regression.
 
     Raises:
         DataError: see fit_fold, score_fold and make_folds.
-        SettingsError: see make_folds and build_estimator.
+        SettingsError: see make_folds, build_estimator and metrics_of.
     """
     build_estimator(model, train.task)  # a wrong setting is an error before the first fold, not in a worker
     folds = make_folds(train, settings)
@@ -231,7 +246,7 @@ def cross_validate(
     def score(fold: Fold) -> dict[str, float]:
         fitted_on, scored_on = fold
         preprocessor, estimator = fit_fold(train, fitted_on, preprocess, model, n_jobs=1)
-        return score_fold(train, scored_on, preprocessor, estimator, settings.average)
+        return score_fold(train, scored_on, preprocessor, estimator, average)
 
     metrics = each_fold(score, folds, progress=True)
     return [

@@ -12,18 +12,20 @@ class Metric(NamedTuple):
     Attributes:
         lower_is_better: of the others a higher value is.
         has_baseline: whether the baseline's value is among the metrics of an evaluation; these come first.
+        averaged: over the classes, as the setting evaluate.average says.
     """
 
     lower_is_better: bool = False
     has_baseline: bool = False
+    averaged: bool = False
 
 
 METRICS: dict[Task, dict[str, Metric]] = {
     "classification": {
         "accuracy": Metric(has_baseline=True),
-        "precision": Metric(has_baseline=True),
-        "recall": Metric(has_baseline=True),
-        "f1_score": Metric(has_baseline=True),
+        "precision": Metric(has_baseline=True, averaged=True),
+        "recall": Metric(has_baseline=True, averaged=True),
+        "f1_score": Metric(has_baseline=True, averaged=True),
         "balanced_accuracy": Metric(),
         "roc_auc": Metric(),
         "log_loss": Metric(lower_is_better=True),
@@ -40,6 +42,26 @@ METRICS: dict[Task, dict[str, Metric]] = {
 ALL = METRICS["classification"] | METRICS["regression"]
 AUTO: dict[Task, str] = {"classification": "accuracy", "regression": "r2_score"}
 """What ``auto`` means: of folds and learning curves too, since it rises as the model gets better."""
+FREQUENT = 0.8
+"""The share of the test rows above which a class leaves only rare ones beside it."""
+
+
+def is_lopsided(baseline_accuracy: float | None) -> bool:
+    """Whether a baseline that always names the most frequent class is right in so many of the test rows that accuracy
+    says little: the other classes are rare, and other metrics come first."""
+    return baseline_accuracy is not None and baseline_accuracy > FREQUENT
+
+
+def with_average(key: str, average: str | None, name: str | None = None) -> str:
+    """Name a metric for a table: "precision (macro)", but "accuracy".
+
+    Args:
+        key: the metric's.
+        average: over the classes; None in a regression.
+        name: what the table calls it; by default its key.
+    """
+    name = name or key
+    return f"{name} ({average})" if average and ALL[key].averaged else name
 
 
 def find_metric(name: str, task: Task, where: str) -> str:

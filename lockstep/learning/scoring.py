@@ -118,6 +118,23 @@ def values_of(column: pd.Series) -> np.ndarray:
     return column.to_numpy(dtype=object) if isinstance(column.dtype, pd.StringDtype) else column.to_numpy()
 
 
+def given_to_actual(y: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """(n_rows,): the probability that a model gave to the actual class of each row; 0 for a class that it does not
+    know.
+
+    Args:
+        y: (n_rows,) the actual classes.
+        probabilities: (n_rows, n_classes).
+        classes: (n_classes,) in the order of the columns.
+    """
+    places = {name: place for place, name in enumerate(classes.tolist())}
+    found = np.zeros(len(y))
+    for row, name in enumerate(y.tolist()):
+        if name in places:
+            found[row] = probabilities[row, places[name]]
+    return found
+
+
 def metrics_of(y: np.ndarray, predictions: Predictions, task: Task, average: Average) -> dict[str, float]:
     """Compute the metrics of ``predictions`` for the true targets ``y``, (n_rows,), in the order of METRICS.
 
@@ -153,7 +170,7 @@ def _of_classes(y: np.ndarray, predictions: Predictions, average: Average) -> di
     assert classes is not None
     if average == "binary" and len(classes) != 2:
         raise SettingsError(
-            f"average is binary, but there are {len(classes)} classes. Set it to macro, weighted or micro."
+            f"evaluate.average is binary, but there are {len(classes)} classes. Set it to macro, weighted or micro."
         )
     truth, values = y, predictions.values
     if average == "binary":  # as booleans, so that a class that only y has does no harm

@@ -70,6 +70,7 @@ class ClassificationFacts:
         roc, precision_recall: of two classes the curve of the second one, else of the most frequent ones; empty if the
             model ranks nothing.
         calibration: (class, its bins), of the same classes; empty if the model gives no probabilities.
+        probabilities: whether the model gives any.
         scores, thresholds: None and empty but for two classes and a model with probabilities.
     """
 
@@ -81,6 +82,7 @@ class ClassificationFacts:
     roc: list[Curve]
     precision_recall: list[Curve]
     calibration: list[tuple[str, list[Bin]]]
+    probabilities: bool
     scores: Histogram | None
     thresholds: list[Threshold]
 
@@ -132,6 +134,7 @@ def classification_facts(plots: PlotTables, own: OfClasses) -> ClassificationFac
         calibration=[
             (visible(name), bins) for name in followed if (bins := bins_of(plots.curves, "calibration", name))
         ],
+        probabilities=own.probabilities,
         scores=None if scores is None else scores.histogram,
         thresholds=[] if scores is None else scores.thresholds,
     )

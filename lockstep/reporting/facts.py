@@ -10,13 +10,15 @@ from typing import Any, NamedTuple
 
 from lockstep.diagnosing.diagnosis import Dependence, OfClasses, Slices, Worst, WorstRow
 from lockstep.kernel.settings import Task
+from lockstep.learning.metrics import ALL
 from lockstep.reporting.classification import ClassificationFacts, classification_facts
 from lockstep.reporting.data import CheckFacts, DataFacts, check_facts, data_facts
+from lockstep.reporting.metric_titles import TITLES
 from lockstep.reporting.regression import RegressionFacts, regression_facts
 from lockstep.reporting.result import ResultFacts, result_facts
 from lockstep.reporting.sources import FileFacts, Importance, Sources
 from lockstep.reporting.training import TrainingFacts, training_facts
-from lockstep.reporting.wording import number, visible
+from lockstep.reporting.wording import number, visible, with_article
 
 import msgspec
 
@@ -29,10 +31,18 @@ CHOSEN = " (chosen by the search)"
 
 @dataclass(frozen=True)
 class FeatureFacts:
-    """The features: the most important ones of ``n_importance``, how many are of no measurable importance, and how the
-    prediction depends on the top ones."""
+    """The features.
+
+    Attributes:
+        importance: of the most important ones.
+        unit: what that is, such as "rise of the log loss".
+        n_importance: how many features there are.
+        n_without_importance: how many of them do no harm when they are shuffled, on average.
+        dependence: how the prediction depends on the top ones.
+    """
 
     importance: list[Importance]
+    unit: str
     n_importance: int
     n_without_importance: int
     dependence: list[Dependence]
@@ -110,11 +120,12 @@ def facts_of(given: Sources) -> Facts:
 
 
 def _features(given: Sources) -> FeatureFacts:
-    importance = given.plots.importance
+    importance, metric = given.plots.importance, given.plots.importance[0].metric
     return FeatureFacts(
         importance=[
             msgspec.structs.replace(row, feature=visible(row.feature, 40)) for row in importance[:MAX_FEATURES]
         ],
+        unit=f"{'rise' if ALL[metric].lower_is_better else 'fall'} of {with_article(TITLES[metric])}",
         n_importance=len(importance),
         n_without_importance=sum(row.importance <= 0 for row in importance),
         dependence=[

@@ -1,6 +1,7 @@
 """What pages call the metrics, and which of them they name first."""
 
 from lockstep.kernel.settings import Task
+from lockstep.learning.metrics import is_lopsided
 
 TITLES = {
     "accuracy": "Accuracy",
@@ -17,5 +18,10 @@ TITLES = {
     "median_absolute_error": "Median absolute error",
 }
 """By the metric's key (lockstep/learning/metrics.py)."""
-HEADLINE: dict[Task, str] = {"classification": "accuracy", "regression": "mae"}
-"""The metric of a report's first sentence."""
+
+
+def headline(task: Task, baseline_accuracy: float | None) -> tuple[str, str]:
+    """The keys of the two metrics that a table of problems shows."""
+    if task == "regression":
+        return "mae", "r2_score"
+    return ("roc_auc", "balanced_accuracy") if is_lopsided(baseline_accuracy) else ("accuracy", "f1_score")

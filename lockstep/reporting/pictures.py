@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from lockstep.diagnosing.diagnosis import Cell, Cloud, Dependence
-from lockstep.learning.metrics import AUTO
 from lockstep.reporting.classification import ClassificationFacts
 from lockstep.reporting.facts import Facts
 from lockstep.reporting.figures import Axis, Line, bars, bins, cloud, dots, histogram, lines, matrix
@@ -11,7 +10,7 @@ from lockstep.reporting.metric_titles import TITLES
 from lockstep.reporting.plotted import Bin, Curve
 from lockstep.reporting.regression import RegressionFacts
 from lockstep.reporting.training import TrainingFacts
-from lockstep.reporting.wording import number, plural, score, shortened, within_sentence
+from lockstep.reporting.wording import number, plural, score, shortened
 
 PARTS = {"train": "training"}
 NAME = 24
@@ -224,12 +223,13 @@ def _features(facts: Facts) -> dict[str, str]:
     found, importance = {}, facts.features.importance
     if importance:
         names = "; ".join(f"{row.feature} {score(row.importance)}" for row in importance[:5])
+        what = f"Permutation importance of {plural(len(importance), 'feature')}"
         found["importance"] = bars(
             "importance",
-            f"Permutation importance of {plural(len(importance), 'feature')}. The most important: {names}.",
+            f"{what}: {facts.features.unit}. The largest: {names}.",
             [row.feature for row in importance],
             [("", [row.importance for row in importance])],
-            f"loss of {within_sentence(TITLES[AUTO[facts.task]])}, mean and spread of the shuffles",
+            f"{facts.features.unit}, mean and spread of the shuffles",
             spread=[row.std for row in importance],
         )
     for place, entry in enumerate(facts.features.dependence, 1):

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from lockstep.diagnosing.diagnosis import Copies
 from lockstep.kernel.settings import Task
-from lockstep.learning.metrics import ALL, AUTO
+from lockstep.learning.metrics import ALL, is_lopsided, with_average
 from lockstep.reporting.metric_titles import TITLES
+from lockstep.reporting.plotted import area_of
 from lockstep.reporting.sources import Sources
 from lockstep.reporting.wording import number, percent, plural, score, spread, visible, within_sentence
 
@@ -39,12 +40,12 @@ class ResultFacts:
 
 def result_facts(given: Sources) -> ResultFacts:
     """The sentences and the metrics."""
-    average = given.metrics.get("average")
+    average = str(given.metrics["average"]) if "average" in given.metrics else None
     folds = {key: value for key, value in given.cross_validation.items() if isinstance(value, float)}
     metrics = [
         Metric(
             key=row.metric,
-            name=TITLES[row.metric],
+            name=with_average(row.metric, average, TITLES[row.metric]),
             value=row.value,
             low=row.low,
             high=row.high,
@@ -63,33 +64,84 @@ def result_facts(given: Sources) -> ResultFacts:
         *_folds(given, by_key),
         *_weighted(given),
     ]
-    return ResultFacts(sentences, metrics, None if average is None else str(average))
+    return ResultFacts(sentences, metrics, average)
 
 
 def _of_classes(given: Sources, metrics: dict[str, Metric]) -> list[str]:
     main, balanced = metrics["accuracy"], metrics["balanced_accuracy"]
+    verdict, baseline = _against_the_baseline(main), "a baseline that always names the most frequent class reaches"
+    if is_lopsided(main.baseline):
+        return [
+            *_of_rare_classes(given, metrics),
+            f"The accuracy is {percent(main.value)}{_interval(main, percent)}; {baseline} {percent(main.baseline)}.",
+            *verdict,
+        ]
     right = sum(row.count for row in given.plots.predictions if row.actual == row.predicted)
     share = f"an accuracy of {percent(main.value)}{_interval(main, percent)}"
     said = [
         f"Of {_tested(given)}, {right:,} were given the right class: {share}.",
-        f"A baseline that always names the most frequent class reaches {percent(main.baseline)}.",
+        f"{baseline.capitalize()} {percent(main.baseline)}.",
     ]
     if main.value - balanced.value > UNEVEN:
         said.append(
             "The classes are not found equally well: averaged over them instead of the rows, "
             f"{percent(balanced.value)} (balanced accuracy)."
         )
-    return said + _against_the_baseline(main, "accuracy")
+    return said + verdict
+
+
+def _of_rare_classes(given: Sources, metrics: dict[str, Metric]) -> list[str]:
+    """Two sentences with what measures a model where one class has nearly all of the rows: of two classes how the rare
+    one is ranked and found; of more, the means over the classes."""
+    cells = {(row.actual, row.predicted): row.count for row in given.plots.predictions}
+    counts = dict.fromkeys((actual for actual, _ in cells), 0)
+    for (actual, _), rows in cells.items():
+        counts[actual] += rows
+    ranked = sorted(counts, key=lambda name: counts[name])
+    if len(ranked) == 2 and counts[ranked[0]]:
+        return _of_the_rare_class(given, metrics, ranked[0], counts[ranked[0]], cells)
+    frequent, balanced = ranked[-1], metrics["balanced_accuracy"]
+    share = percent(counts[frequent] / sum(counts.values()))
+    recall = f"{percent(balanced.value)} of the rows are found{_interval(balanced, percent)}"
+    area = _area(metrics, "; the mean of the areas under their ROC curves is")
+    return [
+        f"Of {_tested(given)}, {share} are of one class, {visible(frequent, 40)}.",
+        f"Of a class, on average, {recall}; by the baseline, {percent(balanced.baseline)} (balanced accuracy){area}.",
+    ]
+
+
+def _of_the_rare_class(
+    given: Sources, metrics: dict[str, Metric], rare: str, rows: int, cells: dict[tuple[str, str], int]
+) -> list[str]:
+    """The two sentences about one of two classes, with ``rows`` test rows; cells: {(actual, predicted): rows}."""
+    hits, named = cells[rare, rare], sum(count for (_, predicted), count in cells.items() if predicted == rare)
+    share, name = rows / int(given.metrics["test_rows"]), visible(rare, 40)
+    said = f"Of {_tested(given)}, {rows:,} ({percent(share)}) are of the rarer class, {name}"
+    precision = area_of(given.plots.curves, "average precision", rare)
+    if precision is not None:
+        said += f"; the model ranks them with an average precision of {score(precision)} (at random: {score(share)})"
+    said += f"{_area(metrics, ' and an area under the ROC curve of')}."
+    if not named:
+        return [said, f"It names {name} for no row, so that none of them is found."]
+    found = f"it finds {hits:,} of the {rows:,}, {percent(hits / rows)} (recall)"
+    return [said, f"It names {name} for {plural(named, 'row')}, {percent(hits / named)} rightly (precision); {found}."]
+
+
+def _area(metrics: dict[str, Metric], words: str) -> str:
+    """The area under the ROC curve behind these words; nothing where there is none."""
+    area = metrics.get("roc_auc")
+    return "" if area is None else f"{words} {score(area.value)}{_interval(area, score)}"
 
 
 def _of_numbers(given: Sources, metrics: dict[str, Metric]) -> list[str]:
     main, explained = metrics["mae"], metrics["r2_score"]
+    share = percent(explained.value) if explained.value > 0 else "none"  # worse than the mean of the test rows
     off = f"were off by {number(main.value)} on average, the mean absolute error{_interval(main, number)}"
     return [
         f"On {_tested(given)}, the predictions of {visible(given.sidecar.target)} {off}.",
         f"A baseline that always predicts the mean of the training rows is off by {number(main.baseline)}.",
-        f"The model explains {percent(explained.value)} of the variance (R² {score(explained.value)}).",
-        *_against_the_baseline(main, "mae"),
+        f"The model explains {share} of the variance (R² {score(explained.value)}).",
+        *_against_the_baseline(main),
     ]
 
 
@@ -97,19 +149,16 @@ def _tested(given: Sources) -> str:
     return f"{plural(int(given.metrics['test_rows']), 'test row')} kept out of the training"
 
 
-def _against_the_baseline(main: Metric, key: str) -> list[str]:
-    """Whether the interval of the main metric excludes the baseline."""
-    if main.low is None or main.high is None:
+def _against_the_baseline(main: Metric) -> list[str]:
+    """On which side of the baseline the interval of the main metric lies; nothing where there is no interval."""
+    if main.low is None or main.high is None or main.baseline is None:
         return []
-    if main.baseline is None:
-        better = False
-    else:
-        better = main.high < main.baseline if ALL[key].lower_is_better else main.low > main.baseline
-    return [
-        "The interval lies wholly on the better side of the baseline."
-        if better
-        else "The interval does not exclude the baseline: on these rows the model cannot be told from it."
-    ]
+    above, below = main.low > main.baseline, main.high < main.baseline
+    if not (above or below):
+        name = within_sentence(main.name)
+        return [f"The interval does not exclude the baseline: by {name}, these rows cannot tell the model from it."]
+    side = "better" if below == ALL[main.key].lower_is_better else "worse"
+    return [f"The interval lies wholly on the {side} side of the baseline."]
 
 
 def _worse_than_the_baseline(metrics: Sequence[Metric]) -> list[str]:
@@ -138,18 +187,22 @@ def _folds(given: Sources, metrics: dict[str, Metric]) -> list[str]:
     """What the cross-validation gave, where it gave anything."""
     task = given.sidecar.task
     main = metrics["accuracy" if task == "classification" else "mae"]
+    if is_lopsided(main.baseline) and task == "classification":
+        main = metrics.get("roc_auc", metrics["balanced_accuracy"])
     if main.folds_mean is None:
         return []
-    n_folds = sum(fold.metric == AUTO[task] for fold in given.plots.folds)
+    n_folds = sum(fold.metric == main.key for fold in given.plots.folds)
     mean_and_std = (
         f"{percent(main.folds_mean)} ± {percent(main.folds_std)}"
-        if task == "classification"
+        if main.key in ("accuracy", "balanced_accuracy")
         else spread(main.folds_mean, main.folds_std)
     )
+    name = within_sentence(main.name)
     chosen = given.best_trial is not None and given.best_trial.hyperparameters
     searched = "; optimistic, since the same rows chose the hyperparameters." if chosen else "."
     where = f"Cross-validation on the training rows ({plural(n_folds, 'fold')})"
-    return [f"{where} gives {mean_and_std} (mean and standard deviation of the folds){searched}"]
+    article = "an" if name[0] in "aeiou" else "a"
+    return [f"{where} gives {article} {name} of {mean_and_std} (mean and standard deviation of the folds){searched}"]
 
 
 def _weighted(given: Sources) -> list[str]:

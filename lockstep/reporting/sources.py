@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from lockstep.diagnosing.diagnosis import Diagnosis
@@ -20,6 +21,12 @@ class ReportSettings(Settings, frozen=True):
     intended_use: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     licence: str = ""
+    former = MappingProxyType(
+        dict.fromkeys(
+            ("top_features", "slices", "slice_rows", "worst_rows", "learning_curve_rows", "seed"),
+            "It is a setting of the section 'diagnose' now: move the line there.",
+        )
+    )
 
 
 class FileFacts(msgspec.Struct, frozen=True):
@@ -134,11 +141,12 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Importance(msgspec.Struct, frozen=True):
-    """A row of importance.csv: by how much the score falls when the feature is shuffled, mean and spread."""
+    """A row of importance.csv: by how much ``metric`` gets worse when the feature is shuffled, mean and spread."""
 
     feature: str
     importance: float
     std: float
+    metric: str
 
 
 class Predicted(msgspec.Struct, frozen=True):

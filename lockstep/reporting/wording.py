@@ -100,6 +100,12 @@ def within_sentence(name: str) -> str:
     return name if name[1:2].isupper() or not name[1:2].isalpha() else name[0].lower() + name[1:]
 
 
+def with_article(name: str) -> str:
+    """The name of a metric within a sentence, with its article where it is words: the log loss, but R²."""
+    inside = within_sentence(name)
+    return f"the {inside}" if inside[0].islower() else inside
+
+
 def shortened(text: str, most: int) -> str:
     """A text of at most ``most`` characters: the middle left out, since names often differ at their ends only."""
     if len(text) <= most:

@@ -94,6 +94,7 @@ def search(
     cross_validation: CrossValidateSettings,
     preprocess: PreprocessSettings,
     model: TrainSettings,
+    average: Average = "macro",
 ) -> Search:
     """Search the space by a tree-structured Parzen estimator; see sampler.py.
 
@@ -112,6 +113,7 @@ def search(
         cross_validation: the section ``cross_validate``.
         preprocess: the section ``preprocess``.
         model: the section ``train``.
+        average: of precision, recall and F1, if one of them is the metric.
 
     Raises:
         DataError: see make_folds and encode_fitted.
@@ -121,7 +123,7 @@ def search(
     defaults = build_estimator(model, train.task).get_params(deep=False)
     given = {name: defaults[name] for name in space}
     folds = encode_folds(train, make_folds(train, cross_validation), preprocess, model)
-    scoring = Scoring(folds, train.task, model, given, metric, cross_validation.average)
+    scoring = Scoring(folds, train.task, model, given, metric, average)
     steps = run_trials(settings, space, scoring)
     shown = tqdm(steps, total=settings.trials + 1, desc="trials", unit="trial", disable=None, leave=False)
     return _found(list(shown), settings.trials, scoring)

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 
 from lockstep.__main__ import main
+from lockstep.comparing import recorded_evaluations
 from lockstep.comparing.recorded_evaluations import has_other_folds, is_stale
 from lockstep.kernel.lock_file import LockedFile, LockedStage
 from lockstep.learning.metrics import METRICS
@@ -187,6 +188,23 @@ def test_whether_an_evaluation_is_of_the_commits_own_model(read, average, stale)
     }
     commit = Revision("HEAD", "c", {"problems": {"p": {"evaluate": {"average": average}}}}, stages)
     assert is_stale(commit, "evaluate@p") == stale
+
+
+@pytest.mark.parametrize(
+    ("settings", "average"),
+    [
+        ({"problems.p.cross_validate": {"folds": 3}, "problems.p.evaluate.average": "binary"}, "binary"),
+        ({"problems.p.cross_validate": {"folds": 3, "average": "micro"}}, "micro"),  # of earlier versions
+        ({"problems.p.cross_validate": None}, "macro"),
+    ],
+)
+def test_how_the_folds_of_a_commit_were_averaged(monkeypatch, settings, average):
+    stage, table = "cross_validate@p", LockedFile("metrics/plots/p/folds.csv", "1", 9)
+    stages = {stage: LockedStage(stage, "", (), {"params.yaml": settings}, (table,))}
+    monkeypatch.setattr(recorded_evaluations, "uncached_file", lambda *_: b"fold,metric,value\n")
+    monkeypatch.setattr(recorded_evaluations, "has_other_folds", lambda *_: False)
+    found = recorded_evaluations._read_folds(None, None, Revision("HEAD", "c", {}, stages), "p")
+    assert found.average == average
 
 
 @pytest.mark.parametrize(

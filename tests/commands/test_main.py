@@ -1,6 +1,7 @@
 """The commands of python -m lockstep."""
 
 import json
+from pathlib import Path
 
 from lockstep.__main__ import COMMANDS, main
 
@@ -74,7 +75,15 @@ def test_check(params, capsys):
             lambda p: p["iris"]["tune"].update(trials=9, space={"max_dept": [1, 2]}),
             "tune.space.max_dept is not a hyperparameter of RandomForestClassifier. Allowed, nearest first: max_depth",
         ),
-        (lambda p: p["iris"].pop("evaluate"), "problems.iris.evaluate is missing. Write 'evaluate: {}' there"),
+        (lambda p: p["iris"].pop("tune"), "problems.iris.tune is missing. Write 'tune: {}' there for all its defaults"),
+        (
+            lambda p: p["iris"].pop("evaluate"),
+            "problems.iris.evaluate.average is missing. Allowed: one of binary, macro, micro, weighted.",
+        ),
+        (
+            lambda p: p["iris"]["cross_validate"].update(average="macro"),
+            "problems.iris.cross_validate.average is no setting any more. evaluate.average holds for the test rows and",
+        ),
         (lambda p: p.update({"a b": {}}), '"a b" is not a problem name. Allowed: letters, digits'),
         (
             lambda p: p["iris"].update(evalute={}),
@@ -97,6 +106,82 @@ def test_summary_shows_every_problem(monkeypatch, capsys):
     assert "models/housing/gradient_boosting_regressor_v1.joblib" in shown
     assert f"{iris['accuracy']:.3f}" in shown
     assert "dvc exp run -S" in shown
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """Write settings of problems and what their stages gave into an empty folder, and go there: a function of the
+    sections ``train``, by problem, of the baseline's accuracy and of the averages of the test rows and of the folds."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(trains, baseline=0.5, test="binary", folds="binary"):
+        load = {"path": "x.csv", "task": "classification"}
+        problems = {name: {"load": load, "train": train, "report": {}} for name, train in trains.items()}
+        Path("params.yaml").write_text(json.dumps({"problems": problems}))
+        scores = {"accuracy": 0.8, "precision": 0.7, "balanced_accuracy": 0.77, "roc_auc": 0.9}
+        means = {f"{name}_{kind}": value / 2 for name, value in scores.items() for kind in ("mean", "std")}
+        for name in problems:
+            Path(f"metrics/plots/{name}").mkdir(parents=True)
+            Path(f"metrics/{name}.json").write_text(json.dumps(scores | {"average": test, "test_rows": 90}))
+            Path(f"metrics/{name}_cross_validation.json").write_text(json.dumps(means | {"average": folds}))
+            rows = [f"{key},{value},0.6,0.95,{baseline}" for key, value in scores.items()]
+            Path(f"metrics/plots/{name}/intervals.csv").write_text("\n".join(["metric,value,low,high,baseline", *rows]))
+
+    return write
+
+
+def train_of(model, **hyperparameters):
+    return {"model": model, "kind": "classifier", "version": 3, "hyperparameters": hyperparameters}
+
+
+@pytest.mark.parametrize(
+    ("train", "change"),
+    [
+        (train_of("random_forest", bootstrap=True, n_estimators=100), "train.hyperparameters.n_estimators=200"),
+        (train_of("gradient_boosting", learning_rate=0.1), "train.hyperparameters.learning_rate=0.05"),
+        (train_of("svm", kernel="rbf"), "train.model=extra_trees"),
+        ({"model": "extra_trees", "kind": "classifier", "version": 1}, "train.model=random_forest"),
+    ],
+)
+def test_summary_speaks_of_the_problems_that_are_there(results, capsys, train, change):
+    results({"churn": train, "other": train})
+    assert main(["summary"]) == 0
+    shown = capsys.readouterr().out
+    assert f"  dvc exp run -S problems.churn.{change}\n" in shown
+    assert "iris" not in shown
+    assert "nothing to do" not in shown
+
+
+def test_help_speaks_of_no_problem_that_may_not_be_there(capsys):
+    for name in set(COMMANDS) - {"example"}:
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        assert "iris" not in capsys.readouterr().out, name
+
+
+@pytest.mark.parametrize(("folds", "shown"), [("binary", "0.350"), ("macro", "")])
+def test_summary_says_which_average_and_sets_no_other_one_beside_it(results, capsys, folds, shown):
+    results({"churn": train_of("svm")}, folds=folds)
+    assert main(["summary"]) == 0
+    rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines() if line.split()}
+    assert rows["precision"][:2] == ["(binary)", "0.700"]
+    assert rows["accuracy"][0] == "0.800"
+    assert ("0.350" in rows["precision"]) == bool(shown)
+    assert "0.450" in rows["roc_auc"]
+
+
+@pytest.mark.parametrize(("baseline", "rare"), [(0.8, False), (0.94, True)])
+def test_summary_and_index_lead_with_what_measures_a_rare_class(results, capsys, baseline, rare):
+    results({"churn": train_of("svm")}, baseline)
+    assert main(["summary"]) == 0
+    said = "right in 94.0\N{NO-BREAK SPACE}% of the test rows: look at roc_auc and balanced_accuracy rather than at acc"
+    assert (said in capsys.readouterr().out) == rare
+    Path("reports").mkdir()
+    Path("reports/churn.html").touch()
+    assert main(["index"]) == 0
+    page = Path("reports/index.html").read_text()
+    assert ("<td>Area under the ROC curve</td>" in page) == ("<td>Balanced accuracy</td>" in page) == rare
+    assert ("<td>Accuracy</td>" in page) == (not rare)
 
 
 def test_summary_before_a_run(params, capsys):

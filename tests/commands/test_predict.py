@@ -30,7 +30,8 @@ def run(tmp_path_factory):
         frame.to_csv(folder / "data.csv", index=False)
         model = {"model": "random_forest", "kind": KINDS[task], "version": 1, "hyperparameters": {"n_estimators": 5}}
         load = {"path": "data.csv", "task": task, "target": "y"}
-        sections = {name: {} for name in ("split", "preprocess", "tune", "cross_validate", "evaluate")}
+        sections = {name: {} for name in ("split", "preprocess", "tune", "cross_validate")}
+        sections["evaluate"] = {"average": "macro"}
         with pytest.MonkeyPatch.context() as monkeypatch:
             saved = run_stages(folder, monkeypatch, {"load": load, **sections, "train": model})
         (folder / "models/p").mkdir(parents=True)
@@ -71,7 +72,8 @@ def test_probabilities_of_weighted_classes_are_said_to_be_such(tmp_path, monkeyp
     """Only some estimators know it themselves: of the others the sidecar does."""
     make_table("classification", rows=150).frame.to_csv(tmp_path / "data.csv", index=False)
     train = {"model": model, "kind": "classifier", "version": 1, "class_weight": weight}
-    sections = {name: {} for name in ("split", "preprocess", "tune", "cross_validate", "evaluate")}
+    sections = {name: {} for name in ("split", "preprocess", "tune", "cross_validate")}
+    sections["evaluate"] = {"average": "macro"}
     load = {"path": "data.csv", "task": "classification", "target": "y"}
     saved = run_stages(tmp_path, monkeypatch, {"load": load, **sections, "train": train})
     monkeypatch.chdir(tmp_path)

@@ -142,6 +142,14 @@ def test_the_ranking_follows_the_metrics_direction(capsys):
     assert "Keep one" not in shown
 
 
+def test_the_ranking_says_which_average(capsys):
+    scores = {"f1_score_mean": 0.5, "f1_score_std": 0.1, "accuracy_mean": 0.5, "accuracy_std": 0.1, "average": "binary"}
+    sweep._report([Candidate("svm", "p-svm", scores, "")], "f1_score")
+    assert "cross-validation: f1_score (binary)" in capsys.readouterr().out
+    sweep._report([Candidate("svm", "p-svm", scores, "")], "accuracy")
+    assert "binary" not in capsys.readouterr().out
+
+
 def test_the_models_that_are_tried():
     assert sweep._models("regression", "ridge", None)[0] == "ridge"
     assert "logistic_regression" not in sweep._models("regression", "ridge", None)

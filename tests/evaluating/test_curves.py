@@ -73,6 +73,14 @@ def test_roc_and_precision_recall_of_each_class_against_the_rest(classes):
         assert precision[-1] == pytest.approx(np.mean(y == name), abs=0.01)
 
 
+def test_a_rare_first_class_has_its_areas_too():
+    y, predictions = classified(2)
+    rows = curve_rows(y, predictions, "classification")
+    for number, name in enumerate(["c00", "c01"]):
+        ((_, area, _),) = zip(*of(rows, "average precision", name), strict=True)
+        assert area == average_precision_score(y == name, predictions.probabilities[:, number])
+
+
 def test_calibration_is_in_bins_of_as_many_rows():
     y, predictions = classified(2)
     predicted, actual, counts = of(curve_rows(y, predictions, "classification"), "calibration", "c01")

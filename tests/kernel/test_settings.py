@@ -319,6 +319,15 @@ def test_messages_about_what_is_nested(values, message):
     assert error(convert, values, Nested, "here") == f"here{message}"
 
 
+def test_a_former_setting_says_what_to_do_now():
+    class Later(Settings, frozen=True):
+        seed: int = 1
+        former = {"sede": "Set seed instead."}  # noqa: RUF012
+
+    assert error(convert, {"sede": 2}, Later, "here") == "here.sede is no setting any more. Set seed instead."
+    assert convert({"seed": 2}, Later, "here").seed == 2
+
+
 def test_settings_are_frozen_and_have_their_defaults():
     section = convert({"name": "x", "drop": ["a"], "share": 0.25}, Section, "here")
     assert section == Section(name="x", drop=("a",), share=0.25)

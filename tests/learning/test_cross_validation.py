@@ -40,9 +40,9 @@ def test_cross_validation_scores_every_fold(task):
 def test_a_fold_by_hand_has_the_scores_of_cross_validate(n_jobs):
     table, settings, preprocess = make_table(), CrossValidateSettings(folds=3), PreprocessSettings(encode="target")
     model = model_settings("extra_trees", "classification", class_weight="balanced")
-    expected = [fold.metrics for fold in cross_validate(table, settings, preprocess, model)]
+    expected = [fold.metrics for fold in cross_validate(table, settings, preprocess, model, "weighted")]
     found = [
-        score_fold(table, scored_on, *fit_fold(table, fitted_on, preprocess, model, n_jobs), settings.average)
+        score_fold(table, scored_on, *fit_fold(table, fitted_on, preprocess, model, n_jobs), "weighted")
         for fitted_on, scored_on in make_folds(table, settings)
     ]
     assert found == expected

@@ -10,6 +10,7 @@ from lockstep.reporting.facts import Facts, facts_of
 from lockstep.reporting.page import card_header, model_card, picture_file, render, report_page
 from lockstep.reporting.pictures import pictures_of
 from lockstep.reporting.sources import Check, Checks
+from lockstep.splitting.parts import SplitSettings
 from reports import noisy, sources_of, table_of
 
 import jinja2
@@ -230,3 +231,54 @@ def test_rows_that_the_settings_leave_out_are_counted(binary):
     left_out = dataclasses.replace(facts, data=data)
     assert said in report_page(left_out, pictures)
     assert said in model_card(left_out)
+
+
+def text_of(facts):
+    """The page's words, without its markup, pictures and line breaks."""
+    page = re.sub(r"<svg.*?</svg>|<style.*?</style>", "", report_page(facts, pictures_of(facts)), flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", "", page).split())
+
+
+@pytest.mark.parametrize(
+    ("model", "classes", "said", "unsaid"),
+    [
+        ("random_forest", 2, ["The rise of the log loss on test rows"], ["gives no probabilities", "are left out"]),
+        (
+            "svm", 2,
+            ["A SVC gives no probabilities: there is no calibration to show.", "The fall of the area under the ROC"],
+            ["nor a ROC curve", "are left out"],
+        ),
+        (
+            "svm", 3,
+            [
+                "A SVC gives no probabilities: there is no calibration to show, nor a ROC curve.",
+                "Area under the ROC curve and log loss are left out: a SVC gives no probabilities.",
+                "The fall of the balanced accuracy on test rows",
+            ],
+            [],
+        ),
+    ],
+)  # fmt: skip
+def test_the_page_says_what_the_model_gives(model, classes, said, unsaid):
+    shown = text_of(facts_of(sources_of(noisy(classes=classes), model)))
+    assert [words for words in said if words not in shown] == []
+    assert [words for words in unsaid if words in shown] == []
+
+
+def test_a_class_that_the_test_rows_lack_is_no_lack_of_probabilities():
+    frame = noisy(rows=240).frame.sort_values("y").assign(t=np.arange(240))
+    frame.loc[frame.index[:20], "y"] = "c1"  # both classes in the training rows, one in the last rows
+    given = sources_of(table_of(frame, time="t"), "logistic_regression", split=SplitSettings(time="t"))
+    shown = text_of(facts_of(given))
+    assert "log loss are left out: the classes of the test rows are not those of the model." in shown
+    assert "there is no ROC curve to show" in shown
+    assert "gives no probabilities" not in shown
+
+
+def test_every_table_of_metrics_says_which_average(binary):
+    facts = binary[0]
+    page, card = report_page(facts, binary[1]), model_card(facts)
+    for name in ("Precision", "Recall", "F1"):
+        assert f'<th scope="row">{name} (macro)</th>' in page
+        assert f"| {name} (macro) | " in card
+    assert "Accuracy (macro)" not in page + card

@@ -1,6 +1,7 @@
 """What a report says of the predictions of a regression."""
 
-from lockstep.reporting.regression import regression_facts
+from lockstep.reporting.plotted import Bin
+from lockstep.reporting.regression import error_says, regression_facts
 from reports import made_of, noisy
 
 import pytest
@@ -27,3 +28,25 @@ def test_the_errors_are_those_of_the_predictions(made):
     assert weighted == pytest.approx(errors.mean())
     worst = made.sources.diagnosis.worst.rows[0]
     assert worst.off == pytest.approx((made.predictions["actual"] - made.predictions["predicted"])[errors.idxmax()])
+
+
+def bin_of(x, y, half):
+    return Bin(x, y, None if half is None else y - half, None if half is None else y + half, 10)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "said"),
+    [
+        (bin_of(0, 1.0, 0.1), bin_of(9, 2.0, 0.1), "It is larger for large values: 1 where the target is"),
+        (bin_of(0, 2.0, 0.1), bin_of(9, 1.0, 0.1), "It is larger for small values: 2 where the target is"),
+        (
+            bin_of(0, 1.0, 0.6),
+            bin_of(9, 2.0, 0.6),
+            "It is 1 where the target is smallest, 2 where it is largest; their",
+        ),
+        (bin_of(0, 1.0, None), bin_of(9, 2.0, 0.1), "It is 1 where the target is smallest, 2 where it is largest."),
+    ],
+)
+def test_what_the_error_by_size_says(first, last, said):
+    assert error_says([first, bin_of(5, 50.0, 0.1), last]).startswith(said)
+    assert error_says([first]) == ""

@@ -104,7 +104,11 @@ def test_settings_are_words_on_the_page(copy):
             {"intended_use": "all"},
             'problems.iris.report.intended_use is "all". Allowed: a list, each item a text',
         ),
-        ("report", {"top_features": 4}, "problems.iris.report.top_features is not a setting."),
+        (
+            "report",
+            {"top_features": 4},
+            "problems.iris.report.top_features is no setting any more. It is a setting of the section",
+        ),
     ],
 )
 def test_a_mistake_in_the_settings_is_one_message(copy, capsys, section, values, message):

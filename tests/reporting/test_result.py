@@ -5,14 +5,28 @@ from dataclasses import replace
 from lockstep.diagnosing.diagnosis import Copies
 from lockstep.learning.metrics import ALL
 from lockstep.reporting.result import result_facts
+from lockstep.reporting.training import training_facts
+from lockstep.reporting.wording import plural
 from reports import FOUND, made_of, noisy, sources_of, table_of
 
 import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 RNG = np.random.default_rng(0)
+
+
+BETTER = "The interval lies wholly on the better side of the baseline."
+WORSE = "The interval lies wholly on the worse side of the baseline."
+OVERLAPS = "The interval does not exclude the baseline: by {}, these rows cannot tell the model from it."
+
+
+@pytest.fixture(scope="module")
+def number():
+    """The sources of a regression."""
+    return sources_of(noisy("regression", rows=200), "ridge")
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +55,45 @@ def test_the_result_of_a_regression_in_sentences():
 def test_a_model_of_noise_is_not_said_to_have_learned():
     noise = table_of(pd.DataFrame({"x": RNG.normal(size=200), "y": RNG.choice(["a", "b"], 200)}))
     said = result_facts(sources_of(noise)).sentences
-    assert "The interval does not exclude the baseline: on these rows the model cannot be told from it." in said
+    assert OVERLAPS.format("accuracy") in said
+
+
+@pytest.mark.parametrize(
+    ("task", "low", "high", "baseline", "said"),
+    [
+        ("classification", 0.85, 0.88, 0.7, BETTER),
+        ("classification", 0.85, 0.88, 0.79, BETTER),
+        ("classification", 0.65, 0.68, 0.7, WORSE),
+        ("classification", 0.65, 0.75, 0.7, OVERLAPS.format("accuracy")),
+        ("classification", 0.7, 0.75, 0.7, OVERLAPS.format("accuracy")),
+        ("regression", 3.0, 4.0, 9.0, BETTER),
+        ("regression", 3.0, 4.0, 2.0, WORSE),
+        ("regression", 3.0, 4.0, 3.5, OVERLAPS.format("mean absolute error")),
+        ("regression", None, None, 3.5, None),
+    ],
+)
+def test_on_which_side_of_the_baseline_the_interval_lies(binary, number, task, low, high, baseline, said):
+    given, key = (binary.sources, "accuracy") if task == "classification" else (number, "mae")
+    rows = [
+        msgspec.structs.replace(row, low=low, high=high, baseline=baseline) if row.metric == key else row
+        for row in given.plots.intervals
+    ]
+    found = result_facts(replace(given, plots=replace(given.plots, intervals=rows))).sentences
+    sides = [sentence for sentence in found if sentence.startswith("The interval ")]
+    assert sides == ([] if said is None else [said])
+
+
+def test_none_of_the_variance_is_not_a_negative_share(number):
+    rows = [
+        msgspec.structs.replace(row, value=-0.2) if row.metric == "r2_score" else row for row in number.plots.intervals
+    ]
+    found = result_facts(replace(number, plots=replace(number.plots, intervals=rows))).sentences
+    assert found[2] == "The model explains none of the variance (R² \N{MINUS SIGN}0.200)."
 
 
 def test_an_accuracy_that_hides_a_class_is_said():
     x = RNG.normal(size=600)
-    rare = table_of(pd.DataFrame({"x": x, "y": np.where(RNG.random(600) < 0.1, "rare", "common")}))
+    rare = table_of(pd.DataFrame({"x": x, "y": np.where(RNG.random(600) < 0.25, "rare", "common")}))
     assert any("not found equally well" in sentence for sentence in result_facts(sources_of(rare)).sentences)
 
 
@@ -59,6 +106,53 @@ def test_weighted_classes_are_said_with_what_they_make_of_probabilities(binary, 
         said += ": its probabilities are those of such rows, not of the data"
     assert ("log_loss" in given.metrics) == (model == "random_forest")
     assert result_facts(given).sentences[-1] == f"{said}."
+
+
+def with_a_rare_class(names, model="logistic_regression", rows=2000, shares=(0.94, 0.06), signal=1.5):
+    """What a report is made from, the rows being of classes of these names and shares, told apart by one number."""
+    rng = np.random.default_rng(1)
+    kind = rng.choice(len(names), size=rows, p=shares)
+    columns = {"x": rng.normal(size=rows) + signal * kind, "noise": rng.normal(size=rows), "y": np.array(names)[kind]}
+    return made_of(table_of(pd.DataFrame(columns)), model)
+
+
+@pytest.mark.parametrize("rare", ["a rare one", "z rare one"])
+@pytest.mark.parametrize("model", ["logistic_regression", "svm"])
+def test_a_rare_class_leads_with_what_measures_it(rare, model):
+    made = with_a_rare_class(["common", rare], model)
+    facts = result_facts(made.sources)
+    found, truth = made.predictions, (made.predictions["actual"] == rare).to_numpy()
+    score = found[f"probability_{rare}"] if model != "svm" else found["score"] * (1 if rare > "common" else -1)
+    first, second, third, *rest = (sentence.replace("\N{NO-BREAK SPACE}", " ") for sentence in facts.sentences)
+    precision = average_precision_score(truth, score)
+    assert first.startswith(
+        f"Of 400 test rows kept out of the training, {truth.sum()} ({100 * truth.mean():.1f} %) are of"
+    )
+    assert (
+        f"the rarer class, {rare}; the model ranks them with an average precision of {precision:.3f} (at ran" in first
+    )
+    assert f"an area under the ROC curve of {roc_auc_score(truth, score):.3f} (95 % interval 0." in first
+    named = (found["predicted"] == rare).to_numpy()
+    if named.any():
+        rightly = f"{plural(int(named.sum()), 'row')}, {100 * truth[named].mean():.1f} % rightly (precision)"
+        hits = f"{(named & truth).sum()} of the {truth.sum()}, {100 * named[truth].mean():.1f} % (recall)"
+        assert second == f"It names {rare} for {rightly}; it finds {hits}."
+    else:
+        assert second == f"It names {rare} for no row, so that none of them is found."
+    assert third.startswith(f"The accuracy is {100 * (found['actual'] == found['predicted']).mean():.1f} % (95 % int")
+    assert f"reaches {100 * (1 - truth.mean()):.1f} %." in third
+    assert any("(3 folds) gives an area under the ROC curve of 0." in sentence for sentence in rest)
+    training = training_facts(made.sources)
+    assert (training.metric, training.test_score) == ("roc_auc", made.sources.metrics["roc_auc"])
+    assert len(training.folds) == 3
+
+
+def test_one_frequent_class_of_several_leads_with_the_means_over_the_classes():
+    made = with_a_rare_class(["common", "odd", "rare"], shares=(0.9, 0.06, 0.04))
+    first, second, *_ = result_facts(made.sources).sentences
+    assert first == "Of 400 test rows kept out of the training, 89.8\N{NO-BREAK SPACE}% are of one class, common."
+    assert f"{made.sources.metrics['balanced_accuracy']:.1%}".replace("%", "\N{NO-BREAK SPACE}%") in second
+    assert f"the mean of the areas under their ROC curves is {made.sources.metrics['roc_auc']:.3f}" in second
 
 
 def test_test_rows_that_are_training_rows_too_are_said_and_the_others_counted():

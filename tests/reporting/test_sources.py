@@ -10,7 +10,7 @@ TEXTS = {
     "folds": "repeat,fold,n_train,n_test,metric,value\n1,1,96,24,accuracy,1.0\n",
     "history": "iteration,part,loss\n1,train,0.5\n",
     "curves": "curve,series,x,y,count,low,high\nROC,NA,0.0,1.0,,,\nROC,,0.5,1.0,3,0.25,1.0\n",
-    "importance": "feature,importance,std\n007,-0.5,0.0\n",
+    "importance": "feature,importance,std,metric\n007,-0.5,0.0,log_loss\n",
     "predictions": "actual,predicted,count\nnull,NA,3\ntrue,1,0\n",
 }
 

@@ -1,7 +1,20 @@
 """How numbers and other people's texts are written."""
 # ruff: noqa: RUF001 - the typographic signs are meant
 
-from lockstep.reporting.wording import compact, count, number, percent, plural, score, shortened, size, spread, visible
+from lockstep.reporting.metric_titles import TITLES
+from lockstep.reporting.wording import (
+    compact,
+    count,
+    number,
+    percent,
+    plural,
+    score,
+    shortened,
+    size,
+    spread,
+    visible,
+    with_article,
+)
 
 import pytest
 
@@ -84,3 +97,11 @@ def test_long_texts_are_cut():
 def test_the_ends_of_a_name_are_kept():
     assert shortened("Police", 12) == "Police"
     assert shortened("Department of Police", 12) == "Depart…olice"
+
+
+def test_a_metric_within_a_sentence_has_an_article_where_it_is_words():
+    assert [with_article(TITLES[key]) for key in ("log_loss", "roc_auc", "r2_score")] == [
+        "the log loss",
+        "the area under the ROC curve",
+        "R²",
+    ]

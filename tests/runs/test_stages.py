@@ -101,7 +101,7 @@ def test_the_important_feature_comes_first():
     parts, model, _ = fit(make_table())
     importance = evaluate(model, parts.test, parts.train.labels, EvaluateSettings()).importance
     assert importance[0][0] in ("number", "text")
-    assert importance[-1] == ("constant", 0.0, 0.0)
+    assert importance[-1] == ("constant", 0.0, 0.0, "log_loss")
 
 
 def test_constant_columns_are_named_in_the_log(caplog):
