@@ -2,7 +2,8 @@
 
 A column's name is evidence in points; being the last column is a little more. What a target hardly is (an identifier,
 a date, one of several one-hot columns, a constant) is none, whatever it is called. One column must have ENOUGH points,
-and a LEAD before every other: else the user is asked.
+and a LEAD before every other. If no column is named as a target, the last one is taken, as most tables have it there,
+provided that its cells are those of one and its name is not that of a place or a time. Else the user is asked.
 """
 
 import shlex
@@ -50,6 +51,53 @@ _OTHER = {
     *("average", "std", "lag", "per"),
 }
 """Words that make it another one: the unit_price helps to predict the price, and isFlaggedFraud is not isFraud."""
+_CIRCUMSTANCES = {
+    *(
+        "year",
+        "yr",
+        "month",
+        "week",
+        "weekday",
+        "day",
+        "hour",
+        "minute",
+        "second",
+        "date",
+        "time",
+        "timestamp",
+        "period",
+    ),
+    *(
+        "lat",
+        "latitude",
+        "lon",
+        "lng",
+        "long",
+        "longitude",
+        "zip",
+        "zipcode",
+        "fips",
+        "county",
+        "state",
+        "country",
+        "city",
+    ),
+    *(
+        "region",
+        "url",
+        "link",
+        "source",
+        "note",
+        "notes",
+        "comment",
+        "comments",
+        "description",
+        "id",
+        "index",
+        "unnamed",
+    ),
+}
+"""Words of names that say where, when or whence: of no target, if nothing but the last place speaks for it."""
 _CLASS_WORDS = {*("class", "classes", "label", "labels", "species", "type", "category", "variety", "group", "cluster")}
 _ROLE_WORDS = {"target", "y", "outcome", "response", "dependent"}
 """Names that say that a column is the target, and not of which kind."""
@@ -94,6 +142,13 @@ def choose_target(frame: pd.DataFrame, path: Path) -> tuple[str, str]:
     first, second = [*(one.points for one in candidates), 0, 0][:2]
     if first >= max(ENOUGH, second + LEAD):
         return candidates[0].name, ", and ".join(candidates[0].reasons)
+    last, names = columns[-1], [one.name for one in columns]
+    if (
+        not last.against
+        and not any(_points_of_name(one.name, names) for one in columns)
+        and _is_like_a_target(frame[last.name], path)
+    ):
+        return last.name, "it is the last column, and no column is named as a target"
     raise DataError(_question(frame, path, columns, candidates))
 
 
@@ -134,6 +189,17 @@ def choose_task(target: pd.Series, path: Path) -> tuple[Task, str]:
         f"the table does not show. Give the one that it is: {_command(path, target.name, 'regression')} or "
         f"{_command(path, target.name, 'classification')}."
     )
+
+
+def _is_like_a_target(column: pd.Series, path: Path) -> bool:
+    """Whether a column's cells show a task, and its name is not that of a circumstance."""
+    if _CIRCUMSTANCES & set(words_of(str(column.name))):
+        return False
+    try:
+        choose_task(column, path)
+    except DataError:
+        return False
+    return True
 
 
 def _columns(frame: pd.DataFrame) -> list[Column]:

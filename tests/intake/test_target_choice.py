@@ -63,7 +63,10 @@ def test_a_weak_name_needs_the_last_place():
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"count_of_it": np.arange(ROWS) % 7}, r"'count_of_it' \(it is the last column; 7 distinct whole"),
+        ({"stage": np.arange(ROWS) % 7}, r"'stage' \(it is the last column; 7 distinct whole"),
+        ({"latitude": np.arange(ROWS) / 7}, r"'latitude' \(it is the last column; 120 distinct numbers"),
+        ({"year": np.arange(ROWS) % 40 + 1980}, r"'year' \(it is the last column; 40 distinct whole"),
+        ({"text": [f"c{i % 60}" for i in range(ROWS)]}, r"'text' \(it is the last column; text of 60 levels"),
         ({"class": np.arange(ROWS) / 9, "price": np.arange(ROWS) / 7}, r"be 'price' \(its name; .*'class' \(its name"),
         ({"left": np.arange(ROWS) / 9, "salary": np.arange(ROWS) / 7}, r"be 'salary' \(its name; .*'left' \(its "),
         ({"y": np.arange(ROWS) * 0.1, "price": np.arange(ROWS) * 0.1, "b": 1.5}, r"It could be 'y' \(its name; "),
@@ -85,6 +88,12 @@ def test_no_evident_target_is_a_question_with_candidates_reasons_and_a_command(c
     with pytest.raises(DataError, match=said) as error:
         choose_target(frame_of("a", **columns), PATH)
     assert "Give it with --target, for instance: python -m lockstep add 'my table.csv' --target " in str(error.value)
+
+
+@pytest.mark.parametrize("cells", [np.arange(ROWS) / 7, ["yes", "no"], [0, 1], [True, False], ["a", "b", "c"]])
+def test_the_last_column_is_the_target_where_no_column_is_named_as_one(cells):
+    frame = frame_of("a", "b", w=np.resize(np.array(cells), ROWS))
+    assert choose_target(frame, PATH) == ("w", "it is the last column, and no column is named as a target")
 
 
 def test_prices_written_as_texts_are_still_what_the_name_says():
