@@ -51,7 +51,8 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     log_table(loaded.table)
     outputs.write(args.table, lambda path: write_table(loaded.table, path))
     described = {field.name: field.description or "" for field in contract.fields}
-    about = (loaded.missing_as, settings.drop, file_facts(path), described, loaded.rows_left_out)
+    units = {field.name: field.lockstep.unit for field in contract.fields}
+    about = (loaded.missing_as, settings.drop, file_facts(path), described, units, loaded.rows_left_out)
     outputs.json(args.profile, profile_of(loaded.table, *about))
 
 

@@ -121,7 +121,7 @@ def made_of(table, model="random_forest", *, split=None, folds=3, report=None, c
         model_path="models/p/file.joblib",
         sidecar=msgspec.convert(sidecar(b"model", "file.joblib", about), Sidecar),
         best_trial=None,
-        profile=msgspec.convert(profile_of(table, {}, [], file, {}), Profile),
+        profile=msgspec.convert(profile_of(table, {}, [], file, {}, {}), Profile),
         checks=msgspec.convert({"checks": checks}, Checks),
         metrics=found.metrics,
         cross_validation=summary(scores),

@@ -6,6 +6,7 @@ its data contract, and adds the problem to params.yaml and its model to dvc.yaml
 
 import argparse
 import logging
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from lockstep.commands import command_parser
 from lockstep.intake.adding import PARAMS, PIPELINE, find_place, write
 from lockstep.intake.decisions import FLAGS, Decision, Decisions, decide, flag_of, shown_name
 from lockstep.intake.file_format import TableFacts, look
+from lockstep.intake.formatted_numbers import NumberForm
 from lockstep.intake.yaml_text import dump_yaml
 from lockstep.kernel.errors import DataError, Setting, SettingsError, some
 from lockstep.kernel.log import logger
@@ -89,6 +91,8 @@ def _tell(facts: TableFacts, decisions: Decisions) -> None:
             value = decision.value
             shown = some(value, 10) if isinstance(value, list | tuple) else repr(value)
             _tell_decision(decision.key.replace("_", " ").capitalize(), decision, shown)
+    for name, number in facts.numbers.items():
+        print(f"{shown_name(name)}: {_written(number)} (--text {shlex.quote(name)})")
     for name in map(str, frame):
         column = frame[name]
         words = [column_type(column), f"{column.nunique():,} distinct"]
@@ -111,6 +115,20 @@ def _tell(facts: TableFacts, decisions: Decisions) -> None:
             _tell_decision(decision.key.replace("_", " ").capitalize(), decision)
     for proposal in decisions.proposals:
         print(f"Consider: {proposal}")
+
+
+def _written(found: NumberForm) -> str:
+    """In words, how a column is read."""
+    marks = found.form.marks
+    words = [f"numbers written as {found.example}"] + ([f"in {marks.unit}"] if marks.unit else [])
+    words += ["in groups by Indian custom"] if marks.groups == "indian" else []
+    words += [f"negative ones by {marks.negative}"] if marks.negative != "minus" else []
+    words += ["k, M, B are thousands, millions, billions"] if marks.magnitudes else []
+    words += [f"{word!r} is missing ({count:,} cells)" for word, count in found.words.items()]
+    if found.strays:
+        strays = [repr(stray)[:40] for stray in found.strays]
+        words.append(f"other cells are missing ({sum(found.strays.values()):,}: {some(strays)})")
+    return ", ".join(words)
 
 
 def _tell_decision(label: str, decision: Decision[Any], shown: str | None = None) -> None:
@@ -151,6 +169,8 @@ def _parser() -> argparse.ArgumentParser:
         help="rows of rare classes: leave out, or merge the classes",
     )
     add("--class-rows", type=int, metavar="N", help="classes of fewer rows are rare (default: 2)")
+    add("--numbers", metavar="COLUMN", nargs="*", help="columns of numbers: what is none in them is missing")
+    add("--text", metavar="COLUMN", nargs="*", help="columns that stay texts, though they look like numbers")
     add("--dry-run", action="store_true", help="show everything, change nothing")
     return parser
 

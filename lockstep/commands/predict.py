@@ -24,7 +24,7 @@ from lockstep.learning.scoring import predict, prediction_columns
 from lockstep.reading.column_types import Format, typed_frame
 from lockstep.reading.contract import Contract, enforce, is_of_type, read_contract, violations
 from lockstep.reading.csvfile import Dialect
-from lockstep.reading.dataframes import normalised_frame
+from lockstep.reading.dataframes import typed_dataframe
 from lockstep.reading.loading import LoadSettings, too_large
 from lockstep.saving.sidecar import read_about
 from lockstep.tables.table import column_type
@@ -134,15 +134,16 @@ def _score(scorer: Scorer, path: Path, name: str) -> Iterator[pd.DataFrame]:
 
 def _blocks(scorer: Scorer, path: Path, name: str) -> Iterator[tuple[pd.DataFrame, np.ndarray | None]]:
     """(typed rows, the lines on which they begin or None)"""
+    forms = scorer.contract.forms(scorer.form) if scorer.contract else {}
     if path.suffix.lower() == ".parquet":
         for frame in _parquet_blocks(path, name, scorer.types):
-            typed = normalised_frame(frame) if len(frame.columns) else frame
+            typed = typed_dataframe(frame, name, scorer.types, forms).frame if len(frame.columns) else frame
             _check_types(typed, scorer.types, name)
             yield typed, None
         return
     for text in read_csv_blocks(path, scorer.dialect):
         kept = text.without([column for column in text.cells.column_names if column not in scorer.types])
-        yield typed_frame(kept, name, scorer.form, scorer.types).frame, text.line_starts
+        yield typed_frame(kept, name, scorer.form, scorer.types, forms).frame, text.line_starts
 
 
 def _parquet_blocks(path: Path, name: str, columns: Container[str]) -> Iterator[pd.DataFrame]:

@@ -78,7 +78,8 @@ def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: boo
     """
     _check_features(facts, decisions)
     problem = problem_block(decisions, place.data)
-    contract = infer_contract(facts.frame.drop(columns=decisions.drop.value))
+    form = convert(problem["load"], LoadSettings, "load").form
+    contract = infer_contract(facts.frame.drop(columns=decisions.drop.value), facts.numbers, form)
     _try_stages(facts.path, contract, problem)
     texts = _texts(place, f"{decisions.target.value} of {facts.path.name}", problem)
     if place.contract.exists():

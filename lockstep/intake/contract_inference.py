@@ -1,13 +1,20 @@
 """The contract that a table keeps as it is: written once by ``add``, then edited by people."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
+from lockstep.intake.formatted_numbers import NumberForm
 from lockstep.intake.yaml_text import dump_yaml
+from lockstep.reading.column_types import Format
 from lockstep.reading.contract import Constraints, Contract, Field
+from lockstep.reading.number_marks import NO_MARKS
 from lockstep.tables.table import column_type
 
 import msgspec
 import pandas as pd
+from msgspec import structs
 
 MAX_LEVELS = 50
 """A text column of at most so many levels gets a list of them."""
@@ -26,9 +33,29 @@ def write_contract(contract: Contract, path: Path) -> None:
     path.write_text(HEADER + dump_yaml(msgspec.to_builtins(contract), flow=None), encoding="utf-8", newline="\n")
 
 
-def infer_contract(frame: pd.DataFrame) -> Contract:
-    """The contract that the table keeps: types, missing values, ranges, categories, unique texts and whole numbers."""
-    return Contract(fields=tuple(_infer_field(frame[name], str(name)) for name in frame))
+def infer_contract(
+    frame: pd.DataFrame, numbers: Mapping[str, NumberForm] = MappingProxyType({}), usual: Format = Format()
+) -> Contract:
+    """The contract that the table keeps: types, missing values, ranges, categories, unique texts and whole numbers.
+
+    Args:
+        frame: (n_rows, n_columns), typed.
+        numbers: {column: how it is read}, of those whose numbers are not of the ``usual`` form.
+        usual: how numbers are written in the file as a whole.
+    """
+    fields = [_infer_field(frame[name], str(name)) for name in frame]
+    own = {name: _written(found, usual) for name, found in numbers.items()}
+    return Contract(fields=tuple(structs.replace(field, **own.get(field.name, {})) for field in fields))
+
+
+def _written(found: NumberForm, usual: Format) -> dict[str, Any]:
+    """What a field says of how its numbers and missing values are written."""
+    form = found.form
+    own: dict[str, Any] = {"missing_values": tuple(found.words)} if found.words else {}
+    own |= {"decimal_char": form.decimal} if form.decimal != usual.decimal else {}
+    own |= {"group_char": form.thousands} if form.thousands != usual.thousands else {}
+    own |= {"lockstep": form.marks} if form.marks != NO_MARKS else {}
+    return own | ({"bare_number": False} if form.marks.unit else {})
 
 
 def _infer_field(column: pd.Series, name: str) -> Field:

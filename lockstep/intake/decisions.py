@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from lockstep.intake.column_roles import ColumnRoles, find_roles, words_of
 from lockstep.intake.file_format import TableFacts
-from lockstep.intake.formatted_numbers import formatted_number
+from lockstep.intake.formatted_numbers import Doubt
 from lockstep.intake.target_choice import choose_target, choose_task
 from lockstep.intake.yaml_text import dump_yaml
 from lockstep.kernel.errors import DataError, Setting, some
@@ -53,6 +53,8 @@ FLAGS = {
     "load.missing_target": "--missing-target error|drop",
     "load.rare_classes": "--rare-classes keep|drop|merge",
     "load.class_rows": "--class-rows N",
+    "contract.numbers": "--numbers COLUMN ...",
+    "contract.text": "--text COLUMN ...",
     "split.group": "--group COLUMN, or '' for none",
     "split.time": "--time COLUMN, or '' for none",
     "train.model": "--model TYPE",
@@ -131,12 +133,13 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
     unneeded = [name for name in facts.unneeded if name not in ours]
     frame = facts.frame.drop(columns=unneeded)
     check_n_rows(len(frame), str(facts.path))
-    target: Decision[str] = _decide("load.target", given, lambda: choose_target(frame, facts.path))
+    target: Decision[str] = _decide("load.target", given, lambda: choose_target(frame, facts.path, facts.doubts))
     if target.value not in frame:
         raise DataError(f"{facts.path} has no column '{target.value}'. It has: {column_names(frame)}.")
     labels = frame[target.value]
-    _check_regression(labels, given.get("load.task"))
-    task: Decision[Task] = _decide("load.task", given, lambda: choose_task(labels, facts.path))
+    doubt = facts.doubts.get(target.value)
+    _check_regression(labels, given.get("load.task"), doubt)
+    task: Decision[Task] = _decide("load.task", given, lambda: choose_task(labels, facts.path, doubt))
     file_format = _file_format(facts, target.value, given)
     roles = find_roles(frame, target.value, task.value)
     repeating = roles.repeating[0] if roles.repeating and "split.time" not in given else None
@@ -163,7 +166,7 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         target_rows=_target_rows(labels, file_format, given),
         file_format=file_format,
         roles=roles,
-        warnings=[*facts.warnings, *_warnings(frame, roles)],
+        warnings=[*facts.warnings, *_warnings(frame, roles, facts.doubts)],
         proposals=[*_by_time(frame, roles, group, time), *_rare_class(labels, task.value)],
     )
 
@@ -217,14 +220,13 @@ def _decide(setting: str, given: Mapping[str, Any], find: Callable[[], tuple[T, 
     return Decision(Setting(setting), *((given[setting], flag_of(setting)) if setting in given else find()))
 
 
-def _check_regression(target: pd.Series, task: Task | None) -> None:
+def _check_regression(target: pd.Series, task: Task | None, doubt: Doubt | None) -> None:
     """Raise DataError if a regression is wanted of a column that holds no numbers."""
     kind, present = column_type(target), target.dropna()
     if task != "regression" or kind == "number" or present.empty:
         return
-    number = formatted_number(target)
-    example = str(number[0] if number else present.iloc[0])
-    remedy = f"If these are numbers, {number[1]}. Else leave" if number else "Leave"
+    example = doubt.example if doubt else str(present.iloc[0])
+    remedy = f"They seem to be numbers, but {doubt.why}: {doubt.remedy}. Else leave" if doubt else "Leave"
     raise DataError(
         f"--task regression: the target '{target.name}' is a {kind} column, with values such as {example[:40]!r}, and "
         f"a regression needs numbers. {remedy} --task out, or name another --target."
@@ -324,13 +326,12 @@ def _file_format(facts: TableFacts, target: str, given: Mapping[str, Any]) -> tu
     return tuple(Decision(Setting(f"load.{name}"), value, reasons.get(name, "")) for name, value in settings.items())
 
 
-def _warnings(frame: pd.DataFrame, roles: ColumnRoles) -> list[str]:
+def _warnings(frame: pd.DataFrame, roles: ColumnRoles, doubts: Mapping[str, Doubt]) -> list[str]:
     names = [str(name) for name in frame]
-    numbers = {name: number for name in names if (number := formatted_number(frame[name]))}
     warnings = [
-        f"{name!r} is text for the model, with cells such as {example!r}: if these are numbers, {remedy} (once it is "
-        "added: undo that first)"
-        for name, (example, remedy) in numbers.items()
+        f"{name!r} is text for the model, though nearly all its cells seem to be numbers, such as {doubt.example!r}: "
+        f"{doubt.why}. If they are numbers, {doubt.remedy} (once it is added: undo that first)"
+        for name, doubt in doubts.items()
     ]
     warnings += [
         f"'{name}' correlates {correlation:.3f} with the target: if it is known only afterwards, --drop it"

@@ -4,17 +4,19 @@ What is found is proposed, shown, and written into the settings: the stages them
 """
 
 import re
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from lockstep.intake.codes import codes_like_numbers
 from lockstep.intake.csv_detection import Detected, detect_dialect
+from lockstep.intake.formatted_numbers import Doubt, NumberForm, find_number_forms
 from lockstep.kernel.errors import DataError, SettingsError, some
 from lockstep.reading.column_types import MISSING, Format, typed_frame
-from lockstep.reading.csvfile import Dialect, TextTable
-from lockstep.reading.dataframes import normalised_frame, read_parquet
+from lockstep.reading.csvfile import TEXT, Dialect, TextTable
+from lockstep.reading.dataframes import normalised_frame, read_parquet, typed_dataframe
 from lockstep.reading.quirks import ROW_NAMES
 from lockstep.reading.source import check_file
 from lockstep.splitting.identifiers import DATE
@@ -46,6 +48,8 @@ class TableFacts(NamedTuple):
         warnings: what it could be read as, too.
         missing_as: {column: {word: count}}: what is in the cells that count as missing.
         unneeded: {column: why}: columns that no one has named, or that are there twice, and that say nothing.
+        numbers: {column: how it is read}, of those whose numbers are written in a form of their own.
+        doubts: {column: why it stays text}, of those that seem to be numbers.
     """
 
     path: Path
@@ -56,6 +60,8 @@ class TableFacts(NamedTuple):
     warnings: list[str]
     missing_as: dict[str, dict[str, int]]
     unneeded: Mapping[str, str] = MappingProxyType({})
+    numbers: Mapping[str, NumberForm] = MappingProxyType({})
+    doubts: Mapping[str, Doubt] = MappingProxyType({})
 
 
 class CsvFormat(NamedTuple):
@@ -85,11 +91,18 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
     defaults: dict[str, Any] = Dialect()._asdict() | Format()._asdict()
     rest = {name: given[f"load.{name}"] for name in defaults if f"load.{name}" in given}
     words: dict[str, Any] = {name: tuple(rest.pop(name)) for name in ("missing", "missing_texts") if name in rest}
+    said = {kind: given.get(f"contract.{kind}", ()) for kind in ("numbers", "text")}
     if path.suffix.lower() == ".parquet":
         if rest:
             flag = next(iter(rest)).replace("_", "-")
             raise SettingsError(f"--{flag} says how a CSV file is written, and {path} is none. Leave it out.")
-        return TableFacts(path, normalised_frame(read_parquet(path)), "a parquet file", words, {}, [], {}, {})
+        form, frame = Format(**words), read_parquet(path)
+        plain = normalised_frame(frame)
+        texts = {str(name): plain[name].fillna("") for name in plain if column_type(plain[name]) == "text"}
+        cells = {name: pa.array(column, TEXT) for name, column in texts.items()}
+        numbers, doubts = find_number_forms(cells, form, numbers=said["numbers"], texts=said["text"], given=words)
+        read = typed_dataframe(frame, str(path), *_declared(plain.columns, numbers, said))
+        return TableFacts(path, read.frame, "a parquet file", words, {}, [], read.missing_as, {}, numbers, doubts)
     for one, other in ("delimiter", "quote"), ("delimiter", "escape"), ("quote", "escape"), ("decimal", "thousands"):
         if rest.get(one) and rest[one] == rest.get(other):
             raise SettingsError(f"--{one} and --{other} are the same, {rest[one]!r}. Give different characters.")
@@ -99,11 +112,17 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
         path, **given_dialect, **marks, missing=words.get("missing", MISSING)
     )
     form = form._replace(**words)
+    columns = zip(text.cells.column_names, text.cells.columns, strict=True)
+    cells = {name: column.combine_chunks() for name, column in columns}
+    own = [name for name in ("decimal", "thousands", "missing") if f"load.{name}" in given]
+    numbers, doubts = find_number_forms(cells, form, numbers=said["numbers"], texts=said["text"], given=own)
+    types, forms = _declared(list(cells), numbers, said)
     codes = codes_like_numbers(text, form.missing)
-    typed = typed_frame(text, str(path), form, dict.fromkeys(codes, "string"))
+    codes = {name: cell for name, cell in codes.items() if name not in (*said["numbers"], *said["text"])}
+    typed = typed_frame(text, str(path), form, types | dict.fromkeys(codes, "string"), forms)
     warnings += [
-        f"'{name}' is read as text: cells such as {cell} are rather codes than numbers. If they are numbers, set its "
-        "type to number in the contract, once it is added"
+        f"'{name}' is read as text: cells such as {cell} are rather codes than numbers. If they are numbers, add the "
+        f"table with --numbers {shlex.quote(name)}"
         for name, cell in codes.items()
     ]
     check_header(typed.frame, form, path)
@@ -113,7 +132,26 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
     if packed:
         about += f", packed ({packed})"
     unneeded = _unneeded(typed.frame, header)
-    return TableFacts(path, typed.frame, about, settings, reasons, warnings, typed.missing_as, unneeded)
+    return TableFacts(
+        path, typed.frame, about, settings, reasons, warnings, typed.missing_as, unneeded, numbers, doubts
+    )
+
+
+def _declared(
+    names: Collection[str], numbers: Mapping[str, NumberForm], said: Mapping[str, Collection[str]]
+) -> tuple[dict[str, str], dict[str, Format]]:
+    """(the types, the forms) that the contract will declare of the columns that have a form of their own, or that the
+    user says are texts.
+
+    Raises:
+        DataError: the user names a column that is not there.
+    """
+    for kind, flag in (("numbers", "--numbers"), ("text", "--text")):
+        for name in said[kind]:
+            if name not in names:
+                raise DataError(f"{flag}: there is no column '{name}'. There are: {some(names, 20)}.")
+    types = dict.fromkeys(numbers, "number") | dict.fromkeys(said["text"], "string")
+    return types, {name: found.form for name, found in numbers.items()}
 
 
 def detect_csv(

@@ -1,49 +1,424 @@
-"""Finds text columns that hold formatted numbers, such as ``12,345.67``, ``62.9%``, ``€5`` and ``(5)``."""
+"""Finds how the numbers of a column are written that would else be text: ``$1,235.81``, ``(5)``, ``12.4 kg``, ``1.2k``;
+and which words stand for a missing value among them.
+
+A form is found only if all cells agree on one reading. Where two are possible, or a few cells are no such numbers, the
+column stays text, and what is doubtful is said.
+"""
 
 import re
 import shlex
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
-from lockstep.reading.column_types import MISSING
-from lockstep.tables.table import column_type
+from lockstep.kernel.errors import DataError
+from lockstep.reading.column_types import Format, as_bool, is_in
+from lockstep.reading.number_marks import BLANKS, MAGNITUDES, NO_MARKS, Marks
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from msgspec import structs
 
 NEARLY_ALL = 0.9
-"""A text column of which this share of the cells are numbers, formatted or plain, is said to be one of numbers."""
-PLAIN = "write them as plain numbers in the file"
-_SPACES = " \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
-_NUMBER = (
-    rf"\(?[-+]?[$€£¥]?[{_SPACES}]?[-+]?([0-9]{{1,3}}([,.'{_SPACES}][0-9]{{3}})+([.,][0-9]+)?|[0-9]+([.,][0-9]+)?)"
-    rf"[{_SPACES}]?[%$€£¥]?\)?"
+"""A column is taken for one of numbers if this share of its cells are, those left out that mean a missing value."""
+A_FEW = 10
+"""So many cells at least must be numbers, and so many distinct ones where words are taken for missing values that could
+be categories."""
+MAX_WORDS = 3
+"""Words that no list has, and that recur, are taken for missing values if they are no more than these."""
+MAX_UNITS = 5
+"""Numbers with more units than these are taken for texts that begin with a number, such as addresses."""
+RARE = 0.01
+"""What only this share of the cells shows, groups by Indian custom, say, does not decide on how all are read."""
+PHONE = 9
+"""Groups of digits that make cells of so many characters, all of one length, may be telephone numbers."""
+SYMBOLS = (
+    *("-", "--", "---", "\N{EN DASH}", "\N{EM DASH}", ".", "..", "...", "*", "**", "#", r"\N", "?", "??"),
+    *("#N/A", "#N/A N/A", "#NA", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"),
 )
-"""A number with a sign of percent or money, groups of digits, a decimal comma or in parentheses; or a plain one."""
-_FORMATTING = rf"[%$€£¥(,'{_SPACES}]|\.[0-9]{{3}}\."
+"""What only ever stands for a missing value among numbers."""
+WORDS = (
+    *("unknown", "not available", "not applicable", "not reported", "not recorded", "not known", "no data", "missing"),
+    *("none", "nil", "null", "na", "n/a", "n.a.", "n.a", "nan", "<na>", "n/d", "nd", "unspecified", "undefined"),
+)
+"""What mostly does, in any case of letters."""
+_SPACES = " \t\N{NO-BREAK SPACE}\N{THIN SPACE}\N{NARROW NO-BREAK SPACE}"
+_GROUPS = f",.'\N{RIGHT SINGLE QUOTATION MARK}{_SPACES}"
+_CODES = (
+    "USD|EUR|GBP|JPY|CHF|CAD|AUD|NZD|CNY|RMB|INR|PKR|LKR|BDT|NPR|HKD|SGD|KRW|TWD|THB|IDR|MYR|PHP|VND|BRL|MXN|ARS|CLP|COP"
+    "|PEN|ZAR|NGN|KES|GHS|EGP|MAD|TRY|RUB|UAH|PLN|CZK|HUF|RON|BGN|SEK|NOK|DKK|ISK|ILS|AED|SAR|QAR|KWD|BHD|OMR|JOD"
+)
+_CURRENCY = rf"[A-Za-z]{{0,3}}\p{{Sc}}|{_CODES}|[Rr][Ss]\.?|kr\.?|zł|Kč|Fr\.?"
+_KNOWN_UNIT = (
+    rf"^(?:%|‰|{_CURRENCY}|/-|°[CFK]?|[kKMB]|[mµμnk]?[gmslL]|[cd][mlL]|t|lbs?|oz|kgs|ft|in|yds?|mi|kms?|m[23²³]|km[2²]|cm[23³]|sqft"
+    r"|[kmMG]?[WVJ]|[kM]?Wh|mA|mAh|[kMG]?Hz|[kKMGTP]i?[Bb]|[hH][pP]|bhp|kW|PS|cc|CC|rpm|[kK]m/h|kmh|kph|mph|kmpl|mpg|km/kg"
+    r"|h|hrs?|mins?|secs?|ms|days?|years?|yrs?|px|pt|dpi|bpm|dB|ppm|ppb|hPa|[kM]?Pa|bar|psi|mmHg|mg/dL|mmol/L|IU)$"
+)
+"""Units that are units also where they stand right behind a whole number: 12B and 7C could be codes."""
+_NUMBER = (
+    rf"(?:[1-9][0-9]{{0,2}}(?:[{_GROUPS}][0-9]{{3}})+(?:[.,][0-9]+)?|(?:[1-9][0-9]?|0,[0-9]{{2}})(?:,[0-9]{{2}})*,[0-9]{{3}}(?:\.[0-9]+)?"
+    r"|(?:0|[1-9][0-9]*)(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][-+]?[0-9]+)?"
+)
+_SIGNS = r"-+\x{2212}("
+_PARTS = (
+    rf"^(?P<before>[{_SIGNS}]*){BLANKS}(?P<prefix>{_CURRENCY})?{BLANKS}(?P<within>[{_SIGNS}]*){BLANKS}"
+    rf"(?P<digits>{_NUMBER})(?P<behind>[-)]*)(?P<gap>{BLANKS})"
+    rf"(?P<suffix>/-|[^0-9{_SIGNS}){_GROUPS}][^0-9()]{{0,18}}?[23²³]?)?{BLANKS}(?P<end>[-)]*)$"
+)
+"""A cell that is a number with marks, cut into its parts."""
+_FRACTION = r"^[-+]?(?:[0-9]+#(?:[0-9]{1,2}|[0-9]{4,})|0#[0-9]+|[0-9]{4,}#[0-9]+|#[0-9]+)$"
+"""A number in which the mark # is nothing but the decimal mark."""
 
 
-def formatted_number(column: pd.Series) -> tuple[str, str] | None:
-    """(an example, what to do) of a text column whose cells nearly all are numbers, but some of them formatted, so that
-    they are texts for the model; None for any other column."""
-    if column_type(column) != "text":
-        return None
-    cells = column.dropna().str.strip()
-    cells = cells[~cells.isin(["", *MISSING])]
-    numbers = cells.str.fullmatch(_NUMBER)
-    if len(cells) == 0 or numbers.mean() < NEARLY_ALL:
-        return None
-    formatted = cells[numbers & cells.str.contains(_FORMATTING)].drop_duplicates().tolist()
-    if not formatted:
-        return None
-    ways = [(cell, _flags(cell)) for cell in formatted[:1000]]
-    cell, flags = next((way for way in ways if way[1] != _flags("1,000")), ways[0])
-    return cell, PLAIN if flags is None else f"add the table with {flags}"
+class NumberForm(NamedTuple):
+    """How a column is read.
+
+    Attributes:
+        form: how its numbers are written.
+        words: {word for a missing value: how often it occurs}, besides those that are usual.
+        strays: {text: how often it occurs}: what is no number and no such word; missing, because the user said so.
+        example: a cell.
+        decimal: the decimal mark, if a cell has it; else "".
+    """
+
+    form: Format
+    words: dict[str, int]
+    strays: dict[str, int]
+    example: str
+    decimal: str
 
 
-def _flags(cell: str) -> str | None:
-    """The flags with which a number is read; None if there are none."""
-    marks = re.findall(rf"[,.'{_SPACES}]", cell)
-    if re.search("[%$€£¥(]", cell) or not marks or any(mark in _SPACES[1:] for mark in marks):
+class Doubt(NamedTuple):
+    """Why a column of numbers stays text.
+
+    Attributes:
+        example: a cell.
+        why: what is doubtful.
+        remedy: what to do.
+        mark: what may be a decimal mark or one between groups, if that is the doubt; else "".
+    """
+
+    example: str
+    why: str
+    remedy: str = ""
+    mark: str = ""
+
+
+def find_number_forms(
+    columns: Mapping[str, pa.Array],
+    usual: Format,
+    *,
+    numbers: Collection[str] = (),
+    texts: Collection[str] = (),
+    given: Collection[str] = (),
+) -> tuple[dict[str, NumberForm], dict[str, Doubt]]:
+    """Find the columns that are of numbers in another form than the usual one, and those that perhaps are.
+
+    Args:
+        columns: {name: (n_rows,) its cells, texts}.
+        usual: how numbers are written in the file as a whole.
+        numbers: columns that the user declares to be of numbers: what is none in them is missing.
+        texts: columns that the user declares to be texts.
+        given: fields of ``usual`` that the user gave.
+
+    Returns:
+        ({name: how it is read}, {name: why it stays text})
+
+    Raises:
+        DataError: a column that is declared to be of numbers has not enough of one form.
+    """
+    odd = {name: cells for name, cells in columns.items() if name not in texts and not _are_usual(cells, usual)}
+    held = {name: _Cells(cells, usual) for name, cells in odd.items()}
+    held = {name: cells for name, cells in held.items() if len(cells.places)}
+    take_words = "missing" not in given
+
+    def find(marks: set[str]) -> dict[str, NumberForm | Doubt | None]:
+        return {
+            name: _find(cells, usual, marks, take_words=take_words, force=name in numbers)
+            for name, cells in held.items()
+        }
+
+    marks = _decimal_marks(list(columns.values()), usual, given) if held else set()
+    found = find(marks)
+    # A price of $1.50 in one column says what $1,234 is in another.
+    more = marks | {one.decimal for one in found.values() if isinstance(one, NumberForm) and one.decimal}
+    if more != marks:
+        marks, found = more, find(more)
+    for name in numbers:
+        one = found.get(name)
+        if name in odd and not isinstance(one, NumberForm):
+            why = f"{one.why}. Say it with --decimal" if one else f"fewer than {A_FEW} of its cells are numbers"
+            raise DataError(f"--numbers {name}: {why}.")
+    doubts = {name: one for name, one in found.items() if isinstance(one, Doubt)}
+    for name, doubt in doubts.items():
+        if doubt.mark:
+            remedy = _flags_that_work(columns, name, usual, doubt.mark, given)
+        else:
+            forced = _find(held[name], usual, marks, take_words=take_words, force=True)
+            remedy = _forced_remedy(name, forced)
+        doubts[name] = doubt._replace(remedy=remedy or "write them in one way in the file")
+    return {name: one for name, one in found.items() if isinstance(one, NumberForm)}, doubts
+
+
+class _Cells:
+    """The distinct cells of a column that are not empty or a usual word for a missing value, cut into parts.
+
+    Attributes:
+        texts, counts: (n,) the cells, and how often they occur.
+        places: (n_numbers,) where among ``texts`` those are that are numbers, with marks or without.
+        parts: (n_numbers, 8) their parts, see _PARTS; "" where one is not there.
+        sign: (n_numbers,) how each is made negative, a value of Marks.negative; "" if it is not.
+        is_code: (n_numbers,) whether a whole number is followed directly by what is no known unit.
+    """
+
+    def __init__(self, cells: pa.Array, usual: Format) -> None:
+        found = pc.value_counts(pc.utf8_trim_whitespace(cells))
+        texts, counts = found.field("values"), found.field("counts").to_numpy()
+        present = pc.invert(is_in(texts, ("", *usual.missing)))
+        self.texts, self.counts = texts.filter(present), counts[as_bool(present)]
+        parts = pc.extract_regex(self.texts, _PARTS)
+        self.places = np.flatnonzero(as_bool(parts.is_valid()))
+        columns = [parts.field(place).take(pa.array(self.places)) for place in range(parts.type.num_fields)]
+        names = [parts.type.field(place).name for place in range(parts.type.num_fields)]
+        self.parts = pd.DataFrame({name: cells.to_pandas() for name, cells in zip(names, columns, strict=True)})
+        parts_of = self.parts.astype("str")
+        is_whole = ~parts_of["digits"].str.contains(f"[{_GROUPS}]")
+        is_known = as_bool(pc.match_substring_regex(columns[names.index("suffix")], _KNOWN_UNIT))
+        glued = (parts_of["suffix"] != "") & (parts_of["gap"] == "")
+        self.is_code = (glued & is_whole & ~is_known).to_numpy(dtype=bool)
+        leading = parts_of["before"] + parts_of["within"]
+        signs = {
+            "parentheses": leading.str.contains("(", regex=False),
+            "unicode minus": leading.str.contains("\N{MINUS SIGN}", regex=False),
+            "minus": leading.str.contains("-", regex=False),
+            "trailing minus": (parts_of["behind"] + parts_of["end"]).str.contains("-", regex=False),
+        }
+        self.sign = np.select([np.asarray(one, dtype=bool) for one in signs.values()], list(signs), "")
+
+    def count(self, places: np.ndarray) -> int:
+        """How many cells of the column those at ``places`` are."""
+        return int(self.counts[places].sum())
+
+    def tally(self, places: np.ndarray) -> dict[str, int]:
+        """{cell: how often it occurs} of those at ``places``, the most frequent first."""
+        ordered = places[np.argsort(-self.counts[places], kind="stable")]
+        return dict(zip(self.texts.take(pa.array(ordered)).to_pylist(), self.counts[ordered].tolist(), strict=True))
+
+
+def _are_usual(cells: pa.Array, usual: Format) -> bool:
+    """Whether all cells are numbers in the usual form, or missing."""
+    trimmed = pc.utf8_trim_whitespace(cells)
+    is_usual = pc.or_(is_in(trimmed, ("", *usual.missing)), pc.match_substring_regex(trimmed, usual.number))
+    return bool(pc.all(is_usual, min_count=0).as_py())
+
+
+def _decimal_marks(columns: list[pa.Array], usual: Format, given: Collection[str]) -> set[str]:
+    """The decimal marks of the file: what the user says, or those that numbers without marks around them show."""
+    if "decimal" in given or "thousands" in given or usual.decimal != "." or usual.thousands:
+        return {usual.decimal}
+
+    def occurs(mark: str) -> bool:
+        pattern = _FRACTION.replace("#", re.escape(mark))
+        return any(pc.any(pc.match_substring_regex(cells, pattern), min_count=0).as_py() for cells in columns)
+
+    return {mark for mark in (".", ",") if occurs(mark)}
+
+
+def _find(
+    held: _Cells, usual: Format, decimals: set[str], *, take_words: bool, force: bool
+) -> NumberForm | Doubt | None:
+    """How a column is read, or why it stays text; None: it is no column of numbers.
+
+    Args:
+        held: its cells.
+        usual: how numbers are written in the file.
+        decimals: the decimal marks that the file shows.
+        take_words: whether to look for words that stand for a missing value.
+        force: read what most of its numbers are, and take the rest for missing.
+    """
+    own = held.is_code | ~held.is_code if force else ~held.is_code
+    places = held.places[own]
+    others = np.setdiff1d(np.arange(len(held.texts)), held.places)
+    words = _missing_words(held, places, others) if take_words else others[:0]
+    n_words, n_codes = held.count(words), held.count(held.places[~own])
+    n_numbers, n_all = held.count(places), held.count(np.arange(len(held.texts)))
+    if n_codes >= max(A_FEW, NEARLY_ALL * (n_all - n_words)) and len(set(held.parts["suffix"][~own])) == 1:
+        code = str(held.texts[int(held.places[~own][0])])
+        return Doubt(code, f"{code!r} may be a number and its unit, or a code")
+    if n_numbers < A_FEW or (n_numbers < NEARLY_ALL * (n_all - n_words) and not force):
         return None
-    if marks == [","]:
-        return "--thousands , or --decimal ," if re.search(r"^[-+]?[0-9]{1,3},[0-9]{3}$", cell) else "--decimal ,"
-    comma = " --decimal ," if marks[-1] == "," != marks[0] else ""
-    return f"--thousands {shlex.quote(marks[0])}{comma}"
+
+    parts, sign, counts = held.parts[own].reset_index(drop=True), held.sign[own], held.counts[places]
+    parts["unit"], magnitudes = _units(parts["prefix"], parts["suffix"])
+    by_unit = pd.Series(counts).groupby([parts["prefix"], parts["unit"]]).sum().sort_values(ascending=False)
+    if len(by_unit) > 1 and not force:
+        if len(by_unit) > MAX_UNITS or by_unit.iloc[0] < n_numbers / 2:
+            return None
+        units = [f"{before} {behind}".strip() or "none" for before, behind in by_unit.index]
+        shown = [f"{unit} ({count:,} cells)" for unit, count in zip(units, by_unit, strict=True)]
+        return Doubt(_first(held, places), f"its numbers are not all in one unit: {', '.join(shown)}")
+    prefix, suffix = by_unit.index[0]
+    kept = ((parts["prefix"] == prefix) & (parts["unit"] == suffix)).to_numpy()
+    by_sign = pd.Series(counts[kept]).groupby(sign[kept]).sum().drop("", errors="ignore").sort_values(ascending=False)
+    negative = by_sign.index[0] if len(by_sign) else "minus"
+    if len(by_sign) > 1 and not force:
+        return Doubt(
+            _first(held, places[sign != ""]), f"its negative numbers are marked by {' and by '.join(by_sign.index)}"
+        )
+    if negative in ("parentheses", "trailing minus") and (sign[kept] != "").all() and not force:
+        return Doubt(
+            _first(held, places), f"all its numbers have {negative}, which may mean negative numbers or nothing"
+        )
+
+    marks = Marks(
+        prefix=prefix,
+        suffix=suffix,
+        negative=negative,  # type: ignore[arg-type]
+        magnitudes=magnitudes,
+    )
+    texts = held.texts.take(pa.array(places[kept]))
+    chosen = _choose(texts, counts[kept], parts["digits"][kept], usual, decimals, marks, force=force)
+    if not isinstance(chosen, Format):
+        return chosen
+    is_read = as_bool(pc.match_substring_regex(held.texts, chosen.number))
+    is_read[words] = True
+    strays = np.flatnonzero(~is_read)
+    if len(strays) and not force:
+        what = f"{held.count(strays):,} of its {n_all:,} cells are no such numbers, as {_first(held, strays)!r}"
+        return Doubt(_first(held, places), what)
+    if len(strays):
+        chosen = chosen._replace(marks=structs.replace(chosen.marks, others="missing"))
+    found = held.tally(words)
+    fractions = bool(pc.any(pc.match_substring(texts, chosen.decimal)).as_py())
+    form = chosen._replace(missing=(*usual.missing, *found))
+    return NumberForm(form, found, held.tally(strays), _example(texts), chosen.decimal if fractions else "")
+
+
+def _missing_words(held: _Cells, numbers: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The places of those among ``others`` that stand for a missing value."""
+    cells = held.texts.take(pa.array(others))
+    is_symbol = as_bool(is_in(cells, SYMBOLS))
+    if len(numbers) < A_FEW:
+        return np.asarray(others[is_symbol])
+    is_word = is_symbol | as_bool(is_in(pc.utf8_lower(cells), WORDS))
+    rest = others[~is_word]
+    recurring = len(rest) <= MAX_WORDS and (held.counts[rest] > 1).all()
+    plain = not pc.any(pc.match_substring_regex(held.texts.take(pa.array(rest)), "[0-9]"), min_count=0).as_py()
+    if recurring and plain and held.count(numbers) >= NEARLY_ALL * (held.count(numbers) + held.count(rest)):
+        return others
+    return np.asarray(others[is_word])
+
+
+def _units(prefix: pd.Series, suffix: pd.Series) -> tuple[pd.Series, bool]:
+    """(n,) the suffixes that are units, and whether letters behind the numbers multiply them: k alone, several letters,
+    one beside numbers without, or beside a currency. Else one letter throughout is a unit, such as kelvin."""
+    letters = set(suffix) - {""}
+    if not letters or not letters <= set(MAGNITUDES):
+        return suffix, False
+    varies = len(set(suffix)) > 1 and letters != {"B"}
+    if letters == {"k"} or varies or set(prefix) != {""}:
+        return pd.Series("", suffix.index), True
+    return suffix, False
+
+
+def _choose(
+    texts: pa.Array,
+    counts: np.ndarray,
+    digits: pd.Series,
+    usual: Format,
+    decimals: set[str],
+    marks: Marks,
+    *,
+    force: bool,
+) -> Format | Doubt | None:
+    """The form of numbers with these marks: which mark is decimal, which one groups digits, and how."""
+    used = set("".join(digits.str.replace(r"[0-9]|[eE][-+]?[0-9]+$", "", regex=True).unique()))
+    candidates = [usual._replace(marks=marks)]
+    for decimal in (usual.decimal, *({".", ","} - {usual.decimal})):
+        for group in ("", *sorted(used - {decimal})):
+            if used <= {decimal, group}:
+                forms = [marks, structs.replace(marks, groups="indian")] if group == "," else [marks]
+                candidates += [usual._replace(decimal=decimal, thousands=group, marks=one) for one in forms]
+    matches = [as_bool(pc.match_substring_regex(texts, form.number)) for form in candidates]
+    sums = [int(counts[fits].sum()) for fits in matches]
+    fitting = [form for form, total in zip(candidates, sums, strict=True) if total == max(sums)]
+    if max(sums) < counts.sum() and not force:
+        best = matches[int(np.argmax(sums))]
+        if max(sums) == 0:
+            return None
+        two = [repr(texts[int(np.argmax(best == fits))].as_py()) for fits in (True, False)]
+        return Doubt(_example(texts), f"its numbers are written in two ways, as {two[0]} and {two[1]} are")
+    is_read = matches[int(np.argmax(sums))]
+    texts, counts = texts.filter(pa.array(is_read)), counts[is_read]
+    plain = [form.plain(texts) for form in fitting]
+    is_bare = marks.unit == "" and not marks.magnitudes
+    if not all(one.equals(plain[0]) for one in plain):
+        mark = next(iter(used))
+        fitting = [form for form in fitting if decimals == {form.decimal}]
+        if not fitting:
+            return Doubt(_example(texts), _two_readings(texts, mark), mark=mark)
+    form = fitting[0]
+    rivals = [
+        form._replace(marks=structs.replace(form.marks, **{key: getattr(NO_MARKS, key)}))
+        for key in ("groups", "magnitudes")
+    ]
+    if "." in decimals and form.decimal == ",":
+        rivals.append(form._replace(decimal=".", thousands="," * (form.thousands == ".")))
+    for rival in () if force else rivals:
+        deciding = ~as_bool(pc.match_substring_regex(texts, rival.number))
+        if 0 < (count := counts[deciding].sum()) < max(2, RARE * counts.sum()):
+            cell = texts[int(np.argmax(deciding))].as_py()
+            return Doubt(
+                _example(texts), f"only {count:,} of its cells, as {cell!r}, are not written as {rival.example!r} is"
+            )
+    if is_bare and not force:
+        if "." in decimals and form.decimal == "," and "," in used:
+            return Doubt(
+                _example(texts), "its commas may be decimal marks, or part a list: other columns have decimal points"
+            )
+        lengths, group = pc.unique(pc.utf8_length(texts)).to_pylist(), form.thousands
+        if used == {group} and group != "," and len(texts) > 1 and len(lengths) == 1 and lengths[0] >= PHONE:
+            return Doubt(_example(texts), "its numbers, all of one length, may be telephone numbers or other codes")
+    return form
+
+
+def _first(held: _Cells, places: np.ndarray) -> str:
+    return str(held.texts[int(places[0])])[:40]
+
+
+def _example(texts: pa.Array) -> str:
+    """The longest of the first cells: it shows most."""
+    return str(max(texts[:100].to_pylist(), key=len))[:40]
+
+
+def _two_readings(texts: pa.Array, mark: str) -> str:
+    cell = _example(texts)
+    return f"{cell!r} may be {cell.replace(mark, '')} or {cell.replace(mark, '.')}, and no other cell decides it"
+
+
+def _flags_that_work(
+    columns: Mapping[str, pa.Array], name: str, usual: Format, mark: str, given: Collection[str]
+) -> str:
+    """The flags that settle what ``mark`` is in a column, and leave the other columns numbers; "" if none do."""
+    other = {",": ".", ".": ","}.get(mark, usual.decimal)
+    readings = {
+        f"--thousands {shlex.quote(mark)}": usual._replace(decimal=other, thousands=mark),
+        f"--decimal {mark}": usual._replace(decimal=mark, thousands=""),
+    }
+    working = []
+    for flags, form in readings.items():
+        numbers = [column for column, cells in columns.items() if column != name and _are_usual(cells, usual)]
+        if all(_are_usual(columns[column], form) for column in numbers):
+            found, _ = find_number_forms({name: columns[name]}, form, given={*given, "decimal"})
+            if name in found or _are_usual(columns[name], form):
+                working.append(flags)
+    return f"add the table with {' or '.join(working)}" if working else ""
+
+
+def _forced_remedy(name: str, forced: NumberForm | Doubt | None) -> str:
+    if not isinstance(forced, NumberForm):
+        return ""
+    count, flag = sum(forced.strays.values()), f"--numbers {shlex.quote(name)}"
+    rest = f", and takes the {count:,} other cells for missing" if count else ""
+    return f"{flag} reads numbers such as {forced.example}{rest}"

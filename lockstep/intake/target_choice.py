@@ -7,12 +7,13 @@ provided that its cells are those of one and its name is not that of a place or 
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from lockstep.intake.column_roles import one_hot_columns, words_of
-from lockstep.intake.formatted_numbers import NEARLY_ALL, PLAIN, formatted_number
+from lockstep.intake.formatted_numbers import NEARLY_ALL, Doubt
 from lockstep.kernel.errors import DataError, some
 from lockstep.kernel.settings import Task
 from lockstep.splitting.data_checks import RARE_ROWS
@@ -127,17 +128,20 @@ class Column(NamedTuple):
     against: str
 
 
-def choose_target(frame: pd.DataFrame, path: Path) -> tuple[str, str]:
+def choose_target(
+    frame: pd.DataFrame, path: Path, doubts: Mapping[str, Doubt] = MappingProxyType({})
+) -> tuple[str, str]:
     """(the column to predict, why).
 
     Args:
         frame: (n_rows, n_columns), typed; of one row or more.
         path: of the file, for the message.
+        doubts: {column: why it stays text}, of those that seem to be numbers.
 
     Raises:
         DataError: the evidence does not point to one column, with the candidates.
     """
-    columns = _columns(frame)
+    columns = _columns(frame, doubts)
     candidates = sorted((one for one in columns if not one.against), key=lambda one: -one.points)  # a stable sort
     first, second = [*(one.points for one in candidates), 0, 0][:2]
     if first >= max(ENOUGH, second + LEAD):
@@ -146,18 +150,19 @@ def choose_target(frame: pd.DataFrame, path: Path) -> tuple[str, str]:
     if (
         not last.against
         and not any(_points_of_name(one.name, names) for one in columns)
-        and _is_like_a_target(frame[last.name], path)
+        and _is_like_a_target(frame[last.name], path, doubts.get(last.name))
     ):
         return last.name, "it is the last column, and no column is named as a target"
     raise DataError(_question(frame, path, columns, candidates))
 
 
-def choose_task(target: pd.Series, path: Path) -> tuple[Task, str]:
+def choose_task(target: pd.Series, path: Path, doubt: Doubt | None = None) -> tuple[Task, str]:
     """(the task, why).
 
     Args:
         target: (n_rows,), typed.
         path: of the file, for the message.
+        doubt: why it stays text, if it seems to be of numbers.
 
     Raises:
         DataError: it is hardly classes, or can be either, with what to type.
@@ -165,7 +170,7 @@ def choose_task(target: pd.Series, path: Path) -> tuple[Task, str]:
     kind, present = column_type(target), target.dropna()
     distinct = present.nunique()
     if kind != "number":
-        if kind == "text" and (message := _hardly_classes(target)):
+        if kind == "text" and (message := _hardly_classes(target, doubt)):
             raise DataError(message)
         return "classification", f"a {kind} column"
     if not (present % 1 == 0).all():
@@ -191,18 +196,18 @@ def choose_task(target: pd.Series, path: Path) -> tuple[Task, str]:
     )
 
 
-def _is_like_a_target(column: pd.Series, path: Path) -> bool:
+def _is_like_a_target(column: pd.Series, path: Path, doubt: Doubt | None) -> bool:
     """Whether a column's cells show a task, and its name is not that of a circumstance."""
     if _CIRCUMSTANCES & set(words_of(str(column.name))):
         return False
     try:
-        choose_task(column, path)
+        choose_task(column, path, doubt)
     except DataError:
         return False
     return True
 
 
-def _columns(frame: pd.DataFrame) -> list[Column]:
+def _columns(frame: pd.DataFrame, doubts: Mapping[str, Doubt]) -> list[Column]:
     """Every column as a target, in the table's order."""
     one_hot = one_hot_columns(frame)
     names = [str(name) for name in frame]
@@ -214,11 +219,11 @@ def _columns(frame: pd.DataFrame) -> list[Column]:
         if number == len(names) - 1:
             reasons += ["it is the last column"] if points < ENOUGH else []
             points += 1
-        found.append(Column(name, points, tuple(reasons), _against(frame[name], one_hot)))
+        found.append(Column(name, points, tuple(reasons), _against(frame[name], one_hot, doubts.get(name))))
     return found
 
 
-def _against(column: pd.Series, one_hot: Sequence[str]) -> str:
+def _against(column: pd.Series, one_hot: Sequence[str], doubt: Doubt | None) -> str:
     """Why a column is no target, unless the user says so; "" if nothing speaks against it."""
     name, present = str(column.name), column.dropna()
     if len(present.unique()) <= 1:
@@ -227,8 +232,8 @@ def _against(column: pd.Series, one_hot: Sequence[str]) -> str:
         return "dates"
     if name in one_hot:
         return "one of several one-hot columns"
-    if column_type(column) == "text" and _are_numbers(column):
-        return ""  # a price such as $1,235.81 is a target, once it is read as a number
+    if column_type(column) == "text" and _are_numbers(column, doubt):
+        return ""  # a price is a target, once it is read as a number
     return identifier_of_rows(column) or ("named as an identifier" if is_named_as_identifier(name) else "")
 
 
@@ -246,24 +251,26 @@ def _points_of_name(name: str, names: Sequence[str]) -> int:
     return found if not _OTHER & set(own) else max(found - 3, 0)
 
 
-def _are_numbers(target: pd.Series) -> bool:
+def _are_numbers(target: pd.Series, doubt: Doubt | None) -> bool:
     """Whether nearly all cells of a text column are numbers in another form than the reader takes."""
     cells = target.dropna().str.strip()
-    return formatted_number(target) is not None or cells.str.fullmatch(_NUMBER_LIKE).mean() >= NEARLY_ALL
+    return doubt is not None or cells.str.fullmatch(_NUMBER_LIKE).mean() >= NEARLY_ALL
 
 
-def _hardly_classes(target: pd.Series) -> str:
+def _hardly_classes(target: pd.Series, doubt: Doubt | None) -> str:
     """What to say of a text column that is hardly classes; "" if it may be."""
     present = target.dropna()
-    distinct, number = present.nunique(), formatted_number(target)
+    distinct = present.nunique()
     if distinct <= MAX_CLASSES:
         return ""
-    dates, numbers = are_dates(present), _are_numbers(target)
+    dates, numbers = are_dates(present), _are_numbers(target, doubt)
     if not (dates or numbers or distinct * RARE_ROWS > len(present)):
         return ""
-    example = str(number[0] if number else present.iloc[0])
+    example = doubt.example if doubt else str(present.iloc[0])
     what = "dates" if dates else f"{distinct:,} different ones in {len(target):,} rows"
-    remedy = f"If these are numbers, {number[1] if number else PLAIN}. " if numbers else ""
+    remedy = "If these are numbers, write them as plain numbers in the file. " if numbers else ""
+    if doubt:
+        remedy = f"They seem to be numbers, but {doubt.why}: {doubt.remedy}. "
     return (
         f"the target '{target.name}' is a text column, with values such as {example[:40]!r}, and {what}: hardly "
         f"classes. {remedy}If another column is the target, --target COLUMN; if they are classes, --task "

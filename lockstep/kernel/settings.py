@@ -153,7 +153,7 @@ def _wrong(value: Any, type_: Any, place: str) -> str | None:
 
 
 def _wrong_in_struct(values: Any, info: inspect.StructType, where: str) -> str | None:
-    fields = {field.name: field for field in info.fields}
+    fields = {field.encode_name: field for field in info.fields}
     if not isinstance(values, dict):
         return f"{where} is {_shown(values)}. Allowed: a mapping with the keys {', '.join(fields)}."
     for key in values:
@@ -165,7 +165,7 @@ def _wrong_in_struct(values: Any, info: inspect.StructType, where: str) -> str |
         if field.required and name not in values:
             return f"{where}.{name} is missing. Allowed: {_allowed(field.type)}."
     types = get_type_hints(info.cls, include_extras=True)
-    found = (_wrong(value, types[name], f"{where}.{name}") for name, value in values.items())
+    found = (_wrong(value, types[fields[name].name], f"{where}.{name}") for name, value in values.items())
     return next((message for message in found if message), None)
 
 

@@ -30,6 +30,7 @@ from lockstep.reading.column_types import (
     typed_frame,
 )
 from lockstep.reading.csvfile import TEXT, Block, CsvFile, TextTable
+from lockstep.reading.number_marks import NO_MARKS
 
 import numpy as np
 import pandas as pd
@@ -83,7 +84,8 @@ class _Gathered:
     Empty cells are added to the numbers, the texts and the booleans: they may be any of them.
     """
 
-    def __init__(self, scale: float) -> None:
+    def __init__(self, scale: float, form: Format) -> None:
+        self.form = form
         self.few: list[Cells] = []
         self.kinds: set[pa.DataType] = set()
         self.are_many = False
@@ -121,7 +123,11 @@ class _Gathered:
 
 
 def read_typed(
-    file: CsvFile, form: Format = Format(), types: Mapping[str, str] | None = None, drop: Collection[str] = ()
+    file: CsvFile,
+    form: Format = Format(),
+    types: Mapping[str, str] | None = None,
+    drop: Collection[str] = (),
+    forms: Mapping[str, Format] | None = None,
 ) -> Typed:
     """Type the columns of a CSV file.
 
@@ -130,17 +136,18 @@ def read_typed(
         form: how numbers and missing values are written.
         types: the types that the contract declares; see column_types.typed_frame.
         drop: columns to leave out.
+        forms: of the columns that are written in another form; see column_types.typed_frame.
 
     Raises:
         DataError: see csvfile.CsvFile and column_types.typed_frame.
     """
-    stream, types = file.blocks(), types or {}
+    stream, types, forms = file.blocks(), types or {}, forms or {}
     first, second = next(stream), next(stream, None)
     if second is None:
-        return typed_frame(TextTable(file.cells(first), first.line_starts).without(drop), file.name, form, types)
+        return typed_frame(TextTable(file.cells(first), first.line_starts).without(drop), file.name, form, types, forms)
     scale = 1.1 * len(file.data) / max(first.end - first.begin, 1)
-    gathered = {name: _Gathered(scale) for name in file.names if name not in drop}
-    blocks = _gather(file, itertools.chain([first, second], stream), gathered, form, types)
+    gathered = {name: _Gathered(scale, forms.get(name, form)) for name in file.names if name not in drop}
+    blocks = _gather(file, itertools.chain([first, second], stream), gathered, types)
     lines = np.concatenate([block.line_starts for block in blocks])
 
     def values(column: Column) -> Values:
@@ -150,7 +157,7 @@ def read_typed(
         column.hold(Cells(pa.concat_arrays(cells), lines))
         return column.typed(types.get(column.name))
 
-    columns = (Column(_joined(gathered[name].few), name, file.name, form) for name in list(gathered))
+    columns = (Column(_joined(gathered[name].few), name, file.name, gathered[name].form) for name in list(gathered))
     return typed_columns(columns, values, file.name, lines)
 
 
@@ -161,7 +168,7 @@ def _joined(parts: list[Cells]) -> Cells:
 
 
 def _gather(
-    file: CsvFile, stream: Iterable[Block], gathered: dict[str, _Gathered], form: Format, types: Mapping[str, str]
+    file: CsvFile, stream: Iterable[Block], gathered: dict[str, _Gathered], types: Mapping[str, str]
 ) -> list[Block]:
     """Gather the parts of each column; the blocks that have rows.
 
@@ -171,7 +178,7 @@ def _gather(
     def reduced(block: Block) -> list[Part]:
         cells = file.cells(block)
         return [
-            _part(cells[name].combine_chunks(), block.line_starts, form, types.get(name), column.are_many)
+            _part(cells[name].combine_chunks(), block.line_starts, column.form, types.get(name), column.are_many)
             for name, column in gathered.items()
         ]
 
@@ -199,7 +206,8 @@ def _gather(
 
 def _part(cells: pa.Array, lines: np.ndarray, form: Format, declared: str | None, are_many: bool) -> Part:
     """Reduce ``cells``, (n_rows,) texts, which begin on ``lines``, of a column of which ``are_many`` is known."""
-    if declared != "string" and (values := _converted(cells, form)) is not None:
+    convert = _converted if form.marks == NO_MARKS else _converted_with_marks
+    if declared != "string" and (values := convert(cells, form)) is not None:
         return _part_of_values(cells, lines, values, form)
     few = Cells(cells, lines, np.ones(len(cells), dtype=np.int64), are_many)
     few = few if are_many else few.distinct()
@@ -250,6 +258,24 @@ def _converted(cells: pa.Array, form: Format) -> pa.Array | None:
     behind = digit[zero] + 1
     leading = _DIGIT_OR_X.take(content.take(behind, mode="clip"))
     return None if (behind[leading] < end[zero[leading]]).any() else values
+
+
+def _converted_with_marks(cells: pa.Array, form: Format) -> pa.Array | None:
+    """The same of cells whose numbers have marks."""
+    cells = pc.utf8_trim_whitespace(cells)
+    is_number = pc.match_substring_regex(cells, form.number)
+    missing = is_in(cells, ("", *form.missing))
+    if form.marks.others == "missing":
+        missing = pc.or_(missing, pc.invert(is_number))
+    if not pc.all(pc.or_(missing, is_number)).as_py():
+        return None
+    plain = form.plain(pc.if_else(missing, pa.scalar(None, TEXT), cells))
+    has_minus = pc.starts_with(plain, "-")
+    with contextlib.suppress(pa.ArrowInvalid):
+        values = pc.cast(plain, pa.int64())
+        if not pc.any(pc.and_(has_minus, pc.equal(values, 0))).as_py():  # -0 is a float
+            return values
+    return pc.cast(plain, pa.float64())
 
 
 def _part_of_values(cells: pa.Array, lines: np.ndarray, values: pa.Array, form: Format) -> Part:

@@ -11,12 +11,14 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple
 
 from lockstep.kernel.errors import DataError, Setting, some
 from lockstep.kernel.log import logger
 from lockstep.reading.column_warnings import ColumnWarning, ReaderWarning
 from lockstep.reading.csvfile import TextTable
+from lockstep.reading.number_marks import NO_MARKS, Marks
 from lockstep.tables.table import ROW
 
 import numpy as np
@@ -42,6 +44,7 @@ INFINITE = r"^(?i:[-+]?inf(inity)?)$"
 IN_SINGLE_QUOTES = r"^(?s:'.*')$"
 NO_PLAIN_TEXT = rf"{NUMBER_WITH_COMMA}|^(?i:true|false)$|{INFINITE}|^'"
 """Beside numbers and words for missing values: what is taken for something else than a mere text."""
+_WHOLE = r"^-?[0-9]+$"
 _LONG = r"^[-+]?[0-9]{16,}$"
 _SCIENTIFIC = r"^[0-9]+[eE][0-9]+$"
 
@@ -54,27 +57,42 @@ class Format(NamedTuple):
         thousands: the mark between groups of three digits, or "" for none.
         missing: words for a missing value in a number or boolean column; an empty cell always is one.
         missing_texts: words for a missing value in a text column; an empty cell always is one.
+        marks: what stands around the digits; the contract declares it for single columns.
     """
 
     decimal: str = "."
     thousands: str = ""
     missing: tuple[str, ...] = MISSING
     missing_texts: tuple[str, ...] = ()
+    marks: Marks = NO_MARKS
 
     @property
-    def integer(self) -> str:
-        """The regular expression of a whole number without a leading zero."""
-        groups = f"|[1-9][0-9]{{0,2}}({re.escape(self.thousands)}[0-9]{{3}})+" if self.thousands else ""
-        return f"(0|[1-9][0-9]*{groups})"
+    def _digits(self) -> str:
+        """The regular expression of a number without sign and marks: no leading zero, groups of the declared kind."""
+        group, mark = re.escape(self.thousands), re.escape(self.decimal)
+        groups = f"|[1-9][0-9]{{0,2}}(?:{group}[0-9]{{3}})+" if self.thousands else ""
+        if self.thousands and self.marks.groups == "indian":
+            # 0,79,932 is written beside 1,79,932, and can be nothing else
+            groups = f"|(?:[1-9][0-9]?|0{group}[0-9]{{2}})(?:{group}[0-9]{{2}})*{group}[0-9]{{3}}"
+        exponent = "" if self.marks.magnitudes else "(?:[eE][-+]?[0-9]+)?"
+        return f"(?:(?:0|[1-9][0-9]*{groups})(?:{mark}[0-9]*)?|{mark}[0-9]+){exponent}"
 
     @property
     def number(self) -> str:
         """The regular expression of a number."""
-        mark = re.escape(self.decimal)
-        return rf"^[-+]?({self.integer}({mark}[0-9]*)?|{mark}[0-9]+)([eE][-+]?[0-9]+)?$"
+        return f"^[-+]?{self._digits}$" if self.marks == NO_MARKS else self.marks.number(self._digits)
+
+    @property
+    def example(self) -> str:
+        """How a number is written, for a message."""
+        group = self.thousands
+        whole = f"1{group}23{group}456" if self.marks.groups == "indian" and group else f"1{group}234"
+        return self.marks.around(f"{whole}{self.decimal}5")
 
     def plain(self, numbers: pa.Array) -> pa.Array:
         """Numbers as a programming language writes them."""
+        if self.marks != NO_MARKS:
+            numbers = self.marks.plain(numbers, self._digits)
         if self.thousands:
             numbers = pc.replace_substring(numbers, self.thousands, "")
         if self.decimal != ".":
@@ -105,6 +123,7 @@ def typed_frame(
     name: str,
     form: Format = Format(),
     types: Mapping[str, str] | None = None,
+    forms: Mapping[str, Format] | None = None,
 ) -> Typed:
     """Type the columns of a CSV file.
 
@@ -114,13 +133,14 @@ def typed_frame(
         form: how numbers and missing values are written.
         types: the types that the contract declares: {column: "number", "integer", "boolean" or "string"}; of other
             columns they are inferred.
+        forms: of the columns that are written in another form: {column: its form}.
 
     Raises:
         DataError: an infinite number; a cell that is not of the declared type; texts all in quotes of another kind.
     """
     lines = text.line_starts
     columns = (
-        Column(Cells(cells.combine_chunks(), lines), column, name, form)
+        Column(Cells(cells.combine_chunks(), lines), column, name, (forms or {}).get(column, form))
         for column, cells in zip(text.cells.column_names, text.cells.columns, strict=True)
     )
     return typed_columns(columns, lambda column: column.typed((types or {}).get(column.name)), name, lines)
@@ -198,14 +218,23 @@ class Cells(NamedTuple):
 class Column:
     """The cells of one column, on their way to a type: all of them, or some that represent all (see blocks.py).
 
+    Args:
+        cells: see Cells; their lines are rows if ``place`` says so.
+        name: the column's.
+        file: what messages call the data.
+        form: how its numbers and missing values are written.
+        place: "line" or "row": what messages count.
+
     Attributes:
         missing_as: {word: count}: what the missing cells hold, once the column is typed.
         warnings: what a person could take it for, once it is typed; the column's name belongs before each.
         odd_line: the line of the one cell that is no number in a column that was typed as text because of it.
     """
 
-    def __init__(self, cells: Cells, name: str, file: str, form: Format) -> None:
-        self.name, self.file, self.form = name, file, form
+    def __init__(
+        self, cells: Cells, name: str, file: str, form: Format, place: Literal["line", "row"] = "line"
+    ) -> None:
+        self.name, self.file, self.form, self.place = name, file, form, place
         self.hold(cells)
 
     def hold(self, cells: Cells) -> None:
@@ -216,12 +245,19 @@ class Column:
         self.trimmed = pc.utf8_trim_whitespace(self.cells)
         self.empty = pc.equal(self.trimmed, "")
         self.missing = pc.or_(self.empty, is_in(self.trimmed, self.form.missing))
+        self.stray: pa.Array | None = None
+        if self.form.marks.others == "missing":
+            is_number = pc.match_substring_regex(self.trimmed, self.form.number)
+            self.stray = pc.invert(pc.or_(self.missing, is_number))
+            self.missing = pc.or_(self.missing, self.stray)
         self.missing_as: dict[str, int] = {}
         self.warnings: list[ColumnWarning] = []
         self.odd_line: int | None = None
 
     def typed(self, declared: str | None) -> Values:
         """The column's values, of the declared type or, if that is None, of the one that its cells are of."""
+        if self.stray is not None and (count := self._sum(self.stray)):
+            self.warnings.append(ColumnWarning("strays", self._of_strays(self.stray, count)))
         present = self.trimmed.filter(pc.invert(self.missing))
         if len(present) == 0 and not pc.all(self.empty, min_count=0).as_py() and declared is None:
             present = self.trimmed.filter(pc.invert(self.empty))  # every cell is a word such as NA: then it is a value
@@ -261,7 +297,7 @@ class Column:
         """All present cells are numbers: int64, float64, or text where neither holds them exactly."""
         self.missing_as = self._tally(self.missing)
         plain = self.form.plain(present)
-        if pc.all(pc.match_substring_regex(present, f"^[-+]?{self.form.integer}$")).as_py():
+        if pc.all(pc.match_substring_regex(plain, _WHOLE)).as_py():
             try:
                 whole = pc.cast(plain, pa.int64()).to_numpy()
             except pa.ArrowInvalid:
@@ -273,7 +309,10 @@ class Column:
                 return pd.Series(whole)
             if whole is None or np.abs(whole).max() > EXACT_FLOAT:
                 return self._too_long(declared)
-        long = plain.filter(pc.match_substring_regex(plain, _LONG))
+        is_long = pc.match_substring_regex(plain, _LONG)
+        if self.form.marks.magnitudes:
+            is_long = pc.or_(is_long, self.form.marks.may_be_inexact(plain))
+        long = plain.filter(is_long)
         if len(long) and not self.are_all:
             raise NeedsCellsError
         if not all(map(_is_exact, pc.unique(long).to_pylist())):
@@ -369,25 +408,35 @@ class Column:
     def _not_declared(self, allowed: pa.Array, declared: str) -> DataError:
         wrong = pc.invert(allowed)
         count, first = pc.sum(wrong).as_py(), self.cells[int(np.argmax(as_bool(wrong)))].as_py()
+        is_usual = self.form.number == Format().number
+        written = "" if is_usual else f", written as {self.form.example!r} is,"
         return DataError(
-            f"{self.file} column '{self.name}': {count} of {len(self.cells)} cells are not of the type {declared} "
-            f"that the contract declares, {self._where(wrong)}, the first {first[:40]!r}. Correct them, add the word "
-            "to ",
+            f"{self.file} column '{self.name}': {count} of {len(self.cells)} cells are not of the type {declared}"
+            f"{written} that the contract declares, {self._where(wrong)}, the first {first[:40]!r}. Correct them, add "
+            "the word to ",
             Setting("load.missing"),
-            " if it means a missing value, or change the contract.",
+            " or to the column's missingValues in the contract if it means a missing value, or change the contract.",
         )
+
+    def _of_strays(self, stray: pa.Array, count: int) -> str:
+        at = np.flatnonzero(as_bool(stray))
+        _, first = np.unique(self.trimmed.take(pa.array(at)).to_numpy(zero_copy_only=False), return_index=True)
+        shown = [
+            f"{repr(self.trimmed[row].as_py())[:40]} ({self.place} {self.lines[row]})" for row in at[np.sort(first)]
+        ]
+        return f"has {count} cells that are no numbers, and are missing as the contract says: {some(shown, 10)}"
 
     def _where(self, mask: pa.Array) -> str:
         if not self.are_all:
             raise NeedsCellsError
         lines = self.lines[np.flatnonzero(as_bool(mask))].tolist()
-        return f"line{'' if len(lines) == 1 else 's'} {some(lines)}"
+        return f"{self.place}{'' if len(lines) == 1 else 's'} {some(lines)}"
 
 
-def _is_exact(whole: str) -> bool:
-    """Whether a float holds a whole number exactly. First whether at all: int() refuses thousands of digits."""
-    number = float(whole)
-    return math.isfinite(number) and int(number) == int(whole)
+def _is_exact(number: str) -> bool:
+    """Whether a float holds a number exactly, unless it has a fraction, which is rounded."""
+    exact, held = Decimal(number), float(number)
+    return math.isfinite(held) and (exact != exact.to_integral_value() or Decimal(held) == exact)
 
 
 def is_in(cells: pa.Array, words: Sequence[str]) -> pa.Array:

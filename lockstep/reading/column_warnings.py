@@ -10,6 +10,7 @@ WarningKind = Literal[
     "mostly numbers",
     "scientific",
     "similar levels",
+    "strays",
 ]
 
 

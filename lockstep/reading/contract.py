@@ -2,7 +2,7 @@
 
 A contract is a file in YAML of the form Table Schema (Frictionless Data, https://specs.frictionlessdata.io/table-schema/),
 inferred once and then edited by people; under ``lockstep``, which that standard leaves to us, it says how grave a
-violation is.
+violation is and, of a column, what stands around its numbers.
 """
 
 import re
@@ -14,6 +14,8 @@ from lockstep.kernel.errors import DataError, SettingsError, some
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Settings, Severity, convert
 from lockstep.kernel.strict_yaml import read_yaml
+from lockstep.reading.column_types import Format
+from lockstep.reading.number_marks import NO_MARKS, GroupMark, Marks
 from lockstep.tables.table import column_type
 
 import msgspec
@@ -35,13 +37,36 @@ class Constraints(Settings, frozen=True, omit_defaults=True):
     pattern: str | None = None
 
 
-class Field(Settings, frozen=True, omit_defaults=True):
-    """A column."""
+class Field(Settings, frozen=True, omit_defaults=True, rename="camel"):
+    """A column.
+
+    Attributes:
+        decimal_char, group_char: the column's decimal mark, and the mark between groups of digits; None: as the section
+            load says.
+        bare_number: False where marks such as a currency or a unit stand around the numbers; ``lockstep`` says which.
+        missing_values: words for a missing value in this column, besides an empty cell and those of the section load.
+        lockstep: what Table Schema has no words for.
+    """
 
     name: Annotated[str, msgspec.Meta(min_length=1)]
     type: FieldType
     description: str | None = None
+    decimal_char: Literal[".", ","] | None = None
+    group_char: GroupMark | None = None
+    bare_number: bool = True
+    missing_values: tuple[str, ...] = ()
+    lockstep: Marks = NO_MARKS
     constraints: Constraints = Constraints()
+
+    def form(self, usual: Format) -> Format:
+        """How the column's numbers and missing values are written, in a file whose other columns are of ``usual``."""
+        return Format(
+            usual.decimal if self.decimal_char is None else self.decimal_char,
+            usual.thousands if self.group_char is None else self.group_char,
+            (*usual.missing, *self.missing_values),
+            (*usual.missing_texts, *self.missing_values),
+            self.lockstep,
+        )
 
 
 class Severities(Settings, frozen=True):
@@ -74,6 +99,21 @@ class Contract(Settings, frozen=True):
         """{column: type}"""
         return {field.name: field.type for field in self.fields}
 
+    def forms(self, usual: Format) -> dict[str, Format]:
+        """{column: its form} of the columns that are written in another form than ``usual``.
+
+        Raises:
+            SettingsError: a column's decimal mark is the mark between its groups.
+        """
+        forms = {field.name: field.form(usual) for field in self.fields}
+        for name, form in forms.items():
+            if form.decimal == form.thousands:
+                raise SettingsError(
+                    f"the contract: the decimal mark of '{name}' and the mark between its groups are the same, "
+                    f"{form.decimal!r}, as the section load or the contract has them. Set decimalChar or groupChar."
+                )
+        return {name: form for name, form in forms.items() if form != usual}
+
 
 class Violation(NamedTuple):
     """A rule that some rows break.
@@ -101,11 +141,35 @@ def read_contract(path: Path) -> Contract:
             re.compile(field.constraints.pattern or "")
         except re.error as error:
             raise SettingsError(f"{path}: the pattern of '{field.name}' is no regular expression: {error}.") from None
+        _check_marks(field, path)
     names = [field.name for field in contract.fields]
     for name in names:
         if names.count(name) > 1:
             raise DataError(f"{path}: the field '{name}' is there twice. Remove one.")
     return contract
+
+
+def _check_marks(field: Field, path: Path) -> None:
+    """Raise SettingsError if what a field says of its numbers contradicts itself."""
+    marks, where = field.lockstep, f"{path}: the field '{field.name}'"
+    if field.type not in ("number", "integer"):
+        own = (field.decimal_char, field.group_char, field.bare_number, marks)
+        if own != (None, None, True, NO_MARKS):
+            raise SettingsError(
+                f"{where} is of the type {field.type}, but has decimalChar, groupChar, bareNumber or lockstep, which "
+                "say how numbers are written. Remove them, or set its type to number."
+            )
+    if field.bare_number != (marks.unit == ""):
+        raise SettingsError(
+            f"{where} must have bareNumber: false if, and only if, something stands around its numbers: name it, for "
+            "instance lockstep: {prefix: $} or lockstep: {suffix: kg}."
+        )
+    for mark in (marks.prefix, marks.suffix):
+        if mark != mark.strip() or re.search(r"[0-9]", mark[:1]):
+            raise SettingsError(
+                f"{where}: {mark!r} cannot stand around a number: blanks at its ends (they may be there anyway) or a "
+                "digit at its beginning would be taken for a part of the number. Correct it."
+            )
 
 
 def wrong_types(frame: pd.DataFrame, contract: Contract) -> list[str]:

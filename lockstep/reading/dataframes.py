@@ -1,15 +1,17 @@
 """Gives the columns of a user's DataFrame the types that columns.py gives those of a CSV file."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lockstep.kernel.errors import DataError, some
-from lockstep.reading.column_types import EXACT_FLOAT, Values, row_index
-from lockstep.tables.table import ROW
+from lockstep.reading.column_types import EXACT_FLOAT, Cells, Column, Format, Typed, Values, row_index, typed_columns
+from lockstep.reading.csvfile import TEXT
+from lockstep.tables.table import ROW, column_type
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
@@ -18,6 +20,39 @@ def read_parquet(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not a parquet file that can be read: {error}.") from None
+
+
+def typed_dataframe(
+    frame: pd.DataFrame,
+    name: str,
+    types: Mapping[str, str] | None = None,
+    forms: Mapping[str, Format] | None = None,
+) -> Typed:
+    """Type the columns of a user's DataFrame; it has no lines, so that messages count rows, from 1.
+
+    Args:
+        frame: the columns.
+        name: what messages call it.
+        types: the types that the contract declares.
+        forms: how the cells of some columns are written: their texts are read so, as those of a CSV file are.
+
+    Raises:
+        DataError: as normalised_frame; or a text is not of its column's declared form.
+    """
+    typed = normalised_frame(frame)
+    rows = typed.index.to_numpy()
+    texts = {column: form for column, form in (forms or {}).items() if column in typed}
+    texts = {column: form for column, form in texts.items() if column_type(typed[column]) == "text"}
+    missing_as = {str(column): {"": int(count)} for column, count in typed.isna().sum().items() if count}
+    if not texts:
+        return Typed(typed, missing_as, rows)
+    columns = (
+        Column(Cells(pa.array(typed[column].fillna(""), TEXT), rows), column, name, form, "row")
+        for column, form in texts.items()
+    )
+    read = typed_columns(columns, lambda column: column.typed((types or {}).get(column.name)), name, rows)
+    found = typed.assign(**{str(column): read.frame[column] for column in read.frame})
+    return Typed(found, missing_as | read.missing_as, rows)
 
 
 def normalised_frame(frame: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from lockstep.reading.blocks import read_typed
 from lockstep.reading.column_types import MISSING, Format
 from lockstep.reading.contract import Contract, enforce, places, violations, wrong_types
 from lockstep.reading.csvfile import CsvFile, Dialect
-from lockstep.reading.dataframes import normalised_frame, read_parquet
+from lockstep.reading.dataframes import read_parquet, typed_dataframe
 from lockstep.reading.quirks import Quirk
 from lockstep.reading.source import check_file
 from lockstep.tables.table import Table, column_type
@@ -104,7 +104,8 @@ def load_file(path: Path, settings: LoadSettings, contract: Contract | None = No
     _check_columns(names, settings, str(path))
     if file.empty_rows:
         logger.info("%s: %d empty rows at the end are left out", path, file.empty_rows)
-    typed = read_typed(file, settings.form, contract.types if contract else None, settings.drop)
+    types, forms = (contract.types, contract.forms(settings.form)) if contract else ({}, {})
+    typed = read_typed(file, settings.form, types, settings.drop, forms)
     if contract is not None:
         enforce(violations(typed.frame, contract, without=settings.drop), str(path), typed.line_starts)
     table = checked_table(typed.frame, settings, str(path), typed.line_starts)
@@ -118,14 +119,14 @@ def load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract |
 
 def _load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract | None, name: str) -> Loaded:
     _check_columns([str(column) for column in frame.columns], settings, name)
-    typed = normalised_frame(frame.drop(columns=list(settings.drop)))
+    types, forms = (contract.types, contract.forms(settings.form)) if contract else ({}, {})
+    typed, missing_as, _ = typed_dataframe(frame.drop(columns=list(settings.drop)), name, types, forms)
     if contract is not None and (wrong := wrong_types(typed, contract)):
         raise DataError(
             f"{name} breaks its contract: {some(wrong, 10)}. Convert those columns, or change the contract."
         )
     if contract is not None:
         enforce(violations(typed, contract, without=settings.drop), name, None)
-    missing_as = {str(column): {"": int(count)} for column, count in typed.isna().sum().items() if count}
     table = checked_table(typed, settings, name, None)
     return Loaded(table, missing_as, len(typed) - len(table))
 

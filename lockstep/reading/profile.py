@@ -10,6 +10,10 @@ from lockstep.tables.table import Table, class_counts, column_type
 
 import pandas as pd
 
+MAX_WORDS = 100
+"""Words of a column that mean a missing value and are counted one by one: where all that is no number does, they may be
+many."""
+OTHER_WORDS = "(other texts)"
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -31,6 +35,7 @@ def profile_of(
     dropped: Sequence[str],
     file: Mapping[str, Any],
     descriptions: Mapping[str, str],
+    units: Mapping[str, str],
     rows_left_out: int = 0,
 ) -> dict[str, Any]:
     """The file; rows, columns, and per column its type, missing cells, distinct values and range or most frequent
@@ -42,10 +47,11 @@ def profile_of(
         dropped: the columns of the file that the settings leave out.
         file: what file_facts says of the file that the table was read from.
         descriptions: of the columns, from the data contract: {column: text}; those that it does not describe may lack.
+        units: what the numbers of columns are in, from the data contract: {column: text}; others may lack.
         rows_left_out: rows of the file that the settings leave out.
     """
     frame = table.frame
-    words = {name: dict(counts) for name, counts in missing_as.items() if any(word for word in counts)}
+    words = {name: _most_frequent(counts) for name, counts in missing_as.items() if any(word for word in counts)}
     return {
         "file": dict(file),
         "rows": len(frame),
@@ -54,9 +60,21 @@ def profile_of(
         "task": table.task,
         "missing_words": words,
         "target": {"column": table.target, **_target(frame[table.target], table.task)},
-        "columns": [_column(frame[name]) | {"description": descriptions.get(name, "")} for name in frame.columns],
+        "columns": [
+            _column(frame[name]) | {"unit": units.get(name, ""), "description": descriptions.get(name, "")}
+            for name in frame.columns
+        ],
         "dropped": dict.fromkeys(dropped, "load.drop"),  # no list: `dvc plots` stumbles over an empty one
     }
+
+
+def _most_frequent(counts: Mapping[str, int]) -> dict[str, int]:
+    """At most MAX_WORDS of the words, sorted; the cells of all others are counted under OTHER_WORDS."""
+    if len(counts) <= MAX_WORDS:
+        return dict(counts)
+    kept = sorted(counts, key=lambda word: (-counts[word], word))[:MAX_WORDS]
+    others = sum(counts.values()) - sum(counts[word] for word in kept)
+    return {word: counts[word] for word in sorted(kept)} | {OTHER_WORDS: others}
 
 
 def _target(column: pd.Series, task: str) -> dict[str, Any]:

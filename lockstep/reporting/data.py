@@ -110,7 +110,7 @@ def _column(entry: ProfileColumn, given: Sources) -> ColumnFacts:
     return ColumnFacts(
         name=visible(entry.column),
         role=roles.get(entry.column, "feature"),
-        type=entry.type,
+        type=f"{entry.type} in {visible(entry.unit, 40)}" if entry.unit else entry.type,
         missing=entry.missing,
         distinct=entry.distinct,
         typical=typical,

@@ -51,6 +51,7 @@ class ProfileColumn(msgspec.Struct, frozen=True):
     most_frequent: str | None
     most_frequent_count: int | None
     description: str
+    unit: str = ""
 
 
 class Profile(msgspec.Struct, frozen=True):

@@ -495,18 +495,10 @@ PRICES = [f"{1000 + 7.5 * i:,.2f}" for i in range(150)]
     ("price", "remedy"),
     [
         (
-            PRICES,
-            "'1,000.00', and 150 different ones in 150 rows: hardly classes. If these are numbers, add the table ",
-        ),
-        (
-            PRICES,
-            "with --thousands ,. If another column is the target, --target COLUMN; if they are classes, --task class",
-        ),
-        ([f"€{i}.50" for i in range(150)], "If these are numbers, write them as plain numbers in the file."),
-        (
             [f"{i % 60},88" for i in range(150)],
-            "60 different ones in 150 rows: hardly classes. If these are numbers, add the table with --decimal ,.",
+            "its commas may be decimal marks, or part a list: other columns have decimal points: --numbers price reads",
         ),
+        (["€5.50", *[f"€{i}.50" for i in range(148)], "$7.50"], "not all in one unit: € (149 cells), $ (1 cells)"),
         ([f"house {i}" for i in range(150)], "hardly classes. If another column is the target"),
     ],
 )
@@ -518,14 +510,47 @@ def test_a_text_target_of_hundreds_of_values_is_no_classification(tried, price, 
     assert "hardly classes" not in tried(frame, "--task", "classification")[2]
 
 
-def test_with_the_flag_that_is_named_a_grouped_target_is_a_regression(copy, tmp_path):
-    table().drop(columns="churned").assign(price=PRICES).to_csv(tmp_path / "homes.csv", index=False)
-    add(copy, tmp_path / "homes.csv", "--thousands", ",")
-    assert problems(copy)["homes"]["load"]["thousands"] == ","
+def test_a_price_in_dollars_is_a_regression_and_read_as_the_contract_says(copy, tmp_path, monkeypatch, capsys):
+    frame = table().drop(columns="churned")
+    frame = frame.assign(price=[f"${price}" for price in PRICES], size=[*["-"] * 9, *[f"{i} kg" for i in range(141)]])
+    frame.to_csv(tmp_path / "homes.csv", index=False)
+    monkeypatch.chdir(copy.folder)
+    assert main(["add", str(tmp_path / "homes.csv"), "--drop"]) == 0
+    shown = capsys.readouterr().out
+    assert "price: numbers written as $1,000.00, in $ (--text price)\n" in shown
+    assert "size: numbers written as 10 kg, in kg, '-' is missing (9 cells) (--text size)\n" in shown
     assert problems(copy)["homes"]["load"]["task"] == "regression"
+    fields = yaml.safe_load((copy.folder / "data/contracts/homes.yaml").read_text())["fields"]
+    written = {field["name"]: field for field in fields}
+    assert written["price"]["lockstep"] == {"prefix": "$"}
+    assert (written["price"]["groupChar"], written["price"]["bareNumber"]) == (",", False)
+    assert (written["size"]["lockstep"], written["size"]["missingValues"]) == ({"suffix": "kg"}, ["-"])
     assert copy.repro("load@homes") == ["load@homes"]
     found = pd.read_parquet(copy.folder / "data/loaded/homes.parquet")
     np.testing.assert_allclose(found["price"], [1000 + 7.5 * i for i in range(150)])
+    assert found["size"].isna().sum() == 9
+    profile = json.loads((copy.folder / "metrics/homes_profile.json").read_text())
+    assert {entry["column"]: entry["unit"] for entry in profile["columns"] if entry["unit"]} == {
+        "price": "$",
+        "size": "kg",
+    }
+    assert profile["missing_words"] == {"size": {"-": 9}}
+
+
+def test_flags_say_which_columns_are_numbers_and_which_are_texts(tried):
+    frame = table().assign(price=[f"${price}" for price in PRICES], size=[*["1-5"] * 3, *map(str, range(147))])
+    _, shown, _ = tried(frame, "--text", "price", "--target", "churned")
+    assert "price: text" in shown
+    assert "price: numbers" not in shown
+    assert "WARNING 'size' is text for the model, though nearly all its cells seem to be numbers" in shown
+    _, shown, error = tried(frame, "--numbers", "size", "--target", "churned")
+    assert "size: numbers written as 10, other cells are missing (3: '1-5') (--text size)" in shown
+    assert (
+        "column 'size' has 3 cells that are no numbers, and are missing as the contract says: '1-5' (line 2)" in error
+    )
+    for flag in ("--numbers", "--text"):
+        code, _, error = tried(frame, flag, "none")
+        assert (code, f"{flag}: there is no column 'none'. There are:" in error) == (2, True)
 
 
 def test_numbers_that_are_texts_for_the_model_are_said_once_with_the_flag(tried):
@@ -534,7 +559,8 @@ def test_numbers_that_are_texts_for_the_model_are_said_once_with_the_flag(tried)
     )
     assert code == 0
     assert (
-        "WARNING 'income' is text for the model, with cells such as '1,000': if these are numbers, add the table with "
+        "WARNING 'income' is text for the model, though nearly all its cells seem to be numbers, such as '100,099': "
+        "'100,099' may be 100099 or 100.099, and no other cell decides it. If they are numbers, add the table with "
         "--thousands , or --decimal , (once it is added: undo that first)\n"
     ) in shown
     assert "income" not in error

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from lockstep.intake.contract_inference import infer_contract, write_contract
 from lockstep.learning.model_file import sidecar_of
 from lockstep.learning.model_types import KINDS
 from lockstep.reading import csvfile
+from lockstep.reading.number_marks import Marks
 
 import pandas as pd
 import pytest
+from msgspec import structs
 from small import make_table, run_stages
 from workspace import ROOT
 
@@ -83,6 +86,36 @@ def test_probabilities_of_weighted_classes_are_said_to_be_such(tmp_path, monkeyp
     has_probabilities = "probability_" in (tmp_path / "out.csv").read_text().splitlines()[0]
     assert has_probabilities == (model != "svm")
     assert (said in capsys.readouterr().err) == (has_probabilities and weight is not None)
+
+
+def test_rows_are_read_by_the_forms_that_the_contract_declares(trained, capsys):
+    """The same predictions for numbers with marks, and none for a row in another form."""
+    folder, model, _ = trained
+    frame = pd.read_csv(folder / "data.csv")
+    main(["predict", str(model), "data.csv", "-o", "expected.csv"])
+    contract = infer_contract(frame)
+    column = next(field.name for field in contract.fields if field.type == "number" and field.name != "y")
+    fields = [
+        structs.replace(field, bare_number=False, lockstep=Marks(prefix="$", negative="parentheses"))
+        if field.name == column
+        else field
+        for field in contract.fields
+    ]
+    write_contract(structs.replace(contract, fields=tuple(fields)), folder / "data/contracts/p.yaml")
+    texts = [f"(${-value!r})" if value < 0 else f"${value!r}" for value in frame[column]]
+    frame[column] = pd.Series(texts).where(frame[column].notna(), "")
+    frame.to_csv("rows.csv", index=False)
+    frame.to_parquet("rows.parquet")
+    for rows in ("rows.csv", "rows.parquet"):
+        assert main(["predict", str(model), rows, "-o", "out.csv"]) == 0
+        assert (folder / "out.csv").read_text() == (folder / "expected.csv").read_text()
+    frame.loc[200, column] = "€1.5"
+    frame.to_csv("rows.csv", index=False)
+    assert main(["predict", str(model), "rows.csv", "-o", "other.csv"]) == 2
+    assert re.search(
+        rf"rows.csv column '{column}': 1 of 300 cells .*line 202, the first '€1\.5'", capsys.readouterr().err
+    )
+    assert not (folder / "other.csv").exists()
 
 
 def test_parquet_packed_and_stdin_to_stdout(trained):

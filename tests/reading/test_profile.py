@@ -3,7 +3,7 @@
 import json
 
 from lockstep.kernel.errors import DataError
-from lockstep.reading.profile import file_facts, profile_of
+from lockstep.reading.profile import MAX_WORDS, OTHER_WORDS, file_facts, profile_of
 from lockstep.tables.table import class_counts, column_type
 
 import numpy as np
@@ -37,15 +37,15 @@ NONE = dict.fromkeys(["min", "mean", "max", "most_frequent", "most_frequent_coun
     ],
 )
 def test_columns(make_table, name, expected):
-    profile = profile_of(make_table(COLUMNS), {}, [], FILE, {})
+    profile = profile_of(make_table(COLUMNS), {}, [], FILE, {}, {})
     found = {column["column"]: column for column in profile["columns"]}
     assert list(found) == list(COLUMNS)
-    assert found[name] == {"column": name} | NONE | expected | {"description": ""}
+    assert found[name] == {"column": name} | NONE | expected | {"unit": "", "description": ""}
     assert {tuple(column) for column in found.values()} == {tuple(found["y"])}  # the same keys in the same order
 
 
 def test_the_whole_is_json_and_has_its_keys_in_order(make_table):
-    profile = profile_of(make_table(COLUMNS), {}, [], FILE, {})
+    profile = profile_of(make_table(COLUMNS), {}, [], FILE, {}, {})
     assert list(profile) == [
         "file",
         "rows",
@@ -64,17 +64,17 @@ def test_the_whole_is_json_and_has_its_keys_in_order(make_table):
 
 def test_words_for_gaps_are_counted_where_there_are_any(make_table):
     missing_as = {"number": {"": 1}, "whole": {}, "text": {"": 1, "NA": 2}}
-    assert profile_of(make_table(COLUMNS), missing_as, [], FILE, {})["missing_words"] == {"text": {"": 1, "NA": 2}}
+    assert profile_of(make_table(COLUMNS), missing_as, [], FILE, {}, {})["missing_words"] == {"text": {"": 1, "NA": 2}}
 
 
 def test_duplicate_rows_are_counted_beyond_the_first(make_table):
     columns = {"a": [1, 1, 1, 2], "b": pd.Series([None, None, True, None], dtype="object"), "y": ["u"] * 4}
-    assert profile_of(make_table(columns), {}, [], FILE, {})["duplicate_rows"] == 1
+    assert profile_of(make_table(columns), {}, [], FILE, {}, {})["duplicate_rows"] == 1
 
 
 def test_the_target_of_a_regression(make_table):
     values = np.arange(101.0)
-    target = profile_of(make_table({"a": values, "y": values}, "regression"), {}, [], FILE, {})["target"]
+    target = profile_of(make_table({"a": values, "y": values}, "regression"), {}, [], FILE, {}, {})["target"]
     quantiles = {"0": 0, "0.05": 5, "0.25": 25, "0.5": 50, "0.75": 75, "0.95": 95, "1": 100}
     assert target == {"column": "y", "mean": 50, "std": pytest.approx(values.std(ddof=1)), "quantiles": quantiles}
 
@@ -100,11 +100,22 @@ def test_column_types(dtype, kind):
     assert column_type(pd.Series([], dtype=dtype)) == kind
 
 
-def test_columns_have_the_descriptions_of_the_contract(make_table):
-    columns = profile_of(make_table(COLUMNS), {}, [], FILE, {"text": "in words", "gone": "dropped"})["columns"]
+def test_columns_have_the_descriptions_and_units_of_the_contract(make_table):
+    described, units = {"text": "in words", "gone": "dropped"}, {"number": "kg", "gone": "$"}
+    columns = profile_of(make_table(COLUMNS), {}, [], FILE, described, units)["columns"]
     assert {column["column"]: column["description"] for column in columns if column["description"]} == {
         "text": "in words",
     }  # fmt: skip
+    assert {column["column"]: column["unit"] for column in columns if column["unit"]} == {"number": "kg"}
+
+
+def test_of_many_words_the_most_frequent_are_listed(make_table):
+    counts = {f"w{number:03}": 1 for number in range(150)} | {"x": 7}
+    found = profile_of(make_table(COLUMNS), {"text": counts}, [], FILE, {}, {})["missing_words"]["text"]
+    assert len(found) == MAX_WORDS + 1
+    assert found["x"] == 7
+    assert found[OTHER_WORDS] == 51
+    assert sum(found.values()) == 157
 
 
 def test_a_file_is_named_by_its_hashes(tmp_path):
