@@ -67,6 +67,8 @@ _PARTS = (
     rf"(?P<suffix>/-|[^0-9{_SIGNS}){_GROUPS}][^0-9()]{{0,18}}?[23²³]?)?{BLANKS}(?P<end>[-)]*)$"
 )
 """A cell that is a number with marks, cut into its parts."""
+_CODE = "^0[0-9]+$"
+"""Where such a cell is among numbers, all of them are codes, such as zip codes."""
 _FRACTION = r"^[-+]?(?:[0-9]+#(?:[0-9]{1,2}|[0-9]{4,})|0#[0-9]+|[0-9]{4,}#[0-9]+|#[0-9]+)$"
 """A number in which the mark # is nothing but the decimal mark."""
 
@@ -79,7 +81,7 @@ class NumberForm(NamedTuple):
         words: {word for a missing value: how often it occurs}, besides those that are usual.
         strays: {text: how often it occurs}: what is no number and no such word; missing, because the user said so.
         example: a cell.
-        decimal: the decimal mark, if a cell has it; else "".
+        decimal: the decimal mark, if a cell has it, or has the other mark between groups; else "".
     """
 
     form: Format
@@ -284,15 +286,18 @@ def _find(
     is_read = as_bool(pc.match_substring_regex(held.texts, chosen.number))
     is_read[words] = True
     strays = np.flatnonzero(~is_read)
+    if len(strays) and not force and pc.any(pc.match_substring_regex(held.texts.take(pa.array(strays)), _CODE)).as_py():
+        return None
     if len(strays) and not force:
         what = f"{held.count(strays):,} of its {n_all:,} cells are no such numbers, as {_first(held, strays)!r}"
         return Doubt(_first(held, places), what)
     if len(strays):
         chosen = chosen._replace(marks=structs.replace(chosen.marks, others="missing"))
     found = held.tally(words)
-    fractions = bool(pc.any(pc.match_substring(texts, chosen.decimal)).as_py())
+    tells = [mark for mark in (chosen.decimal, chosen.thousands) if mark in (".", ",")]
+    is_shown = any(pc.any(pc.match_substring(texts, mark)).as_py() for mark in tells)
     form = chosen._replace(missing=(*usual.missing, *found))
-    return NumberForm(form, found, held.tally(strays), _example(texts), chosen.decimal if fractions else "")
+    return NumberForm(form, found, held.tally(strays), _example(texts), chosen.decimal if is_shown else "")
 
 
 def _missing_words(held: _Cells, numbers: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -98,6 +98,7 @@ NOT = {
     "numbers": ["1", "2.5"],
     "missing": ["NA", ""],
     "codes": ["0114101516", "7129300520"],
+    "codes, few with a leading zero": [*map(str, range(10001, 10050)), "01001"],
     "letters and digits": ["A5", "5B", "7C"],
     "house numbers": ["12B", "7", "9A"],
     "addresses": [f"{number} {name}" for number, name in enumerate("abcdefgh")],
@@ -166,6 +167,12 @@ def test_one_price_decides_what_the_comma_in_another_is():
     cells = {"a": ["$1,234", "$5,678"] * 30, "b": ["$1.50", "$2.75"] * 30}
     found, doubts = find_number_forms({name: pa.array(texts, TEXT) for name, texts in cells.items()}, Format())
     assert (found["a"].form, doubts) == (form(thousands=",", prefix="$"), {})
+
+
+def test_one_column_of_groups_decides_what_the_comma_in_another_is():
+    cells = {"a": ["13,886", "5,678"] * 30, "b": ["1,234,567", "983,182"] * 30}
+    found, doubts = find_number_forms({name: pa.array(texts, TEXT) for name, texts in cells.items()}, Format())
+    assert (found["a"].form, doubts) == (form(thousands=","), {})
 
 
 def test_advice_is_tried_before_it_is_given():
