@@ -41,6 +41,17 @@ def test_columns_left_out_and_descriptions_are_named(binary):
     assert {column.description for column in data.columns} == {"in words"}
 
 
+def test_the_unit_of_a_column_is_shown(binary):
+    given = binary.sources
+    columns = [
+        msgspec.structs.replace(column, unit="kg") for column in given.profile.columns if column.type == "number"
+    ]
+    given = replace(given, profile=msgspec.structs.replace(given.profile, columns=columns))
+    assert columns
+    assert {column.type for column in data_facts(given).columns} == {"number in kg"}
+    assert "number" in {column.type for column in data_facts(binary.sources).columns}
+
+
 def test_checks_that_did_not_run_are_named():
     given = sources_of(noisy("regression", rows=200), "ridge")
     assert "rare class" not in check_facts(given).quiet
