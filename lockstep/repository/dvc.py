@@ -12,6 +12,7 @@ from lockstep.kernel.environment import VERSIONS, read_versions
 from lockstep.kernel.errors import IntegrityError, MachineError, SettingsError
 from lockstep.kernel.lock_file import LockedFile, LockedStage
 from lockstep.kernel.strict_yaml import read_yaml
+from lockstep.repository.dvc_process import write_settings_as_utf8
 from lockstep.repository.hashes import present
 
 from dvc.dependency.param import ParamsDependency  # type: ignore[import-untyped]
@@ -29,6 +30,7 @@ from dvc.utils import dict_sha256, strictyaml  # type: ignore[import-untyped]
 from dvc.utils.serialize import ParseError, load_yaml, parse_yaml  # type: ignore[import-untyped]
 from scmrepo.exceptions import SCMError as GitError
 
+write_settings_as_utf8()
 _ABSENT = object()
 """The value of a setting that is not there."""
 
