@@ -7,6 +7,7 @@ dvc.lock says of each stage what went in and what came out, and git has the outp
 """
 
 import contextlib
+from pathlib import Path
 
 from lockstep.kernel.errors import IntegrityError
 from lockstep.kernel.lock_file import LOCK_FILE, parse_lock
@@ -20,10 +21,13 @@ COMMITS = 20
 def remember_runs(commits: int = COMMITS) -> None:
     """Make the runs that the last commits record known to DVC's run cache, where it does not know them.
 
-    Raises:
-        MachineError: this is no DVC repository.
+    A folder that is no DVC repository, as where a stage is run by hand, has none.
     """
+    if not Path(".dvc").is_dir():
+        return
     log = git.run("log", f"-{commits}", "--format=%H", "--", str(LOCK_FILE)).stdout.split()
+    if not log:
+        return
     runs = cache_folder().parents[1] / "runs"
     notes = runs.with_name("runs.commits")
     known = notes.read_text(encoding="ascii").split() if notes.exists() and runs.exists() else []

@@ -27,7 +27,7 @@ def built(built_repository, tmp_path_factory):
 def clean(built):
     """The same; whatever a test changes is undone after it."""
     yield built
-    built.run("git", "checkout", "-q", "--", ".")
+    built.run("git", "reset", "-q", "--hard")  # a failed experiment leaves its settings in the index
     built.dvc("checkout", "-q", "-f")
     assert built.changed() == set()
 
