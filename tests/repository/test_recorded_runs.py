@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from lockstep.repository import recorded_runs
+from lockstep.repository.dvc import damaged_runs
 from lockstep.repository.dvc_process import run_dvc
 from lockstep.repository.recorded_runs import remember_runs
 
@@ -44,6 +45,7 @@ def test_what_a_commit_records_is_restored_without_a_run(toy):
     forget()
     assert run_dvc(["repro"]).code != 0  # there is nothing to restore it from
     remember_runs()
+    assert damaged_runs(toy / ".dvc/cache/files/md5") == []
     done = run_dvc(["repro"])
     assert [line for line in done.lines if "is cached - skipping run" in line], done.lines
     assert done.code == 0
