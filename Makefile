@@ -70,8 +70,11 @@ $(READY): requirements.lock
 	  $(PYTHON) -m venv $(VENV); \
 	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \
 	fi
-# DVC's database of what it has hashed: here, not in /var/tmp, where others may write.
-	@$(VENV)/bin/dvc config --local core.site_cache_dir "$(CURDIR)/.dvc/tmp/site"
+# DVC's database of what it has hashed: here, not in /var/tmp/dvc, where others may write. DVC's settings can hold ASCII
+# alone: below a folder whose name has more than that, the database gets a folder of its own in /var/tmp.
+	@site="$$PWD/.dvc/tmp/site"; \
+	  if printf %s "$$site" | LC_ALL=C grep -q '[^ -~]'; then site=$$(mktemp -d /var/tmp/lockstep.XXXXXXXX); fi; \
+	  $(VENV)/bin/dvc config --local core.site_cache_dir "$$site"
 	@$(VENV)/bin/python -m lockstep versions --write
 	@touch $@
 

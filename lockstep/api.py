@@ -14,18 +14,21 @@ from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lockstep.kernel.errors import MachineError, SettingsError
+from lockstep.diagnosing.settings import DiagnoseSettings
+from lockstep.kernel.errors import MachineError, SettingsError, did_you_mean
 from lockstep.kernel.files import Outputs, temporary_beside
 from lockstep.kernel.log import logger, logging_to
 from lockstep.kernel.portable import shortcoming
 from lockstep.kernel.settings import Problem, S, Settings, Task, convert
-from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, summary
+from lockstep.learning.cross_validation import Averaging, CrossValidateSettings, cross_validate, summary
 from lockstep.learning.estimators import TrainSettings, build_estimator, with_best_trial
 from lockstep.learning.model_file import model_file_name, sidecar_of
 from lockstep.learning.model_types import KINDS
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.reading.contract import read_contract
 from lockstep.reading.loading import LoadSettings, load_file, load_frame
+from lockstep.reading.source import data_path
+from lockstep.reporting.sources import ReportSettings
 from lockstep.saving.joblib_file import save_model
 from lockstep.saving.sidecar import sidecar
 from lockstep.splitting.parts import SplitSettings, check_settings, split_table
@@ -161,6 +164,33 @@ def _check(sections: Sections) -> None:
     check_settings(sections.split)
     build_estimator(sections.train, sections.load.task)
     check_tune(sections.tune, sections.train, sections.load.task)
+
+
+def check_problem(path: Path, name: str) -> None:
+    """Check all settings of the problem ``name`` in params.yaml, also of the stages that the API has not, and whether
+    there is its table.
+
+    Raises:
+        SettingsError: the first that is wrong, or contradicts another one; with its place in ``path``.
+    """
+    try:
+        problem = Problem(path, name)
+        problem.pick("evaluate", Averaging)  # DVC tracks this key by name, and refuses to do without it
+        ModelConfig.from_params(name, path)
+        _check_data(data_path(problem.section("load", LoadSettings).path))
+        problem.section("diagnose", DiagnoseSettings)
+        problem.section("report", ReportSettings)
+    except SettingsError as error:
+        place = f"{path}: problems.{name}"
+        raise SettingsError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None
+
+
+def _check_data(path: Path) -> None:
+    """Refuse a table that is neither here nor tracked by DVC, which would bring it."""
+    if Path(".dvc").is_dir() and not path.exists() and not Path(f"{path}.dvc").exists():
+        here = [file.removesuffix(".dvc") for file in map(str, sorted(path.parent.glob("*")))]
+        hint = did_you_mean(str(path), here) or " 'python -m lockstep add FILE' brings a table in."
+        raise SettingsError(f"load.path is {path}, which does not exist, and no {path}.dvc tracks it.{hint}")
 
 
 def _as_dict(settings: Settings, without: Collection[str] = ()) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Cross-validate the whole pipeline on the raw training rows.
 
 Reads   the raw training rows, and the best trial of the search for hyperparameters
-Writes  the scores of every fold, and their means and standard deviations
+Writes  the scores of every fold, their means and standard deviations, and what each row was predicted to be by the
+        models that had not seen it
 
     python -m stages.cross_validate --problem iris --train data/split/iris/train.parquet \\
         --best-trial metrics/iris_tune.json --scores metrics/iris_cross_validation.json \\
-        --folds metrics/plots/iris/folds.csv
+        --folds metrics/plots/iris/folds.csv --predictions data/out_of_fold/iris.parquet
 """
 
 import argparse
@@ -18,7 +19,13 @@ from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
-from lockstep.learning.cross_validation import Averaging, CrossValidateSettings, cross_validate, summary
+from lockstep.learning.cross_validation import (
+    Averaging,
+    CrossValidateSettings,
+    cross_validate,
+    out_of_fold,
+    summary,
+)
 from lockstep.learning.estimators import TrainSettings, with_best_trial
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.search_result import read_best_trial
@@ -45,6 +52,8 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     content = means | ({"average": average} if train.task == "classification" else {})
     outputs.json(args.scores, content)
     outputs.csv(args.folds, COLUMNS, rows)
+    predictions = out_of_fold(scores)
+    outputs.write(args.predictions, lambda path: predictions.to_parquet(path, index=False, compression="zstd"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--best-trial", type=Path, required=True, metavar="JSON", help="what the search found")
     parser.add_argument("--scores", type=Path, required=True, metavar="JSON", help="write means and deviations here")
     parser.add_argument("--folds", type=Path, required=True, metavar="CSV", help="write the scores of every fold here")
+    parser.add_argument("--predictions", type=Path, required=True, metavar="PARQUET", help="write predictions here")
     return run_stage("cross_validate", parser.parse_args(argv), execute)
 
 

@@ -60,7 +60,13 @@ def run_stages(folder, monkeypatch, params):
         },
         preprocess: {"train": "train.parquet", "preprocessor": "p.joblib", "processed": "processed.parquet"},
         tune: {"train": "train.parquet", "best-trial": "w.json", "trials": "trials.csv"},
-        cross_validate: {"train": "train.parquet", "best-trial": "w.json", "scores": "s.json", "folds": "f.csv"},
+        cross_validate: {
+            "train": "train.parquet",
+            "best-trial": "w.json",
+            "scores": "s.json",
+            "folds": "f.csv",
+            "predictions": "folds.parquet",
+        },
         train: {
             "processed": "processed.parquet",
             "preprocessor": "p.joblib",

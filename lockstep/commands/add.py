@@ -19,6 +19,7 @@ from lockstep.intake.file_format import TableFacts, look
 from lockstep.intake.formatted_numbers import NumberForm
 from lockstep.intake.yaml_text import dump_yaml
 from lockstep.kernel.errors import DataError, Setting, SettingsError, some
+from lockstep.kernel.locks import exclusive_command
 from lockstep.kernel.log import logger
 from lockstep.learning.model_types import KINDS
 from lockstep.reading.column_warnings import ReaderWarning
@@ -35,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     handler = _WarningPrinter()
     logger.addHandler(handler)
     try:
-        return _add(args)
+        with exclusive_command("add"):
+            return _add(args)
     except (DataError, SettingsError) as error:
         raise type(error)(_with_flags(error.parts)) from None
     finally:

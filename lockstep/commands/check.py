@@ -10,12 +10,11 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from lockstep.commands import add_params, command_parser
-from lockstep.kernel.errors import SettingsError, did_you_mean
+from lockstep.kernel.errors import SettingsError
 from lockstep.kernel.lock_file import LOCK_FILE, last_commits, pointers
-from lockstep.kernel.settings import Problem, read_problems
+from lockstep.kernel.settings import read_problems
 from lockstep.provenance.damage import PIPELINE, check_form
 from lockstep.reading.contract import read_contract
-from lockstep.reading.source import data_path
 from lockstep.repository import git
 from lockstep.repository.dvc_config import check_dvc_config
 from lockstep.repository.secret_scan import check_tracked
@@ -32,24 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_repository()
     if PIPELINE.exists():
         _check_graph(PIPELINE, problems)
-    # After the above: these take a second to import.
-    from lockstep.api import ModelConfig
-    from lockstep.diagnosing.settings import DiagnoseSettings
-    from lockstep.learning.cross_validation import Averaging
-    from lockstep.reporting.sources import ReportSettings
+    from lockstep.api import check_problem  # after the above: it takes a second to import
 
     for name in problems:
         _check_contract(name, problems)
-        try:
-            problem = Problem(args.params, name)
-            problem.pick("evaluate", Averaging)  # DVC tracks this key by name, and refuses to do without it
-            ModelConfig.from_params(name, args.params)
-            _check_data(data_path(problems[name]["load"]["path"]))
-            problem.section("diagnose", DiagnoseSettings)
-            problem.section("report", ReportSettings)
-        except SettingsError as error:
-            place = f"{args.params}: problems.{name}"
-            raise SettingsError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None
+        check_problem(args.params, name)
     print(f"{args.params} is sound: {', '.join(problems)}")
     return 0
 
@@ -77,14 +63,6 @@ def _check_contract(name: str, problems: Collection[str]) -> None:
     else:
         remedy = f"Take '{name}' out of params.yaml, and have 'python -m lockstep add' add it again, which writes one"
     raise SettingsError(f"{contract}, the data contract of the problem '{name}', does not exist. {remedy}.")
-
-
-def _check_data(path: Path) -> None:
-    """Refuse a table that is neither here nor tracked by DVC, which would bring it."""
-    if Path(".dvc").is_dir() and not path.exists() and not Path(f"{path}.dvc").exists():
-        here = [file.removesuffix(".dvc") for file in map(str, sorted(path.parent.glob("*")))]
-        hint = did_you_mean(str(path), here) or " 'python -m lockstep add FILE' brings a table in."
-        raise SettingsError(f"load.path is {path}, which does not exist, and no {path}.dvc tracks it.{hint}")
 
 
 def check_repository() -> None:

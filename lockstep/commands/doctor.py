@@ -7,12 +7,14 @@ repro' does that first. Whether the bytes of data and models are right is the bu
 Exit code: 0 nothing is wrong, or all of it was fixed; 1 something is wrong.
 """
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from lockstep.commands import command_parser
 from lockstep.kernel.errors import LockstepError, MachineError
+from lockstep.kernel.locks import exclusive_command
 from lockstep.provenance.health import HealthIssue, find_issues, find_leftovers
 
 
@@ -24,13 +26,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if not Path(".dvc").is_dir():
         raise MachineError("there is no .dvc here. Run it from the repository's root.")
-    found = list(find_leftovers() if args.leftovers else find_issues())
+    with exclusive_command("doctor") if args.fix else contextlib.nullcontext():
+        return _look(args.fix, args.leftovers)
+
+
+def _look(fix: bool, leftovers: bool) -> int:
+    """Print what is wrong, and with ``fix`` put it right; the exit code."""
+    found = list(find_leftovers() if leftovers else find_issues())
     wrong = [issue for issue in found if not issue.is_note]
     for issue in found:
         print(f"{'note' if issue.is_note else 'WRONG':<5}  {issue.what}")
-        print(f"       {'will' if args.fix and issue.fix else 'to'} {issue.remedy}")
+        print(f"       {'will' if fix and issue.fix else 'to'} {issue.remedy}")
     fixable = [issue for issue in wrong if issue.fix]
-    if args.fix:
+    if fix:
         fixed = sum(_is_fixed(issue) for issue in fixable)
         if fixable:
             print(f"Fixed: {fixed} of {len(wrong)}.")
@@ -38,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if wrong:
         hint = " Type 'python -m lockstep doctor --fix' to fix what can be." if fixable else ""
         print(f"Wrong: {len(wrong)}.{hint}")
-    elif not args.leftovers:
+    elif not leftovers:
         print("Nothing is wrong.")
     return 1 if wrong else 0
 

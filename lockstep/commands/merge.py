@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lockstep.commands import command_parser
 from lockstep.kernel.errors import some
+from lockstep.kernel.locks import exclusive_command
 from lockstep.provenance.damage import has_markers
 from lockstep.provenance.merging import find_conflicts, is_on_both_sides, rebuild
 from lockstep.repository.conflicts import Operation, stopped_operation
@@ -36,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     from lockstep.commands import check  # takes a while to import
 
-    rebuild(check=lambda: check.main([]))
+    with exclusive_command("merge"):
+        rebuild(check=lambda: check.main([]))
     left = find_conflicts()
     if any(left):
         print("No stage writes these any more, so they are for you to settle:")

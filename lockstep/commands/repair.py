@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from lockstep.commands import command_parser
 from lockstep.commands.verify import show
+from lockstep.kernel.locks import exclusive_command
 from lockstep.provenance.repairing import repair
 from lockstep.provenance.verifying import verify
 
@@ -22,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--all", action="store_true", help="remove what is corrupt in DVC's cache of other commits as well"
     )
     args = parser.parse_args(argv)
-    for line in repair(everything=args.all):
-        print(line)
+    with exclusive_command("repair"):
+        for line in repair(everything=args.all):
+            print(line)
     return show(verify(everything=args.all))

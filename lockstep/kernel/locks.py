@@ -5,6 +5,7 @@ These functions make up for what DVC 3.67 does not do, from inside the stage, wh
 - A killed ``dvc repro`` leaves its stage running, which may write its outputs over those of a later run:
   ``join_dvc_run`` makes the stage end with it.
 - DVC's locks guard the files of one stage, so two runs may take turns in one workspace: ``exclusive_run``.
+- Two commands of ours at once may each write what it made of the same file: ``exclusive_command``.
 - ``dvc exp run`` beside a running ``dvc repro`` checks out other settings below it. It waits, up to three minutes, for
   whoever sets up an experiment, by DVC's own rwlock file: ``join_dvc_run`` enters the running DVC there. ``--temp`` and
   ``--queue``, which work in copies, do not look there, but stash the workspace for an instant under DVC's lock: what
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.kernel.dvc_locks import (
+    LONG,
     TEMPORARY,
     WORKSPACE_LOCK,
     BusyError,
@@ -40,6 +42,7 @@ from lockstep.kernel.files import is_alive
 from lockstep.kernel.paths import ROOT
 
 RUN_LOCK = TEMPORARY / "lockstep.lock"
+COMMAND_LOCK = TEMPORARY / "lockstep.command.lock"
 GRACE = 3.0
 """Seconds to wait for the stage of a run that has just been killed to end."""
 POLL = 0.2
@@ -143,6 +146,34 @@ def exclusive_run(stage: str) -> Iterator[None]:
         mine = {"pid": os.getpid(), "dvc": dvc, "stage": stage, "since": time.strftime("%Y-%m-%d %H:%M:%S")}
         os.truncate(handle, 0)
         os.write(handle, json.dumps(mine).encode())
+        yield
+
+
+@contextlib.contextmanager
+def exclusive_command(command: str, wait: float = LONG) -> Iterator[None]:
+    """Make sure that no other command of ``python -m lockstep`` changes this repository's files during the block.
+
+    A command reads what is there, decides, and writes: two at once would lose what one of them has written. The second
+    waits for the first. Runs have a lock of their own, since a command may start one.
+
+    Args:
+        command: its name, for those who wait in vain.
+        wait: in seconds.
+
+    Raises:
+        BusyError: another command has not ended by then.
+    """
+    if not TEMPORARY.parent.is_dir():
+        yield
+        return
+
+    def busy() -> str:
+        holder = COMMAND_LOCK.read_text(encoding="utf-8") or "another command"
+        return f"{holder} has been at work for more than {wait:.0f} seconds. Wait until it ends, then run this again."
+
+    with locked(COMMAND_LOCK, wait, busy) as handle:
+        os.truncate(handle, 0)
+        os.write(handle, f"'python -m lockstep {command}', process {os.getpid()},".encode())
         yield
 
 

@@ -12,7 +12,8 @@ from lockstep.kernel.errors import SettingsError
 
 import yaml
 
-MAX_BYTES = 64 * 1024
+MAX_BYTES = 4 << 20
+"""Some thousand problems; a megabyte takes a second or two."""
 MAX_DEPTH = 12
 MAX_KEYS = 10_000
 AMBIGUOUS = re.compile(r"[-+]?0[xob][0-9A-Fa-f_]+|[-+]?[0-9][0-9.]*_[0-9._]*|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?")
@@ -30,7 +31,9 @@ class _Loader(yaml.CSafeLoader):
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.MarkedYAMLError(problem="a key must be a single word", problem_mark=key.start_mark)
             if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key '{key.value}' stands twice", problem_mark=key.start_mark)
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key '{_short(key.value)}' stands twice", problem_mark=key.start_mark
+                )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
@@ -84,14 +87,14 @@ def parse_yaml(data: bytes, path: Path | str, max_bytes: int = MAX_BYTES, *, amb
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise _refused(path, event, "anchors and aliases (& and *)", "Write the value out.")
             if tag := getattr(event, "tag", None):
-                raise _refused(path, event, f"the tag {tag}", "Write a plain value.")
+                raise _refused(path, event, f"the tag {_short(tag)}", "Write a plain value.")
             if (
                 not ambiguous
                 and isinstance(event, yaml.ScalarEvent)
                 and not event.style
                 and AMBIGUOUS.fullmatch(event.value)
             ):
-                what = f"{event.value}, which readers of YAML take for different things"
+                what = f"{_short(event.value)}, which readers of YAML take for different things"
                 raise _refused(path, event, what, "Quote it, or write it plainly.")
             if isinstance(event, yaml.CollectionEndEvent):
                 entries.pop()
@@ -112,6 +115,10 @@ def parse_yaml(data: bytes, path: Path | str, max_bytes: int = MAX_BYTES, *, amb
         raise SettingsError(f"{path}{line} is not valid YAML: {error.problem}. Correct it there.") from None
     except yaml.YAMLError as error:
         raise SettingsError(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from None
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _refused(path: Path | str, event: yaml.Event, what: str, remedy: str) -> SettingsError:

@@ -21,12 +21,13 @@ from lockstep.kernel.settings import Seed, Settings, Task
 from lockstep.learning.estimators import TrainSettings, build_estimator, check_classes, fit_estimator
 from lockstep.learning.model_types import model_type
 from lockstep.learning.preprocessing import PreprocessSettings, fit_preprocessor
-from lockstep.learning.scoring import Average, metrics_of, predict
+from lockstep.learning.scoring import Average, metrics_of, predict, prediction_columns
 from lockstep.tables.table import Table
 
 import joblib
 import msgspec
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import (
@@ -63,13 +64,19 @@ class Averaging(Settings, frozen=True):
 
 
 class FoldScores(NamedTuple):
-    """The metrics of one fold, computed on ``n_test`` rows by a pipeline fitted on ``n_train`` others."""
+    """The metrics of one fold, computed on ``n_test`` rows by a pipeline fitted on ``n_train`` others.
+
+    Attributes:
+        predictions: (n_test, ...): repeat, fold, row (its number in the raw data), actual; then the columns of
+            ``prediction_columns``.
+    """
 
     repeat: int
     fold: int
     n_train: int
     n_test: int
     metrics: dict[str, float]
+    predictions: pd.DataFrame
 
 
 class EncodedRows(NamedTuple):
@@ -243,16 +250,18 @@ def cross_validate(
     build_estimator(model, train.task)  # a wrong setting is an error before the first fold, not in a worker
     folds = make_folds(train, settings)
 
-    def score(fold: Fold) -> dict[str, float]:
-        fitted_on, scored_on = fold
+    def score(numbered: tuple[int, Fold]) -> FoldScores:
+        number, (fitted_on, scored_on) = numbered
+        repeat, fold = number // settings.folds + 1, number % settings.folds + 1
         preprocessor, estimator = fit_fold(train, fitted_on, preprocess, model, n_jobs=1)
-        return score_fold(train, scored_on, preprocessor, estimator, average)
+        rows = encode(train, scored_on, preprocessor)
+        found = predict(estimator, rows.X, train.task)
+        metrics = metrics_of(rows.y, found, train.task, average)
+        about = {"repeat": repeat, "fold": fold, "row": train.frame.index[scored_on], "actual": rows.y}
+        predictions = pd.DataFrame({**about, **prediction_columns(found)})
+        return FoldScores(repeat, fold, len(fitted_on), len(scored_on), metrics, predictions)
 
-    metrics = each_fold(score, folds, progress=True)
-    return [
-        FoldScores(number // settings.folds + 1, number % settings.folds + 1, len(fitted_on), len(scored_on), found)
-        for number, ((fitted_on, scored_on), found) in enumerate(zip(folds, metrics, strict=True))
-    ]
+    return each_fold(score, list(enumerate(folds)), progress=True)
 
 
 def each_fold(function: Callable[[F], R], folds: Sequence[F], *, progress: bool) -> list[R]:
@@ -267,6 +276,12 @@ def each_fold(function: Callable[[F], R], folds: Sequence[F], *, progress: bool)
     return list(
         tqdm(results, total=len(folds), desc="folds", unit="fold", disable=None if progress else True, leave=False)
     )
+
+
+def out_of_fold(scores: Sequence[FoldScores]) -> pd.DataFrame:
+    """What was predicted for each row by models that had not seen it, the folds' predictions one below the other; see
+    FoldScores. A probability is missing where the fold's model has not seen a row of that class."""
+    return pd.concat([fold.predictions for fold in scores], ignore_index=True)
 
 
 def summary(scores: Sequence[FoldScores]) -> dict[str, float]:

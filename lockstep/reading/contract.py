@@ -22,7 +22,6 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-MAX_BYTES = 4 << 20
 FieldType = Literal["number", "integer", "boolean", "string"]
 
 
@@ -135,7 +134,7 @@ class Violation(NamedTuple):
 
 def read_contract(path: Path) -> Contract:
     """Read a contract. Raises SettingsError with file, key, value and what is allowed."""
-    contract = convert(read_yaml(path, MAX_BYTES), Contract, str(path))
+    contract = convert(read_yaml(path), Contract, str(path))
     for field in contract.fields:
         try:
             re.compile(field.constraints.pattern or "")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partialmethod
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -23,7 +24,9 @@ import sys
 sys.argv[0], root, parent, *sys.argv[1:] = sys.argv[1:]
 sys.path.insert(0, root)
 from lockstep.kernel.locks import die_with
+from lockstep.repository.dvc_process import write_settings_as_utf8
 die_with(int(parent), int(parent))
+write_settings_as_utf8()
 from dvc.cli import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -100,6 +103,17 @@ def run_dvc(
         _end(process)
         reader.join(GRACE)
     return Ended(process.returncode, lines)
+
+
+def write_settings_as_utf8() -> None:
+    """Have DVC, in this process, write its files of settings in the encoding that it reads them in.
+
+    It writes ASCII, and so fails where a setting names a folder with another letter: that of the cache, in the copy
+    that ``dvc exp run --temp`` works in, or a remote's.
+    """
+    from configobj import ConfigObj  # type: ignore[import-untyped]
+
+    ConfigObj.__init__ = partialmethod(ConfigObj.__init__, default_encoding="utf-8")
 
 
 def clone_environment() -> dict[str, str]:

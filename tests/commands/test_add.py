@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import zipfile
 from unittest import mock
 
@@ -71,6 +72,20 @@ def add(copy, *arguments, check=True):
             code = stop.code
     assert not check or code == 0, f"{out.getvalue()}\n{err.getvalue()}"
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+def test_two_at_once_add_both(copy, customers):
+    """The second waits for the first, and then reads what that has written."""
+    command = [sys.executable, "-m", "lockstep", "add", str(customers), "--name"]
+    quiet = {"cwd": copy.folder, "env": copy.environment, "stdout": subprocess.DEVNULL}
+    with subprocess.Popen([*command, "first"], **quiet) as first, subprocess.Popen([*command, "second"], **quiet):
+        pass
+    assert first.returncode == 0
+    for file, section in ("params.yaml", "problems"), ("dvc.yaml", "artifacts"):
+        assert {"first", "second"} <= set(yaml.safe_load((copy.folder / file).read_text())[section])
+    for name in "first", "second":
+        assert (copy.folder / f"data/raw/{name}.csv.dvc").exists()
+        assert f"/{name}.csv\n" in (copy.folder / "data/raw/.gitignore").read_text()
 
 
 def status(copy):
@@ -229,7 +244,7 @@ def test_what_looks_like_numbers_dates_and_settings_is_added_so_that_it_can_be_r
     copy.run("python", "-m", "lockstep", "check")
     assert artifact(copy, "visits")["desc"] == "churned of ${nope}.csv"
     assert problems(copy)["visits"]["load"]["drop"] == ["2024-1-5"]
-    assert copy.repro("load@visits") == ["load@visits"]
+    assert copy.repro("load@visits") == ["check@visits", "load@visits"]
 
 
 def test_a_contract_that_cannot_be_read_back_is_not_left(copy, customers, monkeypatch, capsys):
@@ -355,7 +370,7 @@ def test_a_file_that_a_german_spreadsheet_wrote(copy, tmp_path):
     assert "Encoding: 'cp1252', since the text is plausible in no other one (--encoding NAME)\n" in shown
     load = problems(copy)["kunden"]["load"]
     assert (load["delimiter"], load["encoding"], load["decimal"]) == (";", "cp1252", ",")
-    assert copy.repro("load@kunden") == ["load@kunden"]
+    assert copy.repro("load@kunden") == ["check@kunden", "load@kunden"]
     found = pd.read_parquet(copy.folder / "data/loaded/kunden.parquet")
     np.testing.assert_allclose(found["Größe"], frame["Größe"])
     assert sorted(found["colour"].unique()) == ["blau", "grün", "rot"]
@@ -390,7 +405,7 @@ def test_packed_files_and_parquet(copy, tmp_path, kind):
         path.write_bytes(gzip.compress(table().to_csv(index=False).encode(), mtime=0))
     add(copy, path)
     assert problems(copy)["customers"]["load"]["path"] == f"data/raw/customers.{kind}"
-    assert copy.repro("load@customers") == ["load@customers"]
+    assert copy.repro("load@customers") == ["check@customers", "load@customers"]
     found = pd.read_parquet(copy.folder / "data/loaded/customers.parquet")
     pd.testing.assert_frame_equal(found.reset_index(drop=True), table().drop(columns="row"), check_dtype=False)
 
@@ -525,7 +540,7 @@ def test_a_price_in_dollars_is_a_regression_and_read_as_the_contract_says(copy, 
     assert written["price"]["lockstep"] == {"prefix": "$"}
     assert (written["price"]["groupChar"], written["price"]["bareNumber"]) == (",", False)
     assert (written["size"]["lockstep"], written["size"]["missingValues"]) == ({"suffix": "kg"}, ["-"])
-    assert copy.repro("load@homes") == ["load@homes"]
+    assert copy.repro("load@homes") == ["check@homes", "load@homes"]
     found = pd.read_parquet(copy.folder / "data/loaded/homes.parquet")
     np.testing.assert_allclose(found["price"], [1000 + 7.5 * i for i in range(150)])
     assert found["size"].isna().sum() == 9
@@ -586,7 +601,7 @@ def test_every_way_of_writing_has_a_flag(copy, tmp_path):
         "missing": ["NA"],
         "missing_texts": ["-"],
     }
-    assert copy.repro("load@t") == ["load@t"]
+    assert copy.repro("load@t") == ["check@t", "load@t"]
     found = pd.read_parquet(copy.folder / "data/loaded/t.parquet")
     assert found["b"].tolist()[:2] == [1000.5, 1001.5]
     assert found["c"].isna().sum() == 50
@@ -655,7 +670,7 @@ def test_a_class_named_none(copy, tmp_path, tried):
     missing = problems(copy)["sleep"]["load"]["missing"]
     assert "None" not in missing
     assert "NA" in missing
-    assert copy.repro("load@sleep") == ["load@sleep"]
+    assert copy.repro("load@sleep") == ["check@sleep", "load@sleep"]
     rare = frame.assign(disorder=[*["None"] * 9, *disorder[9:].tolist()]).replace({"disorder": {"None": "Insomnia"}})
     rare.loc[:4, "disorder"] = "None"
     code, _, error = tried(rare, "--target", "disorder")

@@ -104,7 +104,9 @@ def test_no_secret_is_tracked_and_dvc_verifies_copies_and_keeps_silent():
 
 def test_a_clone_has_its_own_database_of_hashes():
     """DVC's default is a folder in /var/tmp that everybody may write to."""
-    assert 'config --local core.site_cache_dir "$(CURDIR)/.dvc/tmp/site"' in (ROOT / "Makefile").read_text()
+    recipe = (ROOT / "Makefile").read_text()
+    assert 'site="$$PWD/.dvc/tmp/site"' in recipe
+    assert 'config --local core.site_cache_dir "$$site"' in recipe
 
 
 def test_every_documented_remote_is_verified():

@@ -148,6 +148,19 @@ def test_a_lock_of_dvcs_is_waited_for_and_its_holder_named(workspace):
     assert not dvc_locks.is_locked(dvc_locks.WORKSPACE_LOCK)
 
 
+def test_a_command_waits_for_another_one_and_names_it_if_that_does_not_end(workspace):
+    with locks.exclusive_command("add"):
+        begun = time.monotonic()
+        with (
+            pytest.raises(MachineError, match=rf"'python -m lockstep add', process {os.getpid()}, has been at work"),
+            locks.exclusive_command("repair", wait=0.1),
+        ):
+            pass
+        assert time.monotonic() - begun > 0.1
+    with locks.exclusive_command("repair", wait=0):
+        pass
+
+
 def test_rwlock_files_are_read_and_unreadable_ones_refused(workspace):
     dvc_locks.FILES.write_text(json.dumps({"write": {"/a": {"pid": os.getpid(), "cmd": "dvc repro"}}, "read": {}}))
     assert dvc_locks.running_dvcs() == {os.getpid(): "dvc repro"}

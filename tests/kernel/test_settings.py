@@ -1,5 +1,6 @@
 """Reading params.yaml: what YAML is accepted, what each error says."""
 
+import json
 import string
 import time
 from datetime import date
@@ -8,15 +9,25 @@ from typing import Annotated, Any, Literal
 
 from lockstep.intake.yaml_text import dump_yaml
 from lockstep.kernel.errors import SettingsError
-from lockstep.kernel.settings import Problem, Seed, Settings, check_problem_name, convert, read_problems
-from lockstep.kernel.strict_yaml import parse_yaml, read_yaml
+from lockstep.kernel.settings import (
+    Problem,
+    Seed,
+    Settings,
+    check_problem_name,
+    check_problems,
+    convert,
+    read_problems,
+)
+from lockstep.kernel.strict_yaml import MAX_BYTES, parse_yaml, read_yaml
 
 import msgspec
 import pytest
+import yaml
 from dvc.utils.hydra import apply_overrides
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML  # which DVC reads params.yaml with
+from workspace import ROOT
 
 
 @pytest.fixture
@@ -123,7 +134,9 @@ DEEP = "P line 1: settings may not use nesting deeper than 12. Flatten it."
             "a:\n" + "".join(f"{' ' * i}b:\n" for i in range(1, 20)),
             "P line 13: settings may not use nesting deeper than",
         ),
-        ("a" * 65_537, "P has more than 65,536 bytes; no settings file has."),
+        ("a" * (MAX_BYTES + 1), "P has more than 4,194,304 bytes; no settings file has."),
+        (f"a: {'1_' * 2_000_000}1\n", f"P line 1: settings may not use {'1_' * 28}1..., which readers of YAML take"),
+        (f"{'a' * 1000}: 1\n" * 2, f"P line 2 is not valid YAML: the key '{'a' * 57}...' stands twice."),
         ("a: 1\nb: 2\na: 3\n", "P line 3 is not valid YAML: the key 'a' stands twice. Correct it there."),
         ("a:\n  b: 1\n  'b': 2\n", "P line 3 is not valid YAML: the key 'b' stands twice. Correct it there."),
         ("a: [1\nb: 2\n", "P line 2 is not valid YAML: "),
@@ -147,7 +160,21 @@ def test_yaml_that_is_refused_at_once(params, text, message):
 
 def test_the_deepest_and_the_largest_that_is_accepted(params):
     assert read_yaml(params("[" * 12 + "]" * 12))
-    assert len(read_yaml(params("a" * 65_536))) == 65_536
+    assert len(read_yaml(params("a" * MAX_BYTES))) == MAX_BYTES
+
+
+@pytest.mark.parametrize("there", [{}, {"n_estimators": 100}])
+def test_a_setting_that_is_left_to_its_default_is_set_for_an_experiment_as_documented(params, there):
+    assert "-S ++problems.customers.train.hyperparameters.n_estimators=30" in (ROOT / "docs/experiments.md").read_text()
+    path = params(f"problems: {{customers: {{train: {{hyperparameters: {json.dumps(there)}}}}}}}\n")
+    apply_overrides(path, ["++problems.customers.train.hyperparameters.n_estimators=30"])
+    assert read_problems(path)["customers"]["train"] == {"hyperparameters": {"n_estimators": 30}}
+
+
+def test_hundreds_of_problems_have_room():
+    sections = yaml.safe_load((ROOT / "params.yaml").read_text())["problems"]["iris"]
+    text = "problems:\n" + "".join(f"  p{i}: {json.dumps(sections)}\n" for i in range(500))
+    assert len(check_problems(parse_yaml(text.encode(), "P"), "P")) == 500
 
 
 def test_a_number_of_any_length_is_a_number(params):

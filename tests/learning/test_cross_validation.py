@@ -6,10 +6,12 @@ from lockstep.learning.cross_validation import (
     cross_validate,
     fit_fold,
     make_folds,
+    out_of_fold,
     score_fold,
     summary,
 )
 from lockstep.learning.preprocessing import PreprocessSettings
+from lockstep.learning.scoring import metrics_of, predictions_of
 from lockstep.splitting.parts import SplitSettings, split_table
 from lockstep.tables.table import Table
 
@@ -34,6 +36,32 @@ def test_cross_validation_scores_every_fold(task):
     assert means[f"{name}_std"] == pytest.approx(np.std(values, ddof=1))
     again = cross_validate(table, settings, PreprocessSettings(), model_settings("random_forest", task))
     assert [fold.metrics for fold in again] == [fold.metrics for fold in folds]
+
+
+@pytest.mark.parametrize(("task", "model"), [("classification", "extra_trees"), ("regression", "ridge")])
+def test_every_row_is_predicted_once_per_repeat_by_a_model_that_has_not_seen_it(task, model):
+    table = split_table(make_table(task), SplitSettings()).train
+    settings = CrossValidateSettings(folds=3, repeats=2)
+    scores = cross_validate(table, settings, PreprocessSettings(), model_settings(model, task))
+    found = out_of_fold(scores)
+    for repeat, rows in found.groupby("repeat"):
+        assert sorted(rows["row"]) == sorted(table.frame.index), repeat
+    truth = pd.Series(table.labels, index=table.frame.index)
+    assert list(found["actual"]) == list(truth[found["row"]])
+    for fold in scores:
+        rows = found[(found["repeat"] == fold.repeat) & (found["fold"] == fold.fold)]
+        seen = np.unique(table.labels) if task == "classification" else None
+        again = metrics_of(rows["actual"].to_numpy(), predictions_of(rows, seen), task, "macro")
+        assert again == pytest.approx(fold.metrics)
+
+
+def test_a_class_that_a_fold_has_not_seen_has_no_probability_there():
+    table, model = make_table(rows=200), model_settings("extra_trees", "classification")
+    once = Table(table.frame.assign(y=np.where(np.arange(200) < 1, "once", table.labels)), "y", "classification")
+    found = out_of_fold(cross_validate(once, CrossValidateSettings(), PreprocessSettings(), model))
+    unseen = found["probability_once"].isna()
+    assert list(found["fold"][unseen].unique()) == list(found["fold"][found["actual"] == "once"])
+    assert not found.drop(columns="probability_once").isna().any(axis=None)
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])

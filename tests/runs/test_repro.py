@@ -8,10 +8,10 @@ import time
 
 from lockstep.commands.versions import write_versions
 from lockstep.kernel.environment import PYTHON, read_versions
-from lockstep.kernel.lock_file import read_lock
+from lockstep.kernel.lock_file import outputs, read_lock
 
 import pytest
-from graph import NAMES, STAGES, import_closure, libraries
+from graph import NAMES, import_closure, libraries
 from workspace import ROOT, Repository
 
 PROBLEMS = ("iris", "housing")
@@ -61,7 +61,7 @@ def test_a_second_run_runs_nothing(clean):
 )
 def test_a_setting_touches_the_stages_that_read_it(clean, section, values, stages):
     clean.set("iris", section, **values)
-    assert clean.changed() == {f"{stage}@iris" for stage in stages}
+    assert clean.changed() == {f"{stage}@iris" for stage in {"check", *stages}}
 
 
 @pytest.mark.parametrize("library", ["python", "pyarrow", "scikit-learn", "scipy"])
@@ -122,11 +122,48 @@ def test_a_comment_in_a_module_reruns_its_stage_and_nothing_behind_it(clean):
 def test_going_back_to_earlier_settings_trains_nothing(clean):
     before = clean.lock()
     clean.set("iris", "train", hyperparameters={"n_estimators": 9, "max_depth": 2})
-    assert set(clean.repro("evaluate@iris")) == {"tune@iris", "train@iris", "evaluate@iris"}
+    assert clean.repro("evaluate@iris") == ["check@iris", "tune@iris", "train@iris", "evaluate@iris"]
     assert clean.lock() != before
     clean.set("iris", "train", hyperparameters={"n_estimators": 100, "max_depth": 10})
     assert clean.repro() == []
     assert clean.lock() == before
+
+
+@pytest.fixture
+def clone(built, tmp_path):
+    """A fresh clone of it, with a remote that has what the two last commits made: of other settings, then the first."""
+    author = built.copy_to(tmp_path / "author")
+    author.run("dvc", "remote", "add", "-q", "--default", "store", str(tmp_path / "store"))
+    author.run("dvc", "remote", "modify", "-q", "store", "verify", "true")
+    author.dvc("push", "-q")
+    for hyperparameters in ({"n_estimators": 9, "max_depth": 2}, {"n_estimators": 100, "max_depth": 10}):
+        author.set("iris", "train", hyperparameters=hyperparameters)
+        author.repro()
+        author.commit("other settings")
+        author.dvc("push", "-q")
+    author.run("git", "clone", "-q", ".", str(tmp_path / "clone"))
+    clone = Repository.at(tmp_path / "clone")
+    clone._keep_to_itself()
+    return clone
+
+
+def test_going_back_trains_nothing_in_a_fresh_clone_either(clone):
+    """There DVC's run cache knows no run: all outputs were pulled, or are in git."""
+    clone.dvc("pull", "-q")
+    assert clone.repro() == []
+    first = clone.lock()
+    clone.set("iris", "train", hyperparameters={"n_estimators": 7, "max_depth": 3})
+    assert "cross_validate@iris" in clone.repro("cross_validate@iris", "evaluate@iris")
+    clone.set("iris", "train", hyperparameters={"n_estimators": 100, "max_depth": 10})
+    assert clone.repro() == []
+    assert clone.lock() == first
+
+
+def test_going_back_to_the_settings_of_an_older_commit_brings_what_it_made(clone):
+    clone.dvc("pull", "-q")
+    clone.set("iris", "train", hyperparameters={"n_estimators": 9, "max_depth": 2})
+    assert clone.repro("--pull") == ["check@iris"]
+    assert clone.run("git", "diff", "--stat", "HEAD~1").stdout == ""
 
 
 def test_an_experiment_retrains_its_problem_only_and_metrics_diff_shows_it(clean):
@@ -164,15 +201,40 @@ def test_plots_are_drawn_for_both_problems(clean):
         ),
         ("split", {"test_size": 1.5}, "problems.iris.split.test_size is 1.5. Allowed: a number above 0 and below 1"),
         ("train", {"hyperparameters": {"n_trees": 3}}, "n_trees is not a hyperparameter of RandomForestClassifier"),
-        ("evaluate", {"average": "binary"}, "average is binary, but there are 3 classes"),
+        ("tune", {"trials": "5 "}, 'problems.iris.tune.trials is "5 ". Allowed: a whole number at least 0'),
+        ("load", {"path": "data/raw/irsi.csv"}, "load.path is data/raw/irsi.csv, which does not exist"),
     ],
 )
-def test_a_mistake_in_the_settings_is_one_message(clean, section, values, message):
+def test_settings_that_cannot_run_are_one_message_and_cost_no_output(clean, section, values, message):
     clean.set("iris", section, **values)
     done = clean.dvc("repro", f"{section}@iris", check=False)
     assert done.returncode == 255
     assert message in done.stderr
     assert "exited with 2" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert lost(clean) == ["data/checked/iris.json"]
+
+
+def lost(repository):
+    """The recorded outputs that are not there."""
+    recorded = outputs(read_lock(repository.folder / "dvc.lock").values())
+    return [path for path in recorded if not (repository.folder / path).exists()]
+
+
+def test_an_experiment_of_settings_that_cannot_run_costs_no_output(clean):
+    before = (clean.folder / "params.yaml").read_bytes()
+    done = clean.dvc("exp", "run", "-S", "problems.iris.tune.trials=many", check=False)
+    (clean.folder / "params.yaml").write_bytes(before)  # DVC leaves the experiment's, also in git's index
+    assert done.returncode == 255
+    assert 'problems.iris.tune.trials is "many". Allowed: a whole number at least 0' in done.stderr
+    assert lost(clean) == ["data/checked/iris.json"]
+    clean.run("git", "reset", "-q")
+
+
+def test_what_only_the_data_can_tell_is_one_message_too(clean):
+    clean.set("iris", "evaluate", average="binary")
+    done = clean.dvc("repro", "evaluate@iris", check=False)
+    assert "average is binary, but there are 3 classes" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -244,8 +306,3 @@ def test_the_shipped_data_is_there_after_a_clone_without_a_network(tmp_path):
     for problem in PROBLEMS:
         pulled = (repository.folder / f"data/raw/{problem}.csv").read_bytes()
         assert pulled == (ROOT / f"data/raw/{problem}.csv").read_bytes()
-
-
-def test_stage_list():
-    """dvc.yaml cut at a stage would still be valid YAML, and DVC would say nothing."""
-    assert list(STAGES) == NAMES

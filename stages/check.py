@@ -1,0 +1,39 @@
+"""Refuse settings that cannot run, before DVC has removed what the other stages have written.
+
+DVC removes a stage's outputs and then runs it, so a stage that refuses its own settings has lost them. All other stages
+wait for this one, by its output, which never differs: they do not rerun because of it.
+
+Reads   all sections of the problem in params.yaml, and what the last commits record
+Writes  that the settings can run, and what the last commits record into DVC's run cache, so that going back to their
+        settings restores what they made
+
+    python -m stages.check --problem iris --sound data/checked/iris.json
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
+from lockstep.api import check_problem
+from lockstep.kernel.files import Outputs
+from lockstep.kernel.settings import Problem
+from lockstep.kernel.stage import run_stage, stage_parser
+from lockstep.repository.recorded_runs import remember_runs
+
+
+def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
+    check_problem(problem.path, problem.name)
+    remember_runs()
+    outputs.json(args.sound, {"settings": "sound"})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = stage_parser("check", __doc__)
+    parser.add_argument("--sound", type=Path, required=True, metavar="JSON", help="write that they can run here")
+    return run_stage("check", parser.parse_args(argv), execute)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
