@@ -686,16 +686,16 @@ def test_a_class_named_none(copy, tmp_path, tried):
 
 def test_no_evident_target_is_a_question_and_nothing_is_added(copy, tmp_path):
     path = tmp_path / "t.csv"
-    table().rename(columns={"churned": "gone"}).to_csv(path, index=False)
+    table().rename(columns={"churned": "region"}).to_csv(path, index=False)
     done = add(copy, path, check=False)
     assert (done.returncode, status(copy)) == (2, [])
     assert done.stderr == (
-        f"ERROR add: {path} does not show which column is to be predicted. It could be 'gone' (it is the last column; "
+        f"ERROR add: {path} does not show which column is to be predicted. It could be 'region' (it is the last column; "
         "text of 2 levels), 'size' (145 distinct numbers), 'colour' (text of 3 levels), 'visits' (9 distinct whole "
         "numbers). Hardly 'row' (numbers the rows). Give it with --target, for instance: python -m lockstep add "
-        f"{path} --target gone\n"
+        f"{path} --target region\n"
     )
-    assert add(copy, path, "--target", "gone", "--dry-run").returncode == 0
+    assert add(copy, path, "--target", "region", "--dry-run").returncode == 0
 
 
 def test_what_becomes_of_rows_without_a_target_or_of_a_rare_class_is_said_and_written(copy, tmp_path):
