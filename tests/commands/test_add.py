@@ -691,8 +691,8 @@ def test_no_evident_target_is_a_question_and_nothing_is_added(copy, tmp_path):
     assert (done.returncode, status(copy)) == (2, [])
     assert done.stderr == (
         f"ERROR add: {path} does not show which column is to be predicted. It could be 'region' (it is the last "
-        "column; text of 2 levels), 'size' (145 distinct numbers), 'colour' (text of 3 levels), 'visits' (9 distinct whole "
-        "numbers). Hardly 'row' (numbers the rows). Give it with --target, for instance: python -m lockstep add "
+        "column; text of 2 levels), 'size' (145 distinct numbers), 'colour' (text of 3 levels), 'visits' (9 distinct "
+        "whole numbers). Hardly 'row' (numbers the rows). Give it with --target, for instance: python -m lockstep add "
         f"{path} --target region\n"
     )
     assert add(copy, path, "--target", "region", "--dry-run").returncode == 0
