@@ -175,7 +175,7 @@ def _check_types(frame: pd.DataFrame, types: Mapping[str, str], name: str) -> No
 def _checked(
     scorer: Scorer, frame: pd.DataFrame, line_starts: np.ndarray | None, name: str, *, first: bool
 ) -> pd.DataFrame:
-    """The columns that the model uses; missing ones filled with gaps if the contract allows it."""
+    """The columns that the model uses; missing ones filled with missing values if the contract allows it."""
     absent = [column for column in scorer.types if column not in frame]
     if absent:
         if scorer.contract is None or scorer.contract.lockstep.severity.columns == "error":

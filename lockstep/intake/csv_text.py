@@ -33,6 +33,7 @@ def read_csv_blocks(path: Path, dialect: Dialect = Dialect(), source: Source | N
     the block with the mistake is read.
     """
     file = CsvFile(path, dialect, source)
+    file.check_delimiter()
     for block in file.blocks():
         yield TextTable(file.cells(block), block.line_starts)
         file.source.forget(block.end)

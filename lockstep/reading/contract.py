@@ -244,8 +244,8 @@ def enforce(found: Iterable[Violation], name: str, line_starts: np.ndarray | Non
             logger.warning("%s breaks its contract: %s", name, message)
     if errors:
         raise DataError(
-            f"{name} breaks its contract in {len(errors)} point{'s'[: len(errors) > 1]}: {some(errors, 10)}. Mend the "
-            "data, or change the contract in data/contracts/ (its lockstep.severity makes errors warnings)."
+            f"{name} breaks its contract in {len(errors)} point{'s'[: len(errors) > 1]}: {some(errors, 10)}. Correct "
+            "the data, or change the contract in data/contracts/ (its lockstep.severity makes errors warnings)."
         )
 
 

@@ -201,13 +201,24 @@ class CsvFile:
             )
         except pa.ArrowException as error:
             self._check_counts(block)
-            raise DataError(f"{self.name} cannot be parsed as CSV: {error}. Mend the file.") from None
+            raise DataError(f"{self.name} cannot be parsed as CSV: {error}. Correct the file.") from None
         if len(cells) != n_rows:
             self._check_counts(block)
-            raise DataError(f"{self.name}: {n_rows:,} rows found but {len(cells):,} parsed. Mend the file.")
+            raise DataError(f"{self.name}: {n_rows:,} rows found but {len(cells):,} parsed. Correct the file.")
         if columns is None:
             self._check_repeated_header(cells, block.line_starts)
         return cells
+
+    def check_delimiter(self) -> None:
+        """Raise DataError if the header is one column that holds another usual delimiter."""
+        others = [mark for mark in ",;\t|" if mark != self.dialect.delimiter and mark in self.names[0]]
+        if len(self.names) == 1 and others:
+            raise DataError(
+                f"{self.name} has one column only, '{self.names[0][:100]}', cut at {self.dialect.delimiter!r}. "
+                f"Write {self.dialect.delimiter!r} between its cells instead of {others[0]!r}, or set ",
+                Setting("load.delimiter"),
+                ".",
+            )
 
     def _scan(self) -> Iterator[Block]:
         """Cut the text into blocks of whole records, so that nothing is carried from one to the next; check them."""
@@ -336,6 +347,7 @@ class CsvFile:
 
     def _check_counts(self, block: Block) -> None:
         """Refuse the first row of a block that has more or fewer cells than the header."""
+        self.check_delimiter()
         records = self._records(self.data[block.begin : block.end], is_last=True)
         delimiters = np.flatnonzero(records.bytes == self.delimiter)
         delimiters = delimiters[~_inside(delimiters, records.quotes)]
@@ -346,7 +358,7 @@ class CsvFile:
         wrong = np.flatnonzero(counts != len(self.names))
         if len(wrong):
             what = f"{counts[wrong[0]]} cells, the header has {len(self.names)}"
-            raise self._refuse(int(block.line_starts[wrong[0]]), what, "Mend that row.")
+            raise self._refuse(int(block.line_starts[wrong[0]]), what, "Correct that row.")
 
     def _check_repeated_header(self, cells: pa.Table, lines: np.ndarray) -> None:
         """Refuse the header among the rows: two tables in one file, or files that were put together."""

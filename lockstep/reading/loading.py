@@ -95,12 +95,7 @@ def load_file(path: Path, settings: LoadSettings, contract: Contract | None = No
         return _load_frame(read_parquet(path), settings, contract, str(path))
     file = CsvFile(path, settings.dialect)
     names = file.names
-    if len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
-        raise DataError(
-            f"{path} has one column only, '{names[0]}'. Set ",
-            Setting("load.delimiter"),
-            " to the character between the cells.",
-        )
+    file.check_delimiter()
     _check_columns(names, settings, str(path))
     if file.empty_rows:
         logger.info("%s: %d empty rows at the end are left out", path, file.empty_rows)

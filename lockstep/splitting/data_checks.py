@@ -97,7 +97,7 @@ def _target_leak(train: Table, _: Table) -> list[str]:
 
 
 def _binned(column: pd.Series) -> np.ndarray:
-    """(n_rows,) the number of each row's bin; gaps have a bin of their own."""
+    """(n_rows,) the number of each row's bin; missing values have a bin of their own."""
     if column_type(column) == "number" and column.nunique() > BINS:
         ranks = column.rank(method="average", pct=True).fillna(0).to_numpy()
         return np.ceil(ranks * BINS).astype(int)

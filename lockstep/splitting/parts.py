@@ -38,7 +38,7 @@ def split_table(table: Table, settings: SplitSettings) -> Parts:
 
     Raises:
         SettingsError: settings that contradict each other or the table.
-        DataError: too few rows, groups or moments, a class too rare to stratify.
+        DataError: too few rows, groups or time stamps, a class too rare to stratify.
     """
     check_settings(settings)
     _check_columns(table, settings)
@@ -100,7 +100,7 @@ def _cut(table: Table, share: float, settings: SplitSettings, key: str) -> tuple
     """(rows kept, rows cut off); ``share`` of the rows, or of the groups, are cut off."""
     n_rows = len(table)
     if settings.time is not None:
-        first = _first_of_moment(table, n_rows - max(1, round(n_rows * share)))
+        first = _first_of_its_time(table, n_rows - max(1, round(n_rows * share)))
         if first == 0:
             raise DataError(
                 f"split.time: '{settings.time}' has the same value in too many rows for {key}. Lower {key}."
@@ -146,7 +146,6 @@ def _check_classes(table: Table, share: float, key: str) -> None:
         )
 
 
-def _first_of_moment(table: Table, position: int) -> int:
-    """The first row (0-based) of the moment that row ``position`` belongs to: one moment is never cut in two."""
-    moments = table.time_stamps
-    return int(np.searchsorted(moments, moments[position]))
+def _first_of_its_time(table: Table, position: int) -> int:
+    """The first row (0-based) with the time stamp of row ``position``: rows of one are never on both sides."""
+    return int(np.searchsorted(table.time_stamps, table.time_stamps[position]))

@@ -74,10 +74,10 @@ ACCEPTED = {
 }
 
 REFUSED = {
-    "too few cells": (b"a,b\n1,2\n3\n", "F line 3: 1 cells, the header has 2. Mend that row."),
-    "too many cells": (b"a,b\n1,2,\n", "F line 2: 3 cells, the header has 2. Mend that row."),
-    "behind embedded newlines": (b'a,b\n"1\n\n",2\n3\n', "F line 5: 1 cells, the header has 2. Mend that row."),
-    "only spaces": (b"a,b\n1,2\n  \n", "F line 3: 1 cells, the header has 2. Mend that row."),
+    "too few cells": (b"a,b\n1,2\n3\n", "F line 3: 1 cells, the header has 2. Correct that row."),
+    "too many cells": (b"a,b\n1,2,\n", "F line 2: 3 cells, the header has 2. Correct that row."),
+    "behind embedded newlines": (b'a,b\n"1\n\n",2\n3\n', "F line 5: 1 cells, the header has 2. Correct that row."),
+    "only spaces": (b"a,b\n1,2\n  \n", "F line 3: 1 cells, the header has 2. Correct that row."),
     "blank line amid rows": (b"a,b\n1,2\n\n3,4\n", "F line 3: an empty line amid the rows. Remove it, or"),
     "blank CRLF line": (b"a,b\r\n1,2\r\n\r\n\r\n3,4\r\n", "F line 3: an empty line amid the rows."),
     "blank first line": (b"\na,b\n1,2\n", "F line 1: the first line is empty."),
@@ -103,6 +103,14 @@ REFUSED = {
         "F line 3: the byte 0xE9 is not UTF-8.",
     ),
     "cut UTF-8": (b"a,b\n1,\xc3\n", "F line 2: the byte 0xC3 is not UTF-8."),
+    "cut at another mark": (
+        b"a;b\n1;2\n",
+        "F has one column only, 'a;b', cut at ','. Write ',' between its cells instead of ';', or",
+    ),
+    "cut at both": (
+        b"a;b\n1,5;2\n",
+        "F has one column only, 'a;b', cut at ','. Write ',' between its cells instead of ';', or",
+    ),
     "unnamed column": (
         b"a,,c\n1,2,3\n",
         "F line 1: column 2 of 3 has no name. Name it, or add numbered_names",
