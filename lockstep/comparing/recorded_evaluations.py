@@ -170,8 +170,11 @@ def has_altered_metrics(repo: Repository, revision: Revision, name: str) -> bool
 
 
 def outdated_stages(repo: Repository, workspace: Revision, name: str) -> tuple[OutdatedStage, ...]:
-    """Find the stages of a problem that the workspace has changed since they ran."""
-    stages = workspace.stages
+    """Find the stages of a problem that the workspace has changed since they ran.
+
+    ``check`` is none of them: it reads all settings, and nothing depends on what it writes, which never differs.
+    """
+    stages = {stage: locked for stage, locked in workspace.stages.items() if stage != f"check@{name}"}
     evaluation, model = (needed([stage] if stage in stages else [], stages)
                          for stage in (f"evaluate@{name}", f"train@{name}"))  # fmt: skip
     known: dict[str, LockedFile] = {}

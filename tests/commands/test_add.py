@@ -709,7 +709,7 @@ def test_what_becomes_of_rows_without_a_target_or_of_a_rare_class_is_said_and_wr
     assert "Rare classes: merge, since --rare-classes\n" in shown
     load = problems(copy)["t"]["load"]
     assert (load["missing_target"], load["rare_classes"], load["class_rows"]) == ("drop", "merge", 3)
-    assert copy.repro("load@t", "split@t") == ["load@t", "split@t"]
+    assert copy.repro("load@t", "split@t") == ["check@t", "load@t", "split@t"]
     found = pd.read_parquet(copy.folder / "data/loaded/t.parquet")
     assert (len(found), (found["churned"] == "other").sum()) == (156, 3)
 

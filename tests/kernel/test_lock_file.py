@@ -28,7 +28,7 @@ def test_the_committed_lock_is_read_as_dvc_reads_it():
     for name, stage in ours.items():
         assert stage.cmd == theirs[name]["cmd"]
         assert stage.params == theirs[name]["params"]
-        for files, entries in ((stage.deps, theirs[name]["deps"]), (stage.outs, theirs[name]["outs"])):
+        for files, entries in ((stage.deps, theirs[name].get("deps", [])), (stage.outs, theirs[name]["outs"])):
             assert [file._asdict() for file in files] == [
                 {key: entry[key] for key in ("path", "md5", "size")} for entry in entries
             ]

@@ -44,6 +44,7 @@ def test_kills_of_a_quick_pipeline(quick, kills, seed):
 def test_kills_of_the_real_pipeline(tmp_path):
     repository = Repository(tmp_path / "repository")
     (repository.folder / "dvc.lock").unlink()  # else a kill amid its writing is healed with the last commit's
+    repository.run("git", "checkout", "-q", "--orphan", "other")  # and what older ones record need not run
     repository.commit("no lock")
     kill(Undisturbed(repository, "train@iris"), REAL_KILLS, seed=6)
 
