@@ -127,6 +127,8 @@ def _attempts(base: Dialect, given: Mapping[str, Any], text: pa.Buffer, beginnin
             delimiter = delimiter or found[1].decode("latin-1")
         elif (comments := _comments(beginning)) > 0:
             skipped = [comments, comments - 1]
+            if _is_header(*beginning.splitlines()[comments - 1 : comments + 1]):
+                skipped = [comments - 1, comments]
             reasons["skip_lines"] = "these lines begin with #"
     usual = [
         _Attempt(base._replace(delimiter=mark, skip_lines=skip), reasons if skip else {}, is_usual=True)
@@ -278,6 +280,15 @@ def _comments(beginning: bytes) -> int:
     lines = beginning.splitlines()
     found = next((number for number, line in enumerate(lines) if not line.startswith(b"#")), 0)
     return found if found <= MAX_COMMENTS else 0
+
+
+def _is_header(commented: bytes, following: bytes) -> bool:
+    """Whether a line that begins with # names the columns, rather than the line behind it: as many cells, and no blank
+    behind the #, or a number in the line behind it."""
+    cells = [(commented.count(mark.encode()), following.split(mark.encode())) for mark in DELIMITERS]
+    alike = [behind for count, behind in cells if count and len(behind) == count + 1]
+    is_row = any(re.fullmatch(rb"[\s\"]*[-+]?[0-9][0-9.,]*[\s\"]*", cell) for behind in alike for cell in behind)
+    return bool(alike) and (is_row or not commented.startswith(b"# "))
 
 
 def _are_title(beginning: bytes, lines: int, delimiter: str) -> bool:

@@ -64,7 +64,7 @@ _SIGNS = r"-+\x{2212}("
 _PARTS = (
     rf"^(?P<before>[{_SIGNS}]*){BLANKS}(?P<prefix>{_CURRENCY})?{BLANKS}(?P<within>[{_SIGNS}]*){BLANKS}"
     rf"(?P<digits>{_NUMBER})(?P<behind>[-)]*)(?P<gap>{BLANKS})"
-    rf"(?P<suffix>/-|[^0-9{_SIGNS}){_GROUPS}][^0-9()]{{0,18}}?[23²³]?)?{BLANKS}(?P<end>[-)]*)$"
+    rf"(?P<suffix>/-|[^0-9{_SIGNS}){_GROUPS};:|=<>_#&!?*][^0-9();:|=<>]{{0,18}}?[23²³]?)?{BLANKS}(?P<end>[-)]*)$"
 )
 """A cell that is a number with marks, cut into its parts."""
 _CODE = "^0[0-9]+$"

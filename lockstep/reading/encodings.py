@@ -25,7 +25,7 @@ ENCODINGS = (
 """Those of the Encoding Standard (https://encoding.spec.whatwg.org/) that tables are met in, and the DOS code pages
 that they replaced; of two that read a text alike, the first is named."""
 _MULTI_BYTE = frozenset(("cp932", "gb18030", "big5", "cp949", "euc-jp"))
-_FREQUENT = {"CYRILLIC": "оеаинтсрвл", "GREEK": "αοιετσνηυρ"}
+_FREQUENT = {"CYRILLIC": "оеаинтсрвл", "GREEK": "αοιετσνηυρ", "HEBREW": "יוהלאמרתבש", "ARABIC": "الينموتربه"}
 """The most frequent letters of languages that are written in a script."""
 EVIDENCE = 1 << 18
 """Bytes of different lines that are looked at."""

@@ -57,6 +57,7 @@ def test_encodings(file, encoding, name):
 
 
 RUSSIAN = "name;town\nПётр;Москва\nАнна;Тула\n"  # noqa: RUF001
+HEBREW = "name;town\nשלום;תל אביב\nמרים;חיפה\nאברהם;ירושלים\n"  # noqa: RUF001
 GREEK = "name;town\nΝίκος;Αθήνα\nΕλένη;Πάτρα\n"  # noqa: RUF001
 
 
@@ -67,6 +68,7 @@ GREEK = "name;town\nΝίκος;Αθήνα\nΕλένη;Πάτρα\n"  # noqa: RUF
         (RUSSIAN, "cp1251", "cp1251"),
         (RUSSIAN, "koi8-r", "koi8-r"),
         (GREEK, "cp1253", "cp1253"),
+        (HEBREW, "cp1255", "cp1255"),
         ("name;note\nAnn;25 °C ± 1\nBob;½ £\n", "cp1252", "cp1252"),
     ],
 )
@@ -238,11 +240,20 @@ def test_what_is_above_the_header_is_skipped_and_said(file, head, reason):
     assert found.text.line_starts[0] == head.count("\n") + 2
 
 
-def test_a_header_that_begins_with_a_hash(file):
-    found = detect_csv(file("# made by a script\n#a,b\n1,2\n"))
-    assert (found.dialect.skip_lines, found.text.cells.column_names) == (1, ["#a", "b"])
-    found = detect_csv(file("#a,b\n1,2\n"))
-    assert (found.dialect.skip_lines, found.text.cells.column_names) == (0, ["#a", "b"])
+@pytest.mark.parametrize(
+    ("text", "skipped", "header"),
+    [
+        ("# made by a script\n#a,b\n1,2\n", 1, ["#a", "b"]),
+        ("#a,b\n1,2\n", 0, ["#a", "b"]),
+        ("#name,town\nAnn,Rome\nBob,Oslo\n", 0, ["#name", "town"]),
+        ("# name,size\nAnn,1.5\nBob,2\n", 0, ["# name", "size"]),
+        ("# fields: name, town\nname,town\nAnn,Rome\n", 1, ["name", "town"]),
+        ("#1,2\na,b\n", 0, ["#1", "2"]),
+    ],
+)
+def test_a_header_that_begins_with_a_hash_is_no_comment(file, text, skipped, header):
+    found = detect_csv(file(text))
+    assert (found.dialect.skip_lines, found.text.cells.column_names) == (skipped, header)
 
 
 QUIRKY = {
