@@ -4,7 +4,7 @@
     python -m benchmarks.accepted ~/tables --each       # a line a file: target, task, what was decided
     python -m benchmarks.accepted ~/tables --last       # with --target for the last column: what the reader accepts
 
-Looks at each file as ``add --dry-run`` does, and loads it with the settings that this would write.
+Looks at each file as ``add --dry-run`` does, and tries it out as that does.
 Files of fewer than 100 lines are no tables to learn from, and are left out.
 """
 
@@ -16,11 +16,11 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-from lockstep.intake.decisions import decide, problem_block
+from lockstep.intake.adding import try_out
+from lockstep.intake.decisions import decide
 from lockstep.intake.file_format import look
 from lockstep.kernel.errors import LockstepError
-from lockstep.kernel.settings import convert
-from lockstep.reading.loading import MINIMUM_ROWS, LoadSettings, load_file
+from lockstep.reading.loading import MINIMUM_ROWS
 
 
 def main() -> int:
@@ -57,7 +57,7 @@ def judge(path: Path, *, last: bool) -> tuple[str, str]:
         facts = look(path, {})
         columns = [str(name) for name in facts.frame if name not in facts.unneeded]
         decisions = decide(facts, {"load.target": columns[-1]} if last else {})
-        load_file(path, convert(problem_block(decisions, path)["load"], LoadSettings, "load"))
+        try_out(facts, decisions, path)
     except LockstepError as error:
         return "refused", str(error)
     except Exception as error:  # what a user would see as a traceback

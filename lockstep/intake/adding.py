@@ -76,11 +76,7 @@ def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: boo
     Raises:
         LockstepError: also of what load, split and a fit would refuse; nothing is left then.
     """
-    _check_features(facts, decisions)
-    problem = problem_block(decisions, place.data)
-    form = convert(problem["load"], LoadSettings, "load").form
-    contract = infer_contract(facts.frame.drop(columns=decisions.drop.value), facts.numbers, form)
-    _try_stages(facts.path, contract, problem)
+    problem, contract = try_out(facts, decisions, place.data)
     texts = _texts(place, f"{decisions.target.value} of {facts.path.name}", problem)
     if place.contract.exists():
         raise SettingsError(f"{place.contract} exists already. Remove it, or give another name: --name {place.name}2.")
@@ -104,6 +100,20 @@ def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: boo
     return problem, undo
 
 
+def try_out(facts: TableFacts, decisions: Decisions, data: Path) -> tuple[dict[str, Any], Contract]:
+    """(the block of params.yaml, the contract) of a problem whose file will be ``data``, once the stages took them.
+
+    Raises:
+        LockstepError: what load, split and a fit would refuse.
+    """
+    _check_features(facts, decisions)
+    problem = problem_block(decisions, data)
+    form = convert(problem["load"], LoadSettings, "load").form
+    contract = infer_contract(facts.frame.drop(columns=decisions.drop.value), facts.numbers, form)
+    _try_stages(facts.path, contract, problem)
+    return problem, contract
+
+
 def _check_features(facts: TableFacts, decisions: Decisions) -> None:
     """Raise DataError if what was decided leaves no column to learn from; what the user drops, ``load_file`` judges."""
     drop, target, roles = decisions.drop, decisions.target.value, decisions.roles
@@ -114,7 +124,8 @@ def _check_features(facts: TableFacts, decisions: Decisions) -> None:
         raise DataError(f"{what}beside the target '{target}' there is only what the rows are split by.")
     if drop.is_given or set(others) - set(drop.value):
         return
-    reasons = some([f"'{name}' ({', '.join(roles.of(name))})" for name in others], 10)
+    why = {name: facts.unneeded.get(name) or ", ".join(roles.of(name)) for name in others}
+    reasons = some([f"'{name}' ({reason})" for name, reason in why.items()], 10)
     texts = [f"'{name}'" for name in others if name in roles.identifiers and column_type(facts.frame[name]) == "text"]
     remedy = (
         f"A text that differs in nearly every row tells a model nothing: put columns of what is in {some(texts)} into "

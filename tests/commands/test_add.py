@@ -795,6 +795,14 @@ def test_a_missing_header_is_not_added(tried):
     ("columns", "arguments", "message"),
     [
         (
+            {"": range(150)},
+            [],
+            (
+                "each column beside the target 'churned' is left out: 'column_1' (it has no name and numbers the rows, as "
+                "a saved index does)"
+            ),
+        ),
+        (
             {"note": [f"note {i} of many" for i in range(150)]},
             [],
             (
