@@ -798,8 +798,8 @@ def test_a_missing_header_is_not_added(tried):
             {"": range(150)},
             [],
             (
-                "each column beside the target 'churned' is left out: 'column_1' (it has no name and numbers the rows, as "
-                "a saved index does)"
+                "each column beside the target 'churned' is left out: 'column_1' (it has no name and numbers the "
+                "rows, as a saved index does)"
             ),
         ),
         (
