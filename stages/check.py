@@ -12,11 +12,13 @@ Writes  that the settings can run, and what the last commits record into DVC's r
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
 from lockstep.api import check_problem
+from lockstep.kernel.errors import SettingsError
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
@@ -24,9 +26,23 @@ from lockstep.repository.recorded_runs import remember_runs
 
 
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
-    check_problem(problem.path, problem.name)
+    try:
+        check_problem(problem.path, problem.name)
+    except SettingsError:
+        _make_visible(problem.path)
+        raise
     remember_runs()
     outputs.json(args.sound, {"settings": "sound"})
+
+
+def _make_visible(path: Path) -> None:
+    """Give a file a time stamp of another second than git's index has.
+
+    ``dvc exp run`` writes settings, then the index, and leaves both when a stage fails. Where that took less than a
+    second, git takes a file of the same size for unchanged, and neither shows nor restores it.
+    """
+    time.sleep(1.1)
+    path.touch()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

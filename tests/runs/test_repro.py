@@ -224,11 +224,14 @@ def lost(repository):
 def test_an_experiment_of_settings_that_cannot_run_costs_no_output(clean):
     before = (clean.folder / "params.yaml").read_bytes()
     done = clean.dvc("exp", "run", "-S", "problems.iris.tune.trials=many", check=False)
-    (clean.folder / "params.yaml").write_bytes(before)  # DVC leaves the experiment's, also in git's index
     assert done.returncode == 255
     assert 'problems.iris.tune.trials is "many". Allowed: a whole number at least 0' in done.stderr
     assert lost(clean) == ["data/checked/iris.json"]
+    # DVC leaves the experiment's settings, perhaps in git's index too: git sees them, and takes them back.
     clean.run("git", "reset", "-q")
+    assert " M params.yaml" in clean.run("git", "status", "--short").stdout
+    clean.run("git", "checkout", "-q", "params.yaml")
+    assert (clean.folder / "params.yaml").read_bytes() == before
 
 
 def test_what_only_the_data_can_tell_is_one_message_too(clean):
