@@ -1,12 +1,13 @@
 """Where a clone may lie: below folders of any name, in any locale."""
 
+import shutil
 import subprocess
 
 from lockstep.repository.dvc import Repository as Opened
 
 import pytest
 from quick import QUICK, QuickRepository
-from workspace import BIN
+from workspace import BIN, Repository
 
 NAMES = ["José Ünïcode", "it's [1] (copy) & more"]
 UV = f"""#!/bin/sh
@@ -52,6 +53,35 @@ def test_a_clone_may_lie_below_any_folder_in_any_locale(repository):
     if site.startswith("/var/tmp/"):
         assert subprocess.run(["stat", "-c", "%a", site], capture_output=True, check=True).stdout == b"700\n"
         subprocess.run(["rm", "-r", site], check=True)
+
+
+@pytest.mark.parametrize("kind", ["worktree", "submodule", "folder of a larger repository"])
+def test_a_clone_may_be_part_of_another_repository(tmp_path, kind):
+    with QuickRepository(tmp_path / "origin") as origin:
+        (origin.folder / ".dvc/config.local").unlink()
+        outer = tmp_path / "outer"
+        place = outer / "models"
+        if kind == "worktree":
+            origin.run("git", "worktree", "add", "-q", "-b", "other", str(place))
+        else:
+            subprocess.run(["git", "init", "-q", outer], check=True)
+        if kind == "submodule":
+            add = ["-c", "protocol.file.allow=always", "submodule", "--quiet", "add"]
+            subprocess.run(["git", *add, origin.folder, "models"], cwd=outer, check=True)
+        elif kind != "worktree":
+            shutil.copytree(origin.folder, place, ignore=shutil.ignore_patterns(".git", "cache", "tmp"))
+        clone = Repository.at(place)
+        if kind.startswith("folder"):
+            clone.run("git", "add", "-A", ".")
+            clone.run("git", "-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-qm", "first")
+        shutil.copyfile(origin.folder / "data/raw/iris.csv", place / "data/raw/iris.csv")
+        done = clone.run("dvc", "repro")
+        assert [line for line in done.stdout.splitlines() if line.startswith("Running")] == [
+            f"Running stage '{name}':" for name in QUICK
+        ]
+        for command in ("check", "doctor", "explain"):
+            clone.run("python", "-m", "lockstep", command)
+        assert clone.run("dvc", "repro").stdout.endswith("Data and pipelines are up to date.\n")
 
 
 def test_remotes_below_any_folder_are_shared_with_another_clone(repository, tmp_path, monkeypatch):
