@@ -43,6 +43,8 @@ def report(diff: DataDiff, quote: Quote) -> Report:
         match problem:
             case NotRun():
                 lines.append(not_run(name, problem, quote))
+            case SameFile() if lines:  # of the edit that the note is about, nothing can be said
+                lines.append("The tables that were loaded are the same.")
             case SameFile():
                 lines.append("Nothing changed: the same file.")
             case WholeTable(status=status):
@@ -58,7 +60,8 @@ def report(diff: DataDiff, quote: Quote) -> Report:
                 rows = [
                     _column_row(item, problem, quote) for item in _described(problem) if not _is_quiet(item, problem)
                 ]
-        blocks.append(Block(f"{quote(name)}: {problem.status}", lines, HEADINGS, rows))
+        shown = "not loaded yet" if isinstance(problem, SameFile) and name in diff.outdated else problem.status
+        blocks.append(Block(f"{quote(name)}: {shown}", lines, HEADINGS, rows))
     nothing = f"Nothing changed in the data of {', '.join(map(quote, diff.problems)) or 'any problem'}."
     return Report(
         title=f"Data of {before} (before) and of {after} (after)",

@@ -4,7 +4,7 @@ import re
 
 from lockstep.comparing.rendering import code, markdown, show, visible
 from lockstep.comparing.table_changes import ALPHA, compare_tables
-from lockstep.comparing.table_revisions import DataDiff, NotRun
+from lockstep.comparing.table_revisions import DataDiff, NotRun, SameFile
 from lockstep.comparing.table_words import report
 from lockstep.repository.revisions import RevisionName
 
@@ -38,3 +38,13 @@ def test_the_key_and_other_names_are_quoted(make_table, capsys):
     assert "\x1b" not in text
     show(report(found, visible))
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_an_edit_that_is_not_loaded_is_not_said_to_be_nothing():
+    for outdated, title, line in (
+        ({"p": ("data/raw/p.csv",)}, "p: not loaded yet", "The tables that were loaded are the same."),
+        ({}, "p: unchanged", "Nothing changed: the same file."),
+    ):
+        text = markdown(report(diff(["A", "B"], {"p": SameFile()}, outdated), str))
+        assert title in text
+        assert line in text
