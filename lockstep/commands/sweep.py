@@ -58,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     metric = find_metric(args.metric or config.sections.tune.metric, config.task_type, "--metric")
     models = _models(config.task_type, config.model_type, args.models)
     head = git.output("rev-parse", "HEAD").strip()
-    replaced = _replaced([f"{args.problem}-{model}" for model in models], head)
+    there = experiments_of(head)
+    replaced = [name for model in models if (name := f"{args.problem}-{model}") in there]
     if replaced:
         noun = "experiment" if len(replaced) == 1 else "experiments"
         print(f"replaces the {noun} {', '.join(replaced)} of an earlier sweep", file=sys.stderr)
@@ -66,13 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     interrupted = False
     for number, model in enumerate(models, 1):
         print(f"{model} ({number} of {len(models)}) ...", file=sys.stderr)
-        name = f"{args.problem}-{model}"
-        before = experiments_of(head).get(name)
         try:
             found.append(_run(args.problem, model, config.model_type, head))
         except KeyboardInterrupt:
             interrupted = True
-            if experiments_of(head).get(name) != before:  # the interrupt came too late for DVC: it is done
+            name = f"{args.problem}-{model}"
+            if experiments_of(head).get(name) != there.get(name):  # the interrupt came too late for DVC: it is done
                 found.append(Candidate(model, name, _scores(args.problem, name, head), ""))
             print("interrupted: what follows is of the models that were done", file=sys.stderr)
             break
@@ -88,12 +88,6 @@ def _models(task: Task, given: str, wanted: Sequence[str] | None) -> list[str]:
             near = ", ".join(nearest(name, able))
             raise SettingsError(f"--models: '{name}' is no model type for {task}. Allowed: {near}.")
     return sorted(set(wanted or able), key=lambda name: (name != given, able.index(name)))
-
-
-def _replaced(names: Sequence[str], head: str) -> list[str]:
-    """Those of the names that an experiment of this commit has already."""
-    there = experiments_of(head)
-    return [name for name in names if name in there]
 
 
 def _run(problem: str, model: str, given: str, head: str) -> Candidate:

@@ -26,7 +26,7 @@ from lockstep.reading.source import PACKED
 from lockstep.repository import git
 from lockstep.repository.dvc_process import run_dvc
 from lockstep.splitting.parts import SplitSettings, split_table
-from lockstep.tables.table import column_type
+from lockstep.tables.table import Table, column_type
 
 import yaml
 
@@ -108,9 +108,9 @@ def try_out(facts: TableFacts, decisions: Decisions, data: Path) -> tuple[dict[s
     """
     _check_features(facts, decisions)
     problem = problem_block(decisions, data)
-    form = convert(problem["load"], LoadSettings, "load").form
-    contract = infer_contract(facts.frame.drop(columns=decisions.drop.value), facts.numbers, form)
-    _try_stages(facts.path, contract, problem)
+    load = convert(problem["load"], LoadSettings, "load")
+    contract = infer_contract(facts.frame.drop(columns=decisions.drop.value), facts.numbers, load.form)
+    _try_stages(load_file(facts.path, load, contract).table, problem)
     return problem, contract
 
 
@@ -138,9 +138,8 @@ def _check_features(facts: TableFacts, decisions: Decisions) -> None:
     raise DataError(what + left_out, drop.setting, " without a column.")
 
 
-def _try_stages(path: Path, contract: Contract, problem: dict[str, Any]) -> None:
-    """Raise what the stages would: load, split, and a fit that finds rows of one class only."""
-    table = load_file(path, convert(problem["load"], LoadSettings, "load"), contract).table
+def _try_stages(table: Table, problem: dict[str, Any]) -> None:
+    """Raise what the stages behind load would: split, and a fit that finds rows of one class only."""
     train = split_table(table, convert(problem["split"], SplitSettings, "split")).train
     folds = make_folds(train, convert(problem["cross_validate"], CrossValidateSettings, "cross_validate"))
     if train.task == "classification":

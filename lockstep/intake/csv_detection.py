@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lockstep.intake.csv_text import whole_table
 from lockstep.kernel.errors import DataError, some
-from lockstep.reading.csvfile import CsvFile, Dialect, TextTable
+from lockstep.reading.csvfile import DELIMITERS, CsvFile, Dialect, TextTable
 from lockstep.reading.encodings import difference, likeliest, line_of_utf8, plausible_readings, some_reading
 from lockstep.reading.quirks import ROW_NAMES, Quirk, numbered
 from lockstep.reading.source import Source, decoded, decodes, unpacked
@@ -19,7 +20,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-DELIMITERS = (",", ";", "\t", "|")
 RARE_DELIMITERS = ("^", "~", ":", " ")
 """Tried where the header holds none of the others."""
 MAX_TITLE = 3
@@ -91,7 +91,7 @@ def detect_dialect(path: Path, given: Mapping[str, Any]) -> Detected:
         for attempt in attempts:
             try:
                 file = CsvFile(path, attempt.dialect, source)
-                table = _whole(file)
+                table = whole_table(file)
             except DataError as error:
                 if attempt.is_usual:
                     errors.setdefault(attempt.dialect.delimiter, error)
@@ -171,15 +171,9 @@ def _begins_well(path: Path, errors: Mapping[str, DataError], base: Dialect, beg
     for mark in errors:
         with contextlib.suppress(DataError):
             file = CsvFile(path, base._replace(delimiter=mark), Source(pa.py_buffer(lines + newline), None))
-            if _whole(file).cells.num_columns > 1:
+            if whole_table(file).cells.num_columns > 1:
                 return True
     return False
-
-
-def _whole(file: CsvFile) -> TextTable:
-    """All cells of a file. Raises DataError as CsvFile does."""
-    tables = [(file.cells(block), block.line_starts) for block in file.blocks()]
-    return TextTable(pa.concat_tables([cells for cells, _ in tables]), np.concatenate([lines for _, lines in tables]))
 
 
 def _is_evident(dialect: Dialect, table: TextTable, file: CsvFile) -> bool:
@@ -229,7 +223,7 @@ def _best(
         if dialect.delimiter != " " and not dialect.escape and cells and all(cell[:1] == b" " for cell in cells):
             try:
                 again = CsvFile(path, dialect._replace(quirks=(*dialect.quirks, *spaced)), source)
-                table, file, dialect = _whole(again), again, again.dialect
+                table, file, dialect = whole_table(again), again, again.dialect
             except DataError:
                 pass  # not every delimiter has a blank behind it: the blanks are part of the cells
         needed = {

@@ -22,10 +22,15 @@ def read_csv(path: Path, dialect: Dialect = Dialect(), source: Source | None = N
         DataError: see source.open_source; or a cell count, a quote, a byte or the header is not as it must be. The
             message names the file and the line.
     """
-    tables = list(read_csv_blocks(path, dialect, source))
-    return TextTable(
-        pa.concat_tables([table.cells for table in tables]), np.concatenate([table.line_starts for table in tables])
-    )
+    file = CsvFile(path, dialect, source)
+    file.check_delimiter()
+    return whole_table(file)
+
+
+def whole_table(file: CsvFile) -> TextTable:
+    """All cells of a file that was just opened. Raises DataError as CsvFile does."""
+    tables = [(file.cells(block), block.line_starts) for block in file.blocks()]
+    return TextTable(pa.concat_tables([cells for cells, _ in tables]), np.concatenate([lines for _, lines in tables]))
 
 
 def read_csv_blocks(path: Path, dialect: Dialect = Dialect(), source: Source | None = None) -> Iterator[TextTable]:

@@ -18,7 +18,7 @@ from lockstep.learning.estimators import TrainSettings, build_estimator
 from lockstep.learning.model_types import KINDS
 from lockstep.reading.column_types import MISSING
 from lockstep.reading.loading import check_n_rows, missing_in_target
-from lockstep.tables.table import column_type
+from lockstep.tables.table import column_type, iso_times
 
 import pandas as pd
 
@@ -28,7 +28,7 @@ RARE = 0.1
 """Classes below this share are said to be rare."""
 FEW_MISSING = 0.5
 """Of more rows than this share without a target, the target is more likely another column."""
-FEW_MOMENTS = 10
+FEW_TIMES = 10
 """A column of no more different dates than this orders no rows."""
 FIRST = 10
 """One of so many rows, the first in time, must have two classes for a split by time."""
@@ -240,9 +240,9 @@ def _model_by_rows(n_rows: int) -> tuple[str, str]:
     return "random_forest", f"there are fewer than {MANY_ROWS:,} rows"
 
 
-def _moments(column: pd.Series) -> pd.Series | None:
-    """What ``split.time`` makes of a column of texts: moments in time; None if it would refuse it."""
-    stamps = pd.to_datetime(column, format="ISO8601", errors="coerce", utc=True)
+def _times(column: pd.Series) -> pd.Series | None:
+    """What ``split.time`` makes of a column of texts: times; None if it would refuse it."""
+    stamps = iso_times(column)
     return None if stamps.isna().any() else stamps
 
 
@@ -250,7 +250,7 @@ def _ordering_dates(frame: pd.DataFrame, dates: Sequence[str], labels: pd.Series
     """The first column of dates in whose order, or its reverse, the rows stand; None if there is none, or if its first
     rows are of one class, from which no fold could learn."""
     for name in dates:
-        found = _moments(frame[name]) if frame[name].nunique() > FEW_MOMENTS else None
+        found = _times(frame[name]) if frame[name].nunique() > FEW_TIMES else None
         if found is None or not (found.is_monotonic_increasing or found.is_monotonic_decreasing):
             continue
         first = labels[found.sort_values(kind="stable").index[: len(frame) // FIRST]].dropna()
@@ -269,7 +269,7 @@ def _by_time(
         return []
     split = f"keeps rows of one '{group.value}' together" if group.value is not None else "is at random"
     what = f"{some([repr(name) for name in timed])} {'tell' if len(timed) > 1 else 'tells'} when"
-    able = [name for name in timed if name in numbers or _moments(frame[name]) is not None]
+    able = [name for name in timed if name in numbers or _times(frame[name]) is not None]
     instead = (
         f"--time {shlex.quote(able[0])} takes the last rows for the test"
         if able
@@ -282,7 +282,7 @@ def _is_named_time(column: pd.Series) -> bool:
     """Whether a column of numbers that only go up, or down, is named as a time."""
     named = TIME_WORDS & set(words_of(str(column.name)))
     ordered = column.is_monotonic_increasing or column.is_monotonic_decreasing
-    return bool(named) and column_type(column) == "number" and ordered and column.nunique() > FEW_MOMENTS
+    return bool(named) and column_type(column) == "number" and ordered and column.nunique() > FEW_TIMES
 
 
 def _rare_class(target: pd.Series, task: Task) -> list[str]:

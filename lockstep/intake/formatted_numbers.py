@@ -239,7 +239,7 @@ def _find(
         take_words: whether to look for words that stand for a missing value.
         force: read what most of its numbers are, and take the rest for missing.
     """
-    own = held.is_code | ~held.is_code if force else ~held.is_code
+    own = np.ones_like(held.is_code) if force else ~held.is_code
     places = held.places[own]
     others = np.setdiff1d(np.arange(len(held.texts)), held.places)
     words = _missing_words(held, places, others) if take_words else others[:0]

@@ -31,6 +31,8 @@ CHUNK = 1 << 22
 """Bytes scanned at a time: few enough to stay in the processor's cache from one look at them to the next. More, up to
 four times, for tables of more than MANY_COLUMNS: each column of a block costs some time, however few its cells are."""
 MANY_COLUMNS = 128
+DELIMITERS = (",", ";", "\t", "|")
+"""What mostly is between cells."""
 MAX_HEADER = 1 << 17
 MAX_RECORD = 1 << 24
 """Bytes of the longest record that is accepted: a longer one is a quote gone astray, or an attack."""
@@ -211,7 +213,7 @@ class CsvFile:
 
     def check_delimiter(self) -> None:
         """Raise DataError if the header is one column that holds another usual delimiter."""
-        others = [mark for mark in ",;\t|" if mark != self.dialect.delimiter and mark in self.names[0]]
+        others = [mark for mark in DELIMITERS if mark != self.dialect.delimiter and mark in self.names[0]]
         if len(self.names) == 1 and others:
             raise DataError(
                 f"{self.name} has one column only, '{self.names[0][:100]}', cut at {self.dialect.delimiter!r}. "
@@ -245,9 +247,8 @@ class CsvFile:
                 raise no_header
             rows = lines
             alternate = alternate or ("blank_lines" in self.quirks and not number and bool(empty[1:2].any()))
-            number += len(empty)
             if alternate:
-                self._check_blank_lines(empty, lines, number - len(empty))
+                self._check_blank_lines(empty, lines, number)
                 rows = lines[~empty]
             elif blank or empty.any():
                 blank = blank or int(lines[np.argmax(empty)])
@@ -262,6 +263,7 @@ class CsvFile:
             if len(rows) or begin:
                 yield Block(low + begin, low + size, rows, embedded)
             line += len(records.breaks)
+            number += len(empty)
             low += size
         if not self.names:
             raise no_header

@@ -1,4 +1,4 @@
-"""Gives the columns of a user's DataFrame the types that columns.py gives those of a CSV file."""
+"""Gives the columns of a user's DataFrame the types that column_types.py gives those of a CSV file."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

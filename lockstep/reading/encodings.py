@@ -1,7 +1,8 @@
 """Tells what a text that is not UTF-8 is encoded in, where that can be told; else shows how the candidates differ.
 
 Any bytes are text in many encodings, and a wrong one reads names wrong without an error: ``Hélène`` in Windows-1252 is
-``Hélčne`` in Windows-1250. So an encoding is taken only if all encodings in which the text is plausible read it alike.
+``Hélčne`` in Windows-1250. So where several readings are plausible, it is said how they
+differ, and the likeliest is taken only if it can be told, or takes one byte for a character as all others do.
 (Detectors by letter frequencies take a reading for right that is not: of 33 tables of European names, in 11 languages,
 charset-normalizer 3.5 put a wrong one first in 16.)
 """

@@ -13,7 +13,7 @@ from lockstep.reading.column_types import MISSING, Format
 from lockstep.reading.contract import Contract, enforce, places, violations, wrong_types
 from lockstep.reading.csvfile import CsvFile, Dialect
 from lockstep.reading.dataframes import read_parquet, typed_dataframe
-from lockstep.reading.quirks import Quirk
+from lockstep.reading.quirks import OF_BLANKS, Quirk
 from lockstep.reading.source import check_file
 from lockstep.tables.table import Table, column_type
 
@@ -99,7 +99,7 @@ def load_file(path: Path, settings: LoadSettings, contract: Contract | None = No
     _check_columns(names, settings, str(path))
     if file.empty_rows:
         logger.info("%s: %d empty rows at the end are left out", path, file.empty_rows)
-    types, forms = (contract.types, contract.forms(settings.form)) if contract else ({}, {})
+    types, forms = _declared(contract, settings)
     typed = read_typed(file, settings.form, types, settings.drop, forms)
     if contract is not None:
         enforce(violations(typed.frame, contract, without=settings.drop), str(path), typed.line_starts)
@@ -114,7 +114,7 @@ def load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract |
 
 def _load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract | None, name: str) -> Loaded:
     _check_columns([str(column) for column in frame.columns], settings, name)
-    types, forms = (contract.types, contract.forms(settings.form)) if contract else ({}, {})
+    types, forms = _declared(contract, settings)
     typed, missing_as, _ = typed_dataframe(frame.drop(columns=list(settings.drop)), name, types, forms)
     if contract is not None and (wrong := wrong_types(typed, contract)):
         raise DataError(
@@ -124,6 +124,13 @@ def _load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract 
         enforce(violations(typed, contract, without=settings.drop), name, None)
     table = checked_table(typed, settings, name, None)
     return Loaded(table, missing_as, len(typed) - len(table))
+
+
+def _declared(contract: Contract | None, settings: LoadSettings) -> tuple[dict[str, str], dict[str, Format]]:
+    """(the types of columns, the forms of those that are not written as the settings say) that a contract declares."""
+    if contract is None:
+        return {}, {}
+    return {**contract.types}, contract.forms(settings.form)
 
 
 def target_of(settings: LoadSettings) -> str:
@@ -149,7 +156,7 @@ def _check_settings(settings: LoadSettings) -> None:
             Setting("load.escape"),
             " must be different ASCII characters that end no line; the last two may be empty.",
         )
-    if settings.escape and not {"spaced_cells", "spaced_quotes", "aligned"}.isdisjoint(settings.quirks):
+    if settings.escape and not OF_BLANKS.keys().isdisjoint(settings.quirks):
         raise SettingsError(
             Setting("load.escape"), " and the quirks of blanks do not go together. Empty it, or remove the quirk."
         )

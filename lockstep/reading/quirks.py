@@ -5,6 +5,7 @@ first line to its last: a file in which some lines are written so and one otherw
 which none is written so is read as it is: a new table for a model is often cleaner than the one it was trained on.
 """
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 from lockstep.kernel.errors import DataError, Setting
@@ -60,10 +61,9 @@ def without_quirks(
     for quirk in quirks:
         if quirk == "doubled_returns":
             extra, wrong = _doubled_returns(data)
-        elif quirk in ("spaced_cells", "spaced_quotes", "aligned"):
+        elif quirk in OF_BLANKS:
             quotes = np.flatnonzero(data == ord(quote)) if quote else np.empty(0, dtype=np.int64)
-            find = {"spaced_cells": _spaced_cells, "spaced_quotes": _spaced_quotes, "aligned": _aligned}[quirk]
-            extra, wrong = find(data, quotes, mark, newline)
+            extra, wrong = OF_BLANKS[quirk](data, quotes, mark, newline)
         else:
             continue
         if len(extra) and len(wrong):
@@ -156,3 +156,12 @@ def _aligned(data: np.ndarray, quotes: np.ndarray, delimiter: int, newline: int)
     before = np.append(newline, data)[marks]
     again = (before == newline) | (np.append(False, is_mark)[marks])
     return marks[at_end | again], marks[:0]
+
+
+OF_BLANKS: dict[Quirk, Callable[[np.ndarray, np.ndarray, int, int], tuple[np.ndarray, np.ndarray]]] = {
+    "spaced_cells": _spaced_cells,
+    "spaced_quotes": _spaced_quotes,
+    "aligned": _aligned,
+}
+"""The quirks of blanks outside of quotes. {quirk: finds, in (n_bytes,) of a text, by the places of its quotes, its
+delimiter and its line break, (the places of bytes that belong to no cell, of what is not written so)}"""

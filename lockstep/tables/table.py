@@ -74,7 +74,7 @@ class Table:
         column = self.frame[self.time]
         if column.dtype.kind in "if":
             return column.to_numpy()
-        stamps = pd.to_datetime(column.astype("str"), format="ISO8601", errors="coerce", utc=True)
+        stamps = iso_times(column)
         wrong = np.flatnonzero(stamps.isna())
         if len(wrong):
             raise DataError(
@@ -100,6 +100,11 @@ class Table:
         """(n_rows,) of bool: whether the row is one of ``copies``."""
         found: np.ndarray = self.frame.index.isin(self.copies)
         return found
+
+
+def iso_times(column: pd.Series) -> pd.Series:
+    """(n_rows,) the times that ISO 8601 texts say, in UTC; missing where one is no such date."""
+    return pd.to_datetime(column.astype("str"), format="ISO8601", errors="coerce", utc=True)
 
 
 def column_type(column: pd.Series) -> str:

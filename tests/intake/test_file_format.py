@@ -424,8 +424,8 @@ def test_a_large_file_that_is_broken_is_refused_with_its_line(file):
 def test_a_mistake_far_below_is_told_without_trying_other_ways_of_writing(file, monkeypatch):
     """Each of them would read all of a large file."""
     opened = []
-    whole = csv_detection._whole
-    monkeypatch.setattr(csv_detection, "_whole", lambda file: opened.append(file.dialect) or whole(file))
+    whole = csv_detection.whole_table
+    monkeypatch.setattr(csv_detection, "whole_table", lambda file: opened.append(file.dialect) or whole(file))
     with pytest.raises(DataError, match=r"f\.csv line 40002: 3 cells, the header has 2\."):
         detect_csv(file('a;"b"\n' + "1;2\n" * 40_000 + "1;2;3\n"))
     assert len(opened) == 2  # the first lines once more; cut at other delimiters, the header is refused
