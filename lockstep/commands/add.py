@@ -8,7 +8,7 @@ import argparse
 import logging
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +37,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     logger.addHandler(handler)
     try:
         with exclusive_command("add"):
-            return _add(args)
+            return _add(args, handler)
     except (DataError, SettingsError) as error:
         raise type(error)(_with_flags(error.parts)) from None
     finally:
         logger.removeHandler(handler)
+        handler.flush()
 
 
-def _add(args: argparse.Namespace) -> int:
+def _add(args: argparse.Namespace, reader: "_WarningPrinter") -> int:
     given = {setting: getattr(args, setting.split(".")[1], None) for setting in FLAGS}
     given = {setting: value for setting, value in given.items() if value is not None}
     given |= {setting: None for setting in ("split.group", "split.time") if given.get(setting) == ""}
     place = find_place(args.path, args.name)
     facts = look(args.path, given)
+    reader.doubts = facts.doubts
     decisions = decide(facts, given)
+    reader.target = decisions.target.value
+    reader.flush()
     _tell(facts, decisions)
     problem, undo = write(place, facts, decisions, dry_run=args.dry_run)
     if args.dry_run:
@@ -61,24 +65,43 @@ def _add(args: argparse.Namespace) -> int:
     print(f"\nAdded: {place.pointer}, {place.contract}, and '{place.name}' in {PARAMS} and {PIPELINE}.")
     print(f"Next:  dvc repro report@{place.name} && python -m lockstep summary")
     print(f"Undo:  {undo}")
+    if decisions.warnings:
+        print("To follow a WARNING above, undo it first, and add the table anew.")
     return 0
 
 
 class _WarningPrinter(logging.Handler):
-    """Prints what the reader warns of: once, though the file is read twice, and with the flags of this command. Of
-    formatted numbers ``decide`` warns itself, and knows more of them."""
+    """Prints what the reader warns of: once, though the file is read twice, with the flags of this command, and without
+    what ``decide`` says itself, and knows more of.
+
+    Attributes:
+        doubts: the columns of which ``decide`` says why they are no numbers.
+        target: the target: words for a missing value in it are no values, and it is refused with them.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
+        self.held: dict[tuple[str, str], str] = {}
         self.printed: set[tuple[str, str]] = set()
+        self.doubts: Collection[str] = ()
+        self.target = ""
 
     def emit(self, record: logging.LogRecord) -> None:
         found = record.msg
-        if not isinstance(found, ReaderWarning):
+        if isinstance(found, ReaderWarning):
+            self.held[found.column, found.warning.kind] = _with_flags(found.parts)
+        else:
             print(f"WARNING {record.getMessage()}", file=sys.stderr)
-        elif found.warning.kind != "formatted numbers" and (found.column, found.warning.kind) not in self.printed:
-            self.printed.add((found.column, found.warning.kind))
-            print(f"WARNING {_with_flags(found.parts)}", file=sys.stderr)
+
+    def flush(self) -> None:
+        """Print what was held back until it is known what ``decide`` says."""
+        for (column, kind), message in self.held.items():
+            is_said = column in self.doubts and kind in ("formatted numbers", "mostly numbers")
+            is_said |= column == self.target and kind == "missing words"
+            if not is_said and (column, kind) not in self.printed:
+                self.printed.add((column, kind))
+                print(f"WARNING {message}", file=sys.stderr)
+        self.held.clear()
 
 
 def _with_flags(message: Sequence[str]) -> str:
@@ -107,7 +130,7 @@ def _tell(facts: TableFacts, decisions: Decisions) -> None:
     _tell_decision("Target", decisions.target, f"'{target}'")
     _tell_decision("Task", decisions.task)
     if decisions.task.value == "classification":
-        counts = class_counts(frame[target].dropna().astype(object))
+        counts = class_counts(frame[target][decisions.has_target].astype(object))
         print(f"Classes: {some([f'{name} {count / len(frame):.1%}' for name, count in counts.items()], 10)}")
     for warning in decisions.warnings:
         print(f"WARNING {warning}")

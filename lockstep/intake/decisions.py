@@ -20,6 +20,7 @@ from lockstep.reading.column_types import MISSING
 from lockstep.reading.loading import check_n_rows, missing_in_target
 from lockstep.tables.table import column_type, iso_times
 
+import numpy as np
 import pandas as pd
 
 MANY_ROWS = 5_000
@@ -95,6 +96,7 @@ class Decisions:
     Attributes:
         roles: what the columns are, which some decisions follow from.
         target_rows: settings of the section load that say what becomes of rows that have no target, or a rare class.
+        has_target: (n_rows,) of bool: which rows have a value in the target.
         file_format: settings of the section load that say how the file is written.
         warnings: what the user should look at.
         proposals: what was not decided, since it is a trade: what to set, and what it costs.
@@ -107,6 +109,7 @@ class Decisions:
     time: Decision[str | None]
     model: Decision[str]
     target_rows: tuple[Decision[Any], ...]
+    has_target: np.ndarray
     file_format: tuple[Decision[Any], ...]
     roles: ColumnRoles
     warnings: list[str]
@@ -141,6 +144,7 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
     _check_regression(labels, given.get("load.task"), doubt)
     task: Decision[Task] = _decide("load.task", given, lambda: choose_task(labels, facts.path, doubt))
     file_format = _file_format(facts, target.value, given)
+    words = _missing_words(file_format)
     roles = find_roles(frame, target.value, task.value)
     repeating = roles.repeating[0] if roles.repeating and "split.time" not in given else None
     group = _decide("split.group", given, lambda: (repeating, "it is an identifier that repeats"))
@@ -163,7 +167,8 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         group=group,
         time=time,
         model=model,
-        target_rows=_target_rows(labels, file_format, given),
+        target_rows=_target_rows(labels, words, given),
+        has_target=~missing_in_target(labels, words),
         file_format=file_format,
         roles=roles,
         warnings=[*facts.warnings, *_warnings(frame, roles, facts.doubts)],
@@ -296,15 +301,17 @@ def _rare_class(target: pd.Series, task: Task) -> list[str]:
     return [f"the rarer class has {min(shares):.1%} of the rows. {setting}: {trade}; {price}"]
 
 
-def _target_rows(
-    target: pd.Series, file_format: Sequence[Decision[Any]], given: Mapping[str, Any]
-) -> tuple[Decision[Any], ...]:
+def _missing_words(file_format: Sequence[Decision[Any]]) -> tuple[str, ...]:
+    """What is no value in the target, besides an empty cell."""
+    found = {decision.key: decision.value for decision in file_format}
+    return (*found.get("missing", MISSING), *found.get("missing_texts", ()))
+
+
+def _target_rows(target: pd.Series, words: Sequence[str], given: Mapping[str, Any]) -> tuple[Decision[Any], ...]:
     """What becomes of rows that have no target, or a rare class. Rows without one are left out where they are few and
     their cells are empty, or words among numbers; a word among texts may be a class, which the user is asked."""
     given_here = [key for key in ("load.missing_target", "load.rare_classes", "load.class_rows") if key in given]
     found = [Decision(Setting(key), given[key], flag_of(key)) for key in given_here]
-    missing = {decision.key: decision.value for decision in file_format}
-    words = (*missing.get("missing", MISSING), *missing.get("missing_texts", ()))
     empty, all_missing = int(target.isna().sum()), int(missing_in_target(target, words).sum())
     if empty and empty == all_missing <= FEW_MISSING * len(target) and "load.missing_target" not in given:
         reason = f"{empty:,} of {len(target):,} rows have no value in '{target.name}', and nothing to learn or test by"
@@ -329,8 +336,8 @@ def _file_format(facts: TableFacts, target: str, given: Mapping[str, Any]) -> tu
 def _warnings(frame: pd.DataFrame, roles: ColumnRoles, doubts: Mapping[str, Doubt]) -> list[str]:
     names = [str(name) for name in frame]
     warnings = [
-        f"{name!r} is text for the model, though nearly all its cells seem to be numbers, such as {doubt.example!r}: "
-        f"{doubt.why}. If they are numbers, {doubt.remedy} (once it is added: undo that first)"
+        f"{name!r} is text for the model, though most of its cells seem to be numbers, such as {doubt.example!r}: "
+        f"{doubt.why}. If they are numbers, {doubt.remedy}; if not, add it with --text {shlex.quote(name)}"
         for name, doubt in doubts.items()
     ]
     warnings += [

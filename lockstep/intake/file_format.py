@@ -11,8 +11,9 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from lockstep.intake.codes import codes_like_numbers
-from lockstep.intake.csv_detection import Detected, detect_dialect
-from lockstep.intake.formatted_numbers import Doubt, NumberForm, find_number_forms
+from lockstep.intake.csv_detection import detect_dialect
+from lockstep.intake.decimal_marks import usual_format
+from lockstep.intake.formatted_numbers import Doubt, NumberForm, find_number_forms, open_readings
 from lockstep.kernel.errors import DataError, SettingsError, some
 from lockstep.reading.column_types import MISSING, Format, typed_frame
 from lockstep.reading.csvfile import TEXT, Dialect, TextTable
@@ -25,15 +26,6 @@ from lockstep.tables.table import column_type
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-
-A_FEW = 3
-"""So many numbers of the form 4.067, and none of another form, leave open what the point is."""
-_GROUPED_OR_COMMA = r"^[-+]?[0-9]+([.' ][0-9]{3})*,[0-9]+$"
-_GROUPED_COMMA = r"^[-+]?[0-9]{1,3}(\.[0-9]{3})+,[0-9]+$"
-_GROUPS = r"^[-+]?[1-9][0-9]{0,2}(\.[0-9]{3})+$"
-_POINT = r"^[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$"
-_WHOLE = r"^[-+]?[0-9]*$"
 
 
 class TableFacts(NamedTuple):
@@ -65,7 +57,7 @@ class TableFacts(NamedTuple):
 
 
 class CsvFormat(NamedTuple):
-    """How a CSV file is written (see Detected), how numbers are written in it, and what else these could be."""
+    """How a CSV file is written (see Detected), and how numbers are written in it."""
 
     dialect: Dialect
     text: TextTable
@@ -73,7 +65,6 @@ class CsvFormat(NamedTuple):
     packed: str
     reasons: dict[str, str]
     form: Format
-    warnings: list[str]
 
 
 def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
@@ -92,6 +83,8 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
     rest = {name: given[f"load.{name}"] for name in defaults if f"load.{name}" in given}
     words: dict[str, Any] = {name: tuple(rest.pop(name)) for name in ("missing", "missing_texts") if name in rest}
     said = {kind: given.get(f"contract.{kind}", ()) for kind in ("numbers", "text")}
+    if both := [name for name in said["numbers"] if name in said["text"]]:
+        raise SettingsError(f"--numbers and --text both name '{both[0]}'. Leave it out of one of them.")
     if path.suffix.lower() == ".parquet":
         if rest:
             flag = next(iter(rest)).replace("_", "-")
@@ -102,29 +95,31 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
         cells = {name: pa.array(column, TEXT) for name, column in texts.items()}
         numbers, doubts = find_number_forms(cells, form, numbers=said["numbers"], texts=said["text"], given=words)
         read = typed_dataframe(frame, str(path), *_declared(plain.columns, numbers, said))
-        return TableFacts(path, read.frame, "a parquet file", words, {}, [], read.missing_as, {}, numbers, doubts)
+        warnings = open_readings(cells, read.frame, numbers, form, ())
+        return TableFacts(path, read.frame, "a parquet file", words, {}, warnings, read.missing_as, {}, numbers, doubts)
     for one, other in ("delimiter", "quote"), ("delimiter", "escape"), ("quote", "escape"), ("decimal", "thousands"):
         if rest.get(one) and rest[one] == rest.get(other):
             raise SettingsError(f"--{one} and --{other} are the same, {rest[one]!r}. Give different characters.")
     given_dialect = {name: value for name, value in rest.items() if name in Dialect._fields}
     marks = {name: rest.get(name) for name in ("decimal", "thousands")}
-    dialect, text, header, packed, reasons, form, warnings = detect_csv(
-        path, **given_dialect, **marks, missing=words.get("missing", MISSING)
+    dialect, text, header, packed, reasons, form = detect_csv(
+        path, **given_dialect, **marks, missing=words.get("missing", MISSING), texts=said["text"]
     )
     form = form._replace(**words)
     columns = zip(text.cells.column_names, text.cells.columns, strict=True)
     cells = {name: column.combine_chunks() for name, column in columns}
     own = [name for name in ("decimal", "thousands", "missing") if f"load.{name}" in given]
-    numbers, doubts = find_number_forms(cells, form, numbers=said["numbers"], texts=said["text"], given=own)
+    codes = codes_like_numbers(
+        {name: column for name, column in cells.items() if name not in (*said["numbers"], *said["text"])}, form.missing
+    )
+    numbers, doubts = find_number_forms(cells, form, numbers=said["numbers"], texts=(*said["text"], *codes), given=own)
     types, forms = _declared(list(cells), numbers, said)
-    codes = codes_like_numbers(text, form.missing)
-    codes = {name: cell for name, cell in codes.items() if name not in (*said["numbers"], *said["text"])}
     typed = typed_frame(text, str(path), form, types | dict.fromkeys(codes, "string"), forms)
-    warnings += [
-        f"'{name}' is read as text: cells such as {cell} are rather codes than numbers. If they are numbers, add the "
-        f"table with --numbers {shlex.quote(name)}"
-        for name, cell in codes.items()
+    warnings = [
+        f"'{name}' is read as text: {why}. If they are numbers, add the table with --numbers {shlex.quote(name)}"
+        for name, why in codes.items()
     ]
+    warnings += open_readings(cells, typed.frame, numbers, form, own)
     check_header(typed.frame, form, path)
     found: dict[str, Any] = dialect._asdict() | form._asdict()
     settings = {name: value for name, value in found.items() if value != defaults[name] or name in reasons}
@@ -160,6 +155,7 @@ def detect_csv(
     decimal: str | None = None,
     thousands: str | None = None,
     missing: Sequence[str] = MISSING,
+    texts: Collection[str] = (),
     **given: Any,
 ) -> CsvFormat:
     """Find out how a CSV file and the numbers in it are written.
@@ -168,13 +164,18 @@ def detect_csv(
         path: the file.
         decimal, thousands: not to be found out; None to find out.
         missing: words for a missing value among numbers.
+        texts: columns that the user declares to be texts.
         given: fields of Dialect that are not to be found out.
 
     Raises:
         DataError: it is no table, row by row, however it is read; or numbers can be read in two ways.
     """
     found = detect_dialect(path, given)
-    return CsvFormat(*found, *_number_format(found, decimal, thousands, missing, path))
+    columns = dict(zip(found.text.cells.column_names, found.text.cells.columns, strict=True))
+    form = usual_format(
+        columns, path, found.dialect.delimiter, missing, decimal=decimal, thousands=thousands, texts=texts
+    )
+    return CsvFormat(*found, form)
 
 
 def _unneeded(frame: pd.DataFrame, header: Sequence[str]) -> dict[str, str]:
@@ -203,68 +204,6 @@ def _is_index(numbers: np.ndarray) -> bool:
     steps = np.diff(numbers)
     anew = numbers[1:][steps != 1]
     return len(np.unique(numbers)) == len(numbers) or bool((anew == numbers[0]).all())
-
-
-def _number_format(
-    found_file: Detected, decimal: str | None, thousands: str | None, missing: Sequence[str], path: Path
-) -> tuple[Format, list[str]]:
-    """How numbers are written, and what to warn of.
-
-    A decimal comma where texts of that form are frequent, the delimiter is no comma, and no cell has a point, unless
-    between thousands; or what is given.
-
-    Raises:
-        DataError: points may separate thousands or decimals, and the file looks as if it were the former.
-    """
-    text = found_file.text
-    samples = [cells.slice(0, 1000) for cells in text.cells.columns if found_file.dialect.delimiter != ","]
-    comma, grouped = (any(_has(cells, form) for cells in samples) for form in (_GROUPED_OR_COMMA, _GROUPED_COMMA))
-    found = [_points(pc.utf8_trim_whitespace(cells), missing) for cells in text.cells.columns]
-    point, groups = any(one.decimal for one in found), any(one.groups for one in found)
-    doubtful = {name: one.doubtful for name, one in zip(text.cells.column_names, found, strict=True) if one.doubtful}
-    if decimal is not None or thousands is not None:
-        own = decimal or {",": ".", ".": ","}.get(thousands or "") or ("," if comma and not point else ".")
-        mark = "." if own == "," and (grouped or groups) and not point else ""
-        return Format(own, mark if thousands is None else thousands), []
-    if grouped and not point:
-        return Format(",", "."), []
-    if doubtful and not point and (found_file.dialect.delimiter == ";" or comma):
-        name, cell = next(iter(doubtful.items()))
-        raise DataError(
-            f"{path} column {name!r}: {cell} can be read in two ways, and every number with a point in it is of that "
-            f"form. Give --decimal , --thousands . if it is {cell.replace('.', '')}, or --decimal . if the point is "
-            "the decimal mark."
-        )
-    warnings = [
-        f"'{name}' is read with decimal points, but all of them are before three digits, such as {cell}: if that is "
-        f"{cell.replace('.', '')}, add the table with --decimal , --thousands ."
-        for name, cell in doubtful.items()
-    ]
-    return Format("," if comma and not (point or groups) else "."), warnings
-
-
-class _Points(NamedTuple):
-    """What the points in a column are: whether one is a decimal mark for sure; whether a cell has the form 4.067; such
-    a cell, if there are a few, and beside them whole numbers only, so that the points may separate thousands."""
-
-    decimal: bool
-    groups: bool
-    doubtful: str | None
-
-
-def _points(cells: pa.ChunkedArray, missing: Sequence[str]) -> _Points:
-    is_group = pc.match_substring_regex(cells, _GROUPS)
-    groups, others = cells.filter(is_group), cells.filter(pc.invert(is_group))
-    decimal = _has(others, _POINT)
-    doubtful = None
-    if len(groups) >= A_FEW and not decimal:
-        plain = pc.or_(pc.match_substring_regex(others, _WHOLE), pc.is_in(others, pa.array(missing, others.type)))
-        doubtful = groups[0].as_py() if pc.all(plain, min_count=0).as_py() else None
-    return _Points(decimal, len(groups) > 0, doubtful)
-
-
-def _has(cells: pa.ChunkedArray, pattern: str) -> bool:
-    return bool(pc.any(pc.match_substring_regex(cells, pattern), min_count=0).as_py())
 
 
 def check_header(frame: pd.DataFrame, form: Format, path: Path) -> None:

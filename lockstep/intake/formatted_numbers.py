@@ -5,14 +5,15 @@ A form is found only if all cells agree on one reading. Where two are possible, 
 column stays text, and what is doubtful is said.
 """
 
-import re
 import shlex
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from lockstep.kernel.errors import DataError
+from lockstep.intake.decimal_marks import MARK_NAMES, OTHER, find_evidence, other_reading
+from lockstep.kernel.errors import DataError, some
 from lockstep.reading.column_types import Format, as_bool, is_in
 from lockstep.reading.number_marks import BLANKS, MAGNITUDES, NO_MARKS, Marks
+from lockstep.tables.table import column_type
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,8 @@ MAX_WORDS = 3
 """Words that no list has, and that recur, are taken for missing values if they are no more than these."""
 MAX_UNITS = 5
 """Numbers with more units than these are taken for texts that begin with a number, such as addresses."""
+FEW_NUMBERS = 3
+"""Of fewer different numbers, texts with a number in them are levels."""
 RARE = 0.01
 """What only this share of the cells shows, groups by Indian custom, say, does not decide on how all are read."""
 PHONE = 9
@@ -50,10 +53,13 @@ _CODES = (
     "|PEN|ZAR|NGN|KES|GHS|EGP|MAD|TRY|RUB|UAH|PLN|CZK|HUF|RON|BGN|SEK|NOK|DKK|ISK|ILS|AED|SAR|QAR|KWD|BHD|OMR|JOD"
 )
 _CURRENCY = rf"[A-Za-z]{{0,3}}\p{{Sc}}|{_CODES}|[Rr][Ss]\.?|kr\.?|zł|Kč|Fr\.?"
+_HEDGE = r"[~≈≅<>≤≥±]=?|(?:[Cc]a|[Aa]pprox)\.?|[Cc]irca|[Aa]bout|[Oo]ver|[Uu]nder|[Uu]p to|\+{1,2}|\*{1,3}"
+"""What says that a number is not exact, or has a remark."""
 _KNOWN_UNIT = (
     rf"^(?:%|‰|{_CURRENCY}|/-|°[CFK]?|[kKMB]|[mµμnk]?[gmslL]|[cd][mlL]|t|lbs?|oz|kgs|ft|in|yds?|mi|kms?|m[23²³]|km[2²]|cm[23³]|sqft"
     r"|[kmMG]?[WVJ]|[kM]?Wh|mA|mAh|[kMG]?Hz|[kKMGTP]i?[Bb]|[hH][pP]|bhp|kW|PS|cc|CC|rpm|[kK]m/h|kmh|kph|mph|kmpl|mpg|km/kg"
-    r"|h|hrs?|mins?|secs?|ms|days?|years?|yrs?|px|pt|dpi|bpm|dB|ppm|ppb|hPa|[kM]?Pa|bar|psi|mmHg|mg/dL|mmol/L|IU)$"
+    r"|h|hrs?|mins?|secs?|ms|days?|years?|yrs?|px|pt|dpi|bpm|dB|ppm|ppb|hPa|[kM]?Pa|bar|psi|mmHg|mg/dL|mmol/L|IU"
+    rf"|{_HEDGE}|[A-Za-z]{{1,3}}/10+ ?[A-Za-z]{{1,5}})$"
 )
 """Units that are units also where they stand right behind a whole number: 12B and 7C could be codes."""
 _NUMBER = (
@@ -62,15 +68,22 @@ _NUMBER = (
 )
 _SIGNS = r"-+\x{2212}("
 _PARTS = (
-    rf"^(?P<before>[{_SIGNS}]*){BLANKS}(?P<prefix>{_CURRENCY})?{BLANKS}(?P<within>[{_SIGNS}]*){BLANKS}"
+    rf"^(?P<before>[{_SIGNS}]*){BLANKS}(?P<prefix>{_CURRENCY}|{_HEDGE})?{BLANKS}(?P<within>[{_SIGNS}]*){BLANKS}"
     rf"(?P<digits>{_NUMBER})(?P<behind>[-)]*)(?P<gap>{BLANKS})"
-    rf"(?P<suffix>/-|[^0-9{_SIGNS}){_GROUPS};:|=<>_#&!?*][^0-9();:|=<>]{{0,18}}?[23²³]?)?{BLANKS}(?P<end>[-)]*)$"
+    rf"(?P<suffix>/-|\+{{1,2}}|\*{{1,3}}|[^0-9{_SIGNS}){_GROUPS};:|=<>_#&!?*][^0-9();:|=<>]{{0,18}}?"
+    rf"(?:[23²³]|/10+ ?[A-Za-z]{{1,5}})?)?{BLANKS}(?P<end>[-)]*)$"
 )
 """A cell that is a number with marks, cut into its parts."""
 _CODE = "^0[0-9]+$"
 """Where such a cell is among numbers, all of them are codes, such as zip codes."""
-_FRACTION = r"^[-+]?(?:[0-9]+#(?:[0-9]{1,2}|[0-9]{4,})|0#[0-9]+|[0-9]{4,}#[0-9]+|#[0-9]+)$"
-"""A number in which the mark # is nothing but the decimal mark."""
+_SIDE = r"[^\p{L}\p{N}]{0,4}"
+_AROUND = (
+    rf"^{_SIDE}(?:(?:{_CURRENCY}|{_HEDGE}){_SIDE})?\p{{Nd}}(?:[\p{{Nd}}{_GROUPS}]{{0,30}}\p{{Nd}})?"
+    rf"{_SIDE}(?:{_CURRENCY}|\[\w{{1,3}}\])?{_SIDE}$"
+)
+"""A cell that holds one number of some kind, such as '5:' or $05.50 or one in full-width digits."""
+_NOT_AROUND = rf"^(?:[0-9][0-9{_GROUPS}]*|\+[0-9 ]{{8,}})$"
+"""One that is left out of these: digits and marks that may be a date or a code, and telephone numbers."""
 
 
 class NumberForm(NamedTuple):
@@ -132,16 +145,20 @@ def find_number_forms(
     """
     odd = {name: cells for name, cells in columns.items() if name not in texts and not _are_usual(cells, usual)}
     held = {name: _Cells(cells, usual) for name, cells in odd.items()}
-    held = {name: cells for name, cells in held.items() if len(cells.places)}
     take_words = "missing" not in given
 
     def find(marks: set[str]) -> dict[str, NumberForm | Doubt | None]:
         return {
             name: _find(cells, usual, marks, take_words=take_words, force=name in numbers)
             for name, cells in held.items()
+            if len(cells.places)
         }
 
-    marks = _decimal_marks(list(columns.values()), usual, given) if held else set()
+    marks = set[str]()
+    if held:
+        decided = "decimal" in given or "thousands" in given or usual.decimal != "." or usual.thousands
+        shown = {name: cells for name, cells in columns.items() if name not in texts}
+        marks = {usual.decimal} if decided else find_evidence(shown, usual.missing).decimal_marks
     found = find(marks)
     # A price of $1.50 in one column says what $1,234 is in another.
     more = marks | {one.decimal for one in found.values() if isinstance(one, NumberForm) and one.decimal}
@@ -152,15 +169,83 @@ def find_number_forms(
         if name in odd and not isinstance(one, NumberForm):
             why = f"{one.why}. Say it with --decimal" if one else f"fewer than {A_FEW} of its cells are numbers"
             raise DataError(f"--numbers {name}: {why}.")
-    doubts = {name: one for name, one in found.items() if isinstance(one, Doubt)}
+    hindered = {name: _hindered(cells, usual) for name, cells in held.items() if found.get(name) is None}
+    doubts = {name: one for name, one in (found | hindered).items() if isinstance(one, Doubt)}
     for name, doubt in doubts.items():
         if doubt.mark:
             remedy = _flags_that_work(columns, name, usual, doubt.mark, given)
         else:
             forced = _find(held[name], usual, marks, take_words=take_words, force=True)
-            remedy = _forced_remedy(name, forced)
-        doubts[name] = doubt._replace(remedy=remedy or "write them in one way in the file")
+            remedy = doubt.remedy if _loses_most(forced, held[name]) else _forced_remedy(name, forced)
+        doubts[name] = doubt._replace(remedy=remedy or doubt.remedy or "write them in one way in the file")
     return {name: one for name, one in found.items() if isinstance(one, NumberForm)}, doubts
+
+
+def open_readings(
+    columns: Mapping[str, pa.Array],
+    frame: pd.DataFrame,
+    numbers: Mapping[str, NumberForm],
+    usual: Format,
+    given: Collection[str],
+) -> list[str]:
+    """What to warn of: columns whose points or commas are read in one way, by what the rest of the file shows or by
+    custom, while each of their cells could be read in the other one.
+
+    Args:
+        columns: {name: (n_rows,) its cells, texts}.
+        frame: (n_rows, n_columns), as they are read.
+        numbers: {name: how it is read}, of those that are not of the ``usual`` form.
+        usual: how numbers are written in the file as a whole.
+        given: fields of ``usual`` that the user gave: then nothing is open.
+    """
+    if {"decimal", "thousands"} & set(given):
+        return []
+    forms = {
+        name: numbers[name].form if name in numbers else usual
+        for name in columns
+        if column_type(frame[name]) == "number"
+    }
+    by_role: dict[tuple[str, bool], dict[str, tuple[Format, str]]] = {}
+    for name, form in forms.items():
+        if (found := other_reading(columns[name], form)) is not None:
+            mark = next(mark for mark in OTHER if mark in found[1])
+            by_role.setdefault((mark, mark == form.decimal), {})[name] = found
+    warnings = []
+    for (mark, is_decimal), rivals in by_role.items():
+        rival, cell = next(iter(rivals.values()))
+        role = f"decimal {MARK_NAMES[mark]}s" if is_decimal else f"{MARK_NAMES[mark]}s between thousands"
+        names = f"{some([repr(name) for name in rivals])} {'is' if len(rivals) == 1 else 'are'}"
+        value = f"{'' if is_decimal else 'the decimal number '}{rival.plain(pa.array([cell]))[0]}"
+        field = f"decimalChar: {rival.decimal!r} and groupChar: {rival.thousands!r}"
+        remedy = _flags_of(columns, forms, rivals, usual) or f"declare {field} in the contract, once it is added"
+        warnings.append(
+            f"{names} read with {role}, but all of them are before three digits, such as {cell}: if that is {value}, "
+            f"{remedy}"
+        )
+    return warnings
+
+
+def _flags_of(
+    columns: Mapping[str, pa.Array],
+    forms: Mapping[str, Format],
+    rivals: Mapping[str, tuple[Format, str]],
+    usual: Format,
+) -> str:
+    """What to do to have some columns read in their other form, and the other ones of numbers as they are; "" if no
+    flags do that."""
+    wanted = next(iter(rivals.values()))[0]
+    other = usual._replace(decimal=wanted.decimal, thousands=wanted.thousands)
+    found, _ = find_number_forms({name: columns[name] for name in forms}, other, given=("decimal",))
+    for name, form in forms.items():
+        new = found[name].form if name in found else other
+        if name not in found and not _are_usual(columns[name], other):
+            return ""
+        cells = pc.unique(pc.utf8_trim_whitespace(columns[name]))
+        cells = cells.filter(pc.match_substring_regex(cells, form.number))
+        as_wanted = rivals[name][0].plain(cells) if name in rivals else form.plain(cells)
+        if not new.plain(cells).equals(as_wanted):
+            return ""
+    return f"add the table with --decimal {other.decimal} --thousands {other.thousands}"
 
 
 class _Cells:
@@ -215,18 +300,6 @@ def _are_usual(cells: pa.Array, usual: Format) -> bool:
     return bool(pc.all(is_usual, min_count=0).as_py())
 
 
-def _decimal_marks(columns: list[pa.Array], usual: Format, given: Collection[str]) -> set[str]:
-    """The decimal marks of the file: what the user says, or those that numbers without marks around them show."""
-    if "decimal" in given or "thousands" in given or usual.decimal != "." or usual.thousands:
-        return {usual.decimal}
-
-    def occurs(mark: str) -> bool:
-        pattern = _FRACTION.replace("#", re.escape(mark))
-        return any(pc.any(pc.match_substring_regex(cells, pattern), min_count=0).as_py() for cells in columns)
-
-    return {mark for mark in (".", ",") if occurs(mark)}
-
-
 def _find(
     held: _Cells, usual: Format, decimals: set[str], *, take_words: bool, force: bool
 ) -> NumberForm | Doubt | None:
@@ -255,15 +328,20 @@ def _find(
     parts["unit"], magnitudes = _units(parts["prefix"], parts["suffix"])
     by_unit = pd.Series(counts).groupby([parts["prefix"], parts["unit"]]).sum().sort_values(ascending=False)
     if len(by_unit) > 1 and not force:
-        if len(by_unit) > MAX_UNITS or by_unit.iloc[0] < n_numbers / 2:
+        if _are_addresses(by_unit):
             return None
-        units = [f"{before} {behind}".strip() or "none" for before, behind in by_unit.index]
-        shown = [f"{unit} ({count:,} cells)" for unit, count in zip(units, by_unit, strict=True)]
-        return Doubt(_first(held, places), f"its numbers are not all in one unit: {', '.join(shown)}")
+        alike = "marked alike" if any(_is(one, _HEDGE) for marks in by_unit.index for one in marks) else "in one unit"
+        return Doubt(_first(held, places), f"its numbers are not all {alike}: {_listed(by_unit)}")
     prefix, suffix = by_unit.index[0]
     kept = ((parts["prefix"] == prefix) & (parts["unit"] == suffix)).to_numpy()
+    hedges = [one for one in (prefix, suffix) if _is(one, _HEDGE)]
+    if hedges and not force:
+        return Doubt(_first(held, places), f"all its numbers have {hedges[0]!r}, which may say that they are not exact")
     by_sign = pd.Series(counts[kept]).groupby(sign[kept]).sum().drop("", errors="ignore").sort_values(ascending=False)
     negative = by_sign.index[0] if len(by_sign) else "minus"
+    if set(by_sign.index) == {"minus", "unicode minus"}:
+        by_sign = by_sign[["unicode minus"]]  # which takes both for what they are
+        negative = "unicode minus"
     if len(by_sign) > 1 and not force:
         return Doubt(
             _first(held, places[sign != ""]), f"its negative numbers are marked by {' and by '.join(by_sign.index)}"
@@ -298,6 +376,54 @@ def _find(
     is_shown = any(pc.any(pc.match_substring(texts, mark)).as_py() for mark in tells)
     form = chosen._replace(missing=(*usual.missing, *found))
     return NumberForm(form, found, held.tally(strays), _example(texts), chosen.decimal if is_shown else "")
+
+
+def _hindered(held: _Cells, usual: Format) -> Doubt | None:
+    """Why a column stays text of which most cells hold a number, though no form was found; None if they do not, or if
+    most are usual numbers, so that the reader names the cell that is none."""
+    n_all = held.count(np.arange(len(held.texts)))
+    is_usual = as_bool(pc.match_substring_regex(held.texts, usual.number))
+    is_number = as_bool(
+        pc.and_not(pc.match_substring_regex(held.texts, _AROUND), pc.match_substring_regex(held.texts, _NOT_AROUND))
+    )
+    parts = held.parts[~held.is_code]
+    places = held.places[~held.is_code]
+    by_unit = pd.Series(held.counts[places]).groupby([parts["prefix"].to_numpy(), parts["suffix"].to_numpy()]).sum()
+    if not _are_addresses(by_unit.sort_values(ascending=False)):
+        is_number[places] = True
+    is_number |= is_usual
+    holding, odd = np.flatnonzero(is_number), np.flatnonzero(~is_usual)
+    if (
+        len(holding) < FEW_NUMBERS
+        or 2 * held.count(holding) < n_all
+        or 2 * held.count(np.flatnonzero(is_usual)) >= n_all
+    ):
+        return None
+    # A stray among numbers with marks hinders; where all have marks, it is the marks that do.
+    strays = np.flatnonzero(~is_number)
+    first = _first(held, strays if len(strays) else odd)
+    count = held.count(strays if len(strays) else odd)
+    why = f"{count:,} of its {n_all:,} cells are no numbers that can be read, as {first!r}"
+    return Doubt(_first(held, holding), why, "write them as plain numbers in the file")
+
+
+def _are_addresses(by_unit: pd.Series) -> bool:
+    """Whether numbers are followed by so many different texts, ``by_unit`` (their cells, the most frequent first, by
+    what stands before and behind), that these are no units."""
+    unknown = [behind for before, behind in by_unit.index if behind and not before and not _is(behind, _KNOWN_UNIT)]
+    return len(unknown) > MAX_UNITS and bool(by_unit.iloc[0] < by_unit.sum() / 2)
+
+
+def _listed(by_unit: pd.Series) -> str:
+    """In words, what stands before and behind numbers, and how often."""
+    units = [f"{before} {behind}".strip() or "none" for before, behind in by_unit.index]
+    if len(set(units)) < len(units):  # USD before and behind
+        units = [f"{before} 0 {behind}".strip() for before, behind in by_unit.index]
+    return some([f"{unit} ({count:,} cells)" for unit, count in zip(units, by_unit, strict=True)])
+
+
+def _is(text: str, pattern: str) -> bool:
+    return bool(text) and bool(pc.match_substring_regex(pa.scalar(text), f"^(?:{pattern})$").as_py())
 
 
 def _missing_words(held: _Cells, numbers: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -378,7 +504,7 @@ def _choose(
                 _example(texts), f"only {count:,} of its cells, as {cell!r}, are not written as {rival.example!r} is"
             )
     if is_bare and not force:
-        if "." in decimals and form.decimal == "," and "," in used:
+        if "." in decimals and form.decimal == "," and used == {","}:
             return Doubt(
                 _example(texts), "its commas may be decimal marks, or part a list: other columns have decimal points"
             )
@@ -419,6 +545,11 @@ def _flags_that_work(
             if name in found or _are_usual(columns[name], form):
                 working.append(flags)
     return f"add the table with {' or '.join(working)}" if working else ""
+
+
+def _loses_most(forced: NumberForm | Doubt | None, held: _Cells) -> bool:
+    """Whether the form of most of a column's numbers leaves out most of its cells."""
+    return isinstance(forced, NumberForm) and 2 * sum(forced.strays.values()) > held.counts.sum()
 
 
 def _forced_remedy(name: str, forced: NumberForm | Doubt | None) -> str:

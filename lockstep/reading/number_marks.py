@@ -22,7 +22,7 @@ GroupMark = Literal["", ",", ".", " ", "'", "\N{RIGHT SINGLE QUOTATION MARK}", "
 Negative = Literal["minus", "unicode minus", "parentheses", "trailing minus"]
 _SIGNS: dict[Negative, tuple[str, str]] = {
     "minus": ("-", ""),
-    "unicode minus": ("\N{MINUS SIGN}", ""),
+    "unicode minus": ("[-\N{MINUS SIGN}]", ""),
     "parentheses": (rf"\({BLANKS}", rf"{BLANKS}\)"),
     "trailing minus": ("", f"{BLANKS}-"),
 }
@@ -37,7 +37,7 @@ class Marks(Settings, frozen=True, omit_defaults=True):
         prefix: what stands before each number, such as $; blanks may be between.
         suffix: what stands behind each number, such as kg or %; blanks may be between.
         groups: western (1,234,567) or indian (12,34,567), if digits are grouped.
-        negative: how a negative number is told from others: -5, U+2212 and 5, (5), 5-.
+        negative: how a negative number is told from others: -5, U+2212 and 5 (or -5), (5), 5-.
         magnitudes: whether k, M or B behind a number multiplies it by a thousand, a million or a billion.
         others: what a cell is that is no such number: refused, or missing.
     """

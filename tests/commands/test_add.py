@@ -557,7 +557,7 @@ def test_flags_say_which_columns_are_numbers_and_which_are_texts(tried):
     _, shown, _ = tried(frame, "--text", "price", "--target", "churned")
     assert "price: text" in shown
     assert "price: numbers" not in shown
-    assert "WARNING 'size' is text for the model, though nearly all its cells seem to be numbers" in shown
+    assert "WARNING 'size' is text for the model, though most of its cells seem to be numbers" in shown
     _, shown, error = tried(frame, "--numbers", "size", "--target", "churned")
     assert "size: numbers written as 10, other cells are missing (3: '1-5') (--text size)" in shown
     assert (
@@ -574,11 +574,29 @@ def test_numbers_that_are_texts_for_the_model_are_said_once_with_the_flag(tried)
     )
     assert code == 0
     assert (
-        "WARNING 'income' is text for the model, though nearly all its cells seem to be numbers, such as '100,099': "
+        "WARNING 'income' is text for the model, though most of its cells seem to be numbers, such as '100,099': "
         "'100,099' may be 100099 or 100.099, and no other cell decides it. If they are numbers, add the table with "
-        "--thousands , or --decimal , (once it is added: undo that first)\n"
+        "--thousands , or --decimal ,; if not, add it with --text income\n"
     ) in shown
     assert "income" not in error
+
+
+def test_a_stray_cell_is_said_once_and_what_to_undo_only_where_it_was_done(copy, tried, tmp_path):
+    cells = [*["NA"] * 9, *["400 - 520"] * 2, *map(str, range(139))]
+    code, shown, error = tried(table().assign(size=cells), "--target", "churned")
+    assert code == 0
+    assert "2 of its 141 cells are no such numbers, as '400 - 520'. If they are numbers, --numbers size reads" in shown
+    assert "; if not, add it with --text size\n" in shown
+    assert "size" not in error
+    assert "undo" not in shown
+    done = add(copy, tmp_path / "t.csv", "--target", "churned")
+    assert done.stdout.endswith("\nTo follow a WARNING above, undo it first, and add the table anew.\n")
+
+
+def test_a_column_of_numbers_and_texts_at_once_is_refused(tried):
+    code, _, error = tried(table(), "--numbers", "size", "visits", "--text", "visits")
+    assert code == 2
+    assert error == "ERROR add: --numbers and --text both name 'visits'. Leave it out of one of them.\n"
 
 
 def test_every_way_of_writing_has_a_flag(copy, tmp_path):
@@ -682,6 +700,18 @@ def test_a_class_named_none(copy, tmp_path, tried):
     )
     assert code == 2  # where it is a missing value among numbers too
     assert "has no value in the target 'disorder'" in error
+
+
+def test_a_word_for_a_missing_value_in_the_target_is_not_said_to_be_a_value(tried):
+    """One line says that the rows have no target: no other one counts the word as a class, or a value."""
+    frame = table().assign(churned=lambda frame: frame["churned"].where(frame.index % 30 > 0, "None"))
+    code, shown, error = tried(frame, "--target", "churned")
+    assert code == 2
+    assert "has no value in the target 'churned' in 5 of 150 rows" in error
+    assert "are values, not missing" not in error
+    assert "None" not in shown
+    code, shown, error = tried(frame, "--target", "churned", "--missing-target", "drop")
+    assert (code, error) == (0, "")
 
 
 def test_no_evident_target_is_a_question_and_nothing_is_added(copy, tmp_path):

@@ -3,9 +3,7 @@
 from lockstep.intake.codes import codes_like_numbers
 from lockstep.intake.file_format import look
 from lockstep.reading.column_types import MISSING
-from lockstep.reading.csvfile import TextTable
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -25,8 +23,9 @@ import pytest
     ],
 )
 def test_which_columns_are_codes(cells, example):
-    text = TextTable(pa.table({"z": cells}), np.arange(len(cells)) + 2)
-    assert codes_like_numbers(text, MISSING) == ({} if example is None else {"z": example})
+    found = codes_like_numbers({"z": pa.array(cells)}, MISSING)
+    why = f"cells such as {example} are rather codes than numbers"
+    assert found == ({} if example is None else {"z": why})
 
 
 def test_add_reads_them_as_texts_and_says_it(tmp_path):
@@ -35,3 +34,40 @@ def test_add_reads_them_as_texts_and_says_it(tmp_path):
     facts = look(path, {})
     assert facts.frame["lot"].iloc[0] == "10E30"
     assert facts.warnings[0].startswith("'lot' is read as text: cells such as 10E30 are rather codes than numbers. If ")
+
+
+NUMBERS = range(120)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "why"),
+    [
+        ("tel", [f"+49176{i:07}" for i in NUMBERS], "+491760000000 are rather telephone numbers or other codes"),
+        ("tel", [*[f"+49176{i:07}" for i in NUMBERS], "-", ""], "+491760000000 are rather telephone numbers"),
+        ("x", [f"+{i}" for i in NUMBERS], None),
+        ("x", [f"+{1000000 + i}" for i in NUMBERS], None),
+        ("x", [str(49176000000 + i) for i in NUMBERS], None),
+        (
+            "zip",
+            [f"{10000 + i}.0" for i in NUMBERS],
+            "10000.0, and the column's name, are rather those of postal codes",
+        ),
+        ("zip", [*[f"{10000 + i}.0" for i in NUMBERS], "1910.0", ""], "10000.0, and the column's name, are rather"),
+        ("ZipCode", [f"{10000 + i}" for i in NUMBERS], "10000, and the column's name, are rather those of postal"),
+        ("plz_1", [f"{10000 + i}" for i in NUMBERS], "10000, and the column's name, are rather those of postal"),
+        ("zip", [f"{i}" for i in NUMBERS], None),
+        ("zip", [f"{10000 + i}.5" for i in NUMBERS], None),
+        ("price", [f"{10000 + i}.0" for i in NUMBERS], None),
+        ("zipped_files", [f"{10000 + i}" for i in NUMBERS], None),
+    ],
+)
+def test_telephone_numbers_and_postal_codes(tmp_path, name, cells, why):
+    path = tmp_path / "t.csv"
+    path.write_text(f"{name},a\n" + "".join(f"{cell},{i % 7}\n" for i, cell in enumerate(cells)))
+    facts = look(path, {})
+    assert (facts.frame[name].dtype.kind in "if") == (why is None)
+    assert [warning.split("cells such as ")[1][: len(why or "")] for warning in facts.warnings] == (
+        [why] if why else []
+    )
+    assert look(path, {"contract.numbers": [name]}).frame[name].dtype.kind in "if"
+    assert look(path, {"contract.text": [name]}).warnings == []

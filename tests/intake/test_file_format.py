@@ -6,15 +6,18 @@ from pathlib import Path
 
 from lockstep.intake import csv_detection
 from lockstep.intake.csv_text import read_csv
-from lockstep.intake.file_format import check_header, detect_csv
+from lockstep.intake.file_format import check_header, detect_csv, look
 from lockstep.kernel.errors import DataError
 from lockstep.reading import source
 from lockstep.reading.column_types import Format
 from lockstep.reading.csvfile import Dialect
 from lockstep.reading.dataframes import normalised_frame
 
+import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 @pytest.fixture
@@ -161,23 +164,110 @@ def test_thousands_marks(file):
 POPULATION = ["4.067", "950", "12.100", "NA", "7.670"]
 
 
-@pytest.mark.parametrize("cells", [POPULATION, ["343.704", "508.715", "127.001"], ["1.234.567", "4.067", "2.500"]])
-def test_points_that_may_stand_between_thousands_are_asked_about(file, cells):
-    """Read as decimal points, 4.067 inhabitants are 4, and nobody is told."""
-    path = file("inhabitants;place\n" + "".join(f"{cell};A\n" for cell in cells))
-    whole = cells[0].replace(".", "")
-    with pytest.raises(
-        DataError,
-        match=rf"f\.csv column 'inhabitants': {cells[0]} can be read in two ways.* Give --decimal , --thousands \. if "
-        rf"it is {whole}, or --decimal \. if the point is the decimal mark",
-    ):
+def table(delimiter=";", rows=0, **columns):
+    """Columns of texts, each repeated to ``rows`` rows, or to those of the longest."""
+    rows = rows or max(map(len, columns.values()))
+    lines = [[cells[row % len(cells)] for cells in columns.values()] for row in range(rows)]
+    quoted = [[f'"{cell}"' if delimiter in cell else cell for cell in line] for line in lines]
+    return "".join(delimiter.join(line) + "\n" for line in [list(columns), *quoted])
+
+
+@pytest.mark.parametrize("mark", [".", ","])
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+@pytest.mark.parametrize("cells", [POPULATION, ["343.704", "508.715", "127.001"], ["12.345", "7", "950"]])
+def test_marks_that_may_stand_between_thousands_are_asked_about(file, cells, delimiter, mark):
+    """Read as decimal marks, 4,067 inhabitants are 4, and nobody is told."""
+    if mark == "." and delimiter != ";":
+        return  # a point is a decimal mark, unless something speaks for a decimal comma: see below
+    shown = {".": "[.]", ",": ","}
+    other = {".": ",", ",": "."}[mark]
+    path = file(table(delimiter, inhabitants=[cell.replace(".", mark) for cell in cells], place=["A"]))
+    cell, whole = cells[0].replace(".", shown[mark]), cells[0].replace(".", "")
+    flags = (
+        f"--decimal {other} --thousands {mark} if it is {whole}, or --decimal {mark} if it is {cells[0]}; or --text "
+    )
+    with pytest.raises(DataError, match=rf"f\.csv column 'inhabitants': {cell} can be read in two ways") as error:
         detect_csv(path)
-    for given in ({"decimal": ","}, {"thousands": "."}, {"decimal": ",", "thousands": "."}):
-        assert detect_csv(path, **given).form == Format(",", ".")
-    for given in ({"decimal": "."}, {"thousands": ""}, {"decimal": ".", "thousands": ","}):
-        found = detect_csv(path, **given)
-        assert (found.form.decimal, found.form.thousands) == (".", given.get("thousands", ""))
-        assert found.warnings == []
+    assert f"Give {flags}inhabitants if it is no number." in str(error.value)
+    assert detect_csv(path, texts=["inhabitants"]).form == Format()
+    for flags in ({"decimal": other, "thousands": mark}, {"thousands": mark}, {"decimal": other}):
+        facts = look(path, {f"load.{name}": value for name, value in flags.items()})
+        assert facts.frame["inhabitants"].iloc[0] == int(whole)
+        assert facts.warnings == []
+    for flags in ({"decimal": mark}, {"decimal": mark, "thousands": ""}, {"decimal": mark, "thousands": other}):
+        facts = look(path, {f"load.{name}": value for name, value in flags.items()})
+        assert facts.frame["inhabitants"].iloc[0] == float(cells[0])
+        assert facts.warnings == []
+
+
+OPEN = ["10,100", "12,250", "7"]
+DECIDING = {
+    "two groups": (["1,100,200"], 10100),
+    "two groups in the last row": (["5"] * 2000 + ["1,100,200"], 10100),
+    "a group and a fraction": (["1,100.5"], 10100),
+    "groups by Indian custom": (["1,19,873"], 10100),
+    "a point in another column": (["1.5"], 10100),
+    "a comma in another column": (["1,5"], 10.1),
+    "a zero before it": (["0,123"], 10.1),
+    "four digits before it": (["1234,567"], 10.1),
+    "four digits behind it": (["1,2345"], 10.1),
+    "a point between thousands": (["1.100,5"], 10.1),
+    "two points between thousands": (["1.100.500"], 10.1),
+    "blanks between thousands": (["1 100,500"], 10.1),
+}
+
+
+@pytest.mark.parametrize("case", DECIDING)
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_another_column_decides_what_a_comma_is_and_it_is_said(file, delimiter, case):
+    cells, value = DECIDING[case]
+    facts = look(file(table(delimiter, p=OPEN, q=cells, rows=max(60, len(cells)))), {})
+    assert facts.frame["p"].iloc[0] == value
+    assert [warning[:12] for warning in facts.warnings] == ["'p' is read "]
+    assert (
+        "such as 10,100: if that is 10100, " if value == 10.1 else "if that is the decimal number 10.100, "
+    ) in facts.warnings[0]
+
+
+@pytest.mark.parametrize("cell", [cells[-1] for cells, _ in DECIDING.values() if "." not in cells[-1]])
+def test_one_cell_of_the_column_decides_even_in_its_last_row(file, cell):
+    facts = look(file(table(p=[*OPEN * 700, cell], q=["x"])), {})
+    grouped = cell.count(",") == 2
+    if facts.frame["p"].dtype.kind in "if":
+        assert facts.frame["p"].iloc[0] == (10100 if grouped else 10.1)
+        assert facts.warnings == []
+    else:
+        assert "p" in facts.doubts  # one such cell in 2,100 may be a mistake
+
+
+def test_advice_for_a_column_that_another_one_decided_on_is_followed_by_that_column_alone(file):
+    path = file(table(",", p=["51.220", "7.125"], q=["1.5"], rows=60))
+    (warning,) = look(path, {}).warnings
+    assert warning.endswith("51.220: if that is 51220, add the table with --decimal , --thousands .")
+    again = look(path, {"load.decimal": ",", "load.thousands": "."})
+    assert again.frame[["p", "q"]].iloc[0].tolist() == [51220, 1.5]
+    (warning,) = look(file(table(p=["51,220", "7,125"], q=["1,5"], rows=60)), {}).warnings
+    assert warning.endswith(
+        "51,220: if that is 51220, declare decimalChar: '.' and groupChar: ',' in the contract, once it is added"
+    )
+
+
+def test_the_convention_of_one_column_is_said_of_another(file):
+    facts = look(file(table(p=["1.234,50", "12,75"], q=["51.220", "7.125"], rows=60)), {})
+    assert facts.frame["q"].iloc[0] == 51220
+    (warning,) = facts.warnings
+    assert warning == (
+        "'q' is read with points between thousands, but all of them are before three digits, such as 51.220: if that "
+        "is the decimal number 51.220, add the table with --decimal . --thousands ,"
+    )
+    again = look(file(table(p=["1.234,50", "12,75"], q=["51.220", "7.125"], rows=60)), {"load.decimal": "."})
+    assert again.frame[["p", "q"]].iloc[0].tolist() == [1234.5, 51.22]
+
+
+def test_a_column_in_a_form_of_its_own_is_not_said_to_be_read_in_the_usual_one(file):
+    facts = look(file(table(",", p=["$1.234,50", "$7,5"], q=["1.234,5", "22,75"], r=["x"], rows=60)), {})
+    assert facts.frame[["p", "q"]].iloc[0].tolist() == [1234.5, 1234.5]
+    assert facts.warnings == []
 
 
 def test_a_decimal_comma_elsewhere_leaves_points_open_unless_both_stand_in_one_number(file):
@@ -188,10 +278,14 @@ def test_a_decimal_comma_elsewhere_leaves_points_open_unless_both_stand_in_one_n
     assert (form.decimal, form.thousands) == (",", ".")
 
 
+def test_two_points_in_one_cell_decide(file):
+    facts = look(file(table(p=["1.234.567", "4.067", "2.500"], q=["x"])), {})
+    assert facts.frame["p"].tolist() == [1234567, 4067, 2500]
+    assert facts.warnings == []
+
+
 def test_without_a_hint_points_before_three_digits_are_a_warning(file):
-    found = detect_csv(file("inhabitants,place\n" + "".join(f"{cell},A\n" for cell in POPULATION)))
-    assert found.form == Format()
-    (warning,) = found.warnings
+    (warning,) = look(file(table(",", inhabitants=POPULATION, place=["A"], rows=60)), {}).warnings
     assert warning == (
         "'inhabitants' is read with decimal points, but all of them are before three digits, such as 4.067: if that "
         "is 4067, add the table with --decimal , --thousands ."
@@ -205,21 +299,53 @@ def test_without_a_hint_points_before_three_digits_are_a_warning(file):
         ["1.5", "12.345", "3.250", "4.067"],
         ["1.2345", "12.345", "3.250", "4.067"],
         ["12.345", "x", "3.250", "4.067"],  # a text anyway
-        ["12.345", "7", "3.250"],  # too few to say
     ],
 )
 @pytest.mark.parametrize("delimiter", [";", ","])
 def test_ordinary_decimals_are_not_asked_about(file, delimiter, cells):
-    found = detect_csv(file(f"a{delimiter}b\n" + "".join(f"{cell}{delimiter}1\n" for cell in cells)))
-    assert (found.form, found.warnings) == (Format(), [])
+    facts = look(file(table(delimiter, a=cells, b=["1"])), {})
+    assert (facts.settings.get("decimal", "."), facts.settings.get("thousands", ""), facts.warnings) == (".", "", [])
 
 
 def test_decimals_in_another_column_are_no_reason_to_refuse_but_to_warn(file):
-    found = detect_csv(
-        file("x;y\n" + "".join(f"{x};{y}\n" for x in ("12.345", "3.250", "4.067") for y in ("0.5", "1")))
-    )
-    assert found.form == Format()
-    assert len(found.warnings) == 1
+    facts = look(file("x;y\n" + "".join(f"{x};{y}\n" for x in ("12.345", "3.250", "4.067") for y in ("0.5", "1"))), {})
+    assert facts.frame["x"].iloc[0] == 12.345
+    assert len(facts.warnings) == 1
+
+
+@settings(deadline=None, database=None, derandomize=True, max_examples=40)
+@given(
+    decimal=st.sampled_from(".,"),
+    delimiter=st.sampled_from(",;\t|"),
+    places=st.lists(st.integers(0, 4), min_size=2, max_size=4),
+    grouped=st.booleans(),
+    seed=st.integers(0, 10**6),
+)
+def test_a_table_is_read_back_or_refused_or_every_column_that_is_not_is_said(
+    tmp_path_factory, decimal, delimiter, places, grouped, seed
+):
+    """No number is another one in silence, whatever the marks are, and however little the file shows of them."""
+    random = np.random.default_rng(seed)
+    group = {".": ",", ",": "."}[decimal] if grouped else ""
+    values = {f"c{i}": random.uniform(-3000, 30_000, 40).round(place) for i, place in enumerate(places)}
+    mark = str.maketrans({",": group, ".": decimal})
+    columns = {
+        name: [f"{value:,.{place}f}".translate(mark) for value in numbers]
+        for (name, numbers), place in zip(values.items(), places, strict=True)
+    }
+    path = tmp_path_factory.mktemp("t") / "f.csv"
+    path.write_text(table(delimiter, **columns, y=["u", "v"]))
+    try:
+        facts = look(path, {})
+    except DataError as error:
+        assert "can be read in two ways" in str(error)
+        return
+    for name, numbers in values.items():
+        if facts.frame[name].dtype.kind in "if":
+            is_said = any(f"'{name}'" in warning for warning in facts.warnings)
+            assert is_said or facts.frame[name].tolist() == numbers.tolist()
+        else:
+            assert name in facts.doubts
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,12 @@
 """Columns of numbers that would else be text: how they are written is found if one reading is possible, else said."""
 
+from unittest import mock
+
 from lockstep.intake.contract_inference import infer_contract, write_contract
+from lockstep.intake.file_format import look
 from lockstep.intake.formatted_numbers import Doubt, NumberForm, find_number_forms
 from lockstep.kernel.errors import DataError
+from lockstep.reading import column_types
 from lockstep.reading.column_types import Format, typed_frame
 from lockstep.reading.contract import read_contract
 from lockstep.reading.csvfile import TEXT, TextTable
@@ -10,6 +14,7 @@ from lockstep.reading.number_marks import Marks
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -50,6 +55,9 @@ FOUND = {
     "dollars in parentheses": (["($1,257.21)", "$131.00"], form(thousands=",", prefix="$", negative="parentheses")),
     "a trailing minus": (["57.21-", "131.00"], form(negative="trailing minus")),
     "the minus of Unicode": ([f"{MINUS}57.21", "131.00"], form(negative="unicode minus")),
+    "two kinds of minus": (["-5", f"{MINUS}5", "7"], form(negative="unicode minus")),
+    "a unit per 100 of another": (["6.1 l/100km", "5 l/100km"], form(suffix="l/100km")),
+    "points between thousands beside decimal points": (["1.234,50", "12,75"], form(",", ".")),
     "magnitudes": (["1.2k", "3M", "950"], form(magnitudes=True)),
     "k throughout": (["1.2k", "3k"], form(magnitudes=True)),
     "money in millions": (["€1.5M", "€3M"], form(prefix="€", magnitudes=True)),
@@ -129,10 +137,23 @@ DOUBTS = {
     "two currencies": ([*["$5"] * 50, "€5"], "not all in one unit: $ (100 cells), € (2 cells)", "--numbers c reads"),
     "a currency that lacks": ([*["$5"] * 50, "5"], "not all in one unit: $ (100 cells), none (2 cells)", "--numbers c"),
     "per cent that lacks": (["5%", "7%", "9"], "% (42 cells), none (21 cells)", "--numbers c"),
+    "four currencies": (["$5", "€7", "£3", "¥9"], "$ (16 cells), £ (16 cells), ¥ (16 cells), €", "in one way in"),
+    "a currency before and behind": (["USD 5", "6 USD"], "0 USD (31 cells), USD 0 (31 cells)", "--numbers c"),
+    "at least": ([f"{i}+" for i in range(9)], "all its numbers have '+', which may say that they", "--numbers c reads"),
+    "about": ([f"~{i}" for i in range(9)], "all its numbers have '~', which may say that they", "--numbers c reads"),
+    "below a limit": (["<5", "7", "8"], "not all marked alike: none (42 cells), < (21 cells)", "the 21 other cells"),
+    "remarks": ([f"{i}[1]" for i in range(9)], "63 of its 63 cells are no numbers that can", "as plain numbers"),
+    "full width": (list("\uff11\uff12\uff13\uff14"), "64 of its 64 cells are no numbers", "write them as plain"),
+    "a minus that is a dash": (["\N{EN DASH}5", "\N{EN DASH}6", "7"], "of its 63 cells are no", "as plain numbers in"),
+    "a zero before it": (["$05.50", "$06.50", "$07.50", "$12.75"], "64 cells are no numbers that can", "as plain"),
+    "quotes": (["'5", "'6", "'7"], "63 of its 63 cells are no numbers that can be read, as \"'5\"", "as plain"),
+    "a fifth is no number": (
+        ["$5", "$6", "$7", "$8", "call us"], "13 of its 65 cells are no numbers that can be read, as 'call us'",
+        "--numbers c reads numbers such as $5, and takes the 13 other cells for missing",
+    ),
     "two units": ([*["5 kg"] * 9, "5 lb"], "kg (63 cells), lb (7 cells)", "takes the 7 other cells for missing"),
     "an Indian group among Western ones": (["1,234,567", "1,19,873"], "written in two ways", "--numbers c"),
     "two decimal marks": (["61.30", "49,20"], "in two ways, as '61.30' and '49,20' are", "in one way in the file"),
-    "two kinds of minus": (["-5", f"{MINUS}5", "7"], "marked by minus and by unicode minus", "--numbers c"),
     "a minus and parentheses": (["-5", "(5)", "7"], "marked by minus and by parentheses", "--numbers c"),
     "nothing but parentheses": (["(1990)", "(2001)"], "all its numbers have parentheses", "--numbers c"),
     "a code or a unit": (["101A", "102A"], "may be a number and its unit, or a code", "--numbers c"),
@@ -243,3 +264,82 @@ def test_a_table_in_any_form_is_found_written_and_read_back(tmp_path_factory, am
     assert contract.forms(Format()) == {
         name: one._replace(missing_texts=tuple(found[name].words)) for name, one in forms.items()
     }
+
+
+POLLUTED = (
+    *(
+        "1.234",
+        "1,234",
+        "12,34",
+        "1.2.3",
+        "1,2",
+        "1.234,5",
+        "1,234.5",
+        "0,5",
+        "007",
+        "5-7",
+        "5/7",
+        "~5",
+        "5+",
+        "<5",
+        "5?",
+    ),
+    *(
+        "n.a.",
+        "x",
+        "-",
+        "--",
+        "\N{EN DASH}5",
+        "\N{FULLWIDTH DIGIT FIVE}",
+        "5e",
+        "1e400",
+        "0x1F",
+        "12:30",
+        "(5",
+        "5 5",
+        "$",
+    ),
+)
+
+
+@settings(deadline=None, database=None, derandomize=True, max_examples=80)
+@given(
+    decimal=st.sampled_from(".,"),
+    delimiter=st.sampled_from(",;\t"),
+    places=st.integers(0, 4),
+    grouped=st.booleans(),
+    prefix=st.sampled_from(["", "", "$", "EUR "]),
+    suffix=st.sampled_from(["", "", "%", " kg"]),
+    polluted=st.sampled_from(POLLUTED),
+    seed=st.integers(0, 1000),
+)
+def test_one_odd_cell_in_a_late_row_is_refused_or_declared_missing_or_said(
+    tmp_path_factory, decimal, delimiter, places, grouped, prefix, suffix, polluted, seed
+):
+    group = {".": ",", ",": "."}[decimal] if grouped else ""
+    values = np.random.default_rng(seed).uniform(-5000, 50_000, 1200).round(places).tolist()
+    mark = str.maketrans({",": group, ".": decimal})
+    cells = [prefix + f"{value:,.{places}f}".translate(mark) + suffix for value in values]
+    lines = [f'"{cell}"' for cell in [*cells[:-50], polluted, *cells[-50:]]]
+    path = tmp_path_factory.mktemp("t") / "f.csv"
+    path.write_text(f"c{delimiter}y\n" + "".join(f"{line}{delimiter}{'uv'[i % 2]}\n" for i, line in enumerate(lines)))
+    said = []
+    with mock.patch.object(column_types.logger, "warning", said.append):
+        try:
+            facts = look(path, {})
+        except DataError as error:
+            assert "'c'" in str(error)
+            return
+    if facts.frame["c"].dtype.kind not in "if":
+        assert "c" in facts.doubts or said
+        return
+    found = facts.frame["c"].tolist()
+    odd = found.pop(len(found) - 51)
+    is_said = bool(facts.warnings)
+    assert is_said or found == values
+    if odd == odd:  # a number, though an odd one: by the form that all of them are of
+        form = facts.numbers["c"].form if "c" in facts.numbers else Format(facts.settings.get("decimal", "."))
+        form = form._replace(thousands=facts.settings.get("thousands", form.thousands))
+        assert is_said or pc.match_substring_regex(pa.scalar(polluted), form.number).as_py()
+    else:
+        assert polluted in facts.numbers["c"].words
