@@ -15,9 +15,9 @@ _NOT_NORMALISED = r"^[0-9]{2,}[eE][0-9]+$"
 """Who writes a number in scientific notation writes one digit before the point, or a point."""
 _TELEPHONE = r"^\+[0-9]{8,15}$"
 """An international telephone number: numbers are rarely written with a plus, and so many digits."""
-_POSTAL = r"^[0-9]{3,5}(\.0)?$"
+_POSTAL = r"^[1-9][0-9]{2,4}(\.0)?$"
 """A postal code of five digits whose zeros in front are lost, with the .0 that a missing cell in the column leaves."""
-_FIVE = r"^[0-9]{5}(\.0)?$"
+_FIVE = r"^[1-9][0-9]{4}(\.0)?$"
 _POSTAL_WORDS = {"zip", "zipcode", "zipcodes", "postal", "postalcode", "postcode", "plz", "postleitzahl"}
 
 

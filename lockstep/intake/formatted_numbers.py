@@ -24,14 +24,11 @@ from msgspec import structs
 NEARLY_ALL = 0.9
 """A column is taken for one of numbers if this share of its cells are, those left out that mean a missing value."""
 A_FEW = 10
-"""So many cells at least must be numbers, and so many distinct ones where words are taken for missing values that could
-be categories."""
+"""So many cells at least must be numbers, and so many distinct ones where they could be categories, such as <=50K."""
 MAX_WORDS = 3
 """Words that no list has, and that recur, are taken for missing values if they are no more than these."""
 MAX_UNITS = 5
 """Numbers with more units than these are taken for texts that begin with a number, such as addresses."""
-FEW_NUMBERS = 3
-"""Of fewer different numbers, texts with a number in them are levels."""
 RARE = 0.01
 """What only this share of the cells shows, groups by Indian custom, say, does not decide on how all are read."""
 PHONE = 9
@@ -256,7 +253,7 @@ class _Cells:
         places: (n_numbers,) where among ``texts`` those are that are numbers, with marks or without.
         parts: (n_numbers, 8) their parts, see _PARTS; "" where one is not there.
         sign: (n_numbers,) how each is made negative, a value of Marks.negative; "" if it is not.
-        is_code: (n_numbers,) whether a whole number is followed directly by what is no known unit.
+        is_code: (n_numbers,) whether a bare whole number is followed directly by what is no known unit.
     """
 
     def __init__(self, cells: pa.Array, usual: Format) -> None:
@@ -273,7 +270,7 @@ class _Cells:
         is_whole = ~parts_of["digits"].str.contains(f"[{_GROUPS}]")
         is_known = as_bool(pc.match_substring_regex(columns[names.index("suffix")], _KNOWN_UNIT))
         glued = (parts_of["suffix"] != "") & (parts_of["gap"] == "")
-        self.is_code = (glued & is_whole & ~is_known).to_numpy(dtype=bool)
+        self.is_code = (glued & is_whole & ~is_known & (parts_of["prefix"] == "")).to_numpy(dtype=bool)
         leading = parts_of["before"] + parts_of["within"]
         signs = {
             "parentheses": leading.str.contains("(", regex=False),
@@ -328,14 +325,18 @@ def _find(
     parts["unit"], magnitudes = _units(parts["prefix"], parts["suffix"])
     by_unit = pd.Series(counts).groupby([parts["prefix"], parts["unit"]]).sum().sort_values(ascending=False)
     if len(by_unit) > 1 and not force:
-        if _are_addresses(by_unit):
+        is_hedged = any(_is(one, _HEDGE) for marks in by_unit.index for one in marks)
+        are_levels = len(places) < A_FEW and (is_hedged or by_unit.iloc[0] < n_numbers / 2)
+        if are_levels or _are_addresses(by_unit):
             return None
-        alike = "marked alike" if any(_is(one, _HEDGE) for marks in by_unit.index for one in marks) else "in one unit"
+        alike = "marked alike" if is_hedged else "in one unit"
         return Doubt(_first(held, places), f"its numbers are not all {alike}: {_listed(by_unit)}")
     prefix, suffix = by_unit.index[0]
     kept = ((parts["prefix"] == prefix) & (parts["unit"] == suffix)).to_numpy()
     hedges = [one for one in (prefix, suffix) if _is(one, _HEDGE)]
     if hedges and not force:
+        if len(places) < A_FEW:
+            return None
         return Doubt(_first(held, places), f"all its numbers have {hedges[0]!r}, which may say that they are not exact")
     by_sign = pd.Series(counts[kept]).groupby(sign[kept]).sum().drop("", errors="ignore").sort_values(ascending=False)
     negative = by_sign.index[0] if len(by_sign) else "minus"
@@ -393,11 +394,7 @@ def _hindered(held: _Cells, usual: Format) -> Doubt | None:
         is_number[places] = True
     is_number |= is_usual
     holding, odd = np.flatnonzero(is_number), np.flatnonzero(~is_usual)
-    if (
-        len(holding) < FEW_NUMBERS
-        or 2 * held.count(holding) < n_all
-        or 2 * held.count(np.flatnonzero(is_usual)) >= n_all
-    ):
+    if len(holding) < A_FEW or 2 * held.count(holding) < n_all or 2 * held.count(np.flatnonzero(is_usual)) >= n_all:
         return None
     # A stray among numbers with marks hinders; where all have marks, it is the marks that do.
     strays = np.flatnonzero(~is_number)
@@ -408,10 +405,11 @@ def _hindered(held: _Cells, usual: Format) -> Doubt | None:
 
 
 def _are_addresses(by_unit: pd.Series) -> bool:
-    """Whether numbers are followed by so many different texts, ``by_unit`` (their cells, the most frequent first, by
-    what stands before and behind), that these are no units."""
+    """Whether what stands behind numbers, ``by_unit`` (their cells, the most frequent first, by what stands before and
+    behind), are no units, but for instance streets: none is frequent, and there are many, or of several words."""
     unknown = [behind for before, behind in by_unit.index if behind and not before and not _is(behind, _KNOWN_UNIT)]
-    return len(unknown) > MAX_UNITS and bool(by_unit.iloc[0] < by_unit.sum() / 2)
+    are_texts = len(unknown) > MAX_UNITS or any(" " in behind for behind in unknown)
+    return are_texts and bool(by_unit.iloc[0] < by_unit.sum() / 2)
 
 
 def _listed(by_unit: pd.Series) -> str:
