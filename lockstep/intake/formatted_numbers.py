@@ -76,9 +76,9 @@ _CODE = "^0[0-9]+$"
 _SIDE = r"[^\p{L}\p{N}]{0,4}"
 _AROUND = (
     rf"^{_SIDE}(?:(?:{_CURRENCY}|{_HEDGE}){_SIDE})?\p{{Nd}}(?:[\p{{Nd}}{_GROUPS}]{{0,30}}\p{{Nd}})?"
-    rf"{_SIDE}(?:{_CURRENCY}|\[\w{{1,3}}\])?{_SIDE}$"
+    rf"{_SIDE}(?:{_CURRENCY}|st|nd|rd|th|\[\w{{1,3}}\])?{_SIDE}$|^\p{{L}}{{1,12}}{_SIDE}[0-9]+[.,][0-9]+{_SIDE}$"
 )
-"""A cell that holds one number of some kind, such as '5:' or $05.50 or one in full-width digits."""
+"""A cell that holds one number of some kind, such as '5:' or $05.50 or 2nd or D +1.5, or one in full-width digits."""
 _NOT_AROUND = rf"^(?:[0-9][0-9{_GROUPS}]*|\+[0-9 ]{{8,}})$"
 """One that is left out of these: digits and marks that may be a date or a code, and telephone numbers."""
 
@@ -464,7 +464,7 @@ def _choose(
     """The form of numbers with these marks: which mark is decimal, which one groups digits, and how."""
     used = set("".join(digits.str.replace(r"[0-9]|[eE][-+]?[0-9]+$", "", regex=True).unique()))
     candidates = [usual._replace(marks=marks)]
-    for decimal in (usual.decimal, *({".", ","} - {usual.decimal})):
+    for decimal in (usual.decimal, OTHER[usual.decimal]):
         for group in ("", *sorted(used - {decimal})):
             if used <= {decimal, group}:
                 forms = [marks, structs.replace(marks, groups="indian")] if group == "," else [marks]
@@ -530,7 +530,7 @@ def _flags_that_work(
     columns: Mapping[str, pa.Array], name: str, usual: Format, mark: str, given: Collection[str]
 ) -> str:
     """The flags that settle what ``mark`` is in a column, and leave the other columns numbers; "" if none do."""
-    other = {",": ".", ".": ","}.get(mark, usual.decimal)
+    other = OTHER.get(mark, usual.decimal)
     readings = {
         f"--thousands {shlex.quote(mark)}": usual._replace(decimal=other, thousands=mark),
         f"--decimal {mark}": usual._replace(decimal=mark, thousands=""),

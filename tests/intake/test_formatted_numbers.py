@@ -153,6 +153,10 @@ DOUBTS = {
     "about": ([f"~{i}" for i in range(12)], "all its numbers have '~', which may say that they", "--numbers c reads"),
     "a limit": (["<5", *map(str, range(11))], "not all marked alike: none (66 cells), < (6 cells)", "6 other cells"),
     "remarks": ([f"{i}[1]" for i in range(12)], "72 of its 72 cells are no numbers that can", "as plain numbers"),
+    "ordinals": ([f"{i}th" for i in range(4, 20)] + ["1st", "2nd"], "cells are no numbers that", "--numbers c reads"),
+    "letters for a sign": (
+        [f"{sign} +{i}.5" for i in range(9) for sign in "DR"], "72 of its 72 cells are no numbers", "as plain",
+    ),
     "full width": ([chr(0xFF10 + i) for i in range(10)], "70 of its 70 cells are no numbers", "write them as plain"),
     "a minus that is a dash": (
         [*[f"\N{EN DASH}{i}" for i in range(9)], *map(str, range(5))], "45 of its 70 cells are no", "as plain"
