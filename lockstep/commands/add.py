@@ -23,6 +23,7 @@ from lockstep.kernel.locks import exclusive_command
 from lockstep.kernel.log import logger
 from lockstep.learning.model_types import KINDS
 from lockstep.reading.column_warnings import ReaderWarning
+from lockstep.reading.encodings import NO_CHARACTER_SET, is_character_set
 from lockstep.reading.quirks import QUIRKS
 from lockstep.tables.table import class_counts, column_type
 
@@ -220,8 +221,6 @@ def _lines(text: str) -> int:
 
 
 def _encoding(text: str) -> str:
-    try:
-        "".encode(text)
-    except LookupError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no encoding that Python knows, such as cp1252") from None
+    if not is_character_set(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is {NO_CHARACTER_SET}")
     return text

@@ -306,7 +306,8 @@ def _encoding(data: pa.Buffer, path: Path) -> tuple[str, str]:
     beginning = _beginning(data)
     zeros = [beginning[start::2].count(0) for start in (0, 1)]
     for name, own, other in (("utf-16-le", zeros[1], zeros[0]), ("utf-16-be", zeros[0], zeros[1])):
-        if own > len(beginning) / 20 and not other and decodes(data, name):  # a half of each ASCII character
+        # One is a half of each ASCII character; few others have the other one, such as U+0100 and U+4E00.
+        if own > len(beginning) / 20 and own > 4 * other and decodes(data, name):
             return name, "its bytes are in that order, though no byte-order mark says so"
     if decodes(data, "utf-8"):
         return "utf-8", ""
@@ -321,7 +322,7 @@ def _encoding(data: pa.Buffer, path: Path) -> tuple[str, str]:
                 f"{path} is not UTF-8, and can be read in {len(readings)} ways: {ways}. Give the one that reads right, "
                 f"for instance --encoding {readings[0].encodings[0]}."
             )
-        return chosen.encodings[0], f"it is likelier than others, which give the same model under other names: {ways}"
+        return chosen.encodings[0], f"it is the likeliest of {len(readings)} that read the text: {ways}"
     line = line_of_utf8(data)
     if line is not None:
         raise DataError(
@@ -329,7 +330,7 @@ def _encoding(data: pa.Buffer, path: Path) -> tuple[str, str]:
             "encoding that all of it is to be read in with --encoding."
         )
     if (damaged := some_reading(data)) is not None:
-        return damaged, "the text is plausible in no encoding, and any of one byte a character gives the same model"
+        return damaged, "the text is plausible in no encoding; this one keeps apart what differs in it"
     raise DataError(
         f"{path} is not UTF-8, and plausible in none of the usual encodings. Give its encoding with --encoding, "
         "or save it as UTF-8."

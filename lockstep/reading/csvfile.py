@@ -128,7 +128,8 @@ class CsvFile:
     Attributes:
         names: the columns.
         header: their names as they are written.
-        empty_rows: how many lines of empty rows at the end were left out, if Dialect.quirks declares them.
+        empty_rows: how many lines of delimiters and white space at the end were left out, if Dialect.quirks declares
+            them.
 
     Raises:
         DataError: at any time: see read_csv.
@@ -143,16 +144,23 @@ class CsvFile:
         self.quote, self.escape = (ord(mark) if mark else None for mark in (dialect.quote, dialect.escape))
         self.boundaries = np.zeros(256, dtype=bool)  # the bytes before an opening and behind a closing quote
         self.boundaries[[mark for mark in (_NEWLINE, _RETURN, self.delimiter, self.quote) if mark is not None]] = True
-        # Old spreadsheet programs end lines with a carriage return alone.
-        beginning = self.data[:MAX_RECORD]
+        # Old spreadsheet programs end lines with a carriage return alone; what the file went through since may have
+        # put another line break behind the last one.
+        end = len(self.data) - _breaks_at_end(self.data)
+        beginning = self.data[: min(end, MAX_RECORD)]
         self.newline = _RETURN if _RETURN in beginning and _NEWLINE not in beginning else _NEWLINE
+        if self.newline == _RETURN:
+            self.data = self.data[:end]
+        self._begin, end = self._header_begin(), self._footer()
+        table = self.source.text.slice(self._begin, max(end - self._begin, 0))
         plain = without_quirks(
-            self.source.text, dialect.quirks, dialect.delimiter, dialect.quote, self.name, self.newline
+            table, dialect.quirks, dialect.delimiter, dialect.quote, self.name, self.newline, dialect.skip_lines + 1
         )
-        if plain is not self.source.text:
-            self.source = Source(plain, None)
+        if plain is table:
+            self.data = self.data[:end]
+        else:
+            self.source, self._begin = Source(plain, None), 0
             self.data = np.frombuffer(plain, dtype=np.uint8)
-        self.data = self.data[: self._footer()]
         whole, self.empty_rows = self.data, 0
         if "empty_rows" in self.quirks:
             self.data = self.data[: end_without_empty_rows(self.data, self.delimiter)]
@@ -224,7 +232,7 @@ class CsvFile:
 
     def _scan(self) -> Iterator[Block]:
         """Cut the text into blocks of whole records, so that nothing is carried from one to the next; check them."""
-        low, line, blank, number = self._header_begin(), self.dialect.skip_lines + 1, 0, 0
+        low, line, blank, number = self._begin, self.dialect.skip_lines + 1, 0, 0
         alternate = False
         no_header = self._refuse(line, "the first line is empty", "Begin the file with a header line.")
         while low < len(self.data):
@@ -339,13 +347,15 @@ class CsvFile:
         return low + int(breaks[-wanted]) + 1
 
     def _count_empty_rows(self, rest: np.ndarray) -> int:
-        """How many rows without content the bytes behind the table hold, each of as many cells as the header has."""
-        lines = rest.tobytes().split(bytes([self.newline]))
+        """How many lines of delimiters and white space the bytes behind the table hold. One with delimiters must have
+        as many cells as the header."""
+        lines = [line.strip(b"\r\n") for line in rest.tobytes().split(bytes([self.newline]))]
+        first = self.dialect.skip_lines + 1 + self._breaks(self.data[self._begin :])
         for number, line in enumerate(lines):
-            if line.strip(b" \r") and line.count(self.delimiter) != len(self.names) - 1:
+            if self.delimiter in line and line.count(self.delimiter) != len(self.names) - 1:
                 what = f"{line.count(self.delimiter) + 1} cells without content, the header has {len(self.names)}"
-                raise self._refuse(1 + self._breaks(self.data) + number, what, "Remove that line.")
-        return sum(self.delimiter in line for line in lines)
+                raise self._refuse(first + number, what, "Remove that line.")
+        return len(lines) - lines.count(b"")
 
     def _check_counts(self, block: Block) -> None:
         """Refuse the first row of a block that has more or fewer cells than the header."""
@@ -356,11 +366,16 @@ class CsvFile:
         counts = np.diff(np.searchsorted(delimiters, records.ends), prepend=0) + 1
         length = records.ends - records.begins
         returns = records.bytes[np.minimum(records.begins, len(records.bytes) - 1)] == _RETURN
-        counts = counts[(length > 1) | ((length == 1) & ~returns)]  # without empty lines
-        wrong = np.flatnonzero(counts != len(self.names))
+        rows = np.flatnonzero((length > 1) | ((length == 1) & ~returns))  # no empty lines
+        wrong = np.flatnonzero(counts[rows] != len(self.names))
         if len(wrong):
-            what = f"{counts[wrong[0]]} cells, the header has {len(self.names)}"
-            raise self._refuse(int(block.line_starts[wrong[0]]), what, "Correct that row.")
+            row = rows[wrong[0]]
+            what, remedy = f"{counts[row]} cells, the header has {len(self.names)}", "Correct that row."
+            text = records.bytes[records.begins[row] : records.ends[row]].tobytes()
+            others = [mark for mark in DELIMITERS if text.count(mark.encode()) == len(self.names) - 1]
+            if counts[row] == 1 and others:
+                remedy = f"Write {self.dialect.delimiter!r} between its cells instead of {others[0]!r}."
+            raise self._refuse(int(block.line_starts[wrong[0]]), what, remedy)
 
     def _check_repeated_header(self, cells: pa.Table, lines: np.ndarray) -> None:
         """Refuse the header among the rows: two tables in one file, or files that were put together."""
@@ -462,12 +477,19 @@ class CsvFile:
         at_end = self.boundaries[block[np.minimum(closing + 1, len(block) - 1)]] | (closing == len(block) - 1)
         # "" inside a cell closes and opens it again; a quote before an opening one is therefore always a closing one.
         if not (at_begin.all() and at_end.all()):
-            stray = np.append(opening[~at_begin], closing[~at_end]).min()
-            raise self._refuse(
-                _line_of(stray, records.begins, lines),
-                "a quote inside a cell",
-                'Put the whole cell in quotes and double the inner one: "a ""b"" c".',
-            )
+            before, behind = opening[~at_begin] - 1, closing[~at_end] + 1
+            stray = np.append(before + 1, behind - 1)
+            first = stray.argmin()
+            beside = chr(block[np.append(before, behind)[first]])
+            line, what = _line_of(stray[first], records.begins, lines), "a quote inside a cell"
+            remedy = 'Put the whole cell in quotes and double the inner one: "a ""b"" c".'
+            if beside in DELIMITERS:
+                what = f"a quote beside {beside!r}, where the delimiter is {self.dialect.delimiter!r}"
+                remedy = (
+                    f"Write {self.dialect.delimiter!r} between the cells of that line; or, if {beside!r} is part of a "
+                    "cell, put the whole cell in quotes and double the inner ones."
+                )
+            raise self._refuse(line, what, remedy)
 
     def _stray_quote(self, records: _Records, line: int) -> DataError:
         """The error for an odd number of quotes; it points at the first quote at neither end of a cell."""
@@ -504,6 +526,12 @@ class CsvFile:
 
     def _too_few_lines(self, lines: int, setting: Setting, wanted: int) -> DataError:
         return DataError(f"{self.name} has {lines} lines, ", setting, f" is {wanted}. Lower it.")
+
+
+def _breaks_at_end(data: np.ndarray) -> int:
+    """How many bytes of line breaks a text ends with, as far as the last of them show."""
+    tail = data[-(1 << 16) :].tobytes()
+    return len(tail) - len(tail.rstrip(b"\r\n"))
 
 
 def _inside(positions: np.ndarray, quotes: np.ndarray) -> np.ndarray:

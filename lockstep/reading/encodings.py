@@ -7,6 +7,7 @@ differ, and the likeliest is taken only if it can be told, or takes one byte for
 charset-normalizer 3.5 put a wrong one first in 16.)
 """
 
+import codecs
 import contextlib
 import functools
 import itertools
@@ -25,13 +26,23 @@ ENCODINGS = (
 )
 """Those of the Encoding Standard (https://encoding.spec.whatwg.org/) that tables are met in, and the DOS code pages
 that they replaced; of two that read a text alike, the first is named."""
+_NO_CHARACTER_SETS = frozenset(
+    ("punycode", "idna", "unicode-escape", "raw-unicode-escape", "utf-7", "charmap", "undefined", "mbcs", "oem")
+)
+"""What Python decodes to text, too, but that no table is written in: names of hosts, escapes in source code, ..."""
+NO_CHARACTER_SET = (
+    "no character set that Python knows. Allowed are those that map bytes to text, such as utf-8, utf-16, cp1252, "
+    "iso8859-15, cp1251, cp932, gb18030"
+)
 _MULTI_BYTE = frozenset(("cp932", "gb18030", "big5", "cp949", "euc-jp"))
 _FREQUENT = {"CYRILLIC": "оеаинтсрвл", "GREEK": "αοιετσνηυρ", "HEBREW": "יוהלאמרתבש", "ARABIC": "الينموتربه"}
 """The most frequent letters of languages that are written in a script."""
+_TURKISH = frozenset("çğıöşüâîûÇĞİÖŞÜÂÎÛ")
+"""Its letters beyond ASCII. Windows-1252 has Icelandic ones in place of Ğğ, İı and Şş."""
 EVIDENCE = 1 << 18
 """Bytes of different lines that are looked at."""
 _BEYOND_ASCII = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
-_SIGNS = frozenset("€£¥¢§©®™°ºª±×÷µ¹²³¼½¾«»‹›„“”‘’‚–—…•·¡¿№ \N{NO-BREAK SPACE}、。「」・")  # noqa: RUF001
+_SIGNS = frozenset("€£¥¢§©®™°ºª±×÷µ‰†‡¹²³¼½¾«»‹›„“”‘’‚–—…•·¡¿№ \N{NO-BREAK SPACE}、。「」・")  # noqa: RUF001
 _AMID_LETTERS = frozenset("’·\N{NO-BREAK SPACE}–—、。「」・")  # noqa: RUF001
 """Signs that may have a letter on both sides."""
 _CAPITALISED = re.compile("[U-]*|U?[l-]*")
@@ -48,6 +59,15 @@ class Reading(NamedTuple):
 
     encodings: list[str]
     lines: list[str]
+
+
+def is_character_set(name: str) -> bool:
+    """Whether Python knows an encoding of that name which tables may be written in: one that maps bytes to text."""
+    try:
+        b"".decode(name)
+        return codecs.lookup(name).name not in _NO_CHARACTER_SETS
+    except (LookupError, ValueError):
+        return False
 
 
 def plausible_readings(data: pa.Buffer) -> list[Reading]:
@@ -70,20 +90,21 @@ def plausible_readings(data: pa.Buffer) -> list[Reading]:
 def likeliest(readings: Sequence[Reading]) -> Reading | None:
     """The likeliest of several plausible readings; None if it may be one that takes several bytes for a character.
 
-    Encodings of one byte a character map bytes to characters one to one: with a wrong one, the cells that differ still
-    do, every model is the same, and only names on pages are not what they should be. So a choice is better than none.
-    It is Windows-1252, unless the words beyond ASCII hold nothing else, as those of another script do: then it is the
-    reading in which most letters are the frequent ones of its script.
+    Encodings of one byte a character map bytes to characters one to one: with a wrong one, cells that differ still do.
+    So a choice is better than none. It is Windows-1252 if that reads signs only, such as a currency's beside digits.
+    Else it is the reading in which most letters are the frequent ones of their script, if the words beyond ASCII hold
+    no others; else Windows-1254 if that reads Turkish; else Windows-1252, or the first of ENCODINGS that can.
     """
     several = [reading for reading in readings if _MULTI_BYTE.intersection(reading.encodings)]
     single = [reading for reading in readings if reading not in several]
     foreign = [reading for reading in single if _is_foreign(reading)]
+    signs = next((reading for reading in single if "cp1252" in reading.encodings and not _words(reading)), None)
     best = max(foreign, key=_frequent, default=None)
-    if best is not None and _frequent(best) > 0.5:
+    if best is not None and _frequent(best) > 0.5 and signs is None:
         return best
     if any(map(_has_words_of_ideograms, several)):
         return None
-    return best if len(foreign) == len(single) else single[0]
+    return signs or next(filter(_is_turkish, single), None) or (best if len(foreign) == len(single) else single[0])
 
 
 def _has_words_of_ideograms(reading: Reading) -> bool:
@@ -108,17 +129,29 @@ def some_reading(data: pa.Buffer) -> str | None:
     return None
 
 
+def _words(reading: Reading) -> list[str]:
+    """The runs of letters beyond ASCII."""
+    runs = (itertools.groupby(line, lambda c: not c.isascii() and _script(c) != "") for line in reading.lines)
+    return ["".join(run) for groups in runs for is_word, run in groups if is_word]
+
+
 def _is_foreign(reading: Reading) -> bool:
-    return any(_script(character) in _FREQUENT for line in reading.lines for character in line)
+    return any(_script(letter) in _FREQUENT for letter in set("".join(_words(reading))))
+
+
+def _is_turkish(reading: Reading) -> bool:
+    letters = set("".join(_words(reading)))
+    return letters <= _TURKISH and not letters.isdisjoint("ıİ") and not letters.isdisjoint("ğĞşŞ")
 
 
 def _frequent(reading: Reading) -> float:
     """The share of the frequent letters of their scripts among the letters beyond ASCII, if words hold no others and
-    there are enough of them to say."""
-    letters = [c for line in reading.lines for c in line.lower() if not c.isascii() and _script(c)]
+    there are enough of them to say: several, in words of two and more. One that stands alone may be any sign."""
+    letters = "".join(word.lower() for word in _words(reading) if len(word) > 1)
     mixed = sum(len(re.findall(r"[A-Za-z][^\W\d_a-zA-Z]|[^\W\d_a-zA-Z][A-Za-z]", line)) for line in reading.lines)
     frequent = sum(c in _FREQUENT.get(_script(c), "") for c in letters)
-    return frequent / len(letters) if len(letters) >= 10 and not mixed else 0.0
+    enough = len(letters) >= 10 and len(set(letters)) >= 4
+    return frequent / len(letters) if enough and not mixed else 0.0
 
 
 def line_of_utf8(data: pa.Buffer) -> int | None:

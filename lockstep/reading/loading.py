@@ -1,6 +1,5 @@
 """A data file to a checked table: read as the settings say, typed, fit to be learned from."""
 
-import codecs
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -13,6 +12,7 @@ from lockstep.reading.column_types import MISSING, Format
 from lockstep.reading.contract import Contract, enforce, places, violations, wrong_types
 from lockstep.reading.csvfile import CsvFile, Dialect
 from lockstep.reading.dataframes import read_parquet, typed_dataframe
+from lockstep.reading.encodings import NO_CHARACTER_SET, is_character_set
 from lockstep.reading.quirks import OF_BLANKS, Quirk
 from lockstep.reading.source import check_file
 from lockstep.tables.table import Table, column_type
@@ -139,13 +139,8 @@ def target_of(settings: LoadSettings) -> str:
 
 
 def _check_settings(settings: LoadSettings) -> None:
-    try:
-        codecs.lookup(settings.encoding)
-    except LookupError:
-        raise SettingsError(
-            Setting("load.encoding"),
-            f": '{settings.encoding}' is not an encoding that Python knows. For instance utf-8, cp1252, utf-16.",
-        ) from None
+    if not is_character_set(settings.encoding):
+        raise SettingsError(Setting("load.encoding"), f": {settings.encoding!r} is {NO_CHARACTER_SET}.")
     marks = [mark for mark in (settings.delimiter, settings.quote, settings.escape) if mark]
     if not all(mark.isascii() and mark not in "\r\n\0" for mark in marks) or len(set(marks)) < len(marks):
         raise SettingsError(

@@ -5,7 +5,7 @@ first line to its last: a file in which some lines are written so and one otherw
 which none is written so is read as it is: a new table for a model is often cleaner than the one it was trained on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Literal, get_args
 
 from lockstep.kernel.errors import DataError, Setting
@@ -27,7 +27,7 @@ Quirk = Literal[
 
 - numbered_names: a column without a name is column_<its place>; of equal names, the second gets _2, the third _3
 - row_names: the header lacks a name for the first column, as R writes it: it is row_names
-- empty_rows: rows at the end whose cells are all empty, as spreadsheets leave them, are left out
+- empty_rows: lines at the end that hold delimiters and blanks only, as spreadsheets leave them, are left out
 - blank_lines: there is an empty line between every two lines
 - doubled_returns: lines end with CR CR LF
 - spaced_cells: every delimiter has a blank behind it, which belongs to no cell
@@ -40,7 +40,7 @@ _BLANK, _NEWLINE, _RETURN = b" \n\r"
 
 
 def without_quirks(
-    text: pa.Buffer, quirks: tuple[Quirk, ...], delimiter: str, quote: str, name: str, newline: int = _NEWLINE
+    text: pa.Buffer, quirks: Collection[Quirk], delimiter: str, quote: str, name: str, newline: int, first_line: int
 ) -> pa.Buffer:
     """The text less what doubled_returns, spaced_cells, spaced_quotes and aligned say is no part of a cell.
 
@@ -52,13 +52,16 @@ def without_quirks(
         delimiter, quote: see csvfile.Dialect.
         name: what messages call the file.
         newline: the byte that ends a line.
+        first_line: the number of the text's first line in the file.
 
     Raises:
         DataError: a line is not written so, and others are.
     """
     data = np.frombuffer(text, dtype=np.uint8)
     mark, size = ord(delimiter), len(data)
-    for quirk in quirks:
+    for quirk in QUIRKS:
+        if quirk not in quirks:
+            continue
         if quirk == "doubled_returns":
             extra, wrong = _doubled_returns(data)
         elif quirk in OF_BLANKS:
@@ -67,7 +70,7 @@ def without_quirks(
         else:
             continue
         if len(extra) and len(wrong):
-            line = 1 + int((data[: wrong[0]] == newline).sum())
+            line = first_line + int((data[: wrong[0]] == newline).sum())
             raise DataError(
                 f"{name} line {line}: this line is not written as ",
                 Setting("load.quirks"),

@@ -36,7 +36,13 @@ _HEAD = 1 << 12
 """Bytes at the beginning that tell what kind of file it is."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # also what is left of one in a path, http:/host
 _CONTROL = re.compile("[\x80-\x84\x86-\x9f]")  # 0x85 is a line break of mainframes
-_BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_BOMS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",  # before the next one, with which it begins
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
 _SAVE_AS_CSV = "Open it and save its table as CSV (UTF-8)."
 _OTHER_FORMATS = {
     b"PAR1": ("a Parquet file", "Name it so (.parquet)."),
@@ -220,12 +226,13 @@ def decoded(raw: Source, encoding: str, path: Path) -> Source:
             data, encoding = data.slice(len(mark)), marked
             while marked == "utf-8" and data.slice(0, min(3, len(data))).to_pybytes() == mark:
                 data = data.slice(len(mark))  # a program that adds a mark was given a file that had one
-    if codecs.lookup(encoding).name in ("utf-8", "ascii"):
+    if codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii"):
         return Source(data, mapped, packed)
     text = _decode(data.to_pybytes(), encoding, path)
     if not text.isascii():
         # A one-byte encoding decodes anything. What is UTF-8, or gives control characters, was meant to be another one.
-        if decodes(data, "utf-8"):
+        # No text in UTF-8 has a zero byte; any in UTF-16 and UTF-32 has, in its line breaks.
+        if b"\0" not in data.slice(0, min(_HEAD, len(data))).to_pybytes() and decodes(data, "utf-8"):
             raise DataError(f"{path} is UTF-8, not {encoding}. Set ", Setting("load.encoding"), " to utf-8.")
         control = _CONTROL.search(text)
         if control:
