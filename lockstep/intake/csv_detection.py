@@ -4,29 +4,34 @@ A way of writing is found only if the whole file is consistent with it: each is 
 """
 
 import contextlib
+import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lockstep.intake.csv_text import whole_table
 from lockstep.kernel.errors import DataError, some
+from lockstep.reading.column_types import MISSING
 from lockstep.reading.csvfile import DELIMITERS, CsvFile, Dialect, TextTable
 from lockstep.reading.encodings import difference, likeliest, line_of_utf8, plausible_readings, some_reading
-from lockstep.reading.quirks import ROW_NAMES, Quirk, numbered
+from lockstep.reading.quirks import Quirk
 from lockstep.reading.source import Source, decoded, decodes, unpacked
+from lockstep.splitting.identifiers import counts_up
 
-import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 RARE_DELIMITERS = ("^", "~", ":", " ")
 """Tried where the header holds none of the others."""
 MAX_TITLE = 3
-"""Lines above the header that are looked for, beside those that begin with #."""
+"""Lines above the header that are looked for, beside those that are empty or begin with #."""
 MAX_COMMENTS = 1000
+"""Lines that are empty or begin with #."""
 _BEGINNING = 1 << 16
 """Bytes at the beginning that tell how a file may be written."""
+_BEGINS_WITH_NUMBER = re.compile(r"\W*[0-9]")
 _SEPARATOR = re.compile(rb"sep=([^\r\n])(?=[\r\n])", re.IGNORECASE)
 _COMMA = r"^[-+]?[0-9]+,[0-9]+$"
 
@@ -84,7 +89,7 @@ def detect_dialect(path: Path, given: Mapping[str, Any]) -> Detected:
     beginning = _beginning(source.text)
     base = Dialect()._replace(**{**given, "encoding": encoding})
     errors: dict[str, DataError] = {}
-    for attempts in _attempts(base, given, source.text, beginning):
+    for attempts in _attempts(base, given, source.text, beginning, path):
         if errors and not any(attempt.is_late for attempt in attempts) and _begins_well(path, errors, base, beginning):
             break  # what is wrong is wrong with a line further below, and no way of writing of the whole file
         fits: list[tuple[_Attempt, TextTable, CsvFile]] = []
@@ -107,45 +112,47 @@ def detect_dialect(path: Path, given: Mapping[str, Any]) -> Detected:
     )
 
 
-def _attempts(base: Dialect, given: Mapping[str, Any], text: pa.Buffer, beginning: bytes) -> Iterator[list[_Attempt]]:
-    """Ways to read the file, a list for each kind: the first kind that fits is taken, and of it the best."""
+def _attempts(
+    base: Dialect, given: Mapping[str, Any], text: pa.Buffer, beginning: bytes, path: Path
+) -> Iterator[list[_Attempt]]:
+    """Ways to read the file, a list for each kind: the first kind that fits is taken, and of it the best.
+
+    Raises:
+        DataError: a line that begins with # may be the header.
+    """
     quirks: tuple[Quirk, ...] = ("numbered_names", "empty_rows")
     reasons: dict[str, str] = {}
     if "quirks" not in given:
         if _has_doubled_returns(text):
             quirks = (*quirks, "doubled_returns")
             beginning = beginning.replace(b"\r\r\n", b"\n")
-        lines = re.split(rb"\r\n|\n|\r", beginning)
+        lines = _lines(beginning)
         if len(lines) > 3 and lines[0] and not any(lines[1 : len(lines) - 1 : 2]):
             quirks = (*quirks, "blank_lines")
         base = base._replace(quirks=quirks)
     delimiter = given.get("delimiter")
-    skipped = [base.skip_lines]
     if "skip_lines" not in given:
-        if found := _SEPARATOR.match(beginning):
-            skipped, reasons["skip_lines"] = [1], f"line 1 is {found[0].decode('utf-8', 'replace')!r}, which says it"
+        found = _SEPARATOR.match(beginning)
+        if found:
             delimiter = delimiter or found[1].decode("latin-1")
-        elif (comments := _comments(beginning)) > 0:
-            skipped = [comments, comments - 1]
-            if _is_header(*beginning.splitlines()[comments - 1 : comments + 1]):
-                skipped = [comments - 1, comments]
-            reasons["skip_lines"] = "these lines begin with #"
+        skip, reason = _above(beginning, 1 if found else 0, delimiter, path)
+        if found:
+            said = f"line 1 is {found[0].decode('utf-8', 'replace')!r}, which says it"
+            reason = f"{said}; {reason}" if reason else said
+        reasons, base = {"skip_lines": reason} if reason else {}, base._replace(skip_lines=skip)
     usual = [
-        _Attempt(base._replace(delimiter=mark, skip_lines=skip), reasons if skip else {}, is_usual=True)
-        for skip in skipped
+        _Attempt(base._replace(delimiter=mark), reasons, is_usual=True)
         for mark in (delimiter or DELIMITERS)
         if mark not in (base.quote, base.escape)
     ]
-    for skip in skipped:
-        yield [attempt for attempt in usual if attempt.dialect.skip_lines == skip]
+    yield usual
     rare: list[_Attempt] = []
-    header = b"".join(beginning.splitlines()[skipped[0] : skipped[0] + 1]).strip()
+    header = b"".join(beginning.splitlines()[base.skip_lines : base.skip_lines + 1]).strip()
     if delimiter is None and not any(mark.encode() in header for mark in DELIMITERS):
         for mark in RARE_DELIMITERS:
             if mark.encode() in header:
                 also: tuple[Quirk, ...] = ("aligned",) if mark == " " and "quirks" not in given else ()
-                dialect = base._replace(delimiter=mark, skip_lines=skipped[0], quirks=(*base.quirks, *also))
-                rare.append(_Attempt(dialect, reasons if skipped[0] else {}))
+                rare.append(_Attempt(base._replace(delimiter=mark, quirks=(*base.quirks, *also)), reasons))
         yield rare
     every = [*usual, *rare]
     if "escape" not in given and b'\\"' in text.to_pybytes():
@@ -154,12 +161,17 @@ def _attempts(base: Dialect, given: Mapping[str, Any], text: pa.Buffer, beginnin
     if "quirks" not in given:
         for quirk in ("spaced_cells", "spaced_quotes", "row_names"):
             yield [_Attempt(one.dialect._replace(quirks=(*one.dialect.quirks, quirk)), one.reasons) for one in every]
-    if "skip_lines" not in given and skipped == [0]:
-        for lines_above in range(1, MAX_TITLE + 1):
+    if "skip_lines" not in given:
+        above = _lines(beginning)[base.skip_lines :]
+        for n in range(1, MAX_TITLE + 1):
+            skipped = base._replace(skip_lines=base.skip_lines + n)
             yield [
-                _Attempt(one.dialect._replace(skip_lines=lines_above), {"skip_lines": _title(beginning, lines_above)})
+                _Attempt(
+                    skipped._replace(delimiter=one.dialect.delimiter),
+                    {"skip_lines": _title(above[:n], base.skip_lines + 1)},
+                )
                 for one in usual
-                if _are_title(beginning, lines_above, one.dialect.delimiter)
+                if len(above) > n and _are_title(above[: n + 1], one.dialect.delimiter)
             ]
 
 
@@ -182,7 +194,7 @@ def _is_evident(dialect: Dialect, table: TextTable, file: CsvFile) -> bool:
         return True
     first, last = table.cells.column(0), table.cells.column(table.cells.num_columns - 1)
     begins_quoted = file.data[: 1 << 12].tobytes().split(b"\n", 2)[1:2]
-    counts = _counts_up(first)
+    counts = _counts_from_the_first(first)
     is_r = bool(dialect.quote) and begins_quoted[0][:1] == dialect.quote.encode() if begins_quoted else False
     distinct = len(first.unique()) == len(first)
     named = re.search(r"(?i)(^|[_ .-])(id|index|no|nr|number|key|row|name)s?$", file.header[0].strip())
@@ -190,13 +202,13 @@ def _is_evident(dialect: Dialect, table: TextTable, file: CsvFile) -> bool:
     return bool((counts or (is_r and distinct)) and not named and is_used)
 
 
-def _counts_up(cells: pa.ChunkedArray) -> bool:
-    """Whether the cells are whole numbers from 0 or 1 up, some of which may be left out."""
+def _counts_from_the_first(cells: pa.ChunkedArray) -> bool:
+    """Whether the cells count up from 0 or 1."""
     try:
-        numbers = cells.cast(pa.int64()).to_numpy()
+        numbers = pd.Series(cells.cast(pa.int64()).to_numpy())
     except pa.ArrowInvalid:
         return False
-    return len(numbers) > 1 and numbers[0] in (0, 1) and bool((np.diff(numbers) > 0).all())
+    return len(numbers) > 0 and numbers[0] in (0, 1) and counts_up(numbers)
 
 
 def _best(
@@ -217,17 +229,16 @@ def _best(
         others = some([repr(mark) for mark in tables if mark != dialect.delimiter])
         reasons["delimiter"] = f"it fits best, though {others} would fit too"
     if "quirks" not in given:
-        header = _beginning(source.text).splitlines()[dialect.skip_lines : dialect.skip_lines + 1]
-        cells = header[0].split(dialect.delimiter.encode())[1:] if header else []
+        names = file.header[1:]
         spaced: tuple[Quirk, ...] = ("spaced_cells",)
-        if dialect.delimiter != " " and not dialect.escape and cells and all(cell[:1] == b" " for cell in cells):
+        if dialect.delimiter != " " and not dialect.escape and names and all(name[:1] == " " for name in names):
             try:
                 again = CsvFile(path, dialect._replace(quirks=(*dialect.quirks, *spaced)), source)
                 table, file, dialect = whole_table(again), again, again.dialect
             except DataError:
                 pass  # not every delimiter has a blank behind it: the blanks are part of the cells
         needed = {
-            "numbered_names": numbered(file.header) != file.header or ROW_NAMES in file.header,
+            "numbered_names": bool(_numbered(file)),
             "empty_rows": file.empty_rows > 0,
         }
         dialect = dialect._replace(quirks=tuple(quirk for quirk in dialect.quirks if needed.get(quirk, True)))
@@ -240,12 +251,11 @@ def _why(quirk: Quirk, file: CsvFile) -> str:
     """What of the file a quirk describes, for the one who adds it."""
     match quirk:
         case "numbered_names":
-            changed = [new for new, old in zip(file.names[-len(file.header) :], file.header, strict=True) if new != old]
-            return f"{some(changed)} had no name, or one that another column has"
+            return f"{some(_numbered(file))} had no name, or one that another column has"
         case "row_names":
             return "the header names one column less than the rows have cells, and the first cells tell the rows apart"
         case "empty_rows":
-            return f"{file.empty_rows:,} rows at the end have no cell with anything in it"
+            return f"lines at the end that hold delimiters and blanks only: {file.empty_rows:,}"
         case "blank_lines":
             return "an empty line is between every two lines"
         case "doubled_returns":
@@ -258,8 +268,18 @@ def _why(quirk: Quirk, file: CsvFile) -> str:
             return "the cells are set apart by runs of blanks"
 
 
+def _numbered(file: CsvFile) -> list[str]:
+    """The names that were given to columns without one of their own."""
+    return [new for new, old in zip(file.names[-len(file.header) :], file.header, strict=True) if new != old]
+
+
 def _beginning(data: pa.Buffer) -> bytes:
     return bytes(data.slice(0, min(len(data), _BEGINNING)).to_pybytes())
+
+
+def _lines(beginning: bytes) -> list[str]:
+    """The lines of a text, of which the last may be cut."""
+    return re.split(r"\r\n|\n|\r", beginning.decode("utf-8", "replace"))
 
 
 def _has_doubled_returns(text: pa.Buffer) -> bool:
@@ -269,32 +289,80 @@ def _has_doubled_returns(text: pa.Buffer) -> bool:
     return content.count(b"\n") == content.count(b"\r\r\n")
 
 
-def _comments(beginning: bytes) -> int:
-    """How many lines at the beginning begin with #."""
-    lines = beginning.splitlines()
-    found = next((number for number, line in enumerate(lines) if not line.startswith(b"#")), 0)
-    return found if found <= MAX_COMMENTS else 0
+def _above(beginning: bytes, first: int, delimiter: str | None, path: Path) -> tuple[int, str]:
+    """(how many lines are above the header, ``first`` or more, why): those that are empty or begin with #.
+
+    Raises:
+        DataError: the last of these may be the header.
+    """
+    lines = _lines(beginning)
+    above = next((n for n, line in enumerate(lines[first:], first) if line.strip() and line[0] != "#"), first)
+    if above == first or above > MAX_COMMENTS:
+        return first, ""
+    kinds = {line[:1] == "#" for line in lines[first:above]}
+    what = " or ".join(["begin with #"] * (True in kinds) + ["are empty"] * (False in kinds))
+    why = f"{'the lines behind it' if first else 'these lines'} {what}"
+    if lines[above - 1][:1] != "#":
+        return above, why
+    for mark in delimiter or DELIMITERS:
+        rows = list(csv.reader(lines[above - 1 :], delimiter=mark))
+        if len(rows[0]) == len(rows[1]) > 1:
+            is_header = _is_header(lines[above - 1], rows)
+            if is_header is None:
+                raise DataError(
+                    f"{path} line {above}: this line begins with # and has as many cells as the next one, so that it "
+                    f"may be the header, or a comment above it. Give --skip-lines {above - 1} if it names the columns, "
+                    f"--skip-lines {above} if it is a comment."
+                )
+            if is_header:
+                return above - 1, f"line {above} names the columns, though it begins with #"
+            break
+    return above, why
 
 
-def _is_header(commented: bytes, following: bytes) -> bool:
-    """Whether a line that begins with # names the columns, rather than the line behind it: as many cells, and no blank
-    behind the #, or a number in the line behind it."""
-    cells = [(commented.count(mark.encode()), following.split(mark.encode())) for mark in DELIMITERS]
-    alike = [behind for count, behind in cells if count and len(behind) == count + 1]
-    is_row = any(re.fullmatch(rb"[\s\"]*[-+]?[0-9][0-9.,]*[\s\"]*", cell) for behind in alike for cell in behind)
-    return bool(alike) and (is_row or not commented.startswith(b"# "))
+def _is_header(line: str, rows: Sequence[Sequence[str]]) -> bool | None:
+    """Whether a line that begins with # names the columns, rather than the next line; None if that is open.
+
+    Args:
+        line: as it is written.
+        rows: its cells, those of the next line, and those of the lines below.
+    """
+    commented, following, *rest = rows
+    columns = zip(following, *(row for row in rest if len(row) == len(following)), strict=True)
+    votes = {_is_name(cell, below) for cell, *below in columns} - {None}
+    is_prose = any(cell[:1] == " " for cell in commented[1:]) and not any(cell[:1] == " " for cell in following[1:])
+    if len(votes) > 1:
+        return None
+    if votes == {False}:
+        return None if is_prose else True
+    if votes == {True} or is_prose or all(cell in line for cell in following):
+        return False
+    return None if line[1:2] == " " else True
 
 
-def _are_title(beginning: bytes, lines: int, delimiter: str) -> bool:
-    """Whether some first lines have at most half as many cells with something in them as the next one."""
-    cells = [line.split(delimiter) for line in beginning.decode("utf-8", "replace").splitlines()[: lines + 1]]
-    filled = [sum(bool(cell.strip()) for cell in line) for line in cells]
-    return len(filled) > lines and filled[lines] > 1 and all(2 * few <= filled[lines] for few in filled[:lines])
+def _is_name(cell: str, below: Sequence[str]) -> bool | None:
+    """Whether a cell is the name of the column of the cells below, and not one of them; None if they do not tell."""
+    present = [other for other in map(str.strip, below) if other not in ("", *MISSING)]
+    cell = cell.strip()
+    if not present or cell in ("", *MISSING):
+        return None
+    if all(map(_BEGINS_WITH_NUMBER.match, present)):
+        return not _BEGINS_WITH_NUMBER.match(cell)
+    if cell in present:
+        return False
+    return True if 2 * len(set(present)) <= len(present) else None
 
 
-def _title(beginning: bytes, lines: int) -> str:
-    shown = beginning.decode("utf-8", "replace").splitlines()[0][:40]
-    return f"line 1, {shown!r}, " + ("is no header but a title" if lines == 1 else "and those behind it are a title")
+def _are_title(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether all lines but the last have at most half as many cells with something in them as that has."""
+    *above, header = [sum(bool(cell.strip()) for cell in line.split(delimiter)) for line in lines]
+    return header > 1 and all(2 * few <= header for few in above)
+
+
+def _title(lines: Sequence[str], number: int) -> str:
+    """Why some lines are skipped, of which the first has the given number."""
+    what = "is no header but a title" if len(lines) == 1 else "and those behind it are a title"
+    return f"line {number}, {lines[0][:40]!r}, {what}"
 
 
 def _encoding(data: pa.Buffer, path: Path) -> tuple[str, str]:

@@ -20,12 +20,15 @@ from lockstep.reading.csvfile import TEXT, Dialect, TextTable
 from lockstep.reading.dataframes import normalised_frame, read_parquet, typed_dataframe
 from lockstep.reading.quirks import ROW_NAMES
 from lockstep.reading.source import check_file
-from lockstep.splitting.identifiers import DATE
+from lockstep.splitting.identifiers import DATE, counts_up
 from lockstep.tables.table import column_type
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+
+_PANDAS_INDEX = re.compile(r"Unnamed: 0([._][0-9]+)*")
+"""The name of an index that was saved without one and read by pandas as a column."""
 
 
 class TableFacts(NamedTuple):
@@ -192,18 +195,29 @@ def _unneeded(frame: pd.DataFrame, header: Sequence[str]) -> dict[str, str]:
         if not written.strip():
             if column.isna().all():
                 unneeded[name] = "it has neither name nor content"
-            elif place == 0 and column.dtype.kind == "i" and _is_index(column.to_numpy()):
-                unneeded[name] = "it has no name and numbers the rows, as a saved index does"
+            elif place == 0 and (why := _as_index(column)):
+                unneeded[name] = f"it has no name and {why}, as a saved index does"
+        elif _PANDAS_INDEX.fullmatch(written) and (why := _as_index(column)):
+            unneeded[name] = f"it is named as pandas names a saved index and {why}"
         elif name != written and column.equals(frame[written]):
             unneeded[name] = f"it is a copy of '{written}'"
     return unneeded
 
 
-def _is_index(numbers: np.ndarray) -> bool:
-    """Whether whole numbers number rows: all different, of rows that were chosen, or counting, anew for each file."""
-    steps = np.diff(numbers)
-    anew = numbers[1:][steps != 1]
-    return len(np.unique(numbers)) == len(numbers) or bool((anew == numbers[0]).all())
+def _as_index(column: pd.Series) -> str:
+    """In words, in what the present values of a column are like a table's index; "" if they are not. Its whole numbers
+    count up; or anew for each of several files; or all differ, as those of rows that were chosen or shuffled."""
+    present = column.dropna()
+    if column_type(column) != "number" or len(present) < 2 or (present % 1 != 0).any():
+        return ""
+    if counts_up(present):
+        return "counts up"
+    if present.is_unique:
+        return "holds no whole number twice"
+    starts = np.flatnonzero(np.diff(present) <= 0) + 1
+    parts = np.split(present.to_numpy(), starts)
+    alike = all(part[0] == parts[0][0] and (len(part) == 1 or counts_up(pd.Series(part))) for part in parts)
+    return f"counts up from {parts[0][0]:.0f} {len(parts)} times" if alike and len(parts[0]) > 1 else ""
 
 
 def check_header(frame: pd.DataFrame, form: Format, path: Path) -> None:

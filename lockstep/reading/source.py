@@ -147,7 +147,7 @@ def open_source(path: Path, encoding: str = "utf-8") -> Source:
 
     Args:
         path: a text file, or one packed by gzip, zstd, bzip2, xz or zip (of one file), whatever its name says.
-        encoding: what the text is encoded in; a byte-order mark of UTF-8 or UTF-16 overrules it, and the log says so.
+        encoding: what the text is encoded in; a byte-order mark overrules it, and the log says so.
             Whether it really is UTF-8 is checked where its lines are known: in csvfile.
 
     Raises:
@@ -219,13 +219,14 @@ def decoded(raw: Source, encoding: str, path: Path) -> Source:
     """What ``unpacked`` gave, as UTF-8. Raises as open_source does."""
     data, mapped, packed = raw
     start = data.slice(0, min(4, len(data))).to_pybytes()
-    for mark, marked in _BOMS.items():
-        if start.startswith(mark):
-            if codecs.lookup(encoding).name != marked:
-                logger.info("%s is read as %s, which its byte-order mark declares", path, marked)
-            data, encoding = data.slice(len(mark)), marked
-            while marked == "utf-8" and data.slice(0, min(3, len(data))).to_pybytes() == mark:
-                data = data.slice(len(mark))  # a program that adds a mark was given a file that had one
+    mark = next((mark for mark in _BOMS if start.startswith(mark)), b"")
+    if mark:
+        marked = _BOMS[mark]
+        if codecs.lookup(encoding).name != marked:
+            logger.info("%s is read as %s, which its byte-order mark declares", path, marked)
+        data, encoding = data.slice(len(mark)), marked
+        while marked == "utf-8" and data.slice(0, min(3, len(data))).to_pybytes() == mark:
+            data = data.slice(len(mark))  # a program that adds a mark was given a file that had one
     if codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii"):
         return Source(data, mapped, packed)
     text = _decode(data.to_pybytes(), encoding, path)

@@ -469,7 +469,7 @@ def test_a_contract_in_the_way_is_not_overwritten(copy, customers, where):
         (lambda frame: frame.head(0), ("--target", "churned", "--task", "classification"), "has 0 rows; at least 100"),
         (lambda frame: frame.head(99), (), "has 99 rows; at least 100 are needed"),
         (lambda frame: frame.assign(churned="ja"), ("--target", "churned"), "has only one class, 'ja'"),
-        (lambda frame: frame, ("--encoding", "nonsense"), "'nonsense' is no encoding that Python knows"),
+        (lambda frame: frame, ("--encoding", "nonsense"), "'nonsense' is no character set that Python knows"),
         (lambda frame: frame, ("--delimiter", ";;"), "';;' is not one ASCII character"),
     ],
 )

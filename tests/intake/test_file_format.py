@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import re
 from pathlib import Path
 
 from lockstep.intake import csv_detection
@@ -61,6 +62,8 @@ def test_encodings(file, encoding, name):
 
 RUSSIAN = "name;town\nПётр;Москва\nАнна;Тула\n"  # noqa: RUF001
 HEBREW = "name;town\nשלום;תל אביב\nמרים;חיפה\nאברהם;ירושלים\n"  # noqa: RUF001
+TURKISH = "ad;şehir\nAyşe;İstanbul\nÇağla;Muğla\nIşıl;Şanlıurfa\n"  # noqa: RUF001
+ICELANDIC = "nafn;borg\nÞórður;Ísafjörður\nGuðrún;Vík í Mýrdal\n"
 GREEK = "name;town\nΝίκος;Αθήνα\nΕλένη;Πάτρα\n"  # noqa: RUF001
 
 
@@ -72,6 +75,8 @@ GREEK = "name;town\nΝίκος;Αθήνα\nΕλένη;Πάτρα\n"  # noqa: RUF
         (RUSSIAN, "koi8-r", "koi8-r"),
         (GREEK, "cp1253", "cp1253"),
         (HEBREW, "cp1255", "cp1255"),
+        (TURKISH, "cp1254", "cp1254"),
+        (ICELANDIC, "cp1252", "cp1252"),
         ("name;note\nAnn;25 °C ± 1\nBob;½ £\n", "cp1252", "cp1252"),
     ],
 )
@@ -81,12 +86,20 @@ def test_of_several_encodings_of_one_byte_the_likeliest_is_taken_and_the_differe
     found = detect_csv(path)
     assert found.dialect.encoding == read
     assert rows(found.text) == [tuple(line.split(";")) for line in text.splitlines()[1:]]
-    assert found.reasons["encoding"].startswith(
-        (
-            "it is likelier than others, which give the same model under other names: line ",
-            "the text is plausible in no",
-        )
+    assert re.match(
+        r"it is the likeliest of [0-9]+ that read the text: line |the text is plausible in no other",
+        found.reasons["encoding"],
     )
+
+
+@pytest.mark.parametrize("cell", ["{} €", "€{}", "1\xa0{}", "{}‰", "{} °C", "£{}", "{}†"])
+def test_a_sign_beside_digits_is_no_letter_of_another_encoding(tmp_path, cell):
+    """The number column would be one of texts, and nobody would be told."""
+    path = tmp_path / "f.csv"
+    path.write_bytes(("price;n\n" + "".join(f"{cell.format(100 + i)};{i}\n" for i in range(30))).encode("cp1252"))
+    found = detect_csv(path)
+    assert (found.dialect.encoding, rows(found.text)[0]) == ("cp1252", (cell.format(100), "0"))
+    assert "same model" not in found.reasons["encoding"]
 
 
 def test_a_reading_that_differs_is_shown_where_it_does(tmp_path):
@@ -101,7 +114,7 @@ def test_a_text_that_was_damaged_before_is_told_apart_all_the_same(tmp_path):
     path.write_bytes("name;x\nPenÌ©lope;1\nRodrÌ_guez;2\nPenÌ©lopeÌ;3\n".encode("cp1252"))
     found = detect_csv(path)
     assert found.dialect.encoding == "cp1252"
-    assert found.reasons["encoding"].startswith("the text is plausible in no encoding, and any of one byte a character")
+    assert found.reasons["encoding"] == "the text is plausible in no encoding; this one keeps apart what differs in it"
     assert len(set(rows(found.text))) == 3
 
 
@@ -356,6 +369,11 @@ def test_a_table_is_read_back_or_refused_or_every_column_that_is_not_is_said(
         ("Report;;\n\n", "line 1, 'Report;;', and those behind it are a title"),
         ("# made by a script\n# units: mm; s\n", "these lines begin with #"),
         ("#\n" * 40, "these lines begin with #"),
+        ("# made by a script\n\n", "these lines begin with # or are empty"),
+        ("# a\n\n# b\n  \n", "these lines begin with # or are empty"),
+        ("\n\n", "these lines are empty"),
+        ("sep=;\n\n", "line 1 is 'sep=;', which says it; the lines behind it are empty"),
+        ("# made by a script\nReport 2024\n", "line 2, 'Report 2024', is no header but a title"),
     ],
 )
 def test_what_is_above_the_header_is_skipped_and_said(file, head, reason):
@@ -375,11 +393,40 @@ def test_what_is_above_the_header_is_skipped_and_said(file, head, reason):
         ("# name,size\nAnn,1.5\nBob,2\n", 0, ["# name", "size"]),
         ("# fields: name, town\nname,town\nAnn,Rome\n", 1, ["name", "town"]),
         ("#1,2\na,b\n", 0, ["#1", "2"]),
+        ("# city,kind\nRome,a\nOslo,b\nParis,a\n", 0, ["# city", "kind"]),
+        ("# by me\n# city,day\nRome,2024-05-01\nOslo,2024-05-02\n", 1, ["# city", "day"]),
+        ("#by me,today\ncity,size\nRome,1\nOslo,2\n", 1, ["city", "size"]),
+        ("#by me,today\ncity,kind\nRome,a\nOslo,b\nParis,a\nBari,b\n", 1, ["city", "kind"]),
+        ("# by me, today\ncity,name\nRome,Ann\nOslo,Bob\n", 1, ["city", "name"]),
+        ("# city,name\ncity,name\nRome,Ann\nOslo,Bob\n", 1, ["city", "name"]),
+        ("#,name,size\n1,Ann,NA\n2,Bob,3\n", 0, ["#", "name", "size"]),
     ],
 )
 def test_a_header_that_begins_with_a_hash_is_no_comment(file, text, skipped, header):
     found = detect_csv(file(text))
     assert (found.dialect.skip_lines, found.text.cells.column_names) == (skipped, header)
+    if header[0].startswith("#"):
+        assert found.reasons["skip_lines"] == f"line {skipped + 1} names the columns, though it begins with #"
+    else:
+        assert found.reasons["skip_lines"] == "these lines begin with #"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# city,name\nRome,Ann\nOslo,Bob\n",  # nothing tells
+        "# by me, today\nRome,a\nOslo,b\nParis,a\n",  # the next line is a row, and this one reads like a sentence
+        "# a,b\nsize,kind\n1,x\n2,kind\n3,x\n",  # one cell is a name, the other one is met below
+    ],
+)
+def test_a_line_with_a_hash_that_may_be_the_header_is_asked_about(file, text):
+    path = file(text)
+    with pytest.raises(
+        DataError, match=r"f\.csv line 1: this line begins with #.* Give --skip-lines 0 if it names the columns, --skip"
+    ):
+        detect_csv(path)
+    for skipped in (0, 1):
+        assert detect_csv(path, skip_lines=skipped).dialect.skip_lines == skipped
 
 
 QUIRKY = {
@@ -391,6 +438,7 @@ QUIRKY = {
     "row_names": ('"x","y"\n"a",1,2\n"b",3,4\n', ["row_names", "x", "y"], ["a", "1", "2"]),
     "row_names, counting": ("x y\n1 10 2\n2 30 4\n5 30 4\n", ["row_names", "x", "y"], ["1", "10", "2"]),
     "empty_rows": ("x,y\n1,2\n3,\n,\n,\n\n", ["x", "y"], ["1", "2"]),
+    "empty_rows, blank": ("x,y\n1,2\n3,4\n  \n\t\n\n", ["x", "y"], ["1", "2"]),
     "blank_lines": ("x,y\r\n\r\n1,2\r\n\r\n3,\r\n\r\n4,5\r\n", ["x", "y"], ["1", "2"]),
     "doubled_returns": ('x,y\r\r\n1,"a\r\r\nb"\r\r\n3,4\r\r\n', ["x", "y"], ["1", "a\r\nb"]),
     "spaced_cells": ('x, y, z\n1, "a, b", \n2, c, d\n', ["x", "y", "z"], ["1", "a, b", ""]),
@@ -444,6 +492,44 @@ def test_blanks_behind_every_delimiter_are_no_part_of_names_and_texts(file):
     assert (found.dialect.quirks, found.text.cells.column_names) == ((), ["x", " y"])
 
 
+def test_a_quirk_is_declared_once(file):
+    """Undone twice, it would take a blank that belongs to a cell."""
+    path = file('x, y, z\n1, "a, b", 2\n3,  c, 4\n')
+    found = detect_csv(path)
+    assert (found.dialect.quirks, rows(found.text)) == (("spaced_cells",), [("1", "a, b", "2"), ("3", " c", "4")])
+    assert found.reasons["quirks"] == "a blank is behind every delimiter"
+    assert read_csv(path, Dialect(quirks=("spaced_cells",) * 2)).cells.equals(found.text.cells)
+
+
+def test_a_column_that_is_really_named_row_names(file):
+    found = detect_csv(file("row_names,y\nred,2\ngreen,4\n"))
+    assert (found.dialect.quirks, found.reasons) == ((), {})
+    found = detect_csv(file('"y","row_names"\n"1",2,"red"\n"2",4,"blue"\n'))
+    assert found.text.cells.column_names == ["row_names", "y", "row_names_2"]
+    assert found.reasons["quirks"].startswith("row_names_2 had no name, or one that another column has; ")
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "Unnamed: 0.1"])
+@pytest.mark.parametrize(
+    ("cells", "why"),
+    [
+        ("0 1 2 3 4 5", "counts up"),
+        ("0 1 - 3 4 5", "counts up"),
+        ("4 0 3 - 1 2", "holds no whole number twice"),
+        ("0 1 2 0 1 2", "counts up from 0 2 times"),
+        ("3 3 3 3 3 3", None),
+        ("0 2 1 1 2 0", None),
+        ("0.5 1 2 3 4 5", None),
+    ],
+)
+def test_a_saved_index_is_left_out_for_what_is_true_of_it(file, name, cells, why):
+    rows = [f"{cell.strip('-')},{x}\n" for cell, x in zip(cells.split(), "aabbab", strict=True)]
+    unneeded = look(file(f"{name},x\n" + "".join(rows)), {}).unneeded
+    said = {"": f"it has no name and {why}, as a saved index does"}
+    expected = {name or "column_1": said.get(name, f"it is named as pandas names a saved index and {why}")}
+    assert unneeded == (expected if why else {})
+
+
 def test_a_lost_name_is_no_sign_of_row_names(file):
     for text in (
         "id,x,y\n1,5,6,7\n2,6,7,8\n",
@@ -469,9 +555,10 @@ def test_backslashes_before_quotes_are_found(file):
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_utf_16_without_a_byte_order_mark(file, encoding):
-    found = detect_csv(file("Größe;y\n" + "1;köln\n" * 20, encoding))
-    assert found.text.cells.column_names == ["Größe", "y"]
+@pytest.mark.parametrize("name", ["Größe", "ś", "一Ā"])  # the second is UTF-8 as well, the third has other zeros
+def test_utf_16_without_a_byte_order_mark(file, encoding, name):
+    found = detect_csv(file(f"{name};y\n" + "1;k ln\n" * 20, encoding))
+    assert found.text.cells.column_names == [name, "y"]
     assert found.reasons == {"encoding": "its bytes are in that order, though no byte-order mark says so"}
 
 

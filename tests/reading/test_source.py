@@ -245,13 +245,16 @@ def test_a_table_that_packs_well_is_no_bomb(file):
         ("utf-8", b"\xef\xbb\xbf"),
         ("utf-16-le", b"\xff\xfe"),
         ("utf-16-be", b"\xfe\xff"),
+        ("utf-32-le", b"\xff\xfe\0\0"),
+        ("utf-32-be", b"\0\0\xfe\xff"),
     ],
 )
 @pytest.mark.parametrize("declared", ["utf-8", "utf-16", "cp1252"])
-def test_a_byte_order_mark_overrules_the_setting(file, caplog, encoding, mark, declared):
+@pytest.mark.parametrize("text", [TEXT, "name,ś\nx,1\n"])  # the bytes of the second are UTF-8 in any encoding
+def test_a_byte_order_mark_overrules_the_setting(file, caplog, encoding, mark, declared, text):
     caplog.set_level("INFO")
-    path = file(mark + TEXT.encode(encoding))
-    assert rows(path, Dialect(encoding=declared)) == ROWS
+    path = file(mark + text.encode(encoding))
+    assert rows(path, Dialect(encoding=declared)) == (ROWS if text == TEXT else [("x", "1")])
     said = [f"{path} is read as {encoding}, which its byte-order mark declares"] if encoding != declared else []
     assert caplog.messages == said
 
@@ -287,8 +290,15 @@ def test_a_wrong_encoding_is_named_with_its_line_and_a_suggestion(file):
     assert re.match(r"F line 4: the byte 0x\w\w is not utf-16-le\. ", message)
 
 
-def test_utf_8_declared_as_ascii_is_still_utf_8(file):
-    assert rows(file(TEXT.encode()), Dialect(encoding="ascii")) == ROWS
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8-sig"])
+def test_utf_8_declared_as_its_kin_is_still_utf_8(file, encoding):
+    assert rows(file(TEXT.encode()), Dialect(encoding=encoding)) == ROWS
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1"])
+def test_utf_8_declared_as_something_else_is_told(file, encoding):
+    text = TEXT if len(TEXT.encode()) % 2 == 0 else TEXT + "\n"
+    assert refusal(file(text.encode()), encoding) == f"F is UTF-8, not {encoding}. Set load.encoding to utf-8."
 
 
 def test_what_decodes():
