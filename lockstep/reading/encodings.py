@@ -64,7 +64,7 @@ class Reading(NamedTuple):
 def is_character_set(name: str) -> bool:
     """Whether Python knows an encoding of that name which tables may be written in: one that maps bytes to text."""
     try:
-        b"".decode(name)
+        "a".encode(name)  # refused by what maps bytes to bytes, or text to text
         return codecs.lookup(name).name not in _NO_CHARACTER_SETS
     except (LookupError, ValueError):
         return False

@@ -52,6 +52,8 @@ ACCEPTED = {
     "CRLF": (b"a,b\r\n1,2\r\n3,4\r\n", [("1", "2"), ("3", "4")], [2, 3]),
     "CRLF, no final newline": (b"a,b\r\n1,2", [("1", "2")], [2]),
     "CR": (b"a,b\r1,2\r3,4\r", [("1", "2"), ("3", "4")], [2, 3]),
+    "CR, and LF at the end": (b"a,b\r1,2\r3,4\n", [("1", "2"), ("3", "4")], [2, 3]),
+    "CR, and CRLF at the end": (b"a,b\r1,2\r3,4\r\n\r\n", [("1", "2"), ("3", "4")], [2, 3]),
     "BOM": (b"\xef\xbb\xbfa,b\n1,2\n", [("1", "2")], [2]),
     "BOM, quoted header": (b'\xef\xbb\xbf"a","b"\n1,2\n', [("1", "2")], [2]),
     "trailing blank lines": (b"a,b\n1,2\n\n\n\n", [("1", "2")], [2]),
@@ -86,6 +88,15 @@ REFUSED = {
     "quote inside a cell": (
         b'a,b\n1,2\nx"y"z,4\n',
         "F line 3: a quote inside a cell. Put the whole cell in quotes and",
+    ),
+    "another mark behind a quote": (
+        b'a,b\n1,2\n"x";"y"\n',
+        "F line 3: a quote beside ';', where the delimiter is ','. Write ',' between the cells of that line; or, if",
+    ),
+    "another mark before a quote": (b'a,b\n1,2\nx;"y"\n', "F line 3: a quote beside ';', where the delimiter is ','."),
+    "another mark between cells": (
+        b"a,b\n1,2\n3;4\n",
+        "F line 3: 1 cells, the header has 2. Write ',' between its cells instead of ';'.",
     ),
     "text behind a quoted cell": (b'a,b\n"1"x,2\n', "F line 2: a quote inside a cell."),
     "space before a quote": (b'a,b\n1, "2"\n', "F line 2: a quote inside a cell."),

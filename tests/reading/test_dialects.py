@@ -160,6 +160,24 @@ def test_dialects_that_there_are_not(load, own, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "encoding",
+    ["punycode", "idna", "base64", "rot13", "zip", "unicode_escape", "utf-7", "undefined", "none", "a\0b", ""],
+)
+def test_encodings_that_are_no_character_sets(load, encoding):
+    with pytest.raises(SettingsError, match=r"load\.encoding: .* is no character set that Python knows\. Allowed are"):
+        load(text(), {"encoding": encoding})
+
+
+@pytest.mark.parametrize("title", ["a,b\n", 'width 5"\n'])
+def test_quirks_are_those_of_the_table_and_not_of_its_title_and_footer(load, title):
+    own = {"skip_lines": 1, "skip_footer_lines": 1, "quirks": ["spaced_cells"]}
+    plain, spaced = text(PLAIN), text(PLAIN).replace(",", ", ")
+    assert load(title + spaced + title, own).frame.equals(load(plain, {}).frame)
+    with pytest.raises(DataError, match=r"line 2: this line is not written as load\.quirks declares, spaced_cells"):
+        load(title + spaced.replace(", ", ",", 1) + title, own)
+
+
 def test_one_text_among_the_numbers_of_one_column_is_a_row(load, caplog):
     caplog.set_level("WARNING")
     table = load(text([["1", "Ann", "big", "", "5"], *ROWS]), {})
