@@ -32,6 +32,7 @@ MAX_COMMENTS = 1000
 _BEGINNING = 1 << 16
 """Bytes at the beginning that tell how a file may be written."""
 _BEGINS_WITH_NUMBER = re.compile(r"\W*[0-9]")
+_YEAR = re.compile("(19|20)[0-9]{2}")
 _SEPARATOR = re.compile(rb"sep=([^\r\n])(?=[\r\n])", re.IGNORECASE)
 _COMMA = r"^[-+]?[0-9]+,[0-9]+$"
 
@@ -296,7 +297,8 @@ def _above(beginning: bytes, first: int, delimiter: str | None, path: Path) -> t
         DataError: the last of these may be the header.
     """
     lines = _lines(beginning)
-    above = next((n for n, line in enumerate(lines[first:], first) if line.strip() and line[0] != "#"), first)
+    marks = "".join((*DELIMITERS, ' "'))  # a line of empty cells is empty
+    above = next((n for n, line in enumerate(lines[first:], first) if line.strip(marks) and line[0] != "#"), first)
     if above == first or above > MAX_COMMENTS:
         return first, ""
     kinds = {line[:1] == "#" for line in lines[first:above]}
@@ -347,7 +349,8 @@ def _is_name(cell: str, below: Sequence[str]) -> bool | None:
     if not present or cell in ("", *MISSING):
         return None
     if all(map(_BEGINS_WITH_NUMBER.match, present)):
-        return not _BEGINS_WITH_NUMBER.match(cell)
+        is_year = _YEAR.fullmatch(cell) and not all(map(_YEAR.fullmatch, present))  # a column for each year
+        return bool(is_year or not _BEGINS_WITH_NUMBER.match(cell))
     if cell in present:
         return False
     return True if 2 * len(set(present)) <= len(present) else None
@@ -372,10 +375,10 @@ def _encoding(data: pa.Buffer, path: Path) -> tuple[str, str]:
         DataError: it cannot be told, with what the candidates make of the text.
     """
     beginning = _beginning(data)
-    zeros = [beginning[start::2].count(0) for start in (0, 1)]
-    for name, own, other in (("utf-16-le", zeros[1], zeros[0]), ("utf-16-be", zeros[0], zeros[1])):
-        # One is a half of each ASCII character; few others have the other one, such as U+0100 and U+4E00.
-        if own > len(beginning) / 20 and own > 4 * other and decodes(data, name):
+    for name, zeros in ("utf-16-le", beginning[1::2].count(0)), ("utf-16-be", beginning[0::2].count(0)):
+        # Half of an ASCII character is zero. Other halves may be, as of U+4E00; in the wrong order, no line ends.
+        ends_lines = zeros > len(beginning) / 20 and re.search("[\r\n]", beginning.decode(name, "replace"))
+        if ends_lines and decodes(data, name):
             return name, "its bytes are in that order, though no byte-order mark says so"
     if decodes(data, "utf-8"):
         return "utf-8", ""

@@ -147,8 +147,7 @@ class CsvFile:
         # Old spreadsheet programs end lines with a carriage return alone; what the file went through since may have
         # put another line break behind the last one.
         end = len(self.data) - _breaks_at_end(self.data)
-        beginning = self.data[: min(end, MAX_RECORD)]
-        self.newline = _RETURN if _RETURN in beginning and _NEWLINE not in beginning else _NEWLINE
+        self.newline = self._line_end(self.data[: min(end, MAX_RECORD)])
         if self.newline == _RETURN:
             self.data = self.data[:end]
         self._begin, end = self._header_begin(), self._footer()
@@ -323,6 +322,14 @@ class CsvFile:
             embedded = bool(np.searchsorted(breaks, ends[-1]) >= len(ends))
         return _Records(data, breaks, quotes, ends, embedded)
 
+    def _line_end(self, beginning: np.ndarray) -> int:
+        """The byte that ends lines: a carriage return where all line feeds, if there are any, are in quoted cells."""
+        if _RETURN not in beginning:
+            return _NEWLINE
+        feeds, returns = np.flatnonzero(beginning == _NEWLINE), np.flatnonzero(beginning == _RETURN)
+        quotes = np.flatnonzero(beginning == self.quote) if self.quote is not None else feeds[:0]
+        return _NEWLINE if not _inside(feeds, quotes).all() or _inside(returns, quotes).all() else _RETURN
+
     def _header_begin(self) -> int:
         """The offset behind ``skip_lines`` lines."""
         wanted = self.dialect.skip_lines
@@ -402,8 +409,13 @@ class CsvFile:
             )
         )
         self.header = names
+        if not any(name.strip() for name in names):
+            raise self._refuse(line, "no column has a name", "Begin the table with a line of names.")
         if "row_names" in self.quirks:
             names = [ROW_NAMES, *names]
+        if all(_NUMBER.fullmatch(name.strip()) for name in names):
+            what = "all column names are numbers: the header is missing"
+            raise self._refuse(line, what, "Add a line with the names.")
         if "numbered_names" in self.quirks:
             names = numbered(names)
         for position, name in enumerate(names, 1):
@@ -427,9 +439,6 @@ class CsvFile:
             )
         if ROW in names:
             raise self._refuse(line, f"the column name {ROW} is Lockstep's own", "Rename the column.")
-        if all(_NUMBER.fullmatch(name.strip()) for name in names):
-            what = "all column names are numbers: the header is missing"
-            raise self._refuse(line, what, "Add a line with the names.")
         return names
 
     def _check_text(self, block: np.ndarray, line: int) -> None:

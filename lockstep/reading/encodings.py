@@ -91,14 +91,15 @@ def likeliest(readings: Sequence[Reading]) -> Reading | None:
     """The likeliest of several plausible readings; None if it may be one that takes several bytes for a character.
 
     Encodings of one byte a character map bytes to characters one to one: with a wrong one, cells that differ still do.
-    So a choice is better than none. It is Windows-1252 if that reads signs only, such as a currency's beside digits.
-    Else it is the reading in which most letters are the frequent ones of their script, if the words beyond ASCII hold
-    no others; else Windows-1254 if that reads Turkish; else Windows-1252, or the first of ENCODINGS that can.
+    So a choice is better than none. It is Windows-1252 if that reads signs only; else a reading with no others than
+    signs of currencies; else that in which most letters are the frequent ones of their script, if the words beyond
+    ASCII hold no others; else Windows-1254 if that reads Turkish; else Windows-1252, or the first of ENCODINGS.
     """
     several = [reading for reading in readings if _MULTI_BYTE.intersection(reading.encodings)]
     single = [reading for reading in readings if reading not in several]
     foreign = [reading for reading in single if _is_foreign(reading)]
-    signs = next((reading for reading in single if "cp1252" in reading.encodings and not _words(reading)), None)
+    signs = next((one for one in single if "cp1252" in one.encodings and not _words(one)), None)
+    signs = signs or next((one for one in single if _are_currencies(one)), None)
     best = max(foreign, key=_frequent, default=None)
     if best is not None and _frequent(best) > 0.5 and signs is None:
         return best
@@ -133,6 +134,11 @@ def _words(reading: Reading) -> list[str]:
     """The runs of letters beyond ASCII."""
     runs = (itertools.groupby(line, lambda c: not c.isascii() and _script(c) != "") for line in reading.lines)
     return ["".join(run) for groups in runs for is_word, run in groups if is_word]
+
+
+def _are_currencies(reading: Reading) -> bool:
+    found = {character for line in reading.lines for character in set(line) if not character.isascii()}
+    return not found.isdisjoint("€£¥") and found <= set("€£¥\N{NO-BREAK SPACE}")
 
 
 def _is_foreign(reading: Reading) -> bool:

@@ -77,6 +77,9 @@ GREEK = "name;town\nΝίκος;Αθήνα\nΕλένη;Πάτρα\n"  # noqa: RUF
         (HEBREW, "cp1255", "cp1255"),
         (TURKISH, "cp1254", "cp1254"),
         (ICELANDIC, "cp1252", "cp1252"),
+        ("p;n\n£5;1\n£6;2\n", "cp850", "cp850"),
+        ("p;n\n5 €;1\n6 €;2\n", "mac-roman", "mac-roman"),
+        ("p;n\n5 €;1\n6 €;2\n", "iso8859-15", "iso8859-15"),
         ("name;note\nAnn;25 °C ± 1\nBob;½ £\n", "cp1252", "cp1252"),
     ],
 )
@@ -372,6 +375,7 @@ def test_a_table_is_read_back_or_refused_or_every_column_that_is_not_is_said(
         ("# made by a script\n\n", "these lines begin with # or are empty"),
         ("# a\n\n# b\n  \n", "these lines begin with # or are empty"),
         ("\n\n", "these lines are empty"),
+        (";;\n", "these lines are empty"),
         ("sep=;\n\n", "line 1 is 'sep=;', which says it; the lines behind it are empty"),
         ("# made by a script\nReport 2024\n", "line 2, 'Report 2024', is no header but a title"),
     ],
@@ -399,6 +403,7 @@ def test_what_is_above_the_header_is_skipped_and_said(file, head, reason):
         ("#by me,today\ncity,kind\nRome,a\nOslo,b\nParis,a\nBari,b\n", 1, ["city", "kind"]),
         ("# by me, today\ncity,name\nRome,Ann\nOslo,Bob\n", 1, ["city", "name"]),
         ("# city,name\ncity,name\nRome,Ann\nOslo,Bob\n", 1, ["city", "name"]),
+        ("# by,me,now\ncountry,2018,2019\nA,1,2\nB,3,4\n", 1, ["country", "2018", "2019"]),
         ("#,name,size\n1,Ann,NA\n2,Bob,3\n", 0, ["#", "name", "size"]),
     ],
 )
@@ -490,6 +495,13 @@ def test_blanks_behind_every_delimiter_are_no_part_of_names_and_texts(file):
     assert rows(found.text) == [("1", "red"), ("2", "green")]
     found = detect_csv(file("x, y\n1, red\n2,green\n"))
     assert (found.dialect.quirks, found.text.cells.column_names) == ((), ["x", " y"])
+
+
+def test_a_row_of_numbers_is_no_header_however_its_names_would_be_numbered(file):
+    with pytest.raises(DataError, match="line 1: all column names are numbers: the header is missing"):
+        detect_csv(file("0,0,1\n1,2,3\n4,5,6\n"))
+    with pytest.raises(DataError, match="line 1: no column has a name"):
+        read_csv(file(",,\n1,2,3\n"), Dialect(quirks=("numbered_names",)))
 
 
 def test_a_quirk_is_declared_once(file):

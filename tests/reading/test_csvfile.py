@@ -54,6 +54,7 @@ ACCEPTED = {
     "CR": (b"a,b\r1,2\r3,4\r", [("1", "2"), ("3", "4")], [2, 3]),
     "CR, and LF at the end": (b"a,b\r1,2\r3,4\n", [("1", "2"), ("3", "4")], [2, 3]),
     "CR, and CRLF at the end": (b"a,b\r1,2\r3,4\r\n\r\n", [("1", "2"), ("3", "4")], [2, 3]),
+    "CR, LF in cells": (b'a,b\r"1\n2",x\r3,y\r', [("1\n2", "x"), ("3", "y")], [2, 3]),
     "BOM": (b"\xef\xbb\xbfa,b\n1,2\n", [("1", "2")], [2]),
     "BOM, quoted header": (b'\xef\xbb\xbf"a","b"\n1,2\n', [("1", "2")], [2]),
     "trailing blank lines": (b"a,b\n1,2\n\n\n\n", [("1", "2")], [2]),
