@@ -211,7 +211,7 @@ def _as_index(column: pd.Series) -> str:
     if column_type(column) != "number" or len(present) < 2 or (present % 1 != 0).any():
         return ""
     if counts_up(present):
-        return "counts up"
+        return "numbers the rows"
     if present.is_unique:
         return "holds no whole number twice"
     starts = np.flatnonzero(np.diff(present) <= 0) + 1

@@ -525,8 +525,8 @@ def test_a_column_that_is_really_named_row_names(file):
 @pytest.mark.parametrize(
     ("cells", "why"),
     [
-        ("0 1 2 3 4 5", "counts up"),
-        ("0 1 - 3 4 5", "counts up"),
+        ("0 1 2 3 4 5", "numbers the rows"),
+        ("0 1 - 3 4 5", "numbers the rows"),
         ("4 0 3 - 1 2", "holds no whole number twice"),
         ("0 1 2 0 1 2", "counts up from 0 2 times"),
         ("3 3 3 3 3 3", None),
