@@ -36,7 +36,7 @@ def preprocess(train: Table, settings: PreprocessSettings, model: str) -> tuple[
             logger.info("%s: %d columns", kind, len(names))
     logger.info("%d rows, %d features encoded as %d", len(train), train.features.shape[1], encoded.shape[1])
     encoded[train.target] = train.frame[train.target]
-    return preprocessor, replace(train, frame=encoded, group=None, time=None)
+    return preprocessor, replace(train, frame=encoded, group=None, time=None, time_is_feature=False)
 
 
 def describe(train: Table, sha256: str, settings: PreprocessSettings) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from lockstep.splitting.identifiers import NEARLY_UNIQUE, is_code, is_named_as_identifier
 from lockstep.splitting.two_samples import Codes, encode
+from lockstep.tables.dates import shown_date
 from lockstep.tables.table import column_type
 
 import msgspec
@@ -104,7 +105,9 @@ def kind_of(column: pd.Series) -> str:
 
 
 def scalar(value: Any) -> Any:
-    """Give a cell as JSON has it; a missing one as None."""
+    """Give a cell as JSON has it, a date as text; a missing one as None."""
+    if isinstance(value, pd.Timestamp | np.datetime64):
+        return None if pd.isna(value) else shown_date(value)
     value = value.item() if isinstance(value, np.generic) else value
     return None if value is None or value is pd.NA or value != value else value
 
@@ -173,7 +176,7 @@ def _candidates(before: Rows, after: Rows) -> Iterator[tuple[Key, pd.Series, pd.
 
 def _can_be_key(cells: pd.Series) -> bool:
     """A date names no thing, but the row of a time series."""
-    return column_type(cells) == "text" or is_code(cells)
+    return column_type(cells) in ("text", "date") or is_code(cells)
 
 
 def _is_nearly_unique(cells: pd.Series) -> bool:
@@ -189,6 +192,8 @@ def _of_one_type(old: pd.Series, new: pd.Series) -> tuple[pd.Series, pd.Series]:
 
 
 def _as_text(cells: pd.Series) -> pd.Series:
+    if column_type(cells) == "date":
+        return cells.map(shown_date, na_action="ignore").astype("str")
     return cells if column_type(cells) == "text" else cells.astype("Int64").astype("str").where(cells.notna())
 
 

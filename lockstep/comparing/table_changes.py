@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, NamedTuple
 from lockstep.comparing.row_matching import RowChanges, Rows, kind_of, match_rows, scalar
 from lockstep.comparing.verdicts import Target
 from lockstep.splitting.two_samples import Codes, Difference, encode, holm, missing_differ, values_differ
+from lockstep.tables.dates import date_of, numbers_of
 from lockstep.tables.table import Table, column_type
 
 import msgspec
@@ -65,10 +66,10 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Range(msgspec.Struct, frozen=True):
-    """The numbers of a column."""
+    """The numbers of a column, or its dates, as texts."""
 
     min: Any
-    mean: float
+    mean: float | str
     max: Any
 
 
@@ -121,7 +122,7 @@ class ColumnComparison(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         type: in the table after.
-        range: of a column of numbers.
+        range: of a column of numbers or dates.
         categories: of a column of texts, booleans or classes.
         values: None where the values are not tested, for the reason ``why_not_tested``.
     """
@@ -253,7 +254,7 @@ def _compare_column(
     old: pd.Series, new: pd.Series, codes: Codes, *, as_classes: bool, is_key: bool
 ) -> ColumnComparison:
     before, after = codes.counts()
-    numbers = column_type(new) == "number"
+    numbers = column_type(new) in ("number", "date")
     categorical = as_classes or not numbers
     values = "the key" if is_key else values_differ(old, new, codes, as_classes=as_classes)
     return ColumnComparison(
@@ -272,7 +273,10 @@ def _compare_column(
 
 def _range(column: pd.Series) -> Range | None:
     present = column.dropna()
-    return None if present.empty else Range(scalar(present.min()), float(present.mean()), scalar(present.max()))
+    if present.empty:
+        return None
+    mean = float(numbers_of(present).mean())
+    return Range(scalar(present.min()), date_of(mean) if column_type(column) == "date" else mean, scalar(present.max()))
 
 
 def _categories(levels: np.ndarray, before: np.ndarray, after: np.ndarray, *, boolean: bool) -> Categories:

@@ -6,6 +6,7 @@ from typing import Any
 from lockstep.diagnosing.diagnosis import Dependence
 from lockstep.diagnosing.row_errors import cell
 from lockstep.learning.scoring import Predictions, predict
+from lockstep.tables.dates import numbers_of
 from lockstep.tables.table import Table, column_type
 
 import numpy as np
@@ -45,9 +46,11 @@ def dependence_of(
         kind, present = column_type(column), column.dropna()
         if not len(present) or not train.features[feature].count():
             continue
-        if kind == "number" and present.nunique() > FEW:
-            marks = np.linspace(0.02, 0.98, GRID)
-            grid = np.unique(np.quantile(present.to_numpy(), marks, method="inverted_cdf")).tolist()
+        is_ordered = kind in ("number", "date")
+        if is_ordered and present.nunique() > FEW:
+            marks, values = np.linspace(0.02, 0.98, GRID), present if kind == "number" else present.astype("int64")
+            tried = np.unique(np.quantile(values.to_numpy(), marks, method="inverted_cdf"))
+            grid = pd.Series(tried).astype(column.dtype).tolist() if kind == "date" else tried.tolist()
         else:
             counts = train.features[feature].value_counts()
             ranked = sorted(counts.index, key=lambda value: (-counts[value], str(value)))
@@ -56,9 +59,10 @@ def dependence_of(
         stacked[feature] = pd.Series(np.repeat(np.array(grid, dtype=object), len(rows))).astype(column.dtype)
         responses = _responses(predict(model, stacked, test.task), series)
         means = {name: line.reshape(len(grid), len(rows)).mean(axis=1).tolist() for name, line in responses}
-        low, high = (float(present.quantile(0.05)), float(present.quantile(0.95))) if kind == "number" else (None, None)
+        inner = numbers_of(present).quantile([0.05, 0.95]).astype("float64").tolist() if is_ordered else (None, None)
         levels = int(train.features[feature].nunique())
-        found.append(Dependence(feature, kind, levels, [cell(value) for value in grid], means, low, high))
+        shown = numbers_of(pd.Series(grid)).tolist() if kind == "date" else [cell(value) for value in grid]
+        found.append(Dependence(feature, kind, levels, shown, means, *inner))
     return found
 
 

@@ -90,11 +90,11 @@ class Dependence(_Part, frozen=True):
 
     Attributes:
         feature: its name.
-        kind: number, boolean or text.
+        kind: number, date, boolean or text.
         levels: how many values it has in the training rows; of a text, ``grid`` has the most frequent ones.
-        grid: the values tried.
+        grid: the values tried; of dates, days since 1970-01-01.
         series: by class, or by "" in a regression.
-        low, high: of a number, the values between which 90 % of the test rows lie.
+        low, high: of a number or a date, the values between which 90 % of the test rows lie.
     """
 
     feature: str

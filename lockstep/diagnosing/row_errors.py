@@ -6,6 +6,7 @@ from typing import Any
 from lockstep.diagnosing.diagnosis import MAX_TEXT, Cell, Copies, WorstRow
 from lockstep.kernel.settings import Task
 from lockstep.learning.scoring import Predictions, given_to_actual
+from lockstep.tables.dates import shown_date
 from lockstep.tables.table import Table
 
 import numpy as np
@@ -59,9 +60,11 @@ def worst_of(test: Table, predictions: Predictions, shown: Sequence[str], most: 
 
 
 def cell(value: Any) -> Cell:
-    """A value of a table as JSON can hold it; a long text is cut."""
+    """A value of a table as JSON can hold it, a date as text; a long text is cut."""
     if pd.isna(value):
         return None
+    if isinstance(value, pd.Timestamp | np.datetime64):
+        return shown_date(value)
     if isinstance(value, np.generic):
         value = value.item()
     return value if isinstance(value, bool | int | float) else str(value)[:MAX_TEXT]

@@ -5,13 +5,14 @@ import itertools
 from lockstep.diagnosing.diagnosis import MAX_TEXT, Slice, Slices
 from lockstep.evaluating.intervals import LEVEL, mean_interval, wilson
 from lockstep.kernel.settings import Task
+from lockstep.tables.dates import date_of, numbers_of, shown_date
 from lockstep.tables.table import column_type
 
 import numpy as np
 import pandas as pd
 
 QUARTERS = 4
-"""Parts of (nearly) as many rows each that a column of numbers is cut into, to be looked at as subgroups."""
+"""Parts of (nearly) as many rows each that a column of numbers or dates is cut into, to be looked at as subgroups."""
 MAX_LEVELS = 50
 """Levels of a text column that are looked at as subgroups: the most frequent ones."""
 NOTABLE = 1.1
@@ -20,7 +21,7 @@ MISSING = "(missing)"
 
 
 def slices_of(features: pd.DataFrame, errors: np.ndarray, task: Task, least: int, most: int) -> Slices:
-    """The subgroups in which the model errs most: levels of texts and booleans, quarters of numbers.
+    """The subgroups in which the model errs most: levels of texts and booleans, quarters of numbers and dates.
 
     The worst of many subgroups looks bad by chance alone; so the intervals are widened until they hold for all of the
     subgroups at once (Bonferroni), and a subgroup stands out only if its interval excludes the error of all rows.
@@ -63,18 +64,20 @@ def _levels(column: pd.Series) -> list[tuple[str, np.ndarray]]:
     """(level, positions of its rows); rows without a value are a level of their own."""
     missing = column.isna().to_numpy()
     found = [(MISSING, np.flatnonzero(missing))]
-    if column_type(column) == "number" and column.nunique() > QUARTERS:
-        values = column.to_numpy(dtype="float64", na_value=np.nan)
+    kind = column_type(column)
+    if kind in ("number", "date") and column.nunique() > QUARTERS:
+        shown = date_of if kind == "date" else "{:.6g}".format
+        values = numbers_of(column).to_numpy(dtype="float64", na_value=np.nan)
         edges = np.unique(np.nanquantile(values, np.linspace(0, 1, QUARTERS + 1)))
         for number, (low, high) in enumerate(itertools.pairwise(edges)):
             last = number == len(edges) - 2
             inside = (values >= low) & ((values <= high) if last else (values < high))
-            found.append((f"{low:.6g} to {'' if last else 'below '}{high:.6g}", np.flatnonzero(inside)))
+            found.append((f"{shown(low)} to {'' if last else 'below '}{shown(high)}", np.flatnonzero(inside)))
         return found
     codes, levels = pd.factorize(column, sort=False)
     counts = np.bincount(codes[codes >= 0], minlength=len(levels))
     for index in np.argsort(-counts, kind="stable")[:MAX_LEVELS]:
         value = levels[index]
-        text = f"{value:.6g}" if column_type(column) == "number" else str(value)
+        text = f"{value:.6g}" if kind == "number" else shown_date(value) if kind == "date" else str(value)
         found.append((text, np.flatnonzero(codes == index)))
     return found

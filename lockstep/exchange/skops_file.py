@@ -43,7 +43,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         "NdArrayNode": ["numpy.ndarray", *(f"numpy.{name}" for name in _NUMBERS)],
         "RandomStateNode": ["numpy.random.mtrand.RandomState"],
         "RandomGeneratorNode": ["numpy.random._generator.Generator"],
-        "OperatorFuncNode": ["operator.methodcaller"],  # of the two casts in CASTS only
+        "OperatorFuncNode": ["operator.methodcaller", "operator.attrgetter"],  # those in CALLS only
         "TreeNode": ["sklearn.tree._tree.Tree"],
         "LossNode": [
             f"sklearn._loss._loss.Cy{name}"
@@ -115,8 +115,18 @@ ALLOWED: dict[str, frozenset[str]] = {
     }.items()
 }  # fmt: skip
 """{skops' kind of node: the types it may name}."""
-CASTS = [['"astype"', '"float64"'], ['"astype"', '"str"']]
-"""The arguments that operator.methodcaller may have, as JSON: the casts of lockstep/learning/preprocessing.py."""
+_PARTS = [f'attrgetter("dt.{part}")' for part in ("year", "month", "day", "day_of_week", "day_of_year", "hour", "minute")]
+CALLS = frozenset(
+    [
+        *(f'methodcaller("astype", "{kind}")' for kind in ("float64", "str", "timestamp[us][pyarrow]", "int64[pyarrow]")),
+        *(f'methodcaller("diff", {apart}, 1)' for apart in (1, 2, 3, 4)),
+        'methodcaller("div", 86400000000.0)',
+        *_PARTS,
+        *(f'methodcaller("apply", {part})' for part in _PARTS),
+    ]
+)
+"""What may be called of ``operator``, arguments as JSON: the casts of lockstep/learning/preprocessing.py, and what
+date_parts.py makes numbers of dates by."""
 _TRUSTED = sorted(name for names in ALLOWED.values() for name in names)
 _VALUES = frozenset({"JsonNode", "TypeNode", "TupleNode", "DTypeNode", "SliceNode", "OperatorFuncNode"})
 """Nodes of objects that never change: whether two of them are one object makes no difference."""
@@ -243,10 +253,7 @@ def _check_node(node: dict[str, Any], shapes: dict[str, tuple[tuple[int, ...], n
         case "SliceNode":
             fine = all(isinstance(item, int | None) for item in node["content"].values())
         case "OperatorFuncNode":
-            given = node["attrs"]["content"]
-            fine = [item["content"] for item in given] in CASTS and not any("__id__" in item for item in given)
-            fine = fine and "__id__" not in node["attrs"] and node["attrs"]["__loader__"] == "TupleNode"
-            fine = fine and all(item["__loader__"] == "JsonNode" for item in given)
+            fine = _call_in(node) in CALLS
         case "NdArrayNode" if node["type"] == "json":
             fine = name == "numpy.ndarray"
         case "NdArrayNode":
@@ -256,6 +263,19 @@ def _check_node(node: dict[str, Any], shapes: dict[str, tuple[tuple[int, ...], n
             fine = True
     if not fine:
         raise _RefusedError(f"it holds a {loader} {name} of a form that no model of Lockstep's has")
+
+
+def _call_in(node: dict[str, Any]) -> str:
+    """A call of ``operator`` as Python writes it. Nothing in it is shared with other nodes: skops would take what it
+    has seen under a number for this, whatever this says."""
+    if node["__loader__"] == "JsonNode":
+        return str(node["content"])
+    tuple_of = node.get("attrs", {})
+    parts = tuple_of.get("content", ())
+    kinds = (node["__loader__"], tuple_of.get("__loader__"))
+    if kinds != ("OperatorFuncNode", "TupleNode") or any("__id__" in part for part in (tuple_of, *parts)):
+        raise _RefusedError("it calls something in a form that no model of Lockstep's has")
+    return f"{node['__class__']}({', '.join(map(_call_in, parts))})"
 
 
 def _check_trees(nodes: list[dict[str, Any]], archive: zipfile.ZipFile) -> None:

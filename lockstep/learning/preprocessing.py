@@ -6,11 +6,12 @@ cross-validation fold that builds its own learns nothing from the rows it is sco
 """
 
 from operator import methodcaller
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from lockstep.kernel.errors import DataError, some
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Seed, Settings
+from lockstep.learning.date_parts import date_parts
 from lockstep.learning.refusals import refusals_of
 from lockstep.tables.table import Table, column_type
 
@@ -62,7 +63,7 @@ def build_preprocessor(
         DataError: no column is left.
     """
     features = table.features
-    columns: dict[str, list[str]] = {"number": [], "boolean": [], "onehot": [], "ordinal": [], "target": []}
+    columns: dict[str, list[str]] = {"number": [], "boolean": [], "onehot": [], "ordinal": [], "target": [], "date": []}
     left_out = []
     for name in map(str, features):
         kind = column_type(features[name])
@@ -95,7 +96,7 @@ def build_preprocessor(
         sparse_output=False, handle_unknown="infrequent_if_exist", max_categories=settings.max_levels
     )
     ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
-    steps = {
+    steps: dict[str, list[tuple[str, Any]]] = {
         "number": [("impute", SimpleImputer(strategy=settings.numeric_impute)), *scaling],
         "boolean": [("cast", as_float), ("impute", SimpleImputer(strategy="most_frequent"))],
         "onehot": [("cast", as_text), ("impute", impute_text), ("encode", onehot)],
@@ -107,6 +108,8 @@ def build_preprocessor(
             *scaling,
         ],
     }
+    if columns["date"]:
+        steps["date"] = [("parts", date_parts(features[columns["date"]])), *steps["number"]]
     return ColumnTransformer([(kind, Pipeline(steps[kind]), names) for kind, names in columns.items() if names])
 
 

@@ -30,6 +30,7 @@ from lockstep.reading.column_types import (
     typed_frame,
 )
 from lockstep.reading.csvfile import TEXT, Block, CsvFile, TextTable
+from lockstep.reading.date_formats import DATE_TYPES
 from lockstep.reading.number_marks import NO_MARKS
 
 import numpy as np
@@ -151,8 +152,10 @@ def read_typed(
     lines = np.concatenate([block.line_starts for block in blocks])
 
     def values(column: Column) -> Values:
+        found = gathered.pop(column.name)
         with contextlib.suppress(NeedsCellsError):
-            return gathered.pop(column.name).values(column.typed(types.get(column.name)))
+            if types.get(column.name) not in DATE_TYPES:
+                return found.values(column.typed(types.get(column.name)))
         cells = [file.cells(block, [column.name]).column(0).combine_chunks() for block in blocks]
         column.hold(Cells(pa.concat_arrays(cells), lines))
         return column.typed(types.get(column.name))
@@ -206,6 +209,8 @@ def _gather(
 
 def _part(cells: pa.Array, lines: np.ndarray, form: Format, declared: str | None, are_many: bool) -> Part:
     """Reduce ``cells``, (n_rows,) texts, which begin on ``lines``, of a column of which ``are_many`` is known."""
+    if declared in DATE_TYPES:  # a column that is read once more, as a whole: there is nothing to gather
+        return Part(pa.nulls(len(cells)), Cells(cells[:1], lines[:1], np.array([len(cells)])))
     convert = _converted if form.marks == NO_MARKS else _converted_with_marks
     if declared != "string" and (values := convert(cells, form)) is not None:
         return _part_of_values(cells, lines, values, form)

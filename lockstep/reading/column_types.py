@@ -18,6 +18,16 @@ from lockstep.kernel.errors import DataError, Setting, some
 from lockstep.kernel.log import logger
 from lockstep.reading.column_warnings import ColumnWarning, ReaderWarning
 from lockstep.reading.csvfile import TextTable
+from lockstep.reading.date_formats import (
+    DATE_TYPES,
+    FIRST_YEAR,
+    ISO,
+    LAST_YEAR,
+    are_days,
+    dates_of,
+    dates_of_numbers,
+    have_offset,
+)
 from lockstep.reading.number_marks import NO_MARKS, Marks
 from lockstep.tables.table import ROW
 
@@ -50,7 +60,7 @@ _SCIENTIFIC = r"^[0-9]+[eE][0-9]+$"
 
 
 class Format(NamedTuple):
-    """How numbers and missing values are written.
+    """How numbers, dates and missing values are written.
 
     Attributes:
         decimal: the decimal mark, "." or ",".
@@ -58,6 +68,7 @@ class Format(NamedTuple):
         missing: words for a missing value in a number or boolean column; an empty cell always is one.
         missing_texts: words for a missing value in a text column; an empty cell always is one.
         marks: what stands around the digits; the contract declares it for single columns.
+        dates: how the dates of a column that is declared one of dates are written; see date_formats.py.
     """
 
     decimal: str = "."
@@ -65,6 +76,7 @@ class Format(NamedTuple):
     missing: tuple[str, ...] = MISSING
     missing_texts: tuple[str, ...] = ()
     marks: Marks = NO_MARKS
+    dates: str = ISO
 
     @property
     def _digits(self) -> str:
@@ -131,8 +143,8 @@ def typed_frame(
         text: the cells.
         name: the file's name, for messages.
         form: how numbers and missing values are written.
-        types: the types that the contract declares: {column: "number", "integer", "boolean" or "string"}; of other
-            columns they are inferred.
+        types: the types that the contract declares: {column: "number", "integer", "boolean", "date", "datetime" or
+            "string"}; of other columns they are inferred, but never dates.
         forms: of the columns that are written in another form: {column: its form}.
 
     Raises:
@@ -258,6 +270,8 @@ class Column:
         """The column's values, of the declared type or, if that is None, of the one that its cells are of."""
         if self.stray is not None and (count := self._sum(self.stray)):
             self.warnings.append(ColumnWarning("strays", self._of_strays(self.stray, count)))
+        if declared in DATE_TYPES:
+            return self._dates(declared)
         present = self.trimmed.filter(pc.invert(self.missing))
         if len(present) == 0 and not pc.all(self.empty, min_count=0).as_py() and declared is None:
             present = self.trimmed.filter(pc.invert(self.empty))  # every cell is a word such as NA: then it is a value
@@ -325,6 +339,37 @@ class Column:
             raise self._infinite(pa.array(np.isinf(values)))
         if declared == "integer" and (fractions := np.nan_to_num(values) % 1 != 0).any():
             raise self._not_declared(pa.array(~fractions), declared)
+        return pd.Series(values)
+
+    def _dates(self, declared: str) -> Values:
+        """All present cells are dates of the declared form: datetime64, in UTC where they say an offset."""
+        self.missing_as = self._tally(self.missing)
+        levels = pc.if_else(self.missing, pa.scalar(None, self.trimmed.type), self.trimmed).dictionary_encode()
+        words, codes = levels.dictionary, levels.indices.fill_null(-1).to_numpy()
+        if self.form.marks.epoch:
+            is_number = pc.match_substring_regex(words, self.form.number)
+            plain = self.form.plain(pc.if_else(is_number, words, pa.scalar("nan", words.type)))
+            found = dates_of_numbers(pc.cast(plain, pa.float64()).to_numpy(), self.form.marks.epoch)
+        else:
+            found = dates_of(words, self.form.dates)
+        values = np.append(found, np.datetime64("NaT"))[codes]
+        if (wrong := np.isnat(values) & (codes >= 0)).any():
+            raise self._not_declared(pa.array(~wrong), declared)
+        if declared == "date" and not (days := are_days(values)).all():
+            raise DataError(
+                f"{self.file} column '{self.name}' has times of day, {self._where(pa.array(~days))}, but the contract "
+                "declares it date. Declare it datetime."
+            )
+        offset = have_offset(words, self.form.dates)
+        if offset.any() and not offset.all():
+            fewer = offset if offset.mean() < 0.5 else ~offset
+            raise DataError(
+                f"{self.file} column '{self.name}' has times with and without an offset from UTC: only some cells have "
+                f"{'one' if fewer is offset else 'none'}, {self._where(pa.array(np.append(fewer, False)[codes]))}. "
+                "Write all of them in one way, or declare the column string in the contract."
+            )
+        if offset.any():
+            logger.info("%s column '%s': times with an offset are converted to UTC", self.file, self.name)
         return pd.Series(values)
 
     def _too_long(self, declared: str | None) -> Values:
@@ -408,8 +453,14 @@ class Column:
     def _not_declared(self, allowed: pa.Array, declared: str) -> DataError:
         wrong = pc.invert(allowed)
         count, first = pc.sum(wrong).as_py(), self.cells[int(np.argmax(as_bool(wrong)))].as_py()
-        is_usual = self.form.number == Format().number
-        written = "" if is_usual else f", written as {self.form.example!r} is,"
+        if declared not in DATE_TYPES:
+            written = "" if self.form.number == Format().number else f", written as {self.form.example!r} is,"
+        elif epoch := self.form.marks.epoch:
+            written = f", numbers that count {'days as spreadsheets do' if epoch == 'excel' else epoch},"
+        else:
+            written = f", written as {'ISO 8601 says' if self.form.dates == ISO else self.form.dates},"
+        if declared in DATE_TYPES:
+            written += f" in the years {FIRST_YEAR} to {LAST_YEAR},"
         return DataError(
             f"{self.file} column '{self.name}': {count} of {len(self.cells)} cells are not of the type {declared}"
             f"{written} that the contract declares, {self._where(wrong)}, the first {first[:40]!r}. Correct them, add "

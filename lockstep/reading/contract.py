@@ -15,23 +15,27 @@ from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Settings, Severity, convert
 from lockstep.kernel.strict_yaml import read_yaml
 from lockstep.reading.column_types import Format
+from lockstep.reading.date_formats import DATE_TYPES, ISO, are_days, dates_of, problem_of_format
 from lockstep.reading.number_marks import NO_MARKS, GroupMark, Marks
+from lockstep.tables.dates import shown_date
 from lockstep.tables.table import column_type
 
 import msgspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from msgspec.structs import replace
 
-FieldType = Literal["number", "integer", "boolean", "string"]
+FieldType = Literal["number", "integer", "boolean", "date", "datetime", "string"]
 
 
 class Constraints(Settings, frozen=True, omit_defaults=True):
-    """What holds for every cell of a column."""
+    """What holds for every cell of a column; the limits of dates are ISO 8601 texts."""
 
     required: bool = False
     unique: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: float | str | None = None
+    maximum: float | str | None = None
     enum: tuple[str, ...] | None = None
     pattern: str | None = None
 
@@ -40,6 +44,7 @@ class Field(Settings, frozen=True, omit_defaults=True, rename="camel"):
     """A column.
 
     Attributes:
+        format: how dates are written: default (ISO 8601), or a pattern of strptime.
         decimal_char, group_char: the column's decimal mark, and the mark between groups of digits; None: as the section
             load says.
         bare_number: False where marks such as a currency or a unit stand around the numbers; ``lockstep`` says which.
@@ -49,6 +54,7 @@ class Field(Settings, frozen=True, omit_defaults=True, rename="camel"):
 
     name: Annotated[str, msgspec.Meta(min_length=1)]
     type: FieldType
+    format: str = ISO
     description: str | None = None
     decimal_char: Literal[".", ","] | None = None
     group_char: GroupMark | None = None
@@ -58,13 +64,15 @@ class Field(Settings, frozen=True, omit_defaults=True, rename="camel"):
     constraints: Constraints = Constraints()
 
     def form(self, usual: Format) -> Format:
-        """How the column's numbers and missing values are written, in a file whose other columns are of ``usual``."""
+        """How the column's numbers, dates and missing values are written, in a file whose other columns are of
+        ``usual``."""
         return Format(
             usual.decimal if self.decimal_char is None else self.decimal_char,
             usual.thousands if self.group_char is None else self.group_char,
             (*usual.missing, *self.missing_values),
             (*usual.missing_texts, *self.missing_values),
             self.lockstep,
+            self.format,
         )
 
 
@@ -99,7 +107,7 @@ class Contract(Settings, frozen=True):
         return {field.name: field.type for field in self.fields}
 
     def forms(self, usual: Format) -> dict[str, Format]:
-        """{column: its form} of the columns that are written in another form than ``usual``.
+        """{column: its form} of the columns that are written in another form than ``usual``, and of those of dates.
 
         Raises:
             SettingsError: a column's decimal mark is the mark between its groups.
@@ -111,7 +119,7 @@ class Contract(Settings, frozen=True):
                     f"the contract: the decimal mark of '{name}' and the mark between its groups are the same, "
                     f"{form.decimal!r}, as the section load or the contract has them. Set decimalChar or groupChar."
                 )
-        return {name: form for name, form in forms.items() if form != usual}
+        return {name: form for name, form in forms.items() if form != usual or self.types[name] in DATE_TYPES}
 
 
 class Violation(NamedTuple):
@@ -141,6 +149,7 @@ def read_contract(path: Path) -> Contract:
         except re.error as error:
             raise SettingsError(f"{path}: the pattern of '{field.name}' is no regular expression: {error}.") from None
         _check_marks(field, path)
+        _check_dates(field, path)
     names = [field.name for field in contract.fields]
     for name in names:
         if names.count(name) > 1:
@@ -152,7 +161,7 @@ def _check_marks(field: Field, path: Path) -> None:
     """Raise SettingsError if what a field says of its numbers contradicts itself."""
     marks, where = field.lockstep, f"{path}: the field '{field.name}'"
     if field.type not in ("number", "integer"):
-        own = (field.decimal_char, field.group_char, field.bare_number, marks)
+        own = (field.decimal_char, field.group_char, field.bare_number, replace(marks, epoch=""))
         if own != (None, None, True, NO_MARKS):
             raise SettingsError(
                 f"{where} is of the type {field.type}, but has decimalChar, groupChar, bareNumber or lockstep, which "
@@ -171,18 +180,45 @@ def _check_marks(field: Field, path: Path) -> None:
             )
 
 
+def _check_dates(field: Field, path: Path) -> None:
+    """Raise SettingsError if what a field says of dates contradicts itself."""
+    where, limits = f"{path}: the field '{field.name}'", field.constraints
+    if field.type not in DATE_TYPES:
+        if field.format != ISO or field.lockstep.epoch or isinstance(limits.minimum or limits.maximum, str):
+            raise SettingsError(
+                f"{where} is of the type {field.type}, but has a format, lockstep.epoch or a minimum or maximum of "
+                "text, which are for dates. Remove them, or set its type to date or datetime."
+            )
+        return
+    if problem := problem_of_format(field.format):
+        raise SettingsError(f"{where}: the format {field.format!r} cannot be used: {problem}.")
+    if field.format != ISO and field.lockstep.epoch:
+        raise SettingsError(f"{where}: a date is either written by a format or counted by lockstep.epoch. Remove one.")
+    for name, limit in (("minimum", limits.minimum), ("maximum", limits.maximum)):
+        if limit is not None and np.isnat(dates_of(pa.array([str(limit)]), ISO)[0]):
+            raise SettingsError(f"{where}: the {name} {limit!r} is no date such as '2024-01-31'. Write it so, in quotes.")
+
+
 def wrong_types(frame: pd.DataFrame, contract: Contract) -> list[str]:
     """Columns of a DataFrame that are not of the type that the contract declares, in words."""
     return [
-        f"'{field.name}' is {column_type(frame[field.name])}, the contract declares {field.type}"
+        f"'{field.name}' is {typed_as(frame[field.name])}, the contract declares {field.type}"
         for field in contract.fields
         if field.name in frame and not is_of_type(frame[field.name], field.type)
     ]
 
 
+def typed_as(column: pd.Series) -> str:
+    """The type of a column, in words; of dates also whether they have a time of day, as contracts tell them apart."""
+    kind = column_type(column)
+    return kind if kind != "date" or are_days(column.to_numpy()).all() else "datetime"
+
+
 def is_of_type(column: pd.Series, declared: str) -> bool:
     """Whether a typed column is of a type of a contract; one of missing values only is of any."""
-    kind, present = column_type(column), column.dropna()
+    kind, present = typed_as(column), column.dropna()
+    if declared == "datetime":
+        return not len(present) or kind in DATE_TYPES
     if declared == "integer":
         return not len(present) or (kind == "number" and bool((present % 1 == 0).all()))
     return not len(present) or kind == ("text" if declared == "string" else declared)
@@ -261,19 +297,20 @@ def _broken(column: pd.Series, limits: Constraints) -> list[tuple[str, np.ndarra
     rules: list[tuple[str, np.ndarray, Any]] = []
 
     def values(rows: np.ndarray) -> str:
-        return some([repr(value) for value in dict.fromkeys(column.astype(object).iloc[rows[:1000]])])
+        shown = column.map(shown_date, na_action="ignore") if column.dtype.kind == "M" else column
+        return some([repr(value) for value in dict.fromkeys(shown.astype(object).iloc[rows[:1000]])])
 
     if limits.required:
         rules.append(("required", missing, lambda _: "a value is required"))
     if limits.unique:
         repeated = column.duplicated(keep=False).to_numpy() & ~missing
         rules.append(("unique", repeated, lambda rows: f"not unique: {values(rows)}"))
-    if limits.minimum is not None and column.dtype.kind in "iuf":
-        low = limits.minimum
-        rules.append(("range", (column < low).to_numpy(), lambda rows: f"below the minimum {low:g}: {values(rows)}"))
-    if limits.maximum is not None and column.dtype.kind in "iuf":
-        high = limits.maximum
-        rules.append(("range", (column > high).to_numpy(), lambda rows: f"above the maximum {high:g}: {values(rows)}"))
+    if limits.minimum is not None and (low := _limit(limits.minimum, column)) is not None:
+        shown = _shown(limits.minimum)
+        rules.append(("range", (column < low).to_numpy(), lambda rows: f"below the minimum {shown}: {values(rows)}"))
+    if limits.maximum is not None and (high := _limit(limits.maximum, column)) is not None:
+        most = _shown(limits.maximum)
+        rules.append(("range", (column > high).to_numpy(), lambda rows: f"above the maximum {most}: {values(rows)}"))
     if limits.enum is not None:
         known = column.isin(limits.enum).to_numpy()
         rules.append(("enum", ~known & ~missing, lambda rows: f"not in the list of categories: {values(rows)}"))
@@ -281,3 +318,14 @@ def _broken(column: pd.Series, limits: Constraints) -> list[tuple[str, np.ndarra
         matches = column.str.fullmatch(limits.pattern).fillna(True).to_numpy(dtype=bool)
         rules.append(("pattern", ~matches, lambda rows: f"not of the form {limits.pattern}: {values(rows)}"))
     return rules
+
+
+def _limit(limit: float | str, column: pd.Series) -> Any:
+    """A limit as the cells of a column are compared with it; None if they cannot be, being of another type."""
+    if column.dtype.kind == "M" and isinstance(limit, str):
+        return pd.Timestamp(dates_of(pa.array([limit]), ISO)[0])
+    return limit if column.dtype.kind in "iuf" and not isinstance(limit, str) else None
+
+
+def _shown(limit: float | str) -> str:
+    return limit if isinstance(limit, str) else f"{limit:g}"

@@ -1,12 +1,16 @@
 """Gives the columns of a user's DataFrame the types that column_types.py gives those of a CSV file."""
 
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from lockstep.kernel.errors import DataError, some
+from lockstep.kernel.log import logger
 from lockstep.reading.column_types import EXACT_FLOAT, Cells, Column, Format, Typed, Values, row_index, typed_columns
 from lockstep.reading.csvfile import TEXT
+from lockstep.reading.date_formats import FIRST_YEAR, LAST_YEAR, are_possible, dates_of_numbers
+from lockstep.tables.dates import UNIT, shown_date
 from lockstep.tables.table import ROW, column_type
 
 import numpy as np
@@ -37,9 +41,9 @@ def typed_dataframe(
         forms: how the cells of some columns are written: their texts are read so, as those of a CSV file are.
 
     Raises:
-        DataError: as normalised_frame; or a text is not of its column's declared form.
+        DataError: as normalised_frame; or a text, or a number that counts days, is not of its column's declared form.
     """
-    typed = normalised_frame(frame)
+    typed = _with_counted_dates(normalised_frame(frame), name, types or {}, forms or {})
     rows = typed.index.to_numpy()
     texts = {column: form for column, form in (forms or {}).items() if column in typed}
     texts = {column: form for column, form in texts.items() if column_type(typed[column]) == "text"}
@@ -94,28 +98,65 @@ def _normalised(column: pd.Series, name: str) -> Values:
     if kind == "b":
         return present.to_numpy(dtype=bool) if not missing.any() else _placed(missing, present.to_numpy(dtype=bool))
     if kind == "M":
-        raise DataError(
-            f"the DataFrame's column '{name}' holds dates. Make numbers or texts of them, before training and before "
-            f"predicting alike, for instance frame['{name}'] = frame['{name}'].dt.strftime('%Y-%m-%d')."
-        )
+        return _dates(column, name)
     if kind == "U":
         # As in a CSV file, an empty text is a missing value.
         return _placed(missing, present).replace("", None).astype("str")
     kinds = sorted({type(value).__name__ for value in present})
     raise DataError(
-        f"the DataFrame's column '{name}' holds {some(kinds)}. Allowed: numbers, booleans or texts, one kind in a "
+        f"the DataFrame's column '{name}' holds {some(kinds)}. Allowed: numbers, booleans, dates or texts, one kind in a "
         f"column; for instance frame['{name}'] = frame['{name}'].astype(str)."
     )
 
 
+def _dates(column: pd.Series, name: str) -> Values:
+    """Dates and times of any unit in microseconds, in UTC if they have a time zone.
+
+    Raises:
+        DataError: times with and without a time zone; a year that is none.
+    """
+    zoned = {getattr(value, "tzinfo", None) is not None for value in column.dropna()} if column.dtype == object else ()
+    if len(zoned) > 1:
+        raise DataError(f"the DataFrame's column '{name}' has times with and without a time zone. Make them alike.")
+    times = pd.to_datetime(column.reset_index(drop=True), utc=True).dt.tz_localize(None)
+    if getattr(column.dtype, "tz", None) is not None or True in zoned:
+        logger.info("the DataFrame's column '%s': times with a time zone are converted to UTC", name)
+    found = times.to_numpy(UNIT)
+    odd = np.flatnonzero(~(are_possible(found) | np.isnat(found)))
+    if len(odd):
+        raise DataError(
+            f"the DataFrame's column '{name}' has dates outside of the years {FIRST_YEAR} to {LAST_YEAR}, such as "
+            f"{shown_date(found[odd[0]])} in row {odd[0] + 1}. Correct them, or make them missing (NaT)."
+        )
+    return found
+
+
+def _with_counted_dates(
+    frame: pd.DataFrame, name: str, types: Mapping[str, str], forms: Mapping[str, Format]
+) -> pd.DataFrame:
+    """The frame with dates in place of the numbers that count them, as the contract declares."""
+    made = {}
+    for column, form in forms.items():
+        if column in frame and form.marks.epoch and column_type(frame[column]) == "number":
+            made[column] = dates_of_numbers(frame[column].to_numpy(), form.marks.epoch)
+            wrong = np.flatnonzero(np.isnat(made[column]) & frame[column].notna().to_numpy())
+            if len(wrong):
+                raise DataError(
+                    f"{name} column '{column}': {frame[column].iloc[wrong[0]]} in row {wrong[0] + 1} counts to no date in "
+                    f"the years {FIRST_YEAR} to {LAST_YEAR}, in {form.marks.epoch} as the contract declares. Correct it, "
+                    "or the contract."
+                )
+    return frame.assign(**made)
+
+
 def _kind_of_objects(present: pd.Series) -> str:
-    """NumPy's letter for what a column of objects holds: b, i, f, U (text), M (time), or O (mixed)."""
+    """NumPy's letter for what a column of objects holds: b, i, f, U (text), M (date), or O (mixed)."""
     kinds = {
         "b": bool | np.bool_,
         "i": int | np.integer,
         "f": float | int | np.number,
         "U": str,
-        "M": pd.Timestamp,
+        "M": date | np.datetime64,  # also datetime, Timestamp
     }
     for kind, types in kinds.items():
         if all(isinstance(value, types) and (kind == "b" or not isinstance(value, bool)) for value in present):

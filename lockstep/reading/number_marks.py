@@ -9,6 +9,7 @@ import re
 from typing import Literal
 
 from lockstep.kernel.settings import Settings
+from lockstep.reading.date_formats import Epoch
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,6 +41,7 @@ class Marks(Settings, frozen=True, omit_defaults=True):
         negative: how a negative number is told from others: -5, U+2212 and 5 (or -5), (5), 5-.
         magnitudes: whether k, M or B behind a number multiplies it by a thousand, a million or a billion.
         others: what a cell is that is no such number: refused, or missing.
+        epoch: of a column of dates that are numbers: what they count.
     """
 
     prefix: str = ""
@@ -48,6 +50,7 @@ class Marks(Settings, frozen=True, omit_defaults=True):
     negative: Negative = "minus"
     magnitudes: bool = False
     others: Literal["refused", "missing"] = "refused"
+    epoch: Epoch = ""
 
     @property
     def unit(self) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.kernel.errors import DataError
+from lockstep.tables.dates import date_of, numbers_of, shown_date
 from lockstep.tables.table import Table, class_counts, column_type
 
 import pandas as pd
@@ -39,7 +40,7 @@ def profile_of(
     rows_left_out: int = 0,
 ) -> dict[str, Any]:
     """The file; rows, columns, and per column its type, missing cells, distinct values and range or most frequent
-    value; of the target its class distribution (classification) or quantiles (regression).
+    value (the range of dates as texts); of the target its class distribution (classification) or quantiles (regression).
 
     Args:
         table: what is left for the pipeline.
@@ -89,16 +90,25 @@ def _target(column: pd.Series, task: str) -> dict[str, Any]:
 
 def _column(column: pd.Series) -> dict[str, Any]:
     kind, present = column_type(column), column.dropna()
-    number, counts = kind == "number" and len(present) > 0, present.value_counts()
+    ranges = len(present) > 0 and kind in ("number", "date")
+    low, mean, high = _range(present) if ranges else (None, None, None)
+    counts = present.value_counts()
     # The same keys for every column, null where they say nothing: `dvc plots` draws only lists that are uniform.
     return {
         "column": str(column.name),
         "type": kind,
         "missing": len(column) - len(present),
         "distinct": len(counts),
-        "min": present.min().item() if number else None,
-        "mean": float(present.mean()) if number else None,
-        "max": present.max().item() if number else None,
-        "most_frequent": None if number or counts.empty else str(min(counts.index[counts == counts.iloc[0]])),
-        "most_frequent_count": None if number or counts.empty else int(counts.iloc[0]),
+        "min": low,
+        "mean": mean,
+        "max": high,
+        "most_frequent": None if ranges or counts.empty else str(min(counts.index[counts == counts.iloc[0]])),
+        "most_frequent_count": None if ranges or counts.empty else int(counts.iloc[0]),
     }
+
+
+def _range(present: pd.Series) -> tuple[Any, Any, Any]:
+    """(minimum, mean, maximum) of numbers, or of dates, as texts."""
+    if column_type(present) == "date":
+        return shown_date(present.min()), date_of(float(numbers_of(present).mean())), shown_date(present.max())
+    return present.min().item(), float(present.mean()), present.max().item()

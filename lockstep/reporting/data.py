@@ -101,7 +101,10 @@ def data_facts(given: Sources) -> DataFacts:
 def _column(entry: ProfileColumn, given: Sources) -> ColumnFacts:
     roles = {given.sidecar.target: "target", given.diagnosis.group: "group", given.diagnosis.time: "time"}
     if entry.min is not None:
-        typical = f"{number(entry.min)} to {number(entry.max)}, mean {number(entry.mean)}"
+        low, mean, high = (
+            value if isinstance(value, str) else number(value) for value in (entry.min, entry.mean, entry.max)
+        )
+        typical = f"{low} to {high}, mean {mean}"
     elif entry.most_frequent is not None:
         share = (entry.most_frequent_count or 0) / max(1, given.profile.rows)
         typical = f"{visible(entry.most_frequent, 40)} ({percent(share)})"

@@ -132,7 +132,7 @@ def _features(given: Sources) -> FeatureFacts:
             msgspec.structs.replace(
                 entry,
                 feature=visible(entry.feature, 40),
-                grid=[visible(value, 44) if entry.kind != "number" else value for value in entry.grid],
+                grid=[value if entry.kind in ("number", "date") else visible(value, 44) for value in entry.grid],
                 series={visible(name): line for name, line in entry.series.items()},
             )
             for entry in given.diagnosis.dependence

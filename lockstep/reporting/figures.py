@@ -22,6 +22,7 @@ from lockstep.reporting.drawing import (
 from lockstep.reporting.wording import compact, shortened
 
 from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateFormatter, AutoDateLocator
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
@@ -49,12 +50,14 @@ class Axis(NamedTuple):
         range: from where to where; None: what the curves need.
         log: it is logarithmic, with a tick at each value of the curves (x alone).
         most: what the values cannot exceed, though error bars may (y alone).
+        dates: its values are days since 1970-01-01 (x alone).
     """
 
     label: str
     range: Point | None = None
     log: bool = False
     most: float | None = None
+    dates: bool = False
 
 
 def lines(
@@ -114,6 +117,10 @@ def _scale(axes: Axes, curves: Sequence[Line], x: Axis, y: Axis) -> None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.minorticks_off()
+    if x.dates:
+        locator = AutoDateLocator(minticks=3, maxticks=5)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(AutoDateFormatter(locator))
     if x.range is not None:
         axes.set_xlim(*x.range)
     if y.range is not None:

@@ -245,14 +245,14 @@ def _dependence(name: str, entry: Dependence, facts: Facts) -> str:
     curves = [(shortened(series, NAME), line) for series, line in entry.series.items()]
     values = [value for line in entry.series.values() for value in line]
     alt = f"Mean prediction as {entry.feature} changes: from {number(min(values))} to {number(max(values))}."
-    if entry.kind == "number":
+    if entry.kind in ("number", "date"):
         grid = _numbers(entry.grid)
         band = (entry.low, entry.high) if entry.low is not None and entry.high is not None else None
         return lines(
             name,
             alt,
             [Line(series if several else "", grid, line) for series, line in curves],
-            Axis(entry.feature),
+            Axis(entry.feature, dates=entry.kind == "date"),
             Axis(what, _reach(facts)),
             band=band,
             marks=len(grid) <= 8,

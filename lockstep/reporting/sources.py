@@ -39,15 +39,15 @@ class FileFacts(msgspec.Struct, frozen=True):
 
 
 class ProfileColumn(msgspec.Struct, frozen=True):
-    """A column of the data; of what does not apply to its type: None. See lockstep/reading/profile.py."""
+    """A column of the data; of what does not apply to its type: None; dates are texts. See lockstep/reading/profile.py."""
 
     column: str
     type: str
     missing: int
     distinct: int
-    min: int | float | None
-    mean: float | None
-    max: int | float | None
+    min: int | float | str | None
+    mean: float | str | None
+    max: int | float | str | None
     most_frequent: str | None
     most_frequent_count: int | None
     description: str

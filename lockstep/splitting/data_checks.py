@@ -11,6 +11,7 @@ from lockstep.kernel.settings import Settings, Severity
 from lockstep.splitting.exact_sums import exact_sums
 from lockstep.splitting.identifiers import alike_in, identifier_of_rows, is_code, is_named_as_identifier
 from lockstep.splitting.two_samples import Difference, encode, holm, missing_differ, values_differ
+from lockstep.tables.dates import numbers_of
 from lockstep.tables.table import Table, column_type
 
 import numpy as np
@@ -98,8 +99,8 @@ def _target_leak(train: Table, _: Table) -> list[str]:
 
 def _binned(column: pd.Series) -> np.ndarray:
     """(n_rows,) the number of each row's bin; missing values have a bin of their own."""
-    if column_type(column) == "number" and column.nunique() > BINS:
-        ranks = column.rank(method="average", pct=True).fillna(0).to_numpy()
+    if column_type(column) in ("number", "date") and column.nunique() > BINS:
+        ranks = numbers_of(column).rank(method="average", pct=True).fillna(0).to_numpy()
         return np.ceil(ranks * BINS).astype(int)
     return np.asarray(pd.factorize(column.astype(object))[0])
 

@@ -7,6 +7,7 @@ number; what is continuous, a measurement or a sum of money, is none, however ma
 import re
 
 from lockstep.splitting.two_samples import holm
+from lockstep.tables.dates import numbers_of
 from lockstep.tables.table import column_type
 
 import numpy as np
@@ -41,7 +42,7 @@ _BINS = 10
 def is_code(column: pd.Series) -> bool:
     """Whether a column's values could name something: texts, or whole numbers, but no sums of money, sizes, dates."""
     kind, present = column_type(column), column.dropna()
-    if present.empty or kind == "boolean":
+    if present.empty or kind in ("boolean", "date"):
         return False
     if kind == "number":
         return bool((present % 1 == 0).all())
@@ -112,9 +113,10 @@ def alike_in(column: pd.Series, frame: pd.DataFrame) -> list[str]:
 
 
 def _levels(column: pd.Series) -> np.ndarray:
-    """(n_rows,) the number, from 0, of each cell's value, of many numbers that of its bin; missing cells have one."""
-    if column_type(column) == "number" and column.nunique() > _BINS:
-        ranks = column.rank(method="average", pct=True).fillna(0).to_numpy()
+    """(n_rows,) the number, from 0, of each cell's value, of many numbers or dates that of its bin; missing cells have
+    one."""
+    if column_type(column) in ("number", "date") and column.nunique() > _BINS:
+        ranks = numbers_of(column).rank(method="average", pct=True).fillna(0).to_numpy()
         return np.asarray(np.ceil(ranks * _BINS), dtype=np.int64)
     return np.asarray(pd.factorize(column.astype(object))[0]) + 1
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 from lockstep.kernel.errors import DataError, Setting, SettingsError, some
 from lockstep.kernel.settings import Seed, Settings
 from lockstep.splitting.data_checks import CheckSettings
-from lockstep.tables.table import Table, class_counts
+from lockstep.tables.table import Table, class_counts, column_type
 
 import msgspec
 import numpy as np
@@ -22,6 +22,7 @@ class SplitSettings(Settings, frozen=True):
     stratify: bool | Literal["auto"] = "auto"
     group: str | None = None
     time: str | None = None
+    time_is_feature: bool = False
     checks: CheckSettings = CheckSettings()
 
 
@@ -44,7 +45,13 @@ def split_table(table: Table, settings: SplitSettings) -> Parts:
     _check_columns(table, settings)
     stratified = table.task == "classification" and settings.group is None and settings.time is None
     stratified &= settings.stratify is not False
-    table = replace(table, group=settings.group, time=settings.time, stratified=stratified)
+    table = replace(
+        table,
+        group=settings.group,
+        time=settings.time,
+        stratified=stratified,
+        time_is_feature=settings.time_is_feature,
+    )
     if not len(table.features.columns):
         raise DataError(
             "no feature is left: the group and time columns are not features. Unset split.group or split.time."
@@ -69,6 +76,10 @@ def check_settings(settings: SplitSettings) -> None:
         )
     if settings.group is not None and settings.time is not None:
         raise SettingsError("split.group and split.time cannot both be set. Leave one of them empty.")
+    if settings.time_is_feature and settings.time is None:
+        raise SettingsError(
+            "split.time_is_feature is true, but there is no split.time. Set split.time to the column, or this to false."
+        )
     if settings.stratify is True and (settings.group is not None or settings.time is not None):
         raise SettingsError("split.stratify cannot be true with split.group or split.time. Set it to auto or false.")
 
@@ -84,7 +95,7 @@ def _check_columns(table: Table, settings: SplitSettings) -> None:
             raise SettingsError(
                 f"split.{key}: there is no column '{column}'. The table has: {some(list(table.frame.columns), 20)}. "
                 "Columns "
-                "listed in load.drop are gone; a group or time column need not be dropped, it is never a feature."
+                "listed in load.drop are gone; a group or time column need not be dropped to be no feature."
             )
         missing = np.flatnonzero(table.frame[column].isna())
         if len(missing):
@@ -92,6 +103,11 @@ def _check_columns(table: Table, settings: SplitSettings) -> None:
                 f"split.{key}: the column '{column}' is empty in {len(missing)} rows, the first being data row "
                 f"{missing[0] + 1}. Fill those cells or remove those rows."
             )
+    if settings.time_is_feature and column_type(table.frame[settings.time]) == "text":
+        raise SettingsError(
+            f"split.time_is_feature is true, but '{settings.time}' is a column of texts, of which later rows have others "
+            "than the training rows. Declare it a date in the contract, or set this to false."
+        )
     if settings.stratify is True and table.task == "regression":
         raise SettingsError("split.stratify is true, but only classes can be stratified. Set it to auto or false.")
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from lockstep.tables.dates import numbers_of
 from lockstep.tables.table import column_type
 
 import numpy as np
@@ -56,8 +57,9 @@ def encode(before: pd.Series, after: pd.Series) -> Codes:
 
 
 def _plain(column: pd.Series, whole: bool) -> pd.Series:
-    """The column in a form that both tables' versions of it share: text, whole numbers, or float64 (booleans too)."""
-    if column_type(column) == "text":
+    """The column in a form that both tables' versions of it share: text, dates, whole numbers, or float64 (booleans
+    too)."""
+    if column_type(column) in ("text", "date"):
         return column
     if column_type(column) == "boolean":
         column = column.astype("boolean")
@@ -76,7 +78,7 @@ def values_differ(before: pd.Series, after: pd.Series, codes: Codes, *, as_class
     lacking = [side for side, counts in (("before", first), ("now", second)) if not counts.any()]
     if lacking:
         return f"no value {' or '.join(lacking)}"
-    if column_type(after) == "number" and not as_classes and len(codes.levels) > FEW_VALUES:
+    if column_type(after) in ("number", "date") and not as_classes and len(codes.levels) > FEW_VALUES:
         return Difference("Kolmogorov-Smirnov", "KS distance", *smirnov(before, after))
     tested = homogeneity(first, second)
     if tested is None:
@@ -92,12 +94,12 @@ def missing_differ(before: pd.Series, after: pd.Series) -> float | None:
 
 
 def smirnov(before: pd.Series, after: pd.Series) -> tuple[float, float]:
-    """The two-sample Kolmogorov-Smirnov distance of the numbers that are present, 0 to 1, and its p-value.
+    """The two-sample Kolmogorov-Smirnov distance of the numbers or dates that are present, 0 to 1, and its p-value.
 
     Asymptotic, hence quick at a million rows; conservative where values repeat
     (https://docs.scipy.org/doc/scipy/reference/generated/scipy.stats.ks_2samp.html).
     """
-    samples = [column.dropna().to_numpy(dtype="float64") for column in (before, after)]
+    samples = [numbers_of(column.dropna()).to_numpy(dtype="float64") for column in (before, after)]
     result = stats.ks_2samp(*samples, method="asymp")
     return float(result.statistic), min(1.0, float(result.pvalue))
 

@@ -28,12 +28,14 @@ class Table:
     """Rows of raw data, typed.
 
     Attributes:
-        frame: (n_rows, n_columns); one row is one sample; int64, float64, bool and text (pandas ``str``) columns, and
-            object columns of True, False and None for booleans with missing values; indexed by ROW.
+        frame: (n_rows, n_columns); one row is one sample; int64, float64, bool, text (pandas ``str``) and date
+            (``datetime64[us]``, NaT where missing) columns, and object columns of True, False and None for booleans
+            with missing values; indexed by ROW.
         target: the column to predict.
         task: "classification" or "regression".
         group: the column whose rows must stay together when rows are split, or None.
         time: the column that orders the rows when they are split, or None.
+        time_is_feature: whether the model sees that column, too.
         stratified: whether the split kept the classes' shares; False before it.
         copies: numbers (of ROW) of those rows that are training rows too, target included; the split finds them.
     """
@@ -45,14 +47,17 @@ class Table:
     time: str | None = None
     stratified: bool = False
     copies: tuple[int, ...] = ()
+    time_is_feature: bool = False
 
     def __len__(self) -> int:
         return len(self.frame)
 
     @cached_property
     def features(self) -> pd.DataFrame:
-        """(n_rows, n_features): everything that a model may see, which is neither target, group nor time."""
-        return self.frame.drop(columns=[name for name in (self.target, self.group, self.time) if name is not None])
+        """(n_rows, n_features): everything that a model may see, which is neither target, group nor time (unless
+        ``time_is_feature``)."""
+        time = None if self.time_is_feature else self.time
+        return self.frame.drop(columns=[name for name in (self.target, self.group, time) if name is not None])
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -65,7 +70,8 @@ class Table:
 
     @cached_property
     def time_stamps(self) -> np.ndarray:
-        """(n_rows,) numbers that order the rows by the time column: its numbers, or its ISO 8601 dates as time stamps.
+        """(n_rows,) numbers that order the rows by the time column: its numbers, or its dates as time stamps; of a
+        column of texts, its ISO 8601 dates.
 
         Raises:
             DataError: a text that is no such date.
@@ -74,13 +80,15 @@ class Table:
         column = self.frame[self.time]
         if column.dtype.kind in "if":
             return column.to_numpy()
+        if column.dtype.kind == "M":
+            return column.astype("int64").to_numpy()
         stamps = iso_times(column)
         wrong = np.flatnonzero(stamps.isna())
         if len(wrong):
             raise DataError(
                 f"split.time: '{column.iloc[wrong[0]]}' in data row {self.frame.index[wrong[0]]} of column "
-                f"'{self.time}' is neither a number nor an ISO 8601 date such as 2024-01-31 or 20240131T0930. Rewrite "
-                "the column so, or leave split.time empty."
+                f"'{self.time}' is neither a number nor an ISO 8601 date such as 2024-01-31 or 20240131T0930. Declare "
+                "the column a date in the contract, with its format, or leave split.time empty."
             )
         return stamps.astype("int64").to_numpy()
 
@@ -108,9 +116,11 @@ def iso_times(column: pd.Series) -> pd.Series:
 
 
 def column_type(column: pd.Series) -> str:
-    """number, boolean or text."""
+    """number, date, boolean or text."""
     if column.dtype.kind in "iuf":
         return "number"
+    if column.dtype.kind == "M":
+        return "date"
     return "text" if isinstance(column.dtype, pd.StringDtype) else "boolean"
 
 
@@ -126,7 +136,7 @@ def write_table(table: Table, file: Path | IO[bytes]) -> None:
     """Write ``table`` as parquet: the same table always gives the same bytes."""
     arrow = pa.Table.from_pandas(table.frame, preserve_index=True)
     own = {name: getattr(table, name) for name in ("target", "task", "group", "time", "stratified")}
-    own |= {"copies": table.copies} if table.copies else {}
+    own |= {name: value for name in ("copies", "time_is_feature") if (value := getattr(table, name))}
     arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), b"lockstep": json.dumps(own).encode()})
     pq.write_table(arrow, file, compression="zstd", write_page_checksum=True)
 

@@ -1,0 +1,93 @@
+"""How dates are written, and which dates cells of that form say.
+
+A cell is read by exactly the format that the contract declares of its column, a key of Table Schema: ``default``, which
+is ISO 8601, or a pattern of strptime, such as ``%d.%m.%Y``. Numbers are dates only if the contract says what they count.
+Nothing is guessed: 2023-02-30, another format and a year that no one lived in are no dates.
+"""
+
+from typing import Literal
+
+from lockstep.tables.dates import UNIT
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+DATE_TYPES = ("date", "datetime")
+"""The types of a contract for dates without, and with, a time of day."""
+ISO = "default"
+"""The format of a contract that is ISO 8601."""
+Epoch = Literal["", "excel", "seconds", "milliseconds"]
+"""What numbers that are dates count: days since 1899-12-30, as a spreadsheet does, or seconds or milliseconds since
+1970-01-01; "" where dates are no numbers."""
+FIRST_YEAR, LAST_YEAR = 1583, 2500
+"""From the first whole year of our calendar on. Years such as 0001 and 9999 stand for a missing date, or are typos."""
+_FIRST, _END = np.datetime64(f"{FIRST_YEAR}-01-01", "us"), np.datetime64(f"{LAST_YEAR + 1}-01-01", "us")
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}"
+_TIME = r"[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?|T[0-9]{4}(?:[0-9]{2})?"
+_ZONE = " ?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)"
+_ISO_CELL = f"^(?:{_DAY})(?:(?:{_TIME})(?:{_ZONE})?)?$"
+_ZONED = f"(?:{_TIME}){_ZONE}$"
+_BEYOND_MICROSECONDS = r"(\.[0-9]{6})[0-9]+"
+_DAY_OF_EXCEL, _FIRST_OF_EXCEL = np.datetime64("1899-12-30", "us"), 61
+"""Spreadsheets have a 29 February 1900, which was none: days before it would be off by one."""
+_MILLISECONDS = {"excel": 86_400_000, "seconds": 1000, "milliseconds": 1}
+"""How many of them the numbers of each kind count in."""
+
+
+def problem_of_format(pattern: str) -> str:
+    """Why a contract cannot have this format, in words; "" if it can."""
+    if pattern == ISO:
+        return ""
+    if not any(year in pattern for year in ("%Y", "%y")):
+        return "it is neither default (ISO 8601) nor a pattern of strptime with a year, such as %d.%m.%Y"
+    if "%Z" in pattern:
+        return "names of time zones (%Z) are ambiguous; offsets such as +02:00 (%z) are read"
+    try:
+        pd.to_datetime(pd.Series(["-"]), format=pattern, errors="coerce", utc=True)
+    except ValueError as error:
+        return f"it is no pattern of strptime: {error}"
+    return ""
+
+
+def dates_of(cells: pa.Array, pattern: str) -> np.ndarray:
+    """(n,) the dates that texts say, in UTC where they have an offset; NaT where one is none of the format, or is no
+    possible date."""
+    if pattern == ISO:
+        cells = pc.if_else(pc.match_substring_regex(cells, _ISO_CELL), cells, pa.scalar(None, cells.type))
+        cells = pc.replace_substring_regex(cells, _BEYOND_MICROSECONDS, r"\1")
+    texts = pd.Series(cells.to_pandas(), dtype="str")
+    form = "ISO8601" if pattern == ISO else pattern
+    found = pd.to_datetime(texts, format=form, errors="coerce", utc=True)
+    return _possible(found.dt.tz_localize(None).to_numpy(UNIT))
+
+
+def have_offset(cells: pa.Array, pattern: str) -> np.ndarray:
+    """(n,) whether each of the texts, which are dates of the format, says its offset from UTC."""
+    if pattern != ISO:
+        return np.full(len(cells), "%z" in pattern)
+    return np.asarray(pc.match_substring_regex(cells, _ZONED).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def dates_of_numbers(numbers: np.ndarray, epoch: Epoch) -> np.ndarray:
+    """(n,) the dates that numbers count, to the millisecond; NaT where one is missing or is no possible date."""
+    counted = np.round(numbers.astype("float64") * _MILLISECONDS[epoch])
+    impossible = ~(np.abs(counted) < 2**53) | ((numbers < _FIRST_OF_EXCEL) if epoch == "excel" else False)
+    milliseconds = np.where(impossible, 0, counted).astype("int64").astype("timedelta64[ms]")
+    origin = _DAY_OF_EXCEL if epoch == "excel" else np.datetime64(0, "us")
+    return _possible(np.where(impossible, np.datetime64("NaT"), origin + milliseconds).astype(UNIT))
+
+
+def are_days(dates: np.ndarray) -> np.ndarray:
+    """(n,) whether each date has no time of day, missing ones included."""
+    return (dates == dates.astype("datetime64[D]")) | np.isnat(dates)
+
+
+def are_possible(dates: np.ndarray) -> np.ndarray:
+    """(n,) whether each date is one of the years FIRST_YEAR to LAST_YEAR; a missing one is none."""
+    return (dates >= _FIRST) & (dates < _END)
+
+
+def _possible(dates: np.ndarray) -> np.ndarray:
+    return np.where(are_possible(dates), dates, np.datetime64("NaT", "us"))
