@@ -14,6 +14,7 @@ from typing import Any
 
 from lockstep.commands import command_parser
 from lockstep.intake.adding import PARAMS, PIPELINE, find_place, write
+from lockstep.intake.date_columns import EPOCHS, DateForm
 from lockstep.intake.decisions import FLAGS, Decision, Decisions, decide, flag_of, shown_name
 from lockstep.intake.file_format import TableFacts, look
 from lockstep.intake.formatted_numbers import NumberForm
@@ -23,6 +24,7 @@ from lockstep.kernel.locks import exclusive_command
 from lockstep.kernel.log import logger
 from lockstep.learning.model_types import KINDS
 from lockstep.reading.column_warnings import ReaderWarning
+from lockstep.reading.date_formats import ISO
 from lockstep.reading.encodings import NO_CHARACTER_SET, is_character_set
 from lockstep.reading.quirks import QUIRKS
 from lockstep.tables.table import class_counts, column_type
@@ -119,6 +121,8 @@ def _tell(facts: TableFacts, decisions: Decisions) -> None:
             _tell_decision(decision.key.replace("_", " ").capitalize(), decision, shown)
     for name, number in facts.numbers.items():
         print(f"{shown_name(name)}: {_written(number)} (--text {shlex.quote(name)})")
+    for name, dates in facts.dates.items():
+        print(f"{shown_name(name)}: {_written_dates(dates)} (--dates {shlex.quote(f'{name}=FORMAT')}, --text ...)")
     for name in map(str, frame):
         column = frame[name]
         words = [column_type(column), f"{column.nunique():,} distinct"]
@@ -154,6 +158,16 @@ def _written(found: NumberForm) -> str:
     if found.strays:
         strays = [repr(stray)[:40] for stray in found.strays]
         words.append(f"other cells are missing ({sum(found.strays.values()):,}: {some(strays)})")
+    return ", ".join(words)
+
+
+def _written_dates(found: DateForm) -> str:
+    """In words, how a column of dates is read."""
+    pattern, epoch = found.form.dates, found.form.marks.epoch
+    how = f"counted in {epoch}" if epoch else f"written as {'ISO 8601 says' if pattern == ISO else pattern}"
+    words = [f"dates {how}: {found.example} is {found.read}"]
+    words += ["times with an offset are converted to UTC"] if found.converted else []
+    words += [f"{word!r} is missing ({count:,} cells)" for word, count in found.words.items()]
     return ", ".join(words)
 
 
@@ -197,8 +211,23 @@ def _parser() -> argparse.ArgumentParser:
     add("--class-rows", type=int, metavar="N", help="classes of fewer rows are rare (default: 2)")
     add("--numbers", metavar="COLUMN", nargs="*", help="columns of numbers: what is none in them is missing")
     add("--text", metavar="COLUMN", nargs="*", help="columns that stay texts, though they look like numbers")
+    add(
+        "--dates",
+        type=_dates,
+        metavar="COLUMN=FORMAT",
+        nargs="*",
+        help=f"columns of dates: iso, a pattern such as %%d.%%m.%%Y, {', '.join(EPOCHS)}",
+    )
     add("--dry-run", action="store_true", help="show everything, change nothing")
     return parser
+
+
+def _dates(text: str) -> tuple[str, str]:
+    """A column and the format of its dates, for argparse."""
+    name, mark, pattern = text.rpartition("=")
+    if not (name and mark and pattern):
+        raise argparse.ArgumentTypeError(f"{text!r} is no column and its format, such as birthday=%d.%m.%Y")
+    return name, pattern
 
 
 def _character(text: str) -> str:

@@ -22,12 +22,11 @@ from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Problem, Task, read_problems
 from lockstep.learning.scoring import predict, prediction_columns
 from lockstep.reading.column_types import Format, typed_frame
-from lockstep.reading.contract import Contract, enforce, is_of_type, read_contract, violations
+from lockstep.reading.contract import Contract, enforce, is_of_type, read_contract, typed_as, violations
 from lockstep.reading.csvfile import Dialect
 from lockstep.reading.dataframes import typed_dataframe
 from lockstep.reading.loading import LoadSettings, too_large
 from lockstep.saving.sidecar import read_about
-from lockstep.tables.table import column_type
 
 import numpy as np
 import pandas as pd
@@ -35,7 +34,8 @@ import pyarrow.parquet as pq
 from sklearn.pipeline import Pipeline
 
 PARQUET_ROWS = 100_000
-_TYPES = {"number": "number", "boolean": "boolean", "onehot": "string", "ordinal": "string", "target": "string"}
+_TYPES = {"number": "number", "boolean": "boolean", "date": "datetime"}
+_TYPES |= dict.fromkeys(("onehot", "ordinal", "target"), "string")
 
 
 class Scorer(NamedTuple):
@@ -114,8 +114,9 @@ def make_scorer(
     load = Problem(params, name).section("load", LoadSettings)
     declared = Path(f"data/contracts/{name}.yaml")
     contract = read_contract(declared) if declared.exists() else None
-    whole = {column for column, kind in (contract.types if contract else {}).items() if kind == "integer"}
-    types |= {column: "integer" for column, kind in types.items() if kind == "number" and column in whole}
+    narrower = {"number": "integer", "datetime": "date"}  # what a contract may say more than the model
+    said = contract.types if contract else {}
+    types |= {column: said[column] for column, kind in types.items() if said.get(column) == narrower.get(kind, "")}
     return Scorer(model, types, load.dialect, load.form, contract)
 
 
@@ -161,7 +162,7 @@ def _check_types(frame: pd.DataFrame, types: Mapping[str, str], name: str) -> No
     """Refuse columns of other types than the model was fitted on, or the contract declares whole; the cells of a CSV
     file have those by now."""
     wrong = [
-        f"'{column}' is {column_type(frame[column])}, the model takes {'text' if kind == 'string' else kind}"
+        f"'{column}' is {typed_as(frame[column])}, the model takes {'text' if kind == 'string' else kind}"
         for column, kind in types.items()
         if column in frame and not is_of_type(frame[column], kind)
     ]

@@ -115,16 +115,15 @@ ALLOWED: dict[str, frozenset[str]] = {
     }.items()
 }  # fmt: skip
 """{skops' kind of node: the types it may name}."""
-_PARTS = [f'attrgetter("dt.{part}")' for part in ("year", "month", "day", "day_of_week", "day_of_year", "hour", "minute")]
-CALLS = frozenset(
-    [
-        *(f'methodcaller("astype", "{kind}")' for kind in ("float64", "str", "timestamp[us][pyarrow]", "int64[pyarrow]")),
-        *(f'methodcaller("diff", {apart}, 1)' for apart in (1, 2, 3, 4)),
-        'methodcaller("div", 86400000000.0)',
-        *_PARTS,
-        *(f'methodcaller("apply", {part})' for part in _PARTS),
-    ]
-)
+_TYPES = ("float64", "str", "timestamp[us][pyarrow]", "int64[pyarrow]")
+_PARTS = ("year", "month", "day", "day_of_week", "day_of_year", "hour", "minute")
+CALLS = {
+    *(f'methodcaller("astype", "{name}")' for name in _TYPES),
+    *(f'methodcaller("apply", attrgetter("dt.{part}"))' for part in _PARTS),
+    *(f'attrgetter("dt.{part}")' for part in _PARTS),
+    *(f'methodcaller("diff", {apart}, 1)' for apart in range(1, 5)),
+    'methodcaller("div", 86400000000.0)',
+}
 """What may be called of ``operator``, arguments as JSON: the casts of lockstep/learning/preprocessing.py, and what
 date_parts.py makes numbers of dates by."""
 _TRUSTED = sorted(name for names in ALLOWED.values() for name in names)

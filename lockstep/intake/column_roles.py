@@ -21,7 +21,8 @@ class ColumnRoles(NamedTuple):
     Attributes:
         identifiers: they number or name the rows, or nearly all their texts differ: {name: which of it}.
         constants: one value or none.
-        dates: texts of dates.
+        dates: dates, or texts of dates.
+        text_dates: the latter.
         leaks: they give the target away exactly: {name: how}.
         suspects: numbers that correlate with the target suspiciously: (name, correlation).
         repeating: identifiers that repeat, of rows that are alike: they belong together.
@@ -30,13 +31,14 @@ class ColumnRoles(NamedTuple):
     identifiers: dict[str, str]
     constants: list[str]
     dates: list[str]
+    text_dates: list[str]
     leaks: dict[str, str]
     suspects: list[tuple[str, float]]
     repeating: list[str]
 
     def of(self, name: str) -> list[str]:
         """Say in words what a column is."""
-        words = {"constant": self.constants, "dates as text": self.dates}
+        words = {"constant": self.constants, "dates as text": self.text_dates}
         found = [reasons[name] for reasons in (self.identifiers, self.leaks) if name in reasons]
         return [*found, *(what for what, names in words.items() if name in names)]
 
@@ -48,10 +50,11 @@ def find_roles(frame: pd.DataFrame, target: str, task: Task) -> ColumnRoles:
     repeating = [name for name in map(str, features) if is_group(features[name], frame)]
     reasons = {name: identifier_of_rows(features[name]) for name in map(str, features) if name not in constants}
     identifiers = {name: why for name, why in reasons.items() if why}
-    texts = [str(name) for name in features if column_type(features[name]) == "text"]
-    dates = [name for name in texts if name not in constants and are_dates(features[name].dropna())]
+    varying = {name: column_type(features[name]) for name in map(str, features) if name not in constants}
+    text_dates = [name for name, kind in varying.items() if kind == "text" and are_dates(features[name].dropna())]
+    dates = [name for name, kind in varying.items() if kind == "date" or name in text_dates]
     leaks, suspects = _leaks(features.drop(columns=[*identifiers, *constants]), frame[target], task)
-    return ColumnRoles(identifiers, constants, dates, leaks, suspects, repeating)
+    return ColumnRoles(identifiers, constants, dates, text_dates, leaks, suspects, repeating)
 
 
 def one_hot_columns(frame: pd.DataFrame) -> list[str]:

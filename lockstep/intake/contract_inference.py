@@ -5,10 +5,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from lockstep.intake.date_columns import DateForm
 from lockstep.intake.formatted_numbers import NumberForm
 from lockstep.intake.yaml_text import dump_yaml
 from lockstep.reading.column_types import Format
-from lockstep.reading.contract import Constraints, Contract, Field
+from lockstep.reading.contract import Constraints, Contract, Field, typed_as
 from lockstep.reading.number_marks import NO_MARKS
 from lockstep.tables.table import column_type
 
@@ -23,8 +24,8 @@ MIN_REPEATS = 5
 HEADER = """\
 # What the table must look like: Table Schema (https://specs.frictionlessdata.io/table-schema/), checked by the stage
 # load and before predictions. Inferred from the data; edit it to what you know. type: number | integer | boolean |
-# string; constraints: required, unique, minimum, maximum, enum, pattern (a regular expression that the whole text must
-# match). lockstep.severity: what a violation is: error | warning | off.
+# date | datetime | string; constraints: required, unique, minimum, maximum, enum, pattern (a regular expression that
+# the whole text must match). lockstep.severity: what a violation is: error | warning | off.
 """
 
 
@@ -34,17 +35,22 @@ def write_contract(contract: Contract, path: Path) -> None:
 
 
 def infer_contract(
-    frame: pd.DataFrame, numbers: Mapping[str, NumberForm] = MappingProxyType({}), usual: Format = Format()
+    frame: pd.DataFrame,
+    numbers: Mapping[str, NumberForm] = MappingProxyType({}),
+    dates: Mapping[str, DateForm] = MappingProxyType({}),
+    usual: Format = Format(),
 ) -> Contract:
     """The contract that the table keeps: types, missing values, ranges, categories, unique texts and whole numbers.
 
     Args:
         frame: (n_rows, n_columns), typed.
         numbers: {column: how it is read}, of those whose numbers are not of the ``usual`` form.
+        dates: {column: how it is read}, of those that are of dates and are written as texts or numbers.
         usual: how numbers are written in the file as a whole.
     """
     fields = [_infer_field(frame[name], str(name)) for name in frame]
     own = {name: _written(found, usual) for name, found in numbers.items()}
+    own |= {name: _written_dates(found) for name, found in dates.items()}
     return Contract(fields=tuple(structs.replace(field, **own.get(field.name, {})) for field in fields))
 
 
@@ -58,9 +64,18 @@ def _written(found: NumberForm, usual: Format) -> dict[str, Any]:
     return own | ({"bare_number": False} if form.marks.unit else {})
 
 
+def _written_dates(found: DateForm) -> dict[str, Any]:
+    """What a field says of how its dates and missing values are written."""
+    own: dict[str, Any] = {"type": found.type, "format": found.form.dates}
+    own |= {"missing_values": tuple(found.words)} if found.words else {}
+    return own | ({"lockstep": found.form.marks} if found.form.marks != NO_MARKS else {})
+
+
 def _infer_field(column: pd.Series, name: str) -> Field:
     kind, present = column_type(column), column.dropna()
     required = len(present) == len(column)
+    if kind == "date":  # no limits: later rows have later dates
+        return Field(name=name, type=typed_as(column), constraints=Constraints(required=required))  # type: ignore[arg-type]
     if kind == "boolean":
         return Field(name=name, type="boolean", constraints=Constraints(required=required))
     unique = required and present.is_unique

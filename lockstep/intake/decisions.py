@@ -56,6 +56,7 @@ FLAGS = {
     "load.class_rows": "--class-rows N",
     "contract.numbers": "--numbers COLUMN ...",
     "contract.text": "--text COLUMN ...",
+    "contract.dates": "--dates COLUMN=FORMAT ...",
     "split.group": "--group COLUMN, or '' for none",
     "split.time": "--time COLUMN, or '' for none",
     "train.model": "--model TYPE",
@@ -172,7 +173,11 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         file_format=file_format,
         roles=roles,
         warnings=[*facts.warnings, *_warnings(frame, roles, facts.doubts)],
-        proposals=[*_by_time(frame, roles, group, time), *_rare_class(labels, task.value)],
+        proposals=[
+            *_by_time(frame, roles, group, time),
+            *_time_as_feature(frame, time.value),
+            *_rare_class(labels, task.value),
+        ],
     )
 
 
@@ -246,8 +251,8 @@ def _model_by_rows(n_rows: int) -> tuple[str, str]:
 
 
 def _times(column: pd.Series) -> pd.Series | None:
-    """What ``split.time`` makes of a column of texts: times; None if it would refuse it."""
-    stamps = iso_times(column)
+    """What ``split.time`` makes of a column of dates, or of texts: times; None if it would refuse it."""
+    stamps = column if column_type(column) == "date" else iso_times(column)
     return None if stamps.isna().any() else stamps
 
 
@@ -278,9 +283,17 @@ def _by_time(
     instead = (
         f"--time {shlex.quote(able[0])} takes the last rows for the test"
         if able
-        else "--time takes the last rows for the test, once every date is written as 2024-01-31 is"
+        else "--time takes the last rows for the test, once every date is there and is read as one (--dates)"
     )
     return [f"the split {split}, though {what}: if the model is to predict later rows, that flatters it; {instead}"]
+
+
+def _time_as_feature(frame: pd.DataFrame, time: str | None) -> list[str]:
+    """That the dates that order the rows could be a feature, too."""
+    if time is None or column_type(frame[time]) != "date":
+        return []
+    setting = f"split.time_is_feature: true in {PARAMS} gives them to the model as month, weekday, hour, ..."
+    return [f"the dates of '{time}' order the rows, and the model does not see them; {setting}"]
 
 
 def _is_named_time(column: pd.Series) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from lockstep.intake.codes import codes_like_numbers
 from lockstep.intake.csv_detection import detect_dialect
+from lockstep.intake.date_columns import DateForm, find_date_forms
 from lockstep.intake.decimal_marks import usual_format
 from lockstep.intake.formatted_numbers import Doubt, NumberForm, find_number_forms, open_readings
 from lockstep.kernel.errors import DataError, SettingsError, some
@@ -45,6 +46,7 @@ class TableFacts(NamedTuple):
         unneeded: {column: why}: columns that no one has named, or that are there twice, and that say nothing.
         numbers: {column: how it is read}, of those whose numbers are written in a form of their own.
         doubts: {column: why it stays text}, of those that seem to be numbers.
+        dates: {column: how it is read}, of those whose cells are texts or numbers and mean dates.
     """
 
     path: Path
@@ -57,6 +59,7 @@ class TableFacts(NamedTuple):
     unneeded: Mapping[str, str] = MappingProxyType({})
     numbers: Mapping[str, NumberForm] = MappingProxyType({})
     doubts: Mapping[str, Doubt] = MappingProxyType({})
+    dates: Mapping[str, DateForm] = MappingProxyType({})
 
 
 class CsvFormat(NamedTuple):
@@ -86,43 +89,53 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
     rest = {name: given[f"load.{name}"] for name in defaults if f"load.{name}" in given}
     words: dict[str, Any] = {name: tuple(rest.pop(name)) for name in ("missing", "missing_texts") if name in rest}
     said = {kind: given.get(f"contract.{kind}", ()) for kind in ("numbers", "text")}
-    if both := [name for name in said["numbers"] if name in said["text"]]:
-        raise SettingsError(f"--numbers and --text both name '{both[0]}'. Leave it out of one of them.")
+    said |= {"dates": dict(given.get("contract.dates", ()))}
+    for one, other in ("numbers", "text"), ("numbers", "dates"), ("text", "dates"):
+        if both := [name for name in said[one] if name in said[other]]:
+            raise SettingsError(f"--{one} and --{other} both name '{both[0]}'. Leave it out of one of them.")
     if path.suffix.lower() == ".parquet":
         if rest:
             flag = next(iter(rest)).replace("_", "-")
             raise SettingsError(f"--{flag} says how a CSV file is written, and {path} is none. Leave it out.")
         form, frame = Format(**words), read_parquet(path)
         plain = normalised_frame(frame)
-        texts = {str(name): plain[name].fillna("") for name in plain if column_type(plain[name]) == "text"}
-        cells = {name: pa.array(column, TEXT) for name, column in texts.items()}
+        _check_said(plain.columns, said)
+        kept = [str(name) for name in plain if column_type(plain[name]) == "text" or name in said["dates"]]
+        cells = {name: pa.array(plain[name].astype("str").fillna(""), TEXT) for name in kept}
+        rows = plain.index.to_numpy()
+        dates, doubtful = find_date_forms(cells, form, rows, given=said["dates"], texts=said["text"], place="row")
+        cells = {name: column for name, column in cells.items() if name not in dates}
         numbers, doubts = find_number_forms(cells, form, numbers=said["numbers"], texts=said["text"], given=words)
-        read = typed_dataframe(frame, str(path), *_declared(plain.columns, numbers, said))
-        warnings = open_readings(cells, read.frame, numbers, form, ())
-        return TableFacts(path, read.frame, "a parquet file", words, {}, warnings, read.missing_as, {}, numbers, doubts)
+        read = typed_dataframe(frame, str(path), *_declared(numbers, dates, said["text"]))
+        warnings = [*doubtful, *open_readings(cells, read.frame, numbers, form, ())]
+        about = "a parquet file"
+        return TableFacts(path, read.frame, about, words, {}, warnings, read.missing_as, {}, numbers, doubts, dates)
     for one, other in ("delimiter", "quote"), ("delimiter", "escape"), ("quote", "escape"), ("decimal", "thousands"):
         if rest.get(one) and rest[one] == rest.get(other):
             raise SettingsError(f"--{one} and --{other} are the same, {rest[one]!r}. Give different characters.")
     given_dialect = {name: value for name, value in rest.items() if name in Dialect._fields}
     marks = {name: rest.get(name) for name in ("decimal", "thousands")}
     dialect, text, header, packed, reasons, form = detect_csv(
-        path, **given_dialect, **marks, missing=words.get("missing", MISSING), texts=said["text"]
+        path, **given_dialect, **marks, missing=words.get("missing", MISSING), texts=(*said["text"], *said["dates"])
     )
     form = form._replace(**words)
     columns = zip(text.cells.column_names, text.cells.columns, strict=True)
     cells = {name: column.combine_chunks() for name, column in columns}
     own = [name for name in ("decimal", "thousands", "missing") if f"load.{name}" in given]
+    _check_said(cells, said)
+    dates, doubtful = find_date_forms(cells, form, text.line_starts, given=said["dates"], texts=said["text"])
+    cells = {name: column for name, column in cells.items() if name not in dates}
     codes = codes_like_numbers(
         {name: column for name, column in cells.items() if name not in (*said["numbers"], *said["text"])}, form.missing
     )
     numbers, doubts = find_number_forms(cells, form, numbers=said["numbers"], texts=(*said["text"], *codes), given=own)
-    types, forms = _declared(list(cells), numbers, said)
+    types, forms = _declared(numbers, dates, said["text"])
     typed = typed_frame(text, str(path), form, types | dict.fromkeys(codes, "string"), forms)
     warnings = [
         f"'{name}' is read as text: {why}. If they are numbers, add the table with --numbers {shlex.quote(name)}"
         for name, why in codes.items()
     ]
-    warnings += open_readings(cells, typed.frame, numbers, form, own)
+    warnings += [*doubtful, *open_readings(cells, typed.frame, numbers, form, own)]
     check_header(typed.frame, form, path)
     found: dict[str, Any] = dialect._asdict() | form._asdict()
     settings = {name: value for name, value in found.items() if value != defaults[name] or name in reasons}
@@ -131,25 +144,26 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
         about += f", packed ({packed})"
     unneeded = _unneeded(typed.frame, header)
     return TableFacts(
-        path, typed.frame, about, settings, reasons, warnings, typed.missing_as, unneeded, numbers, doubts
+        path, typed.frame, about, settings, reasons, warnings, typed.missing_as, unneeded, numbers, doubts, dates
     )
 
 
+def _check_said(names: Collection[str], said: Mapping[str, Collection[str]]) -> None:
+    """Raise DataError if the user names a column that is not there."""
+    for kind, columns in said.items():
+        for name in columns:
+            if name not in names:
+                raise DataError(f"--{kind}: there is no column '{name}'. There are: {some(names, 20)}.")
+
+
 def _declared(
-    names: Collection[str], numbers: Mapping[str, NumberForm], said: Mapping[str, Collection[str]]
+    numbers: Mapping[str, NumberForm], dates: Mapping[str, DateForm], texts: Collection[str]
 ) -> tuple[dict[str, str], dict[str, Format]]:
     """(the types, the forms) that the contract will declare of the columns that have a form of their own, or that the
-    user says are texts.
-
-    Raises:
-        DataError: the user names a column that is not there.
-    """
-    for kind, flag in (("numbers", "--numbers"), ("text", "--text")):
-        for name in said[kind]:
-            if name not in names:
-                raise DataError(f"{flag}: there is no column '{name}'. There are: {some(names, 20)}.")
-    types = dict.fromkeys(numbers, "number") | dict.fromkeys(said["text"], "string")
-    return types, {name: found.form for name, found in numbers.items()}
+    user says are texts."""
+    types = dict.fromkeys(numbers, "number") | {name: date.type for name, date in dates.items()}
+    forms = {name: number.form for name, number in numbers.items()} | {name: date.form for name, date in dates.items()}
+    return types | dict.fromkeys(texts, "string"), forms
 
 
 def detect_csv(
@@ -230,6 +244,7 @@ def check_header(frame: pd.DataFrame, form: Format, path: Path) -> None:
     numbers = [name for name in names if kinds[name] == "number"]
     hits = [name for name in numbers if re.match(form.number, name.strip())]
     echoes = [name for name in names if kinds[name] == "text" and (frame[name] == name).any()]
+    echoes += [name for name in names if kinds[name] == "date" and DATE.search(name)]
     clear = [name for name in names if name[:1].isalpha() and name not in echoes and not DATE.search(name)]
     values = pd.Series(
         [float(name.strip().replace(form.thousands or " ", "").replace(form.decimal, ".")) for name in hits]

@@ -169,6 +169,11 @@ def choose_task(target: pd.Series, path: Path, doubt: Doubt | None = None) -> tu
     """
     kind, present = column_type(target), target.dropna()
     distinct = present.nunique()
+    if kind == "date":
+        raise DataError(
+            f"the target '{target.name}' holds dates, which are neither classes nor numbers. If another column is the "
+            f"target, --target COLUMN; if they are classes, --text {shlex.quote(str(target.name))}."
+        )
     if kind != "number":
         if kind == "text" and (message := _hardly_classes(target, doubt)):
             raise DataError(message)
@@ -228,7 +233,7 @@ def _against(column: pd.Series, one_hot: Sequence[str], doubt: Doubt | None) -> 
     name, present = str(column.name), column.dropna()
     if len(present.unique()) <= 1:
         return "constant" if len(present) else "empty"
-    if column_type(column) == "text" and are_dates(present):
+    if column_type(column) == "date" or (column_type(column) == "text" and are_dates(present)):
         return "dates"
     if name in one_hot:
         return "one of several one-hot columns"
@@ -296,6 +301,8 @@ def _content(column: pd.Series) -> str:
     kind, distinct = column_type(column), column.nunique()
     if kind == "number":
         return f"{distinct:,} distinct {'whole ' if (column.dropna() % 1 == 0).all() else ''}numbers"
+    if kind == "date":
+        return f"{distinct:,} distinct dates"
     return f"{kind} of {distinct:,} levels"
 
 

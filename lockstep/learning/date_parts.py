@@ -1,7 +1,7 @@
 """Numbers in place of dates: their parts, the time since a fixed day, and how far the dates of a row are apart.
 
-All of it is calls of pandas' own methods, by operator.methodcaller and attrgetter, so that a saved model needs nothing of
-Lockstep to be loaded. What is missing stays missing.
+All of it is calls of pandas' own methods, by operator.methodcaller and attrgetter, so that a saved model needs nothing
+of Lockstep to be loaded. What is missing stays missing.
 """
 
 from operator import attrgetter, methodcaller
@@ -16,8 +16,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 MOMENTS = "timestamp[us][pyarrow]"
-"""What raw dates are cast to. Arrow takes dates of any unit and time zone, in UTC then, and ISO 8601 texts, where pandas
-would guess at others. A missing one stays missing as a number, too."""
+"""What raw dates are cast to. Arrow takes dates of any unit and time zone, in UTC then, and ISO 8601 texts, where
+pandas would guess at others. A missing one stays missing as a number, too."""
 MICROSECONDS_OF_A_DAY = DAY / np.timedelta64(1, "us")
 PARTS = {
     "year": "dt.year",
@@ -38,25 +38,30 @@ def date_parts(dates: pd.DataFrame) -> Pipeline:
     """An unfitted transformer of columns of dates to float64 numbers, NaN where missing, (n_rows, n_parts).
 
     Args:
-        dates: (n_rows, n_columns), the training rows: parts and distances that are the same in all of them are left out.
+        dates: (n_rows, n_columns), the training rows; parts and distances that are the same in all are left out.
     """
     dates = dates.astype(UNIT)
     names = list(map(str, dates))
     parts: list[tuple[str, Any, list[str]]] = []
     for part, attribute in PARTS.items():
-        varying = [name for name in names if attrgetter(attribute)(dates[name]).nunique() > 1]
+        varying = [name for name in names if _varies(attrgetter(attribute)(dates[name]))]
         if varying:
             parts.append((part, _calls(methodcaller("apply", attrgetter(attribute)), _CAST), varying))
     parts.append(("days_since_1970", _days(), names))
     compared = names[:MAX_COMPARED]
     for apart in range(1, len(compared)):
         # of each column from the one so many columns before; pandas keeps the first ones, without a number
-        varying = [b for a, b in zip(compared, compared[apart:], strict=False) if (dates[b] - dates[a]).nunique() > 1]
+        pairs = zip(compared, compared[apart:], strict=False)
+        varying = [later for earlier, later in pairs if _varies(dates[later] - dates[earlier])]
         if varying:
             chosen = ColumnTransformer([("days", "passthrough", varying)], verbose_feature_names_out=False)
-            differences = Pipeline([("days", _days()), ("apart", _call(methodcaller("diff", apart, 1))), ("of", chosen)])
-            parts.append((f"days_since_{apart}_before", differences, compared))
+            differences = [("days", _days()), ("apart", _call(methodcaller("diff", apart, 1))), ("chosen", chosen)]
+            parts.append((f"days_since_{apart}_before", Pipeline(differences), compared))
     return Pipeline([("moments", _call(methodcaller("astype", MOMENTS))), ("parts", ColumnTransformer(parts))])
+
+
+def _varies(values: pd.Series) -> bool:
+    return len(values.dropna().unique()) > 1
 
 
 def _days() -> Pipeline:
@@ -70,4 +75,3 @@ def _calls(*functions: Any) -> Pipeline:
 
 def _call(function: Any) -> FunctionTransformer:
     return FunctionTransformer(function, feature_names_out="one-to-one")
-

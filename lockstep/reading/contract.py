@@ -196,7 +196,8 @@ def _check_dates(field: Field, path: Path) -> None:
         raise SettingsError(f"{where}: a date is either written by a format or counted by lockstep.epoch. Remove one.")
     for name, limit in (("minimum", limits.minimum), ("maximum", limits.maximum)):
         if limit is not None and np.isnat(dates_of(pa.array([str(limit)]), ISO)[0]):
-            raise SettingsError(f"{where}: the {name} {limit!r} is no date such as '2024-01-31'. Write it so, in quotes.")
+            what = f"the {name} {limit!r} is no date such as '2024-01-31'"
+            raise SettingsError(f"{where}: {what}. Write it so, in quotes.")
 
 
 def wrong_types(frame: pd.DataFrame, contract: Contract) -> list[str]:

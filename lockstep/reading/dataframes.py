@@ -43,7 +43,7 @@ def typed_dataframe(
     Raises:
         DataError: as normalised_frame; or a text, or a number that counts days, is not of its column's declared form.
     """
-    typed = _with_counted_dates(normalised_frame(frame), name, types or {}, forms or {})
+    typed = _with_counted_dates(normalised_frame(frame), name, forms or {})
     rows = typed.index.to_numpy()
     texts = {column: form for column, form in (forms or {}).items() if column in typed}
     texts = {column: form for column, form in texts.items() if column_type(typed[column]) == "text"}
@@ -80,7 +80,7 @@ def _normalised(column: pd.Series, name: str) -> Values:
         column = column.astype(object)
     missing = column.isna().to_numpy()
     present = column[~missing]
-    kind: str = "f" if present.empty else column.dtype.kind
+    kind: str = "f" if present.empty and column.dtype.kind != "M" else column.dtype.kind
     if kind == "O":
         kind = _kind_of_objects(present)
     if kind in "iu":
@@ -104,8 +104,8 @@ def _normalised(column: pd.Series, name: str) -> Values:
         return _placed(missing, present).replace("", None).astype("str")
     kinds = sorted({type(value).__name__ for value in present})
     raise DataError(
-        f"the DataFrame's column '{name}' holds {some(kinds)}. Allowed: numbers, booleans, dates or texts, one kind in a "
-        f"column; for instance frame['{name}'] = frame['{name}'].astype(str)."
+        f"the DataFrame's column '{name}' holds {some(kinds)}. Allowed: numbers, booleans, dates or texts, one kind in "
+        f"a column; for instance frame['{name}'] = frame['{name}'].astype(str)."
     )
 
 
@@ -131,9 +131,7 @@ def _dates(column: pd.Series, name: str) -> Values:
     return found
 
 
-def _with_counted_dates(
-    frame: pd.DataFrame, name: str, types: Mapping[str, str], forms: Mapping[str, Format]
-) -> pd.DataFrame:
+def _with_counted_dates(frame: pd.DataFrame, name: str, forms: Mapping[str, Format]) -> pd.DataFrame:
     """The frame with dates in place of the numbers that count them, as the contract declares."""
     made = {}
     for column, form in forms.items():
@@ -142,9 +140,9 @@ def _with_counted_dates(
             wrong = np.flatnonzero(np.isnat(made[column]) & frame[column].notna().to_numpy())
             if len(wrong):
                 raise DataError(
-                    f"{name} column '{column}': {frame[column].iloc[wrong[0]]} in row {wrong[0] + 1} counts to no date in "
-                    f"the years {FIRST_YEAR} to {LAST_YEAR}, in {form.marks.epoch} as the contract declares. Correct it, "
-                    "or the contract."
+                    f"{name} column '{column}': {frame[column].iloc[wrong[0]]} in row {wrong[0] + 1} counts to no date "
+                    f"in the years {FIRST_YEAR} to {LAST_YEAR}, in {form.marks.epoch} as the contract declares. "
+                    "Correct it, or the contract."
                 )
     return frame.assign(**made)
 

@@ -1,8 +1,8 @@
 """How dates are written, and which dates cells of that form say.
 
 A cell is read by exactly the format that the contract declares of its column, a key of Table Schema: ``default``, which
-is ISO 8601, or a pattern of strptime, such as ``%d.%m.%Y``. Numbers are dates only if the contract says what they count.
-Nothing is guessed: 2023-02-30, another format and a year that no one lived in are no dates.
+is ISO 8601, or a pattern of strptime, such as ``%d.%m.%Y``. Numbers are dates only if the contract says what they
+count. Nothing is guessed: 2023-02-30, another format and an impossible year are no dates.
 """
 
 from typing import Literal
@@ -81,12 +81,14 @@ def dates_of_numbers(numbers: np.ndarray, epoch: Epoch) -> np.ndarray:
 
 def are_days(dates: np.ndarray) -> np.ndarray:
     """(n,) whether each date has no time of day, missing ones included."""
-    return (dates == dates.astype("datetime64[D]")) | np.isnat(dates)
+    days: np.ndarray = (dates == dates.astype("datetime64[D]")) | np.isnat(dates)
+    return days
 
 
 def are_possible(dates: np.ndarray) -> np.ndarray:
     """(n,) whether each date is one of the years FIRST_YEAR to LAST_YEAR; a missing one is none."""
-    return (dates >= _FIRST) & (dates < _END)
+    possible: np.ndarray = (dates >= _FIRST) & (dates < _END)
+    return possible
 
 
 def _possible(dates: np.ndarray) -> np.ndarray:

@@ -243,8 +243,8 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
     labels = frame[target]
     if column_type(labels) == "date":
         raise DataError(
-            f"{name}: the target '{target}' holds dates, which are neither classes nor numbers. Add a column to the file "
-            "that is one of them, such as the number of days from another date, and set ",
+            f"{name}: the target '{target}' holds dates, which are neither classes nor numbers. Add a column to the "
+            "file that is one of them, such as the number of days from another date, and set ",
             _TARGET,
             " to it; or, if these dates are classes, declare the column string in the contract.",
         )

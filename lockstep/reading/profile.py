@@ -39,8 +39,8 @@ def profile_of(
     units: Mapping[str, str],
     rows_left_out: int = 0,
 ) -> dict[str, Any]:
-    """The file; rows, columns, and per column its type, missing cells, distinct values and range or most frequent
-    value (the range of dates as texts); of the target its class distribution (classification) or quantiles (regression).
+    """The file; rows, columns, and per column its type, missing cells, distinct values and range (of dates as texts)
+    or most frequent value; of the target its class distribution (classification) or quantiles (regression).
 
     Args:
         table: what is left for the pipeline.

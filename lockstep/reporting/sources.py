@@ -39,7 +39,8 @@ class FileFacts(msgspec.Struct, frozen=True):
 
 
 class ProfileColumn(msgspec.Struct, frozen=True):
-    """A column of the data; of what does not apply to its type: None; dates are texts. See lockstep/reading/profile.py."""
+    """A column of the data; of what does not apply to its type: None; the range of dates as texts. See
+    lockstep/reading/profile.py."""
 
     column: str
     type: str

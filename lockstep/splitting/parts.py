@@ -105,8 +105,8 @@ def _check_columns(table: Table, settings: SplitSettings) -> None:
             )
     if settings.time_is_feature and column_type(table.frame[settings.time]) == "text":
         raise SettingsError(
-            f"split.time_is_feature is true, but '{settings.time}' is a column of texts, of which later rows have others "
-            "than the training rows. Declare it a date in the contract, or set this to false."
+            f"split.time_is_feature is true, but '{settings.time}' is a column of texts, of which later rows have "
+            "others than the training rows. Declare it a date in the contract, or set this to false."
         )
     if settings.stratify is True and table.task == "regression":
         raise SettingsError("split.stratify is true, but only classes can be stratified. Set it to auto or false.")

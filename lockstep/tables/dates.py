@@ -1,11 +1,12 @@
 """Dates among the columns of a table: as numbers, where an order or a distance counts, and as text, for a reader."""
 
 from datetime import date
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
-UNIT = "datetime64[us]"
+UNIT: Final = "datetime64[us]"
 """What every column of dates is, with or without a time of day, in UTC where the data say the zone: one unit, so that a
 table has the same bytes whatever its dates come from."""
 DAY = np.timedelta64(1, "D")
