@@ -55,7 +55,6 @@ _DIRECTIVES = {
     **dict.fromkeys(("%d", "%m", "%H", "%I"), "[0-9]{1,2}"),
     **dict.fromkeys(("%y", "%M", "%S"), "[0-9]{2}"),
 }
-_NUMBERS = r"^[-+0-9.,]+$"
 _NEVER = r"(?:^|[^0-9])(?:0000|0001|9999)(?:[^0-9]|$)|^(?:0000|0001|9999)[0-9]{4}"
 """Years that stand for a missing date."""
 
@@ -170,7 +169,7 @@ def _find(held: _Cells, name: str, usual: Format) -> DateForm | str | None:
     """How a column of dates is read, or what to say of it; None: it is hardly one of dates."""
     wanted = ~held.never
     first = held.distinct.filter(pa.array(wanted))[:SAMPLE]
-    if held.counts[wanted].sum() < A_FEW or pc.all(pc.match_substring_regex(first, _NUMBERS), min_count=0).as_py():
+    if held.counts[wanted].sum() < A_FEW or pc.all(pc.match_substring_regex(first, usual.number)).as_py():
         return None
     forms = _forms_of(first)
     tried = {pattern: held.dates(pattern) for pattern in forms}
