@@ -18,7 +18,8 @@ from lockstep.learning.estimators import TrainSettings, build_estimator
 from lockstep.learning.model_types import KINDS
 from lockstep.reading.column_types import MISSING
 from lockstep.reading.loading import check_n_rows, missing_in_target
-from lockstep.tables.table import column_type, iso_times
+from lockstep.tables.dates import iso_times
+from lockstep.tables.table import column_type
 
 import numpy as np
 import pandas as pd

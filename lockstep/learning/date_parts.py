@@ -18,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 MOMENTS = "timestamp[us][pyarrow]"
 """What raw dates are cast to. Arrow takes dates of any unit and time zone, in UTC then, and ISO 8601 texts, where
 pandas would guess at others. A missing one stays missing as a number, too."""
-MICROSECONDS_OF_A_DAY = DAY / np.timedelta64(1, "us")
+MICROSECONDS_OF_A_DAY = float(DAY / np.timedelta64(1, "us"))
 PARTS = {
     "year": "dt.year",
     "month": "dt.month",

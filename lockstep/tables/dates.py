@@ -19,6 +19,11 @@ def numbers_of(column: pd.Series) -> pd.Series:
     return (column - pd.Timestamp(0)) / DAY
 
 
+def iso_times(column: pd.Series) -> pd.Series:
+    """(n_rows,) the times that ISO 8601 texts say, in UTC; missing where one is no such date."""
+    return pd.to_datetime(column.astype("str"), format="ISO8601", errors="coerce", utc=True)
+
+
 def date_of(days: float) -> str:
     """A number of days since 1970-01-01 as a date, for a reader: 2011-01-01, 2011-01-01 17:30:00."""
     return shown_date(pd.Timestamp(0) + pd.Timedelta(days=days).round("s"))

@@ -12,6 +12,7 @@ from typing import IO, Any, cast
 
 from lockstep.kernel.errors import DataError, IntegrityError
 from lockstep.kernel.settings import Task
+from lockstep.tables.dates import iso_times
 
 import numpy as np
 import pandas as pd
@@ -108,11 +109,6 @@ class Table:
         """(n_rows,) of bool: whether the row is one of ``copies``."""
         found: np.ndarray = self.frame.index.isin(self.copies)
         return found
-
-
-def iso_times(column: pd.Series) -> pd.Series:
-    """(n_rows,) the times that ISO 8601 texts say, in UTC; missing where one is no such date."""
-    return pd.to_datetime(column.astype("str"), format="ISO8601", errors="coerce", utc=True)
 
 
 def column_type(column: pd.Series) -> str:
