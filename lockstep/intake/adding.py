@@ -109,7 +109,7 @@ def try_out(facts: TableFacts, decisions: Decisions, data: Path) -> tuple[dict[s
     _check_features(facts, decisions)
     problem = problem_block(decisions, data)
     load = convert(problem["load"], LoadSettings, "load")
-    contract = infer_contract(facts.frame.drop(columns=decisions.drop.value), facts.numbers, facts.dates, load.form)
+    contract = infer_contract(facts.frame.drop(columns=decisions.drop.value), facts.numbers, load.form, facts.dates)
     _try_stages(load_file(facts.path, load, contract).table, problem)
     return problem, contract
 

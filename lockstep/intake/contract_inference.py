@@ -37,16 +37,16 @@ def write_contract(contract: Contract, path: Path) -> None:
 def infer_contract(
     frame: pd.DataFrame,
     numbers: Mapping[str, NumberForm] = MappingProxyType({}),
-    dates: Mapping[str, DateForm] = MappingProxyType({}),
     usual: Format = Format(),
+    dates: Mapping[str, DateForm] = MappingProxyType({}),
 ) -> Contract:
     """The contract that the table keeps: types, missing values, ranges, categories, unique texts and whole numbers.
 
     Args:
         frame: (n_rows, n_columns), typed.
         numbers: {column: how it is read}, of those whose numbers are not of the ``usual`` form.
-        dates: {column: how it is read}, of those that are of dates and are written as texts or numbers.
         usual: how numbers are written in the file as a whole.
+        dates: {column: how it is read}, of those that are of dates and are written as texts or numbers.
     """
     fields = [_infer_field(frame[name], str(name)) for name in frame]
     own = {name: _written(found, usual) for name, found in numbers.items()}

@@ -284,7 +284,9 @@ def _by_time(
     instead = (
         f"--time {shlex.quote(able[0])} takes the last rows for the test"
         if able
-        else "--time takes the last rows for the test, once every date is there and is read as one (--dates)"
+        else "--time takes the last rows for the test, once every date is written as 2024-01-31 is"
+        if roles.text_dates
+        else "--time takes the last rows for the test, once no date is missing"
     )
     return [f"the split {split}, though {what}: if the model is to predict later rows, that flatters it; {instead}"]
 

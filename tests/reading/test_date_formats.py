@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 quickly = settings(
     deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-MOMENTS = st.datetimes(datetime(1583, 1, 1), datetime(2500, 12, 31, 23, 59, 59, 999999))
+moment = datetime.fromisoformat
+MOMENTS = st.datetimes(moment("1583-01-01"), moment("2500-12-31T23:59:59.999999"))
 WHOLE = {
     "%d.%m.%Y": {"hour": 0, "minute": 0, "second": 0, "microsecond": 0},
     "%B %d, %Y": {"hour": 0, "minute": 0, "second": 0, "microsecond": 0},
@@ -59,19 +60,19 @@ def read(path, cells, declared="datetime", **form):
 @quickly
 @given(moments=st.lists(MOMENTS, min_size=1, max_size=20), hours=st.integers(-12, 14))
 def test_dates_of_each_format_read_back_equal(tmp_path, pattern, moments, hours):
-    moments = [moment.replace(**WHOLE[pattern]) for moment in moments]
+    moments = [one.replace(**WHOLE[pattern]) for one in moments]
     zone = timezone(timedelta(hours=hours)) if "%z" in pattern else UTC
-    cells = [moment.replace(tzinfo=UTC).astimezone(zone).strftime(pattern) for moment in moments]
+    cells = [one.replace(tzinfo=UTC).astimezone(zone).strftime(pattern) for one in moments]
     assert read(tmp_path, cells, dates=pattern) == moments
 
 
 @quickly
 @given(moments=st.lists(MOMENTS, min_size=1, max_size=20), mark=st.sampled_from("T "))
 def test_iso_dates_read_back_equal(tmp_path, moments, mark):
-    assert read(tmp_path, [moment.isoformat(mark) for moment in moments]) == moments
-    assert read(tmp_path, [f"{moment.isoformat(mark)}Z" for moment in moments]) == moments
-    assert read(tmp_path, [str(moment.date()) for moment in moments], "date") == [
-        datetime(*moment.timetuple()[:3]) for moment in moments
+    assert read(tmp_path, [one.isoformat(mark) for one in moments]) == moments
+    assert read(tmp_path, [f"{one.isoformat(mark)}Z" for one in moments]) == moments
+    assert read(tmp_path, [str(one.date()) for one in moments], "date") == [
+        one.replace(hour=0, minute=0, second=0, microsecond=0) for one in moments
     ]
 
 
@@ -102,7 +103,7 @@ def test_a_polluted_cell_at_row_900_is_refused_with_its_line(tmp_path, cell, for
     cells[899] = cell
     with pytest.raises(DataError, match=r"column 'd': 1 of 1000 cells are not of the type \w+,.*, line 901, the first"):
         read(tmp_path, cells, declared, **form)
-    assert np.isnat(np.array(read(tmp_path, cells, declared, missing=("NA", cell), **form), "M8[us]")).sum() == 1
+    assert pd.isna(read(tmp_path, cells, declared, missing=("NA", cell), **form)).sum() == 1
 
 
 def test_a_date_has_no_time_of_day(tmp_path):
@@ -111,9 +112,10 @@ def test_a_date_has_no_time_of_day(tmp_path):
 
 
 def test_times_with_and_without_an_offset_do_not_mix(tmp_path, caplog):
+    caplog.set_level("INFO")
     assert read(tmp_path, ["2024-01-31T01:00+02:00", "2024-01-31 10:00Z"]) == [
-        datetime(2024, 1, 30, 23),
-        datetime(2024, 1, 31, 10),
+        moment("2024-01-30T23:00:00"),
+        moment("2024-01-31T10:00:00"),
     ]
     assert "column 'd': times with an offset are converted to UTC" in caplog.text
     with pytest.raises(DataError, match=r"with and without an offset from UTC: only some cells have none, line 4\."):
@@ -121,21 +123,21 @@ def test_times_with_and_without_an_offset_do_not_mix(tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
-    ("epoch", "number", "moment"),
+    ("epoch", "number", "expected"),
     [
-        ("excel", "45322.75", datetime(2024, 1, 31, 18)),
-        ("excel", "61", datetime(1900, 3, 1)),
-        ("seconds", "1706659200.5", datetime(2024, 1, 31, 0, 0, 0, 500000)),
-        ("milliseconds", "1706659200123", datetime(2024, 1, 31, 0, 0, 0, 123000)),
+        ("excel", "45322.75", moment("2024-01-31T18:00:00")),
+        ("excel", "61", moment("1900-03-01")),
+        ("seconds", "1706659200.5", moment("2024-01-31T00:00:00.500000")),
+        ("milliseconds", "1706659200123", moment("2024-01-31T00:00:00.123000")),
     ],
 )
-def test_numbers_are_dates_only_as_declared(tmp_path, epoch, number, moment):
+def test_numbers_are_dates_only_as_declared(tmp_path, epoch, number, expected):
     form = {"marks": Marks(epoch=epoch)}
-    assert read(tmp_path, [number, ""], **form)[0] == moment
+    assert read(tmp_path, [number, ""], **form)[0] == expected
     frame = pd.DataFrame({"d": [float(number), np.nan]})
-    assert typed_dataframe(frame, "f", {"d": "datetime"}, {"d": Format(**form)}).frame["d"].tolist()[0] == moment
+    assert typed_dataframe(frame, "f", {"d": "datetime"}, {"d": Format(**form)}).frame["d"].tolist()[0] == expected
     with pytest.raises(DataError, match="row 2 counts to no date in the years 1583 to 2500"):
-        typed_dataframe(pd.DataFrame({"d": [1e6, 1e300]}), "f", {"d": "datetime"}, {"d": Format(**form)})
+        typed_dataframe(pd.DataFrame({"d": [float(number), 1e300]}), "f", {"d": "datetime"}, {"d": Format(**form)})
     assert typed_frame(read_csv(write(tmp_path / "f.csv", ["20240131"])), "f").frame["d"].tolist() == [20240131]
 
 
@@ -155,7 +157,7 @@ def test_numbers_are_dates_only_as_declared(tmp_path, epoch, number, moment):
 def test_dates_of_a_dataframe_are_of_one_unit_in_utc(column):
     found = normalised_frame(pd.DataFrame({"d": column}))["d"]
     assert str(found.dtype) == "datetime64[us]"
-    assert found.tolist()[0] == datetime(2024, 1, 31)
+    assert found.tolist()[0] == moment("2024-01-31")
     assert found.isna().tolist() == [False, True]
 
 
