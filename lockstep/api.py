@@ -25,6 +25,7 @@ from lockstep.learning.estimators import TrainSettings, build_estimator, with_be
 from lockstep.learning.model_file import model_file_name, sidecar_of
 from lockstep.learning.model_types import KINDS
 from lockstep.learning.preprocessing import PreprocessSettings
+from lockstep.learning.preprocessing import check_settings as check_preprocess
 from lockstep.reading.contract import read_contract
 from lockstep.reading.loading import LoadSettings, load_file, load_frame
 from lockstep.reading.source import data_path
@@ -163,6 +164,7 @@ def _check(sections: Sections) -> None:
     """Raise SettingsError for sections that contradict themselves or each other."""
     check_settings(sections.split)
     build_estimator(sections.train, sections.load.task)
+    check_preprocess(sections.preprocess, sections.train.model)
     check_tune(sections.tune, sections.train, sections.load.task)
 
 

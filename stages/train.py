@@ -22,6 +22,7 @@ from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.estimators import TrainSettings, build_estimator, check_classes, fit_estimator, with_best_trial
 from lockstep.learning.model_file import model_file_name
+from lockstep.learning.preprocessing import categories_of
 from lockstep.learning.search_result import read_best_trial
 from lockstep.saving.joblib_file import load_model, write_model
 from lockstep.saving.sidecar import read_about
@@ -59,7 +60,7 @@ def train(processed: Table, preprocessor: ColumnTransformer, validation: Table, 
     logger.info("%s, seed %d, class weight %s, %s", settings.model, settings.seed, settings.class_weight, given)
     X, y = np.ascontiguousarray(processed.features.to_numpy(dtype="float64")), processed.labels
     with heartbeat(f"fit on {len(y)} rows of {X.shape[1]} features"):
-        fit_estimator(estimator, X, y, settings, n_jobs=-1)
+        fit_estimator(estimator, X, y, settings, n_jobs=-1, categories=categories_of(preprocessor))
     parts = {"train": (X, y)}
     if len(validation):
         parts["validation"] = (preprocessor.transform(validation.features), validation.labels)

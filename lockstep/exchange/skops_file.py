@@ -44,6 +44,9 @@ ALLOWED: dict[str, frozenset[str]] = {
         "RandomStateNode": ["numpy.random.mtrand.RandomState"],
         "RandomGeneratorNode": ["numpy.random._generator.Generator"],
         "OperatorFuncNode": ["operator.methodcaller"],  # of the two casts in CASTS only
+        # What histogram boosting with categories hands its other columns on with; it looks at an array, and no more.
+        "FunctionNode": ["sklearn.utils.validation.check_array"],
+        "PartialNode": ["functools.partial"],  # of that function only
         "TreeNode": ["sklearn.tree._tree.Tree"],
         "LossNode": [
             f"sklearn._loss._loss.Cy{name}"
@@ -55,6 +58,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         "ObjectNode": [
             "sklearn.pipeline.Pipeline",
             "sklearn.compose._column_transformer.ColumnTransformer",
+            "sklearn.impute._base.MissingIndicator",
             "sklearn.impute._base.SimpleImputer",
             "sklearn.model_selection._split.KFold",
             "sklearn.model_selection._split.StratifiedKFold",
@@ -247,6 +251,8 @@ def _check_node(node: dict[str, Any], shapes: dict[str, tuple[tuple[int, ...], n
             fine = [item["content"] for item in given] in CASTS and not any("__id__" in item for item in given)
             fine = fine and "__id__" not in node["attrs"] and node["attrs"]["__loader__"] == "TupleNode"
             fine = fine and all(item["__loader__"] == "JsonNode" for item in given)
+        case "PartialNode":
+            fine = node["content"]["func"]["__loader__"] == "FunctionNode"
         case "NdArrayNode" if node["type"] == "json":
             fine = name == "numpy.ndarray"
         case "NdArrayNode":
@@ -265,6 +271,10 @@ def _check_trees(nodes: list[dict[str, Any]], archive: zipfile.ZipFile) -> None:
         found: np.ndarray = np.load(io.BytesIO(archive.read(of["file"])), allow_pickle=False)
         return found
 
+    # Which features each histogram boosting takes for categories: it reads a table of them for those alone.
+    categorical = [
+        array(node["content"]["content"]["is_categorical_"]) for node in nodes if node["__class__"] == "_BinMapper"
+    ]
     widths = set()  # the number of features, of each tree and of each estimator that hands rows on to trees: the same
     for node in nodes:
         if node["__loader__"] == "TreeNode":
@@ -276,9 +286,12 @@ def _check_trees(nodes: list[dict[str, Any]], archive: zipfile.ZipFile) -> None:
             fine = fine and links.shape == (int(state["node_count"]["content"]),)
             inner, left, right, feature = links["left_child"] != -1, "left_child", "right_child", "feature"
         elif node["__class__"] == "TreePredictor":
-            links = array(node["content"]["content"]["nodes"])
-            fine = links.ndim == 1 and not links["is_categorical"].any()
+            state = node["content"]["content"]
+            links = array(state["nodes"])
             inner, left, right, feature = links["is_leaf"] == 0, "left", "right", "feature_idx"
+            sets = [array(state[f"{which}_left_cat_bitsets"]) for which in ("binned", "raw")]
+            fine = links.ndim == 1 and len(widths) == 1
+            fine = fine and _categories_are_there(links[links["is_categorical"] != 0], sets, categorical, min(widths))
         else:
             attributes = node["content"]["content"] if node["__module__"].startswith(_TREE_MODULES) else {}
             if "n_features_in_" in attributes:
@@ -291,6 +304,29 @@ def _check_trees(nodes: list[dict[str, Any]], archive: zipfile.ZipFile) -> None:
             raise _RefusedError("it holds a decision tree that refers to nodes or features that it does not have")
     if len(widths) > 1:
         raise _RefusedError(f"its trees are of {len(widths)} different numbers of features")
+
+
+def _categories_are_there(
+    splits: np.ndarray, sets: list[np.ndarray], categorical: list[np.ndarray], width: int
+) -> bool:
+    """Whether splits by category refer to sets of categories, 256 bits each, and to features that are categories.
+
+    Args:
+        splits: (n_splits,) records, the nodes of a tree that split by category.
+        sets: (n_sets, 8) each, the categories that go left.
+        categorical: of each histogram boosting in the file, (width,): which features are categories.
+        width: the number of features.
+    """
+    if not len(splits):
+        return True
+    if any(flags.shape != (width,) for flags in categorical) or any(found.shape[1:] != (8,) for found in sets):
+        return False
+    numbers, feature = splits["bitset_idx"], splits["feature_idx"]
+    return (
+        bool(((feature >= 0) & (feature < width)).all())
+        and all(bool((numbers < len(found)).all()) for found in sets)
+        and all(bool(flags[feature].all()) for flags in categorical)
+    )
 
 
 def _canonical(data: bytes) -> bytes:

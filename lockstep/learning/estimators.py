@@ -1,13 +1,14 @@
 """How an estimator of each model type is built from the settings, and fitted."""
 
 import inspect
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from lockstep.kernel.errors import DataError, Setting, SettingsError, nearest
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Seed, Task
 from lockstep.learning.model_file import ModelFile
-from lockstep.learning.model_types import KINDS, MODELS, model_type
+from lockstep.learning.model_types import KINDS, MODELS, Arguments, model_type
 from lockstep.learning.refusals import refusals_of
 from lockstep.learning.search_result import BestTrial
 from lockstep.tables.table import Table
@@ -15,7 +16,6 @@ from lockstep.tables.table import Table
 import msgspec
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_sample_weight
 
 _OWN_SETTINGS = {"random_state": "train.seed", "class_weight": "train.class_weight"}
@@ -54,8 +54,8 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
         SettingsError: an unknown model type, one that cannot do the task, a kind that contradicts the task, an unknown
             hyperparameter.
     """
-    kinds = model_type(settings.model).estimators
-    if task not in kinds:
+    kind = model_type(settings.model)
+    if task not in kind.estimators:
         able = [name for name, entry in MODELS.items() if task in entry.estimators]
         raise SettingsError(
             Setting("train.model"), f": '{settings.model}' cannot do {task}. Those that can: {', '.join(able)}."
@@ -64,13 +64,18 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
         raise SettingsError(f"train.kind is {settings.kind}, but load.task is {task}. Set train.kind to {KINDS[task]}.")
     if settings.class_weight is not None and task == "regression":
         raise SettingsError("train.class_weight is for classification. Set it to null.")
-    estimator = kinds[task]
-    known = set(inspect.signature(estimator).parameters) - set(_NOT_SETTINGS)
+    estimator = kind.estimator(task)
+    known = set(inspect.signature(estimator).parameters) - set(_NOT_SETTINGS) - set(kind.fixed)
     for name in settings.hyperparameters:
         if name in _OWN_SETTINGS and name in known:
             raise SettingsError(f"{where}.{name} has a setting of its own: set {_OWN_SETTINGS[name]}.")
         if name in _NOT_SETTINGS:
             raise SettingsError(f"{where}.{name} cannot be set: {_NOT_SETTINGS[name]}. Remove it.")
+        if name in kind.fixed:
+            raise SettingsError(
+                f"{where}.{name} cannot be set: it is always {kind.fixed[name]}, so that the same settings give the "
+                "same bytes. Remove it."
+            )
         if name not in known:
             near = nearest(name, sorted(known - set(_OWN_SETTINGS)))
             raise SettingsError(
@@ -82,7 +87,7 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
         own["random_state"] = settings.seed
     if settings.class_weight is not None and "class_weight" in known:
         own["class_weight"] = settings.class_weight
-    built = estimator(**settings.hyperparameters, **own)
+    built = estimator(**settings.hyperparameters, **own, **kind.fixed)
     try:
         built._validate_params()
     except ValueError as error:
@@ -99,7 +104,14 @@ def check_classes(table: Table, what: str) -> None:
         )
 
 
-def fit_estimator(estimator: BaseEstimator, X: np.ndarray, y: np.ndarray, settings: TrainSettings, n_jobs: int) -> None:
+def fit_estimator(
+    estimator: BaseEstimator,
+    X: np.ndarray,
+    y: np.ndarray,
+    settings: TrainSettings,
+    n_jobs: int,
+    categories: Sequence[int] = (),
+) -> None:
     """Fit ``estimator`` in place with ``n_jobs`` threads (-1: as many as there are processors); it keeps no trace of
     them.
 
@@ -110,23 +122,31 @@ def fit_estimator(estimator: BaseEstimator, X: np.ndarray, y: np.ndarray, settin
     Args:
         X: (n_rows, n_encoded) float64.
         y: (n_rows,).
+        settings: the section ``train``, which the estimator was built from.
+        n_jobs: threads.
+        categories: the columns of X that hold codes of categories, by number; only for model types that take them.
 
     Raises:
         DataError: what scikit-learn says of rows that it cannot fit.
     """
-    weights = {}
+    kind, given = model_type(settings.model), Arguments({}, {})
+    if categories:
+        assert kind.native_categories is not None
+        given = kind.native_categories(categories, X.shape[1])
+        estimator.set_params(**given.own)
+    fit: dict[str, Any] = {**given.fit}
     if settings.class_weight is not None and "class_weight" not in estimator.get_params(deep=False):
         if "sample_weight" in inspect.signature(estimator.fit).parameters:
-            weights["sample_weight"] = compute_sample_weight(settings.class_weight, y)
+            fit["sample_weight"] = compute_sample_weight(settings.class_weight, y)
         else:
             rows = _oversampled(y, settings.seed)
             X, y = X[rows], y[rows]
-    parallel = "n_jobs" in estimator.get_params(deep=False) and not isinstance(estimator, LogisticRegression)
+    parallel = "n_jobs" in estimator.get_params(deep=False) and "n_jobs" not in kind.fixed
     if parallel:
         estimator.set_params(n_jobs=n_jobs)
     try:
         with refusals_of(estimator, "fit"):
-            estimator.fit(X, y, **weights)
+            estimator.fit(X, y, **fit)
     finally:
         if parallel:
             estimator.set_params(n_jobs=None)

@@ -176,7 +176,7 @@ def score_setting(number: int, values: dict[str, Any], scoring: Scoring) -> Tria
     def score(fold: EncodedFold) -> float:
         # A copy, since some estimators may be told to work in place (copy_X: false); "K" keeps the order of the
         # elements, on which the last bits of sums depend.
-        rows = EncodedRows(fold.fitted.X.copy(order="K"), fold.fitted.y)
+        rows = fold.fitted._replace(X=fold.fitted.X.copy(order="K"))
         estimator = fit_encoded(rows, scoring.task, model, n_jobs=1)
         return score_encoded(estimator, fold.scored, scoring.task, scoring.average).get(scoring.metric, math.nan)
 

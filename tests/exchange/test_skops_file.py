@@ -205,6 +205,36 @@ def test_so_is_one_of_a_histogram(field, number):
         loads(packed(schema, files | {name: npy(nodes)}), "m")
 
 
+@pytest.fixture(scope="module")
+def categories():
+    """Histogram boosting that splits by category."""
+    codes = np.column_stack([X, np.arange(60) % 6])
+    model = HistGradientBoostingRegressor(max_iter=1, categorical_features=[3], min_samples_leaf=5)
+    return dumps(model.fit(codes, np.isin(codes[:, 3], [0, 2, 5])))
+
+
+@pytest.mark.parametrize(
+    ("holding", "change"),
+    [
+        (b"bitset_idx", lambda nodes: nodes["bitset_idx"].__setitem__(0, 9)),
+        (b"bitset_idx", lambda nodes: nodes["feature_idx"].__setitem__(0, 2)),  # no category
+        (b"(4,)", lambda flags: flags.__setitem__(0, 0)),  # nor this one, then
+    ],
+    ids=["set", "feature", "table"],
+)
+def test_a_split_by_categories_that_are_not_there_is_refused(categories, holding, change):
+    schema, files = parts(categories)
+    codes = np.column_stack([X, np.arange(60) % 6])
+    assert len(set(loads(packed(schema, files), "m").predict(codes))) > 1
+    name = next(
+        name for name, content in files.items() if holding in content and (b"|u1" in content or holding != b"(4,)")
+    )
+    array = np.load(io.BytesIO(files[name]))
+    change(array)
+    with pytest.raises(IntegrityError, match="refers to nodes or features that it does not have"):
+        loads(packed(schema, files | {name: npy(array)}), "m")
+
+
 @pytest.mark.parametrize("which", [0, -1], ids=["the forest", "a tree"])
 def test_a_forest_that_hands_on_fewer_features_than_its_trees_look_at(forest, which):
     schema, files = parts(forest)

@@ -157,7 +157,7 @@ def test_settings_that_contradict_the_task(make_settings, model, task, own, expe
 @pytest.mark.parametrize(("model", "task"), TYPES)
 def test_an_unknown_hyperparameter_lists_the_valid_ones(make_settings, model, task):
     found = message(build_estimator, make_settings(model, task, {"tolerance_": 1}), task)
-    estimator = MODELS[model].estimators[task]
+    estimator = MODELS[model].estimator(task)
     where, listed = found.removesuffix(".").split(". Allowed, nearest first: ")
     assert where == f"train.hyperparameters.tolerance_ is not a hyperparameter of {estimator.__name__}"
     known = set(estimator().get_params()) - {"n_jobs", "verbose", "warm_start", "random_state", "class_weight"}
