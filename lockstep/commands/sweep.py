@@ -52,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser("sweep", __doc__)
     parser.add_argument("problem", help="the problem's name in params.yaml")
     parser.add_argument("--models", nargs="+", metavar="TYPE", help="these model types only")
-    parser.add_argument("--metric", help="rank by this one (default: tune.metric of the problem)")
+    parser.add_argument(
+        "--metric", help="rank by this one (default: tune.metric of the problem; for auto, accuracy or r2_score)"
+    )
     args = parser.parse_args(argv)
 
     config = ModelConfig.from_params(args.problem, PARAMS)
