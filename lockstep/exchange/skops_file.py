@@ -6,6 +6,7 @@ each name a type, and of arrays in NumPy's format. Two things are added to skops
 * **A fixed list of nodes and types**, exactly those that Lockstep's models are made of. skops trusts many types by
   default and asks the reader about the rest; here nothing else is looked at. Sizes are checked as they are declared,
   before anything is allocated: skops itself would unpack, and build, whatever the file says.
+  LightGBM's and XGBoost's models are not on the list: their own parsers read them, and trust what they read.
 * **Canonical bytes.** skops names objects and files by memory addresses; here they are counted in order of appearance,
   so that the same model always gives the same file.
 """
@@ -237,10 +238,16 @@ def _nodes(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
             todo += [(item, depth + 1) for item in reversed(value)]
 
 
-def _check_node(node: dict[str, Any], shapes: dict[str, tuple[tuple[int, ...], np.dtype]]) -> None:
+def _check_name(node: dict[str, Any]) -> str:
+    """The name of the type that a node is of. Raises _RefusedError unless it is on the list."""
     loader, name = node["__loader__"], f"{node.get('__module__')}.{node.get('__class__')}"
     if not isinstance(loader, str) or name not in ALLOWED.get(loader, ()):
-        raise _RefusedError(f"it holds the {loader} {name}, which no model of Lockstep's has")
+        raise _RefusedError(f"it holds the {loader} {name}, which such a file of Lockstep's never has")
+    return name
+
+
+def _check_node(node: dict[str, Any], shapes: dict[str, tuple[tuple[int, ...], np.dtype]]) -> None:
+    loader, name = node["__loader__"], _check_name(node)
     match loader:
         case "JsonNode":
             fine = isinstance(node["content"], str) and node["content"][:1] not in ("[", "{")
@@ -333,8 +340,10 @@ def _canonical(data: bytes) -> bytes:
     """The skops file ``data`` with numbers and file names in order of appearance, and without times."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         schema = json.loads(archive.read(SCHEMA))
+        nodes = list(_nodes(schema))
+        for node in nodes:
+            _check_name(node)
         contents = {name: _without_padding(archive.read(name)) for name in archive.namelist() if name != SCHEMA}
-    nodes = list(_nodes(schema))
     shared = Counter(node["__id__"] for node in nodes if node["__loader__"] not in _VALUES)
     numbers: dict[int, int] = {}
     files: dict[bytes, str] = {}

@@ -1,6 +1,7 @@
 """How an estimator of each model type is built from the settings, and fitted."""
 
 import inspect
+import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -15,7 +16,8 @@ from lockstep.tables.table import Table
 
 import msgspec
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
+from sklearn.ensemble import VotingClassifier
 from sklearn.utils.class_weight import compute_sample_weight
 
 _OWN_SETTINGS = {"random_state": "train.seed", "class_weight": "train.class_weight"}
@@ -65,7 +67,7 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
     if settings.class_weight is not None and task == "regression":
         raise SettingsError("train.class_weight is for classification. Set it to null.")
     estimator = kind.estimator(task)
-    known = set(inspect.signature(estimator).parameters) - set(_NOT_SETTINGS) - set(kind.fixed)
+    known = {*estimator().get_params(deep=False), *kind.more} - set(_NOT_SETTINGS) - set(kind.fixed)
     for name in settings.hyperparameters:
         if name in _OWN_SETTINGS and name in known:
             raise SettingsError(f"{where}.{name} has a setting of its own: set {_OWN_SETTINGS[name]}.")
@@ -73,8 +75,8 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
             raise SettingsError(f"{where}.{name} cannot be set: {_NOT_SETTINGS[name]}. Remove it.")
         if name in kind.fixed:
             raise SettingsError(
-                f"{where}.{name} cannot be set: it is always {kind.fixed[name]}, so that the same settings give the "
-                "same bytes. Remove it."
+                f"{where}.{name} cannot be set: Lockstep has it at {kind.fixed[name]}, for the same model everywhere. "
+                "Remove it."
             )
         if name not in known:
             near = nearest(name, sorted(known - set(_OWN_SETTINGS)))
@@ -89,10 +91,30 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
         own["class_weight"] = settings.class_weight
     built = estimator(**settings.hyperparameters, **own, **kind.fixed)
     try:
-        built._validate_params()
-    except ValueError as error:
-        raise SettingsError(f"{where}: {error}") from None
+        _check_values(built, task)
+    except Exception as error:
+        raise SettingsError(f"{where}: {' '.join(str(error).split())}") from None
+    if kind.numbered_classes and task == "classification":
+        return VotingClassifier([("numbered", built)], voting="soft")
     return built
+
+
+def _check_values(estimator: BaseEstimator, task: Task) -> None:
+    """Raise what the library raises of hyperparameters that are no legal values: some say so only when they fit."""
+    if hasattr(estimator, "_parameter_constraints"):
+        estimator._validate_params()
+        return
+    X, y = np.arange(8.0)[:, None], np.arange(8) % 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        clone(estimator).fit(X, y if task == "classification" else y.astype(float))
+
+
+def member_of(estimator: BaseEstimator) -> BaseEstimator:
+    """The estimator that fits: ``estimator``, or the only member of the vote that numbers the classes for it."""
+    if isinstance(estimator, VotingClassifier) and len(estimator.estimators) == 1:
+        return estimator.estimators_[0] if hasattr(estimator, "estimators_") else estimator.estimators[0][1]
+    return estimator
 
 
 def check_classes(table: Table, what: str) -> None:
@@ -133,10 +155,10 @@ def fit_estimator(
     if categories:
         assert kind.native_categories is not None
         given = kind.native_categories(categories, X.shape[1])
-        estimator.set_params(**given.own)
+        member_of(estimator).set_params(**given.own)
     fit: dict[str, Any] = {**given.fit}
     if settings.class_weight is not None and "class_weight" not in estimator.get_params(deep=False):
-        if "sample_weight" in inspect.signature(estimator.fit).parameters:
+        if "sample_weight" in inspect.signature(member_of(estimator).fit).parameters:
             fit["sample_weight"] = compute_sample_weight(settings.class_weight, y)
         else:
             rows = _oversampled(y, settings.seed)

@@ -3,12 +3,13 @@
 An estimator is named by its import path, and imported only where it is built: a problem pays for its own library alone.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from lockstep.kernel.errors import Setting, SettingsError, nearest
+from lockstep.kernel.errors import MachineError, Setting, SettingsError, nearest
 from lockstep.kernel.settings import Settings, Task
 
 from sklearn.base import BaseEstimator
@@ -28,25 +29,40 @@ class ModelType:
     Attributes:
         estimators: the import path of the class for each task it can do, ``package.module:Class``.
         scale_free: whether it looks at the order of values only, so that it needs no scaling.
+        numbered_classes: whether its classifier takes no classes but 0, 1, 2, ...
         native_missing: whether it learns from missing values as they are.
         native_categories: how it is told which of the encoded columns hold codes of categories, from their numbers and
             the number of all columns; None if it cannot be told.
-        fixed: arguments of the constructor that are no settings, since the same bytes depend on them.
+        fixed: arguments of the constructor that are no settings: the same bytes on every machine depend on them.
+        more: hyperparameters that the constructor takes without naming them.
         space: what a search chooses its hyperparameters from where tune.space is empty.
     """
 
     estimators: Mapping[Task, str]
     scale_free: bool
+    numbered_classes: bool = False
     native_missing: bool = False
     native_categories: Callable[[Sequence[int], int], Arguments] | None = None
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    more: Sequence[str] = ()
     space: Mapping[str, Any] = field(default_factory=dict)
 
     def estimator(self, task: Task) -> type[BaseEstimator]:
-        """Import the class for a task that it can do."""
+        """Import the class for a task that it can do. Raises MachineError where its library cannot be loaded."""
         module, _, name = self.estimators[task].partition(":")
-        found: type[BaseEstimator] = getattr(import_module(module), name)
+        try:
+            found: type[BaseEstimator] = getattr(import_module(module), name)
+        except (ImportError, OSError) as error:
+            raise MachineError(
+                f"{self.library} cannot be loaded: {error}. Type 'make venv', which installs it; if a shared library "
+                "is missing, install that (Debian: 'apt-get install libgomp1')."
+            ) from None
         return found
+
+    @property
+    def library(self) -> str:
+        """The library that its estimators are from, by the name that it is imported under."""
+        return re.split(r"[.:]", next(iter(self.estimators.values())))[0]
 
 
 def _both(path: str) -> dict[Task, str]:
@@ -85,6 +101,51 @@ MODELS = {
             "min_samples_leaf": _range(5, 100, log=True),
             "l2_regularization": _range(0.001, 10.0, log=True),
             "max_features": _range(0.3, 1.0),
+        },
+    ),
+    "lightgbm": ModelType(
+        _both("lightgbm:LGBM"),
+        scale_free=True,
+        native_missing=True,
+        native_categories=lambda columns, _: Arguments({}, {"categorical_feature": list(columns)}),
+        # As many threads as OpenMP has: a number given here would be written into the model.
+        fixed={"n_jobs": 0, "deterministic": True, "force_row_wise": True, "verbosity": -1, "importance_type": "split"},
+        more=("cat_l2", "cat_smooth", "extra_trees", "max_bin", "max_cat_threshold", "path_smooth"),
+        space={
+            "n_estimators": _range(50, 1000, log=True),
+            "learning_rate": _range(0.02, 0.3, log=True),
+            "num_leaves": _range(4, 64, log=True),
+            "min_child_samples": _range(5, 100, log=True),
+            "reg_lambda": _range(0.001, 10.0, log=True),
+            "colsample_bytree": _range(0.3, 1.0),
+        },
+    ),
+    "xgboost": ModelType(
+        _both("xgboost:XGB"),
+        scale_free=True,
+        numbered_classes=True,
+        native_missing=True,
+        native_categories=lambda columns, width: Arguments(
+            {"feature_types": ["c" if number in columns else "q" for number in range(width)]}, {}
+        ),
+        fixed={
+            "n_jobs": None,
+            "device": "cpu",
+            "tree_method": "hist",
+            "enable_categorical": True,
+            "verbosity": 0,
+            "callbacks": None,
+            "early_stopping_rounds": None,
+            "feature_types": None,
+        },
+        space={
+            "n_estimators": _range(50, 1000, log=True),
+            "learning_rate": _range(0.02, 0.3, log=True),
+            "max_depth": _range(2, 10),
+            "min_child_weight": _range(1, 100, log=True),
+            "reg_lambda": _range(0.001, 10.0, log=True),
+            "colsample_bytree": _range(0.3, 1.0),
+            "subsample": _range(0.5, 1.0),
         },
     ),
     "logistic_regression": ModelType(

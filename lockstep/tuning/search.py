@@ -22,7 +22,7 @@ from lockstep.learning.cross_validation import (
     mean_and_std,
     score_encoded,
 )
-from lockstep.learning.estimators import TrainSettings, build_estimator
+from lockstep.learning.estimators import TrainSettings, build_estimator, member_of
 from lockstep.learning.metrics import ALL, AUTO, find_metric
 from lockstep.learning.model_types import model_type
 from lockstep.learning.preprocessing import PreprocessSettings
@@ -132,8 +132,8 @@ def search(
         SettingsError: see check_settings; or no trial could be scored.
     """
     space, metric = check_settings(settings, model, train.task)
-    defaults = build_estimator(model, train.task).get_params(deep=False)
-    given = {name: defaults[name] for name in space}
+    defaults = member_of(build_estimator(model, train.task)).get_params(deep=False)
+    given = {name: defaults.get(name) for name in space}
     cut = make_folds(train, cross_validation)
     if settings.metric == "auto" and metric == "log_loss" and not _all_have_all_classes(train.labels, cut):
         metric = AUTO[train.task]

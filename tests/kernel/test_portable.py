@@ -90,7 +90,7 @@ SIMULATED = {
 }  # fmt: skip
 PRODUCTS = ("logistic_regression", "linear_regression", "ridge", "mlp")
 """The model types whose products of matrices come out differently on other processors, were it not for the pinning."""
-SOME = (*PRODUCTS, "hist_gradient_boosting")
+SOME = (*PRODUCTS, "hist_gradient_boosting", "lightgbm", "xgboost")
 UNFIT = portable._unfit()
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the promise is for Linux")

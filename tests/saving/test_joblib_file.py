@@ -180,7 +180,9 @@ for task in KINDS:
         save_model(model, folder / f"{name} {task}")
         (folder / f"{name} {task}.json").write_text(json.dumps(model.predict(frame).tolist()))
         digest = hashlib.sha256((folder / f"{name} {task}").read_bytes()).hexdigest()
-        (folder / f"{name} {task}.skops").write_bytes(dumps(load_model(folder / f"{name} {task}", sha256=digest)))
+        if entry.library == "sklearn":
+            twin = dumps(load_model(folder / f"{name} {task}", sha256=digest))
+            (folder / f"{name} {task}.skops").write_bytes(twin)
 """
 
 
@@ -213,7 +215,7 @@ def test_every_type_predicts_raw_rows_as_before_when_it_is_loaded(twice, model, 
     assert hasattr(loaded, "classes_") == (task == "classification")
 
 
-@pytest.mark.parametrize(("model", "task"), TYPES)
+@pytest.mark.parametrize(("model", "task"), [pair for pair in TYPES if pair[0] not in ("lightgbm", "xgboost")])
 def test_every_types_skops_twin_has_the_same_bytes_and_predicts_the_same_bits(twice, model, task):
     plain, other = (folder / f"{model} {task}.skops" for folder in twice)
     assert plain.read_bytes() == other.read_bytes()
