@@ -38,7 +38,7 @@ from stages.train import train
 import numpy as np
 import pandas as pd
 
-DEFAULTS = ("hist_gradient_boosting", "lightgbm")
+DEFAULTS = ("random_forest", "hist_gradient_boosting", "lightgbm")
 """The model types that are fitted with their libraries' defaults beside the product's choice."""
 RESAMPLES = 1_000
 LEAST = np.finfo(np.float64).eps
