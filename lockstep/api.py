@@ -25,6 +25,7 @@ from lockstep.learning.estimators import TrainSettings, build_estimator, with_be
 from lockstep.learning.model_file import model_file_name, sidecar_of
 from lockstep.learning.model_types import KINDS
 from lockstep.learning.preprocessing import PreprocessSettings
+from lockstep.learning.preprocessing import check_settings as check_preprocess
 from lockstep.reading.contract import read_contract
 from lockstep.reading.loading import LoadSettings, load_file, load_frame
 from lockstep.reading.source import data_path
@@ -43,7 +44,7 @@ from stages.load import log_table
 from stages.preprocess import describe, preprocess
 from stages.split import check_parts, log_parts
 from stages.train import describe as describe_model
-from stages.train import train
+from stages.train import libraries_of, train
 
 import pandas as pd
 from sklearn.pipeline import Pipeline
@@ -163,6 +164,7 @@ def _check(sections: Sections) -> None:
     """Raise SettingsError for sections that contradict themselves or each other."""
     check_settings(sections.split)
     build_estimator(sections.train, sections.load.task)
+    check_preprocess(sections.preprocess, sections.train.model)
     check_tune(sections.tune, sections.train, sections.load.task)
 
 
@@ -262,7 +264,7 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
                 found = evaluate(trained.model, parts.test, parts.train.labels, settings.evaluate)
                 path = _name_next(saved, stem)
             with Outputs() as outputs:
-                outputs.json(sidecar_of(path), sidecar(path.read_bytes(), path.name, about))
+                outputs.json(sidecar_of(path), sidecar(path.read_bytes(), path.name, about, libraries_of(model.model)))
                 outputs.json(path.with_name(f"{path.stem}_metrics.json"), found.metrics)
                 outputs.csv(path.with_name(f"{path.stem}_history.csv"), COLUMNS, trained.history)
             logger.info("%s: %s, %.1f s", path, found.metrics, time.perf_counter() - start)

@@ -30,7 +30,7 @@ from lockstep.kernel.files import Outputs, read_made_rows
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
-from lockstep.learning.estimators import TrainSettings, with_best_trial
+from lockstep.learning.estimators import TrainSettings, member_of, with_best_trial
 from lockstep.learning.metrics import AUTO, is_lopsided
 from lockstep.learning.model_file import model_file_name
 from lockstep.learning.preprocessing import PreprocessSettings
@@ -85,7 +85,7 @@ def diagnose(
     in_order = [name for name in ranked if name in test.features.columns]
     shown, metric = in_order[:MAX_VALUES], headline_of(train, test, found)
     return Diagnosis(
-        estimator=type(model[-1]).__name__,
+        estimator=type(member_of(model[-1])).__name__,
         iterations=iterations_of(model[-1]),
         group=test.group,
         time=test.time,

@@ -19,7 +19,7 @@ from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
-from lockstep.learning.model_types import ModelName, model_type
+from lockstep.learning.model_types import ModelName
 from lockstep.learning.preprocessing import PreprocessSettings, fit_preprocessor
 from lockstep.saving.joblib_file import write_model
 from lockstep.tables.table import Table, column_type, read_hashed_table, write_table
@@ -30,7 +30,7 @@ from sklearn.compose import ColumnTransformer
 
 def preprocess(train: Table, settings: PreprocessSettings, model: str) -> tuple[ColumnTransformer, Table]:
     """Fit the preprocessor on the training rows, and encode them: (n_rows, n_encoded) float64 and the target."""
-    preprocessor, encoded = fit_preprocessor(train, settings, model_type(model).scale_free)
+    preprocessor, encoded = fit_preprocessor(train, settings, model)
     for kind, _, names in preprocessor.transformers_:
         if kind != "remainder":
             logger.info("%s: %d columns", kind, len(names))

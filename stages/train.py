@@ -22,9 +22,11 @@ from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.estimators import TrainSettings, build_estimator, check_classes, fit_estimator, with_best_trial
 from lockstep.learning.model_file import model_file_name
+from lockstep.learning.model_types import model_type
+from lockstep.learning.preprocessing import categories_of
 from lockstep.learning.search_result import read_best_trial
 from lockstep.saving.joblib_file import load_model, write_model
-from lockstep.saving.sidecar import read_about
+from lockstep.saving.sidecar import MODEL_LIBRARIES, read_about
 from lockstep.tables.table import Table, read_table
 from lockstep.training.history import COLUMNS, Row, history_of
 
@@ -59,7 +61,7 @@ def train(processed: Table, preprocessor: ColumnTransformer, validation: Table, 
     logger.info("%s, seed %d, class weight %s, %s", settings.model, settings.seed, settings.class_weight, given)
     X, y = np.ascontiguousarray(processed.features.to_numpy(dtype="float64")), processed.labels
     with heartbeat(f"fit on {len(y)} rows of {X.shape[1]} features"):
-        fit_estimator(estimator, X, y, settings, n_jobs=-1)
+        fit_estimator(estimator, X, y, settings, n_jobs=-1, categories=categories_of(preprocessor))
     parts = {"train": (X, y)}
     if len(validation):
         parts["validation"] = (preprocessor.transform(validation.features), validation.labels)
@@ -77,12 +79,17 @@ def describe(about: Mapping[str, Any], settings: TrainSettings) -> dict[str, Any
     return {**about, "settings": {**about["settings"], "train": own}}
 
 
+def libraries_of(model: str) -> list[str]:
+    """Whose versions the sidecar of a model of the type ``model`` has."""
+    return sorted({*MODEL_LIBRARIES, model_type(model).library.replace("sklearn", "scikit-learn")})
+
+
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = with_best_trial(problem.section("train", TrainSettings), read_best_trial(args.best_trial))
     about = describe(read_about(args.preprocessor), settings)
     trained = train(read_table(args.processed), load_model(args.preprocessor), read_table(args.validation), settings)
     path = args.models / model_file_name(settings.model, settings.kind, settings.version)
-    write_model(outputs, path, trained.model, about)
+    write_model(outputs, path, trained.model, about, libraries_of(settings.model))
     outputs.csv(args.history, COLUMNS, trained.history)
 
 

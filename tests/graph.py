@@ -5,6 +5,9 @@ import re
 import sys
 from importlib.metadata import requires
 
+from lockstep.kernel.environment import INSTALLED_AS
+from lockstep.learning.model_types import MODELS
+
 import yaml
 from workspace import ROOT
 
@@ -88,18 +91,24 @@ def all_outputs(stage):
 
 
 LIBRARIES_OF = {
-    "jinja2": "jinja2", "joblib": "joblib", "matplotlib": "matplotlib", "numpy": "numpy", "optuna": "optuna",
-    "pandas": "pandas", "pyarrow": "pyarrow", "scipy": "scipy", "sklearn": "scikit-learn",
+    "jinja2": "jinja2", "joblib": "joblib", "lightgbm": "lightgbm", "matplotlib": "matplotlib", "numpy": "numpy",
+    "optuna": "optuna", "pandas": "pandas", "pyarrow": "pyarrow", "scipy": "scipy", "sklearn": "scikit-learn",
+    "xgboost": "xgboost",
 }  # fmt: skip
 """The libraries that decide results, by the names that they are imported under."""
 BYSTANDERS = {"charset_normalizer", "markupsafe", "msgspec", "psutil", "rich", "skops", "threadpoolctl", "tqdm", "yaml"}
 """Libraries that stages import and that decide no result: for settings, processes, progress, messages."""
 
 
+OF_MODELS = {entry.library for entry in MODELS.values()}
+"""The libraries of the model types, which are imported where an estimator is built or a model is opened to predict."""
+FITS_OR_PREDICTS = {"lockstep/learning/estimators.py", "lockstep/learning/scoring.py"}
+
+
 def libraries(stage):
     """The libraries that the code of ``stage`` imports, and those that these need, by the names they are installed
     under."""
-    found = set()
+    found = set(OF_MODELS) if FITS_OR_PREDICTS & set(import_closure(f"stages.{stage}")) else set()
     for file in [path for path in import_closure(f"stages.{stage}") if path.endswith(".py")]:
         for node in ast.walk(ast.parse((ROOT / file).read_text())):  # what a function imports when called, too
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -114,6 +123,10 @@ def libraries(stage):
     while todo:
         name = todo.pop()
         found.add(name)
-        needed = {re.split(r"[ ;<>=!~\[(]", line)[0] for line in requires(name) or () if "extra ==" not in line}
+        needed = {
+            re.split(r"[ ;<>=!~\[(]", line)[0]
+            for line in requires(INSTALLED_AS.get(name, [name])[0]) or ()
+            if "extra ==" not in line
+        }
         todo += [other for other in needed & set(LIBRARIES_OF.values()) if other not in found]
     return found

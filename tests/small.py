@@ -16,6 +16,8 @@ SMALL = {
     "extra_trees": {"n_estimators": 8},
     "gradient_boosting": {"n_estimators": 8},
     "hist_gradient_boosting": {"max_iter": 8},
+    "lightgbm": {"n_estimators": 8},
+    "xgboost": {"n_estimators": 8},
     "mlp": {"hidden_layer_sizes": [8], "max_iter": 500, "tol": 0.001, "learning_rate_init": 0.02},
     "logistic_regression": {"max_iter": 500},
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 from lockstep import ModelConfig, api, load_model, run_pipeline
 from lockstep.kernel import files
 from lockstep.learning.model_file import sidecar_of
-from lockstep.learning.model_types import KINDS
+from lockstep.learning.model_types import KINDS, MODELS
 from stages import cross_validate, evaluate, load, preprocess, split, train, tune
 
 import pandas as pd
@@ -83,9 +83,10 @@ def test_versions_count_up_and_never_over_another_file(config, tmp_path):
 def test_api_and_stages_give_the_same_bytes(config, tmp_path, monkeypatch, name, task, source):
     data = make_table(task, rows=200).frame
     data.to_csv(tmp_path / "data.csv", index=False)
+    native = {"numeric_impute": "native", "encode": "native"} if MODELS[name].native_missing else {"encode": "target"}
     sections = {
         "split": {"validation_size": 0.1, "seed": 3},
-        "preprocess": {"encode": "target"},
+        "preprocess": native,
         "tune": {},
         "cross_validate": {"folds": 2},
         "evaluate": {"average": "weighted", "importance_repeats": 1},

@@ -2,7 +2,8 @@
 
 Each is a DVC experiment of its own, named <problem>-<model type> and run in a copy of the workspace (dvc exp run
 --temp): what lies in the workspace stays as it is. The model type of params.yaml is tried with the hyperparameters that
-are there, the others with scikit-learn's defaults, none with a search (stage tune). They are trained but not
+are there, the others with their libraries' defaults, none with a search (stage tune); what a model type cannot take as
+it is (preprocess.encode and numeric_impute: native) is encoded and imputed for it. They are trained but not
 evaluated, so that the test rows can judge the one that you keep. A second sweep from the same commit replaces the
 experiments of the first, and says which before it starts ('dvc exp rename' keeps one).
 """
@@ -51,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser("sweep", __doc__)
     parser.add_argument("problem", help="the problem's name in params.yaml")
     parser.add_argument("--models", nargs="+", metavar="TYPE", help="these model types only")
-    parser.add_argument("--metric", help="rank by this one (default: tune.metric of the problem)")
+    parser.add_argument(
+        "--metric", help="rank by this one (default: tune.metric of the problem; for auto, accuracy or r2_score)"
+    )
     args = parser.parse_args(argv)
 
     config = ModelConfig.from_params(args.problem, PARAMS)
@@ -92,18 +95,29 @@ def _models(task: Task, given: str, wanted: Sequence[str] | None) -> list[str]:
 
 def _run(problem: str, model: str, given: str, head: str) -> Candidate:
     """Cross-validate and train one model type as an experiment (dvc exp apply needs a model to check out)."""
-    name, section = f"{problem}-{model}", f"problems.{problem}"
-    changes = [f"{section}.tune.trials=0"] if "trials" in _section(problem, "tune") else []
-    if model != given:
-        changes.append(f"{section}.train.model={model}")
-        if "hyperparameters" in _section(problem, "train"):  # of another model type: its defaults instead
-            changes.append(f"~{section}.train.hyperparameters")
+    name = f"{problem}-{model}"
     command = ["exp", "run", "--temp", "--force", "--name", name]
-    command += [word for change in changes for word in ("--set-param", change)]
+    command += [word for change in _changes(problem, model, given) for word in ("--set-param", change)]
     done = run_dvc([*command, f"cross_validate@{problem}", f"train@{problem}"], interruptible=True)
     if done.code:
         return Candidate(model, name, {}, done.reason)
     return Candidate(model, name, _scores(problem, name, head), "")
+
+
+def _changes(problem: str, model: str, given: str) -> list[str]:
+    """What --set-param is told, to try one model type in place of the given one."""
+    section, preprocess = f"problems.{problem}", _section(problem, "preprocess")
+    changes = [f"{section}.tune.trials=0"] if "trials" in _section(problem, "tune") else []
+    if model == given:
+        return changes
+    changes.append(f"{section}.train.model={model}")
+    if "hyperparameters" in _section(problem, "train"):  # of another model type: its defaults instead
+        changes.append(f"~{section}.train.hyperparameters")
+    kind = MODELS[model]
+    for key, able in (("numeric_impute", kind.native_missing), ("encode", kind.native_categories)):
+        if preprocess.get(key) == "native" and not able:
+            changes.append(f"~{section}.preprocess.{key}")
+    return changes
 
 
 def _scores(problem: str, experiment: str, head: str) -> dict[str, Any]:

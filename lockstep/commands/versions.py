@@ -12,7 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lockstep.commands import command_parser
-from lockstep.kernel.environment import LIBRARIES, PYTHON, VERSIONS, differences, installed_version, read_versions
+from lockstep.kernel.environment import (
+    INSTALLED_AS,
+    LIBRARIES,
+    PYTHON,
+    VERSIONS,
+    differences,
+    installed_version,
+    read_versions,
+)
 from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.kernel.files import Outputs
 
@@ -35,7 +43,8 @@ def pinned_versions(lock: Path) -> dict[str, str]:
         raise DataError(f"{lock} does not exist. Run it from the repository's root, or make it: 'make lock'.") from None
     found = {}
     for library in LIBRARIES:
-        versions = set(re.findall(rf"^{re.escape(library)}==([^\s;\\]+)", text, re.MULTILINE))
+        names = "|".join(map(re.escape, INSTALLED_AS.get(library, (library,))))
+        versions = set(re.findall(rf"^(?:{names})==([^\s;\\]+)", text, re.MULTILINE))
         if len(versions) != 1:
             pinned = ", ".join(sorted(versions)) or "none"
             raise SettingsError(

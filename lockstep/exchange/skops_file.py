@@ -6,6 +6,7 @@ each name a type, and of arrays in NumPy's format. Two things are added to skops
 * **A fixed list of nodes and types**, exactly those that Lockstep's models are made of. skops trusts many types by
   default and asks the reader about the rest; here nothing else is looked at. Sizes are checked as they are declared,
   before anything is allocated: skops itself would unpack, and build, whatever the file says.
+  LightGBM's and XGBoost's models are not on the list: their own parsers read them, and trust what they read.
 * **Canonical bytes.** skops names objects and files by memory addresses; here they are counted in order of appearance,
   so that the same model always gives the same file.
 """
@@ -44,6 +45,9 @@ ALLOWED: dict[str, frozenset[str]] = {
         "RandomStateNode": ["numpy.random.mtrand.RandomState"],
         "RandomGeneratorNode": ["numpy.random._generator.Generator"],
         "OperatorFuncNode": ["operator.methodcaller", "operator.attrgetter"],  # those in CALLS only
+        # What histogram boosting with categories hands its other columns on with; it looks at an array, and no more.
+        "FunctionNode": ["sklearn.utils.validation.check_array"],
+        "PartialNode": ["functools.partial"],  # of that function only
         "TreeNode": ["sklearn.tree._tree.Tree"],
         "LossNode": [
             f"sklearn._loss._loss.Cy{name}"
@@ -123,6 +127,7 @@ CALLS = {
     *(f'attrgetter("dt.{part}")' for part in _PARTS),
     *(f'methodcaller("diff", {apart}, 1)' for apart in range(1, 5)),
     'methodcaller("div", 86400000000.0)',
+    'methodcaller("isna")',
 }
 """What may be called of ``operator``, arguments as JSON: the casts of lockstep/learning/preprocessing.py, and what
 date_parts.py makes numbers of dates by."""
@@ -242,10 +247,16 @@ def _nodes(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
             todo += [(item, depth + 1) for item in reversed(value)]
 
 
-def _check_node(node: dict[str, Any], shapes: dict[str, tuple[tuple[int, ...], np.dtype]]) -> None:
+def _check_name(node: dict[str, Any]) -> str:
+    """The name of the type that a node is of. Raises _RefusedError unless it is on the list."""
     loader, name = node["__loader__"], f"{node.get('__module__')}.{node.get('__class__')}"
     if not isinstance(loader, str) or name not in ALLOWED.get(loader, ()):
-        raise _RefusedError(f"it holds the {loader} {name}, which no model of Lockstep's has")
+        raise _RefusedError(f"it holds the {loader} {name}, which such a file of Lockstep's never has")
+    return name
+
+
+def _check_node(node: dict[str, Any], shapes: dict[str, tuple[tuple[int, ...], np.dtype]]) -> None:
+    loader, name = node["__loader__"], _check_name(node)
     match loader:
         case "JsonNode":
             fine = isinstance(node["content"], str) and node["content"][:1] not in ("[", "{")
@@ -253,6 +264,8 @@ def _check_node(node: dict[str, Any], shapes: dict[str, tuple[tuple[int, ...], n
             fine = all(isinstance(item, int | None) for item in node["content"].values())
         case "OperatorFuncNode":
             fine = _call_in(node) in CALLS
+        case "PartialNode":
+            fine = node["content"]["func"]["__loader__"] == "FunctionNode"
         case "NdArrayNode" if node["type"] == "json":
             fine = name == "numpy.ndarray"
         case "NdArrayNode":
@@ -284,6 +297,10 @@ def _check_trees(nodes: list[dict[str, Any]], archive: zipfile.ZipFile) -> None:
         found: np.ndarray = np.load(io.BytesIO(archive.read(of["file"])), allow_pickle=False)
         return found
 
+    # Which features each histogram boosting takes for categories: it reads a table of them for those alone.
+    categorical = [
+        array(node["content"]["content"]["is_categorical_"]) for node in nodes if node["__class__"] == "_BinMapper"
+    ]
     widths = set()  # the number of features, of each tree and of each estimator that hands rows on to trees: the same
     for node in nodes:
         if node["__loader__"] == "TreeNode":
@@ -295,9 +312,12 @@ def _check_trees(nodes: list[dict[str, Any]], archive: zipfile.ZipFile) -> None:
             fine = fine and links.shape == (int(state["node_count"]["content"]),)
             inner, left, right, feature = links["left_child"] != -1, "left_child", "right_child", "feature"
         elif node["__class__"] == "TreePredictor":
-            links = array(node["content"]["content"]["nodes"])
-            fine = links.ndim == 1 and not links["is_categorical"].any()
+            state = node["content"]["content"]
+            links = array(state["nodes"])
             inner, left, right, feature = links["is_leaf"] == 0, "left", "right", "feature_idx"
+            sets = [array(state[f"{which}_left_cat_bitsets"]) for which in ("binned", "raw")]
+            fine = links.ndim == 1 and len(widths) == 1
+            fine = fine and _categories_are_there(links[links["is_categorical"] != 0], sets, categorical, min(widths))
         else:
             attributes = node["content"]["content"] if node["__module__"].startswith(_TREE_MODULES) else {}
             if "n_features_in_" in attributes:
@@ -312,12 +332,37 @@ def _check_trees(nodes: list[dict[str, Any]], archive: zipfile.ZipFile) -> None:
         raise _RefusedError(f"its trees are of {len(widths)} different numbers of features")
 
 
+def _categories_are_there(
+    splits: np.ndarray, sets: list[np.ndarray], categorical: list[np.ndarray], width: int
+) -> bool:
+    """Whether splits by category refer to sets of categories, 256 bits each, and to features that are categories.
+
+    Args:
+        splits: (n_splits,) records, the nodes of a tree that split by category.
+        sets: (n_sets, 8) each, the categories that go left.
+        categorical: of each histogram boosting in the file, (width,): which features are categories.
+        width: the number of features.
+    """
+    if not len(splits):
+        return True
+    if any(flags.shape != (width,) for flags in categorical) or any(found.shape[1:] != (8,) for found in sets):
+        return False
+    numbers, feature = splits["bitset_idx"], splits["feature_idx"]
+    return (
+        bool(((feature >= 0) & (feature < width)).all())
+        and all(bool((numbers < len(found)).all()) for found in sets)
+        and all(bool(flags[feature].all()) for flags in categorical)
+    )
+
+
 def _canonical(data: bytes) -> bytes:
     """The skops file ``data`` with numbers and file names in order of appearance, and without times."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         schema = json.loads(archive.read(SCHEMA))
+        nodes = list(_nodes(schema))
+        for node in nodes:
+            _check_name(node)
         contents = {name: _without_padding(archive.read(name)) for name in archive.namelist() if name != SCHEMA}
-    nodes = list(_nodes(schema))
     shared = Counter(node["__id__"] for node in nodes if node["__loader__"] not in _VALUES)
     numbers: dict[int, int] = {}
     files: dict[bytes, str] = {}

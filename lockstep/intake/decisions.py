@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from lockstep.intake.column_roles import ColumnRoles, find_roles, words_of
 from lockstep.intake.file_format import TableFacts
 from lockstep.intake.formatted_numbers import Doubt
+from lockstep.intake.model_choice import ModelSettings, choose_model, choose_settings
 from lockstep.intake.target_choice import choose_target, choose_task
 from lockstep.intake.yaml_text import dump_yaml
 from lockstep.kernel.errors import DataError, Setting, some
@@ -24,8 +25,6 @@ from lockstep.tables.table import column_type
 import numpy as np
 import pandas as pd
 
-MANY_ROWS = 5_000
-"""Tables of so many rows get histogram boosting, which is quicker there; smaller ones a random forest."""
 RARE = 0.1
 """Classes below this share are said to be rare."""
 FEW_MISSING = 0.5
@@ -97,6 +96,7 @@ class Decisions:
 
     Attributes:
         roles: what the columns are, which some decisions follow from.
+        model_settings: what goes with the model type.
         target_rows: settings of the section load that say what becomes of rows that have no target, or a rare class.
         has_target: (n_rows,) of bool: which rows have a value in the target.
         file_format: settings of the section load that say how the file is written.
@@ -110,6 +110,7 @@ class Decisions:
     group: Decision[str | None]
     time: Decision[str | None]
     model: Decision[str]
+    model_settings: ModelSettings
     target_rows: tuple[Decision[Any], ...]
     has_target: np.ndarray
     file_format: tuple[Decision[Any], ...]
@@ -160,8 +161,9 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         if chosen.value is not None and (chosen.value not in frame or chosen.value == target.value):
             what = f": '{chosen.value}' is no column beside the target. It has: {column_names(frame)}."
             raise DataError(chosen.setting, what)
-    model = _decide("train.model", given, lambda: _model_by_rows(len(frame)))
+    model = _decide("train.model", given, lambda: choose_model(len(frame)))
     build_estimator(TrainSettings(model=model.value, kind=KINDS[task.value], version=1), task.value)  # type: ignore[arg-type]
+    shuffled = group.value is None and time.value is None
     return Decisions(
         target=target,
         task=task,
@@ -169,6 +171,7 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         group=group,
         time=time,
         model=model,
+        model_settings=choose_settings(model.value, labels.dropna(), task.value, shuffled=shuffled),
         target_rows=_target_rows(labels, words, given),
         has_target=~missing_in_target(labels, words),
         file_format=file_format,
@@ -197,13 +200,14 @@ def problem_block(decisions: Decisions, path: Path) -> dict[str, Any]:
     written = {key: list(value) if isinstance(value, tuple) else value for key, value in written.items()}
     split = {"test_size": 0.2, "seed": 42, "group": decisions.group.value, "time": decisions.time.value}
     train = {"model": decisions.model.value, "kind": KINDS[decisions.task.value], "version": 1, "seed": 42}
+    settings = decisions.model_settings
     block = {
         "load": {**load, "drop": decisions.drop.value, **written},
         "split": split,
-        "preprocess": {},
+        "preprocess": settings.preprocess,
         "tune": {"trials": 0, "metric": "auto", "seed": 42, "space": {}},
         "cross_validate": {"folds": 5, "repeats": 1, "seed": 42},
-        "train": {**train, "class_weight": None, "hyperparameters": {}},
+        "train": {**train, "class_weight": None, "hyperparameters": settings.hyperparameters},
         "evaluate": {"average": "macro", "seed": 42},
         "diagnose": {},
         "report": {"title": "", "intended_use": [], "limits": []},
@@ -242,13 +246,6 @@ def _check_regression(target: pd.Series, task: Task | None, doubt: Doubt | None)
         f"--task regression: the target '{target.name}' is a {kind} column, with values such as {example[:40]!r}, and "
         f"a regression needs numbers. {remedy} --task out, or name another --target."
     )
-
-
-def _model_by_rows(n_rows: int) -> tuple[str, str]:
-    """(the model type for a table of so many rows, why)"""
-    if n_rows >= MANY_ROWS:
-        return "hist_gradient_boosting", f"there are {MANY_ROWS:,} rows or more"
-    return "random_forest", f"there are fewer than {MANY_ROWS:,} rows"
 
 
 def _times(column: pd.Series) -> pd.Series | None:

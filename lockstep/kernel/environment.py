@@ -3,6 +3,7 @@
 Imports the standard library alone, since it runs before anything that might be missing is imported.
 """
 
+import contextlib
 import os
 import re
 import sys
@@ -13,8 +14,13 @@ from lockstep.kernel.errors import MachineError, SettingsError
 from lockstep.kernel.paths import ROOT
 
 VERSIONS = ROOT / "versions.toml"
-LIBRARIES = ("jinja2", "joblib", "matplotlib", "numpy", "optuna", "pandas", "pyarrow", "scikit-learn", "scipy")
+LIBRARIES = (
+    "jinja2", "joblib", "lightgbm", "matplotlib", "numpy", "optuna", "pandas", "pyarrow", "scikit-learn", "scipy",
+    "xgboost",
+)  # fmt: skip
 """The libraries whose code computes or writes results, by the names that they are installed under."""
+INSTALLED_AS = {"xgboost": ("xgboost-cpu", "xgboost")}
+"""The names that a library may be installed under instead."""
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -40,10 +46,10 @@ def installed_version(library: str) -> str | None:
     """The installed version of a library, or None where it is not installed."""
     from importlib.metadata import PackageNotFoundError, version
 
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None
+    for name in INSTALLED_AS.get(library, (library,)):
+        with contextlib.suppress(PackageNotFoundError):
+            return version(name)
+    return None
 
 
 def differences(recorded: dict[str, str]) -> list[tuple[str, str, str | None]]:
@@ -58,8 +64,9 @@ def differences(recorded: dict[str, str]) -> list[tuple[str, str, str | None]]:
         found.append(("python", recorded["python"], PYTHON))
     for library in LIBRARIES:
         wanted = recorded[library]
-        name = re.sub(r"[-_.]+", "_", library).lower()
-        if not any(os.path.isdir(os.path.join(folder, f"{name}-{wanted}.dist-info")) for folder in sys.path):  # noqa: PTH112, PTH118
+        names = [re.sub(r"[-_.]+", "_", name).lower() for name in INSTALLED_AS.get(library, (library,))]
+        folders = [f"{folder}/{name}-{wanted}.dist-info" for folder in sys.path for name in names]
+        if not any(map(os.path.isdir, folders)):
             actual = installed_version(library)
             if actual != wanted:
                 found.append((library, wanted, actual))

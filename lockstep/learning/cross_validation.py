@@ -19,8 +19,7 @@ from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Seed, Settings, Task
 from lockstep.learning.estimators import TrainSettings, build_estimator, check_classes, fit_estimator
-from lockstep.learning.model_types import model_type
-from lockstep.learning.preprocessing import PreprocessSettings, fit_preprocessor
+from lockstep.learning.preprocessing import PreprocessSettings, categories_of, fit_preprocessor
 from lockstep.learning.scoring import Average, metrics_of, predict, prediction_columns
 from lockstep.tables.table import Table
 
@@ -85,10 +84,12 @@ class EncodedRows(NamedTuple):
     Attributes:
         X: (n_rows, n_encoded) float64.
         y: (n_rows,): the target; see Table.labels.
+        categories: the columns of X that hold codes of categories, by number.
     """
 
     X: np.ndarray
     y: np.ndarray
+    categories: Sequence[int] = ()
 
 
 def make_folds(train: Table, settings: CrossValidateSettings) -> list[Fold]:
@@ -173,20 +174,20 @@ def encode_fitted(
     """
     rows = train.rows(fitted_on)
     check_classes(rows, f"the {len(rows)} training rows that a fold is fitted on")
-    preprocessor, encoded = fit_preprocessor(rows, preprocess, model_type(model.model).scale_free, log=False)
-    return preprocessor, EncodedRows(encoded.to_numpy(), rows.labels)
+    preprocessor, encoded = fit_preprocessor(rows, preprocess, model.model, log=False)
+    return preprocessor, EncodedRows(encoded.to_numpy(), rows.labels, categories_of(preprocessor))
 
 
 def encode(train: Table, positions: np.ndarray, preprocessor: ColumnTransformer) -> EncodedRows:
     """Encode the rows at ``positions`` by a preprocessor that was fitted on others."""
     rows = train.rows(positions)
-    return EncodedRows(preprocessor.transform(rows.features), rows.labels)
+    return EncodedRows(preprocessor.transform(rows.features), rows.labels, categories_of(preprocessor))
 
 
 def fit_encoded(rows: EncodedRows, task: Task, model: TrainSettings, n_jobs: int) -> BaseEstimator:
     """Build the estimator and fit it on encoded rows. Raises as build_estimator and fit_estimator."""
     estimator = build_estimator(model, task)
-    fit_estimator(estimator, rows.X, rows.y, model, n_jobs)
+    fit_estimator(estimator, rows.X, rows.y, model, n_jobs, rows.categories)
     return estimator
 
 

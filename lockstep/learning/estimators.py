@@ -1,21 +1,23 @@
 """How an estimator of each model type is built from the settings, and fitted."""
 
 import inspect
+import warnings
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from lockstep.kernel.errors import DataError, Setting, SettingsError, nearest
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Seed, Task
 from lockstep.learning.model_file import ModelFile
-from lockstep.learning.model_types import KINDS, MODELS, model_type
+from lockstep.learning.model_types import KINDS, MODELS, Arguments, model_type
 from lockstep.learning.refusals import refusals_of
 from lockstep.learning.search_result import BestTrial
 from lockstep.tables.table import Table
 
 import msgspec
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.linear_model import LogisticRegression
+from sklearn.base import BaseEstimator, clone
+from sklearn.ensemble import VotingClassifier
 from sklearn.utils.class_weight import compute_sample_weight
 
 _OWN_SETTINGS = {"random_state": "train.seed", "class_weight": "train.class_weight"}
@@ -54,8 +56,8 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
         SettingsError: an unknown model type, one that cannot do the task, a kind that contradicts the task, an unknown
             hyperparameter.
     """
-    kinds = model_type(settings.model).estimators
-    if task not in kinds:
+    kind = model_type(settings.model)
+    if task not in kind.estimators:
         able = [name for name, entry in MODELS.items() if task in entry.estimators]
         raise SettingsError(
             Setting("train.model"), f": '{settings.model}' cannot do {task}. Those that can: {', '.join(able)}."
@@ -64,13 +66,18 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
         raise SettingsError(f"train.kind is {settings.kind}, but load.task is {task}. Set train.kind to {KINDS[task]}.")
     if settings.class_weight is not None and task == "regression":
         raise SettingsError("train.class_weight is for classification. Set it to null.")
-    estimator = kinds[task]
-    known = set(inspect.signature(estimator).parameters) - set(_NOT_SETTINGS)
+    estimator = kind.estimator(task)
+    known = {*estimator().get_params(deep=False), *kind.more} - set(_NOT_SETTINGS) - set(kind.fixed)
     for name in settings.hyperparameters:
         if name in _OWN_SETTINGS and name in known:
             raise SettingsError(f"{where}.{name} has a setting of its own: set {_OWN_SETTINGS[name]}.")
         if name in _NOT_SETTINGS:
             raise SettingsError(f"{where}.{name} cannot be set: {_NOT_SETTINGS[name]}. Remove it.")
+        if name in kind.fixed:
+            raise SettingsError(
+                f"{where}.{name} cannot be set: Lockstep has it at {kind.fixed[name]}, for the same model everywhere. "
+                "Remove it."
+            )
         if name not in known:
             near = nearest(name, sorted(known - set(_OWN_SETTINGS)))
             raise SettingsError(
@@ -82,12 +89,32 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
         own["random_state"] = settings.seed
     if settings.class_weight is not None and "class_weight" in known:
         own["class_weight"] = settings.class_weight
-    built = estimator(**settings.hyperparameters, **own)
+    built = estimator(**settings.hyperparameters, **own, **kind.fixed)
     try:
-        built._validate_params()
-    except ValueError as error:
-        raise SettingsError(f"{where}: {error}") from None
+        _check_values(built, task)
+    except Exception as error:
+        raise SettingsError(f"{where}: {' '.join(str(error).split())}") from None
+    if kind.numbered_classes and task == "classification":
+        return VotingClassifier([("numbered", built)], voting="soft")
     return built
+
+
+def _check_values(estimator: BaseEstimator, task: Task) -> None:
+    """Raise what the library raises of hyperparameters that are no legal values: some say so only when they fit."""
+    if hasattr(estimator, "_parameter_constraints"):
+        estimator._validate_params()
+        return
+    X, y = np.arange(8.0)[:, None], np.arange(8) % 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        clone(estimator).fit(X, y if task == "classification" else y.astype(float))
+
+
+def member_of(estimator: BaseEstimator) -> BaseEstimator:
+    """The estimator that fits: ``estimator``, or the only member of the vote that numbers the classes for it."""
+    if isinstance(estimator, VotingClassifier) and len(estimator.estimators) == 1:
+        return estimator.estimators_[0] if hasattr(estimator, "estimators_") else estimator.estimators[0][1]
+    return estimator
 
 
 def check_classes(table: Table, what: str) -> None:
@@ -99,7 +126,14 @@ def check_classes(table: Table, what: str) -> None:
         )
 
 
-def fit_estimator(estimator: BaseEstimator, X: np.ndarray, y: np.ndarray, settings: TrainSettings, n_jobs: int) -> None:
+def fit_estimator(
+    estimator: BaseEstimator,
+    X: np.ndarray,
+    y: np.ndarray,
+    settings: TrainSettings,
+    n_jobs: int,
+    categories: Sequence[int] = (),
+) -> None:
     """Fit ``estimator`` in place with ``n_jobs`` threads (-1: as many as there are processors); it keeps no trace of
     them.
 
@@ -110,23 +144,31 @@ def fit_estimator(estimator: BaseEstimator, X: np.ndarray, y: np.ndarray, settin
     Args:
         X: (n_rows, n_encoded) float64.
         y: (n_rows,).
+        settings: the section ``train``, which the estimator was built from.
+        n_jobs: threads.
+        categories: the columns of X that hold codes of categories, by number; only for model types that take them.
 
     Raises:
         DataError: what scikit-learn says of rows that it cannot fit.
     """
-    weights = {}
+    kind, given = model_type(settings.model), Arguments({}, {})
+    if categories:
+        assert kind.native_categories is not None
+        given = kind.native_categories(categories, X.shape[1])
+        member_of(estimator).set_params(**given.own)
+    fit: dict[str, Any] = {**given.fit}
     if settings.class_weight is not None and "class_weight" not in estimator.get_params(deep=False):
-        if "sample_weight" in inspect.signature(estimator.fit).parameters:
-            weights["sample_weight"] = compute_sample_weight(settings.class_weight, y)
+        if "sample_weight" in inspect.signature(member_of(estimator).fit).parameters:
+            fit["sample_weight"] = compute_sample_weight(settings.class_weight, y)
         else:
             rows = _oversampled(y, settings.seed)
             X, y = X[rows], y[rows]
-    parallel = "n_jobs" in estimator.get_params(deep=False) and not isinstance(estimator, LogisticRegression)
+    parallel = "n_jobs" in estimator.get_params(deep=False) and "n_jobs" not in kind.fixed
     if parallel:
         estimator.set_params(n_jobs=n_jobs)
     try:
         with refusals_of(estimator, "fit"):
-            estimator.fit(X, y, **weights)
+            estimator.fit(X, y, **fit)
     finally:
         if parallel:
             estimator.set_params(n_jobs=None)

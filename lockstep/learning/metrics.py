@@ -41,7 +41,7 @@ METRICS: dict[Task, dict[str, Metric]] = {
 """By task and key, in the order in which they are shown; roc_auc and log_loss where they can be computed."""
 ALL = METRICS["classification"] | METRICS["regression"]
 AUTO: dict[Task, str] = {"classification": "accuracy", "regression": "r2_score"}
-"""What ``auto`` means: of folds and learning curves too, since it rises as the model gets better."""
+"""The metric of folds, learning curves and sweeps: every model type has it, and it rises as the model gets better."""
 FREQUENT = 0.8
 """The share of the test rows above which a class leaves only rare ones beside it."""
 

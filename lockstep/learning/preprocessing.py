@@ -8,10 +8,11 @@ cross-validation fold that builds its own learns nothing from the rows it is sco
 from operator import methodcaller
 from typing import Annotated, Any, Literal
 
-from lockstep.kernel.errors import DataError, some
+from lockstep.kernel.errors import DataError, SettingsError, some
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Seed, Settings
 from lockstep.learning.date_parts import date_parts
+from lockstep.learning.model_types import MODELS, model_type
 from lockstep.learning.refusals import refusals_of
 from lockstep.tables.table import Table, column_type
 
@@ -34,54 +35,94 @@ from sklearn.preprocessing import (
 
 TARGET_FOLDS = 5
 """The folds that target encoding cross-fits on, so that no row's encoding has seen the row's own target."""
+MOST_CATEGORIES = 254
+"""Native categories of a column at most: histogram boosting knows 255 values, one of which is the missing one."""
+CATEGORIES = "native"
+"""The kind of column, and what the names of its encoded columns begin with, whose codes are categories."""
 _SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
 
 
 class PreprocessSettings(Settings, frozen=True):
     """The section ``preprocess``; what each key means stands in params.yaml."""
 
-    numeric_impute: Literal["mean", "median", "most_frequent"] = "mean"
+    numeric_impute: Literal["mean", "median", "most_frequent", "native"] = "mean"
     categorical_impute: Literal["most_frequent", "missing"] = "most_frequent"
+    missing_indicator: bool = False
     scale: Literal["auto", "none", "standard", "minmax", "robust"] = "auto"
-    encode: Literal["auto", "onehot", "ordinal", "target"] = "auto"
+    encode: Literal["auto", "onehot", "ordinal", "target", "native"] = "auto"
     max_levels: Annotated[int, msgspec.Meta(ge=2)] = 30
     seed: Seed = 42
 
 
+def check_settings(settings: PreprocessSettings, model: str) -> None:
+    """Raise SettingsError if the settings leave to the model type ``model`` what it cannot take."""
+    kind = model_type(model)
+    for key, value, able, other in (
+        ("numeric_impute", settings.numeric_impute, kind.native_missing, "mean"),
+        ("encode", settings.encode, kind.native_categories is not None, "auto"),
+    ):
+        if value == "native" and not able:
+            what = "missing values" if key == "numeric_impute" else "categories"
+            models = [name for name, entry in MODELS.items() if entry.native_missing and entry.native_categories]
+            raise SettingsError(
+                f"preprocess.{key} is native, but the model type {model} does not take {what} as they are. Set it to "
+                f"{other}, or train.model to one that does: {', '.join(models)}."
+            )
+
+
 def build_preprocessor(
-    table: Table, settings: PreprocessSettings, scale_free: bool, *, log: bool = True
+    table: Table, settings: PreprocessSettings, model: str, *, log: bool = True
 ) -> ColumnTransformer:
     """Build an unfitted transformer of raw feature columns, (n_rows, n_features), to numbers, (n_rows, n_encoded).
 
     Args:
         table: the training rows; columns that are constant or all missing in them are left out.
         settings: the section ``preprocess``.
-        scale_free: whether the model looks at the order of values only, as trees do; decides what ``auto`` means.
+        model: the model type that the numbers are for; decides what ``auto`` means.
         log: whether to log the columns that are left out.
 
     Raises:
         DataError: no column is left.
+        SettingsError: see check_settings.
     """
+    check_settings(settings, model)
+    scale_free = model_type(model).scale_free
     features = table.features
-    columns: dict[str, list[str]] = {"number": [], "boolean": [], "onehot": [], "ordinal": [], "target": [], "date": []}
+    columns: dict[str, list[str]] = {
+        kind: [] for kind in ("number", "boolean", "onehot", "ordinal", "target", CATEGORIES, "missing", "date")
+    }
     left_out = []
     for name in map(str, features):
         kind = column_type(features[name])
-        missing_is_a_level = kind == "text" and settings.categorical_impute == "missing"
-        levels = features[name].nunique(dropna=not missing_is_a_level)
-        if levels <= 1:
-            left_out.append(f"'{name}'")
+        if kind == "text":
+            missing_is_a_level = settings.categorical_impute == "missing" or settings.encode == "native"
         else:
+            missing_is_a_level = settings.numeric_impute == "native"
+        levels = features[name].nunique(dropna=not missing_is_a_level)
+        indicated = settings.missing_indicator and kind != "text" and 0 < features[name].count() < len(features)
+        if indicated:
+            columns["missing"].append(name)
+        if levels > 1:
             columns[kind if kind != "text" else _encoding(levels, settings, scale_free)].append(name)
+        elif not indicated:
+            left_out.append(f"'{name}'")
     if left_out and log:
         logger.warning("left out, being constant or empty in the training rows: %s", some(left_out, 20))
     if not any(columns.values()):
         raise DataError(
             "every feature is constant or empty in the training rows: there is nothing to learn from. Add columns."
         )
+    steps = _steps(table, settings, scale_free, features[columns["date"]] if columns["date"] else None)
+    return ColumnTransformer([(kind, Pipeline(steps[kind]), names) for kind, names in columns.items() if names])
 
+
+def _steps(
+    table: Table, settings: PreprocessSettings, scale_free: bool, dates: pd.DataFrame | None
+) -> dict[str, list[tuple[str, Any]]]:
+    """What is done to each kind of column: {kind: the steps of a pipeline}."""
     scale = ("none" if scale_free else "standard") if settings.scale == "auto" else settings.scale
     scaling = [] if scale == "none" else [("scale", _SCALERS[scale]())]
+    native = settings.numeric_impute == "native"
     impute_text = (
         SimpleImputer(strategy="most_frequent")
         if settings.categorical_impute == "most_frequent"
@@ -92,32 +133,45 @@ def build_preprocessor(
     # be loaded.
     as_float = FunctionTransformer(methodcaller("astype", "float64"), feature_names_out="one-to-one")
     as_text = FunctionTransformer(methodcaller("astype", "str"), feature_names_out="one-to-one")
+    find_missing = FunctionTransformer(methodcaller("isna"), feature_names_out="one-to-one")
     onehot = OneHotEncoder(
         sparse_output=False, handle_unknown="infrequent_if_exist", max_categories=settings.max_levels
     )
     ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    # An unknown level is a missing one: what estimators do with a code that they have not seen differs.
+    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan)
+    target = _target_encoder(table, settings.seed)
     steps: dict[str, list[tuple[str, Any]]] = {
-        "number": [("impute", SimpleImputer(strategy=settings.numeric_impute)), *scaling],
-        "boolean": [("cast", as_float), ("impute", SimpleImputer(strategy="most_frequent"))],
-        "onehot": [("cast", as_text), ("impute", impute_text), ("encode", onehot)],
-        "ordinal": [("cast", as_text), ("impute", impute_text), ("encode", ordinal), *scaling],
-        "target": [
-            ("cast", as_text),
-            ("impute", impute_text),
-            ("encode", _target_encoder(table, settings.seed)),
+        "number": [
+            ("cast", as_float) if native else ("impute", SimpleImputer(strategy=settings.numeric_impute)),
             *scaling,
         ],
+        "boolean": [("cast", as_float), *([] if native else [("impute", SimpleImputer(strategy="most_frequent"))])],
+        "onehot": [("cast", as_text), ("impute", impute_text), ("encode", onehot)],
+        "ordinal": [("cast", as_text), ("impute", impute_text), ("encode", ordinal), *scaling],
+        "target": [("cast", as_text), ("impute", impute_text), ("encode", target), *scaling],
+        CATEGORIES: [("cast", as_text), ("encode", codes)],
+        "missing": [("find", find_missing), ("cast", as_float)],
     }
-    if columns["date"]:
-        steps["date"] = [("parts", date_parts(features[columns["date"]])), *steps["number"]]
-    return ColumnTransformer([(kind, Pipeline(steps[kind]), names) for kind, names in columns.items() if names])
+    if dates is not None:
+        steps["date"] = [("parts", date_parts(dates)), *steps["number"]]
+    return steps
+
+
+def categories_of(preprocessor: ColumnTransformer) -> list[int]:
+    """The numbers of the encoded columns whose values are codes of categories, by a fitted preprocessor."""
+    span = preprocessor.output_indices_.get(CATEGORIES, slice(0, 0))
+    return list(range(span.start, span.stop))
 
 
 def _encoding(levels: int, settings: PreprocessSettings, scale_free: bool) -> str:
-    if settings.encode != "auto":
+    if settings.encode not in ("auto", "native"):
         return settings.encode
-    if levels > settings.max_levels:
+    most = settings.max_levels if settings.encode == "auto" else min(settings.max_levels, MOST_CATEGORIES)
+    if levels > most:
         return "target"
+    if settings.encode == "native":
+        return CATEGORIES
     return "ordinal" if scale_free else "onehot"
 
 
@@ -133,7 +187,7 @@ def _target_encoder(table: Table, seed: int) -> TargetEncoder:
 
 
 def fit_preprocessor(
-    table: Table, settings: PreprocessSettings, scale_free: bool, *, log: bool = True
+    table: Table, settings: PreprocessSettings, model: str, *, log: bool = True
 ) -> tuple[ColumnTransformer, pd.DataFrame]:
     """Fit the preprocessor on the rows of ``table``, and encode them.
 
@@ -142,7 +196,7 @@ def fit_preprocessor(
         columns are cross-fitted in it: a row's value comes from the other folds, and differs from what ``transform``
         gives.
     """
-    preprocessor = build_preprocessor(table, settings, scale_free, log=log)
+    preprocessor = build_preprocessor(table, settings, model, log=log)
     with refusals_of(preprocessor, "fit"):
         encoded = preprocessor.fit_transform(table.features, table.labels)
     names = _distinct(preprocessor.get_feature_names_out(), table.target)

@@ -59,11 +59,11 @@ def predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Predictions
 
 def _predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Predictions:
     if task == "regression":
-        return Predictions(model.predict(X), None, None, None)
+        return Predictions(_as_float64(model.predict(X)), None, None, None)
     classes = model.classes_
     # Not the argmax of the probabilities: some models break ties, or decide, in another way.
     values = model.predict(X)
-    probabilities = model.predict_proba(X) if hasattr(model, "predict_proba") else None
+    probabilities = _probabilities(model.predict_proba(X)) if hasattr(model, "predict_proba") else None
     if len(classes) != 2:
         scores = None
     elif probabilities is not None:
@@ -71,6 +71,20 @@ def _predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Prediction
     else:
         scores = model.decision_function(X)
     return Predictions(values, classes, probabilities, scores)
+
+
+def _as_float64(values: np.ndarray) -> np.ndarray:
+    """The same numbers in double precision: XGBoost's are of single precision."""
+    double: np.ndarray = values.astype("float64", copy=False)
+    return double
+
+
+def _probabilities(found: np.ndarray) -> np.ndarray:
+    """Probabilities, (n_rows, n_classes), in double precision, in which those of a row add up to one."""
+    if found.dtype == np.float64:
+        return found
+    double: np.ndarray = _as_float64(found) / _as_float64(found).sum(axis=1, keepdims=True)
+    return double
 
 
 def prediction_columns(predictions: Predictions) -> dict[str, np.ndarray]:

@@ -14,10 +14,10 @@ import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from lockstep.kernel.environment import installed_version
 from lockstep.kernel.errors import DataError, IntegrityError, MachineError, SettingsError
 from lockstep.kernel.lock_file import outputs as locked_outputs
 from lockstep.kernel.lock_file import read_lock
@@ -26,7 +26,7 @@ from lockstep.learning.model_file import sidecar_of
 import numpy as np
 
 MODEL_LIBRARIES = ("joblib", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
-"""Whose versions a model's bytes and predictions depend on."""
+"""Whose versions every model's bytes and predictions depend on."""
 
 
 def sidecar(
@@ -46,7 +46,7 @@ def sidecar(
         "sha256": hashlib.sha256(data).hexdigest(),
         "md5": _md5(data),
         **plain(about),
-        "libraries": {library: version(library) for library in libraries},
+        "libraries": {library: installed_version(library) for library in libraries},
     }
 
 

@@ -1,10 +1,12 @@
 """The training history: how the loss fell while a model was fitted."""
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from lockstep.kernel.portable import fixed_threads
 from lockstep.kernel.settings import Task
+from lockstep.learning.estimators import member_of
 from lockstep.learning.refusals import refusals_of
 
 import numpy as np
@@ -14,8 +16,9 @@ EPSILON = np.finfo(np.float64).eps
 """Probabilities below this count as this in the log loss, as in scikit-learn."""
 MAX_ROWS = 20_000
 """Losses are computed on at most so many rows of a part, evenly spaced."""
-MAX_ITERATIONS = 500
-"""At most so many iterations are recorded, evenly spaced, the last one among them."""
+MAX_ITERATIONS, MAX_PREFIXES = 500, 50
+"""At most so many iterations are recorded, evenly spaced, the last one among them; fewer where the first trees of a
+model predict anew for each of them."""
 
 Row = tuple[int, str, float]
 
@@ -47,12 +50,16 @@ def _rows(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], task:
         if not len(usable):
             continue
         keep = usable[np.unique(np.linspace(0, len(usable) - 1, min(len(usable), MAX_ROWS)).astype(int))]
-        stages = _stages(estimator, X[keep], task)
-        if stages is not None:
-            total = estimator.n_estimators_ if hasattr(estimator, "n_estimators_") else _iterations(estimator)
-            wanted = set(np.unique(np.linspace(1, total, min(total, MAX_ITERATIONS)).astype(int)).tolist())
+        prefix, stages = _prefix(estimator, X[keep], task), _stages(estimator, X[keep], task)
+        if prefix is not None:
+            wanted = np.unique(np.linspace(1, _iterations(estimator), MAX_PREFIXES).astype(int)).tolist()
             loss = _loss(estimator, y[keep], task)
-            rows += [(i, part, loss(stage)) for i, stage in enumerate(stages, 1) if i in wanted]
+            rows += [(i, part, loss(prefix(i))) for i in wanted]
+        elif stages is not None:
+            total = estimator.n_estimators_ if hasattr(estimator, "n_estimators_") else _iterations(estimator)
+            wanted = np.unique(np.linspace(1, total, min(total, MAX_ITERATIONS)).astype(int)).tolist()
+            loss, recorded = _loss(estimator, y[keep], task), set(wanted)
+            rows += [(i, part, loss(stage)) for i, stage in enumerate(stages, 1) if i in recorded]
         elif hasattr(estimator, "loss_curve_"):
             if part == "train":  # with its penalty: the loss of other rows would not compare
                 rows += [(i, part, float(loss)) for i, loss in enumerate(estimator.loss_curve_, 1)]
@@ -66,11 +73,26 @@ def _rows(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], task:
 
 
 def _iterations(estimator: Any) -> int:
+    estimator = member_of(estimator)
     for name in ("n_iter_", "n_estimators"):
         value = getattr(estimator, name, None)
         if value is not None:
             return int(np.max(value))
     return 1
+
+
+def _prefix(estimator: Any, X: np.ndarray, task: Task) -> Callable[[int], np.ndarray] | None:
+    """What predicts X with so many of the estimator's first iterations, as LightGBM and XGBoost can; else None."""
+    member = member_of(estimator)
+    method = getattr(member, "predict" if task == "regression" else "predict_proba", None)
+    if method is None:
+        return None
+    parameters = inspect.signature(method).parameters
+    if "num_iteration" in parameters:
+        return lambda number: np.asarray(method(X, num_iteration=number))
+    if "iteration_range" in parameters:
+        return lambda number: np.asarray(method(X, iteration_range=(0, number)))
+    return None
 
 
 def _stages(estimator: Any, X: np.ndarray, task: Task) -> Iterator[np.ndarray] | None:

@@ -22,8 +22,9 @@ from lockstep.learning.cross_validation import (
     mean_and_std,
     score_encoded,
 )
-from lockstep.learning.estimators import TrainSettings, build_estimator
-from lockstep.learning.metrics import ALL, find_metric
+from lockstep.learning.estimators import TrainSettings, build_estimator, member_of
+from lockstep.learning.metrics import ALL, AUTO, find_metric
+from lockstep.learning.model_types import model_type
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import Average
 from lockstep.learning.search_result import BestTrial
@@ -32,6 +33,7 @@ from lockstep.tuning.search_space import Space, TuneSettings, ends, holds, key_o
 from lockstep.tuning.trials import COLUMNS, Search, Step, Trial, table_of
 
 import msgspec
+import numpy as np
 from tqdm import tqdm
 
 
@@ -74,18 +76,28 @@ def check_settings(settings: TuneSettings, model: TrainSettings, task: Task) -> 
     Raises:
         SettingsError: an unknown metric, a range or list that is none, an unknown or illegal hyperparameter.
     """
-    metric = find_metric(settings.metric, task, "tune.metric")
-    space = parse_space(settings.space, "tune.space")
+    space = parse_space(settings.space or model_type(model.model).space, "tune.space")
+    metric = (
+        _best_metric(model, task) if settings.metric == "auto" else find_metric(settings.metric, task, "tune.metric")
+    )
     if settings.trials and not space:
         raise SettingsError(
-            "tune.space is empty: there is nothing to search. Give hyperparameters their ranges there, or set "
-            "tune.trials to 0."
+            f"tune.space is empty, and {model.model} has no hyperparameters that are worth a search. Give some their "
+            "ranges there, or set tune.trials to 0."
         )
     if settings.trials:
         for name, entry in space.items():
             for value in ends(entry):
                 build_estimator(msgspec.structs.replace(model, hyperparameters={name: value}), task, "tune.space")
     return space, metric
+
+
+def _best_metric(model: TrainSettings, task: Task) -> str:
+    """What ``auto`` means: a proper score, which tells models apart that are right equally often. Of classes it needs
+    probabilities."""
+    if task == "regression":
+        return "mse"
+    return "log_loss" if hasattr(build_estimator(model, task), "predict_proba") else AUTO[task]
 
 
 def search(
@@ -120,13 +132,24 @@ def search(
         SettingsError: see check_settings; or no trial could be scored.
     """
     space, metric = check_settings(settings, model, train.task)
-    defaults = build_estimator(model, train.task).get_params(deep=False)
-    given = {name: defaults[name] for name in space}
-    folds = encode_folds(train, make_folds(train, cross_validation), preprocess, model)
+    defaults = member_of(build_estimator(model, train.task)).get_params(deep=False)
+    given = {name: defaults.get(name) for name in space}
+    cut = make_folds(train, cross_validation)
+    if settings.metric == "auto" and metric == "log_loss" and not _all_have_all_classes(train.labels, cut):
+        metric = AUTO[train.task]
+        logger.warning(
+            "not every fold has all classes, so that log_loss cannot be computed: trials compare by %s", metric
+        )
+    folds = encode_folds(train, cut, preprocess, model)
     scoring = Scoring(folds, train.task, model, given, metric, average)
     steps = run_trials(settings, space, scoring)
     shown = tqdm(steps, total=settings.trials + 1, desc="trials", unit="trial", disable=None, leave=False)
     return _found(list(shown), settings.trials, scoring)
+
+
+def _all_have_all_classes(labels: np.ndarray, folds: list[Fold]) -> bool:
+    """Whether the rows that each fold is fitted on, and those that it is scored on, are of the same classes."""
+    return all(set(labels[fitted_on].tolist()) == set(labels[scored_on].tolist()) for fitted_on, scored_on in folds)
 
 
 def encode_folds(
@@ -169,14 +192,14 @@ def run_trials(settings: TuneSettings, space: Space, scoring: Scoring) -> Iterat
 
 
 def score_setting(number: int, values: dict[str, Any], scoring: Scoring) -> Trial:
-    """Fit and score the estimator with ``values`` in place of the given hyperparameters in each fold; what
-    scikit-learn refuses is a failed trial."""
+    """Fit and score the estimator with ``values`` in place of the given hyperparameters in each fold; what a library
+    refuses, in whichever way, is a failed trial."""
     model = msgspec.structs.replace(scoring.model, hyperparameters={**scoring.model.hyperparameters, **values})
 
     def score(fold: EncodedFold) -> float:
         # A copy, since some estimators may be told to work in place (copy_X: false); "K" keeps the order of the
         # elements, on which the last bits of sums depend.
-        rows = EncodedRows(fold.fitted.X.copy(order="K"), fold.fitted.y)
+        rows = fold.fitted._replace(X=fold.fitted.X.copy(order="K"))
         estimator = fit_encoded(rows, scoring.task, model, n_jobs=1)
         return score_encoded(estimator, fold.scored, scoring.task, scoring.average).get(scoring.metric, math.nan)
 
@@ -187,8 +210,8 @@ def score_setting(number: int, values: dict[str, Any], scoring: Scoring) -> Tria
         found = mean_and_std(each_fold(score, scoring.folds, progress=False))
         if math.isfinite(found[0]):
             (mean, std), reason = found, ""
-    except (ValueError, ArithmeticError) as error:
-        reason = " ".join(str(error).split())
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
     trial = Trial(number, values, {**scoring.given, **values}, mean, std, reason)
     if mean is None:
         logger.warning("trial %d failed with %s: %s", number, trial.shown, reason)
@@ -208,9 +231,10 @@ def _found(steps: list[Step], n_trials: int, scoring: Scoring) -> Search:
     if best.mean is None or best.std is None:
         raise SettingsError(f"tune: all {failed} trials failed, the first of them, the given setting: {given.reason}")
     logger.info(
-        "best trial: %d of %d%s, %s %.6g (the given setting: %s); the best of many on the same folds is optimistic: "
+        "best trial: %d of %d%s%s, %s %.6g (the given setting: %s); the best of many on the same folds is optimistic: "
         "judge it on the test rows", best.number, n_trials, "" if best.number else ", the given setting",
-        scoring.metric, best.mean, "failed" if given.mean is None else f"{given.mean:.6g}",
+        f", {failed} failed" if failed else "", scoring.metric, best.mean,
+        "failed" if given.mean is None else f"{given.mean:.6g}",
     )  # fmt: skip
     result = BestTrial(
         metric=scoring.metric,

@@ -76,6 +76,16 @@ def test_the_experiments_that_a_second_sweep_replaces_are_named_before_it_runs(t
     assert "replaces" not in told[0]
 
 
+def test_what_a_model_type_cannot_take_as_it_is_has_its_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("problems: {p: {preprocess: {encode: native, numeric_impute: native}}}\n")
+    given = "hist_gradient_boosting"
+    native = ["~problems.p.preprocess.numeric_impute", "~problems.p.preprocess.encode"]
+    assert sweep._changes("p", "ridge", given) == ["problems.p.train.model=ridge", *native]
+    assert sweep._changes("p", given, "ridge") == [f"problems.p.train.model={given}"]
+    assert sweep._changes("p", given, given) == []
+
+
 def test_an_experiment_below_a_larger_repository_is_read_from_this_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("ml/metrics").mkdir(parents=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lockstep.exchange.skops_file import ALLOWED, SKOPS_PROTOCOL, dumps, loads
 from lockstep.kernel.errors import IntegrityError, SettingsError
+from lockstep.learning.estimators import build_estimator, fit_estimator
 
 import numpy as np
 import pytest
@@ -205,6 +206,36 @@ def test_so_is_one_of_a_histogram(field, number):
         loads(packed(schema, files | {name: npy(nodes)}), "m")
 
 
+@pytest.fixture(scope="module")
+def categories():
+    """Histogram boosting that splits by category."""
+    codes = np.column_stack([X, np.arange(60) % 6])
+    model = HistGradientBoostingRegressor(max_iter=1, categorical_features=[3], min_samples_leaf=5)
+    return dumps(model.fit(codes, np.isin(codes[:, 3], [0, 2, 5])))
+
+
+@pytest.mark.parametrize(
+    ("holding", "change"),
+    [
+        (b"bitset_idx", lambda nodes: nodes["bitset_idx"].__setitem__(0, 9)),
+        (b"bitset_idx", lambda nodes: nodes["feature_idx"].__setitem__(0, 2)),  # no category
+        (b"(4,)", lambda flags: flags.__setitem__(0, 0)),  # nor this one, then
+    ],
+    ids=["set", "feature", "table"],
+)
+def test_a_split_by_categories_that_are_not_there_is_refused(categories, holding, change):
+    schema, files = parts(categories)
+    codes = np.column_stack([X, np.arange(60) % 6])
+    assert len(set(loads(packed(schema, files), "m").predict(codes))) > 1
+    name = next(
+        name for name, content in files.items() if holding in content and (b"|u1" in content or holding != b"(4,)")
+    )
+    array = np.load(io.BytesIO(files[name]))
+    change(array)
+    with pytest.raises(IntegrityError, match="refers to nodes or features that it does not have"):
+        loads(packed(schema, files | {name: npy(array)}), "m")
+
+
 @pytest.mark.parametrize("which", [0, -1], ids=["the forest", "a tree"])
 def test_a_forest_that_hands_on_fewer_features_than_its_trees_look_at(forest, which):
     schema, files = parts(forest)
@@ -234,7 +265,7 @@ def test_what_skops_itself_trusts_is_not_enough():
     """PowerTransformer is in skops' own list; no model of ours has one."""
     data = skops_io.dumps(PowerTransformer().fit(X))
     assert skops_io.get_untrusted_types(data=data) == []
-    with pytest.raises(IntegrityError, match="PowerTransformer, which no model of Lockstep's has"):
+    with pytest.raises(IntegrityError, match="PowerTransformer, which such a file of Lockstep's never has"):
         loads(data, "m")
 
 
@@ -248,6 +279,15 @@ def test_a_model_with_other_parts_cannot_be_written(step):
         SettingsError, match=r"this model cannot be written as a skops file: .*\. Use its \.joblib file"
     ):
         dumps(Pipeline([("a", step), ("b", Ridge())]))
+
+
+@pytest.mark.parametrize("model", ["lightgbm", "xgboost"])
+def test_models_whose_own_parser_would_read_the_file_cannot_be_written(model, make_settings):
+    settings = make_settings(model, "regression")
+    estimator = build_estimator(settings, "regression")
+    fit_estimator(estimator, X, X[:, 0], settings, n_jobs=1)
+    with pytest.raises(SettingsError, match=rf"as a skops file: .*{model}.*\. Use its \.joblib file"):
+        dumps(estimator)
 
 
 def test_the_file_is_one_for_skops_too(forest):

@@ -79,7 +79,7 @@ def test_what_a_stage_imports_is_among_what_it_tracks(stage):
     code = f"import sys, stages.{stage}; print(*{{name.split('.')[0] for name in sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = {LIBRARIES_OF[name] for name in done.stdout.split() if name in LIBRARIES_OF}
-    assert loaded == libraries(stage)
+    assert loaded == libraries(stage) - {"lightgbm", "xgboost"}  # loaded where an estimator of theirs is built
 
 
 def test_the_closure_sees_through_packages_and_names():

@@ -29,7 +29,7 @@ def test_each_decision_has_a_value_a_reason_and_a_flag():
     assert found.task == Decision(Setting("load.task"), "classification", "a text column")
     assert found.drop == Decision(Setting("load.drop"), ["row"])
     assert found.group == Decision(Setting("split.group"), None, "it is an identifier that repeats")
-    assert found.model == Decision(Setting("train.model"), "random_forest", "there are fewer than 5,000 rows")
+    assert found.model == Decision(Setting("train.model"), "random_forest", "there are fewer than 300 rows")
     assert not any(decision.is_given for decision in (found.target, found.task, found.drop, found.model))
     assert found.warnings == []
 
@@ -157,6 +157,10 @@ def test_the_block_has_what_was_decided_and_defaults():
         "missing": ["NA"],
     }
     assert (block["train"]["model"], block["train"]["kind"]) == ("random_forest", "classifier")
+    assert (block["train"]["hyperparameters"], block["preprocess"]) == ({}, {})
+    boosted = problem_block(decide(table, {"train.model": "hist_gradient_boosting"}), Path("data/raw/f.csv"))
+    assert boosted["train"]["hyperparameters"]["learning_rate"] == 0.05
+    assert boosted["preprocess"] == {"numeric_impute": "native", "encode": "native"}
 
 
 def test_flags_are_those_of_the_command_and_settings_those_of_the_stages():

@@ -47,9 +47,10 @@ frame.loc[random.random(rows) < 0.1, "x3"] = np.nan
 tables = {"classification": frame.assign(target=label), "regression": frame.assign(price=value)}
 pairs = [(model, task) for model in models for task in MODELS[model].estimators]
 for model, task in pairs:
+    native = {"numeric_impute": "native", "encode": "native"} if MODELS[model].native_missing else {}
     with tempfile.TemporaryDirectory() as folder:
         config = ModelConfig(
-            model, task, small.get(model, {}), preprocess={"max_levels": 10}, cross_validate={"folds": 2},
+            model, task, small.get(model, {}), preprocess={"max_levels": 10, **native}, cross_validate={"folds": 2},
             split={"validation_size": 0.2}, evaluate={"importance_repeats": 1}, models=folder, logs=folder,
         )
         result = run_pipeline(tables[task], config)
@@ -89,7 +90,7 @@ SIMULATED = {
 }  # fmt: skip
 PRODUCTS = ("logistic_regression", "linear_regression", "ridge", "mlp")
 """The model types whose products of matrices come out differently on other processors, were it not for the pinning."""
-SOME = (*PRODUCTS, "hist_gradient_boosting")
+SOME = (*PRODUCTS, "hist_gradient_boosting", "lightgbm", "xgboost")
 UNFIT = portable._unfit()
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the promise is for Linux")

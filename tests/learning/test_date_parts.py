@@ -87,10 +87,19 @@ def test_few_columns_are_compared():
 
 def test_dates_are_imputed_and_scaled_as_numbers_are(make_table):
     table = make_table({"came": STAYS["came"], "x": [1.0, 2, 3], "y": [1.0, 2, 4]}, "regression")
-    preprocessor, encoded = fit_preprocessor(table, PreprocessSettings(), scale_free=False)
+    preprocessor, encoded = fit_preprocessor(table, PreprocessSettings(), "mlp")
     assert encoded.notna().all(axis=None)
     np.testing.assert_allclose(encoded["date__hour__came"].mean(), 0, atol=1e-12)
     assert [kind for kind, *_ in preprocessor.transformers_ if kind != "remainder"] == ["number", "date"]
+
+
+def test_missing_dates_stay_missing_and_are_indicated_where_the_settings_say_so(make_table):
+    came = STAYS["came"].mask(STAYS.index == STAYS.index[1])
+    table = make_table({"came": came, "x": [1.0, 2, 3], "y": [1.0, 2, 4]}, "regression")
+    settings = PreprocessSettings(numeric_impute="native", missing_indicator=True)
+    _, encoded = fit_preprocessor(table, settings, "hist_gradient_boosting")
+    assert encoded["date__days_since_1970__came"].isna().tolist() == [False, True, False]
+    assert encoded["missing__came"].tolist() == [0, 1, 0]
 
 
 def test_a_saved_model_of_dates_needs_nothing_of_lockstep_and_no_pickle(tmp_path):

@@ -2,8 +2,9 @@
 
 import pickle
 import re
+import sys
 
-from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.kernel.errors import DataError, MachineError, SettingsError
 from lockstep.learning.estimators import build_estimator, fit_estimator
 from lockstep.learning.model_types import MODELS, model_type
 
@@ -157,10 +158,11 @@ def test_settings_that_contradict_the_task(make_settings, model, task, own, expe
 @pytest.mark.parametrize(("model", "task"), TYPES)
 def test_an_unknown_hyperparameter_lists_the_valid_ones(make_settings, model, task):
     found = message(build_estimator, make_settings(model, task, {"tolerance_": 1}), task)
-    estimator = MODELS[model].estimators[task]
+    estimator = MODELS[model].estimator(task)
     where, listed = found.removesuffix(".").split(". Allowed, nearest first: ")
     assert where == f"train.hyperparameters.tolerance_ is not a hyperparameter of {estimator.__name__}"
-    known = set(estimator().get_params()) - {"n_jobs", "verbose", "warm_start", "random_state", "class_weight"}
+    known = {*estimator().get_params(), *MODELS[model].more} - set(MODELS[model].fixed)
+    known -= {"n_jobs", "verbose", "warm_start", "random_state", "class_weight"}
     assert set(listed.split(", ")) == known
 
 
@@ -183,6 +185,45 @@ def test_the_nearest_hyperparameter_comes_first(make_settings, model, name, near
 def test_what_changes_no_result_is_no_hyperparameter(make_settings, name):
     found = message(build_estimator, make_settings("random_forest", hyperparameters={name: 1}), "classification")
     assert re.fullmatch(rf"train\.hyperparameters\.{name} cannot be set: .+\. Remove it\.", found)
+
+
+@pytest.mark.parametrize(("model", "name"), [("lightgbm", "deterministic"), ("xgboost", "tree_method")])
+def test_what_the_same_model_everywhere_depends_on_is_no_hyperparameter(make_settings, model, name):
+    found = message(build_estimator, make_settings(model, hyperparameters={name: "x"}), "classification")
+    value = MODELS[model].fixed[name]
+    where = f"train.hyperparameters.{name} cannot be set"
+    assert found == f"{where}: Lockstep has it at {value}, for the same model everywhere. Remove it."
+
+
+@pytest.mark.parametrize(("model", "name"), [("lightgbm", "num_leaves"), ("xgboost", "max_depth")])
+def test_values_that_a_library_refuses_when_it_fits_are_refused_before(make_settings, model, name):
+    found = message(build_estimator, make_settings(model, hyperparameters={name: -7}), "classification")
+    assert found.startswith("train.hyperparameters: ")
+    assert name in found
+
+
+@pytest.mark.parametrize(("model", "task"), [pair for pair in TYPES if MODELS[pair[0]].native_categories])
+def test_categories_are_taken_as_such(fitted, make_settings, model, task):
+    """Every second of 10 codes is of one kind: trees that cut an order need 9 cuts, those that take categories one."""
+    codes = np.random.default_rng(0).integers(0, 10, 2000).astype(float)
+    codes[::50] = np.nan
+    y = np.where(codes % 2 == 1, "odd", "even").astype(object) if task == "classification" else np.nan_to_num(codes) % 2
+    stump = {"n_estimators" if model != "hist_gradient_boosting" else "max_iter": 1, "learning_rate": 1.0}
+    leaves = {"lightgbm": "num_leaves", "xgboost": "max_leaves"}.get(model, "max_leaf_nodes")
+    settings = make_settings(model, task, stump | {leaves: 3})
+    scores = []
+    for categories in ([1], []):
+        estimator = build_estimator(settings, task)
+        X = np.column_stack([np.zeros(2000), codes])
+        fit_estimator(estimator, X, y, settings, 1, categories)
+        scores.append(estimator.score(X, y))
+    assert scores[0] > 0.9 > 0.7 > scores[1]
+
+
+def test_a_library_that_cannot_be_loaded(make_settings, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    with pytest.raises(MachineError, match=r"lightgbm cannot be loaded: .*\. Type 'make venv'"):
+        build_estimator(make_settings("lightgbm"), "classification")
 
 
 @pytest.mark.parametrize(("name", "own"), [("random_state", "train.seed"), ("class_weight", "train.class_weight")])

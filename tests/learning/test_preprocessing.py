@@ -2,8 +2,8 @@
 
 import logging
 
-from lockstep.kernel.errors import DataError
-from lockstep.learning.preprocessing import PreprocessSettings, fit_preprocessor
+from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.learning.preprocessing import PreprocessSettings, categories_of, fit_preprocessor
 
 import numpy as np
 import pandas as pd
@@ -19,11 +19,13 @@ Y = ["u", "v"] * 10
 def fit(make_table):
     """(preprocessor, encoded frame) of the given columns; ``y`` is added."""
 
-    def fit(columns, y=None, task="classification", scale_free=True, **settings):
+    def fit(columns, y=None, task="classification", scale_free=True, model=None, **settings):
         rows = len(next(iter(columns.values())))
         table = make_table(columns | {"y": Y[:rows] if y is None else y}, task)
         before = table.frame.copy(deep=True)
-        found = fit_preprocessor(table, PreprocessSettings(**settings), scale_free)
+        found = fit_preprocessor(
+            table, PreprocessSettings(**settings), model or ("random_forest" if scale_free else "mlp")
+        )
         pd.testing.assert_frame_equal(table.frame, before)
         return found
 
@@ -223,22 +225,88 @@ def test_encoded_texts_are_scaled_too(fit, encode):
 
 def test_only_the_given_rows_are_learned_from(make_table):
     table = make_table({"x": [1.0, NAN, 3.0, 1000.0], "s": ["a", "b", "a", "c"], "y": Y[:4]})
-    preprocessor, encoded = fit_preprocessor(table.rows(np.array([2, 0, 1])), PreprocessSettings(), True)
+    preprocessor, encoded = fit_preprocessor(table.rows(np.array([2, 0, 1])), PreprocessSettings(), "random_forest")
     assert (encoded["number__x"].tolist(), encoded.index.tolist()) == ([3, 1, 2], [3, 1, 2])
     assert preprocessor.transform(table.features)[3].tolist() == [1000, -1]
 
 
 def test_target_group_and_time_are_no_features(make_table):
     columns = {"x": [1, 2, 3, 4], "g": ["a", "b", "a", "b"], "t": [1, 2, 3, 4], "y": Y[:4]}
-    _, encoded = fit_preprocessor(make_table(columns, group="g", time="t"), PreprocessSettings(), True)
+    _, encoded = fit_preprocessor(make_table(columns, group="g", time="t"), PreprocessSettings(), "random_forest")
     assert list(encoded) == ["number__x"]
 
 
 def test_names_that_would_stand_twice_are_numbered(make_table):
     columns = {"a": ["b_c", "d", "d"], "a_b": ["c", "d", "d"], "y": Y[:3]}
-    _, encoded = fit_preprocessor(make_table(columns), PreprocessSettings(encode="onehot"), True)
+    _, encoded = fit_preprocessor(make_table(columns), PreprocessSettings(encode="onehot"), "random_forest")
     assert list(encoded) == ["onehot__a_b_c", "onehot__a_d", "onehot__a_b_c_2", "onehot__a_b_d"]
     table = make_table({"x": [1, 2, 3], "y": Y[:3]})
     frame = table.frame.rename(columns={"y": "number__x"})
     named = type(table)(frame, "number__x", "classification")
-    assert list(fit_preprocessor(named, PreprocessSettings(), True)[1]) == ["number__x_2"]
+    assert list(fit_preprocessor(named, PreprocessSettings(), "random_forest")[1]) == ["number__x_2"]
+
+
+BOOSTING = "hist_gradient_boosting"
+
+
+def test_native_missing_numbers_and_booleans_stay_missing(fit):
+    columns = {"x": [1.0, NAN, 3.0, 3.0], "f": pd.Series([True, None, False, True], dtype="object")}
+    preprocessor, encoded = fit(columns, model=BOOSTING, numeric_impute="native")
+    np.testing.assert_array_equal(encoded.to_numpy(), [[1, 1], [NAN, NAN], [3, 0], [3, 1]])
+    row = {"x": pd.Series([None], dtype="Int64"), "f": pd.Series([None], dtype="boolean")}
+    np.testing.assert_array_equal(preprocessor.transform(pd.DataFrame(row)), [[NAN, NAN]])
+
+
+def test_native_categories_are_codes_of_which_missing_and_unknown_levels_are_none(fit):
+    s = ["mid", "low", None, "zzz", "low"]
+    preprocessor, encoded = fit({"x": [1.0, 2, 3, 4, 5], "s": s}, model=BOOSTING, encode="native")
+    np.testing.assert_array_equal(encoded["native__s"], [1, 0, NAN, 2, 0])
+    assert categories_of(preprocessor) == [1]
+    rows = pd.DataFrame({"x": 0.0, "s": ["zzz", "never seen", None]})
+    np.testing.assert_array_equal(preprocessor.transform(rows)[:, 1], [2, NAN, NAN])
+
+
+@pytest.mark.parametrize(("levels", "most", "kind"), [(10, 10, "native"), (11, 10, "target"), (255, 1000, "target")])
+def test_native_categories_end_at_max_levels_and_at_254(fit, levels, most, kind):
+    s = [f"l{number}" for number in range(levels)] * 2
+    preprocessor, encoded = fit({"s": s}, y=["u", "v"] * levels, model=BOOSTING, encode="native", max_levels=most)
+    assert list(encoded) == [f"{kind}__s"]
+    assert categories_of(preprocessor) == ([0] if kind == "native" else [])
+
+
+def test_what_is_constant_but_for_gaps_tells_something_natively(fit):
+    columns = {"x": [7, NAN, 7, 7], "s": ["a", None, "a", "a"]}
+    _, encoded = fit(columns, model=BOOSTING, numeric_impute="native", encode="native")
+    np.testing.assert_array_equal(encoded.to_numpy(), [[7, 0], [NAN, NAN], [7, 0], [7, 0]])
+
+
+def test_missing_indicators(fit):
+    """For numbers and booleans with gaps, those that are constant beside them included; none for texts."""
+    flags = pd.Series([True, None, True, False], dtype="object")
+    columns = {
+        "x": [1.0, NAN, 3.0, 8.0],
+        "one": [7, 7, NAN, 7],
+        "full": [1, 2, 3, 4],
+        "f": flags,
+        "s": [*list("abc"), None],
+    }
+    preprocessor, encoded = fit(columns, missing_indicator=True)
+    found = encoded.filter(like="missing__")
+    assert [name.removeprefix("missing__") for name in found] == ["x", "one", "f"]
+    assert found.to_numpy().tolist() == [[0, 0, 0], [1, 0, 1], [0, 1, 0], [0, 0, 0]]
+    assert list(encoded)[:3] == ["number__x", "number__full", "boolean__f"]
+    row = pd.DataFrame({"x": [2.0], "one": [NAN], "full": [1], "f": pd.Series([None], dtype="object"), "s": ["a"]})
+    assert preprocessor.transform(row)[0, -3:].tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("key", "model", "what", "instead"),
+    [("numeric_impute", "random_forest", "missing values", "mean"), ("encode", "ridge", "categories", "auto")],
+)
+def test_what_a_model_type_cannot_take_is_refused(fit, key, model, what, instead):
+    with pytest.raises(SettingsError) as caught:
+        fit({"x": [1.0, 2.0]}, model=model, **{key: "native"})
+    assert str(caught.value).startswith(
+        f"preprocess.{key} is native, but the model type {model} does not take {what} as they are. Set it to "
+        f"{instead}, or train.model to one that does: hist_gradient_boosting"
+    )

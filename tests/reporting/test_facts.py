@@ -39,7 +39,7 @@ def test_the_same_sources_give_the_same_facts(binary):
 def test_every_model_type_has_facts(name, task):
     facts = facts_of(sources_of(noisy(task, rows=200), name, slices=3, worst_rows=2))
     assert facts.card.model == name
-    assert facts.estimator == MODELS[name].estimators[task].__name__
+    assert facts.estimator == MODELS[name].estimator(task).__name__
     assert len(facts.features.dependence) == 3
     assert facts.training.history
     assert bool(facts.predictions.calibration) == (name != "svm" or task == "regression")

@@ -145,7 +145,7 @@ from lockstep.learning.model_types import KINDS, MODELS
 from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator
 from lockstep import load_model
 from lockstep.saving.joblib_file import save_model
-from lockstep.learning.preprocessing import PreprocessSettings, fit_preprocessor
+from lockstep.learning.preprocessing import PreprocessSettings, categories_of, fit_preprocessor
 from lockstep.exchange.skops_file import dumps
 from lockstep.tables.table import Table
 
@@ -165,19 +165,24 @@ for task in KINDS:
     for name, entry in MODELS.items():
         if task not in entry.estimators:
             continue
-        preprocessor, encoded = fit_preprocessor(table, PreprocessSettings(), entry.scale_free)
+        native = {"numeric_impute": "native", "encode": "native"} if entry.native_missing else {}
+        preprocess = PreprocessSettings(missing_indicator=True, **native)
+        preprocessor, encoded = fit_preprocessor(table, preprocess, name)
         if other:
             save_model(preprocessor, folder / "preprocessor")
             data = (folder / "preprocessor").read_bytes()
             preprocessor = load_model(folder / "preprocessor", sha256=hashlib.sha256(data).hexdigest())
         settings = TrainSettings(model=name, kind=KINDS[task], version=1, hyperparameters=small.get(name, {}))
         estimator = build_estimator(settings, task)
-        fit_estimator(estimator, encoded.to_numpy(), table.labels, settings, n_jobs=2 if other else 1)
+        categories = categories_of(preprocessor)
+        fit_estimator(estimator, encoded.to_numpy(), table.labels, settings, 2 if other else 1, categories)
         model = Pipeline([("preprocess", preprocessor), ("model", estimator)])
         save_model(model, folder / f"{name} {task}")
         (folder / f"{name} {task}.json").write_text(json.dumps(model.predict(frame).tolist()))
         digest = hashlib.sha256((folder / f"{name} {task}").read_bytes()).hexdigest()
-        (folder / f"{name} {task}.skops").write_bytes(dumps(load_model(folder / f"{name} {task}", sha256=digest)))
+        if entry.library == "sklearn":
+            twin = dumps(load_model(folder / f"{name} {task}", sha256=digest))
+            (folder / f"{name} {task}.skops").write_bytes(twin)
 """
 
 
@@ -210,7 +215,7 @@ def test_every_type_predicts_raw_rows_as_before_when_it_is_loaded(twice, model, 
     assert hasattr(loaded, "classes_") == (task == "classification")
 
 
-@pytest.mark.parametrize(("model", "task"), TYPES)
+@pytest.mark.parametrize(("model", "task"), [pair for pair in TYPES if pair[0] not in ("lightgbm", "xgboost")])
 def test_every_types_skops_twin_has_the_same_bytes_and_predicts_the_same_bits(twice, model, task):
     plain, other = (folder / f"{model} {task}.skops" for folder in twice)
     assert plain.read_bytes() == other.read_bytes()

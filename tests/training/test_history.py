@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import log_loss, mean_squared_error
 
 TYPES = [(name, task) for name, entry in MODELS.items() for task in entry.estimators]
-STAGED = {"random_forest", "extra_trees", "gradient_boosting", "hist_gradient_boosting"}
+STAGED = {"random_forest", "extra_trees", "gradient_boosting", "hist_gradient_boosting", "lightgbm", "xgboost"}
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # small mlps
 
 

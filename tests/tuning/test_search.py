@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
-from small import make_table, model_settings
+from small import TYPES, make_table, model_settings
 
 FOLDS = CrossValidateSettings(folds=3)
 # By brute force: scikit-learn's search in trees warns now and then when threads run beside it.
@@ -28,7 +28,7 @@ NEIGHBOURS = {"n_neighbors": {"low": 1, "high": 60}, "weights": ["uniform", "dis
 
 
 def search(table, model, **values):
-    values = {"trials": 8, "space": NEIGHBOURS} | values
+    values = {"trials": 8, "space": NEIGHBOURS, "metric": "accuracy"} | values
     return search_of(table, TuneSettings(**values), FOLDS, PreprocessSettings(), model)
 
 
@@ -84,7 +84,7 @@ def test_the_scores_are_those_of_cross_validate(found, table, bad):
 def test_no_trial_changes_the_encoded_rows_of_the_next(name, space, encode):
     table, preprocess = make_table("regression", rows=150), PreprocessSettings(encode=encode)
     given = model_settings(name, "regression", hyperparameters={})
-    settings = TuneSettings(trials=6, space=space)
+    settings = TuneSettings(trials=6, space=space, metric="r2_score")
     found = search_of(table, settings, FOLDS, preprocess, given)
     for trial in rows(found)[1:]:
         tried = {key: next(value for value in space[key] if json.dumps(value) == trial[key]) for key in space}
@@ -127,13 +127,13 @@ def test_a_setting_that_comes_up_again_is_not_fitted_again(table, bad, monkeypat
     assert len(fitted) == 2 * FOLDS.folds
 
 
-@pytest.mark.parametrize(("metric", "expected"), [("mae", min), ("r2_score", max), ("auto", max)])
+@pytest.mark.parametrize(("metric", "expected"), [("mae", min), ("r2_score", max), ("auto", min)])
 def test_the_direction_is_the_metrics_own(metric, expected):
     table = make_table("regression", rows=150)
     ridge = model_settings("ridge", "regression")
     found = search(table, ridge, metric=metric, trials=5, space={"alpha": {"low": 0.01, "high": 1e4, "log": True}})
     assert found.best.mean == expected(row[2] for row in found.trials)
-    assert found.best.metric == ("r2_score" if metric == "auto" else metric)
+    assert found.best.metric == ("mse" if metric == "auto" else metric)
 
 
 def test_a_setting_that_scikit_learn_refuses_is_recorded_and_the_search_goes_on(table, caplog):
@@ -176,7 +176,6 @@ def test_the_search_learns_nothing_from_the_rows_that_it_scores():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"space": {}}, r"tune\.space is empty: there is nothing to search\. .* or set tune\.trials to 0"),
         (
             {"space": {"n_neighbours": [1]}},
             r"tune\.space\.n_neighbours is not a hyperparameter of KNeighbors.*: n_neigh",
@@ -199,5 +198,43 @@ def test_bad_settings(bad, values, message):
 def test_without_a_search_the_space_may_be_that_of_another_model(bad):
     assert check_settings(TuneSettings(space={"max_depth": [1]}), bad, "classification") == (
         {"max_depth": [1]},
-        "accuracy",
+        "log_loss",
     )
+
+
+def test_auto_compares_by_log_loss_where_it_can(table, bad, caplog):
+    assert search(table, bad, metric="auto", trials=1).best.metric == "log_loss"
+    svm = model_settings("svm", "classification")
+    assert search(table, svm, metric="auto", trials=1, space={"C": [2.0]}).best.metric == "accuracy"
+    rare = replace(table, frame=table.frame.assign(y=["rare", *table.frame["y"][1:]]))
+    assert search(rare, bad, metric="auto", trials=1).best.metric == "accuracy"
+    assert "log_loss cannot be computed: trials compare by accuracy" in caplog.text
+
+
+@pytest.mark.parametrize(("name", "task"), TYPES)
+def test_each_model_type_comes_with_a_space_of_legal_values(name, task):
+    settings, model = TuneSettings(trials=1), model_settings(name, task, hyperparameters={})
+    if name == "linear_regression":
+        with pytest.raises(SettingsError, match=r"tune\.space is empty, and linear_regression has no .* to 0"):
+            check_settings(settings, model, task)
+    else:
+        assert len(check_settings(settings, model, task)[0]) > 0
+
+
+def test_whatever_a_library_raises_is_a_failed_trial(table, bad, monkeypatch, caplog):
+    original = module.fit_encoded
+
+    def moody(rows, task, model, n_jobs):
+        if model.hyperparameters["weights"] == "distance":
+            raise RuntimeError
+        return original(rows, task, model, n_jobs)
+
+    monkeypatch.setattr(module, "fit_encoded", moody)
+    with caplog.at_level(logging.INFO, "lockstep"):
+        found = search(
+            table, msgspec.structs.replace(bad, hyperparameters={**bad.hyperparameters, "weights": "uniform"})
+        )
+    failed = [trial for trial in rows(found) if trial["state"] == "failed"]
+    assert found.best.failed == len(failed) > 0
+    assert {(trial["weights"], trial["reason"]) for trial in failed} == {("distance", "RuntimeError")}
+    assert f", {len(failed)} failed, accuracy" in caplog.text
