@@ -41,7 +41,9 @@ class Trained(NamedTuple):
     history: list[Row]
 
 
-def train(processed: Table, preprocessor: ColumnTransformer, validation: Table, settings: TrainSettings) -> Trained:
+def train(
+    processed: Table, preprocessor: ColumnTransformer | Pipeline, validation: Table, settings: TrainSettings
+) -> Trained:
     """Fit the estimator that the settings describe on encoded rows.
 
     Args:
@@ -67,7 +69,8 @@ def train(processed: Table, preprocessor: ColumnTransformer, validation: Table, 
     logger.info(
         "loss: %s", ", ".join(f"{part} {loss:.6g}" for part, loss in {row[1]: row[2] for row in history}.items())
     )
-    return Trained(Pipeline([("preprocess", preprocessor), ("model", estimator)]), history)
+    steps = preprocessor.steps if isinstance(preprocessor, Pipeline) else [("preprocess", preprocessor)]
+    return Trained(Pipeline([*steps, ("model", estimator)]), history)
 
 
 def describe(about: Mapping[str, Any], settings: TrainSettings) -> dict[str, Any]:

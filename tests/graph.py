@@ -5,6 +5,8 @@ import re
 import sys
 from importlib.metadata import requires
 
+from lockstep.kernel.paths import OWN_CODE
+
 import yaml
 from workspace import ROOT
 
@@ -63,6 +65,11 @@ def import_closure(module):
 
 def is_code(path):
     return path.startswith(("lockstep/", "stages/"))
+
+
+def is_own_code(path):
+    """Whether it is code of the user's own: a model that a stage opens may need it, whatever its arguments."""
+    return path.split("/")[0] in OWN_CODE
 
 
 def code_deps(stage):

@@ -12,6 +12,7 @@ from lockstep.kernel.errors import DataError, some
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Seed, Settings
 from lockstep.learning.date_parts import date_parts
+from lockstep.learning.own_features import OwnFeatures
 from lockstep.learning.refusals import refusals_of
 from lockstep.tables.table import Table, column_type
 
@@ -133,20 +134,31 @@ def _target_encoder(table: Table, seed: int) -> TargetEncoder:
 
 
 def fit_preprocessor(
-    table: Table, settings: PreprocessSettings, scale_free: bool, *, log: bool = True
-) -> tuple[ColumnTransformer, pd.DataFrame]:
+    table: Table,
+    settings: PreprocessSettings,
+    scale_free: bool,
+    *,
+    features: OwnFeatures | None = None,
+    log: bool = True,
+) -> tuple[ColumnTransformer | Pipeline, pd.DataFrame]:
     """Fit the preprocessor on the rows of ``table``, and encode them.
 
+    Args:
+        features: the user's own, which come first; a copy of them is fitted.
+
     Returns:
-        The fitted transformer, and a float64 frame (n_rows, n_encoded) with the index of the table. Target-encoded
-        columns are cross-fitted in it: a row's value comes from the other folds, and differs from what ``transform``
-        gives.
+        The fitted transformer (with features of the user's own a pipeline of both), and a float64 frame (n_rows,
+        n_encoded) with the index of the table. Target-encoded columns are cross-fitted in it: a row's value comes from
+        the other folds, and differs from what ``transform`` gives.
     """
+    own = None if features is None else OwnFeatures(features.path)
+    table = table if own is None else own.apply(table)
     preprocessor = build_preprocessor(table, settings, scale_free, log=log)
     with refusals_of(preprocessor, "fit"):
         encoded = preprocessor.fit_transform(table.features, table.labels)
     names = _distinct(preprocessor.get_feature_names_out(), table.target)
-    return preprocessor, pd.DataFrame(np.asarray(encoded, dtype="float64"), index=table.frame.index, columns=names)
+    fitted = preprocessor if own is None else Pipeline([("features", own), ("preprocess", preprocessor)])
+    return fitted, pd.DataFrame(np.asarray(encoded, dtype="float64"), index=table.frame.index, columns=names)
 
 
 def _distinct(names: np.ndarray, target: str) -> list[str]:

@@ -1,15 +1,17 @@
-"""What scikit-learn refuses to do with some rows, said as a DataError."""
+"""What an estimator refuses to do with some rows, said as a DataError."""
 
 import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from lockstep.kernel.errors import DataError
+from lockstep.kernel.errors import DataError, LockstepError
+from lockstep.learning.own_code import said_of
 
 
 @contextlib.contextmanager
 def refusals_of(model: Any, doing: str) -> Iterator[None]:
-    """While the block runs, turn a ValueError of scikit-learn's into a DataError that says which estimator raised it.
+    """While the block runs, turn a ValueError of scikit-learn's into a DataError that says which estimator raised it;
+    of code that is the user's own, or another library's, any error.
 
     Args:
         model: an estimator, or a pipeline that ends in one.
@@ -17,7 +19,18 @@ def refusals_of(model: Any, doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except ValueError as error:
+    except LockstepError:
+        raise
+    except Exception as error:
         estimator = model[-1] if hasattr(model, "steps") else model
+        if said := said_of(error):
+            raise DataError(f"{said}. Correct the file.") from error
+        library = type(estimator).__module__.split(".")[0]
+        if library != "sklearn":
+            message = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        elif isinstance(error, ValueError):
+            library, message = "scikit-learn", str(error)
+        else:
+            raise
         what = f"{type(estimator).__name__} with these hyperparameters on these rows"
-        raise DataError(f"scikit-learn cannot {doing} {what}: {error}") from error
+        raise DataError(f"{library} cannot {doing} {what}: {message}") from error

@@ -24,6 +24,7 @@ from lockstep.learning.cross_validation import (
 )
 from lockstep.learning.estimators import TrainSettings, build_estimator
 from lockstep.learning.metrics import ALL, find_metric
+from lockstep.learning.own_features import OwnFeatures
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import Average
 from lockstep.learning.search_result import BestTrial
@@ -95,6 +96,7 @@ def search(
     preprocess: PreprocessSettings,
     model: TrainSettings,
     average: Average = "macro",
+    features: OwnFeatures | None = None,
 ) -> Search:
     """Search the space by a tree-structured Parzen estimator; see sampler.py.
 
@@ -114,6 +116,7 @@ def search(
         preprocess: the section ``preprocess``.
         model: the section ``train``.
         average: of precision, recall and F1, if one of them is the metric.
+        features: the user's own, or None.
 
     Raises:
         DataError: see make_folds and encode_fitted.
@@ -122,7 +125,7 @@ def search(
     space, metric = check_settings(settings, model, train.task)
     defaults = build_estimator(model, train.task).get_params(deep=False)
     given = {name: defaults[name] for name in space}
-    folds = encode_folds(train, make_folds(train, cross_validation), preprocess, model)
+    folds = encode_folds(train, make_folds(train, cross_validation), preprocess, model, features)
     scoring = Scoring(folds, train.task, model, given, metric, average)
     steps = run_trials(settings, space, scoring)
     shown = tqdm(steps, total=settings.trials + 1, desc="trials", unit="trial", disable=None, leave=False)
@@ -130,13 +133,17 @@ def search(
 
 
 def encode_folds(
-    train: Table, folds: list[Fold], preprocess: PreprocessSettings, model: TrainSettings
+    train: Table,
+    folds: list[Fold],
+    preprocess: PreprocessSettings,
+    model: TrainSettings,
+    features: OwnFeatures | None = None,
 ) -> list[EncodedFold]:
     """Fit a preprocessor for each fold, and keep the rows that it encodes. Raises as encode_fitted."""
 
     def encoded(fold: Fold) -> EncodedFold:
         fitted_on, scored_on = fold
-        preprocessor, fitted = encode_fitted(train, fitted_on, preprocess, model)
+        preprocessor, fitted = encode_fitted(train, fitted_on, preprocess, model, features)
         return EncodedFold(fitted, encode(train, scored_on, preprocessor))
 
     found = each_fold(encoded, folds, progress=False)

@@ -170,6 +170,9 @@ def test_the_contract_of_a_problem_that_was_renamed_is_missing(repository, capsy
         "problem was renamed: 'git mv data/contracts/iris.yaml data/contracts/flowers.yaml'.\n"
     )
     Path("data/contracts/iris.yaml").rename("data/contracts/flowers.yaml")
+    assert main(["check"]) == 2
+    assert "'git mv features/iris.py features/flowers.py'" in capsys.readouterr().err
+    Path("features/iris.py").rename("features/flowers.py")
     assert main(["check"]) == 0
     Path("data/contracts/flowers.yaml").unlink()
     assert main(["check"]) == 2
