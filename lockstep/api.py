@@ -22,9 +22,9 @@ from lockstep.kernel.paths import features_of
 from lockstep.kernel.portable import shortcoming
 from lockstep.kernel.settings import Problem, S, Settings, Task, convert
 from lockstep.learning.cross_validation import Averaging, CrossValidateSettings, cross_validate, summary
-from lockstep.learning.estimators import TrainSettings, build_estimator, with_best_trial
+from lockstep.learning.estimators import TrainSettings, build_estimator, check_train, with_best_trial
 from lockstep.learning.model_file import model_file_name, sidecar_of
-from lockstep.learning.model_types import KINDS
+from lockstep.learning.model_types import CUSTOM, KINDS
 from lockstep.learning.own_features import defines_features, read_features
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.reading.contract import read_contract
@@ -45,7 +45,7 @@ from stages.load import log_table
 from stages.preprocess import describe, preprocess
 from stages.split import check_parts, log_parts
 from stages.train import describe as describe_model
-from stages.train import train
+from stages.train import libraries_of, train
 
 import pandas as pd
 from sklearn.pipeline import Pipeline
@@ -68,7 +68,8 @@ class ModelConfig:
     """What to train, and how; checked when it is made.
 
     Attributes:
-        model_type: one of ``lockstep.learning.model_types.MODELS``.
+        model_type: one of ``lockstep.learning.model_types.MODELS``, or "custom" with
+            ``train={"estimator": "sklearn.linear_model:ElasticNet"}``.
         task_type: "classification" or "regression".
         hyperparameters: of the scikit-learn estimator, passed on as they are.
         target: the column to predict; by default "target" for a classification, "price" for a regression.
@@ -169,8 +170,10 @@ def _section(values: Any, kind: type[S], name: str) -> S:
 def _check(sections: Sections) -> None:
     """Raise SettingsError for sections that contradict themselves or each other."""
     check_settings(sections.split)
-    build_estimator(sections.train, sections.load.task)
-    check_tune(sections.tune, sections.train, sections.load.task)
+    check_train(sections.train, sections.load.task)
+    if sections.train.model != CUSTOM:  # code of the user's runs where it is used
+        build_estimator(sections.train, sections.load.task)
+    check_tune(sections.tune, sections.train, sections.load.task, custom=False)
 
 
 def check_problem(path: Path, name: str) -> None:
@@ -274,7 +277,7 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
                 found = evaluate(trained.model, parts.test, parts.train.labels, settings.evaluate)
                 path = _name_next(saved, stem)
             with Outputs() as outputs:
-                outputs.json(sidecar_of(path), sidecar(path.read_bytes(), path.name, about))
+                outputs.json(sidecar_of(path), sidecar(path.read_bytes(), path.name, about, libraries_of(model)))
                 outputs.json(path.with_name(f"{path.stem}_metrics.json"), found.metrics)
                 outputs.csv(path.with_name(f"{path.stem}_history.csv"), COLUMNS, trained.history)
             logger.info("%s: %s, %.1f s", path, found.metrics, time.perf_counter() - start)

@@ -126,7 +126,9 @@ def iterations_of(estimator: Any) -> Iterations | None:
         return None
     if hasattr(estimator, "n_estimators_"):
         return Iterations(int(estimator.n_estimators_), int(estimator.n_estimators))
-    return Iterations(int(estimator.n_iter_), int(estimator.max_iter))
+    if hasattr(estimator, "n_iter_") and hasattr(estimator, "max_iter"):
+        return Iterations(int(estimator.n_iter_), int(estimator.max_iter))
+    return None
 
 
 def _of_numbers(train: Table, test: Table, found: Predictions) -> OfNumbers:

@@ -19,7 +19,7 @@ from lockstep.comparing.rendering import console_of
 from lockstep.kernel.errors import SettingsError, nearest
 from lockstep.kernel.settings import Task, read_problems
 from lockstep.learning.metrics import ALL, find_metric, with_average
-from lockstep.learning.model_types import MODELS
+from lockstep.learning.model_types import CUSTOM, MODELS
 from lockstep.repository import git
 from lockstep.repository.dvc_process import run_dvc
 from lockstep.repository.experiments import experiments_of, read_experiment
@@ -83,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _models(task: Task, given: str, wanted: Sequence[str] | None) -> list[str]:
     """The model types to try, the given one first. Raises SettingsError for one that cannot do the task."""
     able = [name for name, entry in MODELS.items() if task in entry.estimators]
+    able += [CUSTOM] if given == CUSTOM else []
     for name in wanted or ():
         if name not in able:
             near = ", ".join(nearest(name, able))
@@ -98,6 +99,8 @@ def _run(problem: str, model: str, given: str, head: str) -> Candidate:
         changes.append(f"{section}.train.model={model}")
         if "hyperparameters" in _section(problem, "train"):  # of another model type: its defaults instead
             changes.append(f"~{section}.train.hyperparameters")
+        if "estimator" in _section(problem, "train"):
+            changes.append(f"~{section}.train.estimator")
     command = ["exp", "run", "--temp", "--force", "--name", name]
     command += [word for change in changes for word in ("--set-param", change)]
     done = run_dvc([*command, f"cross_validate@{problem}", f"train@{problem}"], interruptible=True)

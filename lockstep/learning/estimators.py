@@ -7,14 +7,16 @@ from lockstep.kernel.errors import DataError, Setting, SettingsError, nearest
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Seed, Task
 from lockstep.learning.model_file import ModelFile
-from lockstep.learning.model_types import KINDS, MODELS, model_type
+from lockstep.learning.model_types import CUSTOM, KINDS, MODELS, model_type
+from lockstep.learning.own_code import said_of
+from lockstep.learning.own_estimators import WHERE, check_name, hyperparameters_of, is_near, load_estimator
 from lockstep.learning.refusals import refusals_of
 from lockstep.learning.search_result import BestTrial
 from lockstep.tables.table import Table
 
 import msgspec
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_sample_weight
 
@@ -31,6 +33,7 @@ class TrainSettings(ModelFile, frozen=True):
 
     seed: Seed = 42
     class_weight: Literal["balanced"] | None = None
+    estimator: str | None = None
     hyperparameters: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -42,6 +45,33 @@ def with_best_trial(settings: TrainSettings, best: BestTrial | None) -> TrainSet
     return msgspec.structs.replace(settings, hyperparameters={**settings.hyperparameters, **best.hyperparameters})
 
 
+def check_train(settings: TrainSettings, task: Task) -> None:
+    """Check what can be checked without running code of the user's.
+
+    Raises:
+        SettingsError: an unknown model type, one that cannot do the task, a kind that contradicts the task, an
+            estimator that is not there.
+        MachineError: see check_name.
+    """
+    kinds = model_type(settings.model).estimators
+    if settings.model != CUSTOM and task not in kinds:
+        able = [name for name, entry in MODELS.items() if task in entry.estimators]
+        raise SettingsError(
+            Setting("train.model"), f": '{settings.model}' cannot do {task}. Those that can: {', '.join(able)}."
+        )
+    if settings.kind != KINDS[task]:
+        raise SettingsError(f"train.kind is {settings.kind}, but load.task is {task}. Set train.kind to {KINDS[task]}.")
+    if settings.class_weight is not None and task == "regression":
+        raise SettingsError("train.class_weight is for classification. Set it to null.")
+    if settings.model == CUSTOM:
+        check_name(settings.estimator)
+    elif settings.estimator is not None:
+        raise SettingsError(
+            f"{WHERE} is {settings.estimator}, and train.model {settings.model}. Set train.model to {CUSTOM} to have "
+            "it used, or remove it."
+        )
+
+
 def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyperparameters") -> BaseEstimator:
     """Build the unfitted estimator that the settings describe.
 
@@ -51,27 +81,19 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
         where: the setting that the hyperparameters come from, for messages.
 
     Raises:
-        SettingsError: an unknown model type, one that cannot do the task, a kind that contradicts the task, an unknown
-            hyperparameter.
+        SettingsError: see check_train and load_estimator; an unknown or illegal hyperparameter.
     """
-    kinds = model_type(settings.model).estimators
-    if task not in kinds:
-        able = [name for name, entry in MODELS.items() if task in entry.estimators]
-        raise SettingsError(
-            Setting("train.model"), f": '{settings.model}' cannot do {task}. Those that can: {', '.join(able)}."
-        )
-    if settings.kind != KINDS[task]:
-        raise SettingsError(f"train.kind is {settings.kind}, but load.task is {task}. Set train.kind to {KINDS[task]}.")
-    if settings.class_weight is not None and task == "regression":
-        raise SettingsError("train.class_weight is for classification. Set it to null.")
-    estimator = kinds[task]
-    known = set(inspect.signature(estimator).parameters) - set(_NOT_SETTINGS)
+    check_train(settings, task)
+    is_custom = settings.model == CUSTOM
+    estimator = load_estimator(settings.estimator) if is_custom else model_type(settings.model).estimators[task]
+    names, takes_all = hyperparameters_of(estimator)
+    known = names - set(_NOT_SETTINGS)
     for name in settings.hyperparameters:
         if name in _OWN_SETTINGS and name in known:
             raise SettingsError(f"{where}.{name} has a setting of its own: set {_OWN_SETTINGS[name]}.")
         if name in _NOT_SETTINGS:
             raise SettingsError(f"{where}.{name} cannot be set: {_NOT_SETTINGS[name]}. Remove it.")
-        if name not in known:
+        if name not in known and not (takes_all and not is_near(name, known)):
             near = nearest(name, sorted(known - set(_OWN_SETTINGS)))
             raise SettingsError(
                 f"{where}.{name} is not a hyperparameter of {estimator.__name__}. Allowed, nearest "
@@ -82,11 +104,33 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
         own["random_state"] = settings.seed
     if settings.class_weight is not None and "class_weight" in known:
         own["class_weight"] = settings.class_weight
+    if is_custom:
+        return _built_custom(estimator, {**settings.hyperparameters, **own}, task, where)
     built = estimator(**settings.hyperparameters, **own)
     try:
         built._validate_params()
     except ValueError as error:
         raise SettingsError(f"{where}: {error}") from None
+    return built
+
+
+def _built_custom(
+    estimator: type[BaseEstimator], hyperparameters: dict[str, Any], task: Task, where: str
+) -> BaseEstimator:
+    """The estimator of a class that anybody wrote."""
+    try:
+        built = estimator(**hyperparameters)
+        if hasattr(built, "_parameter_constraints"):
+            built._validate_params()
+        fits = is_classifier(built) if task == "classification" else is_regressor(built)
+    except Exception as error:
+        raise SettingsError(f"{where}: {said_of(error) or f'{type(error).__name__}: {error}'}") from error
+    if not fits:
+        mixin = "ClassifierMixin" if task == "classification" else "RegressorMixin"
+        raise SettingsError(
+            f"{WHERE}: {estimator.__name__} is no {KINDS[task]}, and load.task is {task}. One of your own is it by "
+            f"deriving from sklearn.base.{mixin}, ahead of BaseEstimator."
+        )
     return built
 
 
@@ -122,6 +166,7 @@ def fit_estimator(estimator: BaseEstimator, X: np.ndarray, y: np.ndarray, settin
             rows = _oversampled(y, settings.seed)
             X, y = X[rows], y[rows]
     parallel = "n_jobs" in estimator.get_params(deep=False) and not isinstance(estimator, LogisticRegression)
+    before = estimator.get_params(deep=False)["n_jobs"] if parallel else None
     if parallel:
         estimator.set_params(n_jobs=n_jobs)
     try:
@@ -129,7 +174,12 @@ def fit_estimator(estimator: BaseEstimator, X: np.ndarray, y: np.ndarray, settin
             estimator.fit(X, y, **weights)
     finally:
         if parallel:
-            estimator.set_params(n_jobs=None)
+            estimator.set_params(n_jobs=before)
+    if is_classifier(estimator) and not hasattr(estimator, "classes_"):
+        raise DataError(
+            f"{type(estimator).__name__} has no classes_ once it is fitted. A classifier sets it in fit: "
+            "self.classes_ = numpy.unique(y)."
+        )
     # Histogram boosting remembers how many threads fitted it: of no effect on what it predicts, but on its bytes.
     if hasattr(estimator, "_bin_mapper"):
         estimator._bin_mapper.n_threads = 1

@@ -6,7 +6,7 @@ This module is the only one that unpickles anything (tests/house/test_static.py)
 
 import io
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import PicklingError
 from typing import Any
@@ -15,7 +15,7 @@ from lockstep.kernel.errors import IntegrityError, LockstepError, SettingsError
 from lockstep.kernel.files import Outputs
 from lockstep.learning.model_file import sidecar_of
 from lockstep.learning.own_code import Sealed
-from lockstep.saving.sidecar import read_trusted, sidecar
+from lockstep.saving.sidecar import MODEL_LIBRARIES, read_trusted, sidecar
 
 import joblib
 import numpy as np
@@ -70,8 +70,10 @@ def save_model(model: Any, path: Path, code: Mapping[str, str] | None = None) ->
     path.write_bytes(pa.Codec("gzip", compression_level=3).compress(memory.getbuffer(), asbytes=True))
 
 
-def write_model(outputs: Outputs, path: Path, model: Any, about: Mapping[str, Any]) -> None:
-    """Write ``model`` and its sidecar as outputs of a stage; ``about`` is what sidecar() takes."""
+def write_model(
+    outputs: Outputs, path: Path, model: Any, about: Mapping[str, Any], libraries: Sequence[str] = MODEL_LIBRARIES
+) -> None:
+    """Write ``model`` and its sidecar as outputs of a stage; ``about`` and ``libraries`` are what sidecar() takes."""
     written = b""
 
     def writer(temporary: Path) -> None:
@@ -80,7 +82,7 @@ def write_model(outputs: Outputs, path: Path, model: Any, about: Mapping[str, An
         written = temporary.read_bytes()
 
     outputs.write(path, writer)
-    outputs.json(sidecar_of(path), sidecar(written, path.name, about))
+    outputs.json(sidecar_of(path), sidecar(written, path.name, about, libraries))
 
 
 def load_model(path: str | Path, *, sha256: str | None = None) -> Any:

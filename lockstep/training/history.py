@@ -8,6 +8,7 @@ from lockstep.kernel.settings import Task
 from lockstep.learning.refusals import refusals_of
 
 import numpy as np
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
 
 COLUMNS = ("iteration", "part", "loss")
 EPSILON = np.finfo(np.float64).eps
@@ -17,6 +18,7 @@ MAX_ROWS = 20_000
 MAX_ITERATIONS = 500
 """At most so many iterations are recorded, evenly spaced, the last one among them."""
 
+_FORESTS = (ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor)
 Row = tuple[int, str, float]
 
 
@@ -78,7 +80,7 @@ def _stages(estimator: Any, X: np.ndarray, task: Task) -> Iterator[np.ndarray] |
     staged = getattr(estimator, "staged_predict" if task == "regression" else "staged_predict_proba", None)
     if staged is not None:
         return map(np.asarray, staged(X))
-    if hasattr(estimator, "estimators_") and hasattr(estimator, "n_estimators"):
+    if isinstance(estimator, _FORESTS):
         return _running_mean(estimator, X, task)
     return None
 

@@ -24,6 +24,7 @@ from lockstep.learning.cross_validation import (
 )
 from lockstep.learning.estimators import TrainSettings, build_estimator
 from lockstep.learning.metrics import ALL, find_metric
+from lockstep.learning.model_types import CUSTOM
 from lockstep.learning.own_features import OwnFeatures
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import Average
@@ -68,9 +69,14 @@ class Scoring(NamedTuple):
         return ALL[self.metric].lower_is_better
 
 
-def check_settings(settings: TuneSettings, model: TrainSettings, task: Task) -> tuple[Space, str]:
+def check_settings(
+    settings: TuneSettings, model: TrainSettings, task: Task, *, custom: bool = True
+) -> tuple[Space, str]:
     """Find the space and the metric that the settings mean. Whether the hyperparameters are those of the model is
     looked at only if there is a search.
+
+    Args:
+        custom: whether also of a model whose code is the user's own, which is then run.
 
     Raises:
         SettingsError: an unknown metric, a range or list that is none, an unknown or illegal hyperparameter.
@@ -82,7 +88,7 @@ def check_settings(settings: TuneSettings, model: TrainSettings, task: Task) -> 
             "tune.space is empty: there is nothing to search. Give hyperparameters their ranges there, or set "
             "tune.trials to 0."
         )
-    if settings.trials:
+    if settings.trials and (custom or model.model != CUSTOM):
         for name, entry in space.items():
             for value in ends(entry):
                 build_estimator(msgspec.structs.replace(model, hyperparameters={name: value}), task, "tune.space")

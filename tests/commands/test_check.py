@@ -26,7 +26,8 @@ def repository(tmp_path, monkeypatch):
     folder = tmp_path / "repository"
     pointers = [f"data/raw/{name}.csv.dvc" for name in ("iris", "housing")]
     contracts = [f"data/contracts/{name}.yaml" for name in ("iris", "housing")]
-    for name in ("params.yaml", "dvc.yaml", *contracts, *pointers, ".dvc/config"):
+    features = ["features/iris.py", "features/housing.py"]
+    for name in ("params.yaml", "dvc.yaml", *contracts, *features, *pointers, ".dvc/config"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes((ROOT / name).read_bytes())
     (folder / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
