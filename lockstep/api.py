@@ -21,11 +21,12 @@ from lockstep.kernel.log import logger, logging_to
 from lockstep.kernel.paths import features_of
 from lockstep.kernel.portable import shortcoming
 from lockstep.kernel.settings import Problem, S, Settings, Task, convert
-from lockstep.learning.cross_validation import Averaging, CrossValidateSettings, cross_validate, summary
+from lockstep.learning.cross_validation import Averaged, Averaging, CrossValidateSettings, cross_validate, summary
 from lockstep.learning.estimators import TrainSettings, build_estimator, check_train, with_best_trial
 from lockstep.learning.model_file import model_file_name, sidecar_of
 from lockstep.learning.model_types import CUSTOM, KINDS
 from lockstep.learning.own_features import defines_features, read_features
+from lockstep.learning.own_metrics import check_metrics, make_scorers
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.reading.contract import read_contract
 from lockstep.reading.loading import LoadSettings, load_file, load_frame
@@ -173,7 +174,8 @@ def _check(sections: Sections) -> None:
     check_train(sections.train, sections.load.task)
     if sections.train.model != CUSTOM:  # code of the user's runs where it is used
         build_estimator(sections.train, sections.load.task)
-    check_tune(sections.tune, sections.train, sections.load.task, custom=False)
+    own = check_metrics(sections.evaluate.metrics, sections.load.task)
+    check_tune(sections.tune, sections.train, sections.load.task, own, custom=False)
 
 
 def check_problem(path: Path, name: str) -> None:
@@ -185,7 +187,8 @@ def check_problem(path: Path, name: str) -> None:
     """
     try:
         problem = Problem(path, name)
-        problem.pick("evaluate", Averaging)  # DVC tracks this key by name, and refuses to do without it
+        # DVC tracks these keys by name, and refuses to do without them.
+        problem.pick("evaluate", Averaged if Path(".dvc").is_dir() else Averaging)
         ModelConfig.from_params(name, path)
         if Path(".dvc").is_dir():
             defines_features(features_of(name).as_posix())
@@ -259,16 +262,19 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             parts = split_table(table, settings.split)
             log_parts(parts)
             check_parts(parts, settings.split.checks)
+            own = make_scorers(settings.evaluate.metrics, table.task)
             features = None if config.features is None else read_features(Path(config.features))
             preprocessor, processed = preprocess(parts.train, settings.preprocess, settings.train.model, features)
             tried, average = NO_SEARCH, settings.evaluate.average
             if settings.tune.trials:
                 tried = search(
                     parts.train, settings.tune, settings.cross_validate, settings.preprocess, settings.train, average,
-                    features,
+                    features, own,
                 )  # fmt: skip
             model = with_best_trial(settings.train, tried.best)
-            folds = cross_validate(parts.train, settings.cross_validate, settings.preprocess, model, average, features)
+            folds = cross_validate(
+                parts.train, settings.cross_validate, settings.preprocess, model, average, features, own
+            )
             trained = train(processed, preprocessor, parts.validation, model)
             sha256 = table_sha256(parts.train)
             about = describe_model(describe(parts.train, sha256, settings.preprocess, features), model)

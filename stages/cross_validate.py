@@ -38,19 +38,20 @@ COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("cross_validate", CrossValidateSettings)
     preprocess = problem.section("preprocess", PreprocessSettings)
-    average = problem.pick("evaluate", Averaging).average
+    scored = problem.pick("evaluate", Averaging)
     best = read_best_trial(args.best_trial)
     model = with_best_trial(problem.section("train", TrainSettings), best)
     train, features = read_table(args.train), read_features(args.features)
+    own = scored.scorers(train.task)
     with heartbeat(f"{settings.repeats} x {settings.folds} folds of {len(train)} rows"):
-        scores = cross_validate(train, settings, preprocess, model, average, features)
+        scores = cross_validate(train, settings, preprocess, model, scored.average, features, own)
     means = summary(scores)
     for name in [key.removesuffix("_mean") for key in means if key.endswith("_mean")]:
         logger.info("%s: %.4g +- %.2g", name, means[f"{name}_mean"], means[f"{name}_std"])
     if best is not None and best.hyperparameters:
         logger.info("these scores are optimistic: on the same rows the search chose its best trial among many")
     rows = [(*fold[:4], name, value) for fold in scores for name, value in fold.metrics.items()]
-    content = means | ({"average": average} if train.task == "classification" else {})
+    content = means | ({"average": scored.average} if train.task == "classification" else {})
     outputs.json(args.scores, content)
     outputs.csv(args.folds, COLUMNS, rows)
     predictions = out_of_fold(scores)

@@ -45,10 +45,11 @@ def tune(problem: Problem, path: Path, code: Path | None, settings: TuneSettings
     cross_validation = problem.section("cross_validate", CrossValidateSettings)
     preprocess = problem.section("preprocess", PreprocessSettings)
     model = problem.section("train", TrainSettings)
-    average = problem.pick("evaluate", Averaging).average
+    scored = problem.pick("evaluate", Averaging)
     train, features = read_table(path), read_features(code)
     with heartbeat(f"{settings.trials} trials on {len(train)} rows"):
-        return search(train, settings, cross_validation, preprocess, model, average, features)
+        own = scored.scorers(train.task)
+        return search(train, settings, cross_validation, preprocess, model, scored.average, features, own)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,8 +21,9 @@ from lockstep.kernel.settings import Seed, Settings, Task
 from lockstep.learning.estimators import TrainSettings, build_estimator, check_classes, fit_estimator
 from lockstep.learning.model_types import model_type
 from lockstep.learning.own_features import OwnFeatures
+from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.preprocessing import PreprocessSettings, fit_preprocessor
-from lockstep.learning.scoring import Average, metrics_of, predict, prediction_columns
+from lockstep.learning.scoring import Average, Scorer, metrics_of, predict, prediction_columns
 from lockstep.tables.table import Table
 
 import joblib
@@ -61,10 +62,21 @@ class CrossValidateSettings(Settings, frozen=True):
 
 
 class Averaging(Settings, frozen=True):
-    """The one key of ``evaluate`` that the stages ``tune`` and ``cross_validate`` need: folds and test rows are scored
-    alike. It has no default, since DVC tracks it by name, which must be there."""
+    """The keys of ``evaluate`` that the stages ``tune`` and ``cross_validate`` need: folds and test rows are scored
+    alike. DVC tracks them by name, so that both must be there: Averaged."""
 
     average: Average
+    metrics: tuple[str, ...] = ()
+
+    def scorers(self, task: Task) -> list[Scorer]:
+        """The metrics beside the built-in ones. Raises as make_scorers."""
+        return make_scorers(self.metrics, task)
+
+
+class Averaged(Averaging, frozen=True):
+    """The same, none of them left out."""
+
+    metrics: tuple[str, ...]
 
 
 class FoldScores(NamedTuple):
@@ -199,9 +211,11 @@ def fit_encoded(rows: EncodedRows, task: Task, model: TrainSettings, n_jobs: int
     return estimator
 
 
-def score_encoded(estimator: BaseEstimator, rows: EncodedRows, task: Task, average: Average) -> dict[str, float]:
+def score_encoded(
+    estimator: BaseEstimator, rows: EncodedRows, task: Task, average: Average, own: Sequence[Scorer] = ()
+) -> dict[str, float]:
     """Compute the metrics of the estimator's predictions of encoded rows. Raises as predict and metrics_of."""
-    return metrics_of(rows.y, predict(estimator, rows.X, task), task, average)
+    return metrics_of(rows.y, predict(estimator, rows.X, task), task, average, own)
 
 
 def fit_fold(
@@ -249,6 +263,7 @@ def cross_validate(
     model: TrainSettings,
     average: Average = "macro",
     features: OwnFeatures | None = None,
+    own: Sequence[Scorer] = (),
 ) -> list[FoldScores]:
     """Refit preprocessor and estimator on the rows outside each fold, and score them on the fold's rows.
 
@@ -259,6 +274,7 @@ def cross_validate(
         model: the section ``train``.
         average: of precision, recall and F1 over the classes; of no effect in a regression.
         features: the user's own, or None.
+        own: metrics beside the built-in ones.
 
     Raises:
         DataError: see fit_fold, score_fold and make_folds.
@@ -273,7 +289,7 @@ def cross_validate(
         preprocessor, estimator = fit_fold(train, fitted_on, preprocess, model, 1, features)
         rows = encode(train, scored_on, preprocessor)
         found = predict(estimator, rows.X, train.task)
-        metrics = metrics_of(rows.y, found, train.task, average)
+        metrics = metrics_of(rows.y, found, train.task, average, own)
         about = {"repeat": repeat, "fold": fold, "row": train.frame.index[scored_on], "actual": rows.y}
         predictions = pd.DataFrame({**about, **prediction_columns(found)})
         return FoldScores(repeat, fold, len(fitted_on), len(scored_on), metrics, predictions)

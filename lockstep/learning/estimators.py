@@ -124,7 +124,8 @@ def _built_custom(
             built._validate_params()
         fits = is_classifier(built) if task == "classification" else is_regressor(built)
     except Exception as error:
-        raise SettingsError(f"{where}: {said_of(error) or f'{type(error).__name__}: {error}'}") from error
+        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise SettingsError(f"{where}: {said_of(error) or said}") from error
     if not fits:
         mixin = "ClassifierMixin" if task == "classification" else "RegressorMixin"
         raise SettingsError(

@@ -4,7 +4,7 @@ No hyperparameter of an estimator touches the preprocessor, so a fold's encoded 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from lockstep.kernel.errors import SettingsError
@@ -23,11 +23,11 @@ from lockstep.learning.cross_validation import (
     score_encoded,
 )
 from lockstep.learning.estimators import TrainSettings, build_estimator
-from lockstep.learning.metrics import ALL, find_metric
+from lockstep.learning.metrics import find_metric, metric_of
 from lockstep.learning.model_types import CUSTOM
 from lockstep.learning.own_features import OwnFeatures
 from lockstep.learning.preprocessing import PreprocessSettings
-from lockstep.learning.scoring import Average
+from lockstep.learning.scoring import Average, Scorer
 from lockstep.learning.search_result import BestTrial
 from lockstep.tables.table import Table
 from lockstep.tuning.search_space import Space, TuneSettings, ends, holds, key_of, parse_space
@@ -54,6 +54,7 @@ class Scoring(NamedTuple):
         given: the given values of the hyperparameters of the space, also where they are scikit-learn's defaults.
         metric: that trials are compared by.
         average: of the metric, for a classification.
+        own: the metrics beside the built-in ones.
     """
 
     folds: list[EncodedFold]
@@ -62,26 +63,28 @@ class Scoring(NamedTuple):
     given: dict[str, Any]
     metric: str
     average: Average
+    own: Sequence[Scorer]
 
     @property
     def lower_is_better(self) -> bool:
         """Whether a lower score is better."""
-        return ALL[self.metric].lower_is_better
+        return metric_of(self.metric).lower_is_better
 
 
 def check_settings(
-    settings: TuneSettings, model: TrainSettings, task: Task, *, custom: bool = True
+    settings: TuneSettings, model: TrainSettings, task: Task, own: Collection[str] = (), *, custom: bool = True
 ) -> tuple[Space, str]:
     """Find the space and the metric that the settings mean. Whether the hyperparameters are those of the model is
     looked at only if there is a search.
 
     Args:
+        own: the keys of the metrics beside the built-in ones.
         custom: whether also of a model whose code is the user's own, which is then run.
 
     Raises:
         SettingsError: an unknown metric, a range or list that is none, an unknown or illegal hyperparameter.
     """
-    metric = find_metric(settings.metric, task, "tune.metric")
+    metric = find_metric(settings.metric, task, "tune.metric", own)
     space = parse_space(settings.space, "tune.space")
     if settings.trials and not space:
         raise SettingsError(
@@ -103,6 +106,7 @@ def search(
     model: TrainSettings,
     average: Average = "macro",
     features: OwnFeatures | None = None,
+    own: Sequence[Scorer] = (),
 ) -> Search:
     """Search the space by a tree-structured Parzen estimator; see sampler.py.
 
@@ -123,16 +127,17 @@ def search(
         model: the section ``train``.
         average: of precision, recall and F1, if one of them is the metric.
         features: the user's own, or None.
+        own: the metrics beside the built-in ones.
 
     Raises:
         DataError: see make_folds and encode_fitted.
         SettingsError: see check_settings; or no trial could be scored.
     """
-    space, metric = check_settings(settings, model, train.task)
+    space, metric = check_settings(settings, model, train.task, [scorer.key for scorer in own])
     defaults = build_estimator(model, train.task).get_params(deep=False)
     given = {name: defaults[name] for name in space}
     folds = encode_folds(train, make_folds(train, cross_validation), preprocess, model, features)
-    scoring = Scoring(folds, train.task, model, given, metric, average)
+    scoring = Scoring(folds, train.task, model, given, metric, average, own)
     steps = run_trials(settings, space, scoring)
     shown = tqdm(steps, total=settings.trials + 1, desc="trials", unit="trial", disable=None, leave=False)
     return _found(list(shown), settings.trials, scoring)
@@ -191,7 +196,9 @@ def score_setting(number: int, values: dict[str, Any], scoring: Scoring) -> Tria
         # elements, on which the last bits of sums depend.
         rows = EncodedRows(fold.fitted.X.copy(order="K"), fold.fitted.y)
         estimator = fit_encoded(rows, scoring.task, model, n_jobs=1)
-        return score_encoded(estimator, fold.scored, scoring.task, scoring.average).get(scoring.metric, math.nan)
+        return score_encoded(estimator, fold.scored, scoring.task, scoring.average, scoring.own).get(
+            scoring.metric, math.nan
+        )
 
     mean = std = None
     reason = f"{scoring.metric} cannot be computed in every fold"

@@ -1,5 +1,6 @@
 """Estimators by their import path: what is accepted, what is refused, and that none of it runs before it is used."""
 
+import hashlib
 import json
 
 from lockstep.kernel.errors import DataError, MachineError, SettingsError
@@ -61,8 +62,7 @@ def test_a_class_of_the_repository_is_fitted_with_the_seed_and_keeps_no_trace_of
     assert (built.random_state, built.shrink) == (7, 0.5)
     fit_estimator(built, X, y, settings, n_jobs=1)
     assert (built.seen_, built.n_jobs) == (1, 3)
-    save_model(built, tmp_path / "m.joblib", {})
-    code = {"estimators/mine.py": __import__("hashlib").sha256(MINE.encode()).hexdigest()}
+    code = {"estimators/mine.py": hashlib.sha256(MINE.encode()).hexdigest()}
     model = tmp_path / "m.joblib"
     save_model(built, model, code)
     (tmp_path / "m.joblib.json").write_text(json.dumps(sidecar(model.read_bytes(), model.name, {"code": code})))
@@ -107,7 +107,7 @@ def test_names_are_checked_before_anything_runs(custom, name, kind, message):
         ("sklearn.preprocessing:StandardScaler", {}, "'StandardScaler' of sklearn.preprocessing lacks predict"),
         ("sklearn.metrics:r2_score", {}, "'r2_score' of sklearn.metrics lacks|is no class"),
         ("sklearn.linear_model:ElasticNet", {}, "ElasticNet is no classifier, and load.task is classification"),
-        ("estimators/mine.py:Mine", {"srink": 2}, "train.hyperparameters.srink is not a hyperparameter of Mine.*: shrink"),
+        ("estimators/mine.py:Mine", {"srink": 2}, "srink is not a hyperparameter of Mine.*: shrink"),
         ("estimators/mine.py:Mine", {"random_state": 2}, "set train.seed"),
         ("sklearn.svm:LinearSVC", {"C": -1}, "train.hyperparameters: The 'C' parameter of LinearSVC must be"),
     ],
@@ -131,7 +131,7 @@ def test_errors_of_ones_own_estimator_are_said_with_its_line(custom, name, messa
 
 
 def test_an_estimator_beside_another_model_type_is_a_mistake(make_settings):
-    with pytest.raises(SettingsError, match="Set train.model to custom to have it used, or remove it"):
+    with pytest.raises(SettingsError, match=r"Set train.model to custom to have it used, or remove it"):
         check_train(make_settings("svm", "classification", estimator="sklearn.svm:SVC"), "classification")
 
 
