@@ -85,8 +85,8 @@ def evaluate(model: Pipeline, test: Table, train_labels: np.ndarray, settings: E
     for scorer in scorers:
         if scorer.key not in own:
             logger.warning(
-                "%s cannot be computed on the test rows: it is for another task, for a model with probabilities, or for "
-                "rows of every class", scorer.key,
+                "%s cannot be computed on the test rows: it is for another task, for probabilities that the model does "
+                "not give, or for rows of every class", scorer.key,
             )  # fmt: skip
     dummy = DummyClassifier(strategy="prior") if test.task == "classification" else DummyRegressor()
     dummy.fit(np.zeros((len(train_labels), 1)), train_labels)

@@ -172,7 +172,7 @@ def compare_test_rows(before: Evaluated, after: Evaluated) -> RowsComparison | N
     predictions = _predictions(old, new, after)
     return RowsComparison(
         rows=rows,
-        metrics=_test(predictions, y, design, after, [name for name in after.metrics if name in before.metrics]),
+        metrics=_test(predictions, y, design, after, list(dict.fromkeys([*after.metrics, *before.metrics]))),
         averages=None if before.average == after.average else (before.average, after.average),
         notes=_notes(predictions, ungrouped=after.grouped and design.kind == "rows"),
     )
