@@ -1,6 +1,7 @@
 """The graph in dvc.yaml: exact code dependencies, no leak, nothing dangerous in it."""
 
 import re
+import shutil
 import subprocess
 import sys
 from itertools import filterfalse
@@ -204,3 +205,19 @@ def test_the_bundled_tables_are_served_by_their_own_remote_alone():
         assert (out["remote"], out["push"]) == ("bundled", False)
         bundled = ROOT / "data/bundled/files/md5" / out["md5"][:2] / out["md5"][2:]
         assert bundled.stat().st_size == out["size"]
+
+
+def test_the_users_code_is_what_dvc_tracks_in_its_folders(tmp_path):
+    """A folder of which DVC ignored all would be the same, whatever is in it."""
+    from dvc.fs import localfs
+    from dvc.repo import Repo
+
+    shutil.copyfile(ROOT / ".dvcignore", tmp_path / ".dvcignore")
+    for folder in ("estimators", "scorers"):
+        (tmp_path / folder).mkdir()
+        for name in ("mine.py", "README.md"):
+            (tmp_path / folder / name).touch()
+    repo = Repo.init(str(tmp_path), no_scm=True)
+    for folder in ("estimators", "scorers"):
+        assert list(repo.dvcignore.find(localfs, str(tmp_path / folder))) == [str(tmp_path / folder / "mine.py")]
+    repo.close()
