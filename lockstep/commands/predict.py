@@ -109,7 +109,8 @@ def make_scorer(
         raise IntegrityError(f"{path} is not a model of Lockstep's. Give a file below models/.") from None
     own = model.named_steps.get("features")
     if own is not None:  # any column that the user's code is given may be one that it uses
-        types = {column: "string" if kind == "text" else kind for column, kind in own.raw_types_.items()}
+        named = {"text": "string", "date": "datetime"}
+        types = {column: named.get(kind, kind) for column, kind in own.raw_types_.items()}
     else:
         types = {column: _TYPES[kind] for kind, _, columns in transformers if kind in _TYPES for column in columns}
     name = problem or path.resolve().parent.name

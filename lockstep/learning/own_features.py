@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from lockstep.kernel.errors import DataError, LockstepError, SettingsError, some
 from lockstep.learning.own_code import find_file, load_file, read_definitions, said_of
+from lockstep.tables.dates import UNIT
 from lockstep.tables.table import Table, column_type
 
 import numpy as np
@@ -47,7 +48,7 @@ def read_features(path: Path | None) -> "OwnFeatures | None":
     return OwnFeatures(path.as_posix()) if path is not None and defines_features(path.as_posix()) else None
 
 
-_EMPTY: dict[str, Any] = {"number": "float64", "text": "str", "boolean": "object"}
+_EMPTY: dict[str, Any] = {"number": "float64", "text": "str", "boolean": "object", "date": UNIT}
 """The types of columns in which all is missing."""
 
 
@@ -173,7 +174,7 @@ class OwnFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         rows = X[list(self.raw_types_)].copy()
         for name, dtype in self._raw_dtypes.items():
             whole = dtype.kind in "iu" and rows[name].dtype.kind == "f"
-            fits = not rows[name].isna().any() if dtype.kind in "iub" else dtype.kind == "f" or dtype == "str"
+            fits = not rows[name].isna().any() if dtype.kind in "iub" else dtype.kind in "fM" or dtype == "str"
             if fits and rows[name].dtype != dtype and not (whole and (rows[name] % 1 != 0).any()):
                 rows[name] = rows[name].astype(dtype)
         return rows
@@ -210,6 +211,9 @@ class OwnFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                     "division by zero, a logarithm of 0? Give a missing value there."
                 )
             return column
+        if column.dtype.kind == "M":
+            moments = column if column.dt.tz is None else column.dt.tz_convert("UTC").dt.tz_localize(None)
+            return moments.astype(UNIT)
         kinds = {type(value) for value in present} if column.dtype == object else set()
         if column.dtype.kind == "b" or kinds == {bool}:
             return column.astype("bool") if len(present) == len(column) else column.astype(object)
@@ -217,8 +221,8 @@ class OwnFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             return column.astype("str")
         raise DataError(
             f"{self.path}: column '{column.name}' is of the type {column.dtype}, with values such as "
-            f"{str(present.iloc[0])[:40]!r} ({type(present.iloc[0]).__name__}). Allowed: numbers, booleans, texts. Of "
-            "a date give its parts ('.dt.year', '.dt.weekday'); of a category its text ('.astype(\"str\")')."
+            f"{str(present.iloc[0])[:40]!r} ({type(present.iloc[0]).__name__}). Allowed: numbers, booleans, texts, "
+            "dates. Of a category give its text ('.astype(\"str\")')."
         )
 
     def _as(self, column: pd.Series, kind: str) -> pd.Series:

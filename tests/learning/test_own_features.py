@@ -105,7 +105,7 @@ def test_raw_rows_are_given_as_they_were_typed_and_predicted(write, table, make_
         ("return rows[['b']].cumsum()", "leakage"),
         ("return pd.get_dummies(rows[['day']])", "gives other columns .* leakage"),
         ("return rows.assign(r=np.random.rand(len(rows)))", "another 'r' .* when it is called again"),
-        ("return rows.assign(d=pd.to_datetime(rows['day'], dayfirst=True))", "'d' is of the type datetime64.*Allowed"),
+        ("return rows.assign(d=pd.to_timedelta(rows['b'], 'D'))", "'d' is of the type timedelta64.*Allowed"),
         ("return rows.assign(c=rows['day'].astype('category'))", "'c' is of the type category"),
         ("return rows.assign(l=[[1]] * len(rows))", "'l' is of the type object, with values such as '.1.' .list."),
         ("return rows.assign(i=1 / (rows['b'] - rows['b']))", "'i' is infinite in data row 1: a division by zero"),
