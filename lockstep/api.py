@@ -18,12 +18,15 @@ from lockstep.diagnosing.settings import DiagnoseSettings
 from lockstep.kernel.errors import MachineError, SettingsError, did_you_mean
 from lockstep.kernel.files import Outputs, temporary_beside
 from lockstep.kernel.log import logger, logging_to
+from lockstep.kernel.paths import features_of
 from lockstep.kernel.portable import shortcoming
 from lockstep.kernel.settings import Problem, S, Settings, Task, convert
-from lockstep.learning.cross_validation import Averaging, CrossValidateSettings, cross_validate, summary
-from lockstep.learning.estimators import TrainSettings, build_estimator, with_best_trial
+from lockstep.learning.cross_validation import Averaged, Averaging, CrossValidateSettings, cross_validate, summary
+from lockstep.learning.estimators import TrainSettings, build_estimator, check_train, with_best_trial
 from lockstep.learning.model_file import model_file_name, sidecar_of
-from lockstep.learning.model_types import KINDS
+from lockstep.learning.model_types import CUSTOM, KINDS
+from lockstep.learning.own_features import defines_features, read_features
+from lockstep.learning.own_metrics import check_metrics, make_scorers
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.preprocessing import check_settings as check_preprocess
 from lockstep.reading.contract import read_contract
@@ -67,7 +70,8 @@ class ModelConfig:
     """What to train, and how; checked when it is made.
 
     Attributes:
-        model_type: one of ``lockstep.learning.model_types.MODELS``.
+        model_type: one of ``lockstep.learning.model_types.MODELS``, or "custom" with
+            ``train={"estimator": "sklearn.linear_model:ElasticNet"}``.
         task_type: "classification" or "regression".
         hyperparameters: of the scikit-learn estimator, passed on as they are.
         target: the column to predict; by default "target" for a classification, "price" for a regression.
@@ -75,6 +79,7 @@ class ModelConfig:
         load: how the file is written, for instance ``load={"delimiter": ";", "decimal": ","}``, of no effect on a
             DataFrame; and what becomes of rows without a target or of a rare class, as ``{"missing_target": "drop"}``.
         contract: a data contract that the table must keep, as in data/contracts; None for none.
+        features: a file of the repository with features of your own, as ``features/iris.py``; None for none.
         split, preprocess, tune, cross_validate, train, evaluate: further settings, named and checked as in params.yaml,
             for instance ``split={"test_size": 0.3, "seed": 1}`` or ``train={"class_weight": "balanced"}``.
         models: the folder for the model, its metrics and its history; made if absent.
@@ -92,6 +97,7 @@ class ModelConfig:
     drop: Sequence[str] = ()
     load: Mapping[str, Any] = field(default_factory=dict)
     contract: str | Path | None = None
+    features: str | Path | None = None
     split: Mapping[str, Any] = field(default_factory=dict)
     preprocess: Mapping[str, Any] = field(default_factory=dict)
     tune: Mapping[str, Any] = field(default_factory=dict)
@@ -106,6 +112,8 @@ class ModelConfig:
     def __post_init__(self, checked: Sections | None) -> None:
         object.__setattr__(self, "sections", checked or self._converted())
         _check(self.sections)
+        if self.features is not None:
+            defines_features(Path(self.features).as_posix())
 
     @classmethod
     def from_params(cls, problem: str, path: str | Path = "params.yaml") -> "ModelConfig":
@@ -120,6 +128,7 @@ class ModelConfig:
             target=load.target,
             drop=load.drop,
             load=_as_dict(load, ("path", "task", "target", "drop")),
+            features=own if (own := features_of(problem)).exists() else None,
             split=_as_dict(checked.split),
             preprocess=_as_dict(checked.preprocess),
             tune=_as_dict(checked.tune),
@@ -163,9 +172,12 @@ def _section(values: Any, kind: type[S], name: str) -> S:
 def _check(sections: Sections) -> None:
     """Raise SettingsError for sections that contradict themselves or each other."""
     check_settings(sections.split)
-    build_estimator(sections.train, sections.load.task)
+    check_train(sections.train, sections.load.task)
+    if sections.train.model != CUSTOM:  # code of the user's runs where it is used
+        build_estimator(sections.train, sections.load.task)
     check_preprocess(sections.preprocess, sections.train.model)
-    check_tune(sections.tune, sections.train, sections.load.task)
+    own = check_metrics(sections.evaluate.metrics, sections.load.task)
+    check_tune(sections.tune, sections.train, sections.load.task, own, custom=False)
 
 
 def check_problem(path: Path, name: str) -> None:
@@ -177,8 +189,11 @@ def check_problem(path: Path, name: str) -> None:
     """
     try:
         problem = Problem(path, name)
-        problem.pick("evaluate", Averaging)  # DVC tracks this key by name, and refuses to do without it
+        # DVC tracks these keys by name, and refuses to do without them.
+        problem.pick("evaluate", Averaged if Path(".dvc").is_dir() else Averaging)
         ModelConfig.from_params(name, path)
+        if Path(".dvc").is_dir():
+            defines_features(features_of(name).as_posix())
         _check_data(data_path(problem.section("load", LoadSettings).path))
         problem.section("diagnose", DiagnoseSettings)
         problem.section("report", ReportSettings)
@@ -249,22 +264,28 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             parts = split_table(table, settings.split)
             log_parts(parts)
             check_parts(parts, settings.split.checks)
-            preprocessor, processed = preprocess(parts.train, settings.preprocess, settings.train.model)
+            own = make_scorers(settings.evaluate.metrics, table.task)
+            features = None if config.features is None else read_features(Path(config.features))
+            preprocessor, processed = preprocess(parts.train, settings.preprocess, settings.train.model, features)
             tried, average = NO_SEARCH, settings.evaluate.average
             if settings.tune.trials:
                 tried = search(
-                    parts.train, settings.tune, settings.cross_validate, settings.preprocess, settings.train, average
-                )
+                    parts.train, settings.tune, settings.cross_validate, settings.preprocess, settings.train, average,
+                    features, own,
+                )  # fmt: skip
             model = with_best_trial(settings.train, tried.best)
-            folds = cross_validate(parts.train, settings.cross_validate, settings.preprocess, model, average)
+            folds = cross_validate(
+                parts.train, settings.cross_validate, settings.preprocess, model, average, features, own
+            )
             trained = train(processed, preprocessor, parts.validation, model)
-            about = describe_model(describe(parts.train, table_sha256(parts.train), settings.preprocess), model)
+            sha256 = table_sha256(parts.train)
+            about = describe_model(describe(parts.train, sha256, settings.preprocess, features), model)
             # Saved before it is used, as by the stages: a nearest-neighbours model counts its queries.
-            with _unnamed(trained.model, Path(config.models), stem) as saved:
+            with _unnamed(trained.model, Path(config.models), stem, about.get("code")) as saved:
                 found = evaluate(trained.model, parts.test, parts.train.labels, settings.evaluate)
                 path = _name_next(saved, stem)
             with Outputs() as outputs:
-                outputs.json(sidecar_of(path), sidecar(path.read_bytes(), path.name, about, libraries_of(model.model)))
+                outputs.json(sidecar_of(path), sidecar(path.read_bytes(), path.name, about, libraries_of(model)))
                 outputs.json(path.with_name(f"{path.stem}_metrics.json"), found.metrics)
                 outputs.csv(path.with_name(f"{path.stem}_history.csv"), COLUMNS, trained.history)
             logger.info("%s: %s, %.1f s", path, found.metrics, time.perf_counter() - start)
@@ -278,12 +299,12 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
 
 
 @contextlib.contextmanager
-def _unnamed(model: Pipeline, folder: Path, stem: str) -> Iterator[Path]:
-    """The path of a file that holds ``model`` while the block runs."""
+def _unnamed(model: Pipeline, folder: Path, stem: str, code: Mapping[str, str] | None = None) -> Iterator[Path]:
+    """The path of a file that holds ``model``, which needs ``code``, while the block runs; see save_model."""
     folder.mkdir(parents=True, exist_ok=True)
     path = temporary_beside(folder / f"{stem}.joblib")
     try:
-        save_model(model, path)
+        save_model(model, path, code)
         yield path
     finally:
         path.unlink(missing_ok=True)

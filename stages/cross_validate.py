@@ -1,11 +1,11 @@
 """Cross-validate the whole pipeline on the raw training rows.
 
-Reads   the raw training rows, and the best trial of the search for hyperparameters
+Reads   the raw training rows, the best trial of the search for hyperparameters, and the code of the user's own features
 Writes  the scores of every fold, their means and standard deviations, and what each row was predicted to be by the
         models that had not seen it
 
     python -m stages.cross_validate --problem iris --train data/split/iris/train.parquet \\
-        --best-trial metrics/iris_tune.json --scores metrics/iris_cross_validation.json \\
+        --features features/iris.py --best-trial metrics/iris_tune.json --scores metrics/iris_cross_validation.json \\
         --folds metrics/plots/iris/folds.csv --predictions data/out_of_fold/iris.parquet
 """
 
@@ -27,6 +27,7 @@ from lockstep.learning.cross_validation import (
     summary,
 )
 from lockstep.learning.estimators import TrainSettings, with_best_trial
+from lockstep.learning.own_features import read_features
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.search_result import read_best_trial
 from lockstep.tables.table import read_table
@@ -37,19 +38,20 @@ COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("cross_validate", CrossValidateSettings)
     preprocess = problem.section("preprocess", PreprocessSettings)
-    average = problem.pick("evaluate", Averaging).average
+    scored = problem.pick("evaluate", Averaging)
     best = read_best_trial(args.best_trial)
     model = with_best_trial(problem.section("train", TrainSettings), best)
-    train = read_table(args.train)
+    train, features = read_table(args.train), read_features(args.features)
+    own = scored.scorers(train.task)
     with heartbeat(f"{settings.repeats} x {settings.folds} folds of {len(train)} rows"):
-        scores = cross_validate(train, settings, preprocess, model, average)
+        scores = cross_validate(train, settings, preprocess, model, scored.average, features, own)
     means = summary(scores)
     for name in [key.removesuffix("_mean") for key in means if key.endswith("_mean")]:
         logger.info("%s: %.4g +- %.2g", name, means[f"{name}_mean"], means[f"{name}_std"])
     if best is not None and best.hyperparameters:
         logger.info("these scores are optimistic: on the same rows the search chose its best trial among many")
     rows = [(*fold[:4], name, value) for fold in scores for name, value in fold.metrics.items()]
-    content = means | ({"average": average} if train.task == "classification" else {})
+    content = means | ({"average": scored.average} if train.task == "classification" else {})
     outputs.json(args.scores, content)
     outputs.csv(args.folds, COLUMNS, rows)
     predictions = out_of_fold(scores)
@@ -59,6 +61,7 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
 def main(argv: Sequence[str] | None = None) -> int:
     parser = stage_parser("cross_validate", __doc__)
     parser.add_argument("--train", type=Path, required=True, metavar="PARQUET", help="the raw training rows")
+    parser.add_argument("--features", type=Path, metavar="PY", help="the user's own features (default: none)")
     parser.add_argument("--best-trial", type=Path, required=True, metavar="JSON", help="what the search found")
     parser.add_argument("--scores", type=Path, required=True, metavar="JSON", help="write means and deviations here")
     parser.add_argument("--folds", type=Path, required=True, metavar="CSV", help="write the scores of every fold here")

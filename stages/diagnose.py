@@ -1,14 +1,14 @@
 """Diagnose the saved model: what only the model and the rows together can say, as numbers for the report.
 
 Reads   the model, the raw training and test rows, the predictions of the test rows, the importance of the features, and
-        the hyperparameters that the search chose (for the refits of the learning curve)
+        the hyperparameters that the search chose and the user's own features (for the refits of the learning curve)
 Writes  one JSON: learning curve, partial dependence, weak subgroups, worst single predictions, copies of training rows,
         thresholds and distributions
 
     python -m stages.diagnose --problem iris --models models/iris --train data/split/iris/train.parquet \\
         --test data/split/iris/test.parquet --predictions data/predictions/iris.parquet \\
         --importance metrics/plots/iris/importance.csv --best-trial metrics/iris_tune.json \\
-        --diagnosis data/diagnosis/iris.json
+        --features features/iris.py --diagnosis data/diagnosis/iris.json
 """
 
 import argparse
@@ -33,6 +33,7 @@ from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.estimators import TrainSettings, member_of, with_best_trial
 from lockstep.learning.metrics import AUTO, is_lopsided
 from lockstep.learning.model_file import model_file_name
+from lockstep.learning.own_features import OwnFeatures, read_features
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import Predictions, predictions_of
 from lockstep.learning.search_result import read_best_trial
@@ -65,6 +66,7 @@ def diagnose(
     settings: DiagnoseSettings,
     preprocess: PreprocessSettings,
     refit: TrainSettings,
+    features: OwnFeatures | None = None,
 ) -> Diagnosis:
     """What only the model and the rows together can say. All of it is bounded (sampled rows, binned numbers, capped
     levels), so that it costs seconds on a table of any size, and gives few numbers.
@@ -77,6 +79,7 @@ def diagnose(
         settings: the section ``diagnose``.
         preprocess: the section ``preprocess``.
         refit: the section ``train`` with what the search chose: how the learning curve refits the model.
+        features: the user's own, or None.
     """
     classes = model.classes_ if test.task == "classification" else None
     found = predictions_of(predictions, classes)
@@ -91,7 +94,9 @@ def diagnose(
         time=test.time,
         copies=copies_of(test, errors),
         metric=metric,
-        learning=learning_curve_of(train, preprocess, refit, metric, settings.learning_curve_rows, settings.seed),
+        learning=learning_curve_of(
+            train, preprocess, refit, metric, settings.learning_curve_rows, settings.seed, features
+        ),
         dependence=dependence_of(model, train, test, in_order[: settings.top_features], series, settings.seed),
         slices=slices_of(test.features, errors, test.task, settings.slice_rows, settings.slices)
         if settings.slices
@@ -121,7 +126,9 @@ def iterations_of(estimator: Any) -> Iterations | None:
         return None
     if hasattr(estimator, "n_estimators_"):
         return Iterations(int(estimator.n_estimators_), int(estimator.n_estimators))
-    return Iterations(int(estimator.n_iter_), int(estimator.max_iter))
+    if hasattr(estimator, "n_iter_") and hasattr(estimator, "max_iter"):
+        return Iterations(int(estimator.n_iter_), int(estimator.max_iter))
+    return None
 
 
 def _of_numbers(train: Table, test: Table, found: Predictions) -> OfNumbers:
@@ -149,8 +156,9 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     model = load_model(args.models / model_file_name(refit.model, refit.kind, refit.version))
     ranked = [row.feature for row in read_made_rows(args.importance, Ranked)]
     train, test, predictions = read_table(args.train), read_table(args.test), pd.read_parquet(args.predictions)
+    features = read_features(args.features)
     with heartbeat("learning curve, subgroups, dependence"):
-        found = diagnose(model, train, test, predictions, ranked, settings, preprocess, refit)
+        found = diagnose(model, train, test, predictions, ranked, settings, preprocess, refit, features)
     logger.info(
         "%d sizes refitted, %d features varied, %d of %d subgroups are weak, %d worst rows",
         len(found.learning),
@@ -169,6 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--test", type=Path, required=True, metavar="PARQUET", help="the raw test rows")
     parser.add_argument("--predictions", type=Path, required=True, metavar="PARQUET", help="the predictions")
     parser.add_argument("--importance", type=Path, required=True, metavar="CSV", help="the importance of the features")
+    parser.add_argument("--features", type=Path, metavar="PY", help="the user's own features (default: none)")
     parser.add_argument("--best-trial", type=Path, required=True, metavar="JSON", help="what the search chose")
     parser.add_argument("--diagnosis", type=Path, required=True, metavar="JSON", help="write the diagnosis here")
     return run_stage("diagnose", parser.parse_args(argv), execute)

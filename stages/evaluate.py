@@ -25,6 +25,7 @@ from lockstep.kernel.settings import Problem, Seed, Settings
 from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.metrics import METRICS
 from lockstep.learning.model_file import ModelFile, model_file_name
+from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.scoring import Average, Predictions, metrics_of, predict, prediction_columns
 from lockstep.saving.joblib_file import load_model
 from lockstep.tables.table import Table, read_table
@@ -42,6 +43,7 @@ class EvaluateSettings(Settings, frozen=True):
     """The section ``evaluate``; what each key means stands in params.yaml."""
 
     average: Average = "macro"
+    metrics: tuple[str, ...] = ()
     importance_repeats: Annotated[int, msgspec.Meta(ge=1)] = 5
     seed: Seed = 42
 
@@ -77,12 +79,18 @@ def evaluate(model: Pipeline, test: Table, train_labels: np.ndarray, settings: E
         test: raw rows that the model was not fitted on.
         train_labels: (n_train,).
     """
-    X, y = test.features, test.labels
+    X, y, scorers = test.features, test.labels, make_scorers(settings.metrics, test.task)
     raw = predict(model, X, test.task)
-    own = metrics_of(y, raw, test.task, settings.average)
+    own = metrics_of(y, raw, test.task, settings.average, scorers)
+    for scorer in scorers:
+        if scorer.key not in own:
+            logger.warning(
+                "%s cannot be computed on the test rows: it is for another task, for probabilities that the model does "
+                "not give, or for rows of every class", scorer.key,
+            )  # fmt: skip
     dummy = DummyClassifier(strategy="prior") if test.task == "classification" else DummyRegressor()
     dummy.fit(np.zeros((len(train_labels), 1)), train_labels)
-    baseline = metrics_of(y, predict(dummy, np.zeros((len(y), 1)), test.task), test.task, settings.average)
+    baseline = metrics_of(y, predict(dummy, np.zeros((len(y), 1)), test.task), test.task, settings.average, scorers)
     named = [name for name, metric in METRICS[test.task].items() if metric.has_baseline]
     metrics: dict[str, Any] = own | {f"baseline_{name}": baseline[name] for name in named}
     if test.task == "classification":
@@ -90,8 +98,8 @@ def evaluate(model: Pipeline, test: Table, train_labels: np.ndarray, settings: E
     metrics["test_rows"] = len(test)
     with heartbeat(f"importance of {X.shape[1]} features, {settings.importance_repeats} times each"):
         importance = importance_of(model, X, y, test.task, settings.importance_repeats, settings.seed)
-    ranges = intervals_of(y, raw, test.task, settings.average, _design(test))
-    intervals = [(name, value, *(ranges[name] or (None, None)), baseline.get(name)) for name, value in own.items()]
+    ranges = intervals_of(y, raw, test.task, settings.average, _design(test), scorers)
+    intervals = [(name, value, *(ranges.get(name) or (None, None)), baseline.get(name)) for name, value in own.items()]
     return Evaluation(metrics, prediction_table(test, raw), intervals, importance, raw)
 
 

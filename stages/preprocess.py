@@ -1,10 +1,11 @@
 """Fit the preprocessor on the training rows, and encode them.
 
-Reads   the raw training rows
+Reads   the raw training rows, and the code of the user's own features
 Writes  the fitted preprocessor and its sidecar, and the encoded training rows as parquet
 
     python -m stages.preprocess --problem iris --train data/split/iris/train.parquet \\
-        --preprocessor models/iris/preprocessor.joblib --processed data/processed/iris/train.parquet
+        --features features/iris.py --preprocessor models/iris/preprocessor.joblib \\
+        --processed data/processed/iris/train.parquet
 """
 
 import argparse
@@ -20,18 +21,26 @@ from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.model_types import ModelName
-from lockstep.learning.preprocessing import PreprocessSettings, fit_preprocessor
+from lockstep.learning.own_code import sha256_of
+from lockstep.learning.own_features import OwnFeatures, read_features
+from lockstep.learning.preprocessing import PreprocessSettings, encoder_of, fit_preprocessor
 from lockstep.saving.joblib_file import write_model
 from lockstep.tables.table import Table, column_type, read_hashed_table, write_table
 
 import msgspec
 from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
 
 
-def preprocess(train: Table, settings: PreprocessSettings, model: str) -> tuple[ColumnTransformer, Table]:
+def preprocess(
+    train: Table, settings: PreprocessSettings, model: str, features: OwnFeatures | None = None
+) -> tuple[ColumnTransformer | Pipeline, Table]:
     """Fit the preprocessor on the training rows, and encode them: (n_rows, n_encoded) float64 and the target."""
-    preprocessor, encoded = fit_preprocessor(train, settings, model)
-    for kind, _, names in preprocessor.transformers_:
+    preprocessor, encoded = fit_preprocessor(train, settings, model, features=features)
+    if features is not None:
+        made = preprocessor[0].types_
+        logger.info("%s: %d features of %d columns", features.path, len(made), train.features.shape[1])
+    for kind, _, names in encoder_of(preprocessor).transformers_:
         if kind != "remainder":
             logger.info("%s: %d columns", kind, len(names))
     logger.info("%d rows, %d features encoded as %d", len(train), train.features.shape[1], encoded.shape[1])
@@ -39,20 +48,25 @@ def preprocess(train: Table, settings: PreprocessSettings, model: str) -> tuple[
     return preprocessor, replace(train, frame=encoded, group=None, time=None, time_is_feature=False)
 
 
-def describe(train: Table, sha256: str, settings: PreprocessSettings) -> dict[str, Any]:
+def describe(
+    train: Table, sha256: str, settings: PreprocessSettings, features: OwnFeatures | None = None
+) -> dict[str, Any]:
     """Describe the data and its preparation for the sidecars.
 
     Args:
         train: the raw training rows.
         sha256: of the parquet file of the same rows, which names them.
         settings: the section ``preprocess``.
+        features: the user's own, whose code is named by its SHA-256.
     """
-    features = train.features
+    columns = train.features
+    code = {} if features is None else {"code": {features.path: sha256_of(features.path)}}
     return {
         "task": train.task,
         "target": train.target,
-        "features": {str(name): column_type(features[name]) for name in features},
+        "features": {str(name): column_type(columns[name]) for name in columns},
         "training_rows": {"rows": len(train), "sha256": sha256},
+        **code,
         "settings": {"preprocess": msgspec.structs.asdict(settings)},
     }
 
@@ -61,14 +75,16 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     settings = problem.section("preprocess", PreprocessSettings)
     model = problem.pick("train", ModelName).model
     train, sha256 = read_hashed_table(args.train)
-    preprocessor, processed = preprocess(train, settings, model)
-    write_model(outputs, args.preprocessor, preprocessor, describe(train, sha256, settings))
+    features = read_features(args.features)
+    preprocessor, processed = preprocess(train, settings, model, features)
+    write_model(outputs, args.preprocessor, preprocessor, describe(train, sha256, settings, features))
     outputs.write(args.processed, lambda path: write_table(processed, path))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = stage_parser("preprocess", __doc__)
     parser.add_argument("--train", type=Path, required=True, metavar="PARQUET", help="the raw training rows")
+    parser.add_argument("--features", type=Path, metavar="PY", help="the user's own features (default: none)")
     parser.add_argument(
         "--preprocessor", type=Path, required=True, metavar="JOBLIB", help="write the preprocessor here"
     )

@@ -22,7 +22,9 @@ from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.estimators import TrainSettings, build_estimator, check_classes, fit_estimator, with_best_trial
 from lockstep.learning.model_file import model_file_name
-from lockstep.learning.model_types import model_type
+from lockstep.learning.model_types import CUSTOM, model_type
+from lockstep.learning.own_code import sha256_of
+from lockstep.learning.own_estimators import parse_name, untracked_library
 from lockstep.learning.preprocessing import categories_of
 from lockstep.learning.search_result import read_best_trial
 from lockstep.saving.joblib_file import load_model, write_model
@@ -43,7 +45,9 @@ class Trained(NamedTuple):
     history: list[Row]
 
 
-def train(processed: Table, preprocessor: ColumnTransformer, validation: Table, settings: TrainSettings) -> Trained:
+def train(
+    processed: Table, preprocessor: ColumnTransformer | Pipeline, validation: Table, settings: TrainSettings
+) -> Trained:
     """Fit the estimator that the settings describe on encoded rows.
 
     Args:
@@ -57,8 +61,19 @@ def train(processed: Table, preprocessor: ColumnTransformer, validation: Table, 
     """
     estimator = build_estimator(settings, processed.task)
     check_classes(processed, "the training rows")
-    given = settings.hyperparameters or "scikit-learn's defaults"
-    logger.info("%s, seed %d, class weight %s, %s", settings.model, settings.seed, settings.class_weight, given)
+    if settings.model == CUSTOM and (pinned := untracked_library(settings.estimator)):
+        logger.warning(
+            "DVC does not see when the version of that library changes: %s:%s in train.estimator has it tracked",
+            pinned, parse_name(settings.estimator).name,
+        )  # fmt: skip
+    given = settings.hyperparameters or "its defaults"
+    logger.info(
+        "%s, seed %d, class weight %s, %s",
+        settings.estimator or settings.model,
+        settings.seed,
+        settings.class_weight,
+        given,
+    )
     X, y = np.ascontiguousarray(processed.features.to_numpy(dtype="float64")), processed.labels
     with heartbeat(f"fit on {len(y)} rows of {X.shape[1]} features"):
         fit_estimator(estimator, X, y, settings, n_jobs=-1, categories=categories_of(preprocessor))
@@ -69,19 +84,24 @@ def train(processed: Table, preprocessor: ColumnTransformer, validation: Table, 
     logger.info(
         "loss: %s", ", ".join(f"{part} {loss:.6g}" for part, loss in {row[1]: row[2] for row in history}.items())
     )
-    return Trained(Pipeline([("preprocess", preprocessor), ("model", estimator)]), history)
+    steps = preprocessor.steps if isinstance(preprocessor, Pipeline) else [("preprocess", preprocessor)]
+    return Trained(Pipeline([*steps, ("model", estimator)]), history)
 
 
 def describe(about: Mapping[str, Any], settings: TrainSettings) -> dict[str, Any]:
-    """Describe the model for its sidecar: ``about``, which the preprocessor's says, and the section ``train``; the
-    version stands in the file's name."""
+    """Describe the model for its sidecar: ``about``, which the preprocessor's says, the section ``train``, and the code
+    of an estimator of the user's; the version stands in the file's name."""
     own = {key: value for key, value in msgspec.structs.asdict(settings).items() if key != "version"}
-    return {**about, "settings": {**about["settings"], "train": own}}
+    path = parse_name(settings.estimator).path if settings.model == CUSTOM else ""
+    code = {**about.get("code", {}), **({path: sha256_of(path)} if path else {})}
+    described = {**about, "settings": {**about["settings"], "train": own}}
+    return described | ({"code": code} if code else {})
 
 
-def libraries_of(model: str) -> list[str]:
-    """Whose versions the sidecar of a model of the type ``model`` has."""
-    return sorted({*MODEL_LIBRARIES, model_type(model).library.replace("sklearn", "scikit-learn")})
+def libraries_of(settings: TrainSettings) -> list[str]:
+    """The libraries whose versions the sidecar states."""
+    own = parse_name(settings.estimator).library if settings.model == CUSTOM else model_type(settings.model).library
+    return sorted({*MODEL_LIBRARIES, own.replace("sklearn", "scikit-learn")} - {""})
 
 
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
@@ -89,7 +109,7 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     about = describe(read_about(args.preprocessor), settings)
     trained = train(read_table(args.processed), load_model(args.preprocessor), read_table(args.validation), settings)
     path = args.models / model_file_name(settings.model, settings.kind, settings.version)
-    write_model(outputs, path, trained.model, about, libraries_of(settings.model))
+    write_model(outputs, path, trained.model, about, libraries_of(settings))
     outputs.csv(args.history, COLUMNS, trained.history)
 
 

@@ -1,10 +1,10 @@
 """Search for hyperparameters, by cross-validation of the whole pipeline on the raw training rows.
 
-Reads   the raw training rows
+Reads   the raw training rows, and the code of the user's own features
 Writes  the best trial, which overrides train.hyperparameters, and a table of all trials; both empty with
         tune.trials: 0
 
-    python -m stages.tune --problem iris --train data/split/iris/train.parquet \\
+    python -m stages.tune --problem iris --train data/split/iris/train.parquet --features features/iris.py \\
         --best-trial metrics/iris_tune.json --trials metrics/plots/iris/trials.csv
 
 Without a search this stage costs a start of Python: whatever a search alone needs is imported where it begins.
@@ -27,15 +27,17 @@ from lockstep.tuning.trials import NO_SEARCH, Search
 
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("tune", TuneSettings)
-    found = tune(problem, args.train, settings) if settings.trials else NO_SEARCH
+    found = tune(problem, args.train, args.features, settings) if settings.trials else NO_SEARCH
     write_best_trial(outputs, args.best_trial, found.best)
     outputs.csv(args.trials, found.columns, found.trials)
 
 
-def tune(problem: Problem, path: Path, settings: TuneSettings) -> Search:
-    """Search with the settings of the problem on the raw training rows in the file ``path``. Raises as search."""
+def tune(problem: Problem, path: Path, code: Path | None, settings: TuneSettings) -> Search:
+    """Search with the settings of the problem on the raw training rows in the file ``path``, with the user's own
+    features in the file ``code``. Raises as search and read_features."""
     from lockstep.learning.cross_validation import Averaging, CrossValidateSettings
     from lockstep.learning.estimators import TrainSettings
+    from lockstep.learning.own_features import read_features
     from lockstep.learning.preprocessing import PreprocessSettings
     from lockstep.tables.table import read_table
     from lockstep.tuning.search import search
@@ -43,15 +45,17 @@ def tune(problem: Problem, path: Path, settings: TuneSettings) -> Search:
     cross_validation = problem.section("cross_validate", CrossValidateSettings)
     preprocess = problem.section("preprocess", PreprocessSettings)
     model = problem.section("train", TrainSettings)
-    average = problem.pick("evaluate", Averaging).average
-    train = read_table(path)
+    scored = problem.pick("evaluate", Averaging)
+    train, features = read_table(path), read_features(code)
     with heartbeat(f"{settings.trials} trials on {len(train)} rows"):
-        return search(train, settings, cross_validation, preprocess, model, average)
+        own = scored.scorers(train.task)
+        return search(train, settings, cross_validation, preprocess, model, scored.average, features, own)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = stage_parser("tune", __doc__)
     parser.add_argument("--train", type=Path, required=True, metavar="PARQUET", help="the raw training rows")
+    parser.add_argument("--features", type=Path, metavar="PY", help="the user's own features (default: none)")
     parser.add_argument("--best-trial", type=Path, required=True, metavar="JSON", help="write the best trial here")
     parser.add_argument("--trials", type=Path, required=True, metavar="CSV", help="write the table of trials here")
     return run_stage("tune", parser.parse_args(argv), execute)

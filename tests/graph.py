@@ -6,6 +6,7 @@ import sys
 from importlib.metadata import requires
 
 from lockstep.kernel.environment import INSTALLED_AS
+from lockstep.kernel.paths import OWN_CODE
 from lockstep.learning.model_types import MODELS
 
 import yaml
@@ -66,6 +67,11 @@ def import_closure(module):
 
 def is_code(path):
     return path.startswith(("lockstep/", "stages/"))
+
+
+def is_own_code(path):
+    """Whether it is code of the user's own: a model that a stage opens may need it, whatever its arguments."""
+    return path.split("/")[0] in OWN_CODE
 
 
 def code_deps(stage):

@@ -61,11 +61,15 @@ def _add(args: argparse.Namespace, reader: "_WarningPrinter") -> int:
     _tell(facts, decisions)
     problem, undo = write(place, facts, decisions, dry_run=args.dry_run)
     if args.dry_run:
-        print(f"\nWould write {place.data}, {place.pointer}, {place.contract}, and add to {PARAMS}:\n")
+        print(
+            f"\nWould write {place.data}, {place.pointer}, {place.contract}, {place.features}, and add to {PARAMS}:\n"
+        )
         print(dump_yaml({place.name: problem}), end="")
         print("\nNothing was changed.")
         return 0
-    print(f"\nAdded: {place.pointer}, {place.contract}, and '{place.name}' in {PARAMS} and {PIPELINE}.")
+    print(
+        f"\nAdded: {place.pointer}, {place.contract}, {place.features}, and '{place.name}' in {PARAMS} and {PIPELINE}."
+    )
     print(f"Next:  dvc repro report@{place.name} && python -m lockstep summary")
     print(f"Undo:  {undo}")
     if decisions.warnings:

@@ -12,6 +12,7 @@ from pathlib import Path
 from lockstep.commands import add_params, command_parser
 from lockstep.kernel.errors import SettingsError
 from lockstep.kernel.lock_file import LOCK_FILE, last_commits, pointers
+from lockstep.kernel.paths import features_of
 from lockstep.kernel.settings import read_problems
 from lockstep.provenance.damage import PIPELINE, check_form
 from lockstep.reading.contract import read_contract
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from lockstep.api import check_problem  # after the above: it takes a second to import
 
     for name in problems:
-        _check_contract(name, problems)
+        _check_files(name, problems)
         check_problem(args.params, name)
     print(f"{args.params} is sound: {', '.join(problems)}")
     return 0
@@ -50,19 +51,23 @@ def _check_graph(path: Path, problems: Collection[str]) -> None:
         )
 
 
-def _check_contract(name: str, problems: Collection[str]) -> None:
-    """Refuse a problem whose contract, which stage load reads, is missing, as after its name was changed."""
-    contract = CONTRACTS / f"{name}.yaml"
-    if not PIPELINE.exists() or contract.exists():
-        return
-    orphans = [path for path in sorted(CONTRACTS.glob("*.yaml")) if path.stem not in problems]
-    if len(orphans) == 1:
-        remedy = f"If the problem was renamed: 'git mv {orphans[0]} {contract}'"
-    elif git.committed(contract) is not None:
-        remedy = last_commits(contract)
-    else:
-        remedy = f"Take '{name}' out of params.yaml, and have 'python -m lockstep add' add it again, which writes one"
-    raise SettingsError(f"{contract}, the data contract of the problem '{name}', does not exist. {remedy}.")
+def _check_files(name: str, problems: Collection[str]) -> None:
+    """Refuse a problem whose contract or file for own features, which stages read, is missing, as after its name was
+    changed."""
+    again = f"Take '{name}' out of params.yaml, and have 'python -m lockstep add' add it again, which writes one"
+    features = features_of(name)
+    for file, what, otherwise in (
+        (CONTRACTS / f"{name}.yaml", "the data contract", again),
+        (features, "the file for own features", f"'touch {features}' makes one that defines none"),
+    ):
+        if not PIPELINE.exists() or file.exists():
+            continue
+        orphans = [path for path in sorted(file.parent.glob(f"*{file.suffix}")) if path.stem not in problems]
+        if len(orphans) == 1:
+            remedy = f"If the problem was renamed: 'git mv {orphans[0]} {file}'"
+        else:
+            remedy = last_commits(file) if git.committed(file) is not None else otherwise
+        raise SettingsError(f"{file}, {what} of the problem '{name}', does not exist. {remedy}.")
 
 
 def check_repository() -> None:

@@ -107,7 +107,12 @@ def make_scorer(
         transformers = model.named_steps["preprocess"].transformers_
     except (AttributeError, KeyError):
         raise IntegrityError(f"{path} is not a model of Lockstep's. Give a file below models/.") from None
-    types = {column: _TYPES[kind] for kind, _, columns in transformers if kind in _TYPES for column in columns}
+    own = model.named_steps.get("features")
+    if own is not None:  # any column that the user's code is given may be one that it uses
+        named = {"text": "string", "date": "datetime"}
+        types = {column: named.get(kind, kind) for column, kind in own.raw_types_.items()}
+    else:
+        types = {column: _TYPES[kind] for kind, _, columns in transformers if kind in _TYPES for column in columns}
     name = problem or path.resolve().parent.name
     if problem is None and not (params.exists() and name in read_problems(params)):
         return Scorer(model, types, Dialect(), Format(), None)

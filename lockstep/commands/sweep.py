@@ -19,8 +19,9 @@ from lockstep.commands import command_parser
 from lockstep.comparing.rendering import console_of
 from lockstep.kernel.errors import SettingsError, nearest
 from lockstep.kernel.settings import Task, read_problems
-from lockstep.learning.metrics import ALL, find_metric, with_average
-from lockstep.learning.model_types import MODELS
+from lockstep.learning.metrics import find_metric, metric_of, with_average
+from lockstep.learning.model_types import CUSTOM, MODELS
+from lockstep.learning.own_metrics import check_metrics
 from lockstep.repository import git
 from lockstep.repository.dvc_process import run_dvc
 from lockstep.repository.experiments import experiments_of, read_experiment
@@ -58,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     config = ModelConfig.from_params(args.problem, PARAMS)
-    metric = find_metric(args.metric or config.sections.tune.metric, config.task_type, "--metric")
+    own = check_metrics(config.sections.evaluate.metrics, config.task_type)
+    metric = find_metric(args.metric or config.sections.tune.metric, config.task_type, "--metric", own)
     models = _models(config.task_type, config.model_type, args.models)
     head = git.output("rev-parse", "HEAD").strip()
     there = experiments_of(head)
@@ -86,6 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _models(task: Task, given: str, wanted: Sequence[str] | None) -> list[str]:
     """The model types to try, the given one first. Raises SettingsError for one that cannot do the task."""
     able = [name for name, entry in MODELS.items() if task in entry.estimators]
+    able += [CUSTOM] if given == CUSTOM else []
     for name in wanted or ():
         if name not in able:
             near = ", ".join(nearest(name, able))
@@ -113,6 +116,8 @@ def _changes(problem: str, model: str, given: str) -> list[str]:
     changes.append(f"{section}.train.model={model}")
     if "hyperparameters" in _section(problem, "train"):  # of another model type: its defaults instead
         changes.append(f"~{section}.train.hyperparameters")
+    if "estimator" in _section(problem, "train"):
+        changes.append(f"~{section}.train.estimator")
     kind = MODELS[model]
     for key, able in (("numeric_impute", kind.native_missing), ("encode", kind.native_categories)):
         if preprocess.get(key) == "native" and not able:
@@ -136,7 +141,7 @@ def _report(found: list[Candidate], metric: str) -> None:
     column = f"{metric}_mean"
     ranked = sorted(
         (candidate for candidate in found if column in candidate.scores),
-        key=lambda candidate: candidate.scores[column] * (1 if ALL[metric].lower_is_better else -1),
+        key=lambda candidate: candidate.scores[column] * (1 if metric_of(metric).lower_is_better else -1),
     )
     grid = Grid(box=box.SIMPLE_HEAD)
     average = ranked[0].scores.get("average") if ranked else None
@@ -155,7 +160,7 @@ def _report(found: list[Candidate], metric: str) -> None:
         return
     names = [candidate.experiment for candidate in found if not candidate.failure]
     best = ranked[0].experiment
-    better = "lower" if ALL[metric].lower_is_better else "higher"
+    better = "lower" if metric_of(metric).lower_is_better else "higher"
     console.print(
         f"{metric}, the {better} the better: mean and standard deviation over the folds. A difference below the\n"
         "deviation says little, and the best of many is optimistic: let the test rows judge the one you keep.\n\n"

@@ -46,6 +46,7 @@ class Evaluated:
         current: whether the evaluation was run with the revision's settings, for its model.
         found: the hyperparameters that a search chose on the folds, whose scores are then optimistic; empty without a
             search, or where it found none better than the given ones.
+        metrics: the names of metrics beside the built-in ones that can be computed here from predictions.
     """
 
     shown: str
@@ -60,6 +61,7 @@ class Evaluated:
     folds: Folds | None
     current: bool = True
     found: Mapping[str, Any] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ()
 
 
 def another_target(before: Evaluated, after: Evaluated) -> AnotherTarget | None:

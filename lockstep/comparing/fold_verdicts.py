@@ -10,7 +10,7 @@ from lockstep.comparing.verdicts import (
     find_families,
     verdict_of,
 )
-from lockstep.learning.metrics import ALL, METRICS
+from lockstep.learning.metrics import in_order, metric_of
 
 import msgspec
 import pandas as pd
@@ -73,8 +73,8 @@ def compare_folds(before: Evaluated, after: Evaluated) -> FoldsComparison | NotC
     other_average = before.folds.average != after.folds.average
     names = [
         name
-        for name in METRICS[after.task]
-        if not (other_average and ALL[name].averaged)
+        for name in in_order([str(name) for name in new], after.task)
+        if not (other_average and metric_of(name).averaged)
         and all(name in side and side[name].notna().all() for side in (old, new))
     ]
     metrics = _test(old[names], new[names], in_time=before.in_time or after.in_time)
@@ -99,7 +99,7 @@ def _test(old: pd.DataFrame, new: pd.DataFrame, *, in_time: bool) -> tuple[FoldM
         metrics.append(
             FoldMetric(
                 metric=name,
-                lower_is_better=ALL[name].lower_is_better,
+                lower_is_better=metric_of(name).lower_is_better,
                 before=float(old[name].mean()),
                 after=float(new[name].mean()),
                 before_std=float(old[name].std()),

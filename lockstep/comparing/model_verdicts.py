@@ -4,6 +4,7 @@ Works on what evaluations and cross-validations recorded; nothing is trained or 
 prose.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from lockstep.comparing.evaluations import Evaluated, another_target, match_rows
@@ -23,9 +24,19 @@ from lockstep.comparing.verdicts import (
     find_families,
     verdict_of,
 )
-from lockstep.evaluating.resampling import LEAST_UNITS, Design, Rows, interval, labels_of, resampled, rows_of
-from lockstep.learning.metrics import ALL, METRICS
-from lockstep.learning.scoring import Predictions, predictions_of, values_of
+from lockstep.evaluating.resampling import (
+    LEAST_UNITS,
+    Design,
+    Rows,
+    interval,
+    labels_of,
+    resampled,
+    resampled_own,
+    rows_of,
+)
+from lockstep.learning.metrics import in_order, metric_of
+from lockstep.learning.own_metrics import make_scorers
+from lockstep.learning.scoring import Predictions, Scorer, predictions_of, values_of
 
 import msgspec
 import numpy as np
@@ -161,7 +172,7 @@ def compare_test_rows(before: Evaluated, after: Evaluated) -> RowsComparison | N
     predictions = _predictions(old, new, after)
     return RowsComparison(
         rows=rows,
-        metrics=_test(predictions, y, design, after),
+        metrics=_test(predictions, y, design, after, list(dict.fromkeys([*after.metrics, *before.metrics]))),
         averages=None if before.average == after.average else (before.average, after.average),
         notes=_notes(predictions, ungrouped=after.grouped and design.kind == "rows"),
     )
@@ -209,7 +220,7 @@ def _comparable(values: list[dict[str, np.ndarray]], classes: list[np.ndarray | 
             names -= {"roc_auc", "log_loss"}
         if after.average == "binary" and {len(old), len(new)} != {2}:
             names -= {"precision", "recall", "f1_score"}
-    return [name for name in METRICS[after.task] if name in names]
+    return in_order(names, after.task)
 
 
 class _Test(NamedTuple):
@@ -220,24 +231,34 @@ class _Test(NamedTuple):
 
 
 def _test(
-    predictions: tuple[Predictions, Predictions], y: np.ndarray, design: Design, after: Evaluated
+    predictions: tuple[Predictions, Predictions],
+    y: np.ndarray,
+    design: Design,
+    after: Evaluated,
+    more: Sequence[str],
 ) -> tuple[RowsMetric, ...]:
-    """Test every metric of two models' predictions of the same rows, whose targets are ``y``, (n_rows,)."""
+    """Test every metric of two models' predictions of the same rows, whose targets are ``y``, (n_rows,); ``more`` are
+    the names of those beside the built-in ones."""
+    own = make_scorers(more, after.task)
     labels = labels_of(y, *predictions) if after.task == "classification" else None
     rows = [rows_of(y, model, after.task, after.average, labels) for model in predictions]
-    values = [model.metrics(np.ones((1, len(y)))) for model in rows]
+    values = [
+        model.metrics(np.ones((1, len(y)))) | {scorer.key: _computed(scorer, y, found) for scorer in own}
+        for model, found in zip(rows, predictions, strict=True)
+    ]
     names = _comparable(values, [model.classes for model in predictions], after)
     differing = _differing(predictions, design)
     if not any(differing.values()):
         return tuple(
             RowsMetric(
-                metric=name, lower_is_better=ALL[name].lower_is_better, before=_finite(values[0][name]),
+                metric=name, lower_is_better=metric_of(name).lower_is_better, before=_finite(values[0][name]),
                 after=_finite(values[1][name]), difference=0.0, low=0.0, high=0.0, test="none needed", p=1.0,
                 p_holm=1.0, verdict=NO_DIFFERENCE, why=SAME_PREDICTIONS,
             )
             for name in names
         )  # fmt: skip
-    samples = resampled(rows, design)
+    drawn = resampled_own(own, y, predictions, design)
+    samples = [known | other for known, other in zip(resampled(rows, design), drawn, strict=True)]
     differences = {name: samples[1][name] - samples[0][name] for name in names}
     tests = _tests((rows[0], rows[1]), predictions, y, design, differences)
     families = find_families(differences, SAME_TEST)
@@ -258,7 +279,7 @@ def _test(
         metrics.append(
             RowsMetric(
                 metric=name,
-                lower_is_better=ALL[name].lower_is_better,
+                lower_is_better=metric_of(name).lower_is_better,
                 before=old,
                 after=new,
                 difference=difference,
@@ -273,6 +294,12 @@ def _test(
             )
         )
     return tuple(metrics)
+
+
+def _computed(scorer: Scorer, y: np.ndarray, predictions: Predictions) -> np.ndarray:
+    """(1,) the metric of all rows; NaN where it cannot be computed."""
+    value = scorer.compute(y, predictions)
+    return np.array([np.nan if value is None else value])
 
 
 def _finite(value: np.ndarray) -> float | None:
@@ -291,8 +318,8 @@ def _tests(
     tests = {name: _Test("bootstrap", bootstrap_p(values, design)) for name, values in differences.items()}
     if len(y) <= MOST_EXCHANGED:
         exchanged = exchange_p(rows, design)
-        for name, (_, p) in tests.items():
-            other = exchanged[name]
+        for name in exchanged.keys() & tests.keys():
+            p, other = tests[name].p, exchanged[name]
             larger = None if p is None or other is None else max(p, other)
             tests[name] = _Test("bootstrap and exchange", larger)
     if "accuracy" in tests and design.kind == "rows":

@@ -7,13 +7,14 @@ from typing import Any, Literal
 
 from lockstep.comparing.evaluations import Evaluated, Folds
 from lockstep.kernel.errors import IntegrityError
-from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, outputs
+from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, md5_of, outputs
 from lockstep.learning.cross_validation import CrossValidateSettings
 from lockstep.provenance.changed_modules import CodeHistory
 from lockstep.provenance.plan import needed
 from lockstep.reading.loading import DEFAULT_TARGET
 from lockstep.repository.dvc import Repository
 from lockstep.repository.evaluated_models import evaluated_models
+from lockstep.repository.hashes import listing_md5
 from lockstep.repository.revisions import (
     Revision,
     changed_settings,
@@ -25,6 +26,9 @@ from lockstep.repository.revisions import (
 
 import msgspec
 import pandas as pd
+
+SCORERS = "scorers"
+"""The folder of the user's own metrics."""
 
 
 class OutdatedStage(msgspec.Struct, frozen=True):
@@ -73,7 +77,18 @@ def read_evaluation(repo: Repository, history: CodeHistory, revision: Revision, 
         folds=_read_folds(repo, history, revision, name),
         current=not is_stale(revision, stage),
         found=_read_found(repo, revision, name),
+        metrics=_own_metrics(repo, revision, name),
     )
+
+
+def _own_metrics(repo: Repository, revision: Revision, name: str) -> tuple[str, ...]:
+    """The metrics of an evaluation beside the built-in ones; those of the user's own code only where that is the code
+    of the workspace, which would run."""
+    folder = repo.root / SCORERS
+    files = {file.relative_to(folder).as_posix(): md5_of(file) for file in repo.files_in(folder)}
+    is_here = _input_md5(revision, f"evaluate@{name}", SCORERS) == listing_md5(files)
+    recorded = _settings(revision, "evaluate", name).get("metrics") or ()
+    return tuple(str(metric) for metric in recorded if is_here or ":" not in str(metric))
 
 
 def _read_predictions(repo: Repository, revision: Revision, name: str) -> pd.DataFrame:

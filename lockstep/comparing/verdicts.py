@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from lockstep.learning.metrics import ALL
+from lockstep.learning.metrics import metric_of
 from lockstep.splitting.two_samples import holm
 
 import msgspec
@@ -73,7 +73,7 @@ def verdict_of(metric: str, difference: float | None, p: float | None) -> Verdic
         return NOT_COMPARABLE
     if p > ALPHA or difference == 0:
         return NO_DIFFERENCE
-    return BETTER if (difference < 0) == ALL[metric].lower_is_better else WORSE
+    return BETTER if (difference < 0) == metric_of(metric).lower_is_better else WORSE
 
 
 def find_families(differences: Mapping[str, np.ndarray], same: Mapping[str, str]) -> dict[str, str]:
@@ -89,9 +89,13 @@ def find_families(differences: Mapping[str, np.ndarray], same: Mapping[str, str]
     scaled = {name: _scaled(values) for name, values in differences.items()}
     for name, values in scaled.items():
         firsts = (other for other in families if families[other] == other)
-        equal = (other for other in firsts if np.allclose(scaled[other], values, equal_nan=True))
+        equal = (other for other in firsts if _is_same(scaled[other], values))
         families[name] = next(equal, same.get(name, name))
     return families
+
+
+def _is_same(one: np.ndarray, other: np.ndarray) -> bool:
+    return one.shape == other.shape and bool(np.allclose(one, other, equal_nan=True))
 
 
 def _scaled(values: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ import warnings
 from lockstep.diagnosing.diagnosis import LearningPoint
 from lockstep.learning.cross_validation import fit_fold, score_fold
 from lockstep.learning.estimators import TrainSettings
+from lockstep.learning.own_features import OwnFeatures
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.tables.table import Table
 
@@ -30,7 +31,13 @@ def learning_sizes(rows: int, most: int) -> list[int]:
 
 
 def learning_curve_of(
-    train: Table, preprocess: PreprocessSettings, model: TrainSettings, metric: str, most: int, seed: int
+    train: Table,
+    preprocess: PreprocessSettings,
+    model: TrainSettings,
+    metric: str,
+    most: int,
+    seed: int,
+    features: OwnFeatures | None = None,
 ) -> list[LearningPoint]:
     """The ``metric`` on other rows, and on the fitted ones, as the model is refitted on fewer rows.
 
@@ -43,6 +50,7 @@ def learning_curve_of(
         metric: a key of METRICS, none that is averaged.
         most: rows of the largest refit; 0 for no curve.
         seed: of the choice of rows.
+        features: the user's own, or None.
     """
     folds = [_held_out(train, seed + number) for number in range(1 if train.time else REFITS)]
     sizes = learning_sizes(min((len(rest) for rest, _ in folds), default=0), most)
@@ -53,7 +61,7 @@ def learning_curve_of(
             # With time, the rows nearest to the held-out ones: they come last.
             fitted_on = np.sort(rest[-size:] if train.time else rest[:size])
             try:
-                score = _fit_and_score(train, fitted_on, held, preprocess, model, metric)
+                score = _fit_and_score(train, fitted_on, held, preprocess, model, metric, features)
             except (ValueError, KeyError):
                 continue
             if np.isfinite(score).all():  # R2 of a single row is not
@@ -88,12 +96,13 @@ def _fit_and_score(
     preprocess: PreprocessSettings,
     model: TrainSettings,
     metric: str,
+    features: OwnFeatures | None,
 ) -> tuple[float, float]:
     """(score on the rows that were fitted, score on the held-out ones)"""
     with warnings.catch_warnings():
         # A fit on few rows may not converge, or meet rare classes: that is what the curve shows.
         warnings.simplefilter("ignore", UserWarning)
-        preprocessor, estimator = fit_fold(train, fitted_on, preprocess, model, n_jobs=-1)
+        preprocessor, estimator = fit_fold(train, fitted_on, preprocess, model, -1, features)
         # Whatever the average: the score is none of those that are averaged.
         fitted, others = (
             score_fold(train, rows, preprocessor, estimator, "macro")[metric] for rows in (fitted_on, held)

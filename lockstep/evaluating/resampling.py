@@ -6,13 +6,13 @@ rows where the test rows are the last ones in time. A resample is a vector of we
 metrics of thousands of resamples are then sums of weights, and no model or metric function is called again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from lockstep.evaluating.intervals import LEVEL, wilson
 from lockstep.kernel.settings import Task
-from lockstep.learning.scoring import Average, Predictions
+from lockstep.learning.scoring import Average, Predictions, Scorer, at
 
 import numpy as np
 from scipy import special, stats
@@ -24,6 +24,8 @@ MOST_RESAMPLES, LEAST_RESAMPLES, BUDGET = 9_999, 999, 20_000_000
 CHUNK = 1_000_000
 """Weights held at once (8 MB)."""
 SEED = 42
+OWN_RESAMPLES = 999
+"""Of a metric beside the built-in ones, whose function is called for each of them."""
 LEAST_DEFINED = 0.9
 """The share of resamples in which a metric must be defined to have an interval."""
 
@@ -305,6 +307,24 @@ def resampled(rows: list[Rows], design: Design, seed: int = SEED) -> list[dict[s
     ]
 
 
+def resampled_own(
+    own: Sequence[Scorer], y: np.ndarray, models: Sequence[Predictions], design: Design, seed: int = SEED
+) -> list[dict[str, np.ndarray]]:
+    """The metrics beside the built-in ones in the same resamples: of each model, by name, (OWN_RESAMPLES,); NaN where
+    one cannot be computed. A row stands in a resample as often as it was drawn."""
+    found: list[dict[str, list[float]]] = [{scorer.key: [] for scorer in own} for _ in models]
+    if own:
+        for weights in design.resamples(OWN_RESAMPLES, np.random.default_rng(seed)):
+            for counts in weights:
+                rows = np.repeat(np.arange(len(y)), counts.astype(int))
+                for values, predictions in zip(found, models, strict=True):
+                    drawn = at(predictions, rows)
+                    for scorer in own:
+                        value = scorer.compute(y[rows], drawn)
+                        values[scorer.key].append(np.nan if value is None else value)
+    return [{key: np.array(numbers) for key, numbers in values.items()} for values in found]
+
+
 def interval(values: np.ndarray, design: Design, level: float = LEVEL) -> tuple[float, float] | None:
     """The bootstrap's interval of a metric, or of a difference: the expanded percentile interval.
 
@@ -328,16 +348,22 @@ def interval(values: np.ndarray, design: Design, level: float = LEVEL) -> tuple[
 
 
 def intervals_of(
-    y: np.ndarray, predictions: Predictions, task: Task, average: Average, design: Design
+    y: np.ndarray,
+    predictions: Predictions,
+    task: Task,
+    average: Average,
+    design: Design,
+    own: Sequence[Scorer] = (),
 ) -> dict[str, tuple[float, float] | None]:
-    """The 95 % interval of each metric of a model on its test rows.
+    """The 95 % interval of each metric of a model on its test rows, those of ``own`` among them.
 
     Accuracy of independent rows has Wilson's interval, every other metric the bootstrap's.
     """
     rows = rows_of(y, predictions, task, average, None)
     if not design.enough:
         return dict.fromkeys(rows.metrics(np.ones((1, len(y)))))
-    found = {name: interval(values, design) for name, values in resampled([rows], design)[0].items()}
+    samples = resampled([rows], design)[0] | resampled_own(own, y, [predictions], design)[0]
+    found = {name: interval(values, design) for name, values in samples.items()}
     if "accuracy" in found and design.kind == "rows":
         found["accuracy"] = wilson(int((y == predictions.values).sum()), len(y))
     return found

@@ -16,6 +16,7 @@ from lockstep.intake.file_format import TableFacts
 from lockstep.intake.yaml_text import dump_yaml
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, some
 from lockstep.kernel.files import Outputs
+from lockstep.kernel.paths import features_of
 from lockstep.kernel.settings import check_problem_name, check_problems, convert, read_problems
 from lockstep.kernel.strict_yaml import parse_yaml, read_yaml
 from lockstep.learning.cross_validation import CrossValidateSettings, make_folds
@@ -31,17 +32,32 @@ from lockstep.tables.table import Table, column_type
 import yaml
 
 RAW, CONTRACTS = Path("data/raw"), Path("data/contracts")
+NO_FEATURES = '''\
+"""Your own features of the problem '{name}': what is made of its rows before anything else is done with them.
+
+To have some, define them below. They are used in training, cross-validation, evaluation and ``predict`` alike, and are
+part of the saved model (docs/own-code.md). For example:
+
+    import pandas as pd
+
+    def features(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows.assign(area=rows["width"] * rows["length"])
+"""
+'''
+"""A file that defines no features: DVC tracks it, so that it will see when it does."""
 IGNORED = RAW / ".gitignore"
 PARAMS, PIPELINE = Path("params.yaml"), Path("dvc.yaml")
 
 
 class Place(NamedTuple):
-    """Where a problem is added: its name, the data, the pointer that tells DVC of them, and the contract."""
+    """Where a problem is added: its name, the data, the pointer that tells DVC of them, the contract, and the file for
+    features of the user's own."""
 
     name: str
     data: Path
     pointer: Path
     contract: Path
+    features: Path
 
 
 def find_place(path: Path, name: str | None) -> Place:
@@ -64,7 +80,7 @@ def find_place(path: Path, name: str | None) -> Place:
         data = RAW / f"{name}{suffixes or '.csv'}"
         if data.exists() or Path(f"{data}.dvc").exists():
             raise SettingsError(f"{data} exists {another}")
-    return Place(name, data, Path(f"{data}.dvc"), CONTRACTS / f"{name}.yaml")
+    return Place(name, data, Path(f"{data}.dvc"), CONTRACTS / f"{name}.yaml", features_of(name))
 
 
 def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: bool) -> tuple[dict[str, Any], str]:
@@ -82,7 +98,7 @@ def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: boo
         raise SettingsError(f"{place.contract} exists already. Remove it, or give another name: --name {place.name}2.")
     if dry_run:
         return problem, ""
-    created = [file for file in (place.pointer, place.contract, place.data) if not file.exists()]
+    created = [file for file in (place.pointer, place.contract, place.features, place.data) if not file.exists()]
     undo = _undo(place.name, created)
     with _undone_on_error(created):
         if place.data.resolve() != facts.path.resolve():
@@ -91,6 +107,8 @@ def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: boo
         _dvc_add(place.data)
         with Outputs() as outputs:
             outputs.write(place.contract, partial(write_contract, contract))
+            if place.features in created:  # else it was written for this problem before it was added
+                texts[place.features] = NO_FEATURES.format(name=place.name)
             for file, text in texts.items():
                 outputs.write(file, partial(Path.write_text, data=text, encoding="utf-8", newline="\n"))
         if read_contract(place.contract) != contract:

@@ -208,7 +208,7 @@ def problem_block(decisions: Decisions, path: Path) -> dict[str, Any]:
         "tune": {"trials": 0, "metric": "auto", "seed": 42, "space": {}},
         "cross_validate": {"folds": 5, "repeats": 1, "seed": 42},
         "train": {**train, "class_weight": None, "hyperparameters": settings.hyperparameters},
-        "evaluate": {"average": "macro", "seed": 42},
+        "evaluate": {"average": "macro", "metrics": [], "seed": 42},
         "diagnose": {},
         "report": {"title": "", "intended_use": [], "limits": []},
     }

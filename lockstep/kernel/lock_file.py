@@ -18,8 +18,8 @@ LOCK_FILE = Path("dvc.lock")
 MAX_LOCK_BYTES = 64 * 1024 * 1024
 MD5 = re.compile(r"[0-9a-f]{32}")
 FOLDER_MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
-CODE_FOLDER = "lockstep/"
-"""Below it, folders of modules may be dependencies of stages."""
+CODE_FOLDER = ("lockstep/", "estimators", "scorers")
+"""What begins so may be a folder of modules that a stage depends on."""
 
 
 class LockedFile(NamedTuple):
@@ -145,7 +145,7 @@ def _yaml(data: bytes, where: str, remedy: str) -> Any:
         raise IntegrityError(f"{error} Or: {remedy}.") from None
 
 
-def _locked(entry: Mapping[str, Any], where: str, folders: str = "") -> LockedFile:
+def _locked(entry: Mapping[str, Any], where: str, folders: str | tuple[str, ...] = ()) -> LockedFile:
     """An entry of ``deps`` or ``outs``.
 
     A folder is a dependency only, and only where its path begins with ``folders``: DVC makes no file from it. As an

@@ -39,7 +39,7 @@ from lockstep.kernel.dvc_locks import (
 )
 from lockstep.kernel.errors import MachineError
 from lockstep.kernel.files import is_alive
-from lockstep.kernel.paths import ROOT
+from lockstep.kernel.paths import OWN_CODE, ROOT
 
 RUN_LOCK = TEMPORARY / "lockstep.lock"
 COMMAND_LOCK = TEMPORARY / "lockstep.command.lock"
@@ -54,8 +54,8 @@ _code: dict[str, bytes] = {}
 
 
 def _hashes() -> dict[str, bytes]:
-    """A digest of every file of this package and of the stages."""
-    files = chain(*((ROOT / folder).rglob("*.py") for folder in ("lockstep", "stages")))
+    """A digest of every file of this package, of the stages, and of the user's own code."""
+    files = chain(*((ROOT / folder).rglob("*.py") for folder in ("lockstep", "stages", *OWN_CODE)))
     return {str(file): hashlib.sha256(file.read_bytes()).digest() for file in files}
 
 

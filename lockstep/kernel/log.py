@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 logger = logging.getLogger("lockstep")
@@ -30,7 +30,7 @@ def logging_to(path: Path, name: str, *, stderr: bool = True) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("once")
-            warnings.showwarning = _log_warning
+            warnings.showwarning = _logging_once()
             yield
     finally:
         logger.setLevel(before)
@@ -39,8 +39,18 @@ def logging_to(path: Path, name: str, *, stderr: bool = True) -> Iterator[None]:
             handler.close()
 
 
-def _log_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-    logger.warning("%s: %s", category.__name__, " ".join(str(message).split()))
+def _logging_once() -> Callable[..., None]:
+    """What logs a warning of Python's the first time that it comes: its own filter forgets what was shown as soon as a
+    library sets another filter for a moment."""
+    seen: set[str] = set()
+
+    def log(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        text = f"{category.__name__}: {' '.join(str(message).split())}"
+        if text not in seen:
+            seen.add(text)
+            logger.warning("%s", text)
+
+    return log
 
 
 @contextlib.contextmanager

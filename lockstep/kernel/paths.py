@@ -4,6 +4,13 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).parents[2]
 """The folder of the repository that this code is in."""
+OWN_CODE = ("estimators", "features", "scorers")
+"""The folders for code of the user's own (docs/own-code.md)."""
+
+
+def features_of(problem: str) -> Path:
+    """Where the features of the user's own stand of a problem in params.yaml."""
+    return Path(f"features/{problem}.py")
 
 
 def is_safe(path: str) -> bool:

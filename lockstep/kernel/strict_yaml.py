@@ -83,6 +83,7 @@ def parse_yaml(data: bytes, path: Path | str, max_bytes: int = MAX_BYTES, *, amb
     try:
         text = data.decode("utf-8")
         entries: list[int] = []  # of the collections that the event is in; -1 of lists, which may be long
+        flow = 0  # how many brackets the event is in
         for event in yaml.parse(text, Loader=_Loader):
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise _refused(path, event, "anchors and aliases (& and *)", "Write the value out.")
@@ -96,14 +97,25 @@ def parse_yaml(data: bytes, path: Path | str, max_bytes: int = MAX_BYTES, *, amb
             ):
                 what = f"{_short(event.value)}, which readers of YAML take for different things"
                 raise _refused(path, event, what, "Quote it, or write it plainly.")
+            if (
+                not ambiguous
+                and flow
+                and isinstance(event, yaml.ScalarEvent)
+                and not event.style
+                and ":" in event.value
+            ):
+                what = f"{_short(event.value)} between brackets, of which some readers of YAML, DVC's too, make no text"
+                raise _refused(path, event, what, "Quote it.")
             if isinstance(event, yaml.CollectionEndEvent):
                 entries.pop()
+                flow -= flow > 0
                 continue
             if entries and entries[-1] >= 0 and isinstance(event, yaml.NodeEvent):
                 entries[-1] += 1  # keys and values
                 if entries[-1] > 2 * MAX_KEYS:
                     raise _refused(path, event, f"a mapping of more than {MAX_KEYS:,} keys", "Remove some.")
             if isinstance(event, yaml.CollectionStartEvent):
+                flow += bool(flow or event.flow_style)
                 entries.append(0 if isinstance(event, yaml.MappingStartEvent) else -1)
             if len(entries) > MAX_DEPTH:
                 raise _refused(path, event, f"nesting deeper than {MAX_DEPTH}", "Flatten it.")

@@ -13,14 +13,16 @@ A fold is fitted in two steps, and scored in two:
 
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated, NamedTuple, TypeAlias, TypeVar
 
 from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Seed, Settings, Task
 from lockstep.learning.estimators import TrainSettings, build_estimator, check_classes, fit_estimator
+from lockstep.learning.own_features import OwnFeatures
+from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.preprocessing import PreprocessSettings, categories_of, fit_preprocessor
-from lockstep.learning.scoring import Average, metrics_of, predict, prediction_columns
+from lockstep.learning.scoring import Average, Scorer, metrics_of, predict, prediction_columns
 from lockstep.tables.table import Table
 
 import joblib
@@ -36,10 +38,13 @@ from sklearn.model_selection import (
     StratifiedGroupKFold,
     TimeSeriesSplit,
 )
+from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
 Fold = tuple[np.ndarray, np.ndarray]
 """Positions of the rows that are fitted on, and of those that are scored."""
+Preprocessor: TypeAlias = ColumnTransformer | Pipeline
+"""With features of the user's own it is a pipeline, of them and of the rest."""
 F = TypeVar("F")
 R = TypeVar("R")
 
@@ -56,10 +61,21 @@ class CrossValidateSettings(Settings, frozen=True):
 
 
 class Averaging(Settings, frozen=True):
-    """The one key of ``evaluate`` that the stages ``tune`` and ``cross_validate`` need: folds and test rows are scored
-    alike. It has no default, since DVC tracks it by name, which must be there."""
+    """The keys of ``evaluate`` that the stages ``tune`` and ``cross_validate`` need: folds and test rows are scored
+    alike. DVC tracks them by name, so that both must be there: Averaged."""
 
     average: Average
+    metrics: tuple[str, ...] = ()
+
+    def scorers(self, task: Task) -> list[Scorer]:
+        """The metrics beside the built-in ones. Raises as make_scorers."""
+        return make_scorers(self.metrics, task)
+
+
+class Averaged(Averaging, frozen=True):
+    """The same, none of them left out."""
+
+    metrics: tuple[str, ...]
 
 
 class FoldScores(NamedTuple):
@@ -165,8 +181,12 @@ def _folds_by_group(
 
 
 def encode_fitted(
-    train: Table, fitted_on: np.ndarray, preprocess: PreprocessSettings, model: TrainSettings
-) -> tuple[ColumnTransformer, EncodedRows]:
+    train: Table,
+    fitted_on: np.ndarray,
+    preprocess: PreprocessSettings,
+    model: TrainSettings,
+    features: OwnFeatures | None = None,
+) -> tuple[Preprocessor, EncodedRows]:
     """Fit a preprocessor on the rows at the positions ``fitted_on``, and encode them; see fit_preprocessor.
 
     Raises:
@@ -174,11 +194,11 @@ def encode_fitted(
     """
     rows = train.rows(fitted_on)
     check_classes(rows, f"the {len(rows)} training rows that a fold is fitted on")
-    preprocessor, encoded = fit_preprocessor(rows, preprocess, model.model, log=False)
+    preprocessor, encoded = fit_preprocessor(rows, preprocess, model.model, features=features, log=False)
     return preprocessor, EncodedRows(encoded.to_numpy(), rows.labels, categories_of(preprocessor))
 
 
-def encode(train: Table, positions: np.ndarray, preprocessor: ColumnTransformer) -> EncodedRows:
+def encode(train: Table, positions: np.ndarray, preprocessor: Preprocessor) -> EncodedRows:
     """Encode the rows at ``positions`` by a preprocessor that was fitted on others."""
     rows = train.rows(positions)
     return EncodedRows(preprocessor.transform(rows.features), rows.labels, categories_of(preprocessor))
@@ -191,14 +211,21 @@ def fit_encoded(rows: EncodedRows, task: Task, model: TrainSettings, n_jobs: int
     return estimator
 
 
-def score_encoded(estimator: BaseEstimator, rows: EncodedRows, task: Task, average: Average) -> dict[str, float]:
+def score_encoded(
+    estimator: BaseEstimator, rows: EncodedRows, task: Task, average: Average, own: Sequence[Scorer] = ()
+) -> dict[str, float]:
     """Compute the metrics of the estimator's predictions of encoded rows. Raises as predict and metrics_of."""
-    return metrics_of(rows.y, predict(estimator, rows.X, task), task, average)
+    return metrics_of(rows.y, predict(estimator, rows.X, task), task, average, own)
 
 
 def fit_fold(
-    train: Table, fitted_on: np.ndarray, preprocess: PreprocessSettings, model: TrainSettings, n_jobs: int
-) -> tuple[ColumnTransformer, BaseEstimator]:
+    train: Table,
+    fitted_on: np.ndarray,
+    preprocess: PreprocessSettings,
+    model: TrainSettings,
+    n_jobs: int,
+    features: OwnFeatures | None = None,
+) -> tuple[Preprocessor, BaseEstimator]:
     """Fit preprocessor and estimator on some of the training rows.
 
     Args:
@@ -207,17 +234,18 @@ def fit_fold(
         preprocess: the section ``preprocess``.
         model: the section ``train``.
         n_jobs: threads of the estimator's fit; see fit_estimator.
+        features: the user's own, or None.
 
     Raises:
         DataError: rows that scikit-learn cannot fit, or of one class.
         SettingsError: see build_estimator.
     """
-    preprocessor, rows = encode_fitted(train, fitted_on, preprocess, model)
+    preprocessor, rows = encode_fitted(train, fitted_on, preprocess, model, features)
     return preprocessor, fit_encoded(rows, train.task, model, n_jobs)
 
 
 def score_fold(
-    train: Table, scored_on: np.ndarray, preprocessor: ColumnTransformer, estimator: BaseEstimator, average: Average
+    train: Table, scored_on: np.ndarray, preprocessor: Preprocessor, estimator: BaseEstimator, average: Average
 ) -> dict[str, float]:
     """Compute the metrics of what fit_fold gave, on the training rows at the positions ``scored_on``.
 
@@ -234,6 +262,8 @@ def cross_validate(
     preprocess: PreprocessSettings,
     model: TrainSettings,
     average: Average = "macro",
+    features: OwnFeatures | None = None,
+    own: Sequence[Scorer] = (),
 ) -> list[FoldScores]:
     """Refit preprocessor and estimator on the rows outside each fold, and score them on the fold's rows.
 
@@ -243,6 +273,8 @@ def cross_validate(
         preprocess: the section ``preprocess``.
         model: the section ``train``.
         average: of precision, recall and F1 over the classes; of no effect in a regression.
+        features: the user's own, or None.
+        own: metrics beside the built-in ones.
 
     Raises:
         DataError: see fit_fold, score_fold and make_folds.
@@ -254,10 +286,10 @@ def cross_validate(
     def score(numbered: tuple[int, Fold]) -> FoldScores:
         number, (fitted_on, scored_on) = numbered
         repeat, fold = number // settings.folds + 1, number % settings.folds + 1
-        preprocessor, estimator = fit_fold(train, fitted_on, preprocess, model, n_jobs=1)
+        preprocessor, estimator = fit_fold(train, fitted_on, preprocess, model, 1, features)
         rows = encode(train, scored_on, preprocessor)
         found = predict(estimator, rows.X, train.task)
-        metrics = metrics_of(rows.y, found, train.task, average)
+        metrics = metrics_of(rows.y, found, train.task, average, own)
         about = {"repeat": repeat, "fold": fold, "row": train.frame.index[scored_on], "actual": rows.y}
         predictions = pd.DataFrame({**about, **prediction_columns(found)})
         return FoldScores(repeat, fold, len(fitted_on), len(scored_on), metrics, predictions)

@@ -9,14 +9,16 @@ from lockstep.kernel.errors import DataError, Setting, SettingsError, nearest
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Seed, Task
 from lockstep.learning.model_file import ModelFile
-from lockstep.learning.model_types import KINDS, MODELS, Arguments, model_type
+from lockstep.learning.model_types import CUSTOM, KINDS, MODELS, Arguments, model_type
+from lockstep.learning.own_code import said_of
+from lockstep.learning.own_estimators import WHERE, check_name, hyperparameters_of, is_near, load_estimator
 from lockstep.learning.refusals import refusals_of
 from lockstep.learning.search_result import BestTrial
 from lockstep.tables.table import Table
 
 import msgspec
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.ensemble import VotingClassifier
 from sklearn.utils.class_weight import compute_sample_weight
 
@@ -33,6 +35,7 @@ class TrainSettings(ModelFile, frozen=True):
 
     seed: Seed = 42
     class_weight: Literal["balanced"] | None = None
+    estimator: str | None = None
     hyperparameters: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -44,6 +47,33 @@ def with_best_trial(settings: TrainSettings, best: BestTrial | None) -> TrainSet
     return msgspec.structs.replace(settings, hyperparameters={**settings.hyperparameters, **best.hyperparameters})
 
 
+def check_train(settings: TrainSettings, task: Task) -> None:
+    """Check what can be checked without running code of the user's.
+
+    Raises:
+        SettingsError: an unknown model type, one that cannot do the task, a kind that contradicts the task, an
+            estimator that is not there.
+        MachineError: see check_name.
+    """
+    kinds = model_type(settings.model).estimators
+    if settings.model != CUSTOM and task not in kinds:
+        able = [name for name, entry in MODELS.items() if task in entry.estimators]
+        raise SettingsError(
+            Setting("train.model"), f": '{settings.model}' cannot do {task}. Those that can: {', '.join(able)}."
+        )
+    if settings.kind != KINDS[task]:
+        raise SettingsError(f"train.kind is {settings.kind}, but load.task is {task}. Set train.kind to {KINDS[task]}.")
+    if settings.class_weight is not None and task == "regression":
+        raise SettingsError("train.class_weight is for classification. Set it to null.")
+    if settings.model == CUSTOM:
+        check_name(settings.estimator)
+    elif settings.estimator is not None:
+        raise SettingsError(
+            f"{WHERE} is {settings.estimator}, and train.model {settings.model}. Set train.model to {CUSTOM} to have "
+            "it used, or remove it."
+        )
+
+
 def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyperparameters") -> BaseEstimator:
     """Build the unfitted estimator that the settings describe.
 
@@ -53,21 +83,17 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
         where: the setting that the hyperparameters come from, for messages.
 
     Raises:
-        SettingsError: an unknown model type, one that cannot do the task, a kind that contradicts the task, an unknown
-            hyperparameter.
+        SettingsError: see check_train and load_estimator; an unknown or illegal hyperparameter.
     """
-    kind = model_type(settings.model)
-    if task not in kind.estimators:
-        able = [name for name, entry in MODELS.items() if task in entry.estimators]
-        raise SettingsError(
-            Setting("train.model"), f": '{settings.model}' cannot do {task}. Those that can: {', '.join(able)}."
-        )
-    if settings.kind != KINDS[task]:
-        raise SettingsError(f"train.kind is {settings.kind}, but load.task is {task}. Set train.kind to {KINDS[task]}.")
-    if settings.class_weight is not None and task == "regression":
-        raise SettingsError("train.class_weight is for classification. Set it to null.")
-    estimator = kind.estimator(task)
-    known = {*estimator().get_params(deep=False), *kind.more} - set(_NOT_SETTINGS) - set(kind.fixed)
+    check_train(settings, task)
+    kind, is_custom = model_type(settings.model), settings.model == CUSTOM
+    if is_custom:
+        estimator = load_estimator(settings.estimator)
+        names, takes_all = hyperparameters_of(estimator)
+    else:
+        estimator = kind.estimator(task)
+        names, takes_all = {*estimator().get_params(deep=False), *kind.more}, False
+    known = names - set(_NOT_SETTINGS) - set(kind.fixed)
     for name in settings.hyperparameters:
         if name in _OWN_SETTINGS and name in known:
             raise SettingsError(f"{where}.{name} has a setting of its own: set {_OWN_SETTINGS[name]}.")
@@ -78,7 +104,7 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
                 f"{where}.{name} cannot be set: Lockstep has it at {kind.fixed[name]}, for the same model everywhere. "
                 "Remove it."
             )
-        if name not in known:
+        if name not in known and not (takes_all and not is_near(name, known)):
             near = nearest(name, sorted(known - set(_OWN_SETTINGS)))
             raise SettingsError(
                 f"{where}.{name} is not a hyperparameter of {estimator.__name__}. Allowed, nearest "
@@ -89,6 +115,8 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
         own["random_state"] = settings.seed
     if settings.class_weight is not None and "class_weight" in known:
         own["class_weight"] = settings.class_weight
+    if is_custom:
+        return _built_custom(estimator, {**settings.hyperparameters, **own}, task, where)
     built = estimator(**settings.hyperparameters, **own, **kind.fixed)
     try:
         _check_values(built, task)
@@ -115,6 +143,27 @@ def member_of(estimator: BaseEstimator) -> BaseEstimator:
     if isinstance(estimator, VotingClassifier) and len(estimator.estimators) == 1:
         return estimator.estimators_[0] if hasattr(estimator, "estimators_") else estimator.estimators[0][1]
     return estimator
+
+
+def _built_custom(
+    estimator: type[BaseEstimator], hyperparameters: dict[str, Any], task: Task, where: str
+) -> BaseEstimator:
+    """The estimator of a class that anybody wrote."""
+    try:
+        built = estimator(**hyperparameters)
+        if hasattr(built, "_parameter_constraints"):
+            built._validate_params()
+        fits = is_classifier(built) if task == "classification" else is_regressor(built)
+    except Exception as error:
+        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise SettingsError(f"{where}: {said_of(error) or said}") from error
+    if not fits:
+        mixin = "ClassifierMixin" if task == "classification" else "RegressorMixin"
+        raise SettingsError(
+            f"{WHERE}: {estimator.__name__} is no {KINDS[task]}, and load.task is {task}. One of your own is it by "
+            f"deriving from sklearn.base.{mixin}, ahead of BaseEstimator."
+        )
+    return built
 
 
 def check_classes(table: Table, what: str) -> None:
@@ -164,6 +213,7 @@ def fit_estimator(
             rows = _oversampled(y, settings.seed)
             X, y = X[rows], y[rows]
     parallel = "n_jobs" in estimator.get_params(deep=False) and "n_jobs" not in kind.fixed
+    before = estimator.get_params(deep=False)["n_jobs"] if parallel else None
     if parallel:
         estimator.set_params(n_jobs=n_jobs)
     try:
@@ -171,7 +221,12 @@ def fit_estimator(
             estimator.fit(X, y, **fit)
     finally:
         if parallel:
-            estimator.set_params(n_jobs=None)
+            estimator.set_params(n_jobs=before)
+    if is_classifier(estimator) and not hasattr(estimator, "classes_"):
+        raise DataError(
+            f"{type(estimator).__name__} has no classes_ once it is fitted. A classifier sets it in fit: "
+            "self.classes_ = numpy.unique(y)."
+        )
     # Histogram boosting remembers how many threads fitted it: of no effect on what it predicts, but on its bytes.
     if hasattr(estimator, "_bin_mapper"):
         estimator._bin_mapper.n_threads = 1

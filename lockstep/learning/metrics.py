@@ -1,5 +1,6 @@
 """The metrics: their names, which way is better, which have a baseline. How each is computed: scoring.py."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from lockstep.kernel.errors import SettingsError, nearest
@@ -40,6 +41,8 @@ METRICS: dict[Task, dict[str, Metric]] = {
 }
 """By task and key, in the order in which they are shown; roc_auc and log_loss where they can be computed."""
 ALL = METRICS["classification"] | METRICS["regression"]
+OTHER = Metric()
+"""Any metric beside these, which rises as a model gets better (own_metrics.py)."""
 AUTO: dict[Task, str] = {"classification": "accuracy", "regression": "r2_score"}
 """The metric of folds, learning curves and sweeps: every model type has it, and it rises as the model gets better."""
 FREQUENT = 0.8
@@ -52,6 +55,16 @@ def is_lopsided(baseline_accuracy: float | None) -> bool:
     return baseline_accuracy is not None and baseline_accuracy > FREQUENT
 
 
+def metric_of(key: str) -> Metric:
+    """What is known of a metric."""
+    return ALL.get(key, OTHER)
+
+
+def in_order(names: Collection[str], task: Task) -> list[str]:
+    """The metrics of these names in the order in which they are shown: the built-in ones, then the others."""
+    return [*(name for name in METRICS[task] if name in names), *sorted(name for name in names if name not in ALL)]
+
+
 def with_average(key: str, average: str | None, name: str | None = None) -> str:
     """Name a metric for a table: "precision (macro)", but "accuracy".
 
@@ -61,23 +74,24 @@ def with_average(key: str, average: str | None, name: str | None = None) -> str:
         name: what the table calls it; by default its key.
     """
     name = name or key
-    return f"{name} ({average})" if average and ALL[key].averaged else name
+    return f"{name} ({average})" if average and metric_of(key).averaged else name
 
 
-def find_metric(name: str, task: Task, where: str) -> str:
+def find_metric(name: str, task: Task, where: str, own: Collection[str] = ()) -> str:
     """Find the metric that a setting means; see AUTO.
 
     Args:
         name: a metric's, or auto.
         task: of the problem.
         where: the setting, for the message.
+        own: the keys of those beside the built-in ones.
 
     Raises:
         SettingsError: the task has no metric of that name.
     """
     if name == "auto":
         return AUTO[task]
-    if name not in METRICS[task]:
-        near = ", ".join(nearest(name, METRICS[task]))
+    if name not in (known := [*METRICS[task], *own]):
+        near = ", ".join(nearest(name, known))
         raise SettingsError(f"{where}: '{name}' is no metric of {task}. Allowed: auto, {near}.")
     return name

@@ -180,6 +180,8 @@ MODELS = {
         },
     ),
 }
+CUSTOM = "custom"
+"""The model type of any other estimator, which train.estimator names (own_estimators.py)."""
 KINDS: dict[Task, str] = {"classification": "classifier", "regression": "regressor"}
 
 
@@ -190,10 +192,13 @@ class ModelName(Settings, frozen=True):
 
 
 def model_type(name: str) -> ModelType:
-    """Find the entry of MODELS. Raises SettingsError with the supported names, the nearest first."""
+    """Find the entry of MODELS; of a custom one nothing is known, so that it is given scaled numbers, and missing ones
+    where the settings say so. Raises SettingsError with the supported names, the nearest first."""
+    if name == CUSTOM:
+        return ModelType({}, scale_free=False, native_missing=True)
     if name not in MODELS:
         raise SettingsError(
             Setting("train.model"),
-            f": '{name}' is not a model type. Supported, nearest first: {', '.join(nearest(name, MODELS))}.",
+            f": '{name}' is not a model type. Supported, nearest first: {', '.join(nearest(name, [*MODELS, CUSTOM]))}.",
         )
     return MODELS[name]

@@ -13,6 +13,7 @@ from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Seed, Settings
 from lockstep.learning.date_parts import date_parts
 from lockstep.learning.model_types import MODELS, model_type
+from lockstep.learning.own_features import OwnFeatures
 from lockstep.learning.refusals import refusals_of
 from lockstep.tables.table import Table, column_type
 
@@ -158,9 +159,14 @@ def _steps(
     return steps
 
 
-def categories_of(preprocessor: ColumnTransformer) -> list[int]:
+def encoder_of(preprocessor: ColumnTransformer | Pipeline) -> ColumnTransformer:
+    """The part of a preprocessor that makes numbers: all of it, but for features of the user's own."""
+    return preprocessor[-1] if isinstance(preprocessor, Pipeline) else preprocessor
+
+
+def categories_of(preprocessor: ColumnTransformer | Pipeline) -> list[int]:
     """The numbers of the encoded columns whose values are codes of categories, by a fitted preprocessor."""
-    span = preprocessor.output_indices_.get(CATEGORIES, slice(0, 0))
+    span = encoder_of(preprocessor).output_indices_.get(CATEGORIES, slice(0, 0))
     return list(range(span.start, span.stop))
 
 
@@ -187,20 +193,31 @@ def _target_encoder(table: Table, seed: int) -> TargetEncoder:
 
 
 def fit_preprocessor(
-    table: Table, settings: PreprocessSettings, model: str, *, log: bool = True
-) -> tuple[ColumnTransformer, pd.DataFrame]:
+    table: Table,
+    settings: PreprocessSettings,
+    model: str,
+    *,
+    features: OwnFeatures | None = None,
+    log: bool = True,
+) -> tuple[ColumnTransformer | Pipeline, pd.DataFrame]:
     """Fit the preprocessor on the rows of ``table``, and encode them.
 
+    Args:
+        features: the user's own, which come first; a copy of them is fitted.
+
     Returns:
-        The fitted transformer, and a float64 frame (n_rows, n_encoded) with the index of the table. Target-encoded
-        columns are cross-fitted in it: a row's value comes from the other folds, and differs from what ``transform``
-        gives.
+        The fitted transformer (with features of the user's own a pipeline of both), and a float64 frame (n_rows,
+        n_encoded) with the index of the table. Target-encoded columns are cross-fitted in it: a row's value comes from
+        the other folds, and differs from what ``transform`` gives.
     """
+    own = None if features is None else OwnFeatures(features.path)
+    table = table if own is None else own.apply(table)
     preprocessor = build_preprocessor(table, settings, model, log=log)
     with refusals_of(preprocessor, "fit"):
         encoded = preprocessor.fit_transform(table.features, table.labels)
     names = _distinct(preprocessor.get_feature_names_out(), table.target)
-    return preprocessor, pd.DataFrame(np.asarray(encoded, dtype="float64"), index=table.frame.index, columns=names)
+    fitted = preprocessor if own is None else Pipeline([("features", own), ("preprocess", preprocessor)])
+    return fitted, pd.DataFrame(np.asarray(encoded, dtype="float64"), index=table.frame.index, columns=names)
 
 
 def _distinct(names: np.ndarray, target: str) -> list[str]:

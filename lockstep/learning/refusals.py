@@ -1,15 +1,17 @@
-"""What the library of an estimator refuses to do with some rows, said as a DataError."""
+"""What an estimator refuses to do with some rows, said as a DataError."""
 
 import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from lockstep.kernel.errors import DataError
+from lockstep.kernel.errors import DataError, LockstepError
+from lockstep.learning.own_code import said_of
 
 
 @contextlib.contextmanager
 def refusals_of(model: Any, doing: str) -> Iterator[None]:
-    """While the block runs, turn what its library raises into a DataError that says which estimator raised it.
+    """While the block runs, turn a ValueError of scikit-learn's into a DataError that says which estimator raised it;
+    of code that is the user's own, or another library's, any error.
 
     Args:
         model: an estimator, or a pipeline that ends in one.
@@ -18,10 +20,16 @@ def refusals_of(model: Any, doing: str) -> Iterator[None]:
     estimator = model[-1] if hasattr(model, "steps") else model
     try:
         yield
+    except LockstepError:
+        raise
     except Exception as error:
-        # LightGBM's own error is no ValueError.
-        if not isinstance(error, ValueError) and not type(error).__module__.startswith("lightgbm"):
-            raise
-        library = type(estimator).__module__.partition(".")[0].replace("sklearn", "scikit-learn")
+        if said := said_of(error):
+            raise DataError(f"{said}. Correct the file.") from error
+        library, message = type(estimator).__module__.partition(".")[0], " ".join(str(error).split())
+        if not isinstance(error, ValueError):
+            if library == "sklearn":
+                raise
+            message = f"{type(error).__name__}: {message}"
         what = f"{type(estimator).__name__} with these hyperparameters on these rows"
-        raise DataError(f"{library} cannot {doing} {what}: {error}") from error
+        library = library.replace("sklearn", "scikit-learn")
+        raise DataError(f"{library} cannot {doing} {what}: {message}") from error

@@ -1,6 +1,6 @@
 """Predictions, and how each metric of them is computed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from lockstep.kernel.errors import SettingsError
@@ -46,6 +46,18 @@ class Predictions(NamedTuple):
     scores: np.ndarray | None
 
 
+class Scorer(NamedTuple):
+    """A metric beside the built-in ones: the higher, the better (own_metrics.py).
+
+    Attributes:
+        key: what it is called.
+        compute: of (n_rows,) true targets and the predictions; None where it cannot be computed.
+    """
+
+    key: str
+    compute: Callable[[np.ndarray, Predictions], float | None]
+
+
 def predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Predictions:
     """Let the fitted ``model`` predict the rows of ``X``, (n_rows, n_features).
 
@@ -85,6 +97,16 @@ def _probabilities(found: np.ndarray) -> np.ndarray:
         return found
     double: np.ndarray = _as_float64(found) / _as_float64(found).sum(axis=1, keepdims=True)
     return double
+
+
+def at(predictions: Predictions, positions: np.ndarray) -> Predictions:
+    """The predictions of the rows at ``positions`` (0-based)."""
+    probabilities, scores = predictions.probabilities, predictions.scores
+    return predictions._replace(
+        values=predictions.values[positions],
+        probabilities=None if probabilities is None else probabilities[positions],
+        scores=None if scores is None else scores[positions],
+    )
 
 
 def prediction_columns(predictions: Predictions) -> dict[str, np.ndarray]:
@@ -149,8 +171,11 @@ def given_to_actual(y: np.ndarray, probabilities: np.ndarray, classes: np.ndarra
     return found
 
 
-def metrics_of(y: np.ndarray, predictions: Predictions, task: Task, average: Average) -> dict[str, float]:
-    """Compute the metrics of ``predictions`` for the true targets ``y``, (n_rows,), in the order of METRICS.
+def metrics_of(
+    y: np.ndarray, predictions: Predictions, task: Task, average: Average, own: Sequence[Scorer] = ()
+) -> dict[str, float]:
+    """Compute the metrics of ``predictions`` for the true targets ``y``, (n_rows,), in the order of METRICS, then those
+    of ``own`` that can be computed.
 
     Classification: accuracy, precision, recall and f1_score (averaged over the classes as ``average`` says; 0 where a
     class is never predicted), balanced_accuracy, and, where the model gives scores, roc_auc (of several classes: the
@@ -165,7 +190,9 @@ def metrics_of(y: np.ndarray, predictions: Predictions, task: Task, average: Ave
         found = _of_numbers(y, predictions.values)
     else:
         found = _of_classes(y, predictions, average) | _of_probabilities(y, predictions)
-    return {name: float(found[name]) for name in METRICS[task] if name in found}
+    computed = {scorer.key: scorer.compute(y, predictions) for scorer in own}
+    built_in = {name: float(found[name]) for name in METRICS[task] if name in found}
+    return built_in | {name: value for name, value in computed.items() if value is not None}
 
 
 def _of_numbers(y: np.ndarray, values: np.ndarray) -> dict[str, float]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from lockstep.diagnosing.diagnosis import Copies
 from lockstep.kernel.settings import Task
-from lockstep.learning.metrics import ALL, is_lopsided, with_average
+from lockstep.learning.metrics import is_lopsided, metric_of, with_average
 from lockstep.reporting.metric_titles import TITLES
 from lockstep.reporting.plotted import area_of
 from lockstep.reporting.sources import Sources
@@ -45,7 +45,7 @@ def result_facts(given: Sources) -> ResultFacts:
     metrics = [
         Metric(
             key=row.metric,
-            name=with_average(row.metric, average, TITLES[row.metric]),
+            name=with_average(row.metric, average, TITLES.get(row.metric, row.metric)),
             value=row.value,
             low=row.low,
             high=row.high,
@@ -157,14 +157,14 @@ def _against_the_baseline(main: Metric) -> list[str]:
     if not (above or below):
         name = within_sentence(main.name)
         return [f"The interval does not exclude the baseline: by {name}, these rows cannot tell the model from it."]
-    side = "better" if below == ALL[main.key].lower_is_better else "worse"
+    side = "better" if below == metric_of(main.key).lower_is_better else "worse"
     return [f"The interval lies wholly on the {side} side of the baseline."]
 
 
 def _worse_than_the_baseline(metrics: Sequence[Metric]) -> list[str]:
     worse = []
     for metric in metrics:
-        signed = -1 if ALL[metric.key].lower_is_better else 1
+        signed = -1 if metric_of(metric.key).lower_is_better else 1
         if metric.baseline is not None and signed * metric.value < signed * metric.baseline:
             worse.append(f"{within_sentence(metric.name)} ({score(metric.value)} against {score(metric.baseline)})")
     return [f"It is worse than the baseline by {', '.join(worse)}."] if worse else []

@@ -8,11 +8,13 @@ import io
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pickle import PicklingError
 from typing import Any
 
-from lockstep.kernel.errors import IntegrityError
+from lockstep.kernel.errors import IntegrityError, LockstepError, SettingsError
 from lockstep.kernel.files import Outputs
 from lockstep.learning.model_file import sidecar_of
+from lockstep.learning.own_code import Sealed
 from lockstep.saving.sidecar import MODEL_LIBRARIES, read_trusted, sidecar
 
 import joblib
@@ -43,14 +45,28 @@ class _CanonicalPickler(NumpyPickler):  # type: ignore[misc]
         super().save(obj)
 
 
-def save_model(model: Any, path: Path) -> None:
+def save_model(model: Any, path: Path, code: Mapping[str, str] | None = None) -> None:
     """Write ``model`` as joblib.dump(compress=("gzip", 3)) does: the same model always gives the same bytes.
+
+    Args:
+        model: what is saved.
+        path: where.
+        code: {path of a file of the user's code that the model needs: its SHA-256}; it is opened with these alone.
 
     Compression brings a checksum with it, so that load_model notices a file that was altered. It is Arrow's, which
     brings its own zlib: Python's is the system's, and where that is zlib-ng the same content has other bytes.
+
+    Raises:
+        SettingsError: code of the user's made something that cannot be saved.
     """
     memory = io.BytesIO()
-    _CanonicalPickler(memory).dump(model)
+    try:
+        _CanonicalPickler(memory).dump(Sealed(model, code) if code else model)
+    except (PicklingError, AttributeError, TypeError) as error:
+        raise SettingsError(
+            f"the model cannot be saved: {error}. Functions and classes that it keeps must be defined, with def or "
+            "class, at the top of the file or library that they come from."
+        ) from error
     path.write_bytes(pa.Codec("gzip", compression_level=3).compress(memory.getbuffer(), asbytes=True))
 
 
@@ -62,7 +78,7 @@ def write_model(
 
     def writer(temporary: Path) -> None:
         nonlocal written
-        save_model(model, temporary)
+        save_model(model, temporary, about.get("code"))
         written = temporary.read_bytes()
 
     outputs.write(path, writer)
@@ -79,7 +95,8 @@ def load_model(path: str | Path, *, sha256: str | None = None) -> Any:
 
     Raises:
         DataError: there is no such file.
-        IntegrityError: it is recorded nowhere, it was altered, or it is no model. Nothing in it was run.
+        IntegrityError: it is recorded nowhere, it was altered, it is no model, or it needs code of the user's that is
+            another by now. Nothing in it was run.
     """
     path = Path(path)
     data = read_trusted(path, sha256)
@@ -89,6 +106,8 @@ def load_model(path: str | Path, *, sha256: str | None = None) -> Any:
         if not stream.eof or stream.unused_data:  # joblib's own reader never ends at bytes behind the stream
             raise ValueError("it does not end where it should")
         return joblib.load(memory)
+    except LockstepError as error:  # the user's code that it needs is another by now
+        raise type(error)(f"{path}: {error}") from None
     except Exception as error:  # a damaged pickle can raise anything
         raise IntegrityError(
             f"{path} is not a model file that Lockstep wrote ({type(error).__name__}: {error}). Delete it and run 'dvc "

@@ -10,6 +10,7 @@ from lockstep.learning.estimators import member_of
 from lockstep.learning.refusals import refusals_of
 
 import numpy as np
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
 
 COLUMNS = ("iteration", "part", "loss")
 EPSILON = np.finfo(np.float64).eps
@@ -20,6 +21,7 @@ MAX_ITERATIONS, MAX_PREFIXES = 500, 50
 """At most so many iterations are recorded, evenly spaced, the last one among them; fewer where the first trees of a
 model predict anew for each of them."""
 
+_FORESTS = (ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor)
 Row = tuple[int, str, float]
 
 
@@ -100,7 +102,7 @@ def _stages(estimator: Any, X: np.ndarray, task: Task) -> Iterator[np.ndarray] |
     staged = getattr(estimator, "staged_predict" if task == "regression" else "staged_predict_proba", None)
     if staged is not None:
         return map(np.asarray, staged(X))
-    if hasattr(estimator, "estimators_") and hasattr(estimator, "n_estimators"):
+    if isinstance(estimator, _FORESTS):
         return _running_mean(estimator, X, task)
     return None
 

@@ -4,7 +4,7 @@ No hyperparameter of an estimator touches the preprocessor, so a fold's encoded 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from lockstep.kernel.errors import SettingsError
@@ -23,10 +23,11 @@ from lockstep.learning.cross_validation import (
     score_encoded,
 )
 from lockstep.learning.estimators import TrainSettings, build_estimator, member_of
-from lockstep.learning.metrics import ALL, AUTO, find_metric
-from lockstep.learning.model_types import model_type
+from lockstep.learning.metrics import AUTO, find_metric, metric_of
+from lockstep.learning.model_types import CUSTOM, model_type
+from lockstep.learning.own_features import OwnFeatures
 from lockstep.learning.preprocessing import PreprocessSettings
-from lockstep.learning.scoring import Average
+from lockstep.learning.scoring import Average, Scorer
 from lockstep.learning.search_result import BestTrial
 from lockstep.tables.table import Table
 from lockstep.tuning.search_space import Space, TuneSettings, ends, holds, key_of, parse_space
@@ -54,6 +55,7 @@ class Scoring(NamedTuple):
         given: the given values of the hyperparameters of the space, also where they are scikit-learn's defaults.
         metric: that trials are compared by.
         average: of the metric, for a classification.
+        own: the metrics beside the built-in ones.
     """
 
     folds: list[EncodedFold]
@@ -62,30 +64,38 @@ class Scoring(NamedTuple):
     given: dict[str, Any]
     metric: str
     average: Average
+    own: Sequence[Scorer]
 
     @property
     def lower_is_better(self) -> bool:
         """Whether a lower score is better."""
-        return ALL[self.metric].lower_is_better
+        return metric_of(self.metric).lower_is_better
 
 
-def check_settings(settings: TuneSettings, model: TrainSettings, task: Task) -> tuple[Space, str]:
+def check_settings(
+    settings: TuneSettings, model: TrainSettings, task: Task, own: Collection[str] = (), *, custom: bool = True
+) -> tuple[Space, str]:
     """Find the space and the metric that the settings mean. Whether the hyperparameters are those of the model is
     looked at only if there is a search.
+
+    Args:
+        own: the keys of the metrics beside the built-in ones.
+        custom: whether also of a model whose code is the user's own, which is then run.
 
     Raises:
         SettingsError: an unknown metric, a range or list that is none, an unknown or illegal hyperparameter.
     """
+    may_run = custom or model.model != CUSTOM
     space = parse_space(settings.space or model_type(model.model).space, "tune.space")
-    metric = (
-        _best_metric(model, task) if settings.metric == "auto" else find_metric(settings.metric, task, "tune.metric")
-    )
+    metric = find_metric(settings.metric, task, "tune.metric", own)
+    if settings.metric == "auto" and may_run:
+        metric = _best_metric(model, task)
     if settings.trials and not space:
         raise SettingsError(
             f"tune.space is empty, and {model.model} has no hyperparameters that are worth a search. Give some their "
             "ranges there, or set tune.trials to 0."
         )
-    if settings.trials:
+    if settings.trials and may_run:
         for name, entry in space.items():
             for value in ends(entry):
                 build_estimator(msgspec.structs.replace(model, hyperparameters={name: value}), task, "tune.space")
@@ -107,6 +117,8 @@ def search(
     preprocess: PreprocessSettings,
     model: TrainSettings,
     average: Average = "macro",
+    features: OwnFeatures | None = None,
+    own: Sequence[Scorer] = (),
 ) -> Search:
     """Search the space by a tree-structured Parzen estimator; see sampler.py.
 
@@ -126,12 +138,14 @@ def search(
         preprocess: the section ``preprocess``.
         model: the section ``train``.
         average: of precision, recall and F1, if one of them is the metric.
+        features: the user's own, or None.
+        own: the metrics beside the built-in ones.
 
     Raises:
         DataError: see make_folds and encode_fitted.
         SettingsError: see check_settings; or no trial could be scored.
     """
-    space, metric = check_settings(settings, model, train.task)
+    space, metric = check_settings(settings, model, train.task, [scorer.key for scorer in own])
     defaults = member_of(build_estimator(model, train.task)).get_params(deep=False)
     given = {name: defaults.get(name) for name in space}
     cut = make_folds(train, cross_validation)
@@ -140,8 +154,8 @@ def search(
         logger.warning(
             "not every fold has all classes, so that log_loss cannot be computed: trials compare by %s", metric
         )
-    folds = encode_folds(train, cut, preprocess, model)
-    scoring = Scoring(folds, train.task, model, given, metric, average)
+    folds = encode_folds(train, cut, preprocess, model, features)
+    scoring = Scoring(folds, train.task, model, given, metric, average, own)
     steps = run_trials(settings, space, scoring)
     shown = tqdm(steps, total=settings.trials + 1, desc="trials", unit="trial", disable=None, leave=False)
     return _found(list(shown), settings.trials, scoring)
@@ -153,13 +167,17 @@ def _all_have_all_classes(labels: np.ndarray, folds: list[Fold]) -> bool:
 
 
 def encode_folds(
-    train: Table, folds: list[Fold], preprocess: PreprocessSettings, model: TrainSettings
+    train: Table,
+    folds: list[Fold],
+    preprocess: PreprocessSettings,
+    model: TrainSettings,
+    features: OwnFeatures | None = None,
 ) -> list[EncodedFold]:
     """Fit a preprocessor for each fold, and keep the rows that it encodes. Raises as encode_fitted."""
 
     def encoded(fold: Fold) -> EncodedFold:
         fitted_on, scored_on = fold
-        preprocessor, fitted = encode_fitted(train, fitted_on, preprocess, model)
+        preprocessor, fitted = encode_fitted(train, fitted_on, preprocess, model, features)
         return EncodedFold(fitted, encode(train, scored_on, preprocessor))
 
     found = each_fold(encoded, folds, progress=False)
@@ -201,7 +219,9 @@ def score_setting(number: int, values: dict[str, Any], scoring: Scoring) -> Tria
         # elements, on which the last bits of sums depend.
         rows = fold.fitted._replace(X=fold.fitted.X.copy(order="K"))
         estimator = fit_encoded(rows, scoring.task, model, n_jobs=1)
-        return score_encoded(estimator, fold.scored, scoring.task, scoring.average).get(scoring.metric, math.nan)
+        return score_encoded(estimator, fold.scored, scoring.task, scoring.average, scoring.own).get(
+            scoring.metric, math.nan
+        )
 
     mean = std = None
     reason = f"{scoring.metric} cannot be computed in every fold"

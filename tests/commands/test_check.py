@@ -26,7 +26,8 @@ def repository(tmp_path, monkeypatch):
     folder = tmp_path / "repository"
     pointers = [f"data/raw/{name}.csv.dvc" for name in ("iris", "housing")]
     contracts = [f"data/contracts/{name}.yaml" for name in ("iris", "housing")]
-    for name in ("params.yaml", "dvc.yaml", *contracts, *pointers, ".dvc/config"):
+    features = ["features/iris.py", "features/housing.py"]
+    for name in ("params.yaml", "dvc.yaml", *contracts, *features, *pointers, ".dvc/config"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes((ROOT / name).read_bytes())
     (folder / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
@@ -170,6 +171,9 @@ def test_the_contract_of_a_problem_that_was_renamed_is_missing(repository, capsy
         "problem was renamed: 'git mv data/contracts/iris.yaml data/contracts/flowers.yaml'.\n"
     )
     Path("data/contracts/iris.yaml").rename("data/contracts/flowers.yaml")
+    assert main(["check"]) == 2
+    assert "'git mv features/iris.py features/flowers.py'" in capsys.readouterr().err
+    Path("features/iris.py").rename("features/flowers.py")
     assert main(["check"]) == 0
     Path("data/contracts/flowers.yaml").unlink()
     assert main(["check"]) == 2

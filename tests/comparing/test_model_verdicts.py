@@ -424,3 +424,13 @@ def test_two_equal_models_are_called_different_in_at_most_one_of_twenty(pairs, m
         for run in range(pairs)
     )
     assert alarms <= most
+
+
+def test_metrics_beside_the_built_in_ones_are_compared_if_one_side_asked_for_them():
+    own = ("average_precision", "neg_brier_score")
+    before, after = classifier(300, skill=0.2, k=2), classifier(300, skill=2.0, seed=1, k=2)
+    for sides in ((replace(before, metrics=own), after), (before, replace(after, metrics=own))):
+        found = compare_models(*sides)
+        assert {name: verdicts(found)[name] for name in own} == dict.fromkeys(own, BETTER)
+        assert list(verdicts(found))[-2:] == list(own)
+        assert metric(found, "average_precision").test == "bootstrap"

@@ -1,8 +1,10 @@
 """The graph in dvc.yaml: exact code dependencies, no leak, nothing dangerous in it."""
 
 import re
+import shutil
 import subprocess
 import sys
+from itertools import filterfalse
 
 from lockstep.provenance.plan import SOUND
 
@@ -17,6 +19,7 @@ from graph import (
     files_of,
     import_closure,
     is_code,
+    is_own_code,
     libraries,
 )
 from workspace import ROOT
@@ -149,7 +152,7 @@ def test_every_path_of_the_command_is_declared_and_every_declared_path_is_in_it(
     ]
     for argument in arguments:
         assert any(path == argument or path.startswith(f"{argument}/") for path in declared), argument
-    for path in declared:
+    for path in filterfalse(is_own_code, declared):
         named = path.replace(".joblib.json", ".joblib")  # a sidecar stands beside its model
         assert any(named == argument or named.startswith(f"{argument}/") for argument in arguments), path
 
@@ -202,3 +205,19 @@ def test_the_bundled_tables_are_served_by_their_own_remote_alone():
         assert (out["remote"], out["push"]) == ("bundled", False)
         bundled = ROOT / "data/bundled/files/md5" / out["md5"][:2] / out["md5"][2:]
         assert bundled.stat().st_size == out["size"]
+
+
+def test_the_users_code_is_what_dvc_tracks_in_its_folders(tmp_path):
+    """A folder of which DVC ignored all would be the same, whatever is in it."""
+    from dvc.fs import localfs
+    from dvc.repo import Repo
+
+    shutil.copyfile(ROOT / ".dvcignore", tmp_path / ".dvcignore")
+    for folder in ("estimators", "scorers"):
+        (tmp_path / folder).mkdir()
+        for name in ("mine.py", "README.md"):
+            (tmp_path / folder / name).touch()
+    repo = Repo.init(str(tmp_path), no_scm=True)
+    for folder in ("estimators", "scorers"):
+        assert list(repo.dvcignore.find(localfs, str(tmp_path / folder))) == [str(tmp_path / folder / "mine.py")]
+    repo.close()

@@ -115,6 +115,7 @@ DEEP = "P line 1: settings may not use nesting deeper than 12. Flatten it."
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("a: [x, y:z]\n", "P line 1: settings may not use y:z between brackets, of which some readers"),
         ("a: 1\nb: &x 2\n", "P line 2: settings may not use anchors and aliases (& and *). Write the value out."),
         ("a: 1\nb: *x\n", "P line 2: settings may not use anchors and aliases (& and *)."),
         ("a: &x {b: 1}\n", "P line 1: settings may not use anchors and aliases (& and *)."),

@@ -1,0 +1,159 @@
+"""Metrics beside the built-in ones, by the names in ``evaluate.metrics``: scikit-learn's scorers, and the user's own
+functions.
+
+All of them rise as a model gets better, as scikit-learn's scorers do: what falls is negated and named so,
+``neg_mean_absolute_percentage_error``. So whoever compares two values need not know more than the name.
+"""
+
+import ast
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lockstep.kernel.errors import DataError, SettingsError, nearest
+from lockstep.kernel.settings import Task
+from lockstep.learning.metrics import METRICS
+from lockstep.learning.own_code import load_file, read_definitions, said_of
+from lockstep.learning.scoring import Predictions, Scorer
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.utils.metaestimators import available_if
+
+WHERE = "evaluate.metrics"
+DIRECTION = "GREATER_IS_BETTER"
+"""What a file of own metrics says of them: True or False."""
+
+
+def check_metrics(names: Sequence[str], task: Task) -> list[str]:
+    """Look whether there are these metrics, and give their keys; nothing of the user's code is run.
+
+    Raises:
+        SettingsError: an unknown name, one that is computed anyway, or a file that does not define it.
+    """
+    keys: list[str] = []
+    for name in names:
+        key = _key_of_function(name) if ":" in name or "/" in name else name
+        if key == name and key not in get_scorer_names():
+            near = ", ".join(nearest(key, get_scorer_names(), 5))
+            raise SettingsError(
+                f"{WHERE}: '{name}' is no scorer of scikit-learn's. Nearest: {near}. One of your own is named "
+                "scorers/FILE.py:FUNCTION."
+            )
+        if key in METRICS[task]:
+            raise SettingsError(f"{WHERE}: '{key}' is among the metrics of every {task}. Remove it there.")
+        if key in keys:
+            raise SettingsError(f"{WHERE}: '{key}' stands twice. Remove one.")
+        keys.append(key)
+    return keys
+
+
+def make_scorers(names: Sequence[str], task: Task) -> list[Scorer]:
+    """Make the metrics of these names. Raises as check_metrics, and SettingsError where a file cannot be run."""
+    keys = check_metrics(names, task)
+    return [
+        Scorer(key, _of_scikit_learn(name, task) if key == name else _of_function(name, key))
+        for key, name in zip(keys, names, strict=True)
+    ]
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """(the file, the function) of ``scorers/cost.py:cost``."""
+    path, _, function = name.partition(":")
+    if not path.startswith("scorers/") or not function.isidentifier():
+        raise SettingsError(f"{WHERE}: '{name}' names no metric. Allowed: a scorer of scikit-learn's, as "
+                            "average_precision, or scorers/FILE.py:FUNCTION.")  # fmt: skip
+    return path, function
+
+
+def _key_of_function(name: str) -> str:
+    path, function = _parts(name)
+    found = read_definitions(path, WHERE)
+    functions = [known for known, node in found.items() if isinstance(node, ast.FunctionDef)]
+    if function not in functions:
+        near = f" It defines, nearest first: {', '.join(nearest(function, functions, 5))}." if functions else ""
+        raise SettingsError(f"{WHERE}: {path} defines no function '{function}'.{near}")
+    said = found.get(DIRECTION)
+    value = said.value if isinstance(said, ast.Assign | ast.AnnAssign) else None
+    if not isinstance(value, ast.Constant) or not isinstance(value.value, bool):
+        raise SettingsError(
+            f"{path} does not say which way is better. Add a line '{DIRECTION} = False' (a cost, an error) or '= True'."
+        )
+    return function if value.value else f"neg_{function}"
+
+
+def _of_function(name: str, key: str) -> Callable[[np.ndarray, Predictions], float | None]:
+    path, function = _parts(name)
+    own = getattr(load_file(path, WHERE), function)
+    sign = 1 if key == function else -1
+
+    def compute(y: np.ndarray, predictions: Predictions) -> float:
+        try:
+            value = own(y.copy(), predictions.values.copy())
+            number = float(value)
+        except Exception as error:
+            said = said_of(error) or f"{name} gives {str(value)[:40]!r}, which is no number"
+            raise DataError(f"{said}. Correct the file.") from error
+        if not math.isfinite(number):
+            raise DataError(f"{name} gives {number} for {len(y)} rows. It must give a finite number for any rows.")
+        return sign * number
+
+    return compute
+
+
+def _of_scikit_learn(name: str, task: Task) -> Callable[[np.ndarray, Predictions], float | None]:
+    scorer = get_scorer(name)
+
+    def compute(y: np.ndarray, predictions: Predictions) -> float | None:
+        """None where it cannot be computed, as where the rows lack a class."""
+        if task == "classification":
+            y, predictions = _numbered(y, predictions)
+        model = _Classifier(predictions) if task == "classification" else _Regressor(predictions)
+        try:
+            value = float(scorer(model, np.zeros((len(y), 1)), y))
+        except (ValueError, AttributeError, TypeError):
+            return None
+        return value if math.isfinite(value) else None
+
+    return compute
+
+
+def _numbered(y: np.ndarray, predictions: Predictions) -> tuple[np.ndarray, Predictions]:
+    """Two classes as 0 and 1, the positive one being the last in sorted order: scorers take no other for it."""
+    classes = predictions.classes
+    if classes is None or len(classes) != 2 or not np.isin(y, classes).all():
+        return y, predictions
+    values = (predictions.values == classes[1]).astype(int)
+    return (y == classes[1]).astype(int), predictions._replace(values=values, classes=np.array([0, 1]))
+
+
+class _Recorded(BaseEstimator):  # type: ignore[misc]
+    """A model whose predictions are known: what a scorer of scikit-learn's asks for."""
+
+    def __init__(self, predictions: Predictions) -> None:
+        self.predictions = predictions
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def predict(self, X: Any) -> np.ndarray:  # noqa: ARG002 - scikit-learn's interface
+        return self.predictions.values
+
+
+class _Regressor(RegressorMixin, _Recorded):  # type: ignore[misc]
+    pass
+
+
+class _Classifier(ClassifierMixin, _Recorded):  # type: ignore[misc]
+    @property
+    def classes_(self) -> np.ndarray | None:
+        return self.predictions.classes
+
+    @available_if(lambda self: self.predictions.probabilities is not None)  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> np.ndarray | None:  # noqa: ARG002
+        return self.predictions.probabilities
+
+    @available_if(lambda self: self.predictions.scores is not None)  # type: ignore[untyped-decorator]
+    def decision_function(self, X: Any) -> np.ndarray | None:  # noqa: ARG002
+        return self.predictions.scores

@@ -1,0 +1,115 @@
+"""Metrics beside the built-in ones: scikit-learn's scorers, functions of the user's own."""
+
+from lockstep.evaluating.resampling import Design, intervals_of
+from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate
+from lockstep.learning.metrics import find_metric, metric_of
+from lockstep.learning.own_metrics import check_metrics, make_scorers
+from lockstep.learning.preprocessing import PreprocessSettings
+from lockstep.learning.scoring import Predictions, metrics_of
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import get_scorer, get_scorer_names
+
+COST = "GREATER_IS_BETTER = False\ndef cost(y_true, y_pred):\n    return (y_true != y_pred).mean() * 5\n"
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scorers").mkdir()
+
+    def write(text):
+        (tmp_path / "scorers/cost.py").write_text(text)
+
+    write(COST)
+    return write
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """(a model of texts, rows, their classes, its predictions)"""
+    random = np.random.default_rng(0)
+    X = random.normal(size=(120, 2))
+    y = np.where(X[:, 0] + random.normal(size=120) > 0, "yes", "no").astype(object)
+    model = LogisticRegression().fit(X, y)
+    probabilities = model.predict_proba(X)
+    return model, X, y, Predictions(model.predict(X), model.classes_, probabilities, probabilities[:, 1])
+
+
+@pytest.mark.parametrize("name", ["average_precision", "neg_brier_score", "matthews_corrcoef", "jaccard_macro", "f1"])
+def test_a_scorer_of_scikit_learn_gives_what_it_gives_of_the_model(fitted, name):
+    _, X, y, predictions = fitted
+    assert name in get_scorer_names()
+    (scorer,) = make_scorers([name], "classification")
+    numbers = LogisticRegression().fit(X, y == "yes")  # what scikit-learn's scorers take for the positive class
+    assert scorer.compute(y, predictions) == pytest.approx(get_scorer(name)(numbers, X, y == "yes"))
+
+
+def test_a_cost_is_negated_and_every_direction_is_known(fitted, write):
+    _, _, y, predictions = fitted
+    own = make_scorers(["scorers/cost.py:cost", "average_precision"], "classification")
+    found = metrics_of(y, predictions, "classification", "macro", own)
+    assert list(found)[-2:] == ["neg_cost", "average_precision"]
+    assert found["neg_cost"] == pytest.approx(-5 * (1 - found["accuracy"]))
+    assert not metric_of("neg_cost").lower_is_better
+    assert find_metric("neg_cost", "classification", "tune.metric", ["neg_cost"]) == "neg_cost"
+
+
+def test_it_has_an_interval_of_the_same_resamples(fitted, write):
+    _, _, y, predictions = fitted
+    own = make_scorers(["scorers/cost.py:cost"], "classification")
+    design = Design.of(y, stratified=False, groups=np.arange(len(y)), in_time=False)
+    found = intervals_of(y, predictions, "classification", "macro", design, own)
+    (low, high), (left, right) = found["neg_cost"], found["accuracy"]
+    assert (low, high) == pytest.approx((-5 * (1 - left), -5 * (1 - right)), abs=0.1)
+
+
+def test_folds_are_scored_by_it(write, make_table, make_settings):
+    random = np.random.default_rng(0)
+    table = make_table({"a": random.normal(size=60), "y": random.integers(0, 2, 60)})
+    own = make_scorers(["scorers/cost.py:cost"], "classification")
+    settings = CrossValidateSettings(folds=3), PreprocessSettings(), make_settings("logistic_regression")
+    for fold in cross_validate(table, *settings, own=own):
+        assert fold.metrics["neg_cost"] == pytest.approx(-5 * (1 - fold.metrics["accuracy"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "message"),
+    [
+        (COST, "averge_precision", "'averge_precision' is no scorer of scikit-learn's. Nearest: average_precision"),
+        (COST, "accuracy", "'accuracy' is among the metrics of every classification"),
+        (COST, "scorers/cost.py:costs", "scorers/cost.py defines no function 'costs'. It defines, nearest first: cost"),
+        (COST, "scorers/costs.py:cost", "scorers/costs.py does not exist. There are, nearest first: cost.py"),
+        (COST, "features/p.py:cost", "'features/p.py:cost' names no metric. Allowed"),
+        (
+            COST.replace("GREATER", "X"),
+            "scorers/cost.py:cost",
+            "which way is better. Add a line 'GREATER_IS",
+        ),
+        (COST.replace("False", "maybe()"), "scorers/cost.py:cost", "does not say which way is better"),
+    ],
+)
+def test_names_are_checked_and_nothing_is_run(write, text, name, message):
+    write(f"raise SystemExit\n{text}")
+    with pytest.raises(SettingsError, match=message):
+        check_metrics([name], "classification")
+    if text == COST:
+        assert check_metrics(["scorers/cost.py:cost"], "classification") == ["neg_cost"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return 'much'", "scorers/cost.py:cost gives 'much', which is no number"),
+        ("return float('nan')", "scorers/cost.py:cost gives nan for 120 rows. It must give a finite number"),
+        ("return y_pred['a']", r"scorers/cost.py line 3, in cost: \w+Error: .*. Correct the file."),
+    ],
+)
+def test_what_is_no_number_is_a_mistake_in_the_file(fitted, write, body, message):
+    write(f"GREATER_IS_BETTER = True\ndef cost(y_true, y_pred):\n    {body}\n")
+    (scorer,) = make_scorers(["scorers/cost.py:cost"], "classification")
+    with pytest.raises(DataError, match=message):
+        scorer.compute(fitted[2], fitted[3])
