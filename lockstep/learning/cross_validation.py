@@ -298,17 +298,30 @@ def cross_validate(
 
 
 def each_fold(function: Callable[[F], R], folds: Sequence[F], *, progress: bool) -> list[R]:
-    """Call ``function`` with each fold, in parallel, and give its results in the order of the folds.
+    """Call ``function`` with each fold, in parallel, and give its results in the order of the folds; or raise what the
+    first of the folds raised, not the first that came to raise.
 
     Args:
         progress: whether to show how many folds are done, where a person is watching.
     """
+
+    def called(fold: F) -> tuple[R, None] | tuple[None, Exception]:
+        try:
+            return function(fold), None
+        except Exception as error:
+            return None, error
+
     # Threads: scikit-learn's fits release the lock, nothing is copied, and no worker has to import scikit-learn again.
-    jobs = (joblib.delayed(function)(fold) for fold in folds)
-    results = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(jobs)
-    return list(
-        tqdm(results, total=len(folds), desc="folds", unit="fold", disable=None if progress else True, leave=False)
-    )
+    jobs = (joblib.delayed(called)(fold) for fold in folds)
+    outcomes = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(jobs)
+    results = []
+    for result, error in tqdm(
+        outcomes, total=len(folds), desc="folds", unit="fold", disable=None if progress else True, leave=False
+    ):
+        if error is not None:
+            raise error
+        results.append(result)
+    return results
 
 
 def out_of_fold(scores: Sequence[FoldScores]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import sys
 
 from lockstep.kernel.errors import DataError, MachineError, SettingsError
 from lockstep.learning.estimators import build_estimator, fit_estimator
-from lockstep.learning.model_types import MODELS, model_type
+from lockstep.learning.model_types import CUSTOM, MODELS, model_type
 
 import numpy as np
 import pytest
@@ -117,7 +117,7 @@ def test_hyperparameters_are_passed_on(make_settings):
 def test_an_unknown_model_type_lists_all_the_nearest_first(make_settings, name, first):
     found = message(build_estimator, make_settings(name), "classification")
     listed = re.fullmatch(rf"train\.model: '{name}' is not a model type\. Supported, nearest first: (.*)\.", found)[1]
-    assert sorted(listed.split(", ")) == sorted(MODELS)
+    assert sorted(listed.split(", ")) == sorted([*MODELS, CUSTOM])
     assert first in (None, listed.split(", ")[0])
     assert message(model_type, name) == found
 

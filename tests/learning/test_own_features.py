@@ -70,7 +70,7 @@ def test_a_function_makes_features_of_rows(write, table):
 def test_a_transformer_is_fitted_on_the_rows_of_each_fold(write, table):
     own = write(CENTRED)
     for rows in (np.arange(40), np.arange(40, 80)):
-        preprocessor, _ = fit_preprocessor(table.rows(rows), PreprocessSettings(), True, features=own)
+        preprocessor, _ = fit_preprocessor(table.rows(rows), PreprocessSettings(), "random_forest", features=own)
         assert preprocessor[0].transformer_.mean_ == table.frame["a"].iloc[rows].mean()
 
 
@@ -156,7 +156,7 @@ def test_a_file_that_defines_nothing_is_not_run_and_one_that_is_missing_is_said(
 @pytest.mark.parametrize("text", [RATIO, CENTRED])
 def test_a_saved_model_has_its_features_and_is_opened_with_the_very_code_alone(write, table, tmp_path, text):
     own = write(text)
-    preprocessor, _ = fit_preprocessor(table, PreprocessSettings(), True, features=own)
+    preprocessor, _ = fit_preprocessor(table, PreprocessSettings(), "random_forest", features=own)
     code = {own.path: hashlib.sha256((tmp_path / own.path).read_bytes()).hexdigest()}
     model = tmp_path / "m.joblib"
     save_model(preprocessor, model, code)
@@ -177,7 +177,7 @@ def test_what_cannot_be_pickled_is_said(write, table, tmp_path):
     own = write(
         "from sklearn.preprocessing import FunctionTransformer\nfeatures = FunctionTransformer(lambda X: X[['a']])\n"
     )
-    preprocessor, _ = fit_preprocessor(table, PreprocessSettings(), True, features=own)
+    preprocessor, _ = fit_preprocessor(table, PreprocessSettings(), "random_forest", features=own)
     with pytest.raises(SettingsError, match=r"the model cannot be saved: .*at the top of the file"):
         save_model(preprocessor, tmp_path / "m.joblib", {own.path: ""})
 
