@@ -79,9 +79,9 @@ def diagnose(
         refit: the section ``train`` with what the search chose: how the learning curve refits the model.
     """
     classes = model.classes_ if test.task == "classification" else None
-    found = predictions_of(predictions, classes)
+    found = predictions_of(predictions, classes, test.positive)
     errors = errors_of(test.labels, found.values, test.task)
-    series = [] if classes is None else [classes[i] for i in followed_classes(test.labels, classes, MAX_SERIES)]
+    series = [] if classes is None else [classes[i] for i in followed_classes(test.labels, found, MAX_SERIES)]
     in_order = [name for name in ranked if name in test.features.columns]
     shown, metric = in_order[:MAX_VALUES], headline_of(train, test, found)
     return Diagnosis(
@@ -133,12 +133,13 @@ def _of_numbers(train: Table, test: Table, found: Predictions) -> OfNumbers:
 
 
 def _of_classes(train: Table, test: Table, found: Predictions, classes: np.ndarray) -> OfClasses:
-    positive, given = (classes[1] if len(classes) == 2 else None), found.probabilities
+    place, given = found.positive_place, found.probabilities
+    positive = None if place is None else classes[place]
     return OfClasses(
         training_rows=class_counts(train.labels),
         positive=None if positive is None else str(positive),
         probabilities=given is not None,
-        scores=None if positive is None or given is None else scores_of(test.labels, given[:, 1], positive),
+        scores=None if place is None or given is None else scores_of(test.labels, given[:, place], positive),
     )
 
 

@@ -78,11 +78,12 @@ def evaluate(model: Pipeline, test: Table, train_labels: np.ndarray, settings: E
         train_labels: (n_train,).
     """
     X, y = test.features, test.labels
-    raw = predict(model, X, test.task)
+    raw = predict(model, X, test.task, test.positive)
     own = metrics_of(y, raw, test.task, settings.average)
     dummy = DummyClassifier(strategy="prior") if test.task == "classification" else DummyRegressor()
     dummy.fit(np.zeros((len(train_labels), 1)), train_labels)
-    baseline = metrics_of(y, predict(dummy, np.zeros((len(y), 1)), test.task), test.task, settings.average)
+    constant = predict(dummy, np.zeros((len(y), 1)), test.task, test.positive)
+    baseline = metrics_of(y, constant, test.task, settings.average)
     named = [name for name, metric in METRICS[test.task].items() if metric.has_baseline]
     metrics: dict[str, Any] = own | {f"baseline_{name}": baseline[name] for name in named}
     if test.task == "classification":

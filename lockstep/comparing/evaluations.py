@@ -38,6 +38,7 @@ class Evaluated:
         predictions: (n_test, ...) as ``stages.evaluate`` writes them.
         task, target: what was predicted.
         average: of precision, recall and F1.
+        positive: the class that load.positive names, or None.
         stratified: whether the split kept the classes' shares.
         grouped: whether it kept the rows of a group together.
         in_time: whether the test rows are the last ones in time, and the folds consecutive.
@@ -60,6 +61,7 @@ class Evaluated:
     folds: Folds | None
     current: bool = True
     found: Mapping[str, Any] = field(default_factory=dict)
+    positive: str | int | bool | None = None
 
 
 def another_target(before: Evaluated, after: Evaluated) -> AnotherTarget | None:

@@ -13,7 +13,7 @@ A fold is fitted in two steps, and scored in two:
 
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.kernel.log import logger
@@ -190,9 +190,11 @@ def fit_encoded(rows: EncodedRows, task: Task, model: TrainSettings, n_jobs: int
     return estimator
 
 
-def score_encoded(estimator: BaseEstimator, rows: EncodedRows, task: Task, average: Average) -> dict[str, float]:
+def score_encoded(
+    estimator: BaseEstimator, rows: EncodedRows, task: Task, average: Average, positive: Any = None
+) -> dict[str, float]:
     """Compute the metrics of the estimator's predictions of encoded rows. Raises as predict and metrics_of."""
-    return metrics_of(rows.y, predict(estimator, rows.X, task), task, average)
+    return metrics_of(rows.y, predict(estimator, rows.X, task, positive), task, average)
 
 
 def fit_fold(
@@ -224,7 +226,7 @@ def score_fold(
         DataError: rows that scikit-learn cannot predict.
         SettingsError: see metrics_of.
     """
-    return score_encoded(estimator, encode(train, scored_on, preprocessor), train.task, average)
+    return score_encoded(estimator, encode(train, scored_on, preprocessor), train.task, average, train.positive)
 
 
 def cross_validate(
@@ -255,7 +257,7 @@ def cross_validate(
         repeat, fold = number // settings.folds + 1, number % settings.folds + 1
         preprocessor, estimator = fit_fold(train, fitted_on, preprocess, model, n_jobs=1)
         rows = encode(train, scored_on, preprocessor)
-        found = predict(estimator, rows.X, train.task)
+        found = predict(estimator, rows.X, train.task, train.positive)
         metrics = metrics_of(rows.y, found, train.task, average)
         about = {"repeat": repeat, "fold": fold, "row": train.frame.index[scored_on], "actual": rows.y}
         predictions = pd.DataFrame({**about, **prediction_columns(found)})

@@ -52,6 +52,7 @@ class Scoring(NamedTuple):
         given: the given values of the hyperparameters of the space, also where they are scikit-learn's defaults.
         metric: that trials are compared by.
         average: of the metric, for a classification.
+        positive: see Predictions.
     """
 
     folds: list[EncodedFold]
@@ -60,6 +61,7 @@ class Scoring(NamedTuple):
     given: dict[str, Any]
     metric: str
     average: Average
+    positive: Any
 
     @property
     def lower_is_better(self) -> bool:
@@ -123,7 +125,7 @@ def search(
     defaults = build_estimator(model, train.task).get_params(deep=False)
     given = {name: defaults[name] for name in space}
     folds = encode_folds(train, make_folds(train, cross_validation), preprocess, model)
-    scoring = Scoring(folds, train.task, model, given, metric, average)
+    scoring = Scoring(folds, train.task, model, given, metric, average, train.positive)
     steps = run_trials(settings, space, scoring)
     shown = tqdm(steps, total=settings.trials + 1, desc="trials", unit="trial", disable=None, leave=False)
     return _found(list(shown), settings.trials, scoring)
@@ -178,7 +180,9 @@ def score_setting(number: int, values: dict[str, Any], scoring: Scoring) -> Tria
         # elements, on which the last bits of sums depend.
         rows = EncodedRows(fold.fitted.X.copy(order="K"), fold.fitted.y)
         estimator = fit_encoded(rows, scoring.task, model, n_jobs=1)
-        return score_encoded(estimator, fold.scored, scoring.task, scoring.average).get(scoring.metric, math.nan)
+        return score_encoded(estimator, fold.scored, scoring.task, scoring.average, scoring.positive).get(
+            scoring.metric, math.nan
+        )
 
     mean = std = None
     reason = f"{scoring.metric} cannot be computed in every fold"
