@@ -14,13 +14,14 @@ from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lockstep.deciding.decide import decide
 from lockstep.diagnosing.settings import DiagnoseSettings
 from lockstep.kernel.errors import MachineError, SettingsError, did_you_mean
 from lockstep.kernel.files import Outputs, temporary_beside
 from lockstep.kernel.log import logger, logging_to
 from lockstep.kernel.portable import shortcoming
 from lockstep.kernel.settings import Problem, S, Settings, Task, convert
-from lockstep.learning.cross_validation import Averaging, CrossValidateSettings, cross_validate, summary
+from lockstep.learning.cross_validation import Averaging, CrossValidateSettings, cross_validate, out_of_fold, summary
 from lockstep.learning.estimators import TrainSettings, build_estimator, with_best_trial
 from lockstep.learning.model_file import model_file_name, sidecar_of
 from lockstep.learning.model_types import KINDS
@@ -256,10 +257,12 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             model = with_best_trial(settings.train, tried.best)
             folds = cross_validate(parts.train, settings.cross_validate, settings.preprocess, model, average)
             trained = train(processed, preprocessor, parts.validation, model)
-            about = describe_model(describe(parts.train, table_sha256(parts.train), settings.preprocess), model)
+            fitted, decision = decide(trained.model, out_of_fold(folds), model, parts.train.positive)
+            data_about = describe(parts.train, table_sha256(parts.train), settings.preprocess)
+            about = describe_model(data_about, model, decision)
             # Saved before it is used, as by the stages: a nearest-neighbours model counts its queries.
-            with _unnamed(trained.model, Path(config.models), stem) as saved:
-                found = evaluate(trained.model, parts.test, parts.train.labels, settings.evaluate)
+            with _unnamed(fitted, Path(config.models), stem) as saved:
+                found = evaluate(fitted, parts.test, parts.train.labels, settings.evaluate, decision)
                 path = _name_next(saved, stem)
             with Outputs() as outputs:
                 outputs.json(sidecar_of(path), sidecar(path.read_bytes(), path.name, about))
@@ -272,7 +275,7 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
         ) from error
     history = pd.DataFrame(trained.history, columns=list(COLUMNS))
     trials = pd.DataFrame(tried.trials, columns=list(tried.columns))
-    return PipelineResult(trained.model, found.metrics, path, history, summary(folds), found.predictions, trials)
+    return PipelineResult(fitted, found.metrics, path, history, summary(folds), found.predictions, trials)
 
 
 @contextlib.contextmanager

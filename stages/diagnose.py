@@ -28,6 +28,7 @@ from lockstep.diagnosing.subgroups import slices_of
 from lockstep.evaluating.curves import followed_classes
 from lockstep.kernel.files import Outputs, read_made_rows
 from lockstep.kernel.log import heartbeat, logger
+from lockstep.kernel.portable import estimator_of
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.estimators import TrainSettings, with_best_trial
@@ -85,8 +86,8 @@ def diagnose(
     in_order = [name for name in ranked if name in test.features.columns]
     shown, metric = in_order[:MAX_VALUES], headline_of(train, test, found)
     return Diagnosis(
-        estimator=type(model[-1]).__name__,
-        iterations=iterations_of(model[-1]),
+        estimator=type(estimator_of(model)).__name__,
+        iterations=iterations_of(estimator_of(model)),
         group=test.group,
         time=test.time,
         copies=copies_of(test, errors),

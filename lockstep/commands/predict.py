@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from lockstep.commands import command_parser
+from lockstep.deciding.conformal import interval_columns
+from lockstep.deciding.decision import Decision, decision_of
 from lockstep.exchange.model_loading import load_model
 from lockstep.intake.csv_text import read_csv_blocks
 from lockstep.kernel.errors import DataError, IntegrityError, SettingsError, some
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import logger
+from lockstep.kernel.portable import estimator_of
 from lockstep.kernel.settings import Problem, Task, read_problems
 from lockstep.learning.scoring import predict, prediction_columns
 from lockstep.reading.column_types import Format, typed_frame
@@ -33,6 +36,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from sklearn.pipeline import Pipeline
 
+NO_DECISION = Decision()
 PARQUET_ROWS = 100_000
 _TYPES = {"number": "number", "boolean": "boolean", "date": "datetime"}
 _TYPES |= dict.fromkeys(("onehot", "ordinal", "target"), "string")
@@ -46,6 +50,7 @@ class Scorer(NamedTuple):
         types: {column: type} of the columns that the model uses, as the contract names types.
         dialect, form: how files are written.
         contract: None for no other demand than the types.
+        decision: what its sidecar says of its intervals.
     """
 
     model: Pipeline
@@ -53,6 +58,7 @@ class Scorer(NamedTuple):
     dialect: Dialect
     form: Format
     contract: Contract | None
+    decision: Decision = NO_DECISION
 
     @property
     def task(self) -> Task:
@@ -87,7 +93,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         spool.seek(0)
         _deliver(spool, args.output)
     print(f"{n_rows:,} rows scored{'' if args.output == '-' else f': {args.output}'}", file=sys.stderr)
-    if hasattr(scorer.model, "predict_proba") and _has_weighted_classes(scorer.model, args.model):
+    if (
+        scorer.decision.calibrate == "none"
+        and hasattr(scorer.model, "predict_proba")
+        and _has_weighted_classes(scorer.model, args.model)
+    ):
         said = (
             "The probabilities are those of equally frequent classes, not of the data (train.class_weight: balanced)."
         )
@@ -108,20 +118,24 @@ def make_scorer(
     except (AttributeError, KeyError):
         raise IntegrityError(f"{path} is not a model of Lockstep's. Give a file below models/.") from None
     types = {column: _TYPES[kind] for kind, _, columns in transformers if kind in _TYPES for column in columns}
+    decision = NO_DECISION
+    with contextlib.suppress(IntegrityError):  # no sidecar, where dvc.lock or --sha256 vouches for the model
+        decision = decision_of(read_about(path))
     name = problem or path.resolve().parent.name
     if problem is None and not (params.exists() and name in read_problems(params)):
-        return Scorer(model, types, Dialect(), Format(), None)
+        return Scorer(model, types, Dialect(), Format(), None, decision)
     load = Problem(params, name).section("load", LoadSettings)
     declared = Path(f"data/contracts/{name}.yaml")
     contract = read_contract(declared) if declared.exists() else None
     narrower = {"number": "integer", "datetime": "date"}  # what a contract may say more than the model
     said = contract.types if contract else {}
     types |= {column: said[column] for column, kind in types.items() if said.get(column) == narrower.get(kind, "")}
-    return Scorer(model, types, load.dialect, load.form, contract)
+    return Scorer(model, types, load.dialect, load.form, contract, decision)
 
 
 def _score(scorer: Scorer, path: Path, name: str) -> Iterator[pd.DataFrame]:
-    """Predictions, block by block: row (its number in the file), predicted, and the probability of each class."""
+    """Predictions, block by block: row (its number in the file), predicted, the probability of each class, and the
+    interval or set."""
     before = 0
     for frame, line_starts in _blocks(scorer, path, name):
         rows = _checked(scorer, frame, line_starts, name, first=before == 0)
@@ -129,7 +143,8 @@ def _score(scorer: Scorer, path: Path, name: str) -> Iterator[pd.DataFrame]:
             continue
         found = predict(scorer.model, rows, scorer.task)
         numbers = np.arange(before + 1, before + len(rows) + 1)
-        yield pd.DataFrame({"row": numbers, **prediction_columns(found._replace(scores=None))})
+        columns = prediction_columns(found._replace(scores=None)) | interval_columns(scorer.decision, found)
+        yield pd.DataFrame({"row": numbers, **columns})
         before += len(rows)
 
 
@@ -214,7 +229,7 @@ def _input(rows: str) -> Iterator[Path]:
 
 def _has_weighted_classes(model: Pipeline, path: Path) -> bool:
     """Whether the classes of the model at ``path`` were weighted: some estimators know it, of all the sidecar does."""
-    weight = getattr(model[-1], "class_weight", None)
+    weight = getattr(estimator_of(model), "class_weight", None)
     with contextlib.suppress(IntegrityError):  # no sidecar, where dvc.lock or --sha256 vouches for the model
         weight = weight or read_about(path).get("settings", {}).get("train", {}).get("class_weight")
     return weight is not None

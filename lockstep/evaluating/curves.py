@@ -18,6 +18,8 @@ MAX_POINTS = 200
 """Points of a curve, evenly spaced among those that there are."""
 MAX_ROWS = 1000
 """Rows shown one by one, evenly spaced in the table's order."""
+UNCALIBRATED = "calibration before"
+"""The curve of the estimator's own probabilities, where the model calibrates them."""
 MAX_CLASSES = 10
 """Classes with curves of their own: the most frequent ones."""
 
@@ -69,6 +71,20 @@ def curve_rows(y: np.ndarray, predictions: Predictions, task: Task) -> list[tupl
         if predictions.probabilities is not None:
             rows += _binned("calibration", name, score, score, positive)
     return rows
+
+
+def calibration_rows(y: np.ndarray, predictions: Predictions, curve: str) -> list[tuple[Cell, ...]]:
+    """Rows of CURVES_COLUMNS with the calibration alone, under the name ``curve``; none without probabilities."""
+    classes, probabilities = predictions.classes, predictions.probabilities
+    if classes is None or probabilities is None:
+        return []
+    return [
+        row
+        for place in followed_classes(y, predictions, MAX_CLASSES)
+        for row in _binned(
+            curve, str(classes[place]), probabilities[:, place], probabilities[:, place], y == classes[place]
+        )
+    ]
 
 
 def followed_classes(y: np.ndarray, predictions: Predictions, most: int) -> list[int]:

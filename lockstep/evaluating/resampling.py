@@ -255,7 +255,20 @@ class NumberRows:
         return sizes[order], order
 
 
-Rows = ClassRows | NumberRows
+@dataclass(frozen=True)
+class MeanRows:
+    """Rows with a number each, (n_rows,), such as what a row costs; the one metric is their mean."""
+
+    name: str
+    values: np.ndarray
+    n_curves = 0
+
+    def metrics(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """{name: (n_resamples,)} for weights of (n_resamples, n_rows)."""
+        return {self.name: _sums(weights, self.values) / weights.sum(axis=1)}
+
+
+Rows = ClassRows | NumberRows | MeanRows
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

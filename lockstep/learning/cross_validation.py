@@ -21,7 +21,7 @@ from lockstep.kernel.settings import Seed, Settings, Task
 from lockstep.learning.estimators import TrainSettings, build_estimator, check_classes, fit_estimator
 from lockstep.learning.model_types import model_type
 from lockstep.learning.preprocessing import PreprocessSettings, fit_preprocessor
-from lockstep.learning.scoring import Average, metrics_of, predict, prediction_columns
+from lockstep.learning.scoring import Average, decision_columns, metrics_of, predict, prediction_columns
 from lockstep.tables.table import Table
 
 import joblib
@@ -68,7 +68,7 @@ class FoldScores(NamedTuple):
 
     Attributes:
         predictions: (n_test, ...): repeat, fold, row (its number in the raw data), actual; then the columns of
-            ``prediction_columns``.
+            ``prediction_columns`` and, if the model is to be calibrated, of ``decision_columns``.
     """
 
     repeat: int
@@ -260,7 +260,8 @@ def cross_validate(
         found = predict(estimator, rows.X, train.task, train.positive)
         metrics = metrics_of(rows.y, found, train.task, average)
         about = {"repeat": repeat, "fold": fold, "row": train.frame.index[scored_on], "actual": rows.y}
-        predictions = pd.DataFrame({**about, **prediction_columns(found)})
+        outputs = decision_columns(estimator, rows.X) if model.calibrate != "none" else {}
+        predictions = pd.DataFrame({**about, **prediction_columns(found), **outputs})
         return FoldScores(repeat, fold, len(fitted_on), len(scored_on), metrics, predictions)
 
     return each_fold(score, list(enumerate(folds)), progress=True)

@@ -1,11 +1,11 @@
 """How an estimator of each model type is built from the settings, and fitted."""
 
 import inspect
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from lockstep.kernel.errors import DataError, Setting, SettingsError, nearest
 from lockstep.kernel.log import logger
-from lockstep.kernel.settings import Seed, Task
+from lockstep.kernel.settings import Seed, Settings, Task
 from lockstep.learning.model_file import ModelFile
 from lockstep.learning.model_types import KINDS, MODELS, model_type
 from lockstep.learning.refusals import refusals_of
@@ -26,12 +26,29 @@ _NOT_SETTINGS = {
 }
 
 
+DEFAULT_THRESHOLD = 0.5
+"""Leaves the decision to the model, which names the most probable class."""
+
+
+class Costs(Settings, frozen=True):
+    """What a row costs that is given the positive class wrongly, or wrongly not; in any unit."""
+
+    false_positive: Annotated[float, msgspec.Meta(gt=0)]
+    false_negative: Annotated[float, msgspec.Meta(gt=0)]
+
+
 class TrainSettings(ModelFile, frozen=True):
     """The section ``train``; what each key means stands in params.yaml."""
 
     seed: Seed = 42
     class_weight: Literal["balanced"] | None = None
     hyperparameters: dict[str, Any] = msgspec.field(default_factory=dict)
+    calibrate: Literal["none", "sigmoid", "isotonic"] = "none"
+    threshold: (
+        Annotated[float, msgspec.Meta(gt=0, lt=1)] | Literal["accuracy", "balanced_accuracy", "f1_score", "cost"]
+    ) = DEFAULT_THRESHOLD
+    costs: Costs | None = None
+    interval_level: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.9
 
 
 def with_best_trial(settings: TrainSettings, best: BestTrial | None) -> TrainSettings:
@@ -64,6 +81,7 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
         raise SettingsError(f"train.kind is {settings.kind}, but load.task is {task}. Set train.kind to {KINDS[task]}.")
     if settings.class_weight is not None and task == "regression":
         raise SettingsError("train.class_weight is for classification. Set it to null.")
+    _check_decision(settings, task)
     estimator = kinds[task]
     known = set(inspect.signature(estimator).parameters) - set(_NOT_SETTINGS)
     for name in settings.hyperparameters:
@@ -88,6 +106,19 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
     except ValueError as error:
         raise SettingsError(f"{where}: {error}") from None
     return built
+
+
+def _check_decision(settings: TrainSettings, task: Task) -> None:
+    """Raise SettingsError for settings of what is decided after the fit that contradict the task, or each other."""
+    if task == "regression":
+        for name, value in {"calibrate": "none", "threshold": DEFAULT_THRESHOLD, "costs": None}.items():
+            if getattr(settings, name) != value:
+                raise SettingsError(f"train.{name} is for classification. Set it to {value or 'null'}.")
+    if settings.threshold == "cost" and settings.costs is None:
+        raise SettingsError(
+            "train.threshold is cost, but train.costs says none. Set it, for instance to {false_positive: 1, "
+            "false_negative: 12}."
+        )
 
 
 def check_classes(table: Table, what: str) -> None:

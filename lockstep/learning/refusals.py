@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lockstep.kernel.errors import DataError
+from lockstep.kernel.portable import estimator_of
 
 
 @contextlib.contextmanager
@@ -18,6 +19,5 @@ def refusals_of(model: Any, doing: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        estimator = model[-1] if hasattr(model, "steps") else model
-        what = f"{type(estimator).__name__} with these hyperparameters on these rows"
+        what = f"{type(estimator_of(model)).__name__} with these hyperparameters on these rows"
         raise DataError(f"scikit-learn cannot {doing} {what}: {error}") from error

@@ -25,8 +25,8 @@ from sklearn.metrics import (
 
 Average = Literal["macro", "weighted", "micro", "binary"]
 """How precision, recall and F1 are averaged over the classes (scikit-learn's ``average``)."""
-PROBABILITY = "probability_"
-"""What the name of a column of probabilities begins with; the class follows."""
+PROBABILITY, DECISION = "probability_", "decision_"
+"""What the name of a column of probabilities, or of values of ``decision_function``, begins with; the class follows."""
 
 
 class Predictions(NamedTuple):
@@ -92,6 +92,17 @@ def prediction_columns(predictions: Predictions) -> dict[str, np.ndarray]:
     elif predictions.scores is not None:
         columns["score"] = predictions.scores
     return columns
+
+
+def decision_columns(estimator: Any, X: np.ndarray) -> dict[str, np.ndarray]:
+    """Name the columns of what scikit-learn calibrates, (n_rows,) each: one of each class, or of the second of two;
+    none where that are the probabilities."""
+    if not hasattr(estimator, "decision_function"):
+        return {}
+    with fixed_threads(estimator):
+        values = estimator.decision_function(X)
+    names, columns = (estimator.classes_, values.T) if values.ndim == 2 else (estimator.classes_[1:], values[None, :])
+    return {f"{DECISION}{name}": column for name, column in zip(names, columns, strict=True)}
 
 
 def predictions_of(frame: pd.DataFrame, seen: np.ndarray | None, positive: Any = None) -> Predictions:
