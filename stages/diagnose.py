@@ -22,6 +22,7 @@ from lockstep.diagnosing.dependence import dependence_of
 from lockstep.diagnosing.diagnosis import Diagnosis, Iterations, OfClasses, OfNumbers, Worst
 from lockstep.diagnosing.distributions import cloud_of, scores_of, target_histogram
 from lockstep.diagnosing.learning_curve import learning_curve_of
+from lockstep.diagnosing.reasons import reasons_of, strongest
 from lockstep.diagnosing.row_errors import copies_of, errors_of, worst_of
 from lockstep.diagnosing.settings import DiagnoseSettings
 from lockstep.diagnosing.subgroups import slices_of
@@ -47,6 +48,8 @@ from sklearn.pipeline import Pipeline
 
 MAX_VALUES = 5
 """Features whose values are shown beside a single prediction: the most important ones."""
+MAX_REASONS = 3
+"""Columns given as the reasons of a single prediction."""
 MAX_SERIES = 4
 """Classes whose probability is followed as a feature changes: the most frequent ones."""
 
@@ -97,7 +100,7 @@ def diagnose(
         slices=slices_of(test.features, errors, test.task, settings.slice_rows, settings.slices)
         if settings.slices
         else None,
-        worst=Worst(shown, worst_of(test, found, shown, settings.worst_rows)) if settings.worst_rows else None,
+        worst=_worst(model, train, test, found, shown, settings.worst_rows) if settings.worst_rows else None,
         own=_of_numbers(train, test, found) if classes is None else _of_classes(train, test, found, classes),
     )
 
@@ -123,6 +126,18 @@ def iterations_of(estimator: Any) -> Iterations | None:
     if hasattr(estimator, "n_estimators_"):
         return Iterations(int(estimator.n_estimators_), int(estimator.n_estimators))
     return Iterations(int(estimator.n_iter_), int(estimator.max_iter))
+
+
+def _worst(model: Pipeline, train: Table, test: Table, found: Predictions, shown: Sequence[str], most: int) -> Worst:
+    """The worst predictions, each with what moved it."""
+    rows = worst_of(test, found, shown, most)
+    features = test.features.loc[[row.row for row in rows]]
+    names = list(map(str, features))
+    moved = reasons_of(model, features, train.features, test.task, test.positive)
+    reasons = strongest(moved, names, MAX_REASONS)
+    return Worst(
+        list(shown), [msgspec.structs.replace(row, reasons=own) for row, own in zip(rows, reasons, strict=True)]
+    )
 
 
 def _of_numbers(train: Table, test: Table, found: Predictions) -> OfNumbers:

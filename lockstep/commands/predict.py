@@ -11,11 +11,12 @@ import sys
 import tempfile
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from lockstep.commands import command_parser
 from lockstep.deciding.conformal import interval_columns
 from lockstep.deciding.decision import Decision, decision_of
+from lockstep.diagnosing.reasons import reasons_of, strongest
 from lockstep.exchange.model_loading import load_model
 from lockstep.intake.csv_text import read_csv_blocks
 from lockstep.kernel.errors import DataError, IntegrityError, SettingsError, some
@@ -30,6 +31,7 @@ from lockstep.reading.csvfile import Dialect
 from lockstep.reading.dataframes import typed_dataframe
 from lockstep.reading.loading import LoadSettings, too_large
 from lockstep.saving.sidecar import read_about
+from lockstep.tables.table import Table, read_hashed_table
 
 import numpy as np
 import pandas as pd
@@ -40,6 +42,8 @@ NO_DECISION = Decision()
 PARQUET_ROWS = 100_000
 _TYPES = {"number": "number", "boolean": "boolean", "date": "datetime"}
 _TYPES |= dict.fromkeys(("onehot", "ordinal", "target"), "string")
+REASONS = 3
+"""Columns that --explain names for each row."""
 
 
 class Scorer(NamedTuple):
@@ -75,15 +79,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("rows", help="a CSV file (also .gz, .zst, .zip), a parquet file, or - for CSV from stdin")
     parser.add_argument("-o", "--output", default="-", metavar="CSV", help="write here (default: -, stdout)")
     parser.add_argument("--problem", metavar="NAME", help="the problem in params.yaml (default: the model's folder)")
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help=f"add the {REASONS} columns that moved each prediction furthest, and how far: docs/decisions.md",
+    )
     parser.add_argument("--sha256", metavar="HEX", help="the model's SHA-256, if nothing here records the file")
     args = parser.parse_args(argv)
     _check_output(args.output, args.rows, args.model)
     scorer = make_scorer(args.model, args.problem, sha256=args.sha256)
+    background = _training_rows(args.model, args.problem) if args.explain else None
     with _input(args.rows) as path, tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
         name = "stdin" if args.rows == "-" else args.rows
         n_rows = 0
         try:
-            for frame in _score(scorer, path, name):
+            for frame in _score(scorer, path, name, background):
                 frame.to_csv(spool, index=False, header=n_rows == 0, lineterminator="\n")
                 n_rows += len(frame)
         except DataError as error:
@@ -133,9 +143,9 @@ def make_scorer(
     return Scorer(model, types, load.dialect, load.form, contract, decision)
 
 
-def _score(scorer: Scorer, path: Path, name: str) -> Iterator[pd.DataFrame]:
-    """Predictions, block by block: row (its number in the file), predicted, the probability of each class, and the
-    interval or set."""
+def _score(scorer: Scorer, path: Path, name: str, background: Table | None = None) -> Iterator[pd.DataFrame]:
+    """Predictions, block by block: row (its number in the file), predicted, the probability of each class, the interval
+    or set and, with training rows to compare with, the reasons."""
     before = 0
     for frame, line_starts in _blocks(scorer, path, name):
         rows = _checked(scorer, frame, line_starts, name, first=before == 0)
@@ -144,8 +154,36 @@ def _score(scorer: Scorer, path: Path, name: str) -> Iterator[pd.DataFrame]:
         found = predict(scorer.model, rows, scorer.task)
         numbers = np.arange(before + 1, before + len(rows) + 1)
         columns = prediction_columns(found._replace(scores=None)) | interval_columns(scorer.decision, found)
+        if background is not None:
+            columns |= _reason_columns(scorer, rows, background)
         yield pd.DataFrame({"row": numbers, **columns})
         before += len(rows)
+
+
+def _training_rows(path: Path, problem: str | None) -> Table:
+    """The rows that the model at ``path`` was fitted on. Raises DataError if they are not here, or are others."""
+    file = Path(f"data/split/{problem or path.resolve().parent.name}/train.parquet")
+    if not file.exists():
+        raise DataError(
+            f"--explain compares with the training rows, but {file} is not here. Run 'dvc checkout {file}', 'dvc pull "
+            f"{file}' or 'dvc repro'; or name the problem: --problem NAME."
+        )
+    table, sha256 = read_hashed_table(file)
+    if read_about(path).get("training_rows", {}).get("sha256") != sha256:
+        raise DataError(f"{file} holds other rows than {path} was fitted on. Run 'dvc checkout' or 'dvc repro'.")
+    return table
+
+
+def _reason_columns(scorer: Scorer, rows: pd.DataFrame, background: Table) -> dict[str, Any]:
+    """reason_1, contribution_1, ...: the columns that moved each prediction furthest, and how far."""
+    known = background.features[list(rows)]
+    moved = reasons_of(scorer.model, rows, known, scorer.task, background.positive)
+    found = strongest(moved, list(map(str, rows)), REASONS)
+    columns: dict[str, Any] = {}
+    for number in range(min(REASONS, rows.shape[1])):
+        columns[f"reason_{number + 1}"] = [row[number][0] for row in found]
+        columns[f"contribution_{number + 1}"] = [row[number][1] for row in found]
+    return columns
 
 
 def _blocks(scorer: Scorer, path: Path, name: str) -> Iterator[tuple[pd.DataFrame, np.ndarray | None]]:

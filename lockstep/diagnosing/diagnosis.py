@@ -69,6 +69,7 @@ class WorstRow(_Part, frozen=True):
         actual, predicted: the target.
         off: actual minus predicted, or the probability that the model gave to the actual class (None: it gives none).
         values: of the features shown, in their order.
+        reasons: the columns that moved its prediction furthest, and how far; see reasons.py.
     """
 
     row: int
@@ -76,6 +77,7 @@ class WorstRow(_Part, frozen=True):
     predicted: Cell
     off: float | None
     values: list[Cell]
+    reasons: list[tuple[str, float]] = []
 
 
 class Worst(_Part, frozen=True):

@@ -163,6 +163,7 @@ def _worst(found: Worst | None) -> Worst | None:
             predicted=_target(entry.predicted),
             off=entry.off,
             values=["" if value is None else visible(value, 40) for value in entry.values],
+            reasons=[(visible(name, 30), moved) for name, moved in entry.reasons],
         )
         for entry in found.rows
     ]
