@@ -21,19 +21,23 @@ class DecisionFacts:
     Attributes:
         threshold: None for the model's own decision.
         judged_by: the metric of its curve, in words.
+        folds_differ: whether the folds were scored without what was decided.
         before: the bins of the calibration without calibration, of two classes; empty where there is none.
     """
 
     threshold: ChosenThreshold | None
     judged_by: str
+    folds_differ: bool
     before: list[Bin]
 
 
 def decision_facts(given: Sources) -> DecisionFacts:
     """What there is to draw of it."""
     chosen, curves = given.sidecar.decision.threshold, given.plots.curves
+    differ = chosen is not None or given.sidecar.decision.calibrate != "none"
     alone = len(series_of(curves, BEFORE)) == 1
-    return DecisionFacts(chosen, "" if chosen is None else _judge(chosen), bins_of(curves, BEFORE) if alone else [])
+    judged_by = "" if chosen is None else _judge(chosen)
+    return DecisionFacts(chosen, judged_by, differ, bins_of(curves, BEFORE) if alone else [])
 
 
 def decision_sentences(given: Sources) -> list[str]:
