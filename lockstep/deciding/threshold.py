@@ -56,7 +56,10 @@ def choose_threshold(given: OutOfFold, by: str | float, costs: Costs | None) -> 
         value = float(cuts[best[np.argmin(np.abs(cuts[best] - default))]])
     else:
         value = by
-    grid = np.unique(np.append(np.linspace(scores.min(), scores.max(), POINTS), [value]))
+    # Half of them evenly spaced, half where the rows are: most probabilities of a rare class are small.
+    marks = np.linspace(0, 1, POINTS // 2)
+    spaced = np.linspace(scores.min(), scores.max(), POINTS // 2)
+    grid = np.unique(np.concatenate([spaced, np.quantile(scores, marks, method="inverted_cdf"), [value]]))
     reached = judge(_counts(actual, scores, np.array([value, default])))
     return ChosenThreshold(
         value=value,
