@@ -99,7 +99,8 @@ def _intervals(decision: Decision, metrics: dict[str, float | str]) -> list[str]
         return []
     low, high = metrics.get("coverage_low"), metrics.get("coverage_high")
     within = f" ({_range(low, high, percent)})" if isinstance(low, float) and isinstance(high, float) else ""
-    holds = f"{percent(coverage)} of the test rows{within}"
+    less = ", fewer than they are made for" if isinstance(high, float) and high < intervals.level else ""
+    holds = f"{percent(coverage)} of the test rows{within}{less}"
     level = percent(intervals.level, 0)
     if isinstance(intervals, NumberIntervals):
         wide = number(metrics["interval_width"])

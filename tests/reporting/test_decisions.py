@@ -1,5 +1,7 @@
 """What a report says of calibration, threshold and intervals: the numbers of the test rows, in words and pictures."""
 
+from dataclasses import replace
+
 from lockstep.learning.estimators import Costs
 from lockstep.reporting.decisions import decision_facts, decision_sentences
 from lockstep.reporting.facts import facts_of
@@ -60,3 +62,11 @@ def test_intervals_of_numbers_say_how_wide_they_are():
     (sentence,) = decision_sentences(sources)
     assert sentence.startswith("Its prediction intervals, made for 90")
     assert sentence.endswith(" wide on average.")
+
+
+@pytest.mark.parametrize(("high", "said"), [(0.89, True), (0.91, False)])
+def test_a_coverage_that_is_below_the_level_beyond_chance_is_said_to_be(high, said):
+    sources = made_of(noisy("regression", rows=200), "ridge").sources
+    metrics = sources.metrics | {"coverage": 0.85, "coverage_low": 0.8, "coverage_high": high}
+    (sentence,) = decision_sentences(replace(sources, metrics=metrics))
+    assert (", fewer than they are made for" in sentence) == said
