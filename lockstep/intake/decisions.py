@@ -177,7 +177,9 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         group=group,
         time=time,
         model=model,
-        positive=_decide("load.positive", given, lambda: _positive(labels, task.value)),
+        positive=_decide(
+            "load.positive", given, lambda: _positive(labels[~missing_in_target(labels, words)], task.value)
+        ),
         target_rows=_target_rows(labels, words, given),
         has_target=~missing_in_target(labels, words),
         file_format=file_format,
