@@ -10,6 +10,7 @@ The folders are the map. A folder imports only folders above it in this list (te
 - ``reading``: a user's bytes to typed, checked columns (stage ``load``)
 - ``splitting``: the checks of the data on both sides of the split (stage ``split``)
 - ``learning``: preprocessing, model types, metrics, cross-validation: what several stages fit and score by
+- ``deciding``: calibrated probabilities, thresholds, intervals, reasons: what one acts on
 - ``saving``: model files and their sidecars
 - ``tuning``: the search for hyperparameters (stage ``tune``)
 - ``training``: the training history (stage ``train``)

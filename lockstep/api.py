@@ -14,6 +14,7 @@ from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lockstep.deciding.decide import decide
 from lockstep.diagnosing.settings import DiagnoseSettings
 from lockstep.kernel.errors import MachineError, SettingsError, did_you_mean
 from lockstep.kernel.files import Outputs, temporary_beside
@@ -21,7 +22,14 @@ from lockstep.kernel.log import logger, logging_to
 from lockstep.kernel.paths import features_of
 from lockstep.kernel.portable import shortcoming
 from lockstep.kernel.settings import Problem, S, Settings, Task, convert
-from lockstep.learning.cross_validation import Averaged, Averaging, CrossValidateSettings, cross_validate, summary
+from lockstep.learning.cross_validation import (
+    Averaged,
+    Averaging,
+    CrossValidateSettings,
+    cross_validate,
+    out_of_fold,
+    summary,
+)
 from lockstep.learning.estimators import TrainSettings, build_estimator, check_train, with_best_trial
 from lockstep.learning.model_file import model_file_name, sidecar_of
 from lockstep.learning.model_types import CUSTOM, KINDS
@@ -278,11 +286,12 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
                 parts.train, settings.cross_validate, settings.preprocess, model, average, features, own
             )
             trained = train(processed, preprocessor, parts.validation, model)
+            fitted, decision = decide(trained.model, out_of_fold(folds), model, parts.train.positive)
             sha256 = table_sha256(parts.train)
-            about = describe_model(describe(parts.train, sha256, settings.preprocess, features), model)
+            about = describe_model(describe(parts.train, sha256, settings.preprocess, features), model, decision)
             # Saved before it is used, as by the stages: a nearest-neighbours model counts its queries.
-            with _unnamed(trained.model, Path(config.models), stem, about.get("code")) as saved:
-                found = evaluate(trained.model, parts.test, parts.train.labels, settings.evaluate)
+            with _unnamed(fitted, Path(config.models), stem, about.get("code")) as saved:
+                found = evaluate(fitted, parts.test, parts.train.labels, settings.evaluate, decision)
                 path = _name_next(saved, stem)
             with Outputs() as outputs:
                 outputs.json(sidecar_of(path), sidecar(path.read_bytes(), path.name, about, libraries_of(model)))
@@ -295,7 +304,7 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
         ) from error
     history = pd.DataFrame(trained.history, columns=list(COLUMNS))
     trials = pd.DataFrame(tried.trials, columns=list(tried.columns))
-    return PipelineResult(trained.model, found.metrics, path, history, summary(folds), found.predictions, trials)
+    return PipelineResult(fitted, found.metrics, path, history, summary(folds), found.predictions, trials)
 
 
 @contextlib.contextmanager

@@ -22,12 +22,14 @@ from lockstep.diagnosing.dependence import dependence_of
 from lockstep.diagnosing.diagnosis import Diagnosis, Iterations, OfClasses, OfNumbers, Worst
 from lockstep.diagnosing.distributions import cloud_of, scores_of, target_histogram
 from lockstep.diagnosing.learning_curve import learning_curve_of
+from lockstep.diagnosing.reasons import reasons_of, strongest
 from lockstep.diagnosing.row_errors import copies_of, errors_of, worst_of
 from lockstep.diagnosing.settings import DiagnoseSettings
 from lockstep.diagnosing.subgroups import slices_of
 from lockstep.evaluating.curves import followed_classes
 from lockstep.kernel.files import Outputs, read_made_rows
 from lockstep.kernel.log import heartbeat, logger
+from lockstep.kernel.portable import estimator_of
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.estimators import TrainSettings, member_of, with_best_trial
@@ -47,6 +49,8 @@ from sklearn.pipeline import Pipeline
 
 MAX_VALUES = 5
 """Features whose values are shown beside a single prediction: the most important ones."""
+MAX_REASONS = 3
+"""Columns given as the reasons of a single prediction."""
 MAX_SERIES = 4
 """Classes whose probability is followed as a feature changes: the most frequent ones."""
 
@@ -82,14 +86,14 @@ def diagnose(
         features: the user's own, or None.
     """
     classes = model.classes_ if test.task == "classification" else None
-    found = predictions_of(predictions, classes)
+    found = predictions_of(predictions, classes, test.positive)
     errors = errors_of(test.labels, found.values, test.task)
-    series = [] if classes is None else [classes[i] for i in followed_classes(test.labels, classes, MAX_SERIES)]
+    series = [] if classes is None else [classes[i] for i in followed_classes(test.labels, found, MAX_SERIES)]
     in_order = [name for name in ranked if name in test.features.columns]
     shown, metric = in_order[:MAX_VALUES], headline_of(train, test, found)
     return Diagnosis(
-        estimator=type(member_of(model[-1])).__name__,
-        iterations=iterations_of(model[-1]),
+        estimator=type(member_of(estimator_of(model))).__name__,
+        iterations=iterations_of(estimator_of(model)),
         group=test.group,
         time=test.time,
         copies=copies_of(test, errors),
@@ -101,7 +105,7 @@ def diagnose(
         slices=slices_of(test.features, errors, test.task, settings.slice_rows, settings.slices)
         if settings.slices
         else None,
-        worst=Worst(shown, worst_of(test, found, shown, settings.worst_rows)) if settings.worst_rows else None,
+        worst=_worst(model, train, test, found, shown, settings.worst_rows) if settings.worst_rows else None,
         own=_of_numbers(train, test, found) if classes is None else _of_classes(train, test, found, classes),
     )
 
@@ -131,6 +135,18 @@ def iterations_of(estimator: Any) -> Iterations | None:
     return None
 
 
+def _worst(model: Pipeline, train: Table, test: Table, found: Predictions, shown: Sequence[str], most: int) -> Worst:
+    """The worst predictions, each with what moved it."""
+    rows = worst_of(test, found, shown, most)
+    features = test.features.loc[[row.row for row in rows]]
+    names = list(map(str, features))
+    moved = reasons_of(model, features, train.features, test.task, test.positive)
+    reasons = strongest(moved, names, MAX_REASONS)
+    return Worst(
+        list(shown), [msgspec.structs.replace(row, reasons=own) for row, own in zip(rows, reasons, strict=True)]
+    )
+
+
 def _of_numbers(train: Table, test: Table, found: Predictions) -> OfNumbers:
     return OfNumbers(
         target=target_histogram(train.labels, test.labels),
@@ -140,12 +156,13 @@ def _of_numbers(train: Table, test: Table, found: Predictions) -> OfNumbers:
 
 
 def _of_classes(train: Table, test: Table, found: Predictions, classes: np.ndarray) -> OfClasses:
-    positive, given = (classes[1] if len(classes) == 2 else None), found.probabilities
+    place, given = found.positive_place, found.probabilities
+    positive = None if place is None else classes[place]
     return OfClasses(
         training_rows=class_counts(train.labels),
         positive=None if positive is None else str(positive),
         probabilities=given is not None,
-        scores=None if positive is None or given is None else scores_of(test.labels, given[:, 1], positive),
+        scores=None if place is None or given is None else scores_of(test.labels, given[:, place], positive),
     )
 
 

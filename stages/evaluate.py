@@ -1,6 +1,6 @@
 """Evaluate the saved model on the test rows, which no other stage sees.
 
-Reads   the model, the raw test rows, and the target of the training rows (for the baseline)
+Reads   the model and its sidecar, the raw test rows, and the target of the training rows (for the baseline)
 Writes  the metrics, the predictions of every test row, and small tables for plots, one of them with each metric's
         95 % interval
 
@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
-from lockstep.evaluating.curves import CURVES_COLUMNS, PREDICTIONS_COLUMNS, curve_rows, prediction_rows
+from lockstep.deciding.conformal import interval_columns
+from lockstep.deciding.decision import Decision, decision_of
+from lockstep.evaluating.curves import (
+    CURVES_COLUMNS,
+    PREDICTIONS_COLUMNS,
+    UNCALIBRATED,
+    calibration_rows,
+    curve_rows,
+    prediction_rows,
+)
+from lockstep.evaluating.decisions import decision_metrics, uncalibrated
 from lockstep.evaluating.importance import IMPORTANCE_COLUMNS, importance_of
 from lockstep.evaluating.resampling import Design, intervals_of
 from lockstep.kernel.files import Outputs
@@ -28,6 +38,7 @@ from lockstep.learning.model_file import ModelFile, model_file_name
 from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.scoring import Average, Predictions, metrics_of, predict, prediction_columns
 from lockstep.saving.joblib_file import load_model
+from lockstep.saving.sidecar import read_about
 from lockstep.tables.table import Table, read_table
 
 import msgspec
@@ -36,6 +47,7 @@ import pandas as pd
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.pipeline import Pipeline
 
+NO_DECISION = Decision()
 INTERVALS_COLUMNS = ("metric", "value", "low", "high", "baseline")
 
 
@@ -54,11 +66,12 @@ class Evaluation(NamedTuple):
     Attributes:
         metrics: flat; those that have a baseline first, then more, then those of the baseline.
         predictions: (n_test, ...): row, row_hash, actual; where the split was by group, group; then the columns of
-            ``prediction_columns``.
+            ``prediction_columns`` and ``interval_columns``.
         intervals: rows of INTERVALS_COLUMNS, one per metric: its 95 % interval, None where it has none, and what the
             baseline has.
         importance: rows of IMPORTANCE_COLUMNS, the most important feature first.
         raw: the predictions as arrays.
+        uncalibrated: those of the estimator, where the model calibrates them.
     """
 
     metrics: dict[str, Any]
@@ -66,9 +79,12 @@ class Evaluation(NamedTuple):
     intervals: list[tuple[str, float, float | None, float | None, float | None]]
     importance: list[tuple[str, float, float, str]]
     raw: Predictions
+    uncalibrated: Predictions | None
 
 
-def evaluate(model: Pipeline, test: Table, train_labels: np.ndarray, settings: EvaluateSettings) -> Evaluation:
+def evaluate(
+    model: Pipeline, test: Table, train_labels: np.ndarray, settings: EvaluateSettings, decision: Decision = NO_DECISION
+) -> Evaluation:
     """Predict the test rows, compare with the truth, with a baseline, and with shuffled features.
 
     The baseline knows the training rows' target only: it predicts the most frequent class with the classes' shares as
@@ -78,9 +94,10 @@ def evaluate(model: Pipeline, test: Table, train_labels: np.ndarray, settings: E
         model: takes raw rows.
         test: raw rows that the model was not fitted on.
         train_labels: (n_train,).
+        decision: what the model's sidecar says of its threshold and intervals.
     """
     X, y, scorers = test.features, test.labels, make_scorers(settings.metrics, test.task)
-    raw = predict(model, X, test.task)
+    raw = predict(model, X, test.task, test.positive)
     own = metrics_of(y, raw, test.task, settings.average, scorers)
     for scorer in scorers:
         if scorer.key not in own:
@@ -90,17 +107,22 @@ def evaluate(model: Pipeline, test: Table, train_labels: np.ndarray, settings: E
             )  # fmt: skip
     dummy = DummyClassifier(strategy="prior") if test.task == "classification" else DummyRegressor()
     dummy.fit(np.zeros((len(train_labels), 1)), train_labels)
-    baseline = metrics_of(y, predict(dummy, np.zeros((len(y), 1)), test.task), test.task, settings.average, scorers)
+    constant = predict(dummy, np.zeros((len(y), 1)), test.task, test.positive)
+    baseline = metrics_of(y, constant, test.task, settings.average, scorers)
     named = [name for name, metric in METRICS[test.task].items() if metric.has_baseline]
     metrics: dict[str, Any] = own | {f"baseline_{name}": baseline[name] for name in named}
     if test.task == "classification":
         metrics["average"] = settings.average
     metrics["test_rows"] = len(test)
+    design = _design(test)
+    metrics |= decision_metrics(model, test, raw, decision, design)
     with heartbeat(f"importance of {X.shape[1]} features, {settings.importance_repeats} times each"):
         importance = importance_of(model, X, y, test.task, settings.importance_repeats, settings.seed)
-    ranges = intervals_of(y, raw, test.task, settings.average, _design(test), scorers)
+    ranges = intervals_of(y, raw, test.task, settings.average, design, scorers)
     intervals = [(name, value, *(ranges.get(name) or (None, None)), baseline.get(name)) for name, value in own.items()]
-    return Evaluation(metrics, prediction_table(test, raw), intervals, importance, raw)
+    predictions = prediction_table(test, raw).assign(**interval_columns(decision, raw))
+    before = uncalibrated(model, test, test.positive) if decision.calibrate != "none" else None
+    return Evaluation(metrics, predictions, intervals, importance, raw, before)
 
 
 def _design(test: Table) -> Design:
@@ -126,15 +148,19 @@ def prediction_table(test: Table, raw: Predictions) -> pd.DataFrame:
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("evaluate", EvaluateSettings)
     name = problem.pick("train", ModelFile)
-    model = load_model(args.models / model_file_name(name.model, name.kind, name.version))
+    path = args.models / model_file_name(name.model, name.kind, name.version)
+    model, decision = load_model(path), decision_of(read_about(path))
     test, train = read_table(args.test), read_table(args.train, only_target=True)
-    found = evaluate(model, test, train.labels, settings)
+    found = evaluate(model, test, train.labels, settings, decision)
     numbers = [f"{key} {value:.6g}" for key, value in found.metrics.items() if isinstance(value, float)]
     logger.info("%d rows: %s", len(test), ", ".join(numbers))
     outputs.json(args.metrics, found.metrics)
     outputs.write(args.predictions, lambda path: found.predictions.to_parquet(path, index=False, compression="zstd"))
     outputs.csv(args.plots / "predictions.csv", PREDICTIONS_COLUMNS, prediction_rows(test.labels, found.raw))
-    outputs.csv(args.plots / "curves.csv", CURVES_COLUMNS, curve_rows(test.labels, found.raw, test.task))
+    curves = curve_rows(test.labels, found.raw, test.task)
+    if found.uncalibrated is not None:
+        curves += calibration_rows(test.labels, found.uncalibrated, UNCALIBRATED)
+    outputs.csv(args.plots / "curves.csv", CURVES_COLUMNS, curves)
     outputs.csv(args.plots / "intervals.csv", INTERVALS_COLUMNS, found.intervals)
     outputs.csv(args.plots / "importance.csv", IMPORTANCE_COLUMNS, found.importance)
 

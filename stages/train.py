@@ -1,12 +1,13 @@
-"""Fit the estimator on the encoded training rows.
+"""Fit the estimator on the encoded training rows; calibrate it and choose its threshold on out-of-fold predictions.
 
-Reads   the encoded training rows, the fitted preprocessor, the raw validation rows, and the best trial of the search
-        for hyperparameters
+Reads   the encoded training rows, the fitted preprocessor, the raw validation rows, the best trial of the search for
+        hyperparameters, and the out-of-fold predictions of the training rows
 Writes  the model, preprocessing and estimator in one, with its sidecar, and the training history
 
     python -m stages.train --problem iris --processed data/processed/iris/train.parquet \\
         --preprocessor models/iris/preprocessor.joblib --validation data/split/iris/validation.parquet \\
-        --best-trial metrics/iris_tune.json --models models/iris --history metrics/plots/iris/history.csv
+        --best-trial metrics/iris_tune.json --out-of-fold data/out_of_fold/iris.parquet \\
+        --models models/iris --history metrics/plots/iris/history.csv
 """
 
 import argparse
@@ -16,6 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
+from lockstep.deciding.decide import decide
+from lockstep.deciding.decision import Decision
+from lockstep.deciding.out_of_fold import read_out_of_fold
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
@@ -88,13 +92,15 @@ def train(
     return Trained(Pipeline([*steps, ("model", estimator)]), history)
 
 
-def describe(about: Mapping[str, Any], settings: TrainSettings) -> dict[str, Any]:
-    """Describe the model for its sidecar: ``about``, which the preprocessor's says, the section ``train``, and the code
-    of an estimator of the user's; the version stands in the file's name."""
+def describe(about: Mapping[str, Any], settings: TrainSettings, decision: Decision) -> dict[str, Any]:
+    """Describe the model for its sidecar: ``about``, which the preprocessor's says, the section ``train``, what was
+    decided, and the code of an estimator of the user's; the version stands in the file's name."""
     own = {key: value for key, value in msgspec.structs.asdict(settings).items() if key != "version"}
+    own["costs"] = msgspec.to_builtins(settings.costs)
     path = parse_name(settings.estimator).path if settings.model == CUSTOM else ""
     code = {**about.get("code", {}), **({path: sha256_of(path)} if path else {})}
-    described = {**about, "settings": {**about["settings"], "train": own}}
+    sections = {**about["settings"], "train": own}
+    described = {**about, "settings": sections, "decision": msgspec.to_builtins(decision)}
     return described | ({"code": code} if code else {})
 
 
@@ -106,10 +112,12 @@ def libraries_of(settings: TrainSettings) -> list[str]:
 
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = with_best_trial(problem.section("train", TrainSettings), read_best_trial(args.best_trial))
-    about = describe(read_about(args.preprocessor), settings)
-    trained = train(read_table(args.processed), load_model(args.preprocessor), read_table(args.validation), settings)
+    processed, preprocessor = read_table(args.processed), load_model(args.preprocessor)
+    trained = train(processed, preprocessor, read_table(args.validation), settings)
+    model, decision = decide(trained.model, read_out_of_fold(args.out_of_fold), settings, processed.positive)
+    about = describe(read_about(args.preprocessor), settings, decision)
     path = args.models / model_file_name(settings.model, settings.kind, settings.version)
-    write_model(outputs, path, trained.model, about, libraries_of(settings))
+    write_model(outputs, path, model, about, libraries_of(settings))
     outputs.csv(args.history, COLUMNS, trained.history)
 
 
@@ -119,6 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--preprocessor", type=Path, required=True, metavar="JOBLIB", help="the fitted preprocessor")
     parser.add_argument("--validation", type=Path, required=True, metavar="PARQUET", help="the raw validation rows")
     parser.add_argument("--best-trial", type=Path, required=True, metavar="JSON", help="what the search found")
+    parser.add_argument("--out-of-fold", type=Path, required=True, metavar="PARQUET", help="their predictions")
     parser.add_argument("--models", type=Path, required=True, metavar="FOLDER", help="write the model into this folder")
     parser.add_argument("--history", type=Path, required=True, metavar="CSV", help="write the training history here")
     return run_stage("train", parser.parse_args(argv), execute)

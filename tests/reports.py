@@ -2,10 +2,18 @@
 
 from typing import Any, NamedTuple
 
+from lockstep.deciding.decide import decide
 from lockstep.diagnosing.settings import DiagnoseSettings
-from lockstep.evaluating.curves import CURVES_COLUMNS, PREDICTIONS_COLUMNS, curve_rows, prediction_rows
+from lockstep.evaluating.curves import (
+    CURVES_COLUMNS,
+    PREDICTIONS_COLUMNS,
+    UNCALIBRATED,
+    calibration_rows,
+    curve_rows,
+    prediction_rows,
+)
 from lockstep.evaluating.importance import IMPORTANCE_COLUMNS
-from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, summary
+from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, out_of_fold, summary
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.model_file import ModelFile
 from lockstep.learning.model_types import KINDS
@@ -89,7 +97,9 @@ def rows_of(kind, columns, rows):
     return [msgspec.convert({key: cell for key, cell in row.items() if cell is not None}, kind) for row in named]
 
 
-def made_of(table, model="random_forest", *, split=None, folds=3, report=None, class_weight=None, **diagnosed):
+def made_of(
+    table, model="random_forest", *, split=None, folds=3, report=None, trained=None, class_weight=None, **diagnosed
+):
     """What a report on ``table`` is made from, all stages run.
 
     Args:
@@ -99,19 +109,29 @@ def made_of(table, model="random_forest", *, split=None, folds=3, report=None, c
         folds: of the cross-validation.
         report: settings of the section ``report``.
         class_weight: a setting of the section ``train``.
+        trained: further settings of it.
         diagnosed: settings of the section ``diagnose``.
     """
     task = table.task
     settings = TrainSettings(
-        model=model, kind=KINDS[task], version=1, class_weight=class_weight, hyperparameters=SMALL.get(model, {})
+        model=model,
+        kind=KINDS[task],
+        version=1,
+        class_weight=class_weight,
+        hyperparameters=SMALL.get(model, {}),
+        **(trained or {}),
     )
     parts, cleaning = split_table(table, split or SplitSettings()), PreprocessSettings()
     preprocessor, processed = preprocess(parts.train, cleaning, model)
     scores = cross_validate(parts.train, CrossValidateSettings(folds=folds), cleaning, settings)
-    trained = train(processed, preprocessor, parts.validation, settings)
-    found = evaluate(trained.model, parts.test, parts.train.labels, EvaluateSettings(importance_repeats=2))
+    fitted = train(processed, preprocessor, parts.validation, settings)
+    whole, decision = decide(fitted.model, out_of_fold(scores), settings, parts.train.positive)
+    found = evaluate(whole, parts.test, parts.train.labels, EvaluateSettings(importance_repeats=2), decision)
+    curves = curve_rows(parts.test.labels, found.raw, task)
+    if found.uncalibrated is not None:
+        curves += calibration_rows(parts.test.labels, found.uncalibrated, UNCALIBRATED)
     file = {"path": "data/raw/p.csv", "size": 12345, "md5": "0" * 32, "sha256": "0" * 64}
-    about = describe_model(describe(parts.train, "0" * 64, cleaning), settings)
+    about = describe_model(describe(parts.train, "0" * 64, cleaning), settings, decision)
     checks = [finding._asdict() for finding in run_checks(parts.train, parts.test, CheckSettings())]
     fold_rows = [(*fold[:4], name, value) for fold in scores for name, value in fold.metrics.items()]
     sources = Sources(
@@ -128,19 +148,19 @@ def made_of(table, model="random_forest", *, split=None, folds=3, report=None, c
         plots=PlotTables(
             intervals=rows_of(Interval, INTERVALS_COLUMNS, found.intervals),
             folds=rows_of(Fold, FOLD_COLUMNS, fold_rows),
-            history=rows_of(Loss, COLUMNS, trained.history),
-            curves=rows_of(Point, CURVES_COLUMNS, curve_rows(parts.test.labels, found.raw, task)),
+            history=rows_of(Loss, COLUMNS, fitted.history),
+            curves=rows_of(Point, CURVES_COLUMNS, curves),
             importance=rows_of(Importance, IMPORTANCE_COLUMNS, found.importance),
             predictions=rows_of(Predicted, PREDICTIONS_COLUMNS, prediction_rows(parts.test.labels, found.raw))
             if task == "classification"
             else [],
         ),
         diagnosis=diagnose(
-            trained.model, parts.train, parts.test, found.predictions, [row[0] for row in found.importance],
+            whole, parts.train, parts.test, found.predictions, [row[0] for row in found.importance],
             DiagnoseSettings(**{"learning_curve_rows": 0} | diagnosed), cleaning, settings,
         ),
     )  # fmt: skip
-    return Made(sources, parts.train, parts.test, trained.model, found.predictions)
+    return Made(sources, parts.train, parts.test, whole, found.predictions)
 
 
 def sources_of(table, model="random_forest", **values):

@@ -74,6 +74,7 @@ def run_stages(folder, monkeypatch, params):
             "preprocessor": "p.joblib",
             "validation": "validation.parquet",
             "best-trial": "w.json",
+            "out-of-fold": "folds.parquet",
             "models": ".",
             "history": "h.csv",
         },

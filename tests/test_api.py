@@ -174,7 +174,7 @@ def test_a_stage_reads_no_setting_that_it_does_not_track(tmp_path, monkeypatch):
     params = {
         "load": {"path": "data.csv", "task": "classification", "target": "y"},
         **{name: {} for name in ("split", "preprocess", "tune", "cross_validate")},
-        "evaluate": {"average": "macro"},
+        "evaluate": {"average": "macro", "metrics": []},
         "train": model,
     }
     for module in (load, split, preprocess, tune, cross_validate, train, evaluate):
@@ -242,3 +242,25 @@ def test_the_model_of_a_killed_run_is_known_as_a_leftover(tmp_path, monkeypatch)
         monkeypatch.setattr(files, "is_alive", lambda _: False)
         assert files.leftovers(tmp_path) == [path]
     assert not path.exists()
+
+
+def test_decisions_of_the_api_are_those_of_the_stages_in_every_byte(config, tmp_path, monkeypatch):
+    data = make_table(rows=300).frame.reset_index(drop=True)
+    data.to_csv(tmp_path / "data.csv", index=False)
+    decided = {"calibrate": "sigmoid", "threshold": "cost", "costs": {"false_positive": 1, "false_negative": 12}}
+    sections = {name: {} for name in ("split", "preprocess", "tune")} | {"cross_validate": {"folds": 3}}
+    sections["evaluate"] = {"average": "binary", "importance_repeats": 1}
+    hyperparameters = SMALL["gradient_boosting"]
+    model = {"model": "gradient_boosting", "kind": "classifier", "version": 1, "hyperparameters": hyperparameters}
+    load = {"path": "data.csv", "task": "classification", "target": "y", "positive": "c0"}
+    saved = run_stages(tmp_path, monkeypatch, {"load": load, **sections, "train": model | decided})
+    settings = config(
+        model_type="gradient_boosting", target="y", load={"positive": "c0"}, hyperparameters=hyperparameters,
+        train=decided, **sections,
+    )  # fmt: skip
+    result = run_pipeline(data, settings)
+    assert result.model_path.read_bytes() == saved.read_bytes()
+    assert sidecar_of(result.model_path).read_bytes() == sidecar_of(saved).read_bytes()
+    assert result.metrics == json.loads((tmp_path / "m.json").read_text())
+    assert result.metrics["threshold_cost"] <= result.metrics["default_cost"]
+    assert result.model[-1].pos_label == "c0"

@@ -144,7 +144,7 @@ def _tell(facts: TableFacts, decisions: Decisions) -> None:
     for warning in decisions.warnings:
         print(f"WARNING {warning}")
     _tell_decision("Dropped", decisions.drop, some(map(shown_name, decisions.drop.value), 20) or "nothing")
-    for decision in *decisions.target_rows, decisions.group, decisions.time, decisions.model:
+    for decision in *decisions.target_rows, decisions.group, decisions.time, decisions.model, decisions.positive:
         if decision.value is not None:
             _tell_decision(decision.key.replace("_", " ").capitalize(), decision)
     for proposal in decisions.proposals:
@@ -213,6 +213,7 @@ def _parser() -> argparse.ArgumentParser:
         help="rows of rare classes: leave out, or merge the classes",
     )
     add("--class-rows", type=int, metavar="N", help="classes of fewer rows are rare (default: 2)")
+    add("--positive", metavar="CLASS", help="the positive one of two classes (default: the last in sorted order)")
     add("--numbers", metavar="COLUMN", nargs="*", help="columns of numbers: what is none in them is missing")
     add("--text", metavar="COLUMN", nargs="*", help="columns that stay texts, though they look like numbers")
     add(

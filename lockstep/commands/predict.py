@@ -11,14 +11,18 @@ import sys
 import tempfile
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from lockstep.commands import command_parser
+from lockstep.deciding.conformal import interval_columns
+from lockstep.deciding.decision import Decision, decision_of
+from lockstep.diagnosing.reasons import reasons_of, strongest
 from lockstep.exchange.model_loading import load_model
 from lockstep.intake.csv_text import read_csv_blocks
 from lockstep.kernel.errors import DataError, IntegrityError, SettingsError, some
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import logger
+from lockstep.kernel.portable import estimator_of
 from lockstep.kernel.settings import Problem, Task, read_problems
 from lockstep.learning.scoring import predict, prediction_columns
 from lockstep.reading.column_types import Format, typed_frame
@@ -27,15 +31,19 @@ from lockstep.reading.csvfile import Dialect
 from lockstep.reading.dataframes import typed_dataframe
 from lockstep.reading.loading import LoadSettings, too_large
 from lockstep.saving.sidecar import read_about
+from lockstep.tables.table import Table, read_hashed_table
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from sklearn.pipeline import Pipeline
 
+NO_DECISION = Decision()
 PARQUET_ROWS = 100_000
 _TYPES = {"number": "number", "boolean": "boolean", "date": "datetime"}
 _TYPES |= dict.fromkeys(("onehot", "ordinal", "target"), "string")
+REASONS = 3
+"""Columns that --explain names for each row."""
 
 
 class Scorer(NamedTuple):
@@ -46,6 +54,7 @@ class Scorer(NamedTuple):
         types: {column: type} of the columns that the model uses, as the contract names types.
         dialect, form: how files are written.
         contract: None for no other demand than the types.
+        decision: what its sidecar says of its intervals.
     """
 
     model: Pipeline
@@ -53,6 +62,7 @@ class Scorer(NamedTuple):
     dialect: Dialect
     form: Format
     contract: Contract | None
+    decision: Decision = NO_DECISION
 
     @property
     def task(self) -> Task:
@@ -69,15 +79,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("rows", help="a CSV file (also .gz, .zst, .zip), a parquet file, or - for CSV from stdin")
     parser.add_argument("-o", "--output", default="-", metavar="CSV", help="write here (default: -, stdout)")
     parser.add_argument("--problem", metavar="NAME", help="the problem in params.yaml (default: the model's folder)")
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help=f"add the {REASONS} columns that moved each prediction furthest, and how far: docs/decisions.md",
+    )
     parser.add_argument("--sha256", metavar="HEX", help="the model's SHA-256, if nothing here records the file")
     args = parser.parse_args(argv)
     _check_output(args.output, args.rows, args.model)
     scorer = make_scorer(args.model, args.problem, sha256=args.sha256)
+    background = _training_rows(args.model, args.problem) if args.explain else None
     with _input(args.rows) as path, tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
         name = "stdin" if args.rows == "-" else args.rows
         n_rows = 0
         try:
-            for frame in _score(scorer, path, name):
+            for frame in _score(scorer, path, name, background):
                 frame.to_csv(spool, index=False, header=n_rows == 0, lineterminator="\n")
                 n_rows += len(frame)
         except DataError as error:
@@ -87,7 +103,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         spool.seek(0)
         _deliver(spool, args.output)
     print(f"{n_rows:,} rows scored{'' if args.output == '-' else f': {args.output}'}", file=sys.stderr)
-    if hasattr(scorer.model, "predict_proba") and _has_weighted_classes(scorer.model, args.model):
+    if (
+        scorer.decision.calibrate == "none"
+        and hasattr(scorer.model, "predict_proba")
+        and _has_weighted_classes(scorer.model, args.model)
+    ):
         said = (
             "The probabilities are those of equally frequent classes, not of the data (train.class_weight: balanced)."
         )
@@ -113,20 +133,24 @@ def make_scorer(
         types = {column: named.get(kind, kind) for column, kind in own.raw_types_.items()}
     else:
         types = {column: _TYPES[kind] for kind, _, columns in transformers if kind in _TYPES for column in columns}
+    decision = NO_DECISION
+    with contextlib.suppress(IntegrityError):  # no sidecar, where dvc.lock or --sha256 vouches for the model
+        decision = decision_of(read_about(path))
     name = problem or path.resolve().parent.name
     if problem is None and not (params.exists() and name in read_problems(params)):
-        return Scorer(model, types, Dialect(), Format(), None)
+        return Scorer(model, types, Dialect(), Format(), None, decision)
     load = Problem(params, name).section("load", LoadSettings)
     declared = Path(f"data/contracts/{name}.yaml")
     contract = read_contract(declared) if declared.exists() else None
     narrower = {"number": "integer", "datetime": "date"}  # what a contract may say more than the model
     said = contract.types if contract else {}
     types |= {column: said[column] for column, kind in types.items() if said.get(column) == narrower.get(kind, "")}
-    return Scorer(model, types, load.dialect, load.form, contract)
+    return Scorer(model, types, load.dialect, load.form, contract, decision)
 
 
-def _score(scorer: Scorer, path: Path, name: str) -> Iterator[pd.DataFrame]:
-    """Predictions, block by block: row (its number in the file), predicted, and the probability of each class."""
+def _score(scorer: Scorer, path: Path, name: str, background: Table | None = None) -> Iterator[pd.DataFrame]:
+    """Predictions, block by block: row (its number in the file), predicted, the probability of each class, the interval
+    or set and, with training rows to compare with, the reasons."""
     before = 0
     for frame, line_starts in _blocks(scorer, path, name):
         rows = _checked(scorer, frame, line_starts, name, first=before == 0)
@@ -134,8 +158,37 @@ def _score(scorer: Scorer, path: Path, name: str) -> Iterator[pd.DataFrame]:
             continue
         found = predict(scorer.model, rows, scorer.task)
         numbers = np.arange(before + 1, before + len(rows) + 1)
-        yield pd.DataFrame({"row": numbers, **prediction_columns(found._replace(scores=None))})
+        columns = prediction_columns(found._replace(scores=None)) | interval_columns(scorer.decision, found)
+        if background is not None:
+            columns |= _reason_columns(scorer, rows, background)
+        yield pd.DataFrame({"row": numbers, **columns})
         before += len(rows)
+
+
+def _training_rows(path: Path, problem: str | None) -> Table:
+    """The rows that the model at ``path`` was fitted on. Raises DataError if they are not here, or are others."""
+    file = Path(f"data/split/{problem or path.resolve().parent.name}/train.parquet")
+    if not file.exists():
+        raise DataError(
+            f"--explain compares with the training rows, but {file} is not here. Run 'dvc checkout {file}', 'dvc pull "
+            f"{file}' or 'dvc repro'; or name the problem: --problem NAME."
+        )
+    table, sha256 = read_hashed_table(file)
+    if read_about(path).get("training_rows", {}).get("sha256") != sha256:
+        raise DataError(f"{file} holds other rows than {path} was fitted on. Run 'dvc checkout' or 'dvc repro'.")
+    return table
+
+
+def _reason_columns(scorer: Scorer, rows: pd.DataFrame, background: Table) -> dict[str, Any]:
+    """reason_1, contribution_1, ...: the columns that moved each prediction furthest, and how far."""
+    known = background.features[list(rows)]
+    moved = reasons_of(scorer.model, rows, known, scorer.task, background.positive)
+    found = strongest(moved, list(map(str, rows)), REASONS)
+    columns: dict[str, Any] = {}
+    for number in range(min(REASONS, rows.shape[1])):
+        columns[f"reason_{number + 1}"] = [row[number][0] for row in found]
+        columns[f"contribution_{number + 1}"] = [row[number][1] for row in found]
+    return columns
 
 
 def _blocks(scorer: Scorer, path: Path, name: str) -> Iterator[tuple[pd.DataFrame, np.ndarray | None]]:
@@ -219,7 +272,7 @@ def _input(rows: str) -> Iterator[Path]:
 
 def _has_weighted_classes(model: Pipeline, path: Path) -> bool:
     """Whether the classes of the model at ``path`` were weighted: some estimators know it, of all the sidecar does."""
-    weight = getattr(model[-1], "class_weight", None)
+    weight = getattr(estimator_of(model), "class_weight", None)
     with contextlib.suppress(IntegrityError):  # no sidecar, where dvc.lock or --sha256 vouches for the model
         weight = weight or read_about(path).get("settings", {}).get("train", {}).get("class_weight")
     return weight is not None

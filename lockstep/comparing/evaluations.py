@@ -38,6 +38,7 @@ class Evaluated:
         predictions: (n_test, ...) as ``stages.evaluate`` writes them.
         task, target: what was predicted.
         average: of precision, recall and F1.
+        positive: the class that load.positive names, or None.
         stratified: whether the split kept the classes' shares.
         grouped: whether it kept the rows of a group together.
         in_time: whether the test rows are the last ones in time, and the folds consecutive.
@@ -62,6 +63,7 @@ class Evaluated:
     current: bool = True
     found: Mapping[str, Any] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
+    positive: str | int | bool | None = None
 
 
 def another_target(before: Evaluated, after: Evaluated) -> AnotherTarget | None:

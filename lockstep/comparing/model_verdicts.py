@@ -37,6 +37,7 @@ from lockstep.evaluating.resampling import (
 from lockstep.learning.metrics import in_order, metric_of
 from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.scoring import Predictions, Scorer, predictions_of, values_of
+from lockstep.tables.table import positive_class
 
 import msgspec
 import numpy as np
@@ -174,7 +175,12 @@ def compare_test_rows(before: Evaluated, after: Evaluated) -> RowsComparison | N
         rows=rows,
         metrics=_test(predictions, y, design, after, list(dict.fromkeys([*after.metrics, *before.metrics]))),
         averages=None if before.average == after.average else (before.average, after.average),
-        notes=_notes(predictions, ungrouped=after.grouped and design.kind == "rows"),
+        notes=_notes(
+            predictions,
+            ungrouped=after.grouped and design.kind == "rows",
+            other_positive=after.average == "binary"
+            and _with_positive(predictions[0], before).positive != predictions[0].positive,
+        ),
     )
 
 
@@ -193,11 +199,23 @@ def _predictions(old: pd.DataFrame, new: pd.DataFrame, after: Evaluated) -> tupl
     if after.task == "classification":
         columns = [frame[name] for frame in (old, new) for name in ("actual", "predicted")]
         seen = np.unique(np.concatenate([values_of(column) for column in columns]))
-    return predictions_of(old, seen), predictions_of(new, seen)
+    # As the average, the positive class is that of the second revision for both.
+    one, other = (predictions_of(frame, seen) for frame in (old, new))
+    return _with_positive(one, after), _with_positive(other, after)
 
 
-def _notes(predictions: tuple[Predictions, Predictions], *, ungrouped: bool) -> tuple[str, ...]:
+def _with_positive(predictions: Predictions, of: Evaluated) -> Predictions:
+    if predictions.classes is None:
+        return predictions
+    return predictions._replace(positive=positive_class(predictions.classes, of.positive))
+
+
+def _notes(predictions: tuple[Predictions, Predictions], *, ungrouped: bool, other_positive: bool) -> tuple[str, ...]:
     notes = []
+    if other_positive:
+        notes.append(
+            "The positive class was another one before; precision, recall and F1 of both are of the one of now."
+        )
     if ungrouped:
         notes.append(
             "The rows of a group are not independent, but their groups were not recorded: intervals and p-values are "

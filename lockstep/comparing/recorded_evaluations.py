@@ -78,6 +78,7 @@ def read_evaluation(repo: Repository, history: CodeHistory, revision: Revision, 
         current=not is_stale(revision, stage),
         found=_read_found(repo, revision, name),
         metrics=_own_metrics(repo, revision, name),
+        positive=load.get("positive"),
     )
 
 
@@ -121,11 +122,13 @@ def _read_folds(repo: Repository, history: CodeHistory, revision: Revision, name
     settings = msgspec.structs.asdict(CrossValidateSettings()) | _settings(revision, "cross_validate", name)
     recorded = revision.stages[stage].params.get("params.yaml", {})
     rows = _input_md5(revision, stage, f"data/split/{name}/train.parquet")
+    positive = _settings(revision, "load", name).get("positive")
+    # Before evaluate.average held for the folds too, the section had a key of its own.
+    average = str(recorded.get(f"problems.{name}.evaluate.average", settings.get("average", "macro")))
     return Folds(
         scores=pd.read_csv(io.BytesIO(content)),
         made_from=(rows, settings["folds"], settings["repeats"], settings["seed"]),
-        # Before evaluate.average held for the folds too, the section had a key of its own.
-        average=str(recorded.get(f"problems.{name}.evaluate.average", settings.get("average", "macro"))),
+        average=average if positive is None or average != "binary" else f"binary of {positive}",
         current=not has_other_folds(history, revision, name),
     )
 

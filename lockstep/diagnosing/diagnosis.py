@@ -69,6 +69,7 @@ class WorstRow(_Part, frozen=True):
         actual, predicted: the target.
         off: actual minus predicted, or the probability that the model gave to the actual class (None: it gives none).
         values: of the features shown, in their order.
+        reasons: the columns that moved its prediction furthest, and how far; see reasons.py.
     """
 
     row: int
@@ -76,6 +77,7 @@ class WorstRow(_Part, frozen=True):
     predicted: Cell
     off: float | None
     values: list[Cell]
+    reasons: list[tuple[str, float]] = []
 
 
 class Worst(_Part, frozen=True):
@@ -145,7 +147,7 @@ class Threshold(_Part, frozen=True):
 
 
 class Scores(_Part, frozen=True):
-    """The predicted probability of the second of two classes: how it is spread over the rows of that class
+    """The predicted probability of the positive one of two classes: how it is spread over the rows of that class
     ("positive") and over the others ("other"), and what thresholds on it give."""
 
     histogram: Histogram
@@ -170,7 +172,7 @@ class OfClasses(_Part, frozen=True, tag="classification", tag_field="task"):
 
     Attributes:
         training_rows: by class.
-        positive: the second of two classes, None for more.
+        positive: the positive one of two classes, None for more.
         probabilities: whether the model gives any.
         scores: None for more than two classes, and for a model without probabilities.
     """

@@ -18,6 +18,8 @@ MAX_POINTS = 200
 """Points of a curve, evenly spaced among those that there are."""
 MAX_ROWS = 1000
 """Rows shown one by one, evenly spaced in the table's order."""
+UNCALIBRATED = "calibration before"
+"""The curve of the estimator's own probabilities, where the model calibrates them."""
 MAX_CLASSES = 10
 """Classes with curves of their own: the most frequent ones."""
 
@@ -40,7 +42,7 @@ def curve_rows(y: np.ndarray, predictions: Predictions, task: Task) -> list[tupl
 
     Classification: ROC (false against true positive rate), precision-recall (recall against precision) and calibration
     (mean predicted probability against the share of positives, in bins of as many rows each) of each class against the
-    rest, of two classes the second one. A model without probabilities has no calibration, and with several classes no
+    rest, of two classes the positive one. A model without probabilities has no calibration, and with several classes no
     curve. Beside the curves, with no x: the "area under the ROC curve" and the "average precision" of every class,
     of two also of the one without curves, which may be the rare one; both of all rows, not of the points of the curve.
     Regression: residuals (predicted against actual - predicted), calibration (mean predicted against mean actual) and
@@ -50,7 +52,7 @@ def curve_rows(y: np.ndarray, predictions: Predictions, task: Task) -> list[tupl
         return _regression_rows(y, predictions.values)
     classes = predictions.classes
     assert classes is not None
-    drawn = followed_classes(y, classes, MAX_CLASSES)
+    drawn = followed_classes(y, predictions, MAX_CLASSES)
     rows: list[tuple[Cell, ...]] = []
     for index, label in enumerate(classes):
         positive, score, name = y == label, _ranking(predictions, index), str(label)
@@ -71,11 +73,27 @@ def curve_rows(y: np.ndarray, predictions: Predictions, task: Task) -> list[tupl
     return rows
 
 
-def followed_classes(y: np.ndarray, classes: np.ndarray, most: int) -> list[int]:
-    """The places of the classes to show one by one: of two the second, else the ``most`` that are most frequent in
-    ``y``."""
-    if len(classes) == 2:
-        return [1]
+def calibration_rows(y: np.ndarray, predictions: Predictions, curve: str) -> list[tuple[Cell, ...]]:
+    """Rows of CURVES_COLUMNS with the calibration alone, under the name ``curve``; none without probabilities."""
+    classes, probabilities = predictions.classes, predictions.probabilities
+    if classes is None or probabilities is None:
+        return []
+    return [
+        row
+        for place in followed_classes(y, predictions, MAX_CLASSES)
+        for row in _binned(
+            curve, str(classes[place]), probabilities[:, place], probabilities[:, place], y == classes[place]
+        )
+    ]
+
+
+def followed_classes(y: np.ndarray, predictions: Predictions, most: int) -> list[int]:
+    """The places of the classes to show one by one: of two the positive one, else the ``most`` that are most frequent
+    in ``y``."""
+    classes = predictions.classes
+    assert classes is not None
+    if (positive := predictions.positive_place) is not None:
+        return [positive]
     counts = np.array([np.sum(y == name) for name in classes])
     places: list[int] = np.argsort(-counts, kind="stable")[:most].tolist()
     return sorted(places)

@@ -16,6 +16,12 @@ def wilson(hits: int, rows: int, level: float = LEVEL) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
+def clopper_pearson(hits: int, rows: int, level: float = LEVEL) -> tuple[float, float]:
+    """The exact interval of the share ``hits`` / ``rows``: it covers at least its level, whatever the share."""
+    interval = stats.binomtest(hits, rows).proportion_ci(level, method="exact")
+    return float(interval.low), float(interval.high)
+
+
 def mean_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
     """The interval of the mean of at least two ``values``, by Student's t."""
     mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / len(values) ** 0.5

@@ -109,7 +109,7 @@ class ClassRows:
         actual, predicted: (n_rows,) numbers of the labels, from 0.
         n_labels: how many there are.
         average: of precision, recall and F1.
-        positive: the label that an average of "binary" is about: the last of the model's classes.
+        positive: the label that an average of "binary" is about: the positive class's; the last class's of more.
         losses: (n_rows,) minus the logarithm of the probability of the true class, or None.
         ranks: (n_curves, n_rows) what ranks the rows for the area under each ROC curve, or None.
         curves: (n_curves,) the label that is the positive one of each curve.
@@ -143,7 +143,8 @@ class ClassRows:
                 own = predictions.probabilities[np.arange(len(y)), np.searchsorted(classes, y)]
                 tiny = np.finfo(own.dtype).eps  # as sklearn.metrics.log_loss
                 losses = -np.log(np.clip(own, tiny, 1 - tiny))
-        positive = int(np.searchsorted(labels, classes[-1]))
+        place = predictions.positive_place
+        positive = int(np.searchsorted(labels, classes[-1 if place is None else place]))
         numbers = np.searchsorted(labels, y), np.searchsorted(labels, predictions.values)
         return cls(*numbers, len(labels), average, positive, losses, ranks, curves)
 
@@ -256,7 +257,20 @@ class NumberRows:
         return sizes[order], order
 
 
-Rows = ClassRows | NumberRows
+@dataclass(frozen=True)
+class MeanRows:
+    """Rows with a number each, (n_rows,), such as what a row costs; the one metric is their mean."""
+
+    name: str
+    values: np.ndarray
+    n_curves = 0
+
+    def metrics(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """{name: (n_resamples,)} for weights of (n_resamples, n_rows)."""
+        return {self.name: _sums(weights, self.values) / weights.sum(axis=1)}
+
+
+Rows = ClassRows | NumberRows | MeanRows
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

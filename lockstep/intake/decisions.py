@@ -20,19 +20,23 @@ from lockstep.learning.model_types import KINDS
 from lockstep.reading.column_types import MISSING
 from lockstep.reading.loading import check_n_rows, missing_in_target
 from lockstep.tables.dates import iso_times
-from lockstep.tables.table import column_type
+from lockstep.tables.table import column_type, positive_class
 
 import numpy as np
 import pandas as pd
 
 RARE = 0.1
 """Classes below this share are said to be rare."""
+RARER = 0.4
+"""Below this share one of two classes is clearly the rarer one."""
 FEW_MISSING = 0.5
 """Of more rows than this share without a target, the target is more likely another column."""
 FEW_TIMES = 10
 """A column of no more different dates than this orders no rows."""
 FIRST = 10
 """One of so many rows, the first in time, must have two classes for a split by time."""
+YES_WORDS = {"1", "yes", "y", "true", "t", "positive", "pos"}
+"""Classes that say what is looked for."""
 TIME_WORDS = {"time", "timestamp", "datetime", "date", "year", "epoch"}
 PARAMS = "params.yaml"
 FLAGS = {
@@ -54,6 +58,7 @@ FLAGS = {
     "load.missing_target": "--missing-target error|drop",
     "load.rare_classes": "--rare-classes keep|drop|merge",
     "load.class_rows": "--class-rows N",
+    "load.positive": "--positive CLASS",
     "contract.numbers": "--numbers COLUMN ...",
     "contract.text": "--text COLUMN ...",
     "contract.dates": "--dates COLUMN=FORMAT ...",
@@ -97,6 +102,7 @@ class Decisions:
     Attributes:
         roles: what the columns are, which some decisions follow from.
         model_settings: what goes with the model type.
+        positive: the positive one of two classes; None: the last in sorted order, or there are not two.
         target_rows: settings of the section load that say what becomes of rows that have no target, or a rare class.
         has_target: (n_rows,) of bool: which rows have a value in the target.
         file_format: settings of the section load that say how the file is written.
@@ -111,6 +117,7 @@ class Decisions:
     time: Decision[str | None]
     model: Decision[str]
     model_settings: ModelSettings
+    positive: Decision[str | int | bool | None]
     target_rows: tuple[Decision[Any], ...]
     has_target: np.ndarray
     file_format: tuple[Decision[Any], ...]
@@ -162,6 +169,7 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
             what = f": '{chosen.value}' is no column beside the target. It has: {column_names(frame)}."
             raise DataError(chosen.setting, what)
     model = _decide("train.model", given, lambda: choose_model(len(frame)))
+    _check_positive(labels, given.get("load.positive"), task.value)
     build_estimator(TrainSettings(model=model.value, kind=KINDS[task.value], version=1), task.value)  # type: ignore[arg-type]
     shuffled = group.value is None and time.value is None
     return Decisions(
@@ -172,6 +180,9 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         time=time,
         model=model,
         model_settings=choose_settings(model.value, labels.dropna(), task.value, shuffled=shuffled),
+        positive=_decide(
+            "load.positive", given, lambda: _positive(labels[~missing_in_target(labels, words)], task.value)
+        ),
         target_rows=_target_rows(labels, words, given),
         has_target=~missing_in_target(labels, words),
         file_format=file_format,
@@ -198,11 +209,12 @@ def problem_block(decisions: Decisions, path: Path) -> dict[str, Any]:
     load = {"path": str(path), "task": decisions.task.value, "target": decisions.target.value}
     written = {decision.key: decision.value for decision in (*decisions.file_format, *decisions.target_rows)}
     written = {key: list(value) if isinstance(value, tuple) else value for key, value in written.items()}
+    positive = {} if decisions.positive.value is None else {"positive": decisions.positive.value}
     split = {"test_size": 0.2, "seed": 42, "group": decisions.group.value, "time": decisions.time.value}
     train = {"model": decisions.model.value, "kind": KINDS[decisions.task.value], "version": 1, "seed": 42}
     settings = decisions.model_settings
     block = {
-        "load": {**load, "drop": decisions.drop.value, **written},
+        "load": {**load, "drop": decisions.drop.value, **written, **positive},
         "split": split,
         "preprocess": settings.preprocess,
         "tune": {"trials": 0, "metric": "auto", "seed": 42, "space": {}},
@@ -312,6 +324,35 @@ def _rare_class(target: pd.Series, task: Task) -> list[str]:
     price = "probabilities are then those of equally frequent classes, not of the data"
     setting = f"train.class_weight: balanced in {PARAMS} makes it weigh as much as the other"
     return [f"the rarer class has {min(shares):.1%} of the rows. {setting}: {trade}; {price}"]
+
+
+def _positive(target: pd.Series, task: Task) -> tuple[str | int | bool | None, str]:
+    """(the positive class, why), where it is not the last in sorted order: the one that is named so, else the rarer."""
+    classes = _classes(target) if task == "classification" else []
+    if len(classes) != 2:
+        return None, ""
+    first, last = (str(name).strip().lower() in YES_WORDS for name in classes)
+    share = float((target.dropna() == classes[0]).mean())
+    if last or (not first and share >= RARER):
+        return None, ""
+    return classes[0], "it is named so" if first else f"it is the rarer class, with {share:.1%} of the rows"
+
+
+def _classes(target: pd.Series) -> list[Any]:
+    """The classes in sorted order, as load makes them: whole numbers, also beside a missing value."""
+    found = sorted(target.dropna().unique().tolist())
+    return [int(name) if isinstance(name, float) and name.is_integer() else name for name in found]
+
+
+def _check_positive(target: pd.Series, named: str | None, task: Task) -> None:
+    """Refuse a --positive that is none of two classes."""
+    classes = _classes(target) if task == "classification" else []
+    if named is not None and positive_class(np.array(classes, dtype=object), named) is None:
+        has = some([repr(name) for name in classes]) or "none: its task is regression"
+        raise DataError(
+            Setting("load.positive"),
+            f" {named}: the target '{target.name}' has no two classes of which one is named so. Its classes: {has}.",
+        )
 
 
 def _missing_words(file_format: Sequence[Decision[Any]]) -> tuple[str, ...]:

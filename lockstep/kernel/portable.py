@@ -69,6 +69,18 @@ def processor_flags() -> frozenset[str]:
     return frozenset(line.partition(":")[2].split())
 
 
+_AROUND = ("FixedThresholdClassifier", "CalibratedClassifierCV", "FrozenEstimator")
+"""scikit-learn's classes that lie around an estimator which they leave as it was fitted."""
+
+
+def estimator_of(model: Any) -> Any:
+    """The estimator that was fitted: of a pipeline its last step, without what decides or calibrates around it."""
+    estimator = model[-1] if hasattr(model, "steps") else model
+    while type(estimator).__name__ in _AROUND:
+        estimator = estimator.estimator
+    return estimator
+
+
 @contextlib.contextmanager
 def fixed_threads(model: Any) -> Iterator[None]:
     """While the block runs, let ``model``, an estimator or a pipeline that ends in one, predict with one thread if its
@@ -77,7 +89,7 @@ def fixed_threads(model: Any) -> Iterator[None]:
     Only nearest neighbours do: scikit-learn's brute-force search cuts the rows among OpenMP's threads, and which of
     several equally distant rows it takes depends on the cut. The limit holds for the calling thread alone.
     """
-    estimator = model[-1] if hasattr(model, "steps") else model
+    estimator = estimator_of(model)
     if not hasattr(estimator, "kneighbors"):
         yield
         return

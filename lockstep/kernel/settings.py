@@ -201,6 +201,8 @@ def _allowed(kind: inspect.Type) -> str:
             return "a text" if not kind.min_length else "a text that is not empty"
         case inspect.ListType() | inspect.VarTupleType():
             return f"a list, each item {_allowed(kind.item_type)}"
-        case inspect.DictType() | inspect.StructType():
+        case inspect.DictType():
             return "a mapping with texts as keys"
+        case inspect.StructType():
+            return f"a mapping with the keys {', '.join(field.encode_name for field in kind.fields)}"
     return type(kind).__name__.removesuffix("Type").lower()

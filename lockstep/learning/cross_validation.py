@@ -13,7 +13,7 @@ A fold is fitted in two steps, and scored in two:
 
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
-from typing import Annotated, NamedTuple, TypeAlias, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar
 
 from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.kernel.log import logger
@@ -22,7 +22,7 @@ from lockstep.learning.estimators import TrainSettings, build_estimator, check_c
 from lockstep.learning.own_features import OwnFeatures
 from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.preprocessing import PreprocessSettings, categories_of, fit_preprocessor
-from lockstep.learning.scoring import Average, Scorer, metrics_of, predict, prediction_columns
+from lockstep.learning.scoring import Average, Scorer, decision_columns, metrics_of, predict, prediction_columns
 from lockstep.tables.table import Table
 
 import joblib
@@ -83,7 +83,7 @@ class FoldScores(NamedTuple):
 
     Attributes:
         predictions: (n_test, ...): repeat, fold, row (its number in the raw data), actual; then the columns of
-            ``prediction_columns``.
+            ``prediction_columns`` and, if the model is to be calibrated, of ``decision_columns``.
     """
 
     repeat: int
@@ -212,10 +212,15 @@ def fit_encoded(rows: EncodedRows, task: Task, model: TrainSettings, n_jobs: int
 
 
 def score_encoded(
-    estimator: BaseEstimator, rows: EncodedRows, task: Task, average: Average, own: Sequence[Scorer] = ()
+    estimator: BaseEstimator,
+    rows: EncodedRows,
+    task: Task,
+    average: Average,
+    positive: Any = None,
+    own: Sequence[Scorer] = (),
 ) -> dict[str, float]:
     """Compute the metrics of the estimator's predictions of encoded rows. Raises as predict and metrics_of."""
-    return metrics_of(rows.y, predict(estimator, rows.X, task), task, average, own)
+    return metrics_of(rows.y, predict(estimator, rows.X, task, positive), task, average, own)
 
 
 def fit_fold(
@@ -253,7 +258,7 @@ def score_fold(
         DataError: rows that scikit-learn cannot predict.
         SettingsError: see metrics_of.
     """
-    return score_encoded(estimator, encode(train, scored_on, preprocessor), train.task, average)
+    return score_encoded(estimator, encode(train, scored_on, preprocessor), train.task, average, train.positive)
 
 
 def cross_validate(
@@ -288,10 +293,11 @@ def cross_validate(
         repeat, fold = number // settings.folds + 1, number % settings.folds + 1
         preprocessor, estimator = fit_fold(train, fitted_on, preprocess, model, 1, features)
         rows = encode(train, scored_on, preprocessor)
-        found = predict(estimator, rows.X, train.task)
+        found = predict(estimator, rows.X, train.task, train.positive)
         metrics = metrics_of(rows.y, found, train.task, average, own)
         about = {"repeat": repeat, "fold": fold, "row": train.frame.index[scored_on], "actual": rows.y}
-        predictions = pd.DataFrame({**about, **prediction_columns(found)})
+        outputs = decision_columns(estimator, rows.X) if model.calibrate != "none" else {}
+        predictions = pd.DataFrame({**about, **prediction_columns(found), **outputs})
         return FoldScores(repeat, fold, len(fitted_on), len(scored_on), metrics, predictions)
 
     return each_fold(score, list(enumerate(folds)), progress=True)
@@ -314,10 +320,9 @@ def each_fold(function: Callable[[F], R], folds: Sequence[F], *, progress: bool)
     # Threads: scikit-learn's fits release the lock, nothing is copied, and no worker has to import scikit-learn again.
     jobs = (joblib.delayed(called)(fold) for fold in folds)
     outcomes = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(jobs)
+    shown = tqdm(outcomes, total=len(folds), desc="folds", unit="fold", disable=None if progress else True, leave=False)
     results = []
-    for result, error in tqdm(
-        outcomes, total=len(folds), desc="folds", unit="fold", disable=None if progress else True, leave=False
-    ):
+    for result, error in list(shown):
         if error is not None:
             raise error
         results.append(result)

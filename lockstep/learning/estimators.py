@@ -3,11 +3,11 @@
 import inspect
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from lockstep.kernel.errors import DataError, Setting, SettingsError, nearest
 from lockstep.kernel.log import logger
-from lockstep.kernel.settings import Seed, Task
+from lockstep.kernel.settings import Seed, Settings, Task
 from lockstep.learning.model_file import ModelFile
 from lockstep.learning.model_types import CUSTOM, KINDS, MODELS, Arguments, model_type
 from lockstep.learning.own_code import said_of
@@ -30,6 +30,17 @@ _NOT_SETTINGS = {
 }
 
 
+DEFAULT_THRESHOLD = 0.5
+"""Leaves the decision to the model, which names the most probable class."""
+
+
+class Costs(Settings, frozen=True):
+    """What a row costs that is given the positive class wrongly, or wrongly not; in any unit."""
+
+    false_positive: Annotated[float, msgspec.Meta(gt=0)]
+    false_negative: Annotated[float, msgspec.Meta(gt=0)]
+
+
 class TrainSettings(ModelFile, frozen=True):
     """The section ``train``; what each key means stands in params.yaml."""
 
@@ -37,6 +48,12 @@ class TrainSettings(ModelFile, frozen=True):
     class_weight: Literal["balanced"] | None = None
     estimator: str | None = None
     hyperparameters: dict[str, Any] = msgspec.field(default_factory=dict)
+    calibrate: Literal["none", "sigmoid", "isotonic"] = "none"
+    threshold: (
+        Annotated[float, msgspec.Meta(gt=0, lt=1)] | Literal["accuracy", "balanced_accuracy", "f1_score", "cost"]
+    ) = DEFAULT_THRESHOLD
+    costs: Costs | None = None
+    interval_level: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.9
 
 
 def with_best_trial(settings: TrainSettings, best: BestTrial | None) -> TrainSettings:
@@ -65,6 +82,7 @@ def check_train(settings: TrainSettings, task: Task) -> None:
         raise SettingsError(f"train.kind is {settings.kind}, but load.task is {task}. Set train.kind to {KINDS[task]}.")
     if settings.class_weight is not None and task == "regression":
         raise SettingsError("train.class_weight is for classification. Set it to null.")
+    _check_decision(settings, task)
     if settings.model == CUSTOM:
         check_name(settings.estimator)
     elif settings.estimator is not None:
@@ -164,6 +182,19 @@ def _built_custom(
             f"deriving from sklearn.base.{mixin}, ahead of BaseEstimator."
         )
     return built
+
+
+def _check_decision(settings: TrainSettings, task: Task) -> None:
+    """Raise SettingsError for settings of what is decided after the fit that contradict the task, or each other."""
+    if task == "regression":
+        for name, value in {"calibrate": "none", "threshold": DEFAULT_THRESHOLD, "costs": None}.items():
+            if getattr(settings, name) != value:
+                raise SettingsError(f"train.{name} is for classification. Set it to {value or 'null'}.")
+    if settings.threshold == "cost" and settings.costs is None:
+        raise SettingsError(
+            "train.threshold is cost, but train.costs says none. Set it, for instance to {false_positive: 1, "
+            "false_negative: 12}."
+        )
 
 
 def check_classes(table: Table, what: str) -> None:

@@ -120,12 +120,17 @@ def _of_scikit_learn(name: str, task: Task) -> Callable[[np.ndarray, Predictions
 
 
 def _numbered(y: np.ndarray, predictions: Predictions) -> tuple[np.ndarray, Predictions]:
-    """Two classes as 0 and 1, the positive one being the last in sorted order: scorers take no other for it."""
-    classes = predictions.classes
-    if classes is None or len(classes) != 2 or not np.isin(y, classes).all():
+    """Two classes as 0 and 1, the positive one: scorers take no other for it."""
+    classes, place = predictions.classes, predictions.positive_place
+    if classes is None or place is None or not np.isin(y, classes).all():
         return y, predictions
-    values = (predictions.values == classes[1]).astype(int)
-    return (y == classes[1]).astype(int), predictions._replace(values=values, classes=np.array([0, 1]))
+    probabilities, scores = predictions.probabilities, predictions.scores
+    if place == 0:
+        probabilities = None if probabilities is None else probabilities[:, ::-1]
+        scores = None if scores is None else -scores
+    values = (predictions.values == classes[place]).astype(int)
+    numbered = Predictions(values, np.array([0, 1]), probabilities, scores)
+    return (y == classes[place]).astype(int), numbered
 
 
 class _Recorded(BaseEstimator):  # type: ignore[misc]

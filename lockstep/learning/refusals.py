@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lockstep.kernel.errors import DataError, LockstepError
+from lockstep.kernel.portable import estimator_of
 from lockstep.learning.own_code import said_of
 
 
@@ -17,7 +18,7 @@ def refusals_of(model: Any, doing: str) -> Iterator[None]:
         model: an estimator, or a pipeline that ends in one.
         doing: what the block does with it: "fit", "predict by".
     """
-    estimator = model[-1] if hasattr(model, "steps") else model
+    estimator = estimator_of(model)
     try:
         yield
     except LockstepError:

@@ -25,8 +25,8 @@ from sklearn.metrics import (
 
 Average = Literal["macro", "weighted", "micro", "binary"]
 """How precision, recall and F1 are averaged over the classes (scikit-learn's ``average``)."""
-PROBABILITY = "probability_"
-"""What the name of a column of probabilities begins with; the class follows."""
+PROBABILITY, DECISION = "probability_", "decision_"
+"""What the name of a column of probabilities, or of values of ``decision_function``, begins with; the class follows."""
 
 
 class Predictions(NamedTuple):
@@ -38,12 +38,21 @@ class Predictions(NamedTuple):
         probabilities: (n_rows, n_classes), or None where the model has none.
         scores: (n_rows,): what ranks the rows of a problem of two classes, the higher the more likely the second class;
             else None.
+        positive: the positive one of two classes; None: the second.
     """
 
     values: np.ndarray
     classes: np.ndarray | None
     probabilities: np.ndarray | None
     scores: np.ndarray | None
+    positive: Any = None
+
+    @property
+    def positive_place(self) -> int | None:
+        """Which of two classes is the positive one, 0 or 1; None where there are not two."""
+        if self.classes is None or len(self.classes) != 2:
+            return None
+        return 1 if self.positive is None else self.classes.tolist().index(self.positive)
 
 
 class Scorer(NamedTuple):
@@ -58,15 +67,15 @@ class Scorer(NamedTuple):
     compute: Callable[[np.ndarray, Predictions], float | None]
 
 
-def predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Predictions:
-    """Let the fitted ``model`` predict the rows of ``X``, (n_rows, n_features).
+def predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task, positive: Any = None) -> Predictions:
+    """Let the fitted ``model`` predict the rows of ``X``, (n_rows, n_features); ``positive``: see Predictions.
 
     Raises:
         DataError: what scikit-learn says of a model that was fitted and cannot predict, as with more neighbours than
             rows.
     """
     with fixed_threads(model), refusals_of(model, "predict by"):
-        return _predict(model, X, task)
+        return _predict(model, X, task)._replace(positive=positive)
 
 
 def _predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Predictions:
@@ -121,11 +130,23 @@ def prediction_columns(predictions: Predictions) -> dict[str, np.ndarray]:
     return columns
 
 
-def predictions_of(frame: pd.DataFrame, seen: np.ndarray | None) -> Predictions:
+def decision_columns(estimator: Any, X: np.ndarray) -> dict[str, np.ndarray]:
+    """Name the columns of what scikit-learn calibrates, (n_rows,) each: one of each class, or of the second of two;
+    none where that are the probabilities."""
+    if not hasattr(estimator, "decision_function"):
+        return {}
+    with fixed_threads(estimator):
+        values = estimator.decision_function(X)
+    names, columns = (estimator.classes_, values.T) if values.ndim == 2 else (estimator.classes_[1:], values[None, :])
+    return {f"{DECISION}{name}": column for name, column in zip(names, columns, strict=True)}
+
+
+def predictions_of(frame: pd.DataFrame, seen: np.ndarray | None, positive: Any = None) -> Predictions:
     """Read the columns of ``prediction_columns`` back.
 
     Args:
         seen: (n_seen,) sorted, the classes that occur: the model's, if it has no probabilities. None for a regression.
+        positive: see Predictions.
     """
     values = values_of(frame["predicted"])
     if seen is None:
@@ -138,7 +159,7 @@ def predictions_of(frame: pd.DataFrame, seen: np.ndarray | None) -> Predictions:
         scores = probabilities[:, 1]
     elif "score" in frame:
         scores = frame["score"].to_numpy(dtype="float64")
-    return Predictions(values, classes, probabilities, scores)
+    return Predictions(values, classes, probabilities, scores, positive)
 
 
 def _typed(names: list[str], seen: np.ndarray) -> np.ndarray:
@@ -209,13 +230,14 @@ def _of_numbers(y: np.ndarray, values: np.ndarray) -> dict[str, float]:
 def _of_classes(y: np.ndarray, predictions: Predictions, average: Average) -> dict[str, float]:
     classes = predictions.classes
     assert classes is not None
-    if average == "binary" and len(classes) != 2:
+    place = predictions.positive_place
+    if average == "binary" and place is None:
         raise SettingsError(
             f"evaluate.average is binary, but there are {len(classes)} classes. Set it to macro, weighted or micro."
         )
     truth, values = y, predictions.values
     if average == "binary":  # as booleans, so that a class that only y has does no harm
-        truth, values = truth == classes[-1], values == classes[-1]
+        truth, values = truth == classes[place], values == classes[place]
     precision, recall, f1, _ = precision_recall_fscore_support(truth, values, average=average, zero_division=0)
     return {
         "accuracy": accuracy_score(y, predictions.values),

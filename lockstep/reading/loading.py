@@ -1,6 +1,7 @@
 """A data file to a checked table: read as the settings say, typed, fit to be learned from."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -15,7 +16,7 @@ from lockstep.reading.dataframes import read_parquet, typed_dataframe
 from lockstep.reading.encodings import NO_CHARACTER_SET, is_character_set
 from lockstep.reading.quirks import OF_BLANKS, Quirk
 from lockstep.reading.source import check_file
-from lockstep.tables.table import Table, column_type
+from lockstep.tables.table import Table, column_type, positive_class
 
 import msgspec
 import numpy as np
@@ -26,7 +27,7 @@ OTHER = "other"
 """The class that rare classes are merged into."""
 LARGEST = float(np.finfo("float32").max)
 """No feature may have larger numbers than this."""
-_TARGET, _DROP = Setting("load.target"), Setting("load.drop")
+_TARGET, _DROP, _POSITIVE = Setting("load.target"), Setting("load.drop"), Setting("load.positive")
 DEFAULT_TARGET: dict[Task, str] = {"classification": "target", "regression": "price"}
 _Character = Annotated[str, msgspec.Meta(min_length=1, max_length=1)]
 _CharacterOrNone = Annotated[str, msgspec.Meta(max_length=1)]
@@ -54,6 +55,7 @@ class LoadSettings(Settings, frozen=True):
     missing_target: Literal["error", "drop"] = "error"
     rare_classes: Literal["keep", "drop", "merge"] = "keep"
     class_rows: Annotated[int, msgspec.Meta(ge=2)] = 2
+    positive: str | int | bool | None = None
 
     @property
     def dialect(self) -> Dialect:
@@ -229,11 +231,13 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
 
     Raises:
         DataError: fewer than 100 rows, a target with a missing value, of one class only, or unfit for the task.
-        SettingsError: rare classes of a regression.
+        SettingsError: rare classes, or a positive one, of a regression; a positive class that is none of two.
     """
     target = target_of(settings)
     if settings.rare_classes != "keep" and settings.task == "regression":
         raise SettingsError(Setting("load.rare_classes"), " is for classification. Set it to keep.")
+    if settings.positive is not None and settings.task == "regression":
+        raise SettingsError(_POSITIVE, " is for classification. Leave it empty.")
     check_n_rows(len(frame), name)
     is_missing = missing_in_target(frame[target], (*settings.missing, *settings.missing_texts))
     if is_missing.any():
@@ -296,7 +300,20 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
     if found := too_large(frame.drop(columns=target), name, line_starts):
         remedy = " Correct those cells, or write the column in a larger unit; if these are codes, declare it a string "
         raise DataError(found, remedy, "in the contract; or leave it out with ", _DROP, ".")
-    return Table(frame, target, settings.task)
+    table = Table(frame, target, settings.task)
+    return table if settings.positive is None else _with_positive(table, settings.positive, name)
+
+
+def _with_positive(table: Table, named: str | int | bool, name: str) -> Table:
+    """The table with the class that load.positive names."""
+    classes = np.unique(table.labels)
+    found = positive_class(classes, named)
+    if found is None:
+        has = f": the target '{table.target}' of {name} has the classes {some([repr(own) for own in classes.tolist()])}"
+        if len(classes) != 2:
+            raise SettingsError(_POSITIVE, has, ", and only one of two is the positive one. Leave it empty.")
+        raise SettingsError(_POSITIVE, f" is {named!r}", has.replace(":", ", but", 1), ". Set it to one of them.")
+    return replace(table, positive=found)
 
 
 def _places(frame: pd.DataFrame, rows: np.ndarray, line_starts: np.ndarray | None) -> str:

@@ -13,6 +13,7 @@ from lockstep.kernel.settings import Task
 from lockstep.learning.metrics import ALL
 from lockstep.reporting.classification import ClassificationFacts, classification_facts
 from lockstep.reporting.data import CheckFacts, DataFacts, check_facts, data_facts
+from lockstep.reporting.decisions import DecisionFacts, decision_facts
 from lockstep.reporting.metric_titles import TITLES
 from lockstep.reporting.regression import RegressionFacts, regression_facts
 from lockstep.reporting.result import ResultFacts, result_facts
@@ -91,6 +92,7 @@ class Facts:
     data: DataFacts
     checks: CheckFacts
     predictions: ClassificationFacts | RegressionFacts
+    decision: DecisionFacts
     training: TrainingFacts
     features: FeatureFacts
     weak: WeakSpots
@@ -112,6 +114,7 @@ def facts_of(given: Sources) -> Facts:
         predictions=classification_facts(given.plots, own)
         if isinstance(own, OfClasses)
         else regression_facts(given.plots, own),
+        decision=decision_facts(given),
         training=training_facts(given),
         features=_features(given),
         weak=WeakSpots(_slices(given.diagnosis.slices), _worst(given.diagnosis.worst)),
@@ -160,6 +163,7 @@ def _worst(found: Worst | None) -> Worst | None:
             predicted=_target(entry.predicted),
             off=entry.off,
             values=["" if value is None else visible(value, 40) for value in entry.values],
+            reasons=[(visible(name, 30), moved) for name, moved in entry.reasons],
         )
         for entry in found.rows
     ]

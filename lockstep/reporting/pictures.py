@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from lockstep.diagnosing.diagnosis import Cell, Cloud, Dependence
 from lockstep.reporting.classification import ClassificationFacts
+from lockstep.reporting.decisions import DecisionFacts
 from lockstep.reporting.facts import Facts
 from lockstep.reporting.figures import Axis, Line, bars, bins, cloud, dots, histogram, lines, matrix
 from lockstep.reporting.metric_titles import TITLES
@@ -49,11 +50,14 @@ def _classification(own: ClassificationFacts, facts: Facts) -> dict[str, str]:
             legend="lower left",
         )
     if own.calibration:
+        series = [(shortened(name, NAME), _drawn(entries)) for name, entries in own.calibration]
+        if facts.decision.before:
+            series = [("calibrated", series[0][1]), ("before", _drawn(facts.decision.before))]
         found["calibration"] = bins(
             "calibration",
             "Calibration: the predicted probability against the share of rows that are of the class, in "
             f"{plural(len(own.calibration[0][1]), 'bin')}.",
-            [(shortened(name, NAME), _drawn(entries)) for name, entries in own.calibration],
+            series,
             "predicted probability", "share of rows", diagonal=True, ranges=(UNIT, UNIT),
         )  # fmt: skip
     if own.scores is not None and own.positive is not None:
@@ -65,6 +69,8 @@ def _classification(own: ClassificationFacts, facts: Facts) -> dict[str, str]:
             [(f"not {shown}", own.scores.shares["other"]), (shown, own.scores.shares["positive"])],
             f"predicted probability of {own.positive}",
         )
+    if facts.decision.threshold is not None:
+        found["decision"] = _decision(facts.decision)
     if own.thresholds:
         x = [entry.threshold for entry in own.thresholds]
         flagged = [(entry, entry.precision) for entry in own.thresholds if entry.precision is not None]
@@ -81,6 +87,24 @@ def _classification(own: ClassificationFacts, facts: Facts) -> dict[str, str]:
             legend="lower left",
         )
     return found
+
+
+def _decision(decision: DecisionFacts) -> str:
+    """What the threshold was chosen by, over all thresholds, and a line where it is."""
+    chosen, judged = decision.threshold, decision.judged_by
+    assert chosen is not None
+    x, y = zip(*chosen.curve, strict=True)
+    at = f"{score(chosen.reached)} at the threshold of {score(chosen.value)}"
+    name = judged.removeprefix("the ")
+    return lines(
+        "decision",
+        f"On out-of-fold predictions, {judged} over the threshold: {at}, {score(chosen.reached_by_default)} at "
+        f"{number(chosen.default)}.",
+        [Line("", x, y)],
+        Axis("threshold"),
+        Axis(name),
+        reference=[(chosen.value, min(y)), (chosen.value, max(y))],
+    )
 
 
 def _balance(own: ClassificationFacts) -> str:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from lockstep.diagnosing.diagnosis import Copies
 from lockstep.kernel.settings import Task
 from lockstep.learning.metrics import is_lopsided, metric_of, with_average
+from lockstep.reporting.decisions import decision_sentences
 from lockstep.reporting.metric_titles import TITLES
 from lockstep.reporting.plotted import area_of
 from lockstep.reporting.sources import Sources
@@ -61,6 +62,7 @@ def result_facts(given: Sources) -> ResultFacts:
         *own(given, by_key),
         *_worse_than_the_baseline(metrics),
         *_copies(given.sidecar.task, given.diagnosis.copies, int(given.metrics["test_rows"])),
+        *decision_sentences(given),
         *_folds(given, by_key),
         *_weighted(given),
     ]
@@ -209,7 +211,8 @@ def _weighted(given: Sources) -> list[str]:
     """That the classes were weighted, and what this makes of the probabilities, where the model has any."""
     if given.sidecar.settings.get("train", {}).get("class_weight") != "balanced":
         return []
-    probabilities = ": its probabilities are those of such rows, not of the data" if "log_loss" in given.metrics else ""
+    shifted = "log_loss" in given.metrics and given.sidecar.decision.calibrate == "none"
+    probabilities = ": its probabilities are those of such rows, not of the data" if shifted else ""
     return [f"It was trained as if all classes were equally frequent (train.class_weight: balanced){probabilities}."]
 
 

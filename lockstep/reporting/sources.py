@@ -5,6 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from lockstep.deciding.decision import Decision
 from lockstep.diagnosing.diagnosis import Diagnosis
 from lockstep.kernel.files import read_made_rows
 from lockstep.kernel.settings import Settings, Task
@@ -101,6 +102,7 @@ class Sidecar(msgspec.Struct, frozen=True):
     training_rows: TrainingRows
     settings: dict[str, dict[str, Any]]
     libraries: dict[str, str]
+    decision: Decision = Decision()
 
 
 class Interval(msgspec.Struct, frozen=True):

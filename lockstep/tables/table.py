@@ -39,6 +39,7 @@ class Table:
         time_is_feature: whether the model sees that column, too.
         stratified: whether the split kept the classes' shares; False before it.
         copies: numbers (of ROW) of those rows that are training rows too, target included; the split finds them.
+        positive: the positive class of two, where load.positive names one; see ``positive_class``.
     """
 
     frame: pd.DataFrame
@@ -49,6 +50,7 @@ class Table:
     stratified: bool = False
     copies: tuple[int, ...] = ()
     time_is_feature: bool = False
+    positive: str | int | bool | None = None
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -120,6 +122,22 @@ def column_type(column: pd.Series) -> str:
     return "text" if isinstance(column.dtype, pd.StringDtype) else "boolean"
 
 
+def positive_class(classes: np.ndarray, named: str | int | bool | None) -> Any:
+    """The positive class: what average precision, recall, curves and thresholds are about where there are two classes.
+
+    Args:
+        classes: (n_classes,) in sorted order.
+        named: what load.positive says; None: the last of the two. 1 and '1', true and 'True' are the same.
+
+    Returns:
+        The class as Python has it (no NumPy number); None where there are not two classes, or none is named so.
+    """
+    if len(classes) != 2:
+        return None
+    known = classes.tolist()
+    return known[1] if named is None else next((name for name in known if str(name) == str(named)), None)
+
+
 def class_counts(labels: pd.Series | np.ndarray) -> dict[str, int]:
     """Count the rows of each class, in the classes' order."""
     classes, counts = np.unique(
@@ -133,6 +151,7 @@ def write_table(table: Table, file: Path | IO[bytes]) -> None:
     arrow = pa.Table.from_pandas(table.frame, preserve_index=True)
     own = {name: getattr(table, name) for name in ("target", "task", "group", "time", "stratified")}
     own |= {name: value for name in ("copies", "time_is_feature") if (value := getattr(table, name))}
+    own |= {} if table.positive is None else {"positive": table.positive}
     arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), b"lockstep": json.dumps(own).encode()})
     pq.write_table(arrow, file, compression="zstd", write_page_checksum=True)
 

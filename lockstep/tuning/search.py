@@ -55,6 +55,7 @@ class Scoring(NamedTuple):
         given: the given values of the hyperparameters of the space, also where they are scikit-learn's defaults.
         metric: that trials are compared by.
         average: of the metric, for a classification.
+        positive: see Predictions.
         own: the metrics beside the built-in ones.
     """
 
@@ -64,6 +65,7 @@ class Scoring(NamedTuple):
     given: dict[str, Any]
     metric: str
     average: Average
+    positive: Any
     own: Sequence[Scorer]
 
     @property
@@ -155,7 +157,7 @@ def search(
             "not every fold has all classes, so that log_loss cannot be computed: trials compare by %s", metric
         )
     folds = encode_folds(train, cut, preprocess, model, features)
-    scoring = Scoring(folds, train.task, model, given, metric, average, own)
+    scoring = Scoring(folds, train.task, model, given, metric, average, train.positive, own)
     steps = run_trials(settings, space, scoring)
     shown = tqdm(steps, total=settings.trials + 1, desc="trials", unit="trial", disable=None, leave=False)
     return _found(list(shown), settings.trials, scoring)
@@ -219,7 +221,7 @@ def score_setting(number: int, values: dict[str, Any], scoring: Scoring) -> Tria
         # elements, on which the last bits of sums depend.
         rows = fold.fitted._replace(X=fold.fitted.X.copy(order="K"))
         estimator = fit_encoded(rows, scoring.task, model, n_jobs=1)
-        return score_encoded(estimator, fold.scored, scoring.task, scoring.average, scoring.own).get(
+        return score_encoded(estimator, fold.scored, scoring.task, scoring.average, scoring.positive, scoring.own).get(
             scoring.metric, math.nan
         )
 

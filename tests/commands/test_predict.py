@@ -1,6 +1,7 @@
 """python -m lockstep predict: the pipeline's own predictions again, whole or not at all."""
 
 import io
+import json
 import os
 import re
 import shutil
@@ -288,3 +289,30 @@ def test_a_stdout_that_takes_no_more(trained):
             ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
         assert (done.returncode, "Traceback" in done.stderr) == (4, False), done.stderr
+
+
+def test_each_prediction_has_its_interval_or_set(trained):
+    folder, model, expected = trained
+    assert main(["predict", str(model), "data.csv", "-o", "out.csv"]) == 0
+    mine = pd.read_csv(folder / "out.csv").set_index("row").loc[expected["row"]]
+    for name in {"low", "high", "set"} & set(expected):
+        assert mine[name].tolist() == expected[name].tolist()
+    if "set" in expected:
+        assert all(said in json.loads(names) for said, names in zip(mine["predicted"], mine["set"], strict=True))
+    else:
+        assert (mine["low"] < mine["predicted"]).all()
+
+
+def test_reasons_need_the_training_rows_and_name_columns(trained, capsys):
+    folder, model, _ = trained
+    assert main(["predict", str(model), "data.csv", "--explain"]) == 2
+    assert "data/split/p/train.parquet is not here. Run 'dvc checkout" in capsys.readouterr().err
+    (folder / "data/split/p").mkdir(parents=True)
+    shutil.copyfile("train.parquet", "data/split/p/train.parquet")
+    assert main(["predict", str(model), "data.csv", "-o", "out.csv", "--explain"]) == 0
+    found = pd.read_csv(folder / "out.csv")
+    assert set(found["reason_1"]) <= {"number", "text", "flag"}
+    assert (found["contribution_1"].abs() >= found["contribution_2"].abs()).all()
+    shutil.copyfile("test.parquet", "data/split/p/train.parquet")
+    assert main(["predict", str(model), "data.csv", "--explain"]) == 2
+    assert "holds other rows than" in capsys.readouterr().err

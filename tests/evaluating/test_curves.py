@@ -162,3 +162,12 @@ def test_fewer_rows_than_bins():
     y = np.array([2.0, 1.0])
     rows = curve_rows(y, Predictions(y, None, None, None), "regression")
     assert of(rows, "calibration") == [[1, 2], [1, 2], [1, 1]]
+
+
+def test_the_curves_of_two_classes_are_of_the_positive_one():
+    y = np.array(["no", "yes", "no", "yes"], dtype=object)
+    given = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.3, 0.7]])
+    for positive, drawn in ((None, "yes"), ("yes", "yes"), ("no", "no")):
+        predictions = Predictions(y, np.array(["no", "yes"], dtype=object), given, given[:, 1], positive)
+        rows = curve_rows(y, predictions, "classification")
+        assert {row[1] for row in rows if row[0] in ("ROC", "precision-recall", "calibration")} == {drawn}

@@ -250,3 +250,11 @@ def test_resamples_are_fewer_for_more_rows():
     assert resample_count(30, 3) == 9_999
     assert 999 < resample_count(5_000, 1) < 9_999
     assert resample_count(10**6, 1) == 999
+
+
+def test_the_interval_of_a_binary_average_is_of_the_positive_class():
+    y, predictions = classified(200, 2)
+    for positive in predictions.classes.tolist():
+        named = predictions._replace(positive=positive)
+        (found,) = rows_of(y, named, "classification", "binary", None).metrics(np.ones((1, len(y))))["recall"]
+        assert found == metrics_of(y, named, "classification", "binary")["recall"]

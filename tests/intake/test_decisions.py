@@ -172,3 +172,28 @@ def test_flags_are_those_of_the_command_and_settings_those_of_the_stages():
     assert {setting.removeprefix("load.") for setting in FLAGS} >= set(LoadSettings.__struct_fields__)
     assert (flag_of("load.skip_lines"), flag_of("load.path")) == ("--skip-lines", "FILE")
     assert flag_of("train.class_weight") == "train.class_weight"
+
+
+@pytest.mark.parametrize(
+    ("classes", "share", "positive", "reason"),
+    [
+        (["bad", "good"], 0.3, "bad", "it is the rarer class, with 30.0% of the rows"),
+        (["bad", "good"], 0.7, None, ""),
+        (["no", "yes"], 0.3, None, ""),
+        (["y", "zero"], 0.8, "y", "it is named so"),
+        ([1, 2], 0.8, 1, "it is named so"),
+        ([0, 1], 0.2, None, ""),
+    ],
+)
+def test_the_positive_class_is_proposed_where_it_is_not_the_last(classes, share, positive, reason):
+    label = np.array([classes[0]] * round(120 * share) + [classes[1]] * round(120 * (1 - share)))
+    found = decide(facts(label=label), {"load.target": "label", "load.task": "classification"})
+    assert found.positive == Decision(Setting("load.positive"), positive, reason)
+    assert problem_block(found, Path("f.csv"))["load"].get("positive") == positive
+
+
+def test_a_positive_class_that_is_none_of_two_is_refused():
+    given = {"load.target": "label", "load.positive": "w"}
+    with pytest.raises(DataError, match=r"load\.positive w: the target 'label' has no two classes .*'u', 'v'\."):
+        decide(facts(), given)
+    assert decide(facts(), given | {"load.positive": "u"}).positive.is_given

@@ -5,7 +5,8 @@ import re
 import sys
 
 from lockstep.kernel.errors import DataError, MachineError, SettingsError
-from lockstep.learning.estimators import build_estimator, fit_estimator
+from lockstep.kernel.settings import convert
+from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator
 from lockstep.learning.model_types import CUSTOM, MODELS, model_type
 
 import numpy as np
@@ -258,3 +259,12 @@ def test_what_scikit_learn_cannot_fit(make_settings):
     with pytest.raises(DataError, match=what):
         fit_estimator(estimator, *data("classification"), settings, 2)
     assert estimator.get_params().get("n_jobs") is None
+
+
+def test_costs_of_one_mistake_alone_are_refused_with_the_keys():
+    with pytest.raises(
+        SettingsError, match=r"train\.costs is .*mapping with the keys false_positive, false_negative or"
+    ):
+        convert(
+            {"model": "svm", "kind": "classifier", "version": 1, "costs": {"false_positive": 1}}, TrainSettings, "train"
+        )

@@ -48,6 +48,15 @@ def test_a_scorer_of_scikit_learn_gives_what_it_gives_of_the_model(fitted, name)
     assert scorer.compute(y, predictions) == pytest.approx(get_scorer(name)(numbers, X, y == "yes"))
 
 
+@pytest.mark.parametrize("name", ["average_precision", "f1"])
+def test_a_scorer_follows_the_positive_class(fitted, name):
+    _, X, y, predictions = fitted
+    (scorer,) = make_scorers([name], "classification")
+    numbers = LogisticRegression().fit(X, y == "no")
+    found = scorer.compute(y, predictions._replace(positive="no"))
+    assert found == pytest.approx(get_scorer(name)(numbers, X, y == "no"))
+
+
 def test_a_cost_is_negated_and_every_direction_is_known(fitted, write):
     _, _, y, predictions = fitted
     own = make_scorers(["scorers/cost.py:cost", "average_precision"], "classification")

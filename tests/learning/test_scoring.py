@@ -201,3 +201,16 @@ def test_scores_without_probabilities_and_numbers_come_back_from_their_columns()
         found = predictions_of(pd.DataFrame(prediction_columns(own)), seen)
         for one, other in zip(own, found, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("positive", ["no", "yes"])
+def test_a_binary_average_is_of_the_positive_class(positive):
+    y, values = (
+        np.array(["yes"] * 3 + ["no"] * 5, dtype=object),
+        np.array(["yes"] * 2 + ["no"] * 5 + ["yes"], dtype=object),
+    )
+    found = metrics_of(
+        y, Predictions(values, np.array(["no", "yes"]), None, None, positive), "classification", "binary"
+    )
+    for name, score in (("precision", metrics.precision_score), ("recall", metrics.recall_score)):
+        assert found[name] == score(y, values, pos_label=positive)

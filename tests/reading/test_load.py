@@ -270,3 +270,21 @@ def test_a_mistake_is_one_message_exit_code_2_and_no_output(project, tmp_path, c
     assert error.count("ERROR") == 1
     assert "Traceback" not in error
     assert not (tmp_path / "out").exists()
+
+
+def test_the_positive_class_is_one_of_two():
+    settings = msgspec.structs.replace(CLASSIFICATION, positive="no")
+    labels = np.where(np.arange(ROWS) % 3, "no", "yes")
+    assert load_frame(frame(target=labels), settings).table.positive == "no"
+    assert load_frame(frame(target=labels), CLASSIFICATION).table.positive is None
+    numbered = msgspec.structs.replace(CLASSIFICATION, positive="1")
+    assert load_frame(frame(target=np.arange(ROWS) % 2), numbered).table.positive == 1
+    other = msgspec.structs.replace(CLASSIFICATION, positive="nein")
+    with pytest.raises(
+        SettingsError, match=r"load\.positive is 'nein', but the target 'target' .*'no', 'yes'\. Set it to"
+    ):
+        load_frame(frame(target=labels), other)
+    with pytest.raises(SettingsError, match=r"load\.positive: the target .* and only one of two .*Leave it empty\."):
+        load_frame(frame(target=np.arange(ROWS) % 3), numbered)
+    with pytest.raises(SettingsError, match=r"load\.positive is for classification\. Leave it empty\."):
+        load_frame(frame(price=np.arange(ROWS)), msgspec.structs.replace(REGRESSION, positive="no"))

@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 
 from lockstep.kernel.errors import DataError, IntegrityError
-from lockstep.tables.table import read_hashed_table, read_table, table_sha256, write_table
+from lockstep.tables.table import positive_class, read_hashed_table, read_table, table_sha256, write_table
 
 import numpy as np
 import pandas as pd
@@ -167,3 +167,33 @@ def test_a_table_of_another_program(tmp_path, own):
     pq.write_table(columns, tmp_path / "t.parquet")
     with pytest.raises(IntegrityError, match=FOREIGN):
         read_table(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize(
+    ("classes", "named", "positive"),
+    [
+        (["no", "yes"], None, "yes"),
+        (["no", "yes"], "no", "no"),
+        ([0, 1], 0, 0),
+        ([0, 1], "0", 0),
+        ([False, True], False, False),
+        ([False, True], "True", True),
+        ([False, True], 1, None),
+        (["no", "yes"], "maybe", None),
+        (["a", "b", "c"], None, None),
+        (["a", "b", "c"], "a", None),
+    ],
+)
+def test_the_positive_class_is_the_one_named_else_the_last_of_two(classes, named, positive):
+    found = positive_class(np.array(classes), named)
+    assert found == positive
+    assert type(found) is type(positive)
+
+
+def test_the_positive_class_is_kept_with_the_rows_and_changes_no_other_bytes(make_table, tmp_path):
+    plain = make_table(COLUMNS)
+    write_table(replace(plain, positive="no"), tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet").positive == "no"
+    write_table(plain, tmp_path / "u.parquet")
+    assert "positive" not in json.loads(pq.read_schema(tmp_path / "u.parquet").metadata[b"lockstep"])
+    assert read_table(tmp_path / "u.parquet").positive is None

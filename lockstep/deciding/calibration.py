@@ -1,0 +1,75 @@
+"""Calibration of probabilities on out-of-fold predictions, as a part of the model that scikit-learn alone can load."""
+
+from typing import Any, Literal
+
+from lockstep.deciding.out_of_fold import OutOfFold
+from lockstep.kernel.errors import DataError
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
+
+LEAST_ROWS = 10
+"""Of each class: a calibration of fewer rows is chance."""
+
+
+class _Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A classifier whose rows are the outputs of another one: lets scikit-learn fit calibrators on known outputs."""
+
+    def __init__(self, classes: np.ndarray) -> None:
+        self.classes = classes
+        self.classes_ = classes
+
+    def fit(self) -> None:
+        raise NotImplementedError  # frozen
+
+    def predict(self) -> None:
+        raise NotImplementedError  # scikit-learn asks whether there is one, and calls it not
+
+    def decision_function(self, X: np.ndarray) -> np.ndarray:
+        return X[:, 0] if X.shape[1] == 1 else X
+
+
+def calibrated(estimator: Any, given: OutOfFold, method: Literal["sigmoid", "isotonic"]) -> CalibratedClassifierCV:
+    """The fitted ``estimator`` with calibrators that were fitted on its out-of-fold outputs.
+
+    scikit-learn fits them (one against the rest where there are several classes, the probabilities then scaled to one);
+    its own cross-validation is left out, since ours has taken place, with the preprocessing in it. sigmoid: J. Platt,
+    "Probabilistic outputs for support vector machines" (1999); isotonic: B. Zadrozny, C. Elkan, KDD (2002).
+
+    Args:
+        estimator: fitted; takes encoded rows. It is kept as it is.
+        given: of the same pipeline.
+
+    Raises:
+        DataError: too few out-of-fold predictions of a class.
+    """
+    classes = estimator.classes_
+    counts = {name: int(np.sum(given.y == name)) for name in classes.tolist()}
+    rarest = min(counts, key=lambda name: counts[name])
+    if given.response is None or counts[rarest] < LEAST_ROWS:
+        found = 0 if given.response is None else counts[rarest]
+        raise DataError(
+            f"train.calibrate: class {rarest!r} has {found} out-of-fold predictions by models that know all classes; "
+            f"at least {LEAST_ROWS} are needed. Set it to none, or lower cross_validate.folds."
+        )
+    rows = np.arange(len(given.y))
+    whole = CalibratedClassifierCV(FrozenEstimator(_Given(classes)), method=method, cv=[(rows, rows)])
+    fitted = whole.fit(given.response, given.y).calibrated_classifiers_[0]
+    frozen = FrozenEstimator(estimator)
+    fitted.estimator, fitted.classes = frozen, classes
+    model = CalibratedClassifierCV(frozen, method=method)
+    model.classes_, model.calibrated_classifiers_ = classes, [fitted]
+    return model
+
+
+def calibrated_probabilities(model: CalibratedClassifierCV, given: OutOfFold) -> np.ndarray:
+    """(n_rows, n_classes) what the calibrators of ``model`` make of the out-of-fold outputs."""
+    (fitted,) = model.calibrated_classifiers_
+    estimator, fitted.estimator = fitted.estimator, _Given(model.classes_)
+    try:
+        probabilities: np.ndarray = model.predict_proba(given.response)
+    finally:
+        fitted.estimator = estimator
+    return probabilities

@@ -1,0 +1,87 @@
+"""Why a row is predicted so: how much each raw column moved its prediction away from that of training rows.
+
+Shapley values by sampled permutations (E. Strumbelj, I. Kononenko, Knowledge and Information Systems 41 (2014)
+647-665): from a training row, the columns are set to the row's values one after another, in a random order, and what
+each step changes is the column's. Every order is also gone through backwards, which halves the noise (R. Mitchell, J.
+Cooper, E. Frank, G. Holmes, JMLR 23 (2022) 43). The contributions of a row add up exactly to its prediction less the
+mean prediction of the training rows taken. It works for every model type and on raw columns, texts included, through
+the whole pipeline, and needs no library.
+"""
+
+from typing import Any
+
+from lockstep.kernel.settings import Task
+from lockstep.learning.scoring import Predictions, predict
+
+import numpy as np
+import pandas as pd
+
+ORDERS = 25
+"""Random orders, each gone through in both directions, each from a training row of its own."""
+AT_ONCE = 200_000
+"""Rows predicted at once."""
+
+
+def reasons_of(model: Any, rows: pd.DataFrame, background: pd.DataFrame, task: Task, positive: Any) -> np.ndarray:
+    """Compute the contribution of each column to each row's prediction, (n_rows, n_columns).
+
+    What is explained is the number predicted; of two classes the probability of the positive one, of more that of the
+    class predicted; of a model without probabilities its score, or whether it names the class.
+
+    Args:
+        model: takes raw rows.
+        rows: (n_rows, n_columns) raw, to be explained.
+        background: raw training rows with the same columns, to start from; drawn from with a fixed seed.
+        task: of the problem.
+        positive: see Predictions.
+    """
+    n_columns = rows.shape[1]
+    step = max(1, AT_ONCE // (n_columns + 1))
+    chunks = [rows.iloc[start : start + step] for start in range(0, len(rows), step)]
+    found = [_contributions(model, chunk, background, task, positive) for chunk in chunks]
+    return np.concatenate(found) if found else np.zeros((0, n_columns))
+
+
+def _contributions(model: Any, rows: pd.DataFrame, background: pd.DataFrame, task: Task, positive: Any) -> np.ndarray:
+    random = np.random.default_rng(0)
+    n_rows, n_columns = rows.shape
+    own = predict(model, rows, task, positive)
+    pool = pd.concat([rows, background[list(rows)]], ignore_index=True)
+    steps, found = np.arange(n_columns + 1)[:, None], np.zeros((n_rows, n_columns))
+    for _ in range(ORDERS):
+        order, start = random.permutation(n_columns), n_rows + int(random.integers(len(background)))
+        for way in (order, order[::-1]):
+            place = np.argsort(way)  # of each column in the order
+            taken = [np.where(steps > place[column], np.arange(n_rows), start).ravel() for column in range(n_columns)]
+            # (n_columns + 1) blocks of all rows: in block k, the first k columns have the row's values
+            mixed = pd.DataFrame({name: pool[name].array.take(taken[i]) for i, name in enumerate(pool)})
+            outputs = _explained(predict(model, mixed, task, positive), own).reshape(n_columns + 1, n_rows)
+            found[:, way] += np.diff(outputs, axis=0).T
+    return found / (2 * ORDERS)
+
+
+def _explained(predictions: Predictions, own: Predictions) -> np.ndarray:
+    """(n_blocks * n_rows,) what is explained; ``own`` are the predictions of the n_rows themselves."""
+    classes, place = predictions.classes, predictions.positive_place
+    if classes is None:
+        return predictions.values
+    blocks = len(predictions.values) // len(own.values)
+    if place is not None and predictions.probabilities is not None:
+        return predictions.probabilities[:, place]
+    if place is not None and predictions.scores is not None:
+        return predictions.scores if place else -predictions.scores
+    named = np.tile(own.values, blocks)
+    if predictions.probabilities is None:
+        same: np.ndarray = (predictions.values == named).astype(float)
+        return same
+    places = np.searchsorted(classes, named)
+    return predictions.probabilities[np.arange(len(named)), places]
+
+
+def strongest(contributions: np.ndarray, names: list[str], most: int) -> list[list[tuple[str, float]]]:
+    """Of each row the ``most`` columns that moved its prediction furthest, either way, the furthest first."""
+    order = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :most]
+    return [
+        [(names[place], float(row[place])) for place in places]
+        for row, places in zip(contributions, order, strict=True)
+    ]
