@@ -13,7 +13,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from lockstep.commands import command_parser
+from lockstep.commands import add_model, command_parser, model_path
 from lockstep.exchange.model_loading import load_model
 from lockstep.intake.csv_text import read_csv_blocks
 from lockstep.kernel.errors import DataError, IntegrityError, SettingsError, some
@@ -63,16 +63,15 @@ class Scorer(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> int:
     """Score the rows. Raises LockstepError; then nothing was written."""
     parser = command_parser("predict", __doc__)
-    parser.add_argument(
-        "model", type=Path, help="a model file, models/PROBLEM/....joblib; 'summary' names those of the problems"
-    )
+    add_model(parser)
     parser.add_argument("rows", help="a CSV file (also .gz, .zst, .zip), a parquet file, or - for CSV from stdin")
     parser.add_argument("-o", "--output", default="-", metavar="CSV", help="write here (default: -, stdout)")
     parser.add_argument("--problem", metavar="NAME", help="the problem in params.yaml (default: the model's folder)")
     parser.add_argument("--sha256", metavar="HEX", help="the model's SHA-256, if nothing here records the file")
     args = parser.parse_args(argv)
-    _check_output(args.output, args.rows, args.model)
-    scorer = make_scorer(args.model, args.problem, sha256=args.sha256)
+    model = model_path(args.model)
+    _check_output(args.output, args.rows, model)
+    scorer = make_scorer(model, args.problem, sha256=args.sha256)
     with _input(args.rows) as path, tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
         name = "stdin" if args.rows == "-" else args.rows
         n_rows = 0
@@ -87,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         spool.seek(0)
         _deliver(spool, args.output)
     print(f"{n_rows:,} rows scored{'' if args.output == '-' else f': {args.output}'}", file=sys.stderr)
-    if hasattr(scorer.model, "predict_proba") and _has_weighted_classes(scorer.model, args.model):
+    if hasattr(scorer.model, "predict_proba") and _has_weighted_classes(scorer.model, model):
         said = (
             "The probabilities are those of equally frequent classes, not of the data (train.class_weight: balanced)."
         )
