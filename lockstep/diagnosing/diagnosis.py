@@ -145,7 +145,7 @@ class Threshold(_Part, frozen=True):
 
 
 class Scores(_Part, frozen=True):
-    """The predicted probability of the second of two classes: how it is spread over the rows of that class
+    """The predicted probability of the positive one of two classes: how it is spread over the rows of that class
     ("positive") and over the others ("other"), and what thresholds on it give."""
 
     histogram: Histogram
@@ -170,7 +170,7 @@ class OfClasses(_Part, frozen=True, tag="classification", tag_field="task"):
 
     Attributes:
         training_rows: by class.
-        positive: the second of two classes, None for more.
+        positive: of two classes the rare one, the second if neither is rare; None for more.
         probabilities: whether the model gives any.
         scores: None for more than two classes, and for a model without probabilities.
     """

@@ -3,7 +3,7 @@
 
 from lockstep.evaluating.intervals import mean_interval, wilson
 from lockstep.kernel.settings import Task
-from lockstep.learning.scoring import Predictions
+from lockstep.learning.scoring import Predictions, rare_class
 
 import numpy as np
 import pandas as pd
@@ -40,7 +40,7 @@ def curve_rows(y: np.ndarray, predictions: Predictions, task: Task) -> list[tupl
 
     Classification: ROC (false against true positive rate), precision-recall (recall against precision) and calibration
     (mean predicted probability against the share of positives, in bins of as many rows each) of each class against the
-    rest, of two classes the second one. A model without probabilities has no calibration, and with several classes no
+    rest, of two classes one. A model without probabilities has no calibration, and with several classes no
     curve. Beside the curves, with no x: the "area under the ROC curve" and the "average precision" of every class,
     of two also of the one without curves, which may be the rare one; both of all rows, not of the points of the curve.
     Regression: residuals (predicted against actual - predicted), calibration (mean predicted against mean actual) and
@@ -72,10 +72,11 @@ def curve_rows(y: np.ndarray, predictions: Predictions, task: Task) -> list[tupl
 
 
 def followed_classes(y: np.ndarray, classes: np.ndarray, most: int) -> list[int]:
-    """The places of the classes to show one by one: of two the second, else the ``most`` that are most frequent in
-    ``y``."""
+    """The places of the classes to show one by one: of two the rare one, the second if neither is rare; of more the
+    ``most`` that are most frequent in ``y``."""
     if len(classes) == 2:
-        return [1]
+        rare = rare_class(y, classes)
+        return [1 if rare is None else rare]
     counts = np.array([np.sum(y == name) for name in classes])
     places: list[int] = np.argsort(-counts, kind="stable")[:most].tolist()
     return sorted(places)
