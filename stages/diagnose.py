@@ -156,13 +156,13 @@ def _of_numbers(train: Table, test: Table, found: Predictions) -> OfNumbers:
 
 
 def _of_classes(train: Table, test: Table, found: Predictions, classes: np.ndarray) -> OfClasses:
-    place, given = found.positive_place, found.probabilities
-    positive = None if place is None else classes[place]
+    place = followed_classes(test.labels, found, 1)[0] if len(classes) == 2 else None
+    given = found.probabilities
     return OfClasses(
         training_rows=class_counts(train.labels),
-        positive=None if positive is None else str(positive),
+        positive=None if place is None else str(classes[place]),
         probabilities=given is not None,
-        scores=None if place is None or given is None else scores_of(test.labels, given[:, place], positive),
+        scores=None if place is None or given is None else scores_of(test.labels, given[:, place], classes[place]),
     )
 
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lockstep.commands import add_params, command_parser
+from lockstep.commands import add_params, command_parser, model_of
 from lockstep.commands.results import Results, results_of
 from lockstep.comparing.rendering import console_of, metric_value
+from lockstep.kernel.errors import DataError
 from lockstep.kernel.settings import Problem, read_problems
-from lockstep.learning.metrics import is_lopsided, with_average
-from lockstep.learning.model_file import ModelFile, model_file_name
+from lockstep.learning.metrics import is_lopsided, qualified
 from lockstep.reporting.metric_titles import headline
 from lockstep.reporting.wording import percent
 
@@ -27,15 +27,21 @@ NEXT = """\
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table. Raises DataError where a problem has not been run."""
+    """Print the table. Raises DataError where no problem has been run."""
     parser = command_parser("summary", __doc__)
     add_params(parser)
     args = parser.parse_args(argv)
     console = console_of(140)
     problems = read_problems(args.params)
+    run = [name for name in problems if Path(f"metrics/{name}.json").exists()]
+    if not run:
+        raise DataError("No problem has been run: metrics/ has no results. Run 'dvc repro', which makes them.")
     for name in problems:
+        if name not in run:
+            console.print(f"{name}: not run yet (dvc repro report@{name})\n", soft_wrap=True, markup=False)
+            continue
         results = results_of(name)
-        model = _model(name, Problem(args.params, name).pick("train", ModelFile))
+        model = _model(Problem(args.params, name))
         console.print(f"{name}: {model}", *_warnings(results), sep="\n", soft_wrap=True, markup=False)
         console.print(_table(results))
     what_next = NEXT.format(change=_example(*next(iter(problems.items()))))
@@ -44,9 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _model(name: str, train: ModelFile) -> str:
-    model = Path(f"models/{name}/{model_file_name(train.model, train.kind, train.version)}")
-    return str(model) if model.exists() else f"{model} (not built: dvc repro)"
+def _model(problem: Problem) -> str:
+    model = model_of(problem)
+    return str(model) if model.exists() else f"{model} (not built: dvc repro train@{problem.name})"
 
 
 def _warnings(results: Results) -> list[str]:
@@ -54,7 +60,7 @@ def _warnings(results: Results) -> list[str]:
     accuracy = results.metrics.get("accuracy")
     if accuracy is None or not is_lopsided(accuracy.baseline):
         return []
-    instead = " and ".join(key for key in headline("classification", accuracy.baseline) if key in results.metrics)
+    instead = " and ".join(headline("classification", accuracy.baseline, results.metrics))
     share = f"Always naming the most frequent class is right in {percent(accuracy.baseline)} of the test rows"
     return [f"{share}: look at {instead} rather than at accuracy."]
 
@@ -80,7 +86,8 @@ def _table(results: Results) -> Grid:
         interval = _shown(found.interval, " \N{HORIZONTAL ELLIPSIS} ")
         folds = _shown((found.folds_mean, found.folds_std), " \N{PLUS-MINUS SIGN} ")
         baseline = "" if found.baseline is None else metric_value(found.baseline)
-        grid.add_row(with_average(metric, results.average), metric_value(found.test), interval, baseline, folds)
+        name = qualified(metric, results.average, results.unit)
+        grid.add_row(name, metric_value(found.test), interval, baseline, folds)
     return grid
 
 

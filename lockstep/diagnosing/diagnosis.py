@@ -172,7 +172,7 @@ class OfClasses(_Part, frozen=True, tag="classification", tag_field="task"):
 
     Attributes:
         training_rows: by class.
-        positive: the positive one of two classes, None for more.
+        positive: the one of two classes that is followed, see ``followed_classes``; None for more.
         probabilities: whether the model gives any.
         scores: None for more than two classes, and for a model without probabilities.
     """

@@ -3,7 +3,7 @@
 
 from lockstep.evaluating.intervals import mean_interval, wilson
 from lockstep.kernel.settings import Task
-from lockstep.learning.scoring import Predictions
+from lockstep.learning.scoring import Predictions, rare_class
 
 import numpy as np
 import pandas as pd
@@ -42,9 +42,9 @@ def curve_rows(y: np.ndarray, predictions: Predictions, task: Task) -> list[tupl
 
     Classification: ROC (false against true positive rate), precision-recall (recall against precision) and calibration
     (mean predicted probability against the share of positives, in bins of as many rows each) of each class against the
-    rest, of two classes the positive one. A model without probabilities has no calibration, and with several classes no
-    curve. Beside the curves, with no x: the "area under the ROC curve" and the "average precision" of every class,
-    of two also of the one without curves, which may be the rare one; both of all rows, not of the points of the curve.
+    rest, of two classes one (followed_classes). A model without probabilities has no calibration, and with several
+    classes no curve. Beside the curves, with no x: the "area under the ROC curve" and the "average precision" of every
+    class, of two also of the one without curves; both of all rows, not of the points of the curve.
     Regression: residuals (predicted against actual - predicted), calibration (mean predicted against mean actual) and
     the mean absolute error by size of the target, both in bins of as many rows each.
     """
@@ -88,12 +88,13 @@ def calibration_rows(y: np.ndarray, predictions: Predictions, curve: str) -> lis
 
 
 def followed_classes(y: np.ndarray, predictions: Predictions, most: int) -> list[int]:
-    """The places of the classes to show one by one: of two the positive one, else the ``most`` that are most frequent
-    in ``y``."""
+    """The places of the classes to show one by one: of two the positive one or, where the settings name none, the one
+    that is rare in ``y``, else the second; of more the ``most`` that are most frequent in ``y``."""
     classes = predictions.classes
     assert classes is not None
     if (positive := predictions.positive_place) is not None:
-        return [positive]
+        rare = None if predictions.positive is not None else rare_class(y, classes)
+        return [positive if rare is None else rare]
     counts = np.array([np.sum(y == name) for name in classes])
     places: list[int] = np.argsort(-counts, kind="stable")[:most].tolist()
     return sorted(places)

@@ -5,14 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from lockstep.kernel.errors import DataError, Setting, SettingsError, some
+from lockstep.kernel.errors import DataError, Setting, SettingsError, did_you_mean, some
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Settings, Task
 from lockstep.reading.blocks import read_typed
-from lockstep.reading.column_types import MISSING, Format
+from lockstep.reading.column_types import EXACT_FLOAT, MISSING, NUMBER_TYPE, STRING_TYPE, Format
 from lockstep.reading.contract import Contract, enforce, places, violations, wrong_types
 from lockstep.reading.csvfile import CsvFile, Dialect
-from lockstep.reading.dataframes import read_parquet, typed_dataframe
+from lockstep.reading.dataframes import check_names, read_parquet, typed_dataframe
 from lockstep.reading.encodings import NO_CHARACTER_SET, is_character_set
 from lockstep.reading.quirks import OF_BLANKS, Quirk
 from lockstep.reading.source import check_file
@@ -27,6 +27,8 @@ OTHER = "other"
 """The class that rare classes are merged into."""
 LARGEST = float(np.finfo("float32").max)
 """No feature may have larger numbers than this."""
+LARGEST_TARGET = 1e150
+"""No target may: the sum of the squares of its errors would be infinite."""
 _TARGET, _DROP, _POSITIVE = Setting("load.target"), Setting("load.drop"), Setting("load.positive")
 DEFAULT_TARGET: dict[Task, str] = {"classification": "target", "regression": "price"}
 _Character = Annotated[str, msgspec.Meta(min_length=1, max_length=1)]
@@ -115,7 +117,8 @@ def load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract |
 
 
 def _load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract | None, name: str) -> Loaded:
-    _check_columns([str(column) for column in frame.columns], settings, name)
+    check_names(frame, name)
+    _check_columns(list(frame.columns), settings, name)
     types, forms = _declared(contract, settings)
     typed, missing_as, _ = typed_dataframe(frame.drop(columns=list(settings.drop)), name, types, forms)
     if contract is not None and (wrong := wrong_types(typed, contract)):
@@ -170,13 +173,12 @@ def _check_columns(names: Sequence[str], settings: LoadSettings, name: str) -> N
             _TARGET,
             f" declares to be the target. It has: {some(list(names), 20)}. Set ",
             _TARGET,
-            " to one of them.",
+            f" to one of them.{did_you_mean(target, names)}",
         )
     unknown = [column for column in settings.drop if column not in names]
     if unknown:
-        raise DataError(
-            f"{name} has no column '{unknown[0]}', which ", _DROP, f" lists. It has: {some(list(names), 20)}."
-        )
+        has = f" lists. It has: {some(list(names), 20)}.{did_you_mean(unknown[0], names)}"
+        raise DataError(f"{name} has no column '{unknown[0]}', which ", _DROP, has)
     if target in settings.drop:
         raise DataError(
             _DROP, f" lists the target '{target}'. Remove it from ", _DROP, ", or set another ", _TARGET, "."
@@ -208,15 +210,15 @@ def check_n_rows(n_rows: int, name: str) -> None:
         raise DataError(f"{name} has {n_rows} rows; at least {MINIMUM_ROWS} are needed. Add rows to it.")
 
 
-def too_large(frame: pd.DataFrame, name: str, line_starts: np.ndarray | None) -> str:
-    """What to say of the first column with numbers beyond single precision, in which forests compute; other models
-    square them. "" if there is none. Arguments as of checked_table."""
+def too_large(frame: pd.DataFrame, name: str, line_starts: np.ndarray | None, largest: float = LARGEST) -> str:
+    """What to say of the first column with numbers beyond ``largest``, by default single precision, in which forests
+    compute; other models square them. "" if there is none. Other arguments as of checked_table."""
     for column in frame.select_dtypes(["int64", "float64"]):
-        beyond = np.flatnonzero(np.abs(frame[column].to_numpy()) > LARGEST)
+        beyond = np.flatnonzero(np.abs(frame[column].to_numpy()) > largest)
         if len(beyond):
             where = _places(frame, beyond, line_starts)
             value = frame[column].iloc[beyond[0]]
-            return f"{name} column '{column}': {value:g} in {where} is beyond {LARGEST:.2g}, too large to compute with."
+            return f"{name} column '{column}': {value:g} in {where} is beyond {largest:.2g}, too large to compute with."
     return ""
 
 
@@ -244,13 +246,17 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
         _allow_missing(is_missing, settings, name, line_starts)
         frame = frame[~is_missing]
         check_n_rows(len(frame), f"{name}, without the rows that have no target,")
+        if column_type(frame[target]) == "boolean":
+            frame = frame.assign(**{target: frame[target].astype("bool")})  # objects are no classes to scikit-learn
     labels = frame[target]
     if column_type(labels) == "date":
         raise DataError(
             f"{name}: the target '{target}' holds dates, which are neither classes nor numbers. Add a column to the "
             "file that is one of them, such as the number of days from another date, and set ",
             _TARGET,
-            " to it; or, if these dates are classes, declare the column string in the contract.",
+            " to it; or, if these dates are classes, keep them as texts (",
+            STRING_TYPE,
+            ").",
         )
     if column_type(labels) == "text" and (stripped := labels.str.strip()).nunique() < labels.nunique():
         odd = np.flatnonzero(labels != stripped)
@@ -261,25 +267,32 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
     if settings.task == "regression" and column_type(labels) != "number":
         numbers = pd.to_numeric(labels.astype("str"), errors="coerce")
         wrong = np.flatnonzero(numbers.isna())
-        first = (
-            f", the first {labels.iloc[wrong[0]]!r} in {_places(frame, wrong[:1], line_starts)}" if len(wrong) else ""
-        )
+        must = f"{name}: the target '{target}' of a regression must hold numbers, but "
+        if not len(wrong):
+            why = f"the contract declares it a string, or there are whole numbers beyond {EXACT_FLOAT:,} in it"
+            remedy = "Declare it a number; or round those, or write them in a larger unit; or set "
+            raise DataError(f"{must}is read as texts: {why}. {remedy}", _TARGET, " to another column.")
+        first = f"the first {labels.astype(object).iloc[wrong[0]]!r} in {_places(frame, wrong[:1], line_starts)}"
         raise DataError(
-            f"{name}: the target '{target}' of a regression must hold numbers, but {len(wrong)} of {len(frame)} cells "
-            f"do not{first}. Correct them; or set how they are written (",
+            f"{must}{len(wrong)} of {len(frame)} cells do not, {first}. Correct them; or set how they are written (",
             Setting("load.decimal"),
             ", ",
             Setting("load.thousands"),
-            "), and the type in the contract to number; or set ",
+            "), and ",
+            NUMBER_TYPE,
+            "; or set ",
             Setting("load.task"),
             " to classification.",
         )
     if settings.task == "classification" and labels.dtype.kind == "f":
-        fractions = np.flatnonzero(labels.to_numpy() % 1 != 0)
-        if len(fractions):
+        values = labels.to_numpy()
+        # Farther from 0, numbers are not read exactly: two classes might become one.
+        wrong = np.flatnonzero((values % 1 != 0) | (np.abs(values) > EXACT_FLOAT))
+        if len(wrong):
+            what = "fractions" if values[wrong[0]] % 1 else f"numbers beyond {EXACT_FLOAT:,}"
             raise DataError(
-                f"{name}: the target '{target}' holds fractions, such as {labels.iloc[fractions[0]]} in "
-                f"{_places(frame, fractions[:1], line_starts)}, which are not classes. Set ",
+                f"{name}: the target '{target}' holds {what}, such as {values[wrong[0]]} in "
+                f"{_places(frame, wrong[:1], line_starts)}, which are not classes. Set ",
                 Setting("load.task"),
                 " to regression, or ",
                 _TARGET,
@@ -297,9 +310,11 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
             _TARGET,
             " to another column.",
         )
+    if settings.task == "regression" and (found := too_large(frame[[target]], name, line_starts, LARGEST_TARGET)):
+        raise DataError(found, " Correct those cells, or write the target in a larger unit.")
     if found := too_large(frame.drop(columns=target), name, line_starts):
-        remedy = " Correct those cells, or write the column in a larger unit; if these are codes, declare it a string "
-        raise DataError(found, remedy, "in the contract; or leave it out with ", _DROP, ".")
+        remedy = " Correct those cells, or write the column in a larger unit; if these are codes, "
+        raise DataError(found, remedy, STRING_TYPE, " keeps them as they are; or leave it out with ", _DROP, ".")
     table = Table(frame, target, settings.task)
     return table if settings.positive is None else _with_positive(table, settings.positive, name)
 

@@ -66,7 +66,7 @@ class ClassificationFacts:
         n_classes: of the training and the test rows.
         classes: the most frequent MAX_CLASSES, in the order of the classes.
         confused: the most frequent confusions, the most frequent one first.
-        positive: the positive one of two classes; None for more.
+        positive: the one of two classes that is followed, see ``followed_classes``; None for more.
         roc, precision_recall: of two classes the curve of the positive one, else of the most frequent ones; empty if
             the model ranks nothing.
         calibration: (class, its bins), of the same classes; empty if the model gives no probabilities.

@@ -81,6 +81,15 @@ def test_a_rare_first_class_has_its_areas_too():
         assert area == average_precision_score(y == name, predictions.probabilities[:, number])
 
 
+@pytest.mark.parametrize(("first", "followed"), [(10, "c00"), (70, "c01"), (20, "c01")])
+def test_of_two_classes_the_rare_one_is_followed(first, followed):
+    y = np.array(["c00"] * first + ["c01"] * (80 - first), dtype=object)
+    share = np.random.default_rng(0).random(80)
+    predictions = Predictions(y, np.array(["c00", "c01"], dtype=object), np.column_stack([1 - share, share]), share)
+    rows = curve_rows(y, predictions, "classification")
+    assert {row[1] for row in rows if row[0] in ("ROC", "precision-recall", "calibration")} == {followed}
+
+
 def test_calibration_is_in_bins_of_as_many_rows():
     y, predictions = classified(2)
     predicted, actual, counts = of(curve_rows(y, predictions, "classification"), "calibration", "c01")

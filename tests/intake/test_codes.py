@@ -2,7 +2,7 @@
 
 from lockstep.intake.codes import codes_like_numbers
 from lockstep.intake.file_format import look
-from lockstep.reading.column_types import MISSING
+from lockstep.reading.column_types import MISSING, NUMBER_TYPE, STRING_TYPE
 
 import pyarrow as pa
 import pytest
@@ -69,5 +69,5 @@ def test_telephone_numbers_and_postal_codes(tmp_path, name, cells, why):
     assert [warning.split("cells such as ")[1][: len(why or "")] for warning in facts.warnings] == (
         [why] if why else []
     )
-    assert look(path, {"contract.numbers": [name]}).frame[name].dtype.kind in "if"
-    assert look(path, {"contract.text": [name]}).warnings == []
+    assert look(path, {NUMBER_TYPE: [name]}).frame[name].dtype.kind in "if"
+    assert look(path, {STRING_TYPE: [name]}).warnings == []
