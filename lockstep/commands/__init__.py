@@ -6,6 +6,8 @@ The only folder that prints. Imports any other folder.
 import argparse
 from pathlib import Path
 
+from lockstep.kernel.paths import PARAMS
+
 
 def command_parser(name: str, description: str | None) -> argparse.ArgumentParser:
     """The argument parser of the command ``name``, whose --help shows its module's docstring."""
@@ -18,4 +20,4 @@ def command_parser(name: str, description: str | None) -> argparse.ArgumentParse
 
 def add_params(parser: argparse.ArgumentParser) -> None:
     """Add ``--params FILE``."""
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="default: %(default)s")
+    parser.add_argument("--params", type=Path, default=PARAMS, metavar="FILE", help="default: %(default)s")

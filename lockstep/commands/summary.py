@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     problems = read_problems(args.params)
     for name in problems:
         results = results_of(name)
-        model = _model(name, Problem(args.params, name).pick("train", ModelFile))
+        model = _model(name, Problem(args.params, name, problems).pick("train", ModelFile))
         console.print(f"{name}: {model}", *_warnings(results), sep="\n", soft_wrap=True, markup=False)
         console.print(_table(results))
     what_next = NEXT.format(change=_example(*next(iter(problems.items()))))

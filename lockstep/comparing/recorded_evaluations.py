@@ -8,6 +8,7 @@ from typing import Any, Literal
 from lockstep.comparing.evaluations import Evaluated, Folds
 from lockstep.kernel.errors import IntegrityError
 from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, md5_of, outputs
+from lockstep.kernel.paths import PARAMS
 from lockstep.learning.cross_validation import CrossValidateSettings
 from lockstep.provenance.changed_modules import CodeHistory
 from lockstep.provenance.plan import computing, needed
@@ -120,7 +121,7 @@ def _read_folds(repo: Repository, history: CodeHistory, revision: Revision, name
     if content is None:
         return None
     settings = msgspec.structs.asdict(CrossValidateSettings()) | _settings(revision, "cross_validate", name)
-    recorded = revision.stages[stage].params.get("params.yaml", {})
+    recorded = revision.stages[stage].params.get(PARAMS.name, {})
     rows = _input_md5(revision, stage, f"data/split/{name}/train.parquet")
     positive = _settings(revision, "load", name).get("positive")
     # Before evaluate.average held for the folds too, the section had a key of its own.
@@ -212,7 +213,7 @@ def count_evaluated_models(repo: Repository, revision: Revision, name: str) -> i
 def _settings(revision: Revision, stage: str, name: str) -> dict[str, Any]:
     """The section of params.yaml that a stage was run with."""
     own = revision.stages.get(f"{stage}@{name}")
-    return dict(own.params.get("params.yaml", {}).get(f"problems.{name}.{stage}") or {}) if own else {}
+    return dict(own.params.get(PARAMS.name, {}).get(f"problems.{name}.{stage}") or {}) if own else {}
 
 
 def _outputs(revision: Revision, stage: str, suffix: str) -> list[LockedFile]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 
 from lockstep.kernel.environment import VERSIONS, read_versions
 from lockstep.kernel.errors import IntegrityError, MachineError, SettingsError
-from lockstep.kernel.lock_file import LockedFile, LockedStage
+from lockstep.kernel.lock_file import ABSENT, LockedFile, LockedStage
 from lockstep.kernel.strict_yaml import read_yaml
 from lockstep.repository.dvc_process import write_settings_as_utf8
 from lockstep.repository.hashes import present
@@ -31,8 +31,6 @@ from dvc.utils.serialize import ParseError, load_yaml, parse_yaml  # type: ignor
 from scmrepo.exceptions import SCMError as GitError
 
 write_settings_as_utf8()
-_ABSENT = object()
-"""The value of a setting that is not there."""
 
 
 class Remotes(NamedTuple):
@@ -180,7 +178,7 @@ class Repository:
                 path = self.root / file
                 contents[file] = read_versions(path) if file == VERSIONS.name else read_yaml(path)
             values = {key: value_at(contents[file], key) for key in dep.params}
-            params[file] = {key: value for key, value in values.items() if value is not _ABSENT}
+            params[file] = {key: value for key, value in values.items() if value is not ABSENT}
 
         def files(entries: Any) -> Iterator[LockedFile]:
             for entry in entries:
@@ -242,9 +240,9 @@ def read_dvc_yaml(data: bytes, where: str, remedy: str) -> dict[str, Any]:
 
 
 def value_at(content: Any, key: str) -> Any:
-    """The setting at a dotted key, or _ABSENT."""
+    """The setting at a dotted key, or ABSENT."""
     for part in key.split("."):
         if not isinstance(content, dict) or part not in content:
-            return _ABSENT
+            return ABSENT
         content = content[part]
     return content
