@@ -126,7 +126,10 @@ class ModelConfig:
     @classmethod
     def from_params(cls, problem: str, path: str | Path = "params.yaml") -> "ModelConfig":
         """Take the settings of a problem in params.yaml. Raises SettingsError."""
-        given = Problem(Path(path), problem)
+        return cls._of(Problem(Path(path), problem))
+
+    @classmethod
+    def _of(cls, given: Problem) -> "ModelConfig":
         checked = Sections(**{name: given.section(name, kind) for name, kind in Sections.__annotations__.items()})
         load, train = checked.load, checked.train
         return cls(
@@ -136,7 +139,7 @@ class ModelConfig:
             target=load.target,
             drop=load.drop,
             load=_as_dict(load, ("path", "task", "target", "drop")),
-            features=own if (own := features_of(problem)).exists() else None,
+            features=own if (own := features_of(given.name)).exists() else None,
             split=_as_dict(checked.split),
             preprocess=_as_dict(checked.preprocess),
             tune=_as_dict(checked.tune),
@@ -188,25 +191,23 @@ def _check(sections: Sections) -> None:
     check_tune(sections.tune, sections.train, sections.load.task, own, custom=False)
 
 
-def check_problem(path: Path, name: str) -> None:
-    """Check all settings of the problem ``name`` in params.yaml, also of the stages that the API has not, and whether
-    there is its table.
+def check_problem(problem: Problem) -> None:
+    """Check all settings of a problem, also of the stages that the API has not, and whether there is its table.
 
     Raises:
-        SettingsError: the first that is wrong, or contradicts another one; with its place in ``path``.
+        SettingsError: the first that is wrong, or contradicts another one; with its place in the settings' file.
     """
     try:
-        problem = Problem(path, name)
         # DVC tracks these keys by name, and refuses to do without them.
         problem.pick("evaluate", Averaged if Path(".dvc").is_dir() else Averaging)
-        ModelConfig.from_params(name, path)
+        ModelConfig._of(problem)
         if Path(".dvc").is_dir():
-            defines_features(features_of(name).as_posix())
+            defines_features(features_of(problem.name).as_posix())
         _check_data(data_path(problem.section("load", LoadSettings).path))
         problem.section("diagnose", DiagnoseSettings)
         problem.section("report", ReportSettings)
     except SettingsError as error:
-        place = f"{path}: problems.{name}"
+        place = f"{problem.path}: problems.{problem.name}"
         raise SettingsError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None
 
 

@@ -27,7 +27,7 @@ from lockstep.repository.recorded_runs import remember_runs
 
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     try:
-        check_problem(problem.path, problem.name)
+        check_problem(problem)
     except SettingsError:
         _make_visible(problem.path)
         raise

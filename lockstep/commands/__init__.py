@@ -7,10 +7,9 @@ import argparse
 from pathlib import Path
 
 from lockstep.kernel.errors import DataError, did_you_mean, some
+from lockstep.kernel.paths import PARAMS
 from lockstep.kernel.settings import Problem, read_problems
 from lockstep.learning.model_file import ModelFile, model_file_name
-
-PARAMS = Path("params.yaml")
 
 
 def command_parser(name: str, description: str | None) -> argparse.ArgumentParser:

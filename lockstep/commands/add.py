@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.commands import command_parser
-from lockstep.intake.adding import PARAMS, PIPELINE, find_place, write
+from lockstep.intake.adding import find_place, write
 from lockstep.intake.date_columns import EPOCHS, DateForm
 from lockstep.intake.decisions import FLAGS, Decision, Decisions, decide, flag_of, shown_name
 from lockstep.intake.file_format import TableFacts, look
@@ -22,6 +22,7 @@ from lockstep.intake.yaml_text import dump_yaml
 from lockstep.kernel.errors import DataError, Message, Setting, SettingsError, some
 from lockstep.kernel.locks import exclusive_command
 from lockstep.kernel.log import logger
+from lockstep.kernel.paths import PARAMS, PIPELINE
 from lockstep.learning.model_types import KINDS
 from lockstep.reading.column_warnings import ReaderWarning
 from lockstep.reading.date_formats import ISO

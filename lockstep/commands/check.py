@@ -12,15 +12,13 @@ from pathlib import Path
 from lockstep.commands import add_params, command_parser
 from lockstep.kernel.errors import SettingsError
 from lockstep.kernel.lock_file import LOCK_FILE, last_commits, pointers
-from lockstep.kernel.paths import features_of
-from lockstep.kernel.settings import read_problems
-from lockstep.provenance.damage import PIPELINE, check_form
+from lockstep.kernel.paths import CONTRACTS, PIPELINE, features_of
+from lockstep.kernel.settings import Problem, read_problems
+from lockstep.provenance.damage import check_form
 from lockstep.reading.contract import read_contract
 from lockstep.repository import git
 from lockstep.repository.dvc_config import check_dvc_config
 from lockstep.repository.secret_scan import check_tracked
-
-CONTRACTS = Path("data/contracts")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     for name in problems:
         _check_files(name, problems)
-        check_problem(args.params, name)
+        check_problem(Problem(args.params, name, problems))
     print(f"{args.params} is sound: {', '.join(problems)}")
     return 0
 

@@ -76,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_params(parser)
     parser.add_argument("--open", action="store_true", help="open it in the browser, where there is a display")
     args = parser.parse_args(argv)
-    entries = [entry_of(Problem(args.params, name)) for name in read_problems(args.params)]
+    problems = read_problems(args.params)
+    entries = [entry_of(Problem(args.params, name, problems)) for name in problems]
     path = REPORTS / "index.html"
     with Outputs() as outputs:
         text = index_page(entries)

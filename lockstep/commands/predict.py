@@ -22,6 +22,7 @@ from lockstep.intake.csv_text import read_csv_blocks
 from lockstep.kernel.errors import DataError, IntegrityError, SettingsError, some
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import logger
+from lockstep.kernel.paths import CONTRACTS, PARAMS
 from lockstep.kernel.portable import estimator_of
 from lockstep.kernel.settings import Problem, Task, read_problems
 from lockstep.learning.scoring import predict, prediction_columns
@@ -114,9 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def make_scorer(
-    path: Path, problem: str | None = None, params: Path = Path("params.yaml"), *, sha256: str | None = None
-) -> Scorer:
+def make_scorer(path: Path, problem: str | None = None, params: Path = PARAMS, *, sha256: str | None = None) -> Scorer:
     """Load the model at ``path`` with the settings and the contract of its problem.
 
     The problem is ``problem``, or the one that the model's folder is named after, if params.yaml has it.
@@ -139,7 +138,7 @@ def make_scorer(
     if problem is None and not (params.exists() and name in read_problems(params)):
         return Scorer(model, types, Dialect(), Format(), None, decision)
     load = Problem(params, name).section("load", LoadSettings)
-    declared = Path(f"data/contracts/{name}.yaml")
+    declared = CONTRACTS / f"{name}.yaml"
     contract = read_contract(declared) if declared.exists() else None
     narrower = {"number": "integer", "datetime": "date"}  # what a contract may say more than the model
     said = contract.types if contract else {}

@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             console.print(f"{name}: not run yet (dvc repro report@{name})\n", soft_wrap=True, markup=False)
             continue
         results = results_of(name)
-        model = _model(Problem(args.params, name))
+        model = _model(Problem(args.params, name, problems))
         console.print(f"{name}: {model}", *_warnings(results), sep="\n", soft_wrap=True, markup=False)
         console.print(_table(results))
     what_next = NEXT.format(change=_example(*next(iter(problems.items()))))

@@ -11,13 +11,13 @@ experiments of the first, and says which before it starts ('dvc exp rename' keep
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from lockstep.api import ModelConfig
 from lockstep.commands import command_parser
 from lockstep.comparing.rendering import console_of
 from lockstep.kernel.errors import SettingsError, nearest
+from lockstep.kernel.paths import PARAMS
 from lockstep.kernel.settings import Task, read_problems
 from lockstep.learning.metrics import find_metric, metric_of, qualified
 from lockstep.learning.model_types import CUSTOM, MODELS
@@ -28,8 +28,6 @@ from lockstep.repository.experiments import experiments_of, read_experiment
 
 from rich import box
 from rich.table import Table as Grid
-
-PARAMS = Path("params.yaml")
 
 
 class Candidate(NamedTuple):

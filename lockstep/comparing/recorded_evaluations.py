@@ -8,9 +8,10 @@ from typing import Any, Literal
 from lockstep.comparing.evaluations import Evaluated, Folds
 from lockstep.kernel.errors import IntegrityError
 from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, md5_of, outputs
+from lockstep.kernel.paths import PARAMS
 from lockstep.learning.cross_validation import CrossValidateSettings
 from lockstep.provenance.changed_modules import CodeHistory
-from lockstep.provenance.plan import needed
+from lockstep.provenance.plan import computing, needed
 from lockstep.reading.loading import DEFAULT_TARGET
 from lockstep.repository.dvc import Repository
 from lockstep.repository.evaluated_models import evaluated_models
@@ -120,7 +121,7 @@ def _read_folds(repo: Repository, history: CodeHistory, revision: Revision, name
     if content is None:
         return None
     settings = msgspec.structs.asdict(CrossValidateSettings()) | _settings(revision, "cross_validate", name)
-    recorded = revision.stages[stage].params.get("params.yaml", {})
+    recorded = revision.stages[stage].params.get(PARAMS.name, {})
     rows = _input_md5(revision, stage, f"data/split/{name}/train.parquet")
     positive = _settings(revision, "load", name).get("positive")
     # Before evaluate.average held for the folds too, the section had a key of its own.
@@ -146,7 +147,8 @@ def _read_found(repo: Repository, revision: Revision, name: str) -> dict[str, An
 def is_stale(revision: Revision, stage: str) -> bool:
     """Whether the record of a stage, or of one that it needs, has other settings than the revision, or read other files
     than the stages before it wrote."""
-    written, own = outputs(revision.stages.values()), needed([stage], revision.stages).values()
+    stages = computing(revision.stages)
+    written, own = outputs(stages.values()), needed([stage], stages).values()
     return any(changed_settings(revision, one) for one in own) or any(
         dep.path in written and written[dep.path][0].md5 != dep.md5 for one in own for dep in one.deps
     )
@@ -188,11 +190,8 @@ def has_altered_metrics(repo: Repository, revision: Revision, name: str) -> bool
 
 
 def outdated_stages(repo: Repository, workspace: Revision, name: str) -> tuple[OutdatedStage, ...]:
-    """Find the stages of a problem that the workspace has changed since they ran.
-
-    ``check`` is none of them: it reads all settings, and nothing depends on what it writes, which never differs.
-    """
-    stages = {stage: locked for stage, locked in workspace.stages.items() if stage != f"check@{name}"}
+    """Find the stages of a problem that the workspace has changed since they ran."""
+    stages = computing(workspace.stages)
     evaluation, model = (needed([stage] if stage in stages else [], stages)
                          for stage in (f"evaluate@{name}", f"train@{name}"))  # fmt: skip
     known: dict[str, LockedFile] = {}
@@ -214,7 +213,7 @@ def count_evaluated_models(repo: Repository, revision: Revision, name: str) -> i
 def _settings(revision: Revision, stage: str, name: str) -> dict[str, Any]:
     """The section of params.yaml that a stage was run with."""
     own = revision.stages.get(f"{stage}@{name}")
-    return dict(own.params.get("params.yaml", {}).get(f"problems.{name}.{stage}") or {}) if own else {}
+    return dict(own.params.get(PARAMS.name, {}).get(f"problems.{name}.{stage}") or {}) if own else {}
 
 
 def _outputs(revision: Revision, stage: str, suffix: str) -> list[LockedFile]:

@@ -5,12 +5,12 @@ from typing import Any
 
 from lockstep.comparing.rendering import Quote
 from lockstep.kernel.errors import some
-from lockstep.kernel.lock_file import CODE_FOLDER, LockedFile, LockedStage, outputs
-from lockstep.provenance.changes import ABSENT, Change, FindModules, differing, stage_changes
+from lockstep.kernel.lock_file import ABSENT, CODE_FOLDER, LockedFile, LockedStage, outputs
+from lockstep.kernel.paths import PARAMS
+from lockstep.provenance.changes import Change, FindModules, differing, stage_changes
 
 import msgspec
 
-PARAMS = "params.yaml"
 Stages = Mapping[str, LockedStage]
 FEW = 8
 """How many changes of one kind are spelled out."""
@@ -85,8 +85,8 @@ def find_changes(
     is_code = {path: path.endswith(".py") or path.startswith(CODE_FOLDER) for path in sorted(files)}
     trained = [{**_hyperparameters(side, problem), **found} for side, found in zip(own, searched, strict=True)]
     return RunChanges(
-        parameters=tuple(settings[key] for key in sorted(settings) if key[0] == PARAMS),
-        libraries=tuple(settings[key] for key in sorted(settings) if key[0] != PARAMS),
+        parameters=tuple(settings[key] for key in sorted(settings) if key[0] == PARAMS.name),
+        libraries=tuple(settings[key] for key in sorted(settings) if key[0] != PARAMS.name),
         data=tuple(files[path] for path, code in is_code.items() if not code),
         code=tuple(files[path] for path, code in is_code.items() if code),
         hyperparameters=tuple(
@@ -112,7 +112,7 @@ def _is_read_elsewhere(change: Change, before: Stages, after: Stages) -> bool:
 def _hyperparameters(stages: Stages, problem: str) -> dict[str, Any]:
     """Those that were given to train."""
     train = stages.get(f"train@{problem}")
-    section = train.params.get(PARAMS, {}).get(f"problems.{problem}.train") if train else None
+    section = train.params.get(PARAMS.name, {}).get(f"problems.{problem}.train") if train else None
     return dict((section or {}).get("hyperparameters") or {})
 
 

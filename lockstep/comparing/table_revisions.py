@@ -23,6 +23,7 @@ from lockstep.comparing.table_changes import (
 from lockstep.comparing.verdicts import Target
 from lockstep.kernel.errors import LockstepError
 from lockstep.kernel.log import logger
+from lockstep.kernel.paths import PARAMS
 from lockstep.kernel.settings import convert
 from lockstep.reading.loading import LoadSettings, load_file
 from lockstep.repository.dvc import Repository
@@ -136,7 +137,7 @@ def _dropped_columns(repo: Repository, revision: Revision, name: str, table: Tab
     """The columns that load.drop left out of ``table``, read from the raw file that it was made of, or why not."""
     stage = revision.stages[f"load@{name}"]
     key = f"problems.{name}.load"
-    values = stage.params.get("params.yaml", {}).get(key, {})
+    values = stage.params.get(PARAMS.name, {}).get(key, {})
     dropped = tuple(map(str, values.get("drop") or ())) if isinstance(values, dict) else ()
     if not dropped:
         return table.frame[[]]

@@ -16,7 +16,7 @@ from lockstep.intake.file_format import TableFacts
 from lockstep.intake.yaml_text import dump_yaml
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, some
 from lockstep.kernel.files import Outputs
-from lockstep.kernel.paths import features_of
+from lockstep.kernel.paths import CONTRACTS, PARAMS, PIPELINE, features_of
 from lockstep.kernel.settings import check_problem_name, check_problems, convert, read_problems
 from lockstep.kernel.strict_yaml import parse_yaml, read_yaml
 from lockstep.learning.cross_validation import CrossValidateSettings, make_folds
@@ -31,7 +31,7 @@ from lockstep.tables.table import Table, column_type
 
 import yaml
 
-RAW, CONTRACTS = Path("data/raw"), Path("data/contracts")
+RAW = Path("data/raw")
 NO_FEATURES = '''\
 """Your own features of the problem '{name}': what is made of its rows before anything else is done with them.
 
@@ -46,7 +46,6 @@ part of the saved model (docs/own-code.md). For example:
 '''
 """A file that defines no features: DVC tracks it, so that it will see when it does."""
 IGNORED = RAW / ".gitignore"
-PARAMS, PIPELINE = Path("params.yaml"), Path("dvc.yaml")
 
 
 class Place(NamedTuple):

@@ -14,6 +14,7 @@ from lockstep.intake.model_choice import ModelSettings, choose_model, choose_set
 from lockstep.intake.target_choice import choose_target, choose_task
 from lockstep.intake.yaml_text import dump_yaml
 from lockstep.kernel.errors import DataError, Setting, did_you_mean, some
+from lockstep.kernel.paths import PARAMS
 from lockstep.kernel.settings import Task
 from lockstep.learning.estimators import TrainSettings, build_estimator
 from lockstep.learning.model_types import KINDS
@@ -38,7 +39,6 @@ FIRST = 10
 YES_WORDS = {"1", "yes", "y", "true", "t", "positive", "pos"}
 """Classes that say what is looked for."""
 TIME_WORDS = {"time", "timestamp", "datetime", "date", "year", "epoch"}
-PARAMS = "params.yaml"
 FLAGS = {
     "load.path": "FILE",
     "load.target": "--target COLUMN",

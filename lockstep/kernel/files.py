@@ -144,7 +144,7 @@ def read_made(path: Path, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
-        raise _not_there(path) from None
+        raise not_made(path) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise _another(path, error) from None
 
@@ -165,12 +165,13 @@ def read_made_rows(path: Path, kind: type[R]) -> list[R]:
             rows = [{name: cell for name, cell in row.items() if cell or name not in optional} for row in table]
             return msgspec.convert(rows, list[kind], strict=False)  # type: ignore[valid-type] # numbers are texts there
     except FileNotFoundError:
-        raise _not_there(path) from None
+        raise not_made(path) from None
     except (msgspec.ValidationError, csv.Error, UnicodeDecodeError) as error:
         raise _another(path, error) from None
 
 
-def _not_there(path: Path) -> DataError:
+def not_made(path: Path) -> DataError:
+    """What to raise for a file of a stage's that is not there."""
     return DataError(f"{path} does not exist. Run 'dvc repro', which makes it.")
 
 

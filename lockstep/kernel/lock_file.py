@@ -20,6 +20,8 @@ MD5 = re.compile(r"[0-9a-f]{32}")
 FOLDER_MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 CODE_FOLDER = ("lockstep/", "estimators", "scorers")
 """What begins so may be a folder of modules that a stage depends on."""
+ABSENT = object()
+"""The value of a setting, or the file, that is not there."""
 
 
 class LockedFile(NamedTuple):

@@ -1,4 +1,4 @@
-"""Where the repository lies, and which paths lead to files of it."""
+"""Where the repository lies, what its files are called, and which paths lead to files of it."""
 
 from pathlib import Path, PurePosixPath
 
@@ -6,6 +6,8 @@ ROOT = Path(__file__).parents[2]
 """The folder of the repository that this code is in."""
 OWN_CODE = ("estimators", "features", "scorers")
 """The folders for code of the user's own (docs/own-code.md)."""
+PARAMS, PIPELINE, CONTRACTS = Path("params.yaml"), Path("dvc.yaml"), Path("data/contracts")
+"""From the root, where stages and commands are run: settings, stages, data contracts."""
 
 
 def features_of(problem: str) -> Path:

@@ -79,10 +79,11 @@ class Problem:
     Args:
         path: the settings file.
         name: the problem's name in it.
+        problems: what read_problems gives of it, for one who has read it.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
-        problems = read_problems(path)
+    def __init__(self, path: Path, name: str, problems: Mapping[str, dict[str, Any]] | None = None) -> None:
+        problems = read_problems(path) if problems is None else problems
         if name not in problems:
             raise SettingsError(
                 f"{path} has no problem '{name}'. It has: {', '.join(problems)}.{did_you_mean(name, problems)}"

@@ -18,6 +18,7 @@ from lockstep.kernel.files import Outputs
 from lockstep.kernel.lock_file import LOCK_FILE, md5_of, read_lock, recorded_files
 from lockstep.kernel.locks import changed_code, exclusive_run, is_run_by_dvc
 from lockstep.kernel.log import logger, logging_to, peak_memory_mib
+from lockstep.kernel.paths import PARAMS
 from lockstep.kernel.portable import shortcoming
 from lockstep.kernel.settings import Problem, check_problem_name
 
@@ -32,7 +33,7 @@ def stage_parser(stage: str, description: str | None) -> argparse.ArgumentParser
         prog=f"python -m stages.{stage}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--problem", required=True, metavar="NAME", help="the problem's name in params.yaml")
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="default: %(default)s")
+    parser.add_argument("--params", type=Path, default=PARAMS, metavar="FILE", help="default: %(default)s")
     return parser
 
 

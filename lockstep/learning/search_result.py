@@ -6,8 +6,8 @@ It imports nothing that takes long: without a search the stage ``tune`` costs a 
 from pathlib import Path
 from typing import Any
 
-from lockstep.kernel.errors import DataError, IntegrityError
-from lockstep.kernel.files import Outputs
+from lockstep.kernel.errors import IntegrityError
+from lockstep.kernel.files import Outputs, not_made
 
 import msgspec
 
@@ -51,6 +51,6 @@ def read_best_trial(path: Path) -> BestTrial | None:
         content = msgspec.json.decode(path.read_bytes())
         return None if content == {} else msgspec.convert(content, BestTrial)
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist. Run 'dvc repro', which makes it.") from None
+        raise not_made(path) from None
     except (msgspec.MsgspecError, RecursionError):
         raise IntegrityError(f"{path} is not what the stage tune wrote. Run 'dvc repro' to remake it.") from None

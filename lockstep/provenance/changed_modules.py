@@ -67,10 +67,6 @@ class CodeHistory:
         return {file: self._md5s[blob] for file, blob in blobs.items()}
 
     def _hash(self, blobs: list[str]) -> None:
-        """Hash what git keeps under these names: each comes behind a line with its name, type and size."""
-        data = git.output_bytes("cat-file", "--batch", root=self._repo.root, stdin="\n".join([*blobs, ""]).encode())
-        for blob in blobs:
-            head, _, data = data.partition(b"\n")
-            size = int(head.split()[2])
-            self._md5s[blob] = hashlib.md5(data[:size], usedforsecurity=False).hexdigest()
-            data = data[size + 1 :]
+        """Hash what git keeps under these names."""
+        for blob, data in git.contents(blobs, self._repo.root).items():
+            self._md5s[blob] = hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -6,13 +6,11 @@ from typing import Any, Literal, NamedTuple
 
 from lockstep.kernel.environment import VERSIONS
 from lockstep.kernel.errors import some
-from lockstep.kernel.lock_file import LockedFile, LockedStage
+from lockstep.kernel.lock_file import ABSENT, LockedFile, LockedStage
 
 Kind = Literal["setting", "file", "command", "output"]
 FindModules = Callable[[LockedFile, LockedFile], Sequence[str] | None]
 """Tells the modules that two recorded hashes of a folder of code differ in: CodeHistory.changed_modules."""
-ABSENT = object()
-"""The value of a setting that is not there."""
 
 
 class Change(NamedTuple):

@@ -9,15 +9,15 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from lockstep.kernel.environment import VERSIONS
 from lockstep.kernel.errors import IntegrityError, SettingsError
 from lockstep.kernel.lock_file import LOCK_FILE, LockedStage, last_commits, parse_lock, read_lock, read_pointer
+from lockstep.kernel.paths import CONTRACTS, PARAMS, PIPELINE
 from lockstep.kernel.strict_yaml import read_yaml
 from lockstep.repository import git
 from lockstep.repository.dvc import form_error
 
-PIPELINE = Path("dvc.yaml")
-SETTINGS = (PIPELINE, Path("params.yaml"), Path("versions.toml"))
-CONTRACTS = "data/contracts/*.yaml"
+SETTINGS = (PIPELINE, PARAMS, Path(VERSIONS.name))
 POINTERS = "data/**/*.dvc"
 _CONFLICT = re.compile(rb"^(<<<<<<<|>>>>>>>)", re.MULTILINE)
 
@@ -91,7 +91,7 @@ def committed_lock(commit: str = "HEAD") -> dict[str, LockedStage] | None:
 
 def beginnings() -> dict[Path, Beginning]:
     """The files of settings, pointers and dvc.lock that are the beginning of the last commit's version, by path."""
-    places = [str(LOCK_FILE), *map(str, SETTINGS), f":(glob){CONTRACTS}", f":(glob){POINTERS}"]
+    places = [str(LOCK_FILE), *map(str, SETTINGS), f":(glob){CONTRACTS}/*.yaml", f":(glob){POINTERS}"]
     changed = git.run("diff", "--name-only", "--relative", "-z", "HEAD", "--", *places).stdout.split("\0")
     found = {path: _beginning(path) for path in map(Path, filter(None, changed)) if path.is_file()}
     return {path: beginning for path, beginning in found.items() if beginning is not None}

@@ -27,7 +27,8 @@ from lockstep.kernel.errors import DataError, IntegrityError, MachineError, some
 from lockstep.kernel.files import is_alive, leftovers
 from lockstep.kernel.lock_file import LOCK_FILE, outputs, pointers, read_lock, read_pointers
 from lockstep.kernel.locks import GRACE, RUN_LOCK, run_holder
-from lockstep.provenance.damage import PIPELINE, beginnings, committed_lock, form_fault, has_markers
+from lockstep.kernel.paths import PIPELINE
+from lockstep.provenance.damage import beginnings, committed_lock, form_fault, has_markers
 from lockstep.repository import git
 from lockstep.repository.cache import cache_folder, half_written, object_path
 from lockstep.repository.dvc import damaged_runs, form_error

@@ -1,6 +1,5 @@
 """What ``dvc repro`` would run now, because of what, and how that is said."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -9,8 +8,6 @@ from lockstep.kernel.lock_file import LockedStage, outputs
 from lockstep.provenance.changes import FindModules, stage_changes
 
 NEVER = "no run of it is recorded in dvc.lock"
-SOUND = re.compile(r"data/checked/[^/]+\.json")
-"""What the stage ``check`` writes: always the same, so that nothing runs because it ran."""
 _MORE = 4
 """So many stages or files are named in one line."""
 
@@ -40,14 +37,14 @@ def plan(
         find_modules: as of stage_changes.
     """
     producers = {path: owner for path, (_, owner) in outputs(now.values()).items()}
+    computed = outputs(computing(now).values())
     found = Plan({}, {}, {})
     for name in _in_order(now, producers):
         stage = now[name]
         upstream = [
             file.path
             for file in stage.deps
-            if not SOUND.fullmatch(file.path)
-            and any(producers.get(file.path) in stages for stages in (found.run, found.maybe))
+            if file.path in computed and any(producers[file.path] in stages for stages in (found.run, found.maybe))
         ]
         if name not in recorded:
             found.run[name] = [NEVER]
@@ -88,6 +85,12 @@ def _in_order(stages: Mapping[str, LockedStage], producers: Mapping[str, str]) -
         else:
             ordered.setdefault(name)
     return list(ordered)
+
+
+def computing(stages: Mapping[str, LockedStage]) -> dict[str, LockedStage]:
+    """The stages that results come of: all but ``check``, which reads all settings of a problem so as to refuse them,
+    and writes what never differs, so that nothing runs because it ran."""
+    return {name: stage for name, stage in stages.items() if name.split("@")[0] != "check"}
 
 
 def needed(targets: Iterable[str], stages: Mapping[str, LockedStage]) -> dict[str, LockedStage]:

@@ -3,18 +3,15 @@
 DVC promises nothing about what is used here, so pyproject.toml pins it to the minor version that this was tested with.
 """
 
-import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from lockstep.kernel.environment import VERSIONS, read_versions
 from lockstep.kernel.errors import IntegrityError, MachineError, SettingsError
-from lockstep.kernel.files import temporary_beside
-from lockstep.kernel.lock_file import LockedFile, LockedStage
+from lockstep.kernel.lock_file import ABSENT, LockedFile, LockedStage
 from lockstep.kernel.strict_yaml import read_yaml
-from lockstep.repository.cache import object_path
 from lockstep.repository.dvc_process import write_settings_as_utf8
 from lockstep.repository.hashes import present
 
@@ -29,14 +26,11 @@ from dvc.schema import (  # type: ignore[import-untyped]
 )
 from dvc.scm import NoSCM, RevError, SCMError, resolve_rev  # type: ignore[import-untyped]
 from dvc.stage import PipelineStage  # type: ignore[import-untyped]
-from dvc.stage.cache import _get_cache_hash  # type: ignore[import-untyped]
 from dvc.utils import dict_sha256, strictyaml  # type: ignore[import-untyped]
-from dvc.utils.serialize import ParseError, dumps_yaml, load_yaml, parse_yaml  # type: ignore[import-untyped]
+from dvc.utils.serialize import ParseError, load_yaml, parse_yaml  # type: ignore[import-untyped]
 from scmrepo.exceptions import SCMError as GitError
 
 write_settings_as_utf8()
-_ABSENT = object()
-"""The value of a setting that is not there."""
 
 
 class Remotes(NamedTuple):
@@ -144,25 +138,6 @@ class Repository:
             with Repo(str(clone)) as other, other.config.edit("local") as settings:
                 settings["remote"] = remotes
 
-    def remember_run(self, stage: LockedStage, commit: str) -> None:
-        """Make a run that a commit's dvc.lock records known to the run cache, unless that knows one of the same inputs.
-
-        Outputs that the cache lacks and git has, as metrics, are put into the cache too. DVC restores a run only if the
-        cache has all of its outputs.
-        """
-        entry: dict[str, Any] = {"cmd": stage.cmd, "deps": _entries(stage.deps), "params": stage.params}
-        entry = {key: value for key, value in entry.items() if value} | {"outs": _entries(stage.outs)}
-        runs = self._repo.stage_cache
-        key, value = _get_cache_hash(dict(entry), key=True), _get_cache_hash(entry)
-        if any(Path(runs._get_cache_dir(key)).glob("*")):
-            return
-        for out in stage.outs:
-            place = object_path(self.cache, out)
-            content = None if place.exists() else self.read(commit, out.path)
-            if content is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() == out.md5:
-                _put(place, content, 0o444)  # DVC takes an object that can be written to for one that was
-        _put(Path(runs._get_cache_path(key, value)), dumps_yaml(entry).encode(), 0o644)
-
     def files_in(self, folder: Path) -> list[Path]:
         """The files below a folder that DVC looks at: those that .dvcignore does not leave out."""
         return [Path(path) for path in self._repo.dvcignore.find(localfs, str(folder))]
@@ -203,7 +178,7 @@ class Repository:
                 path = self.root / file
                 contents[file] = read_versions(path) if file == VERSIONS.name else read_yaml(path)
             values = {key: value_at(contents[file], key) for key in dep.params}
-            params[file] = {key: value for key, value in values.items() if value is not _ABSENT}
+            params[file] = {key: value for key, value in values.items() if value is not ABSENT}
 
         def files(entries: Any) -> Iterator[LockedFile]:
             for entry in entries:
@@ -253,20 +228,6 @@ def _is_damaged_run(path: Path) -> bool:
         return True
 
 
-def _entries(files: Iterable[LockedFile]) -> list[dict[str, Any]]:
-    """Files as DVC writes them into dvc.lock and its run cache."""
-    return [{"path": file.path, "hash": "md5", "md5": file.md5, "size": file.size} for file in files]
-
-
-def _put(path: Path, content: bytes, mode: int) -> None:
-    """Put a file into the cache, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_beside(path)
-    temporary.write_bytes(content)
-    temporary.chmod(mode)
-    temporary.replace(path)
-
-
 def read_dvc_yaml(data: bytes, where: str, remedy: str) -> dict[str, Any]:
     """Parse YAML that DVC wrote or reads as it does. Raises IntegrityError where it is no mapping."""
     try:
@@ -279,9 +240,9 @@ def read_dvc_yaml(data: bytes, where: str, remedy: str) -> dict[str, Any]:
 
 
 def value_at(content: Any, key: str) -> Any:
-    """The setting at a dotted key, or _ABSENT."""
+    """The setting at a dotted key, or ABSENT."""
     for part in key.split("."):
         if not isinstance(content, dict) or part not in content:
-            return _ABSENT
+            return ABSENT
         content = content[part]
     return content

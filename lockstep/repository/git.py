@@ -1,7 +1,7 @@
 """Runs git: the one module that does."""
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lockstep.kernel.errors import MachineError
@@ -57,6 +57,21 @@ def committed(path: Path | str, commit: str = "HEAD") -> bytes | None:
     """
     done = _run(("cat-file", "blob", f"{commit}:./{Path(path).as_posix()}"), _HERE, None, None)
     return None if done.returncode else done.stdout
+
+
+def contents(names: Iterable[str], root: Path = _HERE) -> dict[str, bytes]:
+    """The contents of the blobs that git has under these names, in one call: each a hash, or ``COMMIT:./path``."""
+    asked = list(dict.fromkeys(names))
+    # Each comes behind a line with its hash, type and size, or is a line that says what is wrong with its name.
+    data = output_bytes("cat-file", "--batch", root=root, stdin="\n".join([*asked, ""]).encode()) if asked else b""
+    found, start = {}, 0
+    for name in asked:
+        end = data.index(b"\n", start)
+        head, start = data[start:end].split(), end + 1
+        if head[-2:-1] == [b"blob"]:
+            size = int(head[-1])
+            found[name], start = data[start : start + size], start + size + 1
+    return found
 
 
 def _run(

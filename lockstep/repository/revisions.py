@@ -14,6 +14,7 @@ from typing import Any
 
 from lockstep.kernel.errors import DataError, IntegrityError, MachineError, SettingsError, did_you_mean
 from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, last_commits, md5_of, parse_lock
+from lockstep.kernel.paths import PARAMS
 from lockstep.repository.cache import is_intact, object_path
 from lockstep.repository.dvc import Repository, read_dvc_yaml, value_at
 from lockstep.repository.hashes import present
@@ -107,13 +108,13 @@ def read_revision(repo: Repository, name: str) -> Revision:
             f"There is no revision '{name}' ({error}). Allowed: a commit, branch, tag (git log, git branch -a, "
             f"git tag), experiment (dvc exp list -A), or {WORKSPACE}."
         ) from None
-    data = repo.read(commit, "params.yaml")
+    data = repo.read(commit, PARAMS.name)
     if data is None:
         raise SettingsError(
             f"{'The workspace' if commit is None else f'Revision {name}'} has no params.yaml, so it has no problems. "
             "Name another revision, or run it from the repository's root."
         )
-    where, remedy = ("", last_commits("params.yaml")) if commit is None else (f" of {name}", "Name another revision")
+    where, remedy = ("", last_commits(PARAMS)) if commit is None else (f" of {name}", "Name another revision")
     revision = Revision(name, commit, read_dvc_yaml(data, f"params.yaml{where}", remedy), {})
     lock = repo.read(commit, LOCK_FILE.as_posix())
     if lock is None:
@@ -216,5 +217,5 @@ def outdated(
 
 def changed_settings(revision: Revision, stage: LockedStage) -> list[str]:
     """The keys of params.yaml that the revision sets to other values than the stage was run with."""
-    settings = stage.params.get("params.yaml", {})
+    settings = stage.params.get(PARAMS.name, {})
     return [key for key, value in settings.items() if value_at(revision.params, key) != value]

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from lockstep.kernel.errors import SettingsError, some
+from lockstep.kernel.paths import PARAMS, PIPELINE
 from lockstep.repository.dvc_config import check_form, credentials_in
 from lockstep.repository.git import tracked_files
 
@@ -61,7 +62,7 @@ def secrets_in(path: Path, name: str) -> list[str]:
     if name == ".dvc/config":
         check_form(path.parents[1])
         found += [f"'{key}' of {section} in {name}" for section, key in credentials_in(path)]
-    if name in ("params.yaml", "dvc.yaml"):
+    if name in (PARAMS.name, PIPELINE.name):
         found += [
             f"'{line.split(':')[0].strip()}' in {name} line {number}"
             for number, line in enumerate(lines, 1)

@@ -19,6 +19,7 @@ from typing import Any
 
 from lockstep.kernel.environment import installed_version
 from lockstep.kernel.errors import DataError, IntegrityError, MachineError, SettingsError
+from lockstep.kernel.files import not_made
 from lockstep.kernel.lock_file import outputs as locked_outputs
 from lockstep.kernel.lock_file import read_lock
 from lockstep.learning.model_file import sidecar_of
@@ -135,7 +136,7 @@ def _read(path: Path) -> bytes:
             if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return file.read()
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist. Run 'dvc repro', which makes it.") from None
+        raise not_made(path) from None
     except IsADirectoryError:
         pass
     except OSError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from lockstep.kernel.errors import DataError, IntegrityError, Setting
+from lockstep.kernel.files import not_made
 from lockstep.kernel.settings import Task
 from lockstep.tables.dates import iso_times
 
@@ -219,7 +220,7 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist. Run 'dvc repro', which makes it.") from None
+        raise not_made(path) from None
     except PermissionError:
         raise
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:

@@ -152,6 +152,7 @@ def test_add_changes_these_files_and_no_line_that_was_there(copy, customers):
         "data/raw/.gitignore",
         "data/raw/customers.csv.dvc",
         "dvc.yaml",
+        "features/customers.py",
         "params.yaml",
     }
     more = added_lines(before["params.yaml"], (copy.folder / "params.yaml").read_text())
@@ -223,12 +224,12 @@ def test_the_undo_line_is_quoted_and_removes_only_what_add_made(copy):
     table().to_csv(path, index=False)
     shown = add(copy, "data/raw/my file;touch ran.csv", "--name", "one").stdout
     (line,) = [line for line in shown.splitlines() if line.startswith("Undo:")]
-    assert line.endswith(" && rm 'data/raw/my file;touch ran.csv.dvc' data/contracts/one.yaml")
+    assert line.endswith(" && rm 'data/raw/my file;touch ran.csv.dvc' data/contracts/one.yaml features/one.py")
     shown = add(copy, "data/raw/my file;touch ran.csv", "--name", "two").stdout
     (line,) = [line for line in shown.splitlines() if line.startswith("Undo:")]
     assert line.endswith(
         "delete problems.two in params.yaml, artifacts.two in dvc.yaml by hand "
-        "('git checkout' would lose your other changes there), then: rm data/contracts/two.yaml"
+        "('git checkout' would lose your other changes there), then: rm data/contracts/two.yaml features/two.py"
     )
 
 

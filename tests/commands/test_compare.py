@@ -190,6 +190,18 @@ def test_whether_an_evaluation_is_of_the_commits_own_model(read, average, stale)
     assert is_stale(commit, "evaluate@p") == stale
 
 
+def test_a_title_that_changed_is_no_reason_to_doubt_an_evaluation():
+    """check reads all settings: it makes none of the results, though all wait for it."""
+    read, checked = LockedFile("raw.csv", "1", 9), LockedFile("data/checked/p.json", "2", 9)
+    settings = {"params.yaml": {"problems.p": {"report": {"title": "a"}}}}
+    stages = {
+        "check@p": LockedStage("check@p", "", (), settings, (checked,)),
+        "evaluate@p": LockedStage("evaluate@p", "", (read, checked), {}, ()),
+    }
+    commit = Revision("HEAD", "c", {"problems": {"p": {"report": {"title": "b"}}}}, stages)
+    assert not is_stale(commit, "evaluate@p")
+
+
 @pytest.mark.parametrize(
     ("settings", "average"),
     [

@@ -6,8 +6,6 @@ import subprocess
 import sys
 from itertools import filterfalse
 
-from lockstep.provenance.plan import SOUND
-
 import pytest
 import yaml
 from graph import (
@@ -36,7 +34,6 @@ def test_check_comes_before_all_and_makes_none_rerun():
     assert "deps" not in check
     (sound,) = all_outputs("check")
     assert [stage for stage in NAMES if sound in STAGES[stage]["do"]["deps"]] == ["load"]
-    assert SOUND.fullmatch(sound.replace("${key}", "iris"))
     made = {path: stage for stage in NAMES for path in all_outputs(stage)}
     reached, todo = {"load"}, set(NAMES) - {"load"}
     while now := {stage for stage in todo if {made.get(path) for path in STAGES[stage]["do"]["deps"]} & reached}:

@@ -161,7 +161,7 @@ def test_saved_models_carry_no_thread_count(make_settings):
             estimator = build_estimator(settings, task)
             y = X[:, 0] > 0.5 if task == "classification" else X[:, 0]
             fit_estimator(estimator, X, y, settings, n_jobs=2)
-            assert getattr(estimator, "n_jobs", None) is None, model
+            assert getattr(estimator, "n_jobs", None) == entry.fixed.get("n_jobs"), model
             if hasattr(estimator, "_bin_mapper"):
                 assert estimator._bin_mapper.n_threads == 1
 

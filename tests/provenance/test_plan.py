@@ -32,6 +32,14 @@ def test_what_changed_runs_and_what_follows_may():
     assert found.restore == {}
 
 
+def test_what_check_writes_makes_nothing_run():
+    check, load = stage("check@a", outs={"checked": "c"}, problem=1), chain()["load@a"]
+    load = load._replace(deps=(LockedFile("checked", "c", 1), *load.deps))
+    then = {"check@a": check} | chain() | {"load@a": load}
+    found = plan(then, then | {"check@a": stage("check@a", outs={"checked": "c"}, problem=2)})
+    assert found == ({"check@a": ["problem 1 → 2"]}, {}, {})
+
+
 def test_a_missing_output_is_restored_and_those_behind_it_may_run():
     now = chain()
     now["train@a"] = now["train@a"]._replace(outs=(LockedFile("model", None, None),))

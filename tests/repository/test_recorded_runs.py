@@ -77,6 +77,28 @@ def test_metrics_that_git_has_with_other_bytes_are_not_taken_for_those_that_were
     assert [line for line in done.lines if line.startswith("Running stage")] == ["Running stage 'train@toy':"]
 
 
+def test_runs_are_named_as_dvc_names_them():
+    from dvc.stage.cache import _get_cache_hash
+
+    entry = {
+        "cmd": "a",
+        "params": {"params.yaml": {"problems.toy.train": {"size": 3, "rate": 1e-05, "text": "größer"}}},
+    }
+    entry["outs"] = [{"path": "b", "hash": "md5", "md5": "c", "size": 1}]
+    assert recorded_runs._hash(entry) == _get_cache_hash(entry)
+
+
+def test_settings_are_read_again_as_they_are(toy):
+    """Entries are written as JSON, and DVC reads them as YAML."""
+    values = {"rate": 1e-05, "big": 1e22, "texts": ["no", "1e3", "größer 🌱", "a: b", "", "two\nlines"], "none": None}
+    for number, own in enumerate((values, {"endless": float("inf")})):
+        params = {"problems": {"toy": recorded.TOY | {"train": {"seed": number, "hyperparameters": own}}}}
+        recorded.write(toy, "dvc.lock", recorded.lock_of(params=params))
+        commit(toy)
+    remember_runs()
+    assert damaged_runs(toy / ".dvc/cache/files/md5") == []
+
+
 def test_a_commit_is_looked_at_once(toy, monkeypatch):
     remember_runs()
     monkeypatch.setattr(recorded_runs, "parse_lock", None)
