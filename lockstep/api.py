@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from lockstep.deciding.decide import decide
 from lockstep.diagnosing.settings import DiagnoseSettings
-from lockstep.kernel.errors import MachineError, SettingsError, did_you_mean
+from lockstep.kernel.errors import DataError, MachineError, SettingsError, did_you_mean
 from lockstep.kernel.files import Outputs, temporary_beside
 from lockstep.kernel.log import logger, logging_to
 from lockstep.kernel.paths import features_of
@@ -253,10 +253,17 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
         config: what to train, and how.
 
     Raises:
-        ValueError: data that cannot be trained on (a DataError: too few rows, no target column, a target with missing
-            values or of one class, ...), or settings that do not fit the data (a SettingsError).
+        ValueError: data that cannot be trained on (a DataError: neither a path nor a DataFrame, too few rows, no target
+            column, a target with missing values or of one class, ...), or settings that do not fit the data (a
+            SettingsError).
         MachineError: a file cannot be written.
     """
+    if not isinstance(data, str | os.PathLike | pd.DataFrame):
+        raise DataError(
+            "run_pipeline takes the path of a CSV or parquet file, or a pandas DataFrame; this is of type "
+            f"'{type(data).__name__}'. Make a DataFrame of it, with the target as one of its columns: "
+            "pandas.DataFrame(data, columns=[...])."
+        )
     settings, start = config.sections, time.perf_counter()
     contract = None if config.contract is None else read_contract(Path(config.contract))
     stem = model_file_name(settings.train.model, settings.train.kind, 0).removesuffix("_v0.joblib")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 from lockstep import ModelConfig, api, load_model, run_pipeline
@@ -10,6 +11,7 @@ from lockstep.learning.model_file import sidecar_of
 from lockstep.learning.model_types import KINDS, MODELS
 from stages import cross_validate, evaluate, load, preprocess, split, train, tune
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -60,6 +62,34 @@ def test_rows_without_a_target_are_left_out_of_files_and_frames_alike(config, tm
     assert of_data.tolist() == of_frame.predictions["actual"].tolist()  # the numbers of rows are those of the data
     with pytest.raises(ValueError, match=r"set load\.missing_target to drop, which leaves the rows out"):
         run_pipeline(frame, config(target="y"))
+
+
+@pytest.mark.parametrize("source", ["frame", "file"])
+def test_a_boolean_target_with_a_missing_cell(config, tmp_path, source):
+    frame = make_table(rows=150).frame.reset_index(drop=True)
+    frame["y"] = (frame["y"] == frame["y"].iloc[0]).astype(object)
+    frame.loc[3, "y"] = None
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    settings = config(target="y", hyperparameters={"n_estimators": 2}, load={"missing_target": "drop"})
+    result = run_pipeline(frame if source == "frame" else tmp_path / "data.csv", settings)
+    assert result.predictions["actual"].dtype == bool
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (pd.Series([1, 2]), "pandas DataFrame; this is of type 'Series'. Make a DataFrame of it, with the target"),
+        (np.zeros((200, 3)), "pandas DataFrame; this is of type 'ndarray'. Make"),
+        ({"a": [1]}, "pandas DataFrame; this is of type 'dict'. Make"),
+        (None, "pandas DataFrame; this is of type 'NoneType'. Make"),
+        (b"data.csv", "pandas DataFrame; this is of type 'bytes'. Make"),
+        (pd.DataFrame({"": [1], "target": [0]}), "column names must be texts that are not blank, unlike ''"),
+        (pd.DataFrame(np.zeros((200, 2))), "column names must be texts that are not blank, unlike 0, 1"),
+    ],
+)
+def test_data_that_are_no_table(config, data, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        run_pipeline(data, config())
 
 
 def test_versions_count_up_and_never_over_another_file(config, tmp_path):

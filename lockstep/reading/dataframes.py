@@ -43,7 +43,7 @@ def typed_dataframe(
     Raises:
         DataError: as normalised_frame; or a text, or a number that counts days, is not of its column's declared form.
     """
-    typed = _with_counted_dates(normalised_frame(frame), name, forms or {})
+    typed = _with_counted_dates(normalised_frame(frame, name), name, forms or {})
     rows = typed.index.to_numpy()
     texts = {column: form for column, form in (forms or {}).items() if column in typed}
     texts = {column: form for column, form in texts.items() if column_type(typed[column]) == "text"}
@@ -59,23 +59,39 @@ def typed_dataframe(
     return Typed(found, missing_as | read.missing_as, rows)
 
 
-def normalised_frame(frame: pd.DataFrame) -> pd.DataFrame:
+def normalised_frame(frame: pd.DataFrame, name: str = "the DataFrame") -> pd.DataFrame:
     """A user's DataFrame with the column types that its CSV file would get, but texts stay texts; its index is not
     used.
 
+    Args:
+        frame: the columns.
+        name: what messages call it.
+
     Raises:
-        DataError: no column, a column name that is not a text or is there twice, a column of mixed or unsupported type.
+        DataError: as check_names; or a column of mixed or unsupported type.
     """
-    names = list(frame.columns)
-    if not names or not all(isinstance(name, str) and name.strip() for name in names):
-        raise DataError("the DataFrame's column names must be texts. Rename them: frame.columns = [...].")
-    if len(set(names)) < len(names) or ROW in names:
-        raise DataError(f"the DataFrame's column names must be distinct, and none of them {ROW}. Rename them.")
-    columns = {name: _normalised(frame[name], name) for name in names}
+    check_names(frame, name)
+    columns = {str(column): _normalised(frame[column], str(column), name) for column in frame}
     return pd.DataFrame(columns).set_axis(row_index(len(frame)))
 
 
-def _normalised(column: pd.Series, name: str) -> Values:
+def check_names(frame: pd.DataFrame, name: str) -> None:
+    """Raise DataError if ``frame``, which messages call ``name``, has no column, a column name that is not a text, or
+    one that is there twice."""
+    rename = "Rename them, for instance frame.columns = ['age', 'income', ...]."
+    if not len(frame.columns):
+        raise DataError(f"{name} has no columns. Give a table, one row per sample, one column per feature.")
+    wrong = [f"{column!r}" for column in frame if not isinstance(column, str) or not column.strip()]
+    if wrong:
+        raise DataError(f"{name}: column names must be texts that are not blank, unlike {some(wrong)}. {rename}")
+    twice = frame.columns[frame.columns.duplicated()].unique()
+    if len(twice):
+        raise DataError(f"{name}: column names must be distinct, unlike {some(map(repr, twice))}. {rename}")
+    if ROW in frame:
+        raise DataError(f"{name}: the column name {ROW} is taken by the rows' numbers. {rename}")
+
+
+def _normalised(column: pd.Series, name: str, table: str) -> Values:
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
     missing = column.isna().to_numpy()
@@ -93,23 +109,23 @@ def _normalised(column: pd.Series, name: str) -> Values:
     if kind == "f":
         values = column.to_numpy(dtype="float64", na_value=np.nan)
         if np.isinf(values).any():
-            raise DataError(f"the DataFrame's column '{name}' has infinite numbers. Replace them with NaN or a number.")
+            raise DataError(f"{table}: column '{name}' has infinite numbers. Replace them with NaN or a number.")
         return values
     if kind == "b":
         return present.to_numpy(dtype=bool) if not missing.any() else _placed(missing, present.to_numpy(dtype=bool))
     if kind == "M":
-        return _dates(column, name)
+        return _dates(column, name, table)
     if kind == "U":
         # As in a CSV file, an empty text is a missing value.
         return _placed(missing, present).replace("", None).astype("str")
     kinds = sorted({type(value).__name__ for value in present})
     raise DataError(
-        f"the DataFrame's column '{name}' holds {some(kinds)}. Allowed: numbers, booleans, dates or texts, one kind in "
-        f"a column; for instance frame['{name}'] = frame['{name}'].astype(str)."
+        f"{table}: column '{name}' holds {some(kinds)}. Allowed: numbers, booleans, dates or texts, one kind in a "
+        f"column; for instance frame['{name}'] = frame['{name}'].astype(str)."
     )
 
 
-def _dates(column: pd.Series, name: str) -> Values:
+def _dates(column: pd.Series, name: str, table: str) -> Values:
     """Dates and times of any unit in microseconds, in UTC if they have a time zone.
 
     Raises:
@@ -117,15 +133,15 @@ def _dates(column: pd.Series, name: str) -> Values:
     """
     zoned = {getattr(value, "tzinfo", None) is not None for value in column.dropna()} if column.dtype == object else ()
     if len(zoned) > 1:
-        raise DataError(f"the DataFrame's column '{name}' has times with and without a time zone. Make them alike.")
+        raise DataError(f"{table}: column '{name}' has times with and without a time zone. Make them alike.")
     times = pd.to_datetime(column.reset_index(drop=True), utc=True).dt.tz_localize(None)
     if getattr(column.dtype, "tz", None) is not None or True in zoned:
-        logger.info("the DataFrame's column '%s': times with a time zone are converted to UTC", name)
+        logger.info("%s: column '%s': times with a time zone are converted to UTC", table, name)
     found = times.to_numpy(UNIT)
     odd = np.flatnonzero(~(are_possible(found) | np.isnat(found)))
     if len(odd):
         raise DataError(
-            f"the DataFrame's column '{name}' has dates outside of the years {FIRST_YEAR} to {LAST_YEAR}, such as "
+            f"{table}: column '{name}' has dates outside of the years {FIRST_YEAR} to {LAST_YEAR}, such as "
             f"{shown_date(found[odd[0]])} in row {odd[0] + 1}. Correct them, or make them missing (NaT)."
         )
     return found

@@ -9,10 +9,10 @@ from lockstep.kernel.errors import DataError, Setting, SettingsError, some
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Settings, Task
 from lockstep.reading.blocks import read_typed
-from lockstep.reading.column_types import MISSING, Format
+from lockstep.reading.column_types import EXACT_FLOAT, MISSING, Format
 from lockstep.reading.contract import Contract, enforce, places, violations, wrong_types
 from lockstep.reading.csvfile import CsvFile, Dialect
-from lockstep.reading.dataframes import read_parquet, typed_dataframe
+from lockstep.reading.dataframes import check_names, read_parquet, typed_dataframe
 from lockstep.reading.encodings import NO_CHARACTER_SET, is_character_set
 from lockstep.reading.quirks import OF_BLANKS, Quirk
 from lockstep.reading.source import check_file
@@ -27,6 +27,8 @@ OTHER = "other"
 """The class that rare classes are merged into."""
 LARGEST = float(np.finfo("float32").max)
 """No feature may have larger numbers than this."""
+LARGEST_TARGET = 1e150
+"""No target may: the sum of the squares of its errors would be infinite."""
 _TARGET, _DROP, _POSITIVE = Setting("load.target"), Setting("load.drop"), Setting("load.positive")
 DEFAULT_TARGET: dict[Task, str] = {"classification": "target", "regression": "price"}
 _Character = Annotated[str, msgspec.Meta(min_length=1, max_length=1)]
@@ -115,7 +117,8 @@ def load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract |
 
 
 def _load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract | None, name: str) -> Loaded:
-    _check_columns([str(column) for column in frame.columns], settings, name)
+    check_names(frame, name)
+    _check_columns(list(frame.columns), settings, name)
     types, forms = _declared(contract, settings)
     typed, missing_as, _ = typed_dataframe(frame.drop(columns=list(settings.drop)), name, types, forms)
     if contract is not None and (wrong := wrong_types(typed, contract)):
@@ -208,15 +211,15 @@ def check_n_rows(n_rows: int, name: str) -> None:
         raise DataError(f"{name} has {n_rows} rows; at least {MINIMUM_ROWS} are needed. Add rows to it.")
 
 
-def too_large(frame: pd.DataFrame, name: str, line_starts: np.ndarray | None) -> str:
-    """What to say of the first column with numbers beyond single precision, in which forests compute; other models
-    square them. "" if there is none. Arguments as of checked_table."""
+def too_large(frame: pd.DataFrame, name: str, line_starts: np.ndarray | None, largest: float = LARGEST) -> str:
+    """What to say of the first column with numbers beyond ``largest``, by default single precision, in which forests
+    compute; other models square them. "" if there is none. Other arguments as of checked_table."""
     for column in frame.select_dtypes(["int64", "float64"]):
-        beyond = np.flatnonzero(np.abs(frame[column].to_numpy()) > LARGEST)
+        beyond = np.flatnonzero(np.abs(frame[column].to_numpy()) > largest)
         if len(beyond):
             where = _places(frame, beyond, line_starts)
             value = frame[column].iloc[beyond[0]]
-            return f"{name} column '{column}': {value:g} in {where} is beyond {LARGEST:.2g}, too large to compute with."
+            return f"{name} column '{column}': {value:g} in {where} is beyond {largest:.2g}, too large to compute with."
     return ""
 
 
@@ -244,6 +247,8 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
         _allow_missing(is_missing, settings, name, line_starts)
         frame = frame[~is_missing]
         check_n_rows(len(frame), f"{name}, without the rows that have no target,")
+        if column_type(frame[target]) == "boolean":
+            frame = frame.assign(**{target: frame[target].astype("bool")})  # objects are no classes to scikit-learn
     labels = frame[target]
     if column_type(labels) == "date":
         raise DataError(
@@ -261,12 +266,14 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
     if settings.task == "regression" and column_type(labels) != "number":
         numbers = pd.to_numeric(labels.astype("str"), errors="coerce")
         wrong = np.flatnonzero(numbers.isna())
-        first = (
-            f", the first {labels.iloc[wrong[0]]!r} in {_places(frame, wrong[:1], line_starts)}" if len(wrong) else ""
-        )
+        must = f"{name}: the target '{target}' of a regression must hold numbers, but "
+        if not len(wrong):
+            why = f"the contract declares it a string, or there are whole numbers beyond {EXACT_FLOAT:,} in it"
+            remedy = "Declare it a number; or round those, or write them in a larger unit; or set "
+            raise DataError(f"{must}is read as texts: {why}. {remedy}", _TARGET, " to another column.")
+        first = f"the first {labels.astype(object).iloc[wrong[0]]!r} in {_places(frame, wrong[:1], line_starts)}"
         raise DataError(
-            f"{name}: the target '{target}' of a regression must hold numbers, but {len(wrong)} of {len(frame)} cells "
-            f"do not{first}. Correct them; or set how they are written (",
+            f"{must}{len(wrong)} of {len(frame)} cells do not, {first}. Correct them; or set how they are written (",
             Setting("load.decimal"),
             ", ",
             Setting("load.thousands"),
@@ -275,11 +282,14 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
             " to classification.",
         )
     if settings.task == "classification" and labels.dtype.kind == "f":
-        fractions = np.flatnonzero(labels.to_numpy() % 1 != 0)
-        if len(fractions):
+        values = labels.to_numpy()
+        # Farther from 0, numbers are not read exactly: two classes might become one.
+        wrong = np.flatnonzero((values % 1 != 0) | (np.abs(values) > EXACT_FLOAT))
+        if len(wrong):
+            what = "fractions" if values[wrong[0]] % 1 else f"numbers beyond {EXACT_FLOAT:,}"
             raise DataError(
-                f"{name}: the target '{target}' holds fractions, such as {labels.iloc[fractions[0]]} in "
-                f"{_places(frame, fractions[:1], line_starts)}, which are not classes. Set ",
+                f"{name}: the target '{target}' holds {what}, such as {values[wrong[0]]} in "
+                f"{_places(frame, wrong[:1], line_starts)}, which are not classes. Set ",
                 Setting("load.task"),
                 " to regression, or ",
                 _TARGET,
@@ -297,6 +307,8 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
             _TARGET,
             " to another column.",
         )
+    if settings.task == "regression" and (found := too_large(frame[[target]], name, line_starts, LARGEST_TARGET)):
+        raise DataError(found, " Correct those cells, or write the target in a larger unit.")
     if found := too_large(frame.drop(columns=target), name, line_starts):
         remedy = " Correct those cells, or write the column in a larger unit; if these are codes, declare it a string "
         raise DataError(found, remedy, "in the contract; or leave it out with ", _DROP, ".")

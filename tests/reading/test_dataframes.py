@@ -70,31 +70,28 @@ def test_no_rows():
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (pd.DataFrame(), "the DataFrame's column names must be texts. Rename them: frame.columns = [...]."),
-        (pd.DataFrame({1: [1]}), "the DataFrame's column names must be texts."),
-        (pd.DataFrame({" ": [1]}), "the DataFrame's column names must be texts."),
-        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "the DataFrame's column names must be distinct, and none of them"),
-        (pd.DataFrame({"__row__": [1]}), "the DataFrame's column names must be distinct, and none of them __row__."),
-        (
-            pd.DataFrame({"a": [1, "x"]}),
-            "the DataFrame's column 'a' holds int, str. Allowed: numbers, booleans, dates or",
-        ),
-        (pd.DataFrame({"a": [True, "x"]}), "the DataFrame's column 'a' holds bool, str. Allowed:"),
-        (pd.DataFrame({"a": [[1]]}), "the DataFrame's column 'a' holds list. Allowed:"),
-        (pd.DataFrame({"a": [1j]}), "the DataFrame's column 'a' holds complex. Allowed:"),
-        (pd.DataFrame({"a": [pd.Timedelta(1)]}), "the DataFrame's column 'a' holds Timedelta. Allowed:"),
-        (pd.DataFrame({"a": [1.0, np.inf]}), "the DataFrame's column 'a' has infinite numbers. Replace them with NaN"),
+        (pd.DataFrame(), "F has no columns. Give a table, one row per sample, one column per feature."),
+        (pd.DataFrame({1: [1], "": [2], "a": [3]}), "F: column names must be texts that are not blank, unlike 1, ''."),
+        (pd.DataFrame({" ": [1]}), "F: column names must be texts that are not blank, unlike ' '. Rename them, for"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "F: column names must be distinct, unlike 'a'. Rename them, for"),
+        (pd.DataFrame({"__row__": [1]}), "F: the column name __row__ is taken by the rows' numbers. Rename them, for"),
+        (pd.DataFrame({"a": [1, "x"]}), "F: column 'a' holds int, str. Allowed: numbers, booleans, dates or"),
+        (pd.DataFrame({"a": [True, "x"]}), "F: column 'a' holds bool, str. Allowed:"),
+        (pd.DataFrame({"a": [[1]]}), "F: column 'a' holds list. Allowed:"),
+        (pd.DataFrame({"a": [1j]}), "F: column 'a' holds complex. Allowed:"),
+        (pd.DataFrame({"a": [pd.Timedelta(1)]}), "F: column 'a' holds Timedelta. Allowed:"),
+        (pd.DataFrame({"a": [1.0, np.inf]}), "F: column 'a' has infinite numbers. Replace them with NaN"),
         (
             pd.DataFrame({"a": pd.Series([1, np.inf], dtype="Float64")}),
-            "the DataFrame's column 'a' has infinite numbers.",
+            "F: column 'a' has infinite numbers.",
         ),
         (
             pd.DataFrame({"a": pd.Series([1, np.inf], dtype="object")}),
-            "the DataFrame's column 'a' has infinite numbers.",
+            "F: column 'a' has infinite numbers.",
         ),
     ],
 )
 def test_dataframes_that_are_refused(frame, message):
     with pytest.raises(DataError) as caught:
-        normalised_frame(frame)
+        normalised_frame(frame, "F")
     assert str(caught.value).startswith(message)

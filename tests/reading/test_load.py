@@ -170,6 +170,8 @@ def test_numbers_beyond_single_precision_are_named_with_their_lines(csv, value):
     declared = {"fields": [{"name": "size", "type": "string"}], "lockstep": {"severity": {"columns": "off"}}}
     assert len(load_file(csv(data), settings, convert(declared, Contract, "contract")).table) == ROWS - 2
     assert len(load_frame(frame(price=np.geomspace(1, 1e100, ROWS)), REGRESSION).table) == ROWS  # a target may be
+    with pytest.raises(DataError, match=r"'price': 1e\+151 in row 120 is beyond 1e\+150, too large .* larger unit\.$"):
+        load_frame(frame(price=np.geomspace(1, 1e151, ROWS)), REGRESSION)
 
 
 def test_a_regression_has_no_rare_classes():
@@ -189,10 +191,34 @@ def test_a_text_target_is_no_regression():
         load_frame(frame(price=price), REGRESSION)
 
 
+def test_a_target_of_a_regression_that_is_read_as_texts(csv):
+    price = pd.Series([None, *range(2**60, 2**60 + ROWS - 1)], dtype="Int64")
+    settings = msgspec.structs.replace(REGRESSION, missing_target="drop")
+    message = r"hold numbers, but is read as texts: .* whole numbers beyond 9,007,199,254,740,992 .* in a larger unit"
+    for load, given in (load_file, csv(frame(price=price))), (load_frame, frame(price=price)):
+        with pytest.raises(DataError, match=message):
+            load(given, settings)
+
+
+@pytest.mark.parametrize("kind", [bool, int, float, str])
+def test_the_target_without_its_gaps_has_the_type_of_one_that_had_none(csv, kind):
+    """scikit-learn takes objects that are no texts for no classes at all."""
+    whole = pd.Series([0, 1] * (ROWS // 2)).astype(kind)
+    gaps = whole.astype(object).where(np.arange(ROWS) != 3, None)
+    settings = msgspec.structs.replace(CLASSIFICATION, missing_target="drop")
+    for load, write in (load_file, csv), (load_frame, lambda data: data):
+        complete = load(write(frame(target=whole)), settings).table
+        found = load(write(frame(target=gaps)), settings).table
+        pd.testing.assert_frame_equal(found.frame, complete.frame.drop(index=4))
+        assert found.labels.dtype == complete.labels.dtype
+
+
 def test_fractions_are_no_classes_but_whole_floats_are():
     with pytest.raises(DataError, match=r"holds fractions, such as 0\.5 in row 2, .* Set load\.task to regression"):
         load_frame(frame(target=np.arange(ROWS) / 2), CLASSIFICATION)
     assert load_frame(frame(target=[0.0, 1.0] * 60), CLASSIFICATION).table.labels.dtype == np.int64
+    with pytest.raises(DataError, match=r"holds numbers beyond 9,007,199,254,740,992, such as 1e\+300 in row 2, which"):
+        load_frame(frame(target=[0.0, 1e300] * 60), CLASSIFICATION)
 
 
 @pytest.mark.parametrize(
