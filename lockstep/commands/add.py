@@ -19,7 +19,7 @@ from lockstep.intake.decisions import FLAGS, Decision, Decisions, decide, flag_o
 from lockstep.intake.file_format import TableFacts, look
 from lockstep.intake.formatted_numbers import NumberForm
 from lockstep.intake.yaml_text import dump_yaml
-from lockstep.kernel.errors import DataError, Setting, SettingsError, some
+from lockstep.kernel.errors import DataError, Message, Setting, SettingsError, some
 from lockstep.kernel.locks import exclusive_command
 from lockstep.kernel.log import logger
 from lockstep.learning.model_types import KINDS
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _add(args: argparse.Namespace, reader: "_WarningPrinter") -> int:
-    given = {setting: getattr(args, setting.split(".")[1], None) for setting in FLAGS}
+    given = {setting: getattr(args, flag_of(setting).strip("-").replace("-", "_"), None) for setting in FLAGS}
     given = {setting: value for setting, value in given.items() if value is not None}
     given |= {setting: None for setting in ("split.group", "split.time") if given.get(setting) == ""}
     place = find_place(args.path, args.name)
@@ -98,7 +98,8 @@ class _WarningPrinter(logging.Handler):
         if isinstance(found, ReaderWarning):
             self.held[found.column, found.warning.kind] = _with_flags(found.parts)
         else:
-            print(f"WARNING {record.getMessage()}", file=sys.stderr)
+            parts = found.parts if isinstance(found, Message) else [record.getMessage()]
+            print(f"WARNING {_with_flags(parts)}", file=sys.stderr)
 
     def flush(self) -> None:
         """Print what was held back until it is known what ``decide`` says."""
@@ -144,7 +145,8 @@ def _tell(facts: TableFacts, decisions: Decisions) -> None:
     for warning in decisions.warnings:
         print(f"WARNING {warning}")
     _tell_decision("Dropped", decisions.drop, some(map(shown_name, decisions.drop.value), 20) or "nothing")
-    for decision in *decisions.target_rows, decisions.group, decisions.time, decisions.model, decisions.positive:
+    others = (decisions.group, decisions.time, decisions.model, decisions.positive)
+    for decision in *decisions.target_rows, *decisions.parts, *others:
         if decision.value is not None:
             _tell_decision(decision.key.replace("_", " ").capitalize(), decision)
     for proposal in decisions.proposals:
@@ -192,6 +194,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--drop", metavar="COLUMN", nargs="*", help="columns to leave out, instead of those proposed")
     add("--group", metavar="COLUMN", help="a column whose rows stay together when rows are split; '' for none")
     add("--time", metavar="COLUMN", help="a column that orders the rows; the last are the test; '' for none")
+    add("--test-size", type=float, metavar="SHARE", help="share of the rows, or groups, for the test (default: 0.2)")
+    add("--stratify", type=_or_auto, metavar="auto|true|false", help="keep the classes' shares (default: auto)")
+    add("--folds", type=int, metavar="N", help="parts for the cross-validation (default: 5)")
     add("--model", metavar="TYPE", help="the model type (default: by the number of rows)")
     add("--delimiter", type=_character, metavar="CHARACTER", help="the character between cells")
     add("--encoding", type=_encoding, metavar="NAME", help="for instance utf-8, cp1252, utf-16")
@@ -246,6 +251,14 @@ def _character(text: str) -> str:
 def _mark(text: str) -> str:
     """A quote or an escape character, for argparse; an empty text for none."""
     return text if text in ("", '"') else _character(text)
+
+
+def _or_auto(text: str) -> bool | str:
+    """A switch that may be left to decide itself, for argparse."""
+    values: dict[str, bool | str] = {"auto": "auto", "true": True, "false": False}
+    if text not in values:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(values)}")
+    return values[text]
 
 
 def _lines(text: str) -> int:

@@ -13,11 +13,11 @@ from lockstep.intake.formatted_numbers import Doubt
 from lockstep.intake.model_choice import ModelSettings, choose_model, choose_settings
 from lockstep.intake.target_choice import choose_target, choose_task
 from lockstep.intake.yaml_text import dump_yaml
-from lockstep.kernel.errors import DataError, Setting, some
+from lockstep.kernel.errors import DataError, Setting, did_you_mean, some
 from lockstep.kernel.settings import Task
 from lockstep.learning.estimators import TrainSettings, build_estimator
 from lockstep.learning.model_types import KINDS
-from lockstep.reading.column_types import MISSING
+from lockstep.reading.column_types import DATE_TYPE, MISSING, NUMBER_TYPE, STRING_TYPE
 from lockstep.reading.loading import check_n_rows, missing_in_target
 from lockstep.tables.dates import iso_times
 from lockstep.tables.table import column_type, positive_class
@@ -59,11 +59,14 @@ FLAGS = {
     "load.rare_classes": "--rare-classes keep|drop|merge",
     "load.class_rows": "--class-rows N",
     "load.positive": "--positive CLASS",
-    "contract.numbers": "--numbers COLUMN ...",
-    "contract.text": "--text COLUMN ...",
-    "contract.dates": "--dates COLUMN=FORMAT ...",
+    NUMBER_TYPE: "--numbers COLUMN ...",
+    STRING_TYPE: "--text COLUMN ...",
+    DATE_TYPE: "--dates COLUMN=FORMAT ...",
     "split.group": "--group COLUMN, or '' for none",
     "split.time": "--time COLUMN, or '' for none",
+    "split.test_size": "--test-size SHARE",
+    "split.stratify": "--stratify auto|true|false",
+    "cross_validate.folds": "--folds N",
     "train.model": "--model TYPE",
 }
 """{setting: what says it to ``add``}"""
@@ -106,6 +109,7 @@ class Decisions:
         target_rows: settings of the section load that say what becomes of rows that have no target, or a rare class.
         has_target: (n_rows,) of bool: which rows have a value in the target.
         file_format: settings of the section load that say how the file is written.
+        parts: what is given of the settings that say how rows are cut into parts and folds.
         warnings: what the user should look at.
         proposals: what was not decided, since it is a trade: what to set, and what it costs.
     """
@@ -121,6 +125,7 @@ class Decisions:
     target_rows: tuple[Decision[Any], ...]
     has_target: np.ndarray
     file_format: tuple[Decision[Any], ...]
+    parts: tuple[Decision[Any], ...]
     roles: ColumnRoles
     warnings: list[str]
     proposals: list[str]
@@ -148,7 +153,7 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
     check_n_rows(len(frame), str(facts.path))
     target: Decision[str] = _decide("load.target", given, lambda: choose_target(frame, facts.path, facts.doubts))
     if target.value not in frame:
-        raise DataError(f"{facts.path} has no column '{target.value}'. It has: {column_names(frame)}.")
+        raise DataError(f"{facts.path} has no column '{target.value}'. It has: {_named(target.value, facts.frame)}")
     labels = frame[target.value]
     doubt = facts.doubts.get(target.value)
     _check_regression(labels, given.get("load.task"), doubt)
@@ -163,10 +168,13 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
     drop = _decide("load.drop", given, lambda: ([*unneeded, *roles.identifiers, *roles.leaks], ""))
     for column in drop.value:
         if column not in facts.frame:
-            raise DataError(drop.setting, f": {facts.path} has no column '{column}'. It has: {column_names(frame)}.")
+            raise DataError(
+                drop.setting, f": {facts.path} has no column '{column}'. It has: {_named(column, facts.frame)}"
+            )
+    beside = frame.drop(columns=target.value)
     for chosen in group, time:
-        if chosen.value is not None and (chosen.value not in frame or chosen.value == target.value):
-            what = f": '{chosen.value}' is no column beside the target. It has: {column_names(frame)}."
+        if chosen.value is not None and chosen.value not in beside:
+            what = f": '{chosen.value}' is no column beside the target. It has: {_named(chosen.value, beside)}"
             raise DataError(chosen.setting, what)
     model = _decide("train.model", given, lambda: choose_model(len(frame)))
     _check_positive(labels, given.get("load.positive"), task.value)
@@ -186,6 +194,7 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         target_rows=_target_rows(labels, words, given),
         has_target=~missing_in_target(labels, words),
         file_format=file_format,
+        parts=_given(("split.test_size", "split.stratify", "cross_validate.folds"), given),
         roles=roles,
         warnings=[*facts.warnings, *_warnings(frame, roles, facts.doubts)],
         proposals=[
@@ -213,7 +222,7 @@ def problem_block(decisions: Decisions, path: Path) -> dict[str, Any]:
     split = {"test_size": 0.2, "seed": 42, "group": decisions.group.value, "time": decisions.time.value}
     train = {"model": decisions.model.value, "kind": KINDS[decisions.task.value], "version": 1, "seed": 42}
     settings = decisions.model_settings
-    block = {
+    block: dict[str, dict[str, Any]] = {
         "load": {**load, "drop": decisions.drop.value, **written, **positive},
         "split": split,
         "preprocess": settings.preprocess,
@@ -224,6 +233,8 @@ def problem_block(decisions: Decisions, path: Path) -> dict[str, Any]:
         "diagnose": {},
         "report": {"title": "", "intended_use": [], "limits": []},
     }
+    for decision in decisions.parts:
+        block[decision.setting.split(".")[0]][decision.key] = decision.value
     if reference := re.search(r"\$\{[^}]*\}?", dump_yaml(block)):
         raise DataError(
             f"the table has a column named with '{reference[0]}', which 'dvc exp run -S' would take for a reference to "
@@ -232,9 +243,10 @@ def problem_block(decisions: Decisions, path: Path) -> dict[str, Any]:
     return block
 
 
-def column_names(frame: pd.DataFrame) -> str:
-    """Name a table's columns, for a message."""
-    return some([shown_name(name) for name in map(str, frame)], 20)
+def _named(column: str, frame: pd.DataFrame) -> str:
+    """Name a table's columns, for a message about a ``column`` that is not there."""
+    names = list(map(str, frame))
+    return f"{some(map(shown_name, names), 20)}.{did_you_mean(column, names)}"
 
 
 def shown_name(name: str) -> str:
@@ -245,6 +257,11 @@ def shown_name(name: str) -> str:
 def _decide(setting: str, given: Mapping[str, Any], find: Callable[[], tuple[T, str]]) -> Decision[T]:
     """What the user has given, or else the (value, reason) that ``find`` gives."""
     return Decision(Setting(setting), *((given[setting], flag_of(setting)) if setting in given else find()))
+
+
+def _given(settings: Sequence[str], given: Mapping[str, Any]) -> tuple[Decision[Any], ...]:
+    """Those of the settings that the user has given."""
+    return tuple(Decision(Setting(name), given[name], flag_of(name)) for name in settings if name in given)
 
 
 def _check_regression(target: pd.Series, task: Task | None, doubt: Doubt | None) -> None:
@@ -364,8 +381,7 @@ def _missing_words(file_format: Sequence[Decision[Any]]) -> tuple[str, ...]:
 def _target_rows(target: pd.Series, words: Sequence[str], given: Mapping[str, Any]) -> tuple[Decision[Any], ...]:
     """What becomes of rows that have no target, or a rare class. Rows without one are left out where they are few and
     their cells are empty, or words among numbers; a word among texts may be a class, which the user is asked."""
-    given_here = [key for key in ("load.missing_target", "load.rare_classes", "load.class_rows") if key in given]
-    found = [Decision(Setting(key), given[key], flag_of(key)) for key in given_here]
+    found = list(_given(("load.missing_target", "load.rare_classes", "load.class_rows"), given))
     empty, all_missing = int(target.isna().sum()), int(missing_in_target(target, words).sum())
     if empty and empty == all_missing <= FEW_MISSING * len(target) and "load.missing_target" not in given:
         reason = f"{empty:,} of {len(target):,} rows have no value in '{target.name}', and nothing to learn or test by"

@@ -15,8 +15,8 @@ from lockstep.intake.csv_detection import detect_dialect
 from lockstep.intake.date_columns import DateForm, find_date_forms
 from lockstep.intake.decimal_marks import usual_format
 from lockstep.intake.formatted_numbers import Doubt, NumberForm, find_number_forms, open_readings
-from lockstep.kernel.errors import DataError, SettingsError, some
-from lockstep.reading.column_types import MISSING, Format, typed_frame
+from lockstep.kernel.errors import DataError, SettingsError, did_you_mean, some
+from lockstep.reading.column_types import DATE_TYPE, MISSING, NUMBER_TYPE, STRING_TYPE, Format, typed_frame
 from lockstep.reading.csvfile import TEXT, Dialect, TextTable
 from lockstep.reading.dataframes import normalised_frame, read_parquet, typed_dataframe
 from lockstep.reading.quirks import ROW_NAMES
@@ -88,8 +88,8 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
     defaults: dict[str, Any] = Dialect()._asdict() | Format()._asdict()
     rest = {name: given[f"load.{name}"] for name in defaults if f"load.{name}" in given}
     words: dict[str, Any] = {name: tuple(rest.pop(name)) for name in ("missing", "missing_texts") if name in rest}
-    said = {kind: given.get(f"contract.{kind}", ()) for kind in ("numbers", "text")}
-    said |= {"dates": dict(given.get("contract.dates", ()))}
+    said = {"numbers": given.get(NUMBER_TYPE, ()), "text": given.get(STRING_TYPE, ())}
+    said |= {"dates": dict(given.get(DATE_TYPE, ()))}
     for one, other in ("numbers", "text"), ("numbers", "dates"), ("text", "dates"):
         if both := [name for name in said[one] if name in said[other]]:
             raise SettingsError(f"--{one} and --{other} both name '{both[0]}'. Leave it out of one of them.")
@@ -153,7 +153,8 @@ def _check_said(names: Collection[str], said: Mapping[str, Collection[str]]) -> 
     for kind, columns in said.items():
         for name in columns:
             if name not in names:
-                raise DataError(f"--{kind}: there is no column '{name}'. There are: {some(names, 20)}.")
+                there = f"There are: {some(names, 20)}.{did_you_mean(name, names)}"
+                raise DataError(f"--{kind}: there is no column '{name}'. {there}")
 
 
 def _declared(

@@ -15,6 +15,16 @@ class Setting(str):
     __slots__ = ()
 
 
+class Message:
+    """A message for the log, cut before and behind each Setting that it names."""
+
+    def __init__(self, *parts: str) -> None:
+        self.parts = parts
+
+    def __str__(self) -> str:
+        return "".join(self.parts)
+
+
 class LockstepError(Exception):
     """An error whose message is meant for the user; it is shown without a traceback.
 
@@ -67,6 +77,7 @@ def nearest(word: object, allowed: Iterable[object], most: int | None = None) ->
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
-    """`` Did you mean 'iris'?``, or nothing if no allowed word is like ``word``."""
-    near = difflib.get_close_matches(word, list(allowed), 1)
-    return f" Did you mean '{near[0]}'?" if near else ""
+    """`` Did you mean 'iris'?``, or nothing if no allowed word is like ``word``, upper and lower case being alike."""
+    known = {name.strip().casefold(): name for name in allowed}
+    near = difflib.get_close_matches(word.strip().casefold(), known, 1)
+    return f" Did you mean '{known[near[0]]}'?" if near else ""

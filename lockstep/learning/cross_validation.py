@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar
 
-from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.kernel.errors import DataError, Message, Setting, SettingsError
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Seed, Settings, Task
 from lockstep.learning.estimators import TrainSettings, build_estimator, check_classes, fit_estimator
@@ -45,6 +45,7 @@ Fold = tuple[np.ndarray, np.ndarray]
 """Positions of the rows that are fitted on, and of those that are scored."""
 Preprocessor: TypeAlias = ColumnTransformer | Pipeline
 """With features of the user's own it is a pipeline, of them and of the rest."""
+_FOLDS, _REPEATS = Setting("cross_validate.folds"), Setting("cross_validate.repeats")
 F = TypeVar("F")
 R = TypeVar("R")
 
@@ -119,9 +120,7 @@ def make_folds(train: Table, settings: CrossValidateSettings) -> list[Fold]:
         SettingsError: repeats of folds by time.
     """
     if len(train) < 2 * settings.folds:
-        raise DataError(
-            f"{len(train)} training rows are too few for {settings.folds} folds. Lower cross_validate.folds."
-        )
+        raise _too_few(f"{len(train)} training rows", settings)
     stratified = train.task == "classification" and not _has_rare_class(train, settings.folds)
     if train.time is not None:
         return _folds_by_time(train, settings)
@@ -133,30 +132,28 @@ def make_folds(train: Table, settings: CrossValidateSettings) -> list[Fold]:
     return list(splitter.split(train.frame, train.labels))
 
 
+def _too_few(what: str, settings: CrossValidateSettings) -> DataError:
+    return DataError(f"{what} are too few for {settings.folds} folds. Lower ", _FOLDS, ".")
+
+
 def _has_rare_class(train: Table, n_folds: int) -> bool:
     """Whether a class has fewer rows than there are folds, which is warned of."""
     classes, counts = np.unique(train.labels, return_counts=True)
     if counts.min() >= n_folds:
         return False
-    logger.warning(
-        "class %s has %d training rows, fewer than the %d folds: not every fold has it. Lower cross_validate.folds to "
-        "have folds stratified", classes[counts.argmin()], counts.min(), n_folds,
-    )  # fmt: skip
+    rare = f"class {classes[counts.argmin()]} has {counts.min()} training rows, fewer than the {n_folds} folds"
+    logger.warning(Message(f"{rare}: not every fold has it. Lower ", _FOLDS, " to have folds stratified"))
     return True
 
 
 def _folds_by_time(train: Table, settings: CrossValidateSettings) -> list[Fold]:
     if settings.repeats > 1:
-        raise SettingsError(
-            "cross_validate.repeats must be 1 with split.time: rows in order of time cannot be shuffled."
-        )
+        shuffled = ": rows in order of time cannot be shuffled."
+        raise SettingsError(_REPEATS, " must be 1 with ", Setting("split.time"), shuffled)
     # Over the time stamps, not the rows: rows of the same time are never separated.
     stamps, stamp_of_row = np.unique(train.time_stamps, return_inverse=True)
     if len(stamps) <= settings.folds:
-        raise DataError(
-            f"{len(stamps)} different values of '{train.time}' are too few for {settings.folds} folds. Lower "
-            "cross_validate.folds."
-        )
+        raise _too_few(f"{len(stamps)} different values of '{train.time}'", settings)
     return [
         (np.flatnonzero(np.isin(stamp_of_row, before)), np.flatnonzero(np.isin(stamp_of_row, after)))
         for before, after in TimeSeriesSplit(settings.folds).split(stamps)
@@ -168,10 +165,7 @@ def _folds_by_group(
 ) -> list[Fold]:
     groups = train.frame[train.group]
     if groups.nunique() < settings.folds:
-        raise DataError(
-            f"{groups.nunique()} groups of '{train.group}' are too few for {settings.folds} folds. Lower "
-            "cross_validate.folds."
-        )
+        raise _too_few(f"{groups.nunique()} groups of '{train.group}'", settings)
     seeds = [(settings.seed + repeat) % 2**32 for repeat in range(settings.repeats)]
     return [
         fold

@@ -201,8 +201,13 @@ def check_classes(table: Table, what: str) -> None:
     """Raise DataError if ``what``, the rows of ``table``, are of one class only."""
     if table.task == "classification" and len(np.unique(table.labels)) == 1:
         raise DataError(
-            f"{what} are all of the class {table.labels[0]!r}: there is nothing to learn from them. Change the "
-            "settings of split (time, group, seed) or lower cross_validate.folds."
+            f"{what} are all of the class {table.labels.tolist()[0]!r}: there is nothing to learn from them. Set ",
+            Setting("split.time"),
+            " or ",
+            Setting("split.group"),
+            " to another column or to none, or lower ",
+            Setting("cross_validate.folds"),
+            ".",
         )
 
 

@@ -39,6 +39,9 @@ import pyarrow.compute as pc
 Values = Any  # a NumPy array or a pandas Series: pyarrow is not typed
 MISSING = ("NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?")
 """What counts as missing in a number or boolean column by default, besides an empty cell."""
+NUMBER_TYPE, STRING_TYPE = Setting("type: number in the contract"), Setting("type: string in the contract")
+DATE_TYPE = Setting("type: date in the contract")
+"""What has a column read as numbers, as texts, or as dates."""
 EXACT_FLOAT = 2**53
 """Whole numbers beyond this size are not all representable as float64."""
 MOSTLY = 0.5
@@ -198,7 +201,9 @@ def _check_odd_lines(file: str, odd_lines: Mapping[str, int | None], line_starts
         f"{file} line {line} holds texts in {len(names)} columns that hold numbers in all other lines ({some(names)}): "
         f"it seems to be {what}. ",
         *remedy,
-        " If it is a row, declare these columns strings in the contract.",
+        " If it is a row, ",
+        STRING_TYPE,
+        " reads these columns as texts.",
     )
 
 
@@ -318,8 +323,8 @@ class Column:
                 whole = None  # beyond 64 bits
             if whole is not None and len(present) == len(self.trimmed):
                 if max(abs(int(whole.min())), abs(int(whole.max()))) > EXACT_FLOAT:
-                    what = "has whole numbers beyond 2^53, which models see rounded; if these are codes, declare it a"
-                    self.warnings.append(ColumnWarning("long integers", f"{what} string in the contract"))
+                    what = "has whole numbers beyond 2^53, which models see rounded; if these are codes, "
+                    self.warnings.append(ColumnWarning("long integers", what, STRING_TYPE, " keeps them as they are"))
                 return pd.Series(whole)
             if whole is None or np.abs(whole).max() > EXACT_FLOAT:
                 return self._too_long(declared)
@@ -332,8 +337,8 @@ class Column:
         if not all(map(_is_exact, pc.unique(long).to_pylist())):
             return self._too_long(declared)
         if pc.all(pc.match_substring_regex(present, _SCIENTIFIC)).as_py():
-            what = f"is read as numbers in scientific notation, such as {present[0]}; if these are codes, declare it a"
-            self.warnings.append(ColumnWarning("scientific", f"{what} string in the contract"))
+            what = f"is read as numbers in scientific notation, such as {present[0]}; if these are codes, "
+            self.warnings.append(ColumnWarning("scientific", what, STRING_TYPE, " keeps them as they are"))
         values = pc.cast(self.form.plain(pc.if_else(self.missing, "nan", self.trimmed)), pa.float64()).to_numpy()
         if np.isinf(values).any():
             raise self._infinite(pa.array(np.isinf(values)))
@@ -366,7 +371,9 @@ class Column:
             raise DataError(
                 f"{self.file} column '{self.name}' has times with and without an offset from UTC: only some cells have "
                 f"{'one' if fewer is offset else 'none'}, {self._where(pa.array(np.append(fewer, False)[codes]))}. "
-                "Write all of them in one way, or declare the column string in the contract."
+                "Write all of them in one way, or keep them as texts (",
+                STRING_TYPE,
+                ").",
             )
         if offset.any():
             logger.info("%s column '%s': times with an offset are converted to UTC", self.file, self.name)
@@ -413,7 +420,8 @@ class Column:
                     Setting("load.decimal"),
                     " to ',' or ",
                     Setting("load.thousands"),
-                    ", and its type in the contract to number",
+                    ", and ",
+                    NUMBER_TYPE,
                 )
             )
         else:

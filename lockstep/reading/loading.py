@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from lockstep.kernel.errors import DataError, Setting, SettingsError, some
+from lockstep.kernel.errors import DataError, Setting, SettingsError, did_you_mean, some
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Settings, Task
 from lockstep.reading.blocks import read_typed
-from lockstep.reading.column_types import EXACT_FLOAT, MISSING, Format
+from lockstep.reading.column_types import EXACT_FLOAT, MISSING, NUMBER_TYPE, STRING_TYPE, Format
 from lockstep.reading.contract import Contract, enforce, places, violations, wrong_types
 from lockstep.reading.csvfile import CsvFile, Dialect
 from lockstep.reading.dataframes import check_names, read_parquet, typed_dataframe
@@ -173,13 +173,12 @@ def _check_columns(names: Sequence[str], settings: LoadSettings, name: str) -> N
             _TARGET,
             f" declares to be the target. It has: {some(list(names), 20)}. Set ",
             _TARGET,
-            " to one of them.",
+            f" to one of them.{did_you_mean(target, names)}",
         )
     unknown = [column for column in settings.drop if column not in names]
     if unknown:
-        raise DataError(
-            f"{name} has no column '{unknown[0]}', which ", _DROP, f" lists. It has: {some(list(names), 20)}."
-        )
+        has = f" lists. It has: {some(list(names), 20)}.{did_you_mean(unknown[0], names)}"
+        raise DataError(f"{name} has no column '{unknown[0]}', which ", _DROP, has)
     if target in settings.drop:
         raise DataError(
             _DROP, f" lists the target '{target}'. Remove it from ", _DROP, ", or set another ", _TARGET, "."
@@ -255,7 +254,9 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
             f"{name}: the target '{target}' holds dates, which are neither classes nor numbers. Add a column to the "
             "file that is one of them, such as the number of days from another date, and set ",
             _TARGET,
-            " to it; or, if these dates are classes, declare the column string in the contract.",
+            " to it; or, if these dates are classes, keep them as texts (",
+            STRING_TYPE,
+            ").",
         )
     if column_type(labels) == "text" and (stripped := labels.str.strip()).nunique() < labels.nunique():
         odd = np.flatnonzero(labels != stripped)
@@ -277,7 +278,9 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
             Setting("load.decimal"),
             ", ",
             Setting("load.thousands"),
-            "), and the type in the contract to number; or set ",
+            "), and ",
+            NUMBER_TYPE,
+            "; or set ",
             Setting("load.task"),
             " to classification.",
         )
@@ -310,8 +313,8 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
     if settings.task == "regression" and (found := too_large(frame[[target]], name, line_starts, LARGEST_TARGET)):
         raise DataError(found, " Correct those cells, or write the target in a larger unit.")
     if found := too_large(frame.drop(columns=target), name, line_starts):
-        remedy = " Correct those cells, or write the column in a larger unit; if these are codes, declare it a string "
-        raise DataError(found, remedy, "in the contract; or leave it out with ", _DROP, ".")
+        remedy = " Correct those cells, or write the column in a larger unit; if these are codes, "
+        raise DataError(found, remedy, STRING_TYPE, " keeps them as they are; or leave it out with ", _DROP, ".")
     table = Table(frame, target, settings.task)
     return table if settings.positive is None else _with_positive(table, settings.positive, name)
 

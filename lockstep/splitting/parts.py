@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Annotated, Literal, NamedTuple
 
-from lockstep.kernel.errors import DataError, Setting, SettingsError, some
+from lockstep.kernel.errors import DataError, Setting, SettingsError, did_you_mean, some
 from lockstep.kernel.settings import Seed, Settings
 from lockstep.splitting.data_checks import CheckSettings
 from lockstep.tables.table import Table, class_counts, column_type
@@ -11,6 +11,10 @@ from lockstep.tables.table import Table, class_counts, column_type
 import msgspec
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
+
+_TEST, _VALIDATION = Setting("split.test_size"), Setting("split.validation_size")
+_STRATIFY, _GROUP, _TIME = Setting("split.stratify"), Setting("split.group"), Setting("split.time")
+_TIME_IS_FEATURE = Setting("split.time_is_feature")
 
 
 class SplitSettings(Settings, frozen=True):
@@ -54,16 +58,14 @@ def split_table(table: Table, settings: SplitSettings) -> Parts:
     )
     if not len(table.features.columns):
         raise DataError(
-            "no feature is left: the group and time columns are not features. Unset split.group or split.time."
+            "no feature is left: the group and time columns are not features. Leave ", _GROUP, " or ", _TIME, " empty."
         )
     if settings.time is not None:
         table = table.rows(np.argsort(table.time_stamps, kind="stable"))
-    rest, test = _cut(table, settings.test_size, settings, "split.test_size")
+    rest, test = _cut(table, settings.test_size, settings, _TEST)
     if settings.validation_size == 0:
         return Parts(rest, rest.rows(np.array([], dtype=np.intp)), test.with_copies(rest))
-    train, validation = _cut(
-        rest, settings.validation_size / (1 - settings.test_size), settings, "split.validation_size"
-    )
+    train, validation = _cut(rest, settings.validation_size / (1 - settings.test_size), settings, _VALIDATION)
     return Parts(train, validation, test.with_copies(train))
 
 
@@ -71,63 +73,77 @@ def check_settings(settings: SplitSettings) -> None:
     """Raise SettingsError for settings that contradict each other, whatever the table."""
     if settings.test_size + settings.validation_size >= 1:
         raise SettingsError(
-            f"split.test_size {settings.test_size} and split.validation_size {settings.validation_size} leave no "
-            "training rows. Their sum must be below 1."
+            _TEST,
+            f" {settings.test_size} and ",
+            _VALIDATION,
+            f" {settings.validation_size} leave no training rows. Their sum must be below 1.",
         )
     if settings.group is not None and settings.time is not None:
-        raise SettingsError("split.group and split.time cannot both be set. Leave one of them empty.")
+        raise SettingsError(_GROUP, " and ", _TIME, " cannot both be set. Leave one of them empty.")
     if settings.time_is_feature and settings.time is None:
         raise SettingsError(
-            "split.time_is_feature is true, but there is no split.time. Set split.time to the column, or this to false."
+            _TIME_IS_FEATURE, " is true, but there is no ", _TIME, ". Set that to the column, or this to false."
         )
     if settings.stratify is True and (settings.group is not None or settings.time is not None):
-        raise SettingsError("split.stratify cannot be true with split.group or split.time. Set it to auto or false.")
+        raise SettingsError(
+            _STRATIFY,
+            " cannot be true with ",
+            _GROUP,
+            " or ",
+            _TIME,
+            ". Set it to auto or false, or leave those empty.",
+        )
 
 
 def _check_columns(table: Table, settings: SplitSettings) -> None:
-    for key in ("group", "time"):
-        column = getattr(settings, key)
+    for key, column in (_GROUP, settings.group), (_TIME, settings.time):
         if column is None:
             continue
         if column == table.target:
-            raise SettingsError(f"split.{key} is the target '{column}'. Set it to another column, or to null.")
+            raise SettingsError(key, f" is the target '{column}'. Set it to another column, or leave it empty.")
         if column not in table.frame:
+            names = list(map(str, table.frame))
             raise SettingsError(
-                f"split.{key}: there is no column '{column}'. The table has: {some(list(table.frame.columns), 20)}. "
-                "Columns "
-                "listed in load.drop are gone; a group or time column need not be dropped to be no feature."
+                key,
+                f": there is no column '{column}'. The table has: {some(names, 20)}. Columns listed in ",
+                Setting("load.drop"),
+                " are gone; a group or time column need not be dropped to be no feature." + did_you_mean(column, names),
             )
-        missing = np.flatnonzero(table.frame[column].isna())
+        missing = table.frame.index[table.frame[column].isna()]
         if len(missing):
             raise DataError(
-                f"split.{key}: the column '{column}' is empty in {len(missing)} rows, the first being data row "
-                f"{missing[0] + 1}. Fill those cells or remove those rows."
+                key,
+                f": the column '{column}' is empty in {len(missing)} rows, the first being data row {missing[0]}. Fill "
+                "those cells or remove those rows, or leave ",
+                key,
+                " empty.",
             )
     if settings.time_is_feature and column_type(table.frame[settings.time]) == "text":
         raise SettingsError(
-            f"split.time_is_feature is true, but '{settings.time}' is a column of texts, of which later rows have "
-            "others than the training rows. Declare it a date in the contract, or set this to false."
+            _TIME_IS_FEATURE,
+            f" is true, but '{settings.time}' is a column of texts, of which later rows have others than the training "
+            "rows. Declare how its dates are written (",
+            Setting("type: date in the contract"),
+            "), or set this to false.",
         )
     if settings.stratify is True and table.task == "regression":
-        raise SettingsError("split.stratify is true, but only classes can be stratified. Set it to auto or false.")
+        raise SettingsError(_STRATIFY, " is true, but only classes can be stratified. Set it to auto or false.")
 
 
-def _cut(table: Table, share: float, settings: SplitSettings, key: str) -> tuple[Table, Table]:
+def _cut(table: Table, share: float, settings: SplitSettings, key: Setting) -> tuple[Table, Table]:
     """(rows kept, rows cut off); ``share`` of the rows, or of the groups, are cut off."""
     n_rows = len(table)
     if settings.time is not None:
         first = _first_of_its_time(table, n_rows - max(1, round(n_rows * share)))
         if first == 0:
-            raise DataError(
-                f"split.time: '{settings.time}' has the same value in too many rows for {key}. Lower {key}."
-            )
+            what = f": '{settings.time}' has the same value in too many rows for "
+            raise DataError(_TIME, what, key, f" {share:g}. Lower it, or leave ", _TIME, " empty.")
         return table.rows(np.arange(first)), table.rows(np.arange(first, n_rows))
     if settings.group is not None:
         groups = table.frame[settings.group]
         if groups.nunique() < 3:
-            raise DataError(
-                f"split.group: '{settings.group}' has {groups.nunique()} groups; at least 3 are needed. Set it to null."
-            )
+            what = f": '{settings.group}' has {groups.nunique()} groups; at least 3 are needed. Leave "
+            raise DataError(_GROUP, what, _GROUP, " empty.")
         splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=settings.seed)
         kept, cut = next(splitter.split(table.frame, groups=groups))
     elif table.stratified:
@@ -139,7 +155,7 @@ def _cut(table: Table, share: float, settings: SplitSettings, key: str) -> tuple
     return table.rows(np.sort(kept)), table.rows(np.sort(cut))
 
 
-def _check_classes(table: Table, share: float, key: str) -> None:
+def _check_classes(table: Table, share: float, key: Setting) -> None:
     counts = class_counts(table.labels)
     rare = {name: count for name, count in counts.items() if count < 2}
     if rare:
@@ -147,14 +163,18 @@ def _check_classes(table: Table, share: float, key: str) -> None:
             f"the target '{table.target}' has only one row of class {some(list(rare))}: one row cannot be in two "
             "parts. Add rows of that class; or set ",
             Setting("load.rare_classes"),
-            f" to drop, which leaves {'the row out' if len(rare) == 1 else 'these rows out, or to merge'}; or set "
-            "split.stratify to false.",
+            f" to drop, which leaves {'the row out' if len(rare) == 1 else 'these rows out, or to merge'}; or set ",
+            _STRATIFY,
+            " to false.",
         )
     smaller = min(share, 1 - share) * len(table)
     if smaller < len(counts):
         raise DataError(
-            f"{key} leaves a part of {smaller:.0f} rows for the {len(counts)} classes of the target '{table.target}'. "
-            f"Change {key}, set split.stratify to false, or have fewer classes: ",
+            key,
+            f" leaves a part of {smaller:.0f} rows for the {len(counts)} classes of the target '{table.target}'. "
+            "Change it, set ",
+            _STRATIFY,
+            " to false, or have fewer classes: ",
             Setting("load.rare_classes"),
             " leaves out or merges those of fewer than ",
             Setting("load.class_rows"),

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, cast
 
-from lockstep.kernel.errors import DataError, IntegrityError
+from lockstep.kernel.errors import DataError, IntegrityError, Setting
 from lockstep.kernel.settings import Task
 from lockstep.tables.dates import iso_times
 
@@ -88,10 +88,16 @@ class Table:
         stamps = iso_times(column)
         wrong = np.flatnonzero(stamps.isna())
         if len(wrong):
+            key = Setting("split.time")
             raise DataError(
-                f"split.time: '{column.iloc[wrong[0]]}' in data row {self.frame.index[wrong[0]]} of column "
-                f"'{self.time}' is neither a number nor an ISO 8601 date such as 2024-01-31 or 20240131T0930. Declare "
-                "the column a date in the contract, with its format, or leave split.time empty."
+                key,
+                f": '{column.iloc[wrong[0]]}' in data row {self.frame.index[wrong[0]]} of column '{self.time}' is "
+                "neither a number nor an ISO 8601 date such as 2024-01-31 or 20240131T0930. Declare how its dates are "
+                "written (",
+                Setting("type: date in the contract"),
+                "), or leave ",
+                key,
+                " empty.",
             )
         return stamps.astype("int64").to_numpy()
 

@@ -648,6 +648,80 @@ def test_messages_name_flags(tried, arguments, message):
     assert "load." not in error
 
 
+ONE_RARE = ["selten", *table()["churned"][1:]]
+ONCE = [f"k{i % 40}" for i in range(150)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "arguments", "advice", "typed"),
+    [
+        ({"churned": ONE_RARE}, [], "set --rare-classes to drop", ["--rare-classes", "drop"]),
+        ({"churned": ONE_RARE}, [], "or set --stratify to false", ["--stratify", "false"]),
+        ({"churned": ONCE}, ["--task", "classification"], "Change it, set --stratify to", ["--test-size", "0.4"]),
+        ({"churned": ONCE}, ["--task", "classification"], "set --stratify to false, or", ["--stratify", "false"]),
+        ({}, ["--test-size", "0.97"], "4 training rows are too few for 5 folds. Lower --folds.", ["--folds", "2"]),
+        ({"day": np.arange(150) // 40}, ["--time", "day"], "are too few for 5 folds. Lower --folds.", ["--folds", "2"]),
+        (
+            {"who": np.arange(150) // 40},
+            ["--group", "who"],
+            "are too few for 5 folds. Lower --folds.",
+            ["--folds", "2"],
+        ),
+        ({"who": np.arange(150) % 2}, ["--group", "who"], "needed. Leave --group empty.", ["--group", ""]),
+        ({"day": np.arange(150) // 149}, ["--time", "day"], "or leave --time empty.", ["--time", ""]),
+        ({"day": "soon"}, ["--time", "day"], "or leave --time empty.", ["--time", ""]),
+        ({"who": [None, *np.arange(149) // 5]}, ["--group", "who"], "or leave --group empty.", ["--group", ""]),
+        ({"who": 1}, ["--group", "who", "--time", "visits"], "cannot both be set. Leave one", ["--group", ""]),
+        ({"who": 1}, ["--time", "visits", "--stratify", "true"], "Set it to auto or false, or", ["--stratify", "auto"]),
+        ({"churned": np.arange(150) / 7}, ["--stratify", "true"], "Set it to auto or false.", ["--stratify", "false"]),
+        ({"size": [1e39, *range(149)]}, [], "these are codes, --text keeps them as they are", ["--text", "size"]),
+        ({"size": [1e39, *range(149)]}, [], "or leave it out with --drop.", ["--drop", "size", "row"]),
+        (
+            {"size": ["a", *range(149)], "visits": ["b", *range(149)]},
+            [],
+            "If it is a row, --text reads these columns as texts.",
+            ["--text", "size", "visits", "row"],
+        ),
+        (
+            {"churned": np.sort(table()["churned"]), "day": np.arange(150)},
+            ["--time", "day"],
+            "Set --time or --group to another column or to none, or lower --folds.",
+            ["--time", ""],
+        ),
+    ],
+)
+def test_what_a_refusal_advises_can_be_typed(tried, columns, arguments, advice, typed):
+    """Nothing is written yet that could be edited instead."""
+    code, _, error = tried(table().assign(**columns), *arguments)
+    assert code == 2
+    assert advice in error
+    assert not re.search(r"(load|split|cross_validate)\.[a-z]|contract", error)
+    code, _, error = tried(table().assign(**columns), *arguments, *typed)
+    assert code == 0, error
+
+
+def test_how_rows_are_cut_is_said_and_written(copy, tmp_path):
+    table().to_csv(tmp_path / "t.csv", index=False)
+    said = add(copy, tmp_path / "t.csv", "--test-size", "0.3", "--stratify", "false", "--folds", "3").stdout
+    assert "\nTest size: 0.3, since --test-size\nStratify: False, since --stratify\nFolds: 3, since --folds\n" in said
+    problem = yaml.safe_load((copy.folder / "params.yaml").read_text())["problems"]["t"]
+    assert (problem["split"]["test_size"], problem["split"]["stratify"]) == (0.3, False)
+    assert problem["cross_validate"]["folds"] == 3
+
+
+def test_a_rare_class_is_warned_of_with_the_flag(tried):
+    code, _, error = tried(table().assign(churned=["selten"] * 4 + list(table()["churned"][4:])))
+    assert code == 0
+    assert "class selten has 3 training rows, fewer than the 5 folds: not every fold has it. Lower --folds to" in error
+
+
+@pytest.mark.parametrize("flag", ["--target", "--drop", "--group", "--time", "--text", "--numbers"])
+def test_a_column_that_is_almost_there_is_proposed(tried, flag):
+    code, _, error = tried(table().rename(columns={"visits": "Visits"}), flag, "visits")
+    assert code == 2
+    assert error.endswith(" Did you mean 'Visits'?\n")
+
+
 def test_flags_stand_for_settings_and_not_for_what_only_looks_like_them(tried):
     frame = table()[["size", "visits", "churned"]].rename(columns={"size": "load.path", "visits": "load.drop"})
     code, _, error = tried(frame.to_csv(index=False) + "Sum,all,ja\n")

@@ -69,5 +69,5 @@ def test_telephone_numbers_and_postal_codes(tmp_path, name, cells, why):
     assert [warning.split("cells such as ")[1][: len(why or "")] for warning in facts.warnings] == (
         [why] if why else []
     )
-    assert look(path, {"contract.numbers": [name]}).frame[name].dtype.kind in "if"
-    assert look(path, {"contract.text": [name]}).warnings == []
+    assert look(path, {NUMBER_TYPE: [name]}).frame[name].dtype.kind in "if"
+    assert look(path, {STRING_TYPE: [name]}).warnings == []
