@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from lockstep.commands import command_parser
+from lockstep.commands import add_model, command_parser, model_path
 from lockstep.exchange.model_loading import load_model
 from lockstep.exchange.skops_file import dumps
 from lockstep.kernel.errors import SettingsError
@@ -21,14 +21,12 @@ from lockstep.saving.sidecar import MODEL_LIBRARIES, read_about, read_trusted, s
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the file and its sidecar. Raises LockstepError; then nothing was written."""
     parser = command_parser("export", __doc__)
-    parser.add_argument(
-        "model", type=Path, help="a model file, models/PROBLEM/....joblib; 'summary' names those of the problems"
-    )
+    add_model(parser)
     parser.add_argument("--format", choices=["skops"], required=True, help="what to write")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write here (default: beside the model)")
     parser.add_argument("--sha256", metavar="HEX", help="the model's SHA-256, if nothing here records the file")
     args = parser.parse_args(argv)
-    model: Path = args.model
+    model = model_path(args.model)
     output: Path = args.output or model.with_suffix(".skops")
     if output.suffix != ".skops" or output.is_dir():
         raise SettingsError(f"-o {output}: give the name of a file that ends in .skops; load_model goes by that.")

@@ -13,7 +13,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from lockstep.commands import command_parser
+from lockstep.commands import add_model, command_parser, model_path
 from lockstep.deciding.conformal import interval_columns
 from lockstep.deciding.decision import Decision, decision_of
 from lockstep.diagnosing.reasons import reasons_of, strongest
@@ -73,9 +73,7 @@ class Scorer(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> int:
     """Score the rows. Raises LockstepError; then nothing was written."""
     parser = command_parser("predict", __doc__)
-    parser.add_argument(
-        "model", type=Path, help="a model file, models/PROBLEM/....joblib; 'summary' names those of the problems"
-    )
+    add_model(parser)
     parser.add_argument("rows", help="a CSV file (also .gz, .zst, .zip), a parquet file, or - for CSV from stdin")
     parser.add_argument("-o", "--output", default="-", metavar="CSV", help="write here (default: -, stdout)")
     parser.add_argument("--problem", metavar="NAME", help="the problem in params.yaml (default: the model's folder)")
@@ -86,9 +84,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--sha256", metavar="HEX", help="the model's SHA-256, if nothing here records the file")
     args = parser.parse_args(argv)
-    _check_output(args.output, args.rows, args.model)
-    scorer = make_scorer(args.model, args.problem, sha256=args.sha256)
-    background = _training_rows(args.model, args.problem) if args.explain else None
+    model = model_path(args.model)
+    _check_output(args.output, args.rows, model)
+    scorer = make_scorer(model, args.problem, sha256=args.sha256)
+    background = _training_rows(model, args.problem) if args.explain else None
     with _input(args.rows) as path, tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
         name = "stdin" if args.rows == "-" else args.rows
         n_rows = 0
@@ -106,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (
         scorer.decision.calibrate == "none"
         and hasattr(scorer.model, "predict_proba")
-        and _has_weighted_classes(scorer.model, args.model)
+        and _has_weighted_classes(scorer.model, model)
     ):
         said = (
             "The probabilities are those of equally frequent classes, not of the data (train.class_weight: balanced)."

@@ -2,15 +2,13 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from lockstep.commands import add_params, command_parser
+from lockstep.commands import add_params, command_parser, model_of
 from lockstep.commands.results import Results, results_of
 from lockstep.comparing.rendering import console_of, metric_value
 from lockstep.kernel.settings import Problem, read_problems
 from lockstep.learning.metrics import is_lopsided, with_average
-from lockstep.learning.model_file import ModelFile, model_file_name
 from lockstep.reporting.metric_titles import headline
 from lockstep.reporting.wording import percent
 
@@ -35,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     problems = read_problems(args.params)
     for name in problems:
         results = results_of(name)
-        model = _model(name, Problem(args.params, name).pick("train", ModelFile))
+        model = _model(Problem(args.params, name))
         console.print(f"{name}: {model}", *_warnings(results), sep="\n", soft_wrap=True, markup=False)
         console.print(_table(results))
     what_next = NEXT.format(change=_example(*next(iter(problems.items()))))
@@ -44,9 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _model(name: str, train: ModelFile) -> str:
-    model = Path(f"models/{name}/{model_file_name(train.model, train.kind, train.version)}")
-    return str(model) if model.exists() else f"{model} (not built: dvc repro)"
+def _model(problem: Problem) -> str:
+    model = model_of(problem)
+    return str(model) if model.exists() else f"{model} (not built: dvc repro train@{problem.name})"
 
 
 def _warnings(results: Results) -> list[str]:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 from lockstep.__main__ import main
 from lockstep.intake.contract_inference import infer_contract, write_contract
@@ -18,6 +19,7 @@ from lockstep.reading.number_marks import Marks
 
 import pandas as pd
 import pytest
+import yaml
 from msgspec import structs
 from small import make_table, run_stages
 from workspace import ROOT
@@ -227,7 +229,7 @@ def test_parquet_columns_that_the_model_does_not_use_are_not_looked_at(trained, 
     assert "new.parquet lacks columns that the model uses: " in capsys.readouterr().err
     rows.assign(number=float("inf")).to_parquet(folder / "new.parquet")
     assert main(["predict", str(model), "new.parquet"]) == 2
-    assert "ERROR predict: the DataFrame's column 'number' has infinite numbers" in capsys.readouterr().err
+    assert "ERROR predict: new.parquet: column 'number' has infinite numbers" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("trained")
@@ -238,8 +240,30 @@ def test_what_is_no_model(capsys):
         in capsys.readouterr().err
     )
     assert main(["predict", "none.joblib", "data.csv"]) == 2
+    assert "none.joblib is neither a model file nor the name of a problem." in capsys.readouterr().err
     assert main(["predict", "p.joblib", "data.csv"]) == 3  # a preprocessor
     assert "is not a model of Lockstep's" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("trained", ["classification"], indirect=True)
+def test_a_problems_name_stands_for_its_model(trained, capsys):
+    _, model, _ = trained
+    load = {"path": "data.csv", "task": "classification", "target": "y"}
+    train = {"model": "random_forest", "kind": "classifier", "version": 1}
+    Path("params.yaml").write_text(yaml.safe_dump({"problems": {"p": {"load": load, "train": train}}}))
+    assert main(["predict", str(model), "data.csv"]) == main(["predict", "p", "data.csv"]) == 0
+    of_path, of_name = capsys.readouterr().out.split("row,")[1:]
+    assert of_name == of_path
+    assert main(["export", "p", "--format", "skops"]) == 0
+    assert str(model.relative_to(Path.cwd()).with_suffix(".skops")) in capsys.readouterr().out
+    assert main(["predict", "P", "data.csv"]) == 2
+    said = "P is neither a model file nor the name of a problem. params.yaml has: p. Did you mean 'p'?\n"
+    assert capsys.readouterr().err == f"ERROR predict: {said}"
+    model.unlink()
+    for given in "p", str(model.relative_to(Path.cwd())):
+        assert main(["predict", given, "data.csv"]) == 2
+        said = f"{model.relative_to(Path.cwd())} does not exist: it is not built yet. Run 'dvc repro train@p', which"
+        assert said in capsys.readouterr().err
 
 
 def test_output_reads_back(trained, capsys):
