@@ -136,7 +136,8 @@ def _tell(facts: TableFacts, decisions: Decisions) -> None:
         words += ["rows of one value stay together"] if name == group else []
         words += ["the target"] if name == target else []
         print(f"  {shown_name(name)}: {', '.join(words)}{': dropped' if name in decisions.drop.value else ''}")
-    print(f"Duplicate rows: {int(frame.drop(columns=decisions.drop.value).duplicated().sum()):,}")
+    without = ", by the columns that are not dropped" if decisions.drop.value else ""
+    print(f"Duplicate rows: {int(frame.drop(columns=decisions.drop.value).duplicated().sum()):,}{without}")
     _tell_decision("Target", decisions.target, f"'{target}'")
     _tell_decision("Task", decisions.task)
     if decisions.task.value == "classification":

@@ -12,7 +12,7 @@ from lockstep.commands import add_params, command_parser
 from lockstep.commands.results import results_of
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.settings import Problem, Settings, Task, read_problems
-from lockstep.learning.metrics import with_average
+from lockstep.learning.metrics import qualified
 from lockstep.learning.model_file import ModelFile
 from lockstep.reporting.metric_titles import TITLES, headline
 from lockstep.reporting.page import index_page
@@ -59,14 +59,13 @@ def entry_of(problem: Problem) -> Entry:
     accuracy = results.metrics.get("accuracy")
     figures = [
         Figure(
-            with_average(key, results.average, TITLES[key]),
-            found.test,
-            found.baseline,
-            found.folds_mean,
-            found.folds_std,
+            qualified(key, results.average, results.unit, TITLES[key]),
+            results.metrics[key].test,
+            results.metrics[key].baseline,
+            results.metrics[key].folds_mean,
+            results.metrics[key].folds_std,
         )
-        for key in headline(task, accuracy and accuracy.baseline)
-        if (found := results.metrics.get(key))
+        for key in headline(task, accuracy and accuracy.baseline, results.metrics)
     ]
     return Entry(problem.name, title, task, model, results.test_rows, figures)
 

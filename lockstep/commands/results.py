@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from lockstep.kernel.errors import DataError
 from lockstep.learning.metrics import ALL
+from lockstep.reporting.wording import visible
 
 T = TypeVar("T")
 
@@ -24,11 +25,12 @@ class MetricResult(NamedTuple):
 
 
 class Results(NamedTuple):
-    """The metrics of a problem, by name, how they are averaged over the classes (None in a regression), and how many
-    test rows they are of."""
+    """The metrics of a problem, by name, how they are averaged over the classes (None in a regression), the unit of the
+    target ("": unknown), and how many test rows they are of."""
 
     metrics: dict[str, MetricResult]
     average: str | None
+    unit: str
     test_rows: int
 
 
@@ -44,7 +46,16 @@ def results_of(problem: str) -> Results:
         name: row._replace(folds_mean=folds.get(f"{name}_mean"), folds_std=folds.get(f"{name}_std"))
         for name, row in intervals.items()
     }
-    return Results(found, average, metrics.get("test_rows", 0))
+    profile = Path(f"metrics/{problem}_profile.json")
+    unit = read_made(profile, "a data profile", _unit) if profile.exists() else ""
+    return Results(found, average, unit, metrics.get("test_rows", 0))
+
+
+def _unit(text: str) -> str:
+    """The unit of the target, of a data profile."""
+    profile = json.loads(text)
+    target = profile["target"]["column"]
+    return visible(next(column.get("unit", "") for column in profile["columns"] if column["column"] == target), 40)
 
 
 def _is_averaged(key: str) -> bool:

@@ -8,7 +8,7 @@ from lockstep.commands import add_params, command_parser, model_of
 from lockstep.commands.results import Results, results_of
 from lockstep.comparing.rendering import console_of, metric_value
 from lockstep.kernel.settings import Problem, read_problems
-from lockstep.learning.metrics import is_lopsided, with_average
+from lockstep.learning.metrics import is_lopsided, qualified
 from lockstep.reporting.metric_titles import headline
 from lockstep.reporting.wording import percent
 
@@ -52,7 +52,7 @@ def _warnings(results: Results) -> list[str]:
     accuracy = results.metrics.get("accuracy")
     if accuracy is None or not is_lopsided(accuracy.baseline):
         return []
-    instead = " and ".join(key for key in headline("classification", accuracy.baseline) if key in results.metrics)
+    instead = " and ".join(headline("classification", accuracy.baseline, results.metrics))
     share = f"Always naming the most frequent class is right in {percent(accuracy.baseline)} of the test rows"
     return [f"{share}: look at {instead} rather than at accuracy."]
 
@@ -78,7 +78,8 @@ def _table(results: Results) -> Grid:
         interval = _shown(found.interval, " \N{HORIZONTAL ELLIPSIS} ")
         folds = _shown((found.folds_mean, found.folds_std), " \N{PLUS-MINUS SIGN} ")
         baseline = "" if found.baseline is None else metric_value(found.baseline)
-        grid.add_row(with_average(metric, results.average), metric_value(found.test), interval, baseline, folds)
+        name = qualified(metric, results.average, results.unit)
+        grid.add_row(name, metric_value(found.test), interval, baseline, folds)
     return grid
 
 

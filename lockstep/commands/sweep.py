@@ -19,7 +19,7 @@ from lockstep.commands import command_parser
 from lockstep.comparing.rendering import console_of
 from lockstep.kernel.errors import SettingsError, nearest
 from lockstep.kernel.settings import Task, read_problems
-from lockstep.learning.metrics import find_metric, metric_of, with_average
+from lockstep.learning.metrics import find_metric, metric_of, qualified
 from lockstep.learning.model_types import CUSTOM, MODELS
 from lockstep.learning.own_metrics import check_metrics
 from lockstep.repository import git
@@ -145,7 +145,7 @@ def _report(found: list[Candidate], metric: str) -> None:
     )
     grid = Grid(box=box.SIMPLE_HEAD)
     average = ranked[0].scores.get("average") if ranked else None
-    for title in ("", "model", f"cross-validation: {with_average(metric, average)}", "experiment"):
+    for title in ("", "model", f"cross-validation: {qualified(metric, average)}", "experiment"):
         grid.add_column(title, no_wrap=True, overflow="fold")
     for place, candidate in enumerate(ranked, 1):
         mean, std = candidate.scores[column], candidate.scores[f"{metric}_std"]

@@ -10,6 +10,7 @@ from lockstep.comparing.verdicts import (
     find_families,
     verdict_of,
 )
+from lockstep.learning.cross_validation import mean_and_std
 from lockstep.learning.metrics import in_order, metric_of
 
 import msgspec
@@ -93,6 +94,7 @@ def _test(old: pd.DataFrame, new: pd.DataFrame, *, in_time: bool) -> tuple[FoldM
     undefined = "folds in time are not tested" if in_time else "all folds differ by the same amount"
     metrics = []
     for name, test in tests.items():
+        (before, before_std), (after, after_std) = mean_and_std(old[name].tolist()), mean_and_std(new[name].tolist())
         p = corrected.get(families[name])
         verdict = verdict_of(name, test.difference, p)
         low, high = test.interval or (None, None)
@@ -100,10 +102,10 @@ def _test(old: pd.DataFrame, new: pd.DataFrame, *, in_time: bool) -> tuple[FoldM
             FoldMetric(
                 metric=name,
                 lower_is_better=metric_of(name).lower_is_better,
-                before=float(old[name].mean()),
-                after=float(new[name].mean()),
-                before_std=float(old[name].std()),
-                after_std=float(new[name].std()),
+                before=before,
+                after=after,
+                before_std=before_std,
+                after_std=after_std,
                 difference=test.difference,
                 low=low,
                 high=high,

@@ -235,7 +235,7 @@ def _comparable(values: list[dict[str, np.ndarray]], classes: list[np.ndarray | 
     old, new = classes
     if old is not None and new is not None:
         if not np.array_equal(old, new):
-            names -= {"roc_auc", "log_loss"}
+            names = {name for name in names if not metric_of(name).of_scores}
         if after.average == "binary" and {len(old), len(new)} != {2}:
             names -= {"precision", "recall", "f1_score"}
     return in_order(names, after.task)
@@ -288,7 +288,7 @@ def _test(
         difference = None if old is None or new is None else new - old
         verdict = verdict_of(name, difference, corrected.get(families[name]))
         low, high = interval(differences[name], design) or (None, None)
-        units = differing["scores" if name in ("roc_auc", "log_loss") else "values"]
+        units = differing["scores" if metric_of(name).of_scores else "values"]
         why = None
         if verdict == NOT_COMPARABLE:
             why = "it is undefined in too many resamples of these rows"
@@ -348,7 +348,7 @@ def _tests(
 
 def _differing(predictions: tuple[Predictions, Predictions], design: Design) -> dict[str, int]:
     """Count the units with a row that the models predict differently: by its value, or by the scores and probabilities
-    that roc_auc and log_loss go by."""
+    that some metrics go by."""
     old, new = predictions
     values = old.values != new.values
     scores = values.copy()

@@ -35,7 +35,7 @@ def _shares(values: np.ndarray, edges: np.ndarray) -> list[float]:
 
 def thresholds_of(actual: np.ndarray, scores: np.ndarray, positive: Any) -> list[Threshold]:
     """What each threshold from 0.05 to 0.95 gives: rows of more than that probability of ``positive`` are flagged, so
-    that 0.5 flags what the model does: of two equally likely classes it names the first."""
+    that 0.5 flags what the model does, but for rows whose two classes are equally likely."""
     truth = actual == positive
     found = []
     for threshold in np.round(np.arange(0.05, 0.96, 0.05), 2):

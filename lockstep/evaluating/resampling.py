@@ -12,7 +12,7 @@ from functools import cached_property
 
 from lockstep.evaluating.intervals import LEVEL, wilson
 from lockstep.kernel.settings import Task
-from lockstep.learning.scoring import Average, Predictions, Scorer, at
+from lockstep.learning.scoring import Average, Predictions, Scorer, at, rare_class
 
 import numpy as np
 from scipy import special, stats
@@ -110,6 +110,7 @@ class ClassRows:
         n_labels: how many there are.
         average: of precision, recall and F1.
         positive: the label that an average of "binary" is about: the positive class's; the last class's of more.
+        rare: the label of the rare one of two classes, or None.
         losses: (n_rows,) minus the logarithm of the probability of the true class, or None.
         ranks: (n_curves, n_rows) what ranks the rows for the area under each ROC curve, or None.
         curves: (n_curves,) the label that is the positive one of each curve.
@@ -120,6 +121,7 @@ class ClassRows:
     n_labels: int
     average: Average
     positive: int
+    rare: int | None
     losses: np.ndarray | None
     ranks: np.ndarray | None
     curves: np.ndarray
@@ -146,7 +148,9 @@ class ClassRows:
         place = predictions.positive_place
         positive = int(np.searchsorted(labels, classes[-1 if place is None else place]))
         numbers = np.searchsorted(labels, y), np.searchsorted(labels, predictions.values)
-        return cls(*numbers, len(labels), average, positive, losses, ranks, curves)
+        scarce = rare_class(y, classes)
+        rare = None if scarce is None else int(np.searchsorted(labels, classes[scarce]))
+        return cls(*numbers, len(labels), average, positive, rare, losses, ranks, curves)
 
     @property
     def n_curves(self) -> int:
@@ -174,6 +178,11 @@ class ClassRows:
         metrics["balanced_accuracy"] = _mean(recall, (support > 0).astype(float))
         if self.ranks is not None:
             metrics["roc_auc"] = np.mean([self._area(weights, curve) for curve in range(self.n_curves)], axis=0)
+        if self.rare is not None:
+            metrics["rare_class_precision"] = precision[:, self.rare]
+            metrics["rare_class_recall"] = np.where(support[:, self.rare] > 0, recall[:, self.rare], np.nan)
+            if self.ranks is not None:
+                metrics["rare_class_average_precision"] = self._average_precision(weights, self.rare)
         if self.losses is not None:
             metrics["log_loss"] = _sums(weights, self.losses) / total
         return metrics
@@ -196,6 +205,22 @@ class ClassRows:
         right = (above * (np.cumsum(below, axis=1) - below / 2)).sum(axis=1)
         area: np.ndarray = np.divide(right, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
         return area
+
+    def _average_precision(self, weights: np.ndarray, label: int) -> np.ndarray:
+        """(n_resamples,) the mean, over the rows of one of two classes, of the precision among all rows that are ranked
+        as high as it or higher: scikit-learn's average_precision_score."""
+        order, starts = self._orders[0]
+        sorted_ = weights[:, order]
+        hits = np.add.reduceat(sorted_ * (self.actual[order] == label), starts, axis=1)  # (n_resamples, n_distinct)
+        rows = np.add.reduceat(sorted_, starts, axis=1)
+        if label == self.curves[0]:  # the highest rank first
+            hits, rows = hits[:, ::-1], rows[:, ::-1]
+        precision = _share(np.cumsum(hits, axis=1), np.cumsum(rows, axis=1))
+        total = hits.sum(axis=1)
+        mean: np.ndarray = np.divide(
+            (hits * precision).sum(axis=1), total, out=np.full(len(weights), np.nan), where=total > 0
+        )
+        return mean
 
     @cached_property
     def _orders(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -371,7 +396,8 @@ def intervals_of(
 ) -> dict[str, tuple[float, float] | None]:
     """The 95 % interval of each metric of a model on its test rows, those of ``own`` among them.
 
-    Accuracy of independent rows has Wilson's interval, every other metric the bootstrap's.
+    Of independent rows, the accuracy and the recall of a rare class, shares of a known number of rows, have Wilson's
+    interval; every other metric has the bootstrap's.
     """
     rows = rows_of(y, predictions, task, average, None)
     if not design.enough:
@@ -379,5 +405,10 @@ def intervals_of(
     samples = resampled([rows], design)[0] | resampled_own(own, y, [predictions], design)[0]
     found = {name: interval(values, design) for name, values in samples.items()}
     if "accuracy" in found and design.kind == "rows":
-        found["accuracy"] = wilson(int((y == predictions.values).sum()), len(y))
+        right = y == predictions.values
+        found["accuracy"] = wilson(int(right.sum()), len(y))
+        if "rare_class_recall" in found:
+            assert isinstance(rows, ClassRows)
+            is_rare = rows.actual == rows.rare
+            found["rare_class_recall"] = wilson(int(right[is_rare].sum()), int(is_rare.sum()))
     return found

@@ -46,6 +46,8 @@ Fold = tuple[np.ndarray, np.ndarray]
 Preprocessor: TypeAlias = ColumnTransformer | Pipeline
 """With features of the user's own it is a pipeline, of them and of the rest."""
 _FOLDS, _REPEATS = Setting("cross_validate.folds"), Setting("cross_validate.repeats")
+ROUNDING = 1e-12
+"""Values that differ by a smaller share of their mean are the same, computed in another order."""
 F = TypeVar("F")
 R = TypeVar("R")
 
@@ -341,5 +343,6 @@ def summary(scores: Sequence[FoldScores]) -> dict[str, float]:
 
 
 def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
-    """Compute the mean of the folds' values, and their standard deviation (n - 1)."""
-    return float(np.mean(values)), float(np.std(values, ddof=1))
+    """Compute the mean of the folds' values, and their standard deviation (n - 1), 0 where it is rounding alone."""
+    mean, std = float(np.mean(values)), float(np.std(values, ddof=1))
+    return mean, std if std > ROUNDING * abs(mean) else 0.0

@@ -14,11 +14,15 @@ class Metric(NamedTuple):
         lower_is_better: of the others a higher value is.
         has_baseline: whether the baseline's value is among the metrics of an evaluation; these come first.
         averaged: over the classes, as the setting evaluate.average says.
+        of_scores: computed from scores or probabilities, not from the classes that are predicted.
+        power: of the target's unit in the metric's own: 0 of a metric without unit, 2 of its square.
     """
 
     lower_is_better: bool = False
     has_baseline: bool = False
     averaged: bool = False
+    of_scores: bool = False
+    power: int = 0
 
 
 METRICS: dict[Task, dict[str, Metric]] = {
@@ -28,18 +32,23 @@ METRICS: dict[Task, dict[str, Metric]] = {
         "recall": Metric(has_baseline=True, averaged=True),
         "f1_score": Metric(has_baseline=True, averaged=True),
         "balanced_accuracy": Metric(),
-        "roc_auc": Metric(),
-        "log_loss": Metric(lower_is_better=True),
+        "roc_auc": Metric(of_scores=True),
+        "rare_class_average_precision": Metric(of_scores=True),
+        "rare_class_precision": Metric(),
+        "rare_class_recall": Metric(),
+        "log_loss": Metric(lower_is_better=True, of_scores=True),
     },
     "regression": {
-        "mse": Metric(lower_is_better=True, has_baseline=True),
-        "mae": Metric(lower_is_better=True, has_baseline=True),
+        "mse": Metric(lower_is_better=True, has_baseline=True, power=2),
+        "mae": Metric(lower_is_better=True, has_baseline=True, power=1),
         "r2_score": Metric(has_baseline=True),
-        "rmse": Metric(lower_is_better=True),
-        "median_absolute_error": Metric(lower_is_better=True),
+        "rmse": Metric(lower_is_better=True, power=1),
+        "median_absolute_error": Metric(lower_is_better=True, power=1),
     },
 }
-"""By task and key, in the order in which they are shown; roc_auc and log_loss where they can be computed."""
+"""By task and key, in the order in which they are shown; those of scores and of RARE where they can be computed."""
+RARE = ("rare_class_average_precision", "rare_class_precision", "rare_class_recall")
+"""Of the rare one of two classes, where the other is so frequent (FREQUENT) that accuracy says little."""
 ALL = METRICS["classification"] | METRICS["regression"]
 OTHER = Metric()
 """Any metric beside these, which rises as a model gets better (own_metrics.py)."""
@@ -65,16 +74,19 @@ def in_order(names: Collection[str], task: Task) -> list[str]:
     return [*(name for name in METRICS[task] if name in names), *sorted(name for name in names if name not in ALL)]
 
 
-def with_average(key: str, average: str | None, name: str | None = None) -> str:
-    """Name a metric for a table: "precision (macro)", but "accuracy".
+def qualified(key: str, average: str | None, unit: str = "", name: str | None = None) -> str:
+    """Name a metric for a table: "precision (macro)", "mae in kg", but "accuracy".
 
     Args:
         key: the metric's.
         average: over the classes; None in a regression.
-        name: what the table calls it; by default its key.
+        unit: of the target; "" if it is not known.
+        name: what the table calls the metric; by default its key.
     """
-    name = name or key
-    return f"{name} ({average})" if average and metric_of(key).averaged else name
+    name, metric = name or key, metric_of(key)
+    if average and metric.averaged:
+        return f"{name} ({average})"
+    return f"{name} in {unit}{'²' if metric.power == 2 else ''}" if unit and metric.power else name
 
 
 def find_metric(name: str, task: Task, where: str, own: Collection[str] = ()) -> str:

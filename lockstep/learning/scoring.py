@@ -6,13 +6,14 @@ from typing import Any, Literal, NamedTuple
 from lockstep.kernel.errors import SettingsError
 from lockstep.kernel.portable import fixed_threads
 from lockstep.kernel.settings import Task
-from lockstep.learning.metrics import METRICS
+from lockstep.learning.metrics import METRICS, is_lopsided
 from lockstep.learning.refusals import refusals_of
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import (
     accuracy_score,
+    average_precision_score,
     log_loss,
     mean_absolute_error,
     mean_squared_error,
@@ -192,6 +193,15 @@ def given_to_actual(y: np.ndarray, probabilities: np.ndarray, classes: np.ndarra
     return found
 
 
+def rare_class(y: np.ndarray, classes: np.ndarray) -> int | None:
+    """The place of the rare one of two classes, both of which occur in ``y``, (n_rows,), and no other; None where
+    neither is rare, or there are not two."""
+    counts = [int(np.sum(y == name)) for name in classes]
+    if len(classes) != 2 or min(counts) == 0 or sum(counts) < len(y) or not is_lopsided(max(counts) / len(y)):
+        return None
+    return counts.index(min(counts))
+
+
 def metrics_of(
     y: np.ndarray, predictions: Predictions, task: Task, average: Average, own: Sequence[Scorer] = ()
 ) -> dict[str, float]:
@@ -201,7 +211,8 @@ def metrics_of(
     Classification: accuracy, precision, recall and f1_score (averaged over the classes as ``average`` says; 0 where a
     class is never predicted), balanced_accuracy, and, where the model gives scores, roc_auc (of several classes: the
     mean of each against the rest) and log_loss. roc_auc and log_loss are left out if ``y`` lacks a class or has an
-    unknown one.
+    unknown one. Where one of two classes is rare in ``y``: rare_class_average_precision (where the model gives scores),
+    rare_class_precision and rare_class_recall, of that class.
     Regression: mse, mae, r2_score, rmse, median_absolute_error, in the target's unit or its square.
 
     Raises:
@@ -211,6 +222,7 @@ def metrics_of(
         found = _of_numbers(y, predictions.values)
     else:
         found = _of_classes(y, predictions, average) | _of_probabilities(y, predictions)
+        found |= _of_the_rare_class(y, predictions)
     computed = {scorer.key: scorer.compute(y, predictions) for scorer in own}
     built_in = {name: float(found[name]) for name in METRICS[task] if name in found}
     return built_in | {name: value for name, value in computed.items() if value is not None}
@@ -261,4 +273,18 @@ def _of_probabilities(y: np.ndarray, predictions: Predictions) -> dict[str, floa
         found["roc_auc"] = roc_auc_score(y, probabilities, multi_class="ovr", labels=classes)
     if probabilities is not None:
         found["log_loss"] = log_loss(y, probabilities, labels=classes)
+    return found
+
+
+def _of_the_rare_class(y: np.ndarray, predictions: Predictions) -> dict[str, float]:
+    """The metrics of RARE, as far as they can be computed."""
+    classes, scores = predictions.classes, predictions.scores
+    place = None if classes is None else rare_class(y, classes)
+    if classes is None or place is None:
+        return {}
+    truth, named = y == classes[place], predictions.values == classes[place]
+    precision, recall, _, _ = precision_recall_fscore_support(truth, named, average="binary", zero_division=0)
+    found = {"rare_class_precision": precision, "rare_class_recall": recall}
+    if scores is not None:
+        found["rare_class_average_precision"] = average_precision_score(truth, scores if place else -scores)
     return found

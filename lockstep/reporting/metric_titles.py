@@ -1,5 +1,7 @@
 """What pages call the metrics, and which of them they name first."""
 
+from collections.abc import Container
+
 from lockstep.kernel.settings import Task
 from lockstep.learning.metrics import is_lopsided
 
@@ -10,6 +12,9 @@ TITLES = {
     "f1_score": "F1",
     "balanced_accuracy": "Balanced accuracy",
     "roc_auc": "Area under the ROC curve",
+    "rare_class_average_precision": "Average precision of the rarer class",
+    "rare_class_precision": "Precision of the rarer class",
+    "rare_class_recall": "Recall of the rarer class",
     "log_loss": "Log loss",
     "mse": "Mean squared error",
     "mae": "Mean absolute error",
@@ -20,8 +25,11 @@ TITLES = {
 """By the metric's key (lockstep/learning/metrics.py)."""
 
 
-def headline(task: Task, baseline_accuracy: float | None) -> tuple[str, str]:
-    """The keys of the two metrics that a table of problems shows."""
+def headline(task: Task, baseline_accuracy: float | None, known: Container[str]) -> list[str]:
+    """The keys of the two metrics that a table of problems shows, of those that are ``known``."""
+    keys: tuple[str, ...] = ("accuracy", "f1_score")
     if task == "regression":
-        return "mae", "r2_score"
-    return ("roc_auc", "balanced_accuracy") if is_lopsided(baseline_accuracy) else ("accuracy", "f1_score")
+        keys = ("mae", "r2_score")
+    elif is_lopsided(baseline_accuracy):
+        keys = ("rare_class_average_precision", "roc_auc", "balanced_accuracy")
+    return [key for key in keys if key in known][:2]

@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 
 from lockstep.diagnosing.diagnosis import Copies
 from lockstep.kernel.settings import Task
-from lockstep.learning.metrics import is_lopsided, metric_of, with_average
+from lockstep.learning.metrics import RARE, is_lopsided, metric_of, qualified
 from lockstep.reporting.decisions import decision_sentences
 from lockstep.reporting.metric_titles import TITLES
-from lockstep.reporting.plotted import area_of
 from lockstep.reporting.sources import Sources
 from lockstep.reporting.wording import number, percent, plural, score, spread, visible, within_sentence
 
@@ -42,11 +41,13 @@ class ResultFacts:
 def result_facts(given: Sources) -> ResultFacts:
     """The sentences and the metrics."""
     average = str(given.metrics["average"]) if "average" in given.metrics else None
+    target = next(column for column in given.profile.columns if column.column == given.sidecar.target)
+    unit = visible(target.unit, 40)
     folds = {key: value for key, value in given.cross_validation.items() if isinstance(value, float)}
     metrics = [
         Metric(
             key=row.metric,
-            name=with_average(row.metric, average, TITLES.get(row.metric, row.metric)),
+            name=qualified(row.metric, average, unit, TITLES.get(row.metric, row.metric)),
             value=row.value,
             low=row.low,
             high=row.high,
@@ -54,7 +55,7 @@ def result_facts(given: Sources) -> ResultFacts:
             folds_mean=folds.get(f"{row.metric}_mean"),
             folds_std=folds.get(f"{row.metric}_std"),
         )
-        for row in given.plots.intervals
+        for row in sorted(given.plots.intervals, key=lambda row: row.metric not in RARE)
     ]
     by_key = {metric.key: metric for metric in metrics}
     own = _of_classes if given.sidecar.task == "classification" else _of_numbers
@@ -93,7 +94,7 @@ def _of_classes(given: Sources, metrics: dict[str, Metric]) -> list[str]:
 
 
 def _of_rare_classes(given: Sources, metrics: dict[str, Metric]) -> list[str]:
-    """Two sentences with what measures a model where one class has nearly all of the rows: of two classes how the rare
+    """Sentences with what measures a model where one class has nearly all of the rows: of two classes how the rare
     one is ranked and found; of more, the means over the classes."""
     cells = {(row.actual, row.predicted): row.count for row in given.plots.predictions}
     counts = dict.fromkeys((actual for actual, _ in cells), 0)
@@ -115,18 +116,20 @@ def _of_rare_classes(given: Sources, metrics: dict[str, Metric]) -> list[str]:
 def _of_the_rare_class(
     given: Sources, metrics: dict[str, Metric], rare: str, rows: int, cells: dict[tuple[str, str], int]
 ) -> list[str]:
-    """The two sentences about one of two classes, with ``rows`` test rows; cells: {(actual, predicted): rows}."""
+    """The sentences about one of two classes, with ``rows`` test rows; cells: {(actual, predicted): rows}."""
     hits, named = cells[rare, rare], sum(count for (_, predicted), count in cells.items() if predicted == rare)
     share, name = rows / int(given.metrics["test_rows"]), visible(rare, 40)
     said = f"Of {_tested(given)}, {rows:,} ({percent(share)}) are of the rarer class, {name}"
-    precision = area_of(given.plots.curves, "average precision", rare)
-    if precision is not None:
-        said += f"; the model ranks them with an average precision of {score(precision)} (at random: {score(share)})"
+    if (precision := metrics.get("rare_class_average_precision")) is not None:
+        ranks = f"; the model ranks them with an average precision of {score(precision.value)}"
+        said += f"{ranks}{_interval(precision, score)}, against {score(share)} at random,"
     said += f"{_area(metrics, ' and an area under the ROC curve of')}."
     if not named:
         return [said, f"It names {name} for no row, so that none of them is found."]
-    found = f"it finds {hits:,} of the {rows:,}, {percent(hits / rows)} (recall)"
-    return [said, f"It names {name} for {plural(named, 'row')}, {percent(hits / named)} rightly (precision); {found}."]
+    precise, found = metrics["rare_class_precision"], metrics["rare_class_recall"]
+    rightly = f"{hits:,} of them rightly, a precision of {percent(precise.value)}{_interval(precise, percent)}"
+    recall = f"It finds {hits:,} of the {rows:,}, a recall of {percent(found.value)}{_interval(found, percent)}"
+    return [said, f"{recall}.", f"It names {name} for {plural(named, 'row')}, {rightly}."]
 
 
 def _area(metrics: dict[str, Metric], words: str) -> str:
@@ -138,7 +141,7 @@ def _area(metrics: dict[str, Metric], words: str) -> str:
 def _of_numbers(given: Sources, metrics: dict[str, Metric]) -> list[str]:
     main, explained = metrics["mae"], metrics["r2_score"]
     share = percent(explained.value) if explained.value > 0 else "none"  # worse than the mean of the test rows
-    off = f"were off by {number(main.value)} on average, the mean absolute error{_interval(main, number)}"
+    off = f"were off by {number(main.value)} on average, the {within_sentence(main.name)}{_interval(main, number)}"
     return [
         f"On {_tested(given)}, the predictions of {visible(given.sidecar.target)} {off}.",
         f"A baseline that always predicts the mean of the training rows is off by {number(main.baseline)}.",
@@ -164,12 +167,24 @@ def _against_the_baseline(main: Metric) -> list[str]:
 
 
 def _worse_than_the_baseline(metrics: Sequence[Metric]) -> list[str]:
-    worse = []
+    """By which metrics the model is behind the baseline, and whether their intervals exclude the baseline; of the main
+    metric, where it has an interval, _against_the_baseline says that."""
+    worse: list[str] = []
+    unsure: list[str] = []
     for metric in metrics:
         signed = -1 if metric_of(metric.key).lower_is_better else 1
-        if metric.baseline is not None and signed * metric.value < signed * metric.baseline:
-            worse.append(f"{within_sentence(metric.name)} ({score(metric.value)} against {score(metric.baseline)})")
-    return [f"It is worse than the baseline by {', '.join(worse)}."] if worse else []
+        is_said = metric.key in ("accuracy", "mae") and metric.low is not None
+        if is_said or metric.baseline is None or signed * metric.value >= signed * metric.baseline:
+            continue
+        best = metric.high if signed > 0 else metric.low  # the end of the interval that speaks most for the model
+        excluded = best is not None and signed * best < signed * metric.baseline
+        values = f"({score(metric.value)} against {score(metric.baseline)})"
+        (worse if excluded else unsure).append(f"{within_sentence(metric.name)} {values}")
+    said = [f"It is worse than the baseline by {', '.join(worse)}."] if worse else []
+    if unsure:
+        behind = f"By {', '.join(unsure)} it is behind the baseline"
+        said.append(f"{behind}, but these rows cannot tell whether it is worse.")
+    return said
 
 
 def _copies(task: Task, copies: Copies, rows: int) -> list[str]:

@@ -64,9 +64,16 @@ def run_checks(train: Table, test: Table, settings: CheckSettings) -> list[DataF
     for number, (name, check) in enumerate(CHECKS.items(), 1):
         severity = getattr(settings, name)
         found = check(train, test) if severity != "off" else []
-        message = some(found, 10) if found else ""
+        message = _said(name, found) if found else ""
         findings.append(DataFinding(f"C{number}", name, severity, len(found), message))
     return findings
+
+
+def _said(check: str, found: list[str]) -> str:
+    """What a check found, as a sentence without its full stop."""
+    shown = some(found, 10)
+    one, more = SUMMARIES.get(check, ("", ""))
+    return f"{len(found):,} {one if len(found) == 1 else more}: {shown}" if one else shown
 
 
 def _target_leak(train: Table, _: Table) -> list[str]:
@@ -160,7 +167,7 @@ def _rare_class(train: Table, _: Table) -> list[str]:
     if train.task == "regression":
         return []
     classes, counts = np.unique(train.labels, return_counts=True)
-    return [f"{name} ({count} training rows)" for name, count in zip(classes, counts, strict=True) if count < RARE_ROWS]
+    return [f"{name} ({count})" for name, count in zip(classes, counts, strict=True) if count < RARE_ROWS]
 
 
 def _shifted_column(train: Table, test: Table) -> list[str]:
@@ -190,3 +197,26 @@ CHECKS: dict[str, Callable[[Table, Table], list[str]]] = {
     "shifted_column": _shifted_column,
 }
 """Every check, by its name in the settings, in the order of its code."""
+SUMMARIES = {
+    "duplicate_rows": (
+        "test row is a training row too, by all columns that load.drop does not leave out",
+        "test rows are training rows too, by all columns that load.drop does not leave out",
+    ),
+    "constant_column": (
+        "column has one value or none in the training rows",
+        "columns have one value or none in the training rows",
+    ),
+    "nearly_unique_column": (
+        "column identifies rows rather than describes them",
+        "columns identify rows rather than describe them",
+    ),
+    "rare_class": (
+        f"class has fewer than {RARE_ROWS} training rows",
+        f"classes have fewer than {RARE_ROWS} training rows",
+    ),
+    "shifted_column": (
+        "column differs between training and test rows",
+        "columns differ between training and test rows",
+    ),
+}
+"""What the findings of a check are, one and more; of the other checks each finding says it itself."""

@@ -4,8 +4,9 @@ import itertools
 
 from lockstep.comparing.significance import bootstrap_p, exchange_p, mcnemar
 from lockstep.evaluating import resampling
+from lockstep.evaluating.intervals import wilson
 from lockstep.evaluating.resampling import Design, interval, intervals_of, labels_of, resample_count, resampled, rows_of
-from lockstep.learning.metrics import METRICS
+from lockstep.learning.metrics import METRICS, RARE
 from lockstep.learning.scoring import Predictions, metrics_of
 
 import numpy as np
@@ -52,6 +53,25 @@ def test_weighted_metrics_are_those_of_the_resampled_rows(k, average):
             drawn = np.repeat(np.arange(40), own)
             expected = metrics_of(y[drawn], picked(predictions, drawn), "classification", average)
             assert {name: values[resample] for name, values in found.items()} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("rare", [0, 1])
+def test_weighted_metrics_of_a_rare_class_are_those_of_the_resampled_rows(rare):
+    y, predictions = classified(60, 2, skill=0.1)
+    kept = np.sort(np.concatenate([np.flatnonzero(y != f"class {rare}"), np.flatnonzero(y == f"class {rare}")[:6]]))
+    y, predictions = y[kept], picked(predictions, kept)
+    rows = rows_of(y, predictions, "classification", "macro", None)
+    for weights in plain(y, stratified=True).resamples(30, np.random.default_rng(0)):
+        found = rows.metrics(weights)
+        assert set(RARE) < set(found)
+        for resample, own in enumerate(weights.astype(int)):
+            drawn = np.repeat(np.arange(len(y)), own)
+            expected = metrics_of(y[drawn], picked(predictions, drawn), "classification", "macro")
+            assert {name: values[resample] for name, values in found.items()} == pytest.approx(expected)
+    found = intervals_of(y, predictions, "classification", "macro", plain(y, stratified=True))
+    truth = y == f"class {rare}"
+    assert found["rare_class_recall"] == wilson(int((predictions.values == y)[truth].sum()), 6)
+    assert found["rare_class_average_precision"] is not None
 
 
 def test_a_model_that_is_never_right():

@@ -2,7 +2,7 @@
 
 from lockstep.intake.codes import codes_like_numbers
 from lockstep.intake.file_format import look
-from lockstep.reading.column_types import MISSING
+from lockstep.reading.column_types import MISSING, NUMBER_TYPE, STRING_TYPE
 
 import pyarrow as pa
 import pytest

@@ -6,6 +6,7 @@ from lockstep.learning.cross_validation import (
     cross_validate,
     fit_fold,
     make_folds,
+    mean_and_std,
     out_of_fold,
     score_fold,
     summary,
@@ -128,3 +129,9 @@ def test_a_model_that_can_be_fitted_and_cannot_predict():
     model = model_settings("k_neighbors", "classification", hyperparameters={"n_neighbors": 500})
     with pytest.raises(DataError, match=r"^scikit-learn cannot predict by KNeighborsClassifier .* n_neighbors = 500"):
         cross_validate(make_table(), CrossValidateSettings(), PreprocessSettings(), model)
+
+
+def test_a_deviation_that_is_rounding_alone_is_none():
+    assert mean_and_std([0.1 + 0.2, 0.3, 0.3]) == (pytest.approx(0.3), 0.0)
+    assert mean_and_std([0.3, 0.4])[1] == pytest.approx(0.0707, abs=1e-4)
+    assert mean_and_std([0.0, 0.0]) == (0.0, 0.0)

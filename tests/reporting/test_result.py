@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from lockstep.diagnosing.diagnosis import Copies
-from lockstep.learning.metrics import ALL
+from lockstep.evaluating.intervals import wilson
+from lockstep.learning.metrics import ALL, RARE
 from lockstep.reporting.result import result_facts
 from lockstep.reporting.training import training_facts
 from lockstep.reporting.wording import plural
@@ -123,26 +124,34 @@ def test_a_rare_class_leads_with_what_measures_it(rare, model):
     facts = result_facts(made.sources)
     found, truth = made.predictions, (made.predictions["actual"] == rare).to_numpy()
     score = found[f"probability_{rare}"] if model != "svm" else found["score"] * (1 if rare > "common" else -1)
-    first, second, third, *rest = (sentence.replace("\N{NO-BREAK SPACE}", " ") for sentence in facts.sentences)
+    said = (sentence.replace("\N{NO-BREAK SPACE}", " ") for sentence in facts.sentences)
+    first, second, third, *rest = said
     precision = average_precision_score(truth, score)
     assert first.startswith(
         f"Of 400 test rows kept out of the training, {truth.sum()} ({100 * truth.mean():.1f} %) are of"
     )
     assert (
-        f"the rarer class, {rare}; the model ranks them with an average precision of {precision:.3f} (at ran" in first
+        f"the rarer class, {rare}; the model ranks them with an average precision of {precision:.3f} (95 % i" in first
     )
+    assert f"), against {truth.mean():.4f}".rstrip("0") in first
     assert f"an area under the ROC curve of {roc_auc_score(truth, score):.3f} (95 % interval 0." in first
     named = (found["predicted"] == rare).to_numpy()
     if named.any():
-        rightly = f"{plural(int(named.sum()), 'row')}, {100 * truth[named].mean():.1f} % rightly (precision)"
-        hits = f"{(named & truth).sum()} of the {truth.sum()}, {100 * named[truth].mean():.1f} % (recall)"
-        assert second == f"It names {rare} for {rightly}; it finds {hits}."
+        hits = (named & truth).sum()
+        low, high = (f"{100 * end:.1f} %" for end in wilson(int(hits), int(truth.sum())))
+        share = f"{100 * named[truth].mean():.1f} % (95 % interval {low} to {high})"
+        assert second == f"It finds {hits} of the {truth.sum()}, a recall of {share}."
+        rightly = f"{hits} of them rightly, a precision of {100 * truth[named].mean():.1f} %"
+        assert third.startswith(f"It names {rare} for {plural(int(named.sum()), 'row')}, {rightly}")
+        third, *rest = rest
     else:
         assert second == f"It names {rare} for no row, so that none of them is found."
     assert third.startswith(f"The accuracy is {100 * (found['actual'] == found['predicted']).mean():.1f} % (95 % int")
     assert f"reaches {100 * (1 - truth.mean()):.1f} %." in third
     assert any("(3 folds) gives an area under the ROC curve of 0." in sentence for sentence in rest)
     training = training_facts(made.sources)
+    assert [metric.key for metric in facts.metrics[:3]] == list(RARE)
+    assert all(metric.folds_mean is not None for metric in facts.metrics[:3])
     assert (training.metric, training.test_score) == ("roc_auc", made.sources.metrics["roc_auc"])
     assert len(training.folds) == 3
 
@@ -184,16 +193,28 @@ def test_copies_in_words(binary, copies, said):
     assert all(sentence.startswith(said) for sentence in found)
 
 
-def test_a_metric_that_is_worse_than_the_baselines_is_said(binary):
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({}, ""),
+        ({"baseline": 0.01, "low": 0.02, "high": 0.9}, "It is worse than the baseline by {}."),
+        (
+            {"baseline": 0.01, "low": 0.005, "high": 0.9},
+            "By {} it is behind the baseline, but these rows cannot tell whether it is worse.",
+        ),
+        (
+            {"baseline": 0.01, "low": None, "high": None},
+            "By {} it is behind the baseline, but these rows cannot tell whether it is worse.",
+        ),
+    ],
+)
+def test_a_metric_that_is_worse_than_the_baselines_is_said(binary, own, said):
     given = binary.sources
-    assert not any("worse than the baseline" in sentence for sentence in result_facts(given).sentences)
-    worse = [
-        msgspec.structs.replace(row, baseline=0.01) if row.metric == "log_loss" else row
-        for row in given.plots.intervals
-    ]
+    worse = [msgspec.structs.replace(row, **own) if row.metric == "log_loss" else row for row in given.plots.intervals]
     found = result_facts(replace(given, plots=replace(given.plots, intervals=worse))).sentences
-    (said,) = (sentence for sentence in found if "worse than" in sentence)
-    assert said == f"It is worse than the baseline by log loss ({given.metrics['log_loss']:.3f} against 0.01)."
+    assert [sentence for sentence in found if "baseline by" in sentence or "behind" in sentence] == (
+        [said.format(f"log loss ({given.metrics['log_loss']:.3f} against 0.01)")] if said else []
+    )
 
 
 def test_folds_that_a_search_has_seen_are_called_optimistic(binary):
@@ -210,3 +231,18 @@ def test_every_metric_has_its_interval_baseline_and_folds(binary):
     assert accuracy.low < accuracy.value < accuracy.high
     assert accuracy.baseline == given.metrics["baseline_accuracy"]
     assert accuracy.folds_mean == given.cross_validation["accuracy_mean"]
+
+
+def test_errors_have_the_unit_of_the_target(number):
+    columns = [
+        msgspec.structs.replace(column, unit="$" if column.column == "y" else "") for column in number.profile.columns
+    ]
+    facts = result_facts(replace(number, profile=msgspec.structs.replace(number.profile, columns=columns)))
+    assert [metric.name for metric in facts.metrics] == [
+        "Mean squared error in $²",
+        "Mean absolute error in $",
+        "R²",
+        "Root mean squared error in $",
+        "Median absolute error in $",
+    ]
+    assert " on average, the mean absolute error in $ (95" in facts.sentences[0]

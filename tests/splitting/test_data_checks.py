@@ -68,7 +68,12 @@ def test_random_splits_are_rarely_called_shifted(seed):
         ("nearly_unique_column", "regression", {"name": [f"n{i}" for i in range(600)]}, "'name'"),
         ("nearly_unique_column", "regression", {"number": np.arange(600)}, "'number'"),
         ("nearly_unique_column", "regression", {"file_code": lambda r, d: r.permutation(10**6)[:600]}, "'file_code'"),
-        ("rare_class", "classification", {"y": ["rare"] * 10 + ["a", "b"] * 295}, "rare (8 training rows)"),
+        (
+            "rare_class",
+            "classification",
+            {"y": ["rare"] * 10 + ["a", "b"] * 295},
+            "1 class has fewer than 20 training rows: rare (8)",
+        ),
     ],
 )
 def test_each_case_is_found(check, task, columns, message):
@@ -132,7 +137,9 @@ def test_duplicates_on_both_sides():
     test = Table(twice, "y", "regression").with_copies(split.train)
     finding = found(Parts(split.train, split.validation, test))["duplicate_rows"]
     assert finding.found == 3
-    assert finding.message == ", ".join(f"data row {row}" for row in split.train.frame.index[:3])
+    rows = ", ".join(f"data row {row}" for row in split.train.frame.index[:3])
+    said = f"3 test rows are training rows too, by all columns that load.drop does not leave out: {rows}"
+    assert finding.message == said
 
 
 def test_a_shift_is_found():
@@ -145,11 +152,16 @@ def test_a_shift_is_found():
 def test_an_error_stops_a_warning_is_logged_and_off_is_silent(caplog):
     split = parts(same=1)
     check_parts(split, CheckSettings())
-    assert "C4 constant_column: 'same' (docs/checks.md)" in caplog.text
+    assert (
+        "C4 constant_column: 1 column has one value or none in the training rows: 'same' (docs/checks.md)"
+        in caplog.text
+    )
     caplog.clear()
     assert check_parts(split, CheckSettings(constant_column="off"))[3].found == 0
     assert caplog.text == ""
-    with pytest.raises(DataError, match=r"C4 constant_column: 'same'\. docs/checks\.md says what to do"):
+    with pytest.raises(
+        DataError, match=r"C4 constant_column: 1 column has .* training rows: 'same'\. docs/checks\.md says what to do"
+    ):
         check_parts(split, CheckSettings(constant_column="error"))
 
 
