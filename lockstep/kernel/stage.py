@@ -4,6 +4,7 @@ and an exit code."""
 import argparse
 import contextlib
 import gc
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -63,7 +64,7 @@ def run_stage(stage: str, args: argparse.Namespace, body: Body) -> int:
                 with Outputs(check=lambda: _check_unchanged(problem, ending)) as outputs:
                     body(problem, args, outputs)
             except LockstepError as error:
-                logger.error("%s", error)
+                logger.error("%s%s", error, _way_back())
                 return error.exit_code
             except OSError as error:
                 logger.error("%s. No output was written. Correct that (space, permission), then run it again.", error)
@@ -76,6 +77,20 @@ def run_stage(stage: str, args: argparse.Namespace, body: Body) -> int:
     except OSError as error:
         print(f"ERROR {stage}: {error}. Make '{LOGS}/' and '.dvc/tmp/' writable.", file=sys.stderr)
         return MachineError.exit_code
+
+
+def _way_back() -> str:
+    """What takes back the settings of an experiment that fails in the workspace; "" for any other run.
+
+    DVC tells the stages of an experiment its name, and where the repository is: with --temp, somewhere else.
+    """
+    root = os.environ.get("DVC_ROOT")
+    if "DVC_EXP_NAME" not in os.environ or root is None or Path(root).resolve() != Path.cwd().resolve():
+        return ""
+    return (
+        " params.yaml keeps the experiment's settings: 'git checkout params.yaml && dvc checkout' takes them back, "
+        "with every other change in it that is not committed."
+    )
 
 
 def check_inputs(*paths: Path) -> None:

@@ -83,6 +83,19 @@ def test_errors_become_one_line_and_an_exit_code(run, error, code):
     assert log[0].endswith(err[0])
 
 
+@pytest.mark.parametrize(("root", "is_said"), [(".", True), ("..", False), (None, False)])
+def test_an_experiment_that_fails_in_the_workspace_says_the_way_back(run, monkeypatch, root, is_said):
+    """DVC gives stages the repository's folder, which is elsewhere with --temp, and an experiment's name."""
+    monkeypatch.setenv("DVC_EXP_NAME", "ritzy-damn")
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    if root is not None:
+        monkeypatch.setenv("DVC_ROOT", str(Path(root).resolve()))
+    _, err, _ = run(raising(SettingsError("what, where.")))
+    back = " params.yaml keeps the experiment's settings: 'git checkout params.yaml && dvc checkout' takes them back"
+    assert err[0].startswith(f"ERROR load@iris: what, where.{back if is_said else ''}")
+    assert ("takes them back" in err[0]) == is_said
+
+
 def test_an_operating_system_error_is_the_machines_fault(run):
     code, err, _ = run(raising(OSError(28, "No space left on device", "out.parquet")))
     remedy = "No output was written. Correct that (space, permission), then run it again."
