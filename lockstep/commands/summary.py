@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from lockstep.commands import add_params, command_parser, model_of
 from lockstep.commands.results import Results, results_of
 from lockstep.comparing.rendering import console_of, metric_value
+from lockstep.kernel.errors import DataError
 from lockstep.kernel.settings import Problem, read_problems
 from lockstep.learning.metrics import is_lopsided, qualified
 from lockstep.reporting.metric_titles import headline
@@ -25,13 +27,19 @@ NEXT = """\
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table. Raises DataError where a problem has not been run."""
+    """Print the table. Raises DataError where no problem has been run."""
     parser = command_parser("summary", __doc__)
     add_params(parser)
     args = parser.parse_args(argv)
     console = console_of(140)
     problems = read_problems(args.params)
+    run = [name for name in problems if Path(f"metrics/{name}.json").exists()]
+    if not run:
+        raise DataError("No problem has been run: metrics/ has no results. Run 'dvc repro', which makes them.")
     for name in problems:
+        if name not in run:
+            console.print(f"{name}: not run yet (dvc repro report@{name})\n", soft_wrap=True, markup=False)
+            continue
         results = results_of(name)
         model = _model(Problem(args.params, name))
         console.print(f"{name}: {model}", *_warnings(results), sep="\n", soft_wrap=True, markup=False)

@@ -6,7 +6,7 @@ type next. Exit codes of the whole product: 0 fine, 1 a command's own negative a
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class Setting(str):
@@ -76,8 +76,20 @@ def nearest(word: object, allowed: Iterable[object], most: int | None = None) ->
     return difflib.get_close_matches(str(word), known, (most or len(known)) if known else 1, cutoff=0.0)
 
 
-def did_you_mean(word: str, allowed: Iterable[str]) -> str:
-    """`` Did you mean 'iris'?``, or nothing if no allowed word is like ``word``, upper and lower case being alike."""
+def alike(word: str, allowed: Iterable[str]) -> str | None:
+    """The allowed word that is most like ``word``, upper and lower case being alike; None if none is like it."""
     known = {name.strip().casefold(): name for name in allowed}
     near = difflib.get_close_matches(word.strip().casefold(), known, 1)
-    return f" Did you mean '{known[near[0]]}'?" if near else ""
+    return known[near[0]] if near else None
+
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """`` Did you mean 'iris'?``, or nothing if no allowed word is like ``word``."""
+    near = alike(word, allowed)
+    return "" if near is None else f" Did you mean '{near}'?"
+
+
+def absent_columns(absent: Iterable[str], there: Collection[str]) -> str:
+    """Columns that are not there, each with the one that may be meant: ``age, size (is it Size?)``."""
+    near = {name: alike(name, there) for name in absent}
+    return some([name if found is None else f"{name} (is it {found}?)" for name, found in near.items()], 20)

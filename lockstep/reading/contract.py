@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from lockstep.kernel.errors import DataError, SettingsError, some
+from lockstep.kernel.errors import DataError, SettingsError, absent_columns, some
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Settings, Severity, convert
 from lockstep.kernel.strict_yaml import read_yaml
@@ -242,9 +242,9 @@ def violations(frame: pd.DataFrame, contract: Contract, *, without: Collection[s
             found.append(Violation(column, rule, severity, rows, message))
 
     absent = [field.name for field in contract.fields if field.name not in frame and field.name not in without]
-    if absent:
-        add(None, "columns", nowhere, f"columns are missing: {some(absent, 20)}")
     extra = [str(name) for name in frame if name not in contract.types and name not in without]
+    if absent:
+        add(None, "columns", nowhere, f"columns are missing: {absent_columns(absent, extra)}")
     if extra:
         add(None, "columns", nowhere, f"columns are not in the contract: {some(extra, 20)}")
     if len(frame) < contract.lockstep.minimum_rows:

@@ -187,4 +187,25 @@ def test_summary_and_index_lead_with_what_measures_a_rare_class(results, capsys,
 def test_summary_before_a_run(params, capsys):
     params()
     assert main(["summary"]) == 2
-    assert "metrics/iris.json does not exist. Run 'dvc repro'" in capsys.readouterr().err
+    said = "No problem has been run: metrics/ has no results. Run 'dvc repro', which makes them."
+    assert said in capsys.readouterr().err
+
+
+def test_summary_of_a_problem_that_was_added_and_not_run(results, capsys):
+    results({"a": train_of("svm"), "b": train_of("svm")})
+    Path("metrics/a.json").unlink()
+    assert main(["summary"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("a: not run yet (dvc repro report@a)\n\nb: models/b/svm_classifier_v3.joblib (not built: ")
+    assert "accuracy" in out
+
+
+def test_errors_have_the_unit_of_the_data_profile(results, capsys):
+    results({"a": train_of("svm")})
+    rows = "metric,value,low,high,baseline\nmse,9,8,10,11\nmae,3,2,4,5\nr2_score,0.5,0.4,0.6,0\n"
+    Path("metrics/plots/a/intervals.csv").write_text(rows)
+    profile = {"target": {"column": "y"}, "columns": [{"column": "x", "unit": "m"}, {"column": "y", "unit": "kg"}]}
+    Path("metrics/a_profile.json").write_text(json.dumps(profile))
+    assert main(["summary"]) == 0
+    first = [line.split("  ")[1] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert {"mse in kg²", "mae in kg", "r2_score"} <= set(first)

@@ -429,3 +429,11 @@ def test_a_pattern_that_is_no_regular_expression(tmp_path):
 def test_no_contract_file(tmp_path):
     with pytest.raises(SettingsError, match=r"c\.yaml does not exist"):
         read_contract(tmp_path / "c.yaml")
+
+
+def test_a_column_of_almost_the_name_is_proposed():
+    found = violations(normalised_frame(table().rename(columns={"size": "Size"})), INFERRED)
+    assert [violation.message for violation in found] == [
+        "columns are missing: size (is it Size?)",
+        "columns are not in the contract: Size",
+    ]
