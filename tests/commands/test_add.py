@@ -890,7 +890,7 @@ def test_duplicate_rows_are_those_of_the_columns_that_are_kept(tried):
     """As in the data profile: a row is not told from its copy by a number that is left out."""
     _, shown, _ = tried(pd.concat([table(), table().head(7).assign(row=range(151, 158))]))
     assert "row: number, 157 distinct, numbers the rows: dropped\n" in shown
-    assert "Duplicate rows: 7\n" in shown
+    assert "Duplicate rows: 7, by the columns that are not dropped\n" in shown
 
 
 def test_a_missing_header_is_not_added(tried):
