@@ -43,7 +43,7 @@ def test_settings_that_contradict_the_table():
     with pytest.raises(SettingsError, match=r"time_is_feature is true, but there is no split\.time"):
         split_table(table(), SplitSettings(time_is_feature=True))
     texts = table(DAYS.dt.strftime("%Y-%m-%d %H:%M"))
-    with pytest.raises(SettingsError, match=r"'when' is a column of texts.*Declare it a date in the contract"):
+    with pytest.raises(SettingsError, match=r"'when' is a column of texts.*\(type: date in the contract\)"):
         split_table(texts, SplitSettings(time="when", time_is_feature=True))
 
 
