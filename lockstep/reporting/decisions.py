@@ -108,8 +108,9 @@ def _intervals(decision: Decision, metrics: dict[str, float | str]) -> list[str]
             f"Its prediction intervals, made for {level}, hold the actual value in {holds}, {wide} wide on average."
         ]
     least, size = percent(metrics["set_coverage_least"]), number(metrics["set_size"], 3)
+    noun = "class" if size == "1" else "classes"
     hold = f"hold the actual class in {holds}, of the class covered least in {least}"
-    return [f"Its prediction sets, made for {level} of each class, {hold}, with {size} classes on average."]
+    return [f"Its prediction sets, made for {level} of each class, {hold}, with {size} {noun} on average."]
 
 
 def _range(low: float, high: float, form: Callable[[Any], str]) -> str:
