@@ -63,5 +63,6 @@ def test_what_cannot_be_written(model, capsys):
     save_model(GaussianProcessRegressor().fit(np.eye(3), [1, 2, 3]), Path("other.joblib"))
     digest = hashlib.sha256(Path("other.joblib").read_bytes()).hexdigest()
     assert main(["export", "other.joblib", "--format", "skops", "--sha256", digest]) == 2
-    assert "GaussianProcessRegressor, which such a file of Lockstep's never has. Use its .joblib" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "GaussianProcessRegressor, which such a file of Lockstep's never has. Use its .joblib" in said
     assert not list(Path().glob("*.skops*"))
