@@ -1,5 +1,6 @@
 """Runs ``dvc``: the one module that does. Its process ends with ours, and within a time limit."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -96,7 +97,8 @@ def run_dvc(
     except KeyboardInterrupt:
         if interruptible:
             with workspace_locked():  # not while DVC stashes the workspace, which would leave git's index half-written
-                os.killpg(process.pid, signal.SIGINT)
+                with contextlib.suppress(ProcessLookupError):  # it has just ended
+                    os.killpg(process.pid, signal.SIGINT)
             process.wait()
         raise
     finally:
