@@ -96,9 +96,9 @@ def run_dvc(
         ) from None
     except KeyboardInterrupt:
         if interruptible:
-            with workspace_locked():  # not while DVC stashes the workspace, which would leave git's index half-written
-                with contextlib.suppress(ProcessLookupError):  # it has just ended
-                    os.killpg(process.pid, signal.SIGINT)
+            # not while DVC stashes the workspace, which would leave git's index half-written; it may have just ended
+            with workspace_locked(), contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGINT)
             process.wait()
         raise
     finally:
