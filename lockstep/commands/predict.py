@@ -25,6 +25,7 @@ from lockstep.kernel.log import logger
 from lockstep.kernel.paths import CONTRACTS, PARAMS
 from lockstep.kernel.portable import estimator_of
 from lockstep.kernel.settings import Problem, Task, read_problems
+from lockstep.learning.preprocessing import raw_types_of
 from lockstep.learning.scoring import predict, prediction_columns
 from lockstep.reading.column_types import Format, typed_frame
 from lockstep.reading.contract import Contract, enforce, is_of_type, read_contract, typed_as, violations
@@ -41,8 +42,8 @@ from sklearn.pipeline import Pipeline
 
 NO_DECISION = Decision()
 PARQUET_ROWS = 100_000
-_TYPES = {"number": "number", "boolean": "boolean", "date": "datetime"}
-_TYPES |= dict.fromkeys(("onehot", "ordinal", "target"), "string")
+_TYPES = {"text": "string", "date": "datetime"}
+"""{type of a column: what a contract calls it}, where that is another word."""
 REASONS = 3
 """Columns that --explain names for each row."""
 
@@ -121,19 +122,18 @@ def make_scorer(path: Path, problem: str | None = None, params: Path = PARAMS, *
     The problem is ``problem``, or the one that the model's folder is named after, if params.yaml has it.
     """
     model = load_model(path, sha256=sha256)
-    try:
-        transformers = model.named_steps["preprocess"].transformers_
-    except (AttributeError, KeyError):
-        raise IntegrityError(f"{path} is not a model of Lockstep's. Give a file below models/.") from None
-    own = model.named_steps.get("features")
-    if own is not None:  # any column that the user's code is given may be one that it uses
-        named = {"text": "string", "date": "datetime"}
-        types = {column: named.get(kind, kind) for column, kind in own.raw_types_.items()}
-    else:
-        types = {column: _TYPES[kind] for kind, _, columns in transformers if kind in _TYPES for column in columns}
+    about: dict[str, Any] = {}
     decision = NO_DECISION
     with contextlib.suppress(IntegrityError):  # no sidecar, where dvc.lock or --sha256 vouches for the model
-        decision = decision_of(read_about(path))
+        about = read_about(path)
+        decision = decision_of(about)
+    try:
+        encoder, own = model.named_steps["preprocess"], model.named_steps.get("features")
+        # Any column that the user's code is given may be one that it uses.
+        kinds = raw_types_of(encoder, about.get("features", {})) if own is None else own.raw_types_
+    except (AttributeError, KeyError):
+        raise IntegrityError(f"{path} is not a model of Lockstep's. Give a file below models/.") from None
+    types = {column: _TYPES.get(kind, kind) for column, kind in kinds.items()}
     name = problem or path.resolve().parent.name
     if problem is None and not (params.exists() and name in read_problems(params)):
         return Scorer(model, types, Dialect(), Format(), None, decision)

@@ -5,6 +5,7 @@ The column choices (which are constant, which have many levels) are made from th
 cross-validation fold that builds its own learns nothing from the rows it is scored on.
 """
 
+from collections.abc import Mapping
 from operator import methodcaller
 from typing import Annotated, Any, Literal
 
@@ -40,6 +41,9 @@ MOST_CATEGORIES = 254
 """Native categories of a column at most: histogram boosting knows 255 values, one of which is the missing one."""
 CATEGORIES = "native"
 """The kind of column, and what the names of its encoded columns begin with, whose codes are categories."""
+_RAW_TYPES = {"number": "number", "boolean": "boolean", "date": "date", "missing": ""}
+_RAW_TYPES |= dict.fromkeys(("onehot", "ordinal", "target", CATEGORIES), "text")
+"""{kind of column: the type of its cells}; "" for any."""
 _SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
 
 
@@ -157,6 +161,21 @@ def _steps(
     if dates is not None:
         steps["date"] = [("parts", date_parts(dates)), *steps["number"]]
     return steps
+
+
+def raw_types_of(encoder: ColumnTransformer, known: Mapping[str, str]) -> dict[str, str]:
+    """{column: type} of the raw columns that a fitted encoder takes, types as column_type names them.
+
+    Args:
+        encoder: fitted; see encoder_of.
+        known: the same of columns that it was fitted on: of one that is only looked at for missing values, it does not
+            tell the type itself.
+    """
+    found: dict[str, str] = {}
+    for kind, _, columns in encoder.transformers_:
+        for column in columns if kind in _RAW_TYPES else ():
+            found[column] = _RAW_TYPES[kind] or found.get(column) or known.get(column, "number")
+    return found
 
 
 def encoder_of(preprocessor: ColumnTransformer | Pipeline) -> ColumnTransformer:

@@ -72,6 +72,34 @@ def test_the_same_predictions_as_the_pipeline_in_any_blocks(trained, monkeypatch
             assert mine[name].tolist() == expected[name].tolist()
 
 
+@pytest.mark.parametrize(
+    "preprocess",
+    [{"encode": "native", "numeric_impute": "native"}, {"missing_indicator": True}],
+    ids=["native", "flag"],
+)
+def test_missing_values_and_categories_as_they_are(tmp_path, monkeypatch, preprocess):
+    """All columns that the model was fitted on are read, as the types that they had: codes are texts, and of a column
+    that is constant but for its missing values the model sees which those are."""
+    frame = make_table("classification", rows=300).frame
+    frame["code"] = [f"{number % 7:03}" for number in range(300)]
+    frame["only_when"] = [1.5 if number % 3 else None for number in range(300)]
+    frame["flag"] = pd.Series([True if number % 4 else None for number in range(300)], index=frame.index)
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    sections = {name: {} for name in ("split", "tune", "cross_validate")} | {"preprocess": preprocess}
+    sections |= {
+        "load": {"path": "data.csv", "task": "classification", "target": "y"},
+        "evaluate": {"average": "macro"},
+    }
+    train = {"model": "hist_gradient_boosting", "kind": "classifier", "version": 1, "hyperparameters": {"max_iter": 9}}
+    saved = run_stages(tmp_path, monkeypatch, {**sections, "train": train})
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict", str(saved), "data.csv", "-o", "out.csv"]) == 0
+    expected = pd.read_parquet(tmp_path / "predictions.parquet")
+    found = pd.read_csv(tmp_path / "out.csv").set_index("row").loc[expected["row"]]
+    for name in expected.columns[expected.columns.str.startswith("probability_")]:
+        assert found[name].tolist() == expected[name].tolist()
+
+
 @pytest.mark.parametrize("model", ["random_forest", "gradient_boosting", "svm"])
 @pytest.mark.parametrize("weight", ["balanced", None])
 def test_probabilities_of_weighted_classes_are_said_to_be_such(tmp_path, monkeypatch, capsys, model, weight):
