@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Collection, Mapping
 from typing import Literal, NamedTuple, get_args
 
-from lockstep.intake.formatted_numbers import A_FEW, MAX_WORDS, NEARLY_ALL, SYMBOLS, WORDS
+from lockstep.intake.formatted_numbers import A_FEW, MAX_WORDS, NEARLY_ALL, SYMBOLS, WORDS, distinct_cells
 from lockstep.kernel.errors import DataError, some
 from lockstep.reading.column_types import Format, as_bool, is_in
 from lockstep.reading.date_formats import (
@@ -141,10 +141,7 @@ class _Cells:
 
     def __init__(self, cells: pa.Array, usual: Format, lines: np.ndarray, place: str) -> None:
         self.trimmed, self.lines, self.place = pc.utf8_trim_whitespace(cells), lines, place
-        found = pc.value_counts(self.trimmed)
-        present = pc.invert(is_in(found.field("values"), ("", *usual.missing)))
-        self.distinct = found.field("values").filter(present)
-        self.counts = found.field("counts").to_numpy()[as_bool(present)]
+        self.distinct, self.counts = distinct_cells(self.trimmed, usual)
         is_word = pc.or_(is_in(self.distinct, SYMBOLS), is_in(pc.utf8_lower(self.distinct), WORDS))
         self.never = as_bool(pc.or_(is_word, pc.match_substring_regex(self.distinct, _NEVER)))
         if self.never.sum() > MAX_WORDS:

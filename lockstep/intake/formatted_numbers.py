@@ -245,6 +245,18 @@ def _flags_of(
     return f"add the table with --decimal {other.decimal} --thousands {other.thousands}"
 
 
+def distinct_cells(trimmed: pa.Array, usual: Format) -> tuple[pa.Array, np.ndarray]:
+    """((n,) the cells of a column that are not empty or a usual word for a missing value, (n,) how often each occurs)
+
+    Args:
+        trimmed: (n_rows,) texts without blanks around.
+        usual: what the words for a missing value are.
+    """
+    found = pc.value_counts(trimmed)
+    present = pc.invert(is_in(found.field("values"), ("", *usual.missing)))
+    return found.field("values").filter(present), found.field("counts").to_numpy()[as_bool(present)]
+
+
 class _Cells:
     """The distinct cells of a column that are not empty or a usual word for a missing value, cut into parts.
 
@@ -257,10 +269,7 @@ class _Cells:
     """
 
     def __init__(self, cells: pa.Array, usual: Format) -> None:
-        found = pc.value_counts(pc.utf8_trim_whitespace(cells))
-        texts, counts = found.field("values"), found.field("counts").to_numpy()
-        present = pc.invert(is_in(texts, ("", *usual.missing)))
-        self.texts, self.counts = texts.filter(present), counts[as_bool(present)]
+        self.texts, self.counts = distinct_cells(pc.utf8_trim_whitespace(cells), usual)
         parts = pc.extract_regex(self.texts, _PARTS)
         self.places = np.flatnonzero(as_bool(parts.is_valid()))
         columns = [parts.field(place).take(pa.array(self.places)) for place in range(parts.type.num_fields)]
