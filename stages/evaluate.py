@@ -21,8 +21,6 @@ from lockstep.deciding.decision import Decision, decision_of
 from lockstep.evaluating.curves import (
     CURVES_COLUMNS,
     PREDICTIONS_COLUMNS,
-    UNCALIBRATED,
-    calibration_rows,
     curve_rows,
     prediction_rows,
 )
@@ -115,13 +113,13 @@ def evaluate(
         metrics["average"] = settings.average
     metrics["test_rows"] = len(test)
     design = _design(test)
-    metrics |= decision_metrics(model, test, raw, decision, design)
+    before = None if decision.calibrate == "none" else uncalibrated(model, test)
+    metrics |= decision_metrics(model, test, raw, before, decision, design)
     with heartbeat(f"importance of {X.shape[1]} features, {settings.importance_repeats} times each"):
         importance = importance_of(model, X, y, test.task, settings.importance_repeats, settings.seed)
     ranges = intervals_of(y, raw, test.task, settings.average, design, scorers)
     intervals = [(name, value, *(ranges.get(name) or (None, None)), baseline.get(name)) for name, value in own.items()]
     predictions = prediction_table(test, raw).assign(**interval_columns(decision, raw))
-    before = uncalibrated(model, test, test.positive) if decision.calibrate != "none" else None
     return Evaluation(metrics, predictions, intervals, importance, raw, before)
 
 
@@ -157,9 +155,7 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     outputs.json(args.metrics, found.metrics)
     outputs.write(args.predictions, lambda path: found.predictions.to_parquet(path, index=False, compression="zstd"))
     outputs.csv(args.plots / "predictions.csv", PREDICTIONS_COLUMNS, prediction_rows(test.labels, found.raw))
-    curves = curve_rows(test.labels, found.raw, test.task)
-    if found.uncalibrated is not None:
-        curves += calibration_rows(test.labels, found.uncalibrated, UNCALIBRATED)
+    curves = curve_rows(test.labels, found.raw, test.task, found.uncalibrated)
     outputs.csv(args.plots / "curves.csv", CURVES_COLUMNS, curves)
     outputs.csv(args.plots / "intervals.csv", INTERVALS_COLUMNS, found.intervals)
     outputs.csv(args.plots / "importance.csv", IMPORTANCE_COLUMNS, found.importance)

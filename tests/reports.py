@@ -7,8 +7,6 @@ from lockstep.diagnosing.settings import DiagnoseSettings
 from lockstep.evaluating.curves import (
     CURVES_COLUMNS,
     PREDICTIONS_COLUMNS,
-    UNCALIBRATED,
-    calibration_rows,
     curve_rows,
     prediction_rows,
 )
@@ -127,9 +125,7 @@ def made_of(
     fitted = train(processed, preprocessor, parts.validation, settings)
     whole, decision = decide(fitted.model, out_of_fold(scores), settings, parts.train.positive)
     found = evaluate(whole, parts.test, parts.train.labels, EvaluateSettings(importance_repeats=2), decision)
-    curves = curve_rows(parts.test.labels, found.raw, task)
-    if found.uncalibrated is not None:
-        curves += calibration_rows(parts.test.labels, found.uncalibrated, UNCALIBRATED)
+    curves = curve_rows(parts.test.labels, found.raw, task, found.uncalibrated)
     file = {"path": "data/raw/p.csv", "size": 12345, "md5": "0" * 32, "sha256": "0" * 64}
     about = describe_model(describe(parts.train, "0" * 64, cleaning), settings, decision)
     checks = [finding._asdict() for finding in run_checks(parts.train, parts.test, CheckSettings())]

@@ -75,10 +75,3 @@ def _with_threshold(
     )
     model.estimator_ = model.estimator  # as ``fit`` would, for which a frozen estimator needs no rows
     return model
-
-
-def without_threshold(model: Pipeline) -> Pipeline:
-    """The model with its own decision in place of a chosen threshold's."""
-    if not isinstance(model[-1], FixedThresholdClassifier):
-        return model
-    return Pipeline([*model.steps[:-1], ("model", model[-1].estimator)])

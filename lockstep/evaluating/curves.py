@@ -37,14 +37,17 @@ def prediction_rows(y: np.ndarray, predictions: Predictions) -> list[tuple[Cell,
     return [(str(a), str(p), int(matrix.loc[a, p])) for a in names for p in names]
 
 
-def curve_rows(y: np.ndarray, predictions: Predictions, task: Task) -> list[tuple[Cell, ...]]:
+def curve_rows(
+    y: np.ndarray, predictions: Predictions, task: Task, uncalibrated: Predictions | None = None
+) -> list[tuple[Cell, ...]]:
     """Rows of CURVES_COLUMNS; low and high are the 95 % interval of y in bins, and empty elsewhere.
 
     Classification: ROC (false against true positive rate), precision-recall (recall against precision) and calibration
     (mean predicted probability against the share of positives, in bins of as many rows each) of each class against the
     rest, of two classes one (followed_classes). A model without probabilities has no calibration, and with several
     classes no curve. Beside the curves, with no x: the "area under the ROC curve" and the "average precision" of every
-    class, of two also of the one without curves; both of all rows, not of the points of the curve.
+    class, of two also of the one without curves; both of all rows, not of the points of the curve. Last the calibration
+    of ``uncalibrated``, what the model said before it was calibrated, under the name UNCALIBRATED.
     Regression: residuals (predicted against actual - predicted), calibration (mean predicted against mean actual) and
     the mean absolute error by size of the target, both in bins of as many rows each.
     """
@@ -70,10 +73,10 @@ def curve_rows(y: np.ndarray, predictions: Predictions, task: Task) -> list[tupl
         rows += _points("precision-recall", name, recall[::-1], precision[::-1])
         if predictions.probabilities is not None:
             rows += _binned("calibration", name, score, score, positive)
-    return rows
+    return rows if uncalibrated is None else rows + _calibration_rows(y, uncalibrated, UNCALIBRATED)
 
 
-def calibration_rows(y: np.ndarray, predictions: Predictions, curve: str) -> list[tuple[Cell, ...]]:
+def _calibration_rows(y: np.ndarray, predictions: Predictions, curve: str) -> list[tuple[Cell, ...]]:
     """Rows of CURVES_COLUMNS with the calibration alone, under the name ``curve``; none without probabilities."""
     classes, probabilities = predictions.classes, predictions.probabilities
     if classes is None or probabilities is None:

@@ -6,17 +6,17 @@ from lockstep.deciding.conformal import bounds_of, sets_of
 from lockstep.deciding.decision import ChosenThreshold, ClassSets, Decision, NumberIntervals
 from lockstep.evaluating.intervals import clopper_pearson
 from lockstep.evaluating.resampling import Design, MeanRows, Rows, interval, resampled, rows_of
+from lockstep.kernel.portable import estimator_of
 from lockstep.learning.scoring import Predictions, metrics_of, predict
 from lockstep.tables.table import Table
 
 import numpy as np
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import Pipeline
 
 
 def decision_metrics(
-    model: Pipeline, test: Table, raw: Predictions, decision: Decision, design: Design
+    model: Pipeline, test: Table, raw: Predictions, before: Predictions | None, decision: Decision, design: Design
 ) -> dict[str, Any]:
     """What to add to the metrics of an evaluation; nothing of what was not decided.
 
@@ -24,17 +24,15 @@ def decision_metrics(
         model: takes raw rows.
         test: raw rows that neither the model nor the decision has seen.
         raw: the model's predictions of them.
+        before: the same without its calibration, if it has one.
         decision: what was decided.
         design: how the rows were drawn.
     """
     found: dict[str, Any] = {}
-    last = model[-1]
-    if decision.threshold is not None and isinstance(last, FixedThresholdClassifier):
-        own = predict(_ending_in(model, last.estimator), test.features, test.task, raw.positive)
+    if decision.threshold is not None:
+        own = predict(without_threshold(model), test.features, test.task, raw.positive)
         found |= _threshold(test.labels, raw, own.values, decision.threshold, design)
-        last = last.estimator.estimator
-    if isinstance(last, CalibratedClassifierCV):
-        before = uncalibrated(model, test, raw.positive)
+    if before is not None:
         value = metrics_of(test.labels, before, test.task, "macro").get("log_loss")
         found |= {} if value is None else {"log_loss_uncalibrated": value}
     if decision.intervals is not None:
@@ -42,12 +40,15 @@ def decision_metrics(
     return found
 
 
-def uncalibrated(model: Pipeline, test: Table, positive: Any) -> Predictions:
-    """What the estimator says of the test rows without its calibration."""
+def without_threshold(model: Pipeline) -> Pipeline:
+    """The model with its own decision in place of a chosen threshold's."""
     last = model[-1]
-    while isinstance(last, FixedThresholdClassifier | CalibratedClassifierCV):
-        last = last.estimator.estimator  # frozen
-    return predict(_ending_in(model, last), test.features, test.task, positive)
+    return _ending_in(model, last.estimator) if isinstance(last, FixedThresholdClassifier) else model
+
+
+def uncalibrated(model: Pipeline, test: Table) -> Predictions:
+    """What the estimator says of the test rows without its calibration."""
+    return predict(_ending_in(model, estimator_of(model)), test.features, test.task, test.positive)
 
 
 def _ending_in(model: Pipeline, last: Any) -> Pipeline:

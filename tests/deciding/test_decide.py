@@ -4,10 +4,10 @@ import json
 from dataclasses import replace
 
 from lockstep.deciding.conformal import bounds_of, intervals_of, sets_of, upper_quantile
-from lockstep.deciding.decide import decide, without_threshold
+from lockstep.deciding.decide import decide
 from lockstep.deciding.decision import ClassSets, Decision, NumberIntervals, decision_of
 from lockstep.deciding.out_of_fold import out_of_fold_of
-from lockstep.evaluating.decisions import decision_metrics, uncalibrated
+from lockstep.evaluating.decisions import decision_metrics, uncalibrated, without_threshold
 from lockstep.evaluating.resampling import Design
 from lockstep.exchange import skops_file
 from lockstep.kernel.errors import DataError, IntegrityError, SettingsError
@@ -114,12 +114,12 @@ def test_calibration_makes_the_log_loss_of_overconfident_probabilities_smaller()
     parts, model, decision, _ = decided(
         "k_neighbors", rows=900, calibrate="sigmoid", hyperparameters={"n_neighbors": 3}
     )
-    before = uncalibrated(model, parts.test, None)
+    before = uncalibrated(model, parts.test)
     raw = predict(model, parts.test.features, "classification")
     y = parts.test.labels
     assert log_loss(y, raw.probabilities) < log_loss(y, before.probabilities)
     design = Design.of(y, stratified=True, groups=None, in_time=False)
-    found = decision_metrics(model, parts.test, raw, decision, design)
+    found = decision_metrics(model, parts.test, raw, before, decision, design)
     assert found["log_loss_uncalibrated"] == pytest.approx(log_loss(y, before.probabilities))
 
 
@@ -153,7 +153,7 @@ def test_what_the_threshold_buys_on_the_test_rows():
     parts, model, decision, _ = decided(rows=900, threshold="cost", costs=COSTS)
     raw, y = predict(model, parts.test.features, "classification"), parts.test.labels
     design = Design.of(y, stratified=True, groups=None, in_time=False)
-    found = decision_metrics(model, parts.test, raw, decision, design)
+    found = decision_metrics(model, parts.test, raw, None, decision, design)
 
     def cost(values):
         return np.mean(1.0 * ((values == "c1") & (y == "c0")) + 12.0 * ((values == "c0") & (y == "c1")))
@@ -180,7 +180,7 @@ def test_intervals_of_numbers_cover_their_share_of_other_rows(name):
     y = parts.test.labels
     assert np.mean((low <= y) & (y <= high)) == pytest.approx(0.9, abs=0.03)
     found = decision_metrics(
-        model, parts.test, raw, decision, Design.of(y, stratified=False, groups=None, in_time=False)
+        model, parts.test, raw, None, decision, Design.of(y, stratified=False, groups=None, in_time=False)
     )
     assert found["coverage"] == np.mean((low <= y) & (y <= high))
     assert found["coverage_low"] < found["coverage"] < found["coverage_high"]
