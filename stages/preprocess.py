@@ -23,18 +23,16 @@ from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.model_types import ModelName
 from lockstep.learning.own_code import sha256_of
 from lockstep.learning.own_features import OwnFeatures, read_features
-from lockstep.learning.preprocessing import PreprocessSettings, encoder_of, fit_preprocessor
+from lockstep.learning.preprocessing import Preprocessor, PreprocessSettings, encoder_of, fit_preprocessor
 from lockstep.saving.joblib_file import write_model
 from lockstep.tables.table import Table, column_type, read_hashed_table, write_table
 
 import msgspec
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
 
 
 def preprocess(
     train: Table, settings: PreprocessSettings, model: str, features: OwnFeatures | None = None
-) -> tuple[ColumnTransformer | Pipeline, Table]:
+) -> tuple[Preprocessor, Table]:
     """Fit the preprocessor on the training rows, and encode them: (n_rows, n_encoded) float64 and the target."""
     preprocessor, encoded = fit_preprocessor(train, settings, model, features=features)
     if features is not None:

@@ -29,7 +29,7 @@ from lockstep.learning.model_file import model_file_name
 from lockstep.learning.model_types import CUSTOM, model_type
 from lockstep.learning.own_code import sha256_of
 from lockstep.learning.own_estimators import parse_name, untracked_library
-from lockstep.learning.preprocessing import categories_of
+from lockstep.learning.preprocessing import Preprocessor, categories_of
 from lockstep.learning.search_result import read_best_trial
 from lockstep.saving.joblib_file import load_model, write_model
 from lockstep.saving.sidecar import MODEL_LIBRARIES, read_about
@@ -38,7 +38,6 @@ from lockstep.training.history import COLUMNS, Row, history_of
 
 import msgspec
 import numpy as np
-from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
 
@@ -49,9 +48,7 @@ class Trained(NamedTuple):
     history: list[Row]
 
 
-def train(
-    processed: Table, preprocessor: ColumnTransformer | Pipeline, validation: Table, settings: TrainSettings
-) -> Trained:
+def train(processed: Table, preprocessor: Preprocessor, validation: Table, settings: TrainSettings) -> Trained:
     """Fit the estimator that the settings describe on encoded rows.
 
     Args:

@@ -3,17 +3,18 @@
 A fold is fitted in two steps, and scored in two:
 
     encode_fitted   the rows that it is fitted on → preprocessor, EncodedRows
-    fit_encoded     EncodedRows → estimator
+    fit_encoded     EncodedRows, an unfitted estimator → a fitted one
     encode          the rows that it is scored on → EncodedRows
     score_encoded   EncodedRows → metrics
 
-``fit_fold`` and ``score_fold`` take both steps at once, for whoever fits a fold once (the stages ``cross_validate`` and
-``diagnose``). The stage ``tune`` keeps the encoded rows, and repeats the second steps for each of its trials.
+``fit_fold`` and ``score_fold`` take both steps at once, for whoever fits some rows once (the stage ``diagnose``). The
+stage ``tune`` keeps the encoded rows, and repeats the second steps for each of its trials.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
-from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from lockstep.kernel.errors import DataError, Message, Setting, SettingsError
 from lockstep.kernel.log import logger
@@ -21,7 +22,7 @@ from lockstep.kernel.settings import Seed, Settings, Task
 from lockstep.learning.estimators import TrainSettings, build_estimator, check_classes, fit_estimator
 from lockstep.learning.own_features import OwnFeatures
 from lockstep.learning.own_metrics import make_scorers
-from lockstep.learning.preprocessing import PreprocessSettings, categories_of, fit_preprocessor
+from lockstep.learning.preprocessing import Preprocessor, PreprocessSettings, categories_of, fit_preprocessor
 from lockstep.learning.scoring import Average, Scorer, decision_columns, metrics_of, predict, prediction_columns
 from lockstep.tables.table import Table
 
@@ -30,7 +31,6 @@ import msgspec
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
-from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import (
     GroupKFold,
     RepeatedKFold,
@@ -38,13 +38,10 @@ from sklearn.model_selection import (
     StratifiedGroupKFold,
     TimeSeriesSplit,
 )
-from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
 Fold = tuple[np.ndarray, np.ndarray]
 """Positions of the rows that are fitted on, and of those that are scored."""
-Preprocessor: TypeAlias = ColumnTransformer | Pipeline
-"""With features of the user's own it is a pipeline, of them and of the rest."""
 _FOLDS, _REPEATS = Setting("cross_validate.folds"), Setting("cross_validate.repeats")
 ROUNDING = 1e-12
 """Values that differ by a smaller share of their mean are the same, computed in another order."""
@@ -200,9 +197,10 @@ def encode(train: Table, positions: np.ndarray, preprocessor: Preprocessor) -> E
     return EncodedRows(preprocessor.transform(rows.features), rows.labels, categories_of(preprocessor))
 
 
-def fit_encoded(rows: EncodedRows, task: Task, model: TrainSettings, n_jobs: int) -> BaseEstimator:
-    """Build the estimator and fit it on encoded rows. Raises as build_estimator and fit_estimator."""
-    estimator = build_estimator(model, task)
+def fit_encoded(rows: EncodedRows, unfitted: BaseEstimator, model: TrainSettings, n_jobs: int) -> BaseEstimator:
+    """Fit a copy of the estimator that ``model`` describes on encoded rows: it is built, and its settings are tried,
+    once for all folds. Raises as fit_estimator."""
+    estimator = copy.deepcopy(unfitted)
     fit_estimator(estimator, rows.X, rows.y, model, n_jobs, rows.categories)
     return estimator
 
@@ -242,7 +240,7 @@ def fit_fold(
         SettingsError: see build_estimator.
     """
     preprocessor, rows = encode_fitted(train, fitted_on, preprocess, model, features)
-    return preprocessor, fit_encoded(rows, train.task, model, n_jobs)
+    return preprocessor, fit_encoded(rows, build_estimator(model, train.task), model, n_jobs)
 
 
 def score_fold(
@@ -278,16 +276,17 @@ def cross_validate(
         own: metrics beside the built-in ones.
 
     Raises:
-        DataError: see fit_fold, score_fold and make_folds.
+        DataError: see encode_fitted, fit_encoded, predict and make_folds.
         SettingsError: see make_folds, build_estimator and metrics_of.
     """
-    build_estimator(model, train.task)  # a wrong setting is an error before the first fold, not in a worker
+    unfitted = build_estimator(model, train.task)  # a wrong setting is an error before the first fold, not in a worker
     folds = make_folds(train, settings)
 
     def score(numbered: tuple[int, Fold]) -> FoldScores:
         number, (fitted_on, scored_on) = numbered
         repeat, fold = number // settings.folds + 1, number % settings.folds + 1
-        preprocessor, estimator = fit_fold(train, fitted_on, preprocess, model, 1, features)
+        preprocessor, fitted = encode_fitted(train, fitted_on, preprocess, model, features)
+        estimator = fit_encoded(fitted, unfitted, model, n_jobs=1)
         rows = encode(train, scored_on, preprocessor)
         found = predict(estimator, rows.X, train.task, train.positive)
         metrics = metrics_of(rows.y, found, train.task, average, own)

@@ -7,7 +7,7 @@ cross-validation fold that builds its own learns nothing from the rows it is sco
 
 from collections.abc import Mapping
 from operator import methodcaller
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from lockstep.kernel.errors import DataError, SettingsError, some
 from lockstep.kernel.log import logger
@@ -35,6 +35,8 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 
+Preprocessor: TypeAlias = ColumnTransformer | Pipeline
+"""With features of the user's own it is a pipeline, of them and of the encoder, which makes numbers."""
 TARGET_FOLDS = 5
 """The folds that target encoding cross-fits on, so that no row's encoding has seen the row's own target."""
 MOST_CATEGORIES = 254
@@ -178,12 +180,12 @@ def raw_types_of(encoder: ColumnTransformer, known: Mapping[str, str]) -> dict[s
     return found
 
 
-def encoder_of(preprocessor: ColumnTransformer | Pipeline) -> ColumnTransformer:
+def encoder_of(preprocessor: Preprocessor) -> ColumnTransformer:
     """The part of a preprocessor that makes numbers: all of it, but for features of the user's own."""
     return preprocessor[-1] if isinstance(preprocessor, Pipeline) else preprocessor
 
 
-def categories_of(preprocessor: ColumnTransformer | Pipeline) -> list[int]:
+def categories_of(preprocessor: Preprocessor) -> list[int]:
     """The numbers of the encoded columns whose values are codes of categories, by a fitted preprocessor."""
     span = encoder_of(preprocessor).output_indices_.get(CATEGORIES, slice(0, 0))
     return list(range(span.start, span.stop))
@@ -218,7 +220,7 @@ def fit_preprocessor(
     *,
     features: OwnFeatures | None = None,
     log: bool = True,
-) -> tuple[ColumnTransformer | Pipeline, pd.DataFrame]:
+) -> tuple[Preprocessor, pd.DataFrame]:
     """Fit the preprocessor on the rows of ``table``, and encode them.
 
     Args:

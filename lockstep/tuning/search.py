@@ -220,7 +220,7 @@ def score_setting(number: int, values: dict[str, Any], scoring: Scoring) -> Tria
         # A copy, since some estimators may be told to work in place (copy_X: false); "K" keeps the order of the
         # elements, on which the last bits of sums depend.
         rows = fold.fitted._replace(X=fold.fitted.X.copy(order="K"))
-        estimator = fit_encoded(rows, scoring.task, model, n_jobs=1)
+        estimator = fit_encoded(rows, unfitted, model, n_jobs=1)
         return score_encoded(estimator, fold.scored, scoring.task, scoring.average, scoring.positive, scoring.own).get(
             scoring.metric, math.nan
         )
@@ -228,7 +228,7 @@ def score_setting(number: int, values: dict[str, Any], scoring: Scoring) -> Tria
     mean = std = None
     reason = f"{scoring.metric} cannot be computed in every fold"
     try:
-        build_estimator(model, scoring.task)  # a wrong combination is said once, not by every fold
+        unfitted = build_estimator(model, scoring.task)  # a wrong combination is said once, not by every fold
         found = mean_and_std(each_fold(score, scoring.folds, progress=False))
         if math.isfinite(found[0]):
             (mean, std), reason = found, ""

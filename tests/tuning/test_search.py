@@ -224,10 +224,10 @@ def test_each_model_type_comes_with_a_space_of_legal_values(name, task):
 def test_whatever_a_library_raises_is_a_failed_trial(table, bad, monkeypatch, caplog):
     original = module.fit_encoded
 
-    def moody(rows, task, model, n_jobs):
+    def moody(rows, unfitted, model, n_jobs):
         if model.hyperparameters["weights"] == "distance":
             raise RuntimeError
-        return original(rows, task, model, n_jobs)
+        return original(rows, unfitted, model, n_jobs)
 
     monkeypatch.setattr(module, "fit_encoded", moody)
     with caplog.at_level(logging.INFO, "lockstep"):
