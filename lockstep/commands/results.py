@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from lockstep.kernel.errors import DataError
-from lockstep.learning.metrics import ALL
+from lockstep.kernel.files import not_made
+from lockstep.learning.metrics import metric_of
 from lockstep.reporting.wording import visible
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ def _is_averaged(key: str) -> bool:
     """Whether ``key`` of the folds' file is the mean or the standard deviation of a metric that is averaged over the
     classes."""
     metric = key.rpartition("_")[0]
-    return metric in ALL and ALL[metric].averaged
+    return metric_of(metric).averaged
 
 
 def read_made(path: Path, kind: str, parse: Callable[[str], T]) -> T:
@@ -70,7 +71,7 @@ def read_made(path: Path, kind: str, parse: Callable[[str], T]) -> T:
     try:
         return parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist. Run 'dvc repro', which makes it.") from None
+        raise not_made(path) from None
     except (KeyError, ValueError) as error:
         raise DataError(f"{path} is not {kind} ({error!r}). Run 'dvc repro' to remake it.") from None
 

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lockstep.kernel.errors import DataError, IntegrityError
-from lockstep.learning.scoring import DECISION, PROBABILITY, Predictions, values_of
+from lockstep.kernel.errors import IntegrityError
+from lockstep.kernel.files import not_made
+from lockstep.learning.scoring import DECISION, PROBABILITY, Predictions, scores_in, values_of
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,7 @@ def read_out_of_fold(path: Path) -> pd.DataFrame:
     try:
         frame = pd.read_parquet(path)
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist. Run 'dvc repro', which makes it.") from None
+        raise not_made(path) from None
     except (OSError, ValueError) as error:
         raise IntegrityError(f"{path} is no parquet file ({error}). Run 'dvc repro' to remake it.") from None
     if not {"repeat", "actual", "predicted"} <= set(frame):
@@ -59,14 +60,9 @@ def out_of_fold_of(frame: pd.DataFrame, classes: np.ndarray | None, positive: An
         kept = kept.dropna(subset=names)
     probabilities = kept[probable].to_numpy(dtype="float64") if probable else None
     response = kept[decided].to_numpy(dtype="float64") if decided else None
-    scores = None
-    if len(classes) == 2:
-        if probabilities is not None:
-            scores = probabilities[:, 1]
-        elif "score" in kept:
-            scores = kept["score"].to_numpy(dtype="float64")
     if response is None and probabilities is not None:
         response = probabilities[:, 1:] if len(classes) == 2 else probabilities
+    scores = scores_in(kept, classes, probabilities)
     predictions = Predictions(values_of(kept["predicted"]), classes, probabilities, scores, positive)
     return OutOfFold(values_of(kept["actual"]), predictions, response)
 

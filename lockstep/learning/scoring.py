@@ -155,12 +155,15 @@ def predictions_of(frame: pd.DataFrame, seen: np.ndarray | None, positive: Any =
     columns = [str(name) for name in frame if str(name).startswith(PROBABILITY)]
     probabilities = frame[columns].to_numpy(dtype="float64") if columns else None
     classes = _typed([name.removeprefix(PROBABILITY) for name in columns], seen) if columns else seen
-    scores = None
+    return Predictions(values, classes, probabilities, scores_in(frame, classes, probabilities), positive)
+
+
+def scores_in(frame: pd.DataFrame, classes: np.ndarray, probabilities: np.ndarray | None) -> np.ndarray | None:
+    """(n_rows,) the scores of Predictions, from the columns of ``prediction_columns`` and the ``probabilities`` in
+    them."""
     if len(classes) == 2 and probabilities is not None:
-        scores = probabilities[:, 1]
-    elif "score" in frame:
-        scores = frame["score"].to_numpy(dtype="float64")
-    return Predictions(values, classes, probabilities, scores, positive)
+        return probabilities[:, 1]
+    return frame["score"].to_numpy(dtype="float64") if "score" in frame else None
 
 
 def _typed(names: list[str], seen: np.ndarray) -> np.ndarray:
