@@ -112,10 +112,9 @@ def _changes(problem: str, model: str, given: str) -> list[str]:
     if model == given:
         return changes
     changes.append(f"{section}.train.model={model}")
-    if "hyperparameters" in _section(problem, "train"):  # of another model type: its defaults instead
-        changes.append(f"~{section}.train.hyperparameters")
-    if "estimator" in _section(problem, "train"):
-        changes.append(f"~{section}.train.estimator")
+    # Of another model type: its defaults instead. DVC takes an empty key for one that is not there to be removed.
+    train = _section(problem, "train")
+    changes += [f"~{section}.train.{key}" for key in ("hyperparameters", "estimator") if train.get(key) is not None]
     kind = MODELS[model]
     for key, able in (("numeric_impute", kind.native_missing), ("encode", kind.native_categories)):
         if preprocess.get(key) == "native" and not able:

@@ -1,5 +1,6 @@
 """Every model type tried as an experiment: the ranking, and what becomes of the workspace."""
 
+import json
 import os
 import shutil
 import signal
@@ -51,7 +52,8 @@ def test_a_sweep_ranks_what_it_has_done_and_leaves_the_workspace_as_it_was(built
     kept = copy.run("git", "show", f"refs/exps/{head[:2]}/{head[2:]}/iris-k_neighbors:params.yaml").stdout
     iris = yaml.safe_load(kept)["problems"]["iris"]
     assert iris["train"] == {"model": "k_neighbors", "kind": "classifier", "version": 1, "seed": 42,
-                             "class_weight": "balanced"}  # fmt: skip
+                             "class_weight": "balanced", "estimator": None, "calibrate": "none", "threshold": 0.5,
+                             "costs": None, "interval_level": 0.9}  # fmt: skip
     assert iris["tune"]["metric"] == "log_loss"
 
 
@@ -84,6 +86,23 @@ def test_what_a_model_type_cannot_take_as_it_is_has_its_default(tmp_path, monkey
     assert sweep._changes("p", "ridge", given) == ["problems.p.train.model=ridge", *native]
     assert sweep._changes("p", given, "ridge") == [f"problems.p.train.model={given}"]
     assert sweep._changes("p", given, given) == []
+
+
+@pytest.mark.parametrize(
+    ("train", "removed"),
+    [
+        ({"estimator": None, "hyperparameters": None}, []),
+        ({"estimator": None, "hyperparameters": {"C": 1}}, ["hyperparameters"]),
+        ({"estimator": "estimators/mine.py:Mine", "hyperparameters": {}}, ["hyperparameters", "estimator"]),
+    ],
+)
+def test_what_is_of_the_given_model_is_removed_for_another_where_there_is_something(
+    tmp_path, monkeypatch, train, removed
+):
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(json.dumps({"problems": {"p": {"train": {"model": "svm", **train}}}}))
+    expected = ["problems.p.train.model=ridge", *(f"~problems.p.train.{key}" for key in removed)]
+    assert sweep._changes("p", "ridge", "svm") == expected
 
 
 def test_an_experiment_below_a_larger_repository_is_read_from_this_folder(tmp_path, monkeypatch):
