@@ -250,14 +250,18 @@ def experiments(repository, tmp_path_factory):
     evaluated; also in the workspace), tuned (with a search)."""
     clone = repository.copy_to(tmp_path_factory.mktemp("experiments") / "clone")
 
-    def start(name, *arguments):
+    def start(name, *arguments, edit=("", "")):
         clone.run("git", "checkout", "-q", "-f", "v1")
         clone.dvc("checkout", "-q", "--force", "--allow-missing")
+        pipeline = clone.folder / "dvc.yaml"
+        pipeline.write_text(pipeline.read_text().replace(*edit))
         clone.dvc("exp", "run", "-q", "-n", name, *arguments)
 
     both = "evaluate@iris", "cross_validate@iris"
     start("tuned", *STUMP, "-S", "problems.iris.tune.trials=3", *both)
-    start("bad", *STUMP, "evaluate@iris")
+    # As in commits of before train read the out-of-fold predictions: now there is no evaluation without these.
+    read = "      deps:\n        - data/out_of_fold/${key}.parquet\n"
+    start("bad", *STUMP, "evaluate@iris", edit=(read, "      deps:\n"))
     shutil.copytree(clone.folder, bad := clone.folder.with_name("bad"), symlinks=True)
     swept = "-S", "problems.iris.train.model=logistic_regression", "-S", "~problems.iris.train.hyperparameters"
     start("swept", *swept, "train@iris", "cross_validate@iris")

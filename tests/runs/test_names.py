@@ -65,4 +65,4 @@ def test_columns_of_any_name(tmp_path):
     assert "<script>alert(1)" not in page
     model = "models/names/random_forest_classifier_v1.joblib"
     scored = repository.run("python", "-m", "lockstep", "predict", model, str(table)).stdout
-    assert scored.startswith("row,predicted,probability_no,probability_yes\n1,")
+    assert scored.startswith("row,predicted,probability_no,probability_yes,set\n1,")
