@@ -30,7 +30,7 @@ from lockstep.learning.cross_validation import (
     out_of_fold,
     summary,
 )
-from lockstep.learning.estimators import TrainSettings, build_estimator, check_train, with_best_trial
+from lockstep.learning.estimators import TrainSettings, build_estimator, check_train, check_weights, with_best_trial
 from lockstep.learning.model_file import model_file_name, sidecar_of
 from lockstep.learning.model_types import CUSTOM, KINDS
 from lockstep.learning.own_features import defines_features, read_features
@@ -185,7 +185,9 @@ def _check(sections: Sections) -> None:
     check_settings(sections.split)
     check_train(sections.train, sections.load.task)
     if sections.train.model != CUSTOM:  # code of the user's runs where it is used
-        build_estimator(sections.train, sections.load.task)
+        estimator = build_estimator(sections.train, sections.load.task)
+        if sections.load.weight is not None:
+            check_weights(estimator)
     check_preprocess(sections.preprocess, sections.train.model)
     own = check_metrics(sections.evaluate.metrics, sections.load.task)
     check_tune(sections.tune, sections.train, sections.load.task, own, custom=False)
@@ -280,7 +282,7 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             parts = split_table(table, settings.split)
             log_parts(parts)
             check_parts(parts, settings.split.checks)
-            own = make_scorers(settings.evaluate.metrics, table.task)
+            own = make_scorers(settings.evaluate.metrics, table.task, weighted=table.weight is not None)
             features = None if config.features is None else read_features(Path(config.features))
             preprocessor, processed = preprocess(parts.train, settings.preprocess, settings.train.model, features)
             tried, average = NO_SEARCH, settings.evaluate.average
@@ -299,7 +301,7 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             about = describe_model(describe(parts.train, sha256, settings.preprocess, features), model, decision)
             # Saved before it is used, as by the stages: a nearest-neighbours model counts its queries.
             with _unnamed(fitted, Path(config.models), stem, about.get("code")) as saved:
-                found = evaluate(fitted, parts.test, parts.train.labels, settings.evaluate, decision)
+                found = evaluate(fitted, parts.test, parts.train, settings.evaluate, decision)
                 path = _name_next(saved, stem)
             with Outputs() as outputs:
                 outputs.json(sidecar_of(path), sidecar(path.read_bytes(), path.name, about, libraries_of(model)))

@@ -96,6 +96,7 @@ def diagnose(
         iterations=iterations_of(estimator_of(model)),
         group=test.group,
         time=test.time,
+        weight=test.weight,
         copies=copies_of(test, errors),
         metric=metric,
         learning=learning_curve_of(

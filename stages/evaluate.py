@@ -34,7 +34,7 @@ from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.metrics import METRICS
 from lockstep.learning.model_file import ModelFile, model_file_name
 from lockstep.learning.own_metrics import make_scorers
-from lockstep.learning.scoring import Average, Predictions, metrics_of, predict, prediction_columns
+from lockstep.learning.scoring import WEIGHT, Average, Predictions, metrics_of, predict, prediction_columns
 from lockstep.saving.joblib_file import load_model
 from lockstep.saving.sidecar import read_about
 from lockstep.tables.table import Table, read_table
@@ -63,8 +63,8 @@ class Evaluation(NamedTuple):
 
     Attributes:
         metrics: flat; those that have a baseline first, then more, then those of the baseline.
-        predictions: (n_test, ...): row, row_hash, actual; where the split was by group, group; then the columns of
-            ``prediction_columns`` and ``interval_columns``.
+        predictions: (n_test, ...): row, row_hash, actual; where the split was by group, group; where rows have weights,
+            weight; then the columns of ``prediction_columns`` and ``interval_columns``.
         intervals: rows of INTERVALS_COLUMNS, one per metric: its 95 % interval, None where it has none, and what the
             baseline has.
         importance: rows of IMPORTANCE_COLUMNS, the most important feature first.
@@ -81,7 +81,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    model: Pipeline, test: Table, train_labels: np.ndarray, settings: EvaluateSettings, decision: Decision = NO_DECISION
+    model: Pipeline, test: Table, train: Table, settings: EvaluateSettings, decision: Decision = NO_DECISION
 ) -> Evaluation:
     """Predict the test rows, compare with the truth, with a baseline, and with shuffled features.
 
@@ -91,12 +91,16 @@ def evaluate(
     Args:
         model: takes raw rows.
         test: raw rows that the model was not fitted on.
-        train_labels: (n_train,).
+        train: rows that it was fitted on; their target and weights are looked at, no other column.
         decision: what the model's sidecar says of its threshold and intervals.
     """
-    X, y, scorers = test.features, test.labels, make_scorers(settings.metrics, test.task)
+    X, y, scorers = (
+        test.features,
+        test.labels,
+        make_scorers(settings.metrics, test.task, weighted=test.weight is not None),
+    )
     raw = predict(model, X, test.task, test.positive)
-    own = metrics_of(y, raw, test.task, settings.average, scorers)
+    own = metrics_of(y, raw, test.task, settings.average, scorers, test.weights)
     for scorer in scorers:
         if scorer.key not in own:
             logger.warning(
@@ -104,9 +108,9 @@ def evaluate(
                 "not give, or for rows of every class", scorer.key,
             )  # fmt: skip
     dummy = DummyClassifier(strategy="prior") if test.task == "classification" else DummyRegressor()
-    dummy.fit(np.zeros((len(train_labels), 1)), train_labels)
+    dummy.fit(np.zeros((len(train), 1)), train.labels, sample_weight=train.weights)
     constant = predict(dummy, np.zeros((len(y), 1)), test.task, test.positive)
-    baseline = metrics_of(y, constant, test.task, settings.average, scorers)
+    baseline = metrics_of(y, constant, test.task, settings.average, scorers, test.weights)
     named = [name for name, metric in METRICS[test.task].items() if metric.has_baseline]
     metrics: dict[str, Any] = own | {f"baseline_{name}": baseline[name] for name in named}
     if test.task == "classification":
@@ -116,7 +120,7 @@ def evaluate(
     before = None if decision.calibrate == "none" else uncalibrated(model, test)
     metrics |= decision_metrics(model, test, raw, before, decision, design)
     with heartbeat(f"importance of {X.shape[1]} features, {settings.importance_repeats} times each"):
-        importance = importance_of(model, X, y, test.task, settings.importance_repeats, settings.seed)
+        importance = importance_of(model, X, y, test.task, settings.importance_repeats, settings.seed, test.weights)
     ranges = intervals_of(y, raw, test.task, settings.average, design, scorers)
     intervals = [(name, value, *(ranges.get(name) or (None, None)), baseline.get(name)) for name, value in own.items()]
     predictions = prediction_table(test, raw).assign(**interval_columns(decision, raw))
@@ -126,7 +130,9 @@ def evaluate(
 def _design(test: Table) -> Design:
     """How the test rows were drawn."""
     groups = None if test.group is None else test.frame[test.group].to_numpy()
-    return Design.of(test.labels, stratified=test.stratified, groups=groups, in_time=test.time is not None)
+    return Design.of(
+        test.labels, stratified=test.stratified, groups=groups, in_time=test.time is not None, weights=test.weights
+    )
 
 
 def prediction_table(test: Table, raw: Predictions) -> pd.DataFrame:
@@ -135,11 +141,13 @@ def prediction_table(test: Table, raw: Predictions) -> pd.DataFrame:
     """
     rows = {
         "row": test.frame.index,
-        "row_hash": pd.util.hash_pandas_object(test.frame, index=False).to_numpy(),
+        "row_hash": test.row_hashes.to_numpy(),
         "actual": test.labels,
     }
     if test.group is not None:
         rows["group"] = test.frame[test.group].to_numpy()
+    if test.weights is not None:
+        rows[WEIGHT] = test.weights
     return pd.DataFrame({**rows, **prediction_columns(raw)})
 
 
@@ -149,13 +157,13 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     path = args.models / model_file_name(name.model, name.kind, name.version)
     model, decision = load_model(path), decision_of(read_about(path))
     test, train = read_table(args.test), read_table(args.train, only_target=True)
-    found = evaluate(model, test, train.labels, settings, decision)
+    found = evaluate(model, test, train, settings, decision)
     numbers = [f"{key} {value:.6g}" for key, value in found.metrics.items() if isinstance(value, float)]
     logger.info("%d rows: %s", len(test), ", ".join(numbers))
     outputs.json(args.metrics, found.metrics)
     outputs.write(args.predictions, lambda path: found.predictions.to_parquet(path, index=False, compression="zstd"))
     outputs.csv(args.plots / "predictions.csv", PREDICTIONS_COLUMNS, prediction_rows(test.labels, found.raw))
-    curves = curve_rows(test.labels, found.raw, test.task, found.uncalibrated)
+    curves = curve_rows(test.labels, found.raw, test.task, found.uncalibrated, test.weights)
     outputs.csv(args.plots / "curves.csv", CURVES_COLUMNS, curves)
     outputs.csv(args.plots / "intervals.csv", INTERVALS_COLUMNS, found.intervals)
     outputs.csv(args.plots / "importance.csv", IMPORTANCE_COLUMNS, found.importance)

@@ -42,7 +42,9 @@ def preprocess(
         if kind != "remainder":
             logger.info("%s: %d columns", kind, len(names))
     logger.info("%d rows, %d features encoded as %d", len(train), train.features.shape[1], encoded.shape[1])
-    encoded[train.target] = train.frame[train.target]
+    for name in (train.target, train.weight):
+        if name is not None:
+            encoded[name] = train.frame[name]
     return preprocessor, replace(train, frame=encoded, group=None, time=None, time_is_feature=False)
 
 

@@ -34,7 +34,7 @@ from lockstep.learning.search_result import read_best_trial
 from lockstep.saving.joblib_file import load_model, write_model
 from lockstep.saving.sidecar import MODEL_LIBRARIES, read_about
 from lockstep.tables.table import Table, read_table
-from lockstep.training.history import COLUMNS, Row, history_of
+from lockstep.training.history import COLUMNS, Part, Row, history_of
 
 import msgspec
 import numpy as np
@@ -77,10 +77,11 @@ def train(processed: Table, preprocessor: Preprocessor, validation: Table, setti
     )
     X, y = np.ascontiguousarray(processed.features.to_numpy(dtype="float64")), processed.labels
     with heartbeat(f"fit on {len(y)} rows of {X.shape[1]} features"):
-        fit_estimator(estimator, X, y, settings, n_jobs=-1, categories=categories_of(preprocessor))
-    parts = {"train": (X, y)}
+        fit_estimator(estimator, X, y, settings, -1, categories_of(preprocessor), processed.weights)
+    parts = {"train": Part(X, y, processed.weights)}
     if len(validation):
-        parts["validation"] = (preprocessor.transform(validation.features), validation.labels)
+        encoded = preprocessor.transform(validation.features)
+        parts["validation"] = Part(encoded, validation.labels, validation.weights)
     history = history_of(estimator, parts, processed.task)
     logger.info(
         "loss: %s", ", ".join(f"{part} {loss:.6g}" for part, loss in {row[1]: row[2] for row in history}.items())

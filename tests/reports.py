@@ -124,7 +124,7 @@ def made_of(
     scores = cross_validate(parts.train, CrossValidateSettings(folds=folds), cleaning, settings)
     fitted = train(processed, preprocessor, parts.validation, settings)
     whole, decision = decide(fitted.model, out_of_fold(scores), settings, parts.train.positive)
-    found = evaluate(whole, parts.test, parts.train.labels, EvaluateSettings(importance_repeats=2), decision)
+    found = evaluate(whole, parts.test, parts.train, EvaluateSettings(importance_repeats=2), decision)
     curves = curve_rows(parts.test.labels, found.raw, task, found.uncalibrated)
     file = {"path": "data/raw/p.csv", "size": 12345, "md5": "0" * 32, "sha256": "0" * 64}
     about = describe_model(describe(parts.train, "0" * 64, cleaning), settings, decision)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lockstep import ModelConfig, api, load_model, run_pipeline
 from lockstep.kernel import files
+from lockstep.kernel.errors import SettingsError
 from lockstep.learning.model_file import sidecar_of
 from lockstep.learning.model_types import KINDS, MODELS
 from stages import cross_validate, evaluate, load, preprocess, split, train, tune
@@ -294,3 +295,22 @@ def test_decisions_of_the_api_are_those_of_the_stages_in_every_byte(config, tmp_
     assert result.metrics == json.loads((tmp_path / "m.json").read_text())
     assert result.metrics["threshold_cost"] <= result.metrics["default_cost"]
     assert result.model[-1].pos_label == "c0"
+
+
+def test_weights_of_rows_reach_the_fit_the_folds_the_metrics_and_the_decision(config):
+    frame = make_table(rows=400).frame.reset_index(drop=True)
+    frame["w"] = np.random.default_rng(3).uniform(0.1, 10, len(frame))
+    own = {"target": "y", "hyperparameters": {"n_estimators": 5, "max_depth": 2}, "train": {"threshold": "f1_score"}}
+    plain = run_pipeline(frame.drop(columns="w"), config(**own))
+    found = run_pipeline(frame, config(load={"weight": "w"}, **own))
+    assert found.model_path.read_bytes() != plain.model_path.read_bytes()
+    assert "w" not in found.model.feature_names_in_
+    rows = found.predictions
+    assert rows["weight"].tolist() == frame["w"].to_numpy()[rows["row"] - 1].tolist()
+    right = rows["actual"] == rows["predicted"]
+    assert found.metrics["accuracy"] == pytest.approx(np.average(right, weights=rows["weight"]))
+    assert found.metrics["baseline_accuracy"] != plain.metrics["baseline_accuracy"]
+    assert found.cross_validation != plain.cross_validation
+    assert found.history["loss"].tolist() != plain.history["loss"].tolist()
+    with pytest.raises(SettingsError, match="KNeighborsClassifier knows no weights of rows"):
+        config(model_type="k_neighbors", target="y", load={"weight": "w"})

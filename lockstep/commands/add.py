@@ -136,6 +136,7 @@ def _tell(facts: TableFacts, decisions: Decisions) -> None:
         words += [facts.unneeded[name]] if name in facts.unneeded else decisions.roles.of(name)
         words += ["rows of one value stay together"] if name == group else []
         words += ["the target"] if name == target else []
+        words += ["the weights"] if name == decisions.weight.value else []
         print(f"  {shown_name(name)}: {', '.join(words)}{': dropped' if name in decisions.drop.value else ''}")
     without = ", by the columns that are not dropped" if decisions.drop.value else ""
     print(f"Duplicate rows: {int(frame.drop(columns=decisions.drop.value).duplicated().sum()):,}{without}")
@@ -148,7 +149,8 @@ def _tell(facts: TableFacts, decisions: Decisions) -> None:
         print(f"WARNING {warning}")
     _tell_decision("Dropped", decisions.drop, some(map(shown_name, decisions.drop.value), 20) or "nothing")
     target_rows, parts = decisions.target_rows, decisions.parts
-    for decision in *target_rows, *parts, decisions.group, decisions.time, decisions.model, decisions.positive:
+    ours = decisions.group, decisions.time, decisions.weight, decisions.model, decisions.positive
+    for decision in *target_rows, *parts, *ours:
         if decision.value is not None:
             _tell_decision(decision.key.replace("_", " ").capitalize(), decision)
     for proposal in decisions.proposals:
@@ -221,6 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--class-rows", type=int, metavar="N", help="classes of fewer rows are rare (default: 2)")
     add("--positive", metavar="CLASS", help="the positive one of two classes (default: the last in sorted order)")
+    add("--weight", metavar="COLUMN", help="a column that says how much each row counts (default: all alike)")
     add("--numbers", metavar="COLUMN", nargs="*", help="columns of numbers: what is none in them is missing")
     add("--text", metavar="COLUMN", nargs="*", help="columns that stay texts, though they look like numbers")
     add(

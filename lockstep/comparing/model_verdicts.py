@@ -36,7 +36,7 @@ from lockstep.evaluating.resampling import (
 )
 from lockstep.learning.metrics import in_order, metric_of
 from lockstep.learning.own_metrics import make_scorers
-from lockstep.learning.scoring import Predictions, Scorer, predictions_of, values_of
+from lockstep.learning.scoring import WEIGHT, Predictions, Scorer, predictions_of, values_of
 from lockstep.tables.table import positive_class
 
 import msgspec
@@ -156,7 +156,10 @@ def compare_test_rows(before: Evaluated, after: Evaluated) -> RowsComparison | N
     y = values_of(new["actual"])
     groups = next((values_of(frame["group"]) for frame in (new, old) if "group" in frame), None)
     stratified = before.stratified and after.stratified and after.task == "classification"
-    design = Design.of(y, stratified=stratified, groups=groups, in_time=before.in_time or after.in_time)
+    weights = values_of(new[WEIGHT]) if WEIGHT in new else None
+    design = Design.of(
+        y, stratified=stratified, groups=groups, in_time=before.in_time or after.in_time, weights=weights
+    )
     rows = RowCounts(
         before=len(before.predictions),
         after=len(after.predictions),
@@ -178,6 +181,7 @@ def compare_test_rows(before: Evaluated, after: Evaluated) -> RowsComparison | N
         notes=_notes(
             predictions,
             ungrouped=after.grouped and design.kind == "rows",
+            other_weights=not _weighted_alike(old, new),
             other_positive=after.average == "binary"
             and _with_positive(predictions[0], before).positive != predictions[0].positive,
         ),
@@ -210,8 +214,17 @@ def _with_positive(predictions: Predictions, of: Evaluated) -> Predictions:
     return predictions._replace(positive=positive_class(predictions.classes, of.positive))
 
 
-def _notes(predictions: tuple[Predictions, Predictions], *, ungrouped: bool, other_positive: bool) -> tuple[str, ...]:
+def _weighted_alike(old: pd.DataFrame, new: pd.DataFrame) -> bool:
+    one, other = (frame[WEIGHT].to_numpy() if WEIGHT in frame else np.ones(len(frame)) for frame in (old, new))
+    return bool(np.allclose(one * np.mean(other), other * np.mean(one)))
+
+
+def _notes(
+    predictions: tuple[Predictions, Predictions], *, ungrouped: bool, other_weights: bool, other_positive: bool
+) -> tuple[str, ...]:
     notes = []
+    if other_weights:
+        notes.append("The rows had other weights before; both models are measured by those of now.")
     if other_positive:
         notes.append(
             "The positive class was another one before; precision, recall and F1 of both are of the one of now."
@@ -257,11 +270,11 @@ def _test(
 ) -> tuple[RowsMetric, ...]:
     """Test every metric of two models' predictions of the same rows, whose targets are ``y``, (n_rows,); ``more`` are
     the names of those beside the built-in ones."""
-    own = make_scorers(more, after.task)
+    own = make_scorers(more, after.task, weighted=design.weights is not None)
     labels = labels_of(y, *predictions) if after.task == "classification" else None
     rows = [rows_of(y, model, after.task, after.average, labels) for model in predictions]
     values = [
-        model.metrics(np.ones((1, len(y)))) | {scorer.key: _computed(scorer, y, found) for scorer in own}
+        model.metrics(design.all_rows) | {scorer.key: _computed(scorer, y, found, design) for scorer in own}
         for model, found in zip(rows, predictions, strict=True)
     ]
     names = _comparable(values, [model.classes for model in predictions], after)
@@ -314,9 +327,9 @@ def _test(
     return tuple(metrics)
 
 
-def _computed(scorer: Scorer, y: np.ndarray, predictions: Predictions) -> np.ndarray:
+def _computed(scorer: Scorer, y: np.ndarray, predictions: Predictions, design: Design) -> np.ndarray:
     """(1,) the metric of all rows; NaN where it cannot be computed."""
-    value = scorer.compute(y, predictions)
+    value = scorer.compute(y, predictions, design.weights)
     return np.array([np.nan if value is None else value])
 
 
@@ -340,7 +353,7 @@ def _tests(
             p, other = tests[name].p, exchanged[name]
             larger = None if p is None or other is None else max(p, other)
             tests[name] = _Test("bootstrap and exchange", larger)
-    if "accuracy" in tests and design.kind == "rows":
+    if "accuracy" in tests and design.shares:
         old, new = (model.values == y for model in predictions)
         tests["accuracy"] = _Test("McNemar", mcnemar(int((old & ~new).sum()), int((new & ~old).sum())))
     return tests

@@ -60,12 +60,12 @@ def exchange_p(rows: tuple[Rows, Rows], design: Design, seed: int = SEED) -> dic
     """
     both = _stacked(*rows)
     n, count = len(design.units), resample_count(2 * len(design.units), rows[0].n_curves)
-    first = np.concatenate([np.ones(n), np.zeros(n)])[None, :]
-    start, end = both.metrics(first), both.metrics(1 - first)
+    first, weights = np.concatenate([np.ones(n), np.zeros(n)])[None, :], np.tile(design.all_rows, 2)
+    start, end = both.metrics(first * weights), both.metrics((1 - first) * weights)
     observed = {name: abs(float(end[name][0] - start[name][0])) for name in start}
     extreme, defined = dict.fromkeys(observed, 1), dict.fromkeys(observed, 1)
     for one, other in _exchanges(design, count, np.random.default_rng(seed)):
-        a, b = both.metrics(one), both.metrics(other)
+        a, b = both.metrics(one * weights), both.metrics(other * weights)
         for name, size in observed.items():
             difference = np.abs(b[name] - a[name])
             extreme[name] += int((difference >= size * (1 - 1e-9) - 1e-12).sum())

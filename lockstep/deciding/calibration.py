@@ -56,7 +56,7 @@ def calibrated(estimator: Any, given: OutOfFold, method: Literal["sigmoid", "iso
         )
     rows = np.arange(len(given.y))
     whole = CalibratedClassifierCV(FrozenEstimator(_Given(classes)), method=method, cv=[(rows, rows)])
-    fitted = whole.fit(given.response, given.y).calibrated_classifiers_[0]
+    fitted = whole.fit(given.response, given.y, sample_weight=given.weights).calibrated_classifiers_[0]
     frozen = FrozenEstimator(estimator)
     fitted.estimator, fitted.classes = frozen, classes
     model = CalibratedClassifierCV(frozen, method=method)

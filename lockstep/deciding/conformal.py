@@ -25,46 +25,64 @@ TAIL = 10
 def intervals_of(given: OutOfFold, level: float) -> NumberIntervals | ClassSets | None:
     """The intervals, or sets, at ``level``; None where there are too few rows for it, or no probabilities."""
     if given.predictions.classes is None:
-        return _of_numbers(given.y, given.predictions.values, level)
+        return _of_numbers(given.y, given.predictions.values, level, given.weights)
     if given.predictions.probabilities is None:
         return None
-    return _of_classes(given.y, given.predictions.probabilities, given.predictions.classes, level)
+    return _of_classes(given, given.predictions.probabilities, given.predictions.classes, level)
 
 
-def _of_numbers(y: np.ndarray, predicted: np.ndarray, level: float) -> NumberIntervals | None:
+def _of_numbers(
+    y: np.ndarray, predicted: np.ndarray, level: float, weights: np.ndarray | None
+) -> NumberIntervals | None:
     """In bins by the predicted value, since errors often grow with it: each bin has a quantile of its own (H. Boström,
     U. Johansson, "Mondrian conformal regressors", COPA (2020))."""
     count = int(np.clip(len(y) * (1 - level) / TAIL, 1, MOST_BINS))
     edges = np.unique(np.quantile(predicted, np.arange(1, count) / count))
     errors, places = np.abs(y - predicted), np.searchsorted(edges, predicted, side="right")
-    widths = [upper_quantile(errors[places == place], level) for place in range(len(edges) + 1)]
+    inside = [places == place for place in range(len(edges) + 1)]
+    widths = [upper_quantile(errors[rows], level, _part(weights, rows)) for rows in inside]
     if any(width is None for width in widths):
-        width = upper_quantile(errors, level)  # equal predictions leave a bin too few rows
+        width = upper_quantile(errors, level, weights)  # equal predictions leave a bin too few rows
         edges, widths = edges[:0], [width]
     found = [width for width in widths if width is not None]
     return NumberIntervals(level, len(y), edges.tolist(), found) if found else None
 
 
-def _of_classes(y: np.ndarray, probabilities: np.ndarray, classes: np.ndarray, level: float) -> ClassSets | None:
+def _of_classes(given: OutOfFold, probabilities: np.ndarray, classes: np.ndarray, level: float) -> ClassSets | None:
     """Of each class a quantile of its own, so that a rare class is covered as a frequent one (M. Sadinle, J. Lei, L.
     Wasserman, "Least ambiguous set-valued classifiers with bounded error levels", JASA 114 (2019) 223-234): the score
     is 1 less the probability that was given to the actual class."""
+    y, weights = given.y, given.weights
     scores = 1 - given_to_actual(y, probabilities, classes)
-    overall = upper_quantile(scores, level)
+    overall = upper_quantile(scores, level, weights)
     if overall is None:
         return None
     least, pooled = {}, []
     for name in classes.tolist():
-        quantile = upper_quantile(scores[y == name], level)
+        quantile = upper_quantile(scores[y == name], level, _part(weights, y == name))
         if quantile is None:
             pooled.append(str(name))
         least[str(name)] = 1 - (overall if quantile is None else quantile)
     return ClassSets(level, len(y), least, pooled)
 
 
-def upper_quantile(scores: np.ndarray, level: float) -> float | None:
+def _part(weights: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
+    return None if weights is None else weights[rows]
+
+
+def upper_quantile(scores: np.ndarray, level: float, weights: np.ndarray | None = None) -> float | None:
     """The ceil((n + 1) level)-th smallest of n scores: a new one, exchangeable with them, is not above it with a
-    probability of at least ``level``. None if n is too small."""
+    probability of at least ``level``. None if n is too small.
+
+    With ``weights``, (n_rows,), the smallest score at which the weights reach ``level`` of their sum and that of a new
+    row, which is taken to weigh as much as these on average (R. Tibshirani, R. Barber, E. Candès, A. Ramdas,
+    "Conformal prediction under covariate shift", NeurIPS (2019), lemma 2); equal weights give the same.
+    """
+    if weights is not None and len(scores):
+        order = np.argsort(scores, kind="stable")
+        upto = np.cumsum(weights[order]) / np.mean(weights)
+        place = int(np.searchsorted(upto, level * (len(scores) + 1) * (1 - 1e-12)))
+        return float(scores[order][place]) if place < len(scores) else None
     rank = math.ceil(round((len(scores) + 1) * level, 9))  # 0.9 * 10 is not above 9
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else None
 

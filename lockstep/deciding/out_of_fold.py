@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from lockstep.kernel.errors import IntegrityError
 from lockstep.kernel.files import not_made
-from lockstep.learning.scoring import DECISION, PROBABILITY, Predictions, scores_in, values_of
+from lockstep.learning.scoring import DECISION, PROBABILITY, WEIGHT, Predictions, scores_in, values_of
 
 import numpy as np
 import pandas as pd
@@ -20,11 +20,13 @@ class OutOfFold(NamedTuple):
         response: (n_rows, n_classes), or (n_rows, 1) of two classes: what scikit-learn calibrates, which is
             ``decision_function`` where the estimator has one, else probabilities; None for a regression, or if it was
             not recorded.
+        weights: (n_rows,) how much each row counts; None: all alike.
     """
 
     y: np.ndarray
     predictions: Predictions
     response: np.ndarray | None
+    weights: np.ndarray | None = None
 
 
 def read_out_of_fold(path: Path) -> pd.DataFrame:
@@ -52,7 +54,8 @@ def out_of_fold_of(frame: pd.DataFrame, classes: np.ndarray | None, positive: An
     frame = frame[frame["repeat"] == 1]
     if classes is None:
         values = values_of(frame["predicted"]).astype(float)
-        return OutOfFold(values_of(frame["actual"]).astype(float), Predictions(values, None, None, None), None)
+        y = values_of(frame["actual"]).astype(float)
+        return OutOfFold(y, Predictions(values, None, None, None), None, _weights(frame))
     probable = _columns(frame, PROBABILITY, classes)
     decided = _columns(frame, DECISION, classes[1:] if len(classes) == 2 else classes)
     kept = frame
@@ -64,7 +67,11 @@ def out_of_fold_of(frame: pd.DataFrame, classes: np.ndarray | None, positive: An
         response = probabilities[:, 1:] if len(classes) == 2 else probabilities
     scores = scores_in(kept, classes, probabilities)
     predictions = Predictions(values_of(kept["predicted"]), classes, probabilities, scores, positive)
-    return OutOfFold(values_of(kept["actual"]), predictions, response)
+    return OutOfFold(values_of(kept["actual"]), predictions, response, _weights(kept))
+
+
+def _weights(frame: pd.DataFrame) -> np.ndarray | None:
+    return frame[WEIGHT].to_numpy(dtype="float64") if WEIGHT in frame else None
 
 
 def _columns(frame: pd.DataFrame, prefix: str, classes: np.ndarray) -> list[str]:

@@ -15,6 +15,8 @@ POINTS = 60
 
 Counts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """(n_thresholds,) each: positive rows flagged, others flagged, positive ones missed, others left alone."""
+_TINY = np.finfo(np.float64).tiny
+"""Divides a 0 where a class has no rows."""
 
 
 def choose_threshold(given: OutOfFold, by: str | float, costs: Costs | None) -> ChosenThreshold:
@@ -51,7 +53,7 @@ def choose_threshold(given: OutOfFold, by: str | float, costs: Costs | None) -> 
     actual, judge = given.y == classes[place], judge_of(metric, costs)
     if isinstance(by, str):
         cuts = _cuts(scores)
-        worth = judge(_counts(actual, scores, cuts)) * (-1 if metric == "cost" else 1)
+        worth = judge(_counts(actual, scores, cuts, given.weights)) * (-1 if metric == "cost" else 1)
         best = np.flatnonzero(worth == worth.max())
         value = float(cuts[best[np.argmin(np.abs(cuts[best] - default))]])
     else:
@@ -60,7 +62,7 @@ def choose_threshold(given: OutOfFold, by: str | float, costs: Costs | None) -> 
     marks = np.linspace(0, 1, POINTS // 2)
     spaced = np.linspace(scores.min(), scores.max(), POINTS // 2)
     grid = np.unique(np.concatenate([spaced, np.quantile(scores, marks, method="inverted_cdf"), [value]]))
-    reached = judge(_counts(actual, scores, np.array([value, default])))
+    reached = judge(_counts(actual, scores, np.array([value, default]), given.weights))
     return ChosenThreshold(
         value=value,
         by=by if isinstance(by, str) else "given",
@@ -71,7 +73,7 @@ def choose_threshold(given: OutOfFold, by: str | float, costs: Costs | None) -> 
         rows=len(scores),
         reached=float(reached[0]),
         reached_by_default=float(reached[1]),
-        curve=list(zip(grid.tolist(), judge(_counts(actual, scores, grid)).tolist(), strict=True)),
+        curve=list(zip(grid.tolist(), judge(_counts(actual, scores, grid, given.weights)).tolist(), strict=True)),
     )
 
 
@@ -89,11 +91,11 @@ def judge_of(by: str, costs: Costs | None) -> Callable[[Counts], np.ndarray]:
 
     def balanced_accuracy(counts: Counts) -> Any:
         tp, fp, fn, tn = counts
-        return (tp / np.maximum(tp + fn, 1) + tn / np.maximum(tn + fp, 1)) / 2
+        return (tp / np.maximum(tp + fn, _TINY) + tn / np.maximum(tn + fp, _TINY)) / 2
 
     def f1_score(counts: Counts) -> Any:
         tp, fp, fn, _ = counts
-        return 2 * tp / np.maximum(2 * tp + fp + fn, 1)
+        return 2 * tp / np.maximum(2 * tp + fp + fn, _TINY)
 
     known = {"cost": cost, "accuracy": accuracy, "balanced_accuracy": balanced_accuracy, "f1_score": f1_score}
     return known[by]
@@ -107,8 +109,15 @@ def _cuts(scores: np.ndarray) -> np.ndarray:
     return np.concatenate([distinct[:1], middles, np.nextafter(distinct[-1:], np.inf)])
 
 
-def _counts(actual: np.ndarray, scores: np.ndarray, thresholds: np.ndarray) -> Counts:
-    """What flagging the rows from each of the ``thresholds`` on gives."""
-    positive, other = np.sort(scores[actual]), np.sort(scores[~actual])
-    fn, tn = np.searchsorted(positive, thresholds), np.searchsorted(other, thresholds)
-    return len(positive) - fn, len(other) - tn, fn, tn
+def _counts(actual: np.ndarray, scores: np.ndarray, thresholds: np.ndarray, weights: np.ndarray | None) -> Counts:
+    """What flagging the rows from each of the ``thresholds`` on gives; a row counts as ``weights`` say."""
+    counted = np.ones(len(scores)) if weights is None else weights
+    (fn, positive), (tn, other) = (_below(scores[rows], counted[rows], thresholds) for rows in (actual, ~actual))
+    return positive - fn, other - tn, fn, tn
+
+
+def _below(scores: np.ndarray, weights: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, float]:
+    """((n_thresholds,) the weight of the rows whose score is below each threshold, the weight of all)"""
+    order = np.argsort(scores, kind="stable")
+    upto = np.concatenate([[0.0], np.cumsum(weights[order])])
+    return upto[np.searchsorted(scores[order], thresholds)], float(upto[-1])

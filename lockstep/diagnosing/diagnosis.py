@@ -199,6 +199,7 @@ class Diagnosis(_Part, frozen=True):
         estimator: the class of the fitted estimator.
         iterations: of a fit that may end before its limit; None of any other.
         group, time: the column by which rows were kept together, or in order, when they were split.
+        weight: the column that says how much each row counts.
         copies: test rows that are training rows too.
         metric: the key of the metric of the learning curve: AUTO, or, where that says little, the area under the ROC
             curve.
@@ -213,6 +214,7 @@ class Diagnosis(_Part, frozen=True):
     iterations: Iterations | None
     group: str | None
     time: str | None
+    weight: str | None
     copies: Copies
     metric: str
     learning: list[LearningPoint]

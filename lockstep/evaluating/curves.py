@@ -38,7 +38,11 @@ def prediction_rows(y: np.ndarray, predictions: Predictions) -> list[tuple[Cell,
 
 
 def curve_rows(
-    y: np.ndarray, predictions: Predictions, task: Task, uncalibrated: Predictions | None = None
+    y: np.ndarray,
+    predictions: Predictions,
+    task: Task,
+    uncalibrated: Predictions | None = None,
+    weights: np.ndarray | None = None,
 ) -> list[tuple[Cell, ...]]:
     """Rows of CURVES_COLUMNS; low and high are the 95 % interval of y in bins, and empty elsewhere.
 
@@ -50,9 +54,11 @@ def curve_rows(
     of ``uncalibrated``, what the model said before it was calibrated, under the name UNCALIBRATED.
     Regression: residuals (predicted against actual - predicted), calibration (mean predicted against mean actual) and
     the mean absolute error by size of the target, both in bins of as many rows each.
+
+    Where rows have ``weights``, (n_rows,), rates, areas and means are weighted; counts are of rows.
     """
     if task == "regression":
-        return _regression_rows(y, predictions.values)
+        return _regression_rows(y, predictions.values, weights)
     classes = predictions.classes
     assert classes is not None
     drawn = followed_classes(y, predictions, MAX_CLASSES)
@@ -62,21 +68,24 @@ def curve_rows(
         if score is None or positive.all() or not positive.any():
             continue
         count = int(positive.sum())
-        rows.append(("area under the ROC curve", name, None, float(roc_auc_score(positive, score)), count, None, None))
-        average_precision = float(average_precision_score(positive, score))
+        area = float(roc_auc_score(positive, score, sample_weight=weights))
+        rows.append(("area under the ROC curve", name, None, area, count, None, None))
+        average_precision = float(average_precision_score(positive, score, sample_weight=weights))
         rows.append(("average precision", name, None, average_precision, count, None, None))
         if index not in drawn:
             continue
-        false_positive_rate, true_positive_rate, _ = roc_curve(positive, score)
-        precision, recall, _ = precision_recall_curve(positive, score)
+        false_positive_rate, true_positive_rate, _ = roc_curve(positive, score, sample_weight=weights)
+        precision, recall, _ = precision_recall_curve(positive, score, sample_weight=weights)
         rows += _points("ROC", name, false_positive_rate, true_positive_rate)
         rows += _points("precision-recall", name, recall[::-1], precision[::-1])
         if predictions.probabilities is not None:
-            rows += _binned("calibration", name, score, score, positive)
-    return rows if uncalibrated is None else rows + _calibration_rows(y, uncalibrated, UNCALIBRATED)
+            rows += _binned("calibration", name, score, score, positive, weights)
+    return rows if uncalibrated is None else rows + _calibration_rows(y, uncalibrated, UNCALIBRATED, weights)
 
 
-def _calibration_rows(y: np.ndarray, predictions: Predictions, curve: str) -> list[tuple[Cell, ...]]:
+def _calibration_rows(
+    y: np.ndarray, predictions: Predictions, curve: str, weights: np.ndarray | None
+) -> list[tuple[Cell, ...]]:
     """Rows of CURVES_COLUMNS with the calibration alone, under the name ``curve``; none without probabilities."""
     classes, probabilities = predictions.classes, predictions.probabilities
     if classes is None or probabilities is None:
@@ -85,7 +94,7 @@ def _calibration_rows(y: np.ndarray, predictions: Predictions, curve: str) -> li
         row
         for place in followed_classes(y, predictions, MAX_CLASSES)
         for row in _binned(
-            curve, str(classes[place]), probabilities[:, place], probabilities[:, place], y == classes[place]
+            curve, str(classes[place]), probabilities[:, place], probabilities[:, place], y == classes[place], weights
         )
     ]
 
@@ -112,28 +121,34 @@ def _ranking(predictions: Predictions, index: int) -> np.ndarray | None:
     return None
 
 
-def _regression_rows(y: np.ndarray, predicted: np.ndarray) -> list[tuple[Cell, ...]]:
+def _regression_rows(y: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None) -> list[tuple[Cell, ...]]:
     rows: list[tuple[Cell, ...]] = [
         ("residuals", "rows", float(predicted[row]), float(y[row] - predicted[row]), 1, None, None)
         for row in _spaced(len(y), MAX_ROWS)
     ]
-    rows += _binned("calibration", "tenths of the rows", predicted, predicted, y)
-    rows += _binned("absolute error by size of the target", "tenths of the rows", y, y, np.abs(y - predicted))
+    rows += _binned("calibration", "tenths of the rows", predicted, predicted, y, weights)
+    rows += _binned("absolute error by size of the target", "tenths of the rows", y, y, np.abs(y - predicted), weights)
     return rows
 
 
-def _binned(curve: str, series: str, by: np.ndarray, x: np.ndarray, y: np.ndarray) -> list[tuple[Cell, ...]]:
+def _binned(
+    curve: str, series: str, by: np.ndarray, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None
+) -> list[tuple[Cell, ...]]:
     """The means of x and y in at most BINS bins of (nearly) as many rows each, sorted by ``by``. The mean of booleans
-    has Wilson's interval, that of numbers Student's."""
+    that count alike has Wilson's interval, any other Student's."""
     found: list[tuple[Cell, ...]] = []
     for rows in np.array_split(np.argsort(by, kind="stable"), min(BINS, max(2, len(by) // MIN_BIN), len(by))):
         low: float | None = None
         high: float | None = None
-        if y.dtype == bool:
+        own = None if weights is None else weights[rows]
+        if y.dtype == bool and own is None:
             low, high = wilson(int(y[rows].sum()), len(rows))
         elif len(rows) > 1:
-            low, high = mean_interval(y[rows])
-        found.append((curve, series, float(np.mean(x[rows])), float(np.mean(y[rows])), len(rows), low, high))
+            low, high = mean_interval(y[rows], weights=own)
+            if y.dtype == bool:
+                low, high = max(0.0, low), min(1.0, high)
+        means = float(np.average(x[rows], weights=own)), float(np.average(y[rows], weights=own))
+        found.append((curve, series, *means, len(rows), low, high))
     return found
 
 

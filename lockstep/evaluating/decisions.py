@@ -33,7 +33,7 @@ def decision_metrics(
         own = predict(without_threshold(model), test.features, test.task, raw.positive)
         found |= _threshold(test.labels, raw, own.values, decision.threshold, design)
     if before is not None:
-        value = metrics_of(test.labels, before, test.task, "macro").get("log_loss")
+        value = metrics_of(test.labels, before, test.task, "macro", weights=test.weights).get("log_loss")
         found |= {} if value is None else {"log_loss_uncalibrated": value}
     if decision.intervals is not None:
         found |= _coverage(test.labels, raw, decision.intervals, design)
@@ -61,7 +61,7 @@ def _threshold(
     """The metric, or the mean cost of a row, by the threshold and by the model's own decision, and what is gained."""
     name = chosen.metric
     rows = [_rows(y, raw._replace(values=values), chosen) for values in (raw.values, own)]
-    reached, default = (float(one.metrics(np.ones((1, len(y))))[name][0]) for one in rows)
+    reached, default = (float(one.metrics(design.all_rows)[name][0]) for one in rows)
     sign = -1 if name == "cost" else 1
     with_it, without = resampled(rows, design) if design.enough else ({name: np.array([np.nan])},) * 2
     low, high = interval(sign * (with_it[name] - without[name]), design) or (None, None)
@@ -87,22 +87,28 @@ def _coverage(
     """In how many test rows the interval, or set, holds the actual value, and how large it is on average.
 
     The interval of that share is C. Clopper and E. Pearson's (Biometrika 26 (1934) 404-413), which never promises too
-    much, where the rows are independent; else the bootstrap's.
+    much, where the rows are independent and count alike; else the bootstrap's.
     """
+    weights = design.weights
     if isinstance(intervals, NumberIntervals):
         low, high = bounds_of(intervals, raw.values)
-        inside, size = (low <= y) & (y <= high), {"interval_width": float(np.mean(high - low))}
+        inside, size = (low <= y) & (y <= high), {"interval_width": float(np.average(high - low, weights=weights))}
     else:
         rows, classes = sets_of(intervals, raw), raw.classes
         assert classes is not None
         inside = (rows & (y[:, None] == classes[None, :])).any(axis=1)
-        size = {"set_size": float(np.mean(rows.sum(axis=1)))}
-        size |= {"set_coverage_least": min(float(np.mean(inside[y == name])) for name in np.unique(y))}
-    found = {"interval_level": intervals.level, "coverage": float(np.mean(inside))} | size
-    if design.kind == "rows":
+        size = {"set_size": float(np.average(rows.sum(axis=1), weights=weights))}
+        size |= {"set_coverage_least": min(_mean(inside, weights, y == name) for name in np.unique(y))}
+    found = {"interval_level": intervals.level, "coverage": _mean(inside, weights)} | size
+    if design.shares:
         ends: tuple[float, float] | None = clopper_pearson(int(inside.sum()), len(y))
     elif design.enough:
         ends = interval(resampled([MeanRows("coverage", inside.astype(float))], design)[0]["coverage"], design)
     else:
         ends = None
     return found if ends is None else found | {"coverage_low": ends[0], "coverage_high": ends[1]}
+
+
+def _mean(inside: np.ndarray, weights: np.ndarray | None, rows: np.ndarray | slice = slice(None)) -> float:
+    """The share of ``rows`` in which ``inside``, (n_rows,) of bool, is true."""
+    return float(np.average(inside[rows], weights=None if weights is None else weights[rows]))

@@ -18,12 +18,19 @@ MAX_ROWS = 2000
 EPSILON = np.finfo(np.float64).eps
 """Probabilities below this count as this in the log loss, as in scikit-learn."""
 
-Score = Callable[[Any, pd.DataFrame, np.ndarray], float]
-"""Of a model, (n_rows, n_features) rows and their (n_rows,) targets; higher is better."""
+Score = Callable[..., float]
+"""Of a model, (n_rows, n_features) rows, their (n_rows,) targets and, as sample_weight, their (n_rows,) weights; higher
+is better."""
 
 
 def importance_of(
-    model: Any, X: pd.DataFrame, y: np.ndarray, task: Task, repeats: int, seed: int
+    model: Any,
+    X: pd.DataFrame,
+    y: np.ndarray,
+    task: Task,
+    repeats: int,
+    seed: int,
+    weights: np.ndarray | None = None,
 ) -> list[tuple[str, float, float, str]]:
     """Rows of IMPORTANCE_COLUMNS, the most important feature first: by how much the metric gets worse when the feature
     is shuffled, its mean over the ``repeats`` and their standard deviation, in the metric's unit (Breiman 2001).
@@ -40,13 +47,16 @@ def importance_of(
         task: of the problem.
         repeats: how often each feature is shuffled.
         seed: of the shuffling, and of the rows that are taken if there are more than MAX_ROWS.
+        weights: (n_rows,) how much each row counts in the metric; None: all alike.
     """
     # One sample, for the score before the shuffling and after it: scikit-learn's max_samples takes all rows before.
     sample = np.sort(np.random.default_rng(seed).permutation(len(y))[:MAX_ROWS])
-    X, y = X.iloc[sample], y[sample]
+    X, y, weights = X.iloc[sample], y[sample], None if weights is None else weights[sample]
     metric, score = _score(model, y, task)
     with fixed_threads(model):
-        found = permutation_importance(model, X, y, scoring=score, n_repeats=repeats, random_state=seed)
+        found = permutation_importance(
+            model, X, y, scoring=score, n_repeats=repeats, random_state=seed, sample_weight=weights
+        )
     order = np.lexsort((np.arange(X.shape[1]), -found.importances_mean))
     return [
         (str(X.columns[i]), float(found.importances_mean[i]), float(found.importances_std[i]), metric) for i in order
@@ -56,17 +66,29 @@ def importance_of(
 def _score(model: Any, y: np.ndarray, task: Task) -> tuple[str, Score]:
     """The metric (a key of METRICS) that the model can be scored by on rows of these targets, and the score."""
     if task == "regression":
-        return "r2_score", lambda fitted, X, y: float(r2_score(y, fitted.predict(X)))
+        return "r2_score", lambda fitted, X, y, sample_weight=None: float(
+            r2_score(y, fitted.predict(X), sample_weight=sample_weight)
+        )
     if hasattr(model, "predict_proba"):
-        return "log_loss", lambda fitted, X, y: -_log_loss(y, fitted.predict_proba(X), fitted.classes_)
+        return (
+            "log_loss",
+            lambda fitted, X, y, sample_weight=None: (
+                -_log_loss(y, fitted.predict_proba(X), fitted.classes_, sample_weight)
+            ),
+        )
     if len(model.classes_) == 2 and len(np.unique(y)) == 2:
         positive = model.classes_[1]
-        return "roc_auc", lambda fitted, X, y: float(roc_auc_score(y == positive, fitted.decision_function(X)))
-    return "balanced_accuracy", lambda fitted, X, y: float(
-        recall_score(y, fitted.predict(X), labels=np.unique(y), average="macro")
+        return "roc_auc", lambda fitted, X, y, sample_weight=None: float(
+            roc_auc_score(y == positive, fitted.decision_function(X), sample_weight=sample_weight)
+        )
+    return "balanced_accuracy", lambda fitted, X, y, sample_weight=None: float(
+        recall_score(y, fitted.predict(X), labels=np.unique(y), average="macro", sample_weight=sample_weight)
     )
 
 
-def _log_loss(y: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) -> float:
+def _log_loss(
+    y: np.ndarray, probabilities: np.ndarray, classes: np.ndarray, weights: np.ndarray | None = None
+) -> float:
     """scikit-learn's ``log_loss``, but for rows of a class that the model does not know, too: it gives them nothing."""
-    return float(-np.mean(np.log(np.clip(given_to_actual(y, probabilities, classes), EPSILON, 1.0))))
+    given = np.clip(given_to_actual(y, probabilities, classes), EPSILON, 1.0)
+    return float(-np.average(np.log(given), weights=weights))

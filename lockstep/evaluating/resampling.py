@@ -38,14 +38,25 @@ class Design:
         units: (n_rows,) the unit that each row belongs to, numbered from 0: itself, its group, its block of time.
         strata: (n_units,) the stratum of each unit, numbered from 0: units are resampled within it.
         kind: "rows", "groups" or "blocks".
+        weights: (n_rows,) how much each row counts in every metric; None: all alike. Rows are drawn alike all the same:
+            they were.
     """
 
     units: np.ndarray
     strata: np.ndarray
     kind: str
+    weights: np.ndarray | None = None
 
     @classmethod
-    def of(cls, y: np.ndarray, *, stratified: bool, groups: np.ndarray | None, in_time: bool) -> "Design":
+    def of(
+        cls,
+        y: np.ndarray,
+        *,
+        stratified: bool,
+        groups: np.ndarray | None,
+        in_time: bool,
+        weights: np.ndarray | None = None,
+    ) -> "Design":
         """The design of test rows, in the order of the test table.
 
         Args:
@@ -55,16 +66,17 @@ class Design:
             in_time: whether the rows are ordered in time. Blocks of n^(1/3) consecutive rows are then taken as
                 independent (E. Carlstein, Annals of Statistics 14 (1986) 1171-1179; the length: P. Hall, J. Horowitz,
                 B. Jing, Biometrika 82 (1995) 561-574).
+            weights: see Design.
         """
         n = len(y)
         if groups is not None:
             units = np.unique(groups, return_inverse=True)[1]
-            return cls(units, np.zeros(int(units.max(initial=-1)) + 1, dtype=np.intp), "groups")
+            return cls(units, np.zeros(int(units.max(initial=-1)) + 1, dtype=np.intp), "groups", weights)
         if in_time:
             units = np.arange(n) // max(1, round(n ** (1 / 3)))
-            return cls(units, np.zeros(int(units.max(initial=-1)) + 1, dtype=np.intp), "blocks")
+            return cls(units, np.zeros(int(units.max(initial=-1)) + 1, dtype=np.intp), "blocks", weights)
         strata = np.unique(y, return_inverse=True)[1] if stratified else np.zeros(n, dtype=np.intp)
-        return cls(np.arange(n), strata, "rows")
+        return cls(np.arange(n), strata, "rows", weights)
 
     @property
     def n_units(self) -> int:
@@ -85,7 +97,24 @@ class Design:
         """Whether there are enough units for an interval or a test."""
         return self.n_units >= LEAST_UNITS and self.degrees_of_freedom >= LEAST_UNITS // 2
 
+    @property
+    def shares(self) -> bool:
+        """Whether the mean over the rows of what is true or false of each is a share of independent rows that count
+        alike, which has an interval, and a test, in closed form."""
+        return self.kind == "rows" and self.weights is None
+
+    @property
+    def all_rows(self) -> np.ndarray:
+        """(1, n_rows) the weights of the rows themselves, each once."""
+        return np.ones((1, len(self.units))) if self.weights is None else self.weights[None, :]
+
     def resamples(self, count: int, random: np.random.Generator) -> Iterator[np.ndarray]:
+        """``count`` resamples in chunks of (n_chunk, n_rows): how often each row is in each resample, times its own
+        weight."""
+        for counts in self.draws(count, random):
+            yield counts if self.weights is None else counts * self.weights
+
+    def draws(self, count: int, random: np.random.Generator) -> Iterator[np.ndarray]:
         """``count`` resamples in chunks of (n_chunk, n_rows): how often each row is in each resample."""
         members = [np.flatnonzero(self.strata == stratum) for stratum in np.unique(self.strata)]
         for size in chunks(count, len(self.units)):
@@ -271,7 +300,7 @@ class NumberRows:
         sizes, order = self._sorted
         upto = np.cumsum(weights[:, order], axis=1)
         total = upto[:, -1:]
-        lower, upper = (np.argmax(upto >= np.floor((total + half) / 2), axis=1) for half in (1, 2))
+        lower, upper = np.argmax(upto >= total / 2, axis=1), np.argmax(upto > total / 2, axis=1)
         middle: np.ndarray = (sizes[lower] + sizes[upper]) / 2
         return middle
 
@@ -350,16 +379,17 @@ def resampled_own(
     own: Sequence[Scorer], y: np.ndarray, models: Sequence[Predictions], design: Design, seed: int = SEED
 ) -> list[dict[str, np.ndarray]]:
     """The metrics beside the built-in ones in the same resamples: of each model, by name, (OWN_RESAMPLES,); NaN where
-    one cannot be computed. A row stands in a resample as often as it was drawn."""
+    one cannot be computed. A row stands in a resample as often as it was drawn, with its weight."""
     found: list[dict[str, list[float]]] = [{scorer.key: [] for scorer in own} for _ in models]
     if own:
-        for weights in design.resamples(OWN_RESAMPLES, np.random.default_rng(seed)):
-            for counts in weights:
+        for drawn_chunk in design.draws(OWN_RESAMPLES, np.random.default_rng(seed)):
+            for counts in drawn_chunk:
                 rows = np.repeat(np.arange(len(y)), counts.astype(int))
+                weights = None if design.weights is None else design.weights[rows]
                 for values, predictions in zip(found, models, strict=True):
                     drawn = at(predictions, rows)
                     for scorer in own:
-                        value = scorer.compute(y[rows], drawn)
+                        value = scorer.compute(y[rows], drawn, weights)
                         values[scorer.key].append(np.nan if value is None else value)
     return [{key: np.array(numbers) for key, numbers in values.items()} for values in found]
 
@@ -396,15 +426,15 @@ def intervals_of(
 ) -> dict[str, tuple[float, float] | None]:
     """The 95 % interval of each metric of a model on its test rows, those of ``own`` among them.
 
-    Of independent rows, the accuracy and the recall of a rare class, shares of a known number of rows, have Wilson's
-    interval; every other metric has the bootstrap's.
+    Of independent rows that count alike, the accuracy and the recall of a rare class, shares of a known number of rows,
+    have Wilson's interval; every other metric has the bootstrap's.
     """
     rows = rows_of(y, predictions, task, average, None)
     if not design.enough:
-        return dict.fromkeys(rows.metrics(np.ones((1, len(y)))))
+        return dict.fromkeys(rows.metrics(design.all_rows))
     samples = resampled([rows], design)[0] | resampled_own(own, y, [predictions], design)[0]
     found = {name: interval(values, design) for name, values in samples.items()}
-    if "accuracy" in found and design.kind == "rows":
+    if "accuracy" in found and design.shares:
         right = y == predictions.values
         found["accuracy"] = wilson(int(right.sum()), len(y))
         if "rare_class_recall" in found:

@@ -135,10 +135,11 @@ def _check_features(facts: TableFacts, decisions: Decisions) -> None:
     """Raise DataError if what was decided leaves no column to learn from; what the user drops, ``load_file`` judges."""
     drop, target, roles = decisions.drop, decisions.target.value, decisions.roles
     beside = [str(name) for name in facts.frame if name != target]
-    others = [name for name in beside if name not in (decisions.group.value, decisions.time.value)]
+    unseen = (decisions.group.value, decisions.time.value, decisions.weight.value)
+    others = [name for name in beside if name not in unseen]
     what = f"{facts.path} has no feature: "
     if beside and not others:
-        raise DataError(f"{what}beside the target '{target}' there is only what the rows are split by.")
+        raise DataError(f"{what}beside the target '{target}' there is only what the rows are split or weighted by.")
     if drop.is_given or set(others) - set(drop.value):
         return
     why = {name: facts.unneeded.get(name) or ", ".join(roles.of(name)) for name in others}

@@ -16,7 +16,7 @@ from lockstep.intake.yaml_text import dump_yaml
 from lockstep.kernel.errors import DataError, Setting, did_you_mean, some
 from lockstep.kernel.paths import PARAMS
 from lockstep.kernel.settings import Task
-from lockstep.learning.estimators import TrainSettings, build_estimator
+from lockstep.learning.estimators import TrainSettings, build_estimator, check_weights
 from lockstep.learning.model_types import KINDS
 from lockstep.reading.column_types import DATE_TYPE, MISSING, NUMBER_TYPE, STRING_TYPE
 from lockstep.reading.loading import check_n_rows, missing_in_target
@@ -59,6 +59,7 @@ FLAGS = {
     "load.rare_classes": "--rare-classes keep|drop|merge",
     "load.class_rows": "--class-rows N",
     "load.positive": "--positive CLASS",
+    "load.weight": "--weight COLUMN",
     NUMBER_TYPE: "--numbers COLUMN ...",
     STRING_TYPE: "--text COLUMN ...",
     DATE_TYPE: "--dates COLUMN=FORMAT ...",
@@ -106,6 +107,7 @@ class Decisions:
         roles: what the columns are, which some decisions follow from.
         model_settings: what goes with the model type.
         positive: the positive one of two classes; None: the last in sorted order, or there are not two.
+        weight: the column that says how much each row counts, which only the user can know; None: all alike.
         target_rows: settings of the section load that say what becomes of rows that have no target, or a rare class.
         has_target: (n_rows,) of bool: which rows have a value in the target.
         file_format: settings of the section load that say how the file is written.
@@ -122,6 +124,7 @@ class Decisions:
     model: Decision[str]
     model_settings: ModelSettings
     positive: Decision[str | int | bool | None]
+    weight: Decision[str | None]
     target_rows: tuple[Decision[Any], ...]
     has_target: np.ndarray
     file_format: tuple[Decision[Any], ...]
@@ -147,13 +150,16 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         DataError: the table has not what was given, or its target cannot be told.
         SettingsError: the model type that was given is none, or not one for the task.
     """
-    ours = [given.get(setting) for setting in ("load.target", "split.group", "split.time")]
+    ours = [given.get(setting) for setting in ("load.target", "load.weight", "split.group", "split.time")]
     unneeded = [name for name in facts.unneeded if name not in ours]
     frame = facts.frame.drop(columns=unneeded)
     check_n_rows(len(frame), str(facts.path))
     target: Decision[str] = _decide("load.target", given, lambda: choose_target(frame, facts.path, facts.doubts))
     if target.value not in frame:
         raise DataError(f"{facts.path} has no column '{target.value}'. It has: {_named(target.value, facts.frame)}")
+    weight: Decision[str | None] = _decide("load.weight", given, lambda: (None, ""))
+    if weight.value is not None:
+        frame = _without_weights(frame, target.value, weight)
     labels = frame[target.value]
     doubt = facts.doubts.get(target.value)
     _check_regression(labels, given.get("load.task"), doubt)
@@ -178,7 +184,9 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
             raise DataError(chosen.setting, what)
     model = _decide("train.model", given, lambda: choose_model(len(frame)))
     _check_positive(labels, given.get("load.positive"), task.value)
-    build_estimator(TrainSettings(model=model.value, kind=KINDS[task.value], version=1), task.value)  # type: ignore[arg-type]
+    estimator = build_estimator(TrainSettings(model=model.value, kind=KINDS[task.value], version=1), task.value)  # type: ignore[arg-type]
+    if weight.value is not None:
+        check_weights(estimator)
     shuffled = group.value is None and time.value is None
     return Decisions(
         target=target,
@@ -191,6 +199,7 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         positive=_decide(
             "load.positive", given, lambda: _positive(labels[~missing_in_target(labels, words)], task.value)
         ),
+        weight=weight,
         target_rows=_target_rows(labels, words, given),
         has_target=~missing_in_target(labels, words),
         file_format=file_format,
@@ -218,12 +227,12 @@ def problem_block(decisions: Decisions, path: Path) -> dict[str, Any]:
     load = {"path": str(path), "task": decisions.task.value, "target": decisions.target.value}
     written = {decision.key: decision.value for decision in (*decisions.file_format, *decisions.target_rows)}
     written = {key: list(value) if isinstance(value, tuple) else value for key, value in written.items()}
-    positive = {} if decisions.positive.value is None else {"positive": decisions.positive.value}
+    named = {one.key: one.value for one in (decisions.positive, decisions.weight) if one.value is not None}
     split = {"test_size": 0.2, "seed": 42, "group": decisions.group.value, "time": decisions.time.value}
     train = {"model": decisions.model.value, "kind": KINDS[decisions.task.value], "version": 1, "seed": 42}
     settings = decisions.model_settings
     block: dict[str, dict[str, Any]] = {
-        "load": {**load, "drop": decisions.drop.value, **written, **positive},
+        "load": {**load, "drop": decisions.drop.value, **written, **named},
         "split": split,
         "preprocess": settings.preprocess,
         "tune": {"trials": 0, "metric": "auto", "seed": 42, "space": {}},
@@ -241,6 +250,15 @@ def problem_block(decisions: Decisions, path: Path) -> dict[str, Any]:
             "another setting in params.yaml. Rename the column in the file, without '${'."
         )
     return block
+
+
+def _without_weights(frame: pd.DataFrame, target: str, weight: Decision[str | None]) -> pd.DataFrame:
+    """The columns that may be features, or the target."""
+    if weight.value not in frame or weight.value == target:
+        beside = frame.drop(columns=target)
+        raise DataError(weight.setting, f": '{weight.value}' is no column beside the target. It has: "
+                                        f"{_named(str(weight.value), beside)}")  # fmt: skip
+    return frame.drop(columns=weight.value)
 
 
 def _named(column: str, frame: pd.DataFrame) -> str:

@@ -23,7 +23,15 @@ from lockstep.learning.estimators import TrainSettings, build_estimator, check_c
 from lockstep.learning.own_features import OwnFeatures
 from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.preprocessing import Preprocessor, PreprocessSettings, categories_of, fit_preprocessor
-from lockstep.learning.scoring import Average, Scorer, decision_columns, metrics_of, predict, prediction_columns
+from lockstep.learning.scoring import (
+    WEIGHT,
+    Average,
+    Scorer,
+    decision_columns,
+    metrics_of,
+    predict,
+    prediction_columns,
+)
 from lockstep.tables.table import Table
 
 import joblib
@@ -67,9 +75,9 @@ class Averaging(Settings, frozen=True):
     average: Average
     metrics: tuple[str, ...] = ()
 
-    def scorers(self, task: Task) -> list[Scorer]:
-        """The metrics beside the built-in ones. Raises as make_scorers."""
-        return make_scorers(self.metrics, task)
+    def scorers(self, table: Table) -> list[Scorer]:
+        """The metrics beside the built-in ones, for rows of the table. Raises as make_scorers."""
+        return make_scorers(self.metrics, table.task, weighted=table.weight is not None)
 
 
 class Averaged(Averaging, frozen=True):
@@ -82,8 +90,9 @@ class FoldScores(NamedTuple):
     """The metrics of one fold, computed on ``n_test`` rows by a pipeline fitted on ``n_train`` others.
 
     Attributes:
-        predictions: (n_test, ...): repeat, fold, row (its number in the raw data), actual; then the columns of
-            ``prediction_columns`` and, if the model is to be calibrated, of ``decision_columns``.
+        predictions: (n_test, ...): repeat, fold, row (its number in the raw data), actual and, where rows have them,
+            WEIGHT; then the columns of ``prediction_columns`` and, if the model is to be calibrated, of
+            ``decision_columns``.
     """
 
     repeat: int
@@ -101,11 +110,13 @@ class EncodedRows(NamedTuple):
         X: (n_rows, n_encoded) float64.
         y: (n_rows,): the target; see Table.labels.
         categories: the columns of X that hold codes of categories, by number.
+        weights: (n_rows,) how much each row counts, or None; see Table.weights.
     """
 
     X: np.ndarray
     y: np.ndarray
     categories: Sequence[int] = ()
+    weights: np.ndarray | None = None
 
 
 def make_folds(train: Table, settings: CrossValidateSettings) -> list[Fold]:
@@ -188,20 +199,21 @@ def encode_fitted(
     rows = train.rows(fitted_on)
     check_classes(rows, f"the {len(rows)} training rows that a fold is fitted on")
     preprocessor, encoded = fit_preprocessor(rows, preprocess, model.model, features=features, log=False)
-    return preprocessor, EncodedRows(encoded.to_numpy(), rows.labels, categories_of(preprocessor))
+    return preprocessor, EncodedRows(encoded.to_numpy(), rows.labels, categories_of(preprocessor), rows.weights)
 
 
 def encode(train: Table, positions: np.ndarray, preprocessor: Preprocessor) -> EncodedRows:
     """Encode the rows at ``positions`` by a preprocessor that was fitted on others."""
     rows = train.rows(positions)
-    return EncodedRows(preprocessor.transform(rows.features), rows.labels, categories_of(preprocessor))
+    encoded = preprocessor.transform(rows.features)
+    return EncodedRows(encoded, rows.labels, categories_of(preprocessor), rows.weights)
 
 
 def fit_encoded(rows: EncodedRows, unfitted: BaseEstimator, model: TrainSettings, n_jobs: int) -> BaseEstimator:
     """Fit a copy of the estimator that ``model`` describes on encoded rows: it is built, and its settings are tried,
     once for all folds. Raises as fit_estimator."""
     estimator = copy.deepcopy(unfitted)
-    fit_estimator(estimator, rows.X, rows.y, model, n_jobs, rows.categories)
+    fit_estimator(estimator, rows.X, rows.y, model, n_jobs, rows.categories, rows.weights)
     return estimator
 
 
@@ -214,7 +226,7 @@ def score_encoded(
     own: Sequence[Scorer] = (),
 ) -> dict[str, float]:
     """Compute the metrics of the estimator's predictions of encoded rows. Raises as predict and metrics_of."""
-    return metrics_of(rows.y, predict(estimator, rows.X, task, positive), task, average, own)
+    return metrics_of(rows.y, predict(estimator, rows.X, task, positive), task, average, own, rows.weights)
 
 
 def fit_fold(
@@ -289,8 +301,9 @@ def cross_validate(
         estimator = fit_encoded(fitted, unfitted, model, n_jobs=1)
         rows = encode(train, scored_on, preprocessor)
         found = predict(estimator, rows.X, train.task, train.positive)
-        metrics = metrics_of(rows.y, found, train.task, average, own)
+        metrics = metrics_of(rows.y, found, train.task, average, own, rows.weights)
         about = {"repeat": repeat, "fold": fold, "row": train.frame.index[scored_on], "actual": rows.y}
+        about |= {} if rows.weights is None else {WEIGHT: rows.weights}
         outputs = decision_columns(estimator, rows.X) if model.calibrate != "none" else {}
         predictions = pd.DataFrame({**about, **prediction_columns(found), **outputs})
         return FoldScores(repeat, fold, len(fitted_on), len(scored_on), metrics, predictions)

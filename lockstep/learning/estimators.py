@@ -197,6 +197,23 @@ def _check_decision(settings: TrainSettings, task: Task) -> None:
         )
 
 
+def check_weights(estimator: BaseEstimator) -> None:
+    """Raise SettingsError if the estimator's ``fit`` takes no weights of rows."""
+    if not _takes_weights(estimator):
+        raise SettingsError(
+            Setting("load.weight"),
+            f" is set, and {type(member_of(estimator)).__name__} knows no weights of rows. Set ",
+            Setting("train.model"),
+            " to another model type, or leave ",
+            Setting("load.weight"),
+            " empty: then all rows count alike.",
+        )
+
+
+def _takes_weights(estimator: BaseEstimator) -> bool:
+    return "sample_weight" in inspect.signature(member_of(estimator).fit).parameters
+
+
 def check_classes(table: Table, what: str) -> None:
     """Raise DataError if ``what``, the rows of ``table``, are of one class only."""
     if table.task == "classification" and len(np.unique(table.labels)) == 1:
@@ -218,6 +235,7 @@ def fit_estimator(
     settings: TrainSettings,
     n_jobs: int,
     categories: Sequence[int] = (),
+    weights: np.ndarray | None = None,
 ) -> None:
     """Fit ``estimator`` in place with ``n_jobs`` threads (-1: as many as there are processors); it keeps no trace of
     them.
@@ -225,6 +243,7 @@ def fit_estimator(
     ``class_weight: balanced`` weighs each row by n_rows / (n_classes * rows of its class) (King and Zeng 2001, as in
     scikit-learn's ``compute_class_weight``): through the estimator's own argument, else as weights of the rows, else,
     for k_neighbors, which knows no weights, by drawing the rows of rarer classes anew until all classes have as many.
+    It multiplies the weights that rows have of their own.
 
     Args:
         X: (n_rows, n_encoded) float64.
@@ -232,9 +251,12 @@ def fit_estimator(
         settings: the section ``train``, which the estimator was built from.
         n_jobs: threads.
         categories: the columns of X that hold codes of categories, by number; only for model types that take them.
+        weights: (n_rows,) how much each row counts, in any unit: the estimator is given them with a mean of 1, so that
+            what its hyperparameters count in rows (a leaf's least weight, a penalty) means the same. None: all alike.
 
     Raises:
         DataError: what scikit-learn says of rows that it cannot fit.
+        SettingsError: see check_weights.
     """
     kind, given = model_type(settings.model), Arguments({}, {})
     if categories:
@@ -242,9 +264,12 @@ def fit_estimator(
         given = kind.native_categories(categories, X.shape[1])
         member_of(estimator).set_params(**given.own)
     fit: dict[str, Any] = {**given.fit}
+    if weights is not None:
+        check_weights(estimator)
+        fit["sample_weight"] = weights / np.mean(weights)
     if settings.class_weight is not None and "class_weight" not in estimator.get_params(deep=False):
-        if "sample_weight" in inspect.signature(member_of(estimator).fit).parameters:
-            fit["sample_weight"] = compute_sample_weight(settings.class_weight, y)
+        if _takes_weights(estimator):
+            fit["sample_weight"] = compute_sample_weight(settings.class_weight, y) * fit.get("sample_weight", 1.0)
         else:
             rows = _oversampled(y, settings.seed)
             X, y = X[rows], y[rows]

@@ -120,7 +120,8 @@ class OwnFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         made = self.fit(table.features, table.labels).transform(table.features)
         if table.target in made:
             raise DataError(f"{self.path} gives a column '{table.target}', which is the target. Give it another name.")
-        return replace(table, frame=made.assign(**{table.target: table.frame[table.target]}), group=None, time=None)
+        frame = made.assign(**{table.target: table.frame[table.target]})
+        return replace(table, frame=frame, group=None, time=None, weight=None)
 
     def _transformer(self, own: Any) -> Any:
         """What is to be fitted: an instance of the class, or a copy of the instance; None for a function."""

@@ -6,11 +6,12 @@ All of them rise as a model gets better, as scikit-learn's scorers do: what fall
 """
 
 import ast
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lockstep.kernel.errors import DataError, SettingsError, nearest
+from lockstep.kernel.errors import DataError, Setting, SettingsError, nearest
 from lockstep.kernel.settings import Task
 from lockstep.learning.metrics import METRICS
 from lockstep.learning.own_code import load_file, read_definitions, said_of
@@ -22,6 +23,8 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils.metaestimators import available_if
 
 WHERE = "evaluate.metrics"
+Compute = Callable[[np.ndarray, Predictions, np.ndarray | None], float | None]
+"""What Scorer.compute is."""
 DIRECTION = "GREATER_IS_BETTER"
 """What a file of own metrics says of them: True or False."""
 
@@ -49,13 +52,26 @@ def check_metrics(names: Sequence[str], task: Task) -> list[str]:
     return keys
 
 
-def make_scorers(names: Sequence[str], task: Task) -> list[Scorer]:
-    """Make the metrics of these names. Raises as check_metrics, and SettingsError where a file cannot be run."""
+def make_scorers(names: Sequence[str], task: Task, *, weighted: bool = False) -> list[Scorer]:
+    """Make the metrics of these names.
+
+    Args:
+        weighted: whether the rows have weights, which every metric must then go by.
+
+    Raises:
+        SettingsError: as check_metrics; a file cannot be run; a metric that knows no weights, of rows that have them.
+    """
     keys = check_metrics(names, task)
-    return [
-        Scorer(key, _of_scikit_learn(name, task) if key == name else _of_function(name, key))
-        for key, name in zip(keys, names, strict=True)
-    ]
+    made = []
+    for key, name in zip(keys, names, strict=True):
+        is_function = key != name
+        compute = (
+            _of_function(name, key, weighted=weighted)
+            if is_function
+            else _of_scikit_learn(name, task, weighted=weighted)
+        )
+        made.append(Scorer(key, compute))
+    return made
 
 
 def _parts(name: str) -> tuple[str, str]:
@@ -83,14 +99,25 @@ def _key_of_function(name: str) -> str:
     return function if value.value else f"neg_{function}"
 
 
-def _of_function(name: str, key: str) -> Callable[[np.ndarray, Predictions], float | None]:
+def _unweighted(name: str, why: str) -> SettingsError:
+    return SettingsError(
+        f"{WHERE}: '{name}' {why}, and the rows have weights (",
+        Setting("load.weight"),
+        "): it would measure something else than the metrics beside it. Remove one of the two.",
+    )
+
+
+def _of_function(name: str, key: str, *, weighted: bool) -> Compute:
     path, function = _parts(name)
     own = getattr(load_file(path, WHERE), function)
+    if weighted and "weights" not in inspect.signature(own).parameters:
+        raise _unweighted(name, "takes no argument 'weights'")
     sign = 1 if key == function else -1
 
-    def compute(y: np.ndarray, predictions: Predictions) -> float:
+    def compute(y: np.ndarray, predictions: Predictions, weights: np.ndarray | None) -> float:
         try:
-            value = own(y.copy(), predictions.values.copy())
+            more = {} if weights is None else {"weights": weights.copy()}
+            value = own(y.copy(), predictions.values.copy(), **more)
             number = float(value)
         except Exception as error:
             said = said_of(error) or f"{name} gives {str(value)[:40]!r}, which is no number"
@@ -102,16 +129,18 @@ def _of_function(name: str, key: str) -> Callable[[np.ndarray, Predictions], flo
     return compute
 
 
-def _of_scikit_learn(name: str, task: Task) -> Callable[[np.ndarray, Predictions], float | None]:
+def _of_scikit_learn(name: str, task: Task, *, weighted: bool) -> Compute:
     scorer = get_scorer(name)
+    if weighted and "sample_weight" not in inspect.signature(scorer._score_func).parameters:
+        raise _unweighted(name, "knows no weights of rows")
 
-    def compute(y: np.ndarray, predictions: Predictions) -> float | None:
+    def compute(y: np.ndarray, predictions: Predictions, weights: np.ndarray | None) -> float | None:
         """None where it cannot be computed, as where the rows lack a class."""
         if task == "classification":
             y, predictions = _numbered(y, predictions)
         model = _Classifier(predictions) if task == "classification" else _Regressor(predictions)
         try:
-            value = float(scorer(model, np.zeros((len(y), 1)), y))
+            value = float(scorer(model, np.zeros((len(y), 1)), y, sample_weight=weights))
         except (ValueError, AttributeError, TypeError):
             return None
         return value if math.isfinite(value) else None

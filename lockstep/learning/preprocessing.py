@@ -5,7 +5,7 @@ The column choices (which are constant, which have many levels) are made from th
 cross-validation fold that builds its own learns nothing from the rows it is scored on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from operator import methodcaller
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -231,19 +231,19 @@ def fit_preprocessor(
         n_encoded) with the index of the table. Target-encoded columns are cross-fitted in it: a row's value comes from
         the other folds, and differs from what ``transform`` gives.
     """
-    own = None if features is None else OwnFeatures(features.path)
+    own, taken = None if features is None else OwnFeatures(features.path), {table.target, table.weight}
     table = table if own is None else own.apply(table)
     preprocessor = build_preprocessor(table, settings, model, log=log)
     with refusals_of(preprocessor, "fit"):
         encoded = preprocessor.fit_transform(table.features, table.labels)
-    names = _distinct(preprocessor.get_feature_names_out(), table.target)
+    names = _distinct(preprocessor.get_feature_names_out(), taken)
     fitted = preprocessor if own is None else Pipeline([("features", own), ("preprocess", preprocessor)])
     return fitted, pd.DataFrame(np.asarray(encoded, dtype="float64"), index=table.frame.index, columns=names)
 
 
-def _distinct(names: np.ndarray, target: str) -> list[str]:
-    """Number ``names`` where one stands twice ('a_b' + 'c' and 'a' + 'b_c') or equals the target."""
-    taken, result = {target}, []
+def _distinct(names: np.ndarray, others: Collection[str | None]) -> list[str]:
+    """Number ``names`` where one stands twice ('a_b' + 'c' and 'a' + 'b_c') or is among ``others``."""
+    taken, result = set(others), []
     for name in map(str, names):
         number, distinct = 2, name
         while distinct in taken:

@@ -26,6 +26,8 @@ from sklearn.metrics import (
 
 Average = Literal["macro", "weighted", "micro", "binary"]
 """How precision, recall and F1 are averaged over the classes (scikit-learn's ``average``)."""
+WEIGHT = "weight"
+"""The column of a table of predictions that says how much each row counts, where they do not all count alike."""
 PROBABILITY, DECISION = "probability_", "decision_"
 """What the name of a column of probabilities, or of values of ``decision_function``, begins with; the class follows."""
 
@@ -61,11 +63,12 @@ class Scorer(NamedTuple):
 
     Attributes:
         key: what it is called.
-        compute: of (n_rows,) true targets and the predictions; None where it cannot be computed.
+        compute: of (n_rows,) true targets, the predictions and the rows' weights, (n_rows,) or None; None where it
+            cannot be computed.
     """
 
     key: str
-    compute: Callable[[np.ndarray, Predictions], float | None]
+    compute: Callable[[np.ndarray, Predictions, np.ndarray | None], float | None]
 
 
 def predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task, positive: Any = None) -> Predictions:
@@ -206,7 +209,12 @@ def rare_class(y: np.ndarray, classes: np.ndarray) -> int | None:
 
 
 def metrics_of(
-    y: np.ndarray, predictions: Predictions, task: Task, average: Average, own: Sequence[Scorer] = ()
+    y: np.ndarray,
+    predictions: Predictions,
+    task: Task,
+    average: Average,
+    own: Sequence[Scorer] = (),
+    weights: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Compute the metrics of ``predictions`` for the true targets ``y``, (n_rows,), in the order of METRICS, then those
     of ``own`` that can be computed.
@@ -218,31 +226,35 @@ def metrics_of(
     rare_class_precision and rare_class_recall, of that class.
     Regression: mse, mae, r2_score, rmse, median_absolute_error, in the target's unit or its square.
 
+    Each row counts as ``weights``, (n_rows,), say: one that weighs 2 as two equal rows. None: all alike.
+
     Raises:
         SettingsError: ``average`` is binary, but there are not two classes.
     """
     if task == "regression":
-        found = _of_numbers(y, predictions.values)
+        found = _of_numbers(y, predictions.values, weights)
     else:
-        found = _of_classes(y, predictions, average) | _of_probabilities(y, predictions)
-        found |= _of_the_rare_class(y, predictions)
-    computed = {scorer.key: scorer.compute(y, predictions) for scorer in own}
+        found = _of_classes(y, predictions, average, weights) | _of_probabilities(y, predictions, weights)
+        found |= _of_the_rare_class(y, predictions, weights)
+    computed = {scorer.key: scorer.compute(y, predictions, weights) for scorer in own}
     built_in = {name: float(found[name]) for name in METRICS[task] if name in found}
     return built_in | {name: value for name, value in computed.items() if value is not None}
 
 
-def _of_numbers(y: np.ndarray, values: np.ndarray) -> dict[str, float]:
-    mse = mean_squared_error(y, values)
+def _of_numbers(y: np.ndarray, values: np.ndarray, weights: np.ndarray | None) -> dict[str, float]:
+    mse = mean_squared_error(y, values, sample_weight=weights)
     return {
         "mse": mse,
-        "mae": mean_absolute_error(y, values),
-        "r2_score": r2_score(y, values),
+        "mae": mean_absolute_error(y, values, sample_weight=weights),
+        "r2_score": r2_score(y, values, sample_weight=weights),
         "rmse": np.sqrt(mse),
-        "median_absolute_error": median_absolute_error(y, values),
+        "median_absolute_error": median_absolute_error(y, values, sample_weight=weights),
     }
 
 
-def _of_classes(y: np.ndarray, predictions: Predictions, average: Average) -> dict[str, float]:
+def _of_classes(
+    y: np.ndarray, predictions: Predictions, average: Average, weights: np.ndarray | None
+) -> dict[str, float]:
     classes = predictions.classes
     assert classes is not None
     place = predictions.positive_place
@@ -253,41 +265,49 @@ def _of_classes(y: np.ndarray, predictions: Predictions, average: Average) -> di
     truth, values = y, predictions.values
     if average == "binary":  # as booleans, so that a class that only y has does no harm
         truth, values = truth == classes[place], values == classes[place]
-    precision, recall, f1, _ = precision_recall_fscore_support(truth, values, average=average, zero_division=0)
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        truth, values, average=average, zero_division=0, sample_weight=weights
+    )
     return {
-        "accuracy": accuracy_score(y, predictions.values),
+        "accuracy": accuracy_score(y, predictions.values, sample_weight=weights),
         "precision": precision,
         "recall": recall,
         "f1_score": f1,
         # The recall averaged over the classes that occur in y.
-        "balanced_accuracy": recall_score(y, predictions.values, labels=np.unique(y), average="macro"),
+        "balanced_accuracy": recall_score(
+            y, predictions.values, labels=np.unique(y), average="macro", sample_weight=weights
+        ),
     }
 
 
-def _of_probabilities(y: np.ndarray, predictions: Predictions) -> dict[str, float]:
+def _of_probabilities(y: np.ndarray, predictions: Predictions, weights: np.ndarray | None) -> dict[str, float]:
     """roc_auc and log_loss, as far as they can be computed."""
     classes, scores, probabilities = predictions.classes, predictions.scores, predictions.probabilities
     found: dict[str, float] = {}
     if classes is None or len(classes) == 1 or set(np.unique(y)) != set(classes):
         return found
     if scores is not None:
-        found["roc_auc"] = roc_auc_score(y == classes[1], scores)
+        found["roc_auc"] = roc_auc_score(y == classes[1], scores, sample_weight=weights)
     elif probabilities is not None:
-        found["roc_auc"] = roc_auc_score(y, probabilities, multi_class="ovr", labels=classes)
+        found["roc_auc"] = roc_auc_score(y, probabilities, multi_class="ovr", labels=classes, sample_weight=weights)
     if probabilities is not None:
-        found["log_loss"] = log_loss(y, probabilities, labels=classes)
+        found["log_loss"] = log_loss(y, probabilities, labels=classes, sample_weight=weights)
     return found
 
 
-def _of_the_rare_class(y: np.ndarray, predictions: Predictions) -> dict[str, float]:
+def _of_the_rare_class(y: np.ndarray, predictions: Predictions, weights: np.ndarray | None) -> dict[str, float]:
     """The metrics of RARE, as far as they can be computed."""
     classes, scores = predictions.classes, predictions.scores
     place = None if classes is None else rare_class(y, classes)
     if classes is None or place is None:
         return {}
     truth, named = y == classes[place], predictions.values == classes[place]
-    precision, recall, _, _ = precision_recall_fscore_support(truth, named, average="binary", zero_division=0)
+    precision, recall, _, _ = precision_recall_fscore_support(
+        truth, named, average="binary", zero_division=0, sample_weight=weights
+    )
     found = {"rare_class_precision": precision, "rare_class_recall": recall}
     if scores is not None:
-        found["rare_class_average_precision"] = average_precision_score(truth, scores if place else -scores)
+        found["rare_class_average_precision"] = average_precision_score(
+            truth, scores if place else -scores, sample_weight=weights
+        )
     return found

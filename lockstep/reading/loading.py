@@ -30,7 +30,9 @@ LARGEST = float(np.finfo("float32").max)
 LARGEST_TARGET = 1e150
 """No target may: the sum of the squares of its errors would be infinite."""
 _TARGET, _DROP, _POSITIVE = Setting("load.target"), Setting("load.drop"), Setting("load.positive")
+_WEIGHT = Setting("load.weight")
 DEFAULT_TARGET: dict[Task, str] = {"classification": "target", "regression": "price"}
+_SHOWN = {"boolean": "true or false", "date": "dates", "text": "texts"}
 _Character = Annotated[str, msgspec.Meta(min_length=1, max_length=1)]
 _CharacterOrNone = Annotated[str, msgspec.Meta(max_length=1)]
 _Lines = Annotated[int, msgspec.Meta(ge=0, le=1000)]
@@ -58,6 +60,7 @@ class LoadSettings(Settings, frozen=True):
     rare_classes: Literal["keep", "drop", "merge"] = "keep"
     class_rows: Annotated[int, msgspec.Meta(ge=2)] = 2
     positive: str | int | bool | None = None
+    weight: Annotated[str, msgspec.Meta(min_length=1)] | None = None
 
     @property
     def dialect(self) -> Dialect:
@@ -183,9 +186,12 @@ def _check_columns(names: Sequence[str], settings: LoadSettings, name: str) -> N
         raise DataError(
             _DROP, f" lists the target '{target}'. Remove it from ", _DROP, ", or set another ", _TARGET, "."
         )
-    if len(set(names) - set(settings.drop)) < 2:
+    if settings.weight is not None:
+        _check_weight_column(names, settings, name)
+    if len(set(names) - {*settings.drop, settings.weight}) < 2:
         if not settings.drop:
-            raise DataError(f"{name} has no feature: the target '{target}' is its only column. Add what predicts it.")
+            only = "is its only column" if settings.weight is None else f"and the weights '{settings.weight}' are all"
+            raise DataError(f"{name} has no feature: the target '{target}' {only}. Add what predicts it.")
         raise DataError(
             f"{name} has no feature: ",
             _DROP,
@@ -193,6 +199,35 @@ def _check_columns(names: Sequence[str], settings: LoadSettings, name: str) -> N
             _DROP,
             ".",
         )
+
+
+def _check_weight_column(names: Sequence[str], settings: LoadSettings, name: str) -> None:
+    """Raise DataError unless load.weight is a column beside the target that is not left out."""
+    weight = settings.weight
+    assert weight is not None
+    if weight not in names:
+        has = f" names. It has: {some(list(names), 20)}.{did_you_mean(weight, names)}"
+        raise DataError(f"{name} has no column '{weight}', which ", _WEIGHT, has)
+    if weight == target_of(settings):
+        raise DataError(_WEIGHT, f" is the target '{weight}'. Set it to another column, or leave it empty.")
+    if weight in settings.drop:
+        raise DataError(_DROP, f" lists '{weight}', which ", _WEIGHT, " names: the weights are no feature anyway. "
+                        "Remove it from ", _DROP, ".")  # fmt: skip
+
+
+def _check_weights(column: pd.Series, name: str, line_starts: np.ndarray | None) -> None:
+    """Raise DataError unless every row's weight is a positive number."""
+    must = f"{name}: the weights in '{column.name}' must be positive numbers, but "
+    if column_type(column) != "number":
+        raise DataError(must, f"the column is read as {_SHOWN[column_type(column)]}. Correct it, or leave ", _WEIGHT,
+                        " empty.")  # fmt: skip
+    wrong = np.flatnonzero(~(column.to_numpy(dtype="float64") > 0))
+    if len(wrong):
+        value = column.iloc[wrong[0]]
+        what = "missing" if pd.isna(value) else f"{value:g}"
+        where = places(column.index[wrong].to_numpy() - 1, line_starts)
+        raise DataError(must, f"{len(wrong)} of {len(column)} are not, the first being {what}: {where}. Correct them, "
+                        "or remove those rows; or leave ", _WEIGHT, " empty.")  # fmt: skip
 
 
 def missing_in_target(labels: pd.Series, missing: Collection[str]) -> np.ndarray:
@@ -315,7 +350,9 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
     if found := too_large(frame.drop(columns=target), name, line_starts):
         remedy = " Correct those cells, or write the column in a larger unit; if these are codes, "
         raise DataError(found, remedy, STRING_TYPE, " keeps them as they are; or leave it out with ", _DROP, ".")
-    table = Table(frame, target, settings.task)
+    if settings.weight is not None:
+        _check_weights(frame[settings.weight], name, line_starts)
+    table = Table(frame, target, settings.task, weight=settings.weight)
     return table if settings.positive is None else _with_positive(table, settings.positive, name)
 
 

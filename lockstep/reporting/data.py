@@ -14,7 +14,7 @@ MAX_COLUMNS = 150
 
 class RowFacts(NamedTuple):
     """How many rows there are, how many the settings leave out, being without a target or of a rare class, and how they
-    were split: by time, by group, or (None, None) at random."""
+    were split: by time, by group, or (None, None) at random; and the column that says how much each counts."""
 
     total: int
     left_out: int
@@ -24,10 +24,11 @@ class RowFacts(NamedTuple):
     test: int
     group: str | None
     time: str | None
+    weight: str | None
 
 
 class ColumnFacts(NamedTuple):
-    """A column of the raw data. ``role``: feature, target, group, time."""
+    """A column of the raw data. ``role``: feature, target, group, time, weight."""
 
     name: str
     role: str
@@ -87,6 +88,7 @@ def data_facts(given: Sources) -> DataFacts:
             test=tested,
             group=None if diagnosis.group is None else visible(diagnosis.group),
             time=None if diagnosis.time is None else visible(diagnosis.time),
+            weight=None if diagnosis.weight is None else visible(diagnosis.weight),
         ),
         columns=[_column(entry, given) for entry in profile.columns[:MAX_COLUMNS]],
         n_columns=len(profile.columns),
@@ -99,7 +101,8 @@ def data_facts(given: Sources) -> DataFacts:
 
 
 def _column(entry: ProfileColumn, given: Sources) -> ColumnFacts:
-    roles = {given.sidecar.target: "target", given.diagnosis.group: "group", given.diagnosis.time: "time"}
+    columns = {"target": given.sidecar.target, "group": given.diagnosis.group, "time": given.diagnosis.time}
+    roles = {name: role for role, name in (columns | {"weight": given.diagnosis.weight}).items()}
     if entry.min is not None:
         low, mean, high = (
             value if isinstance(value, str) else number(value) for value in (entry.min, entry.mean, entry.max)

@@ -101,6 +101,9 @@ def _check_columns(table: Table, settings: SplitSettings) -> None:
             continue
         if column == table.target:
             raise SettingsError(key, f" is the target '{column}'. Set it to another column, or leave it empty.")
+        if column == table.weight:
+            raise SettingsError(key, f" is '{column}', which holds the weights of the rows (", Setting("load.weight"),
+                                "). Set it to another column, or leave it empty.")  # fmt: skip
         if column not in table.frame:
             names = list(map(str, table.frame))
             raise SettingsError(

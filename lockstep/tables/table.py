@@ -41,6 +41,7 @@ class Table:
         stratified: whether the split kept the classes' shares; False before it.
         copies: numbers (of ROW) of those rows that are training rows too, target included; the split finds them.
         positive: the positive class of two, where load.positive names one; see ``positive_class``.
+        weight: the column that says how much each row counts, or None where all count alike.
     """
 
     frame: pd.DataFrame
@@ -52,16 +53,18 @@ class Table:
     copies: tuple[int, ...] = ()
     time_is_feature: bool = False
     positive: str | int | bool | None = None
+    weight: str | None = None
 
     def __len__(self) -> int:
         return len(self.frame)
 
     @cached_property
     def features(self) -> pd.DataFrame:
-        """(n_rows, n_features): everything that a model may see, which is neither target, group nor time (unless
-        ``time_is_feature``)."""
+        """(n_rows, n_features): everything that a model may see, which is neither target, weight, group nor time
+        (unless ``time_is_feature``)."""
         time = None if self.time_is_feature else self.time
-        return self.frame.drop(columns=[name for name in (self.target, self.group, time) if name is not None])
+        others = (self.target, self.weight, self.group, time)
+        return self.frame.drop(columns=[name for name in others if name is not None])
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -71,6 +74,11 @@ class Table:
             return column.to_numpy(dtype="float64")
         # pandas' own text arrays break some of scikit-learn's meta-estimators; NumPy objects do not.
         return column.to_numpy(dtype=object) if isinstance(column.dtype, pd.StringDtype) else column.to_numpy()
+
+    @cached_property
+    def weights(self) -> np.ndarray | None:
+        """(n_rows,) float64: how much each row counts; None where all count alike."""
+        return None if self.weight is None else self.frame[self.weight].to_numpy(dtype="float64")
 
     @cached_property
     def time_stamps(self) -> np.ndarray:
@@ -106,11 +114,16 @@ class Table:
         """Take the rows at ``positions`` (0-based), in that order."""
         return replace(self, frame=self.frame.iloc[positions])
 
+    @property
+    def row_hashes(self) -> pd.Series:
+        """(n_rows,) uint64: equal for rows of equal content, target included, whatever they weigh."""
+        content = self.frame if self.weight is None else self.frame.drop(columns=self.weight)
+        return pd.util.hash_pandas_object(content, index=False)
+
     def with_copies(self, other: "Table") -> "Table":
         """Find the rows that, target included, are in ``other`` too: the same table with their numbers as its
         ``copies``."""
-        known = pd.util.hash_pandas_object(other.frame, index=False)
-        found = pd.util.hash_pandas_object(self.frame, index=False).isin(set(known)).to_numpy()
+        found = self.row_hashes.isin(set(other.row_hashes)).to_numpy()
         return replace(self, copies=tuple(self.frame.index[found].tolist()))
 
     @cached_property
@@ -158,7 +171,7 @@ def write_table(table: Table, file: Path | IO[bytes]) -> None:
     arrow = pa.Table.from_pandas(table.frame, preserve_index=True)
     own = {name: getattr(table, name) for name in ("target", "task", "group", "time", "stratified")}
     own |= {name: value for name in ("copies", "time_is_feature") if (value := getattr(table, name))}
-    own |= {} if table.positive is None else {"positive": table.positive}
+    own |= {name: value for name in ("positive", "weight") if (value := getattr(table, name)) is not None}
     arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), b"lockstep": json.dumps(own).encode()})
     pq.write_table(arrow, file, compression="zstd", write_page_checksum=True)
 
@@ -185,7 +198,7 @@ def table_sha256(table: Table) -> str:
 
 
 def read_table(path: Path, *, only_target: bool = False) -> Table:
-    """Read what write_table wrote, all of it or the target column alone.
+    """Read what write_table wrote, all of it or the target column, with the weights, alone.
 
     Raises:
         DataError: there is no such file.
@@ -208,7 +221,7 @@ def _parsed(source: Path | bytes, *, only_target: bool = False) -> Table:
         return pa.BufferReader(source) if isinstance(source, bytes) else source
 
     own = json.loads(pq.read_schema(opened()).metadata[b"lockstep"])
-    columns = [ROW, own["target"]] if only_target else None
+    columns = [ROW, own["target"], *([own["weight"]] if "weight" in own else [])] if only_target else None
     frame = pq.read_table(opened(), columns=columns, page_checksum_verification=True).to_pandas()
     frame.index.name = ROW
     return Table(frame, **{**own, "copies": tuple(own.get("copies", ()))})

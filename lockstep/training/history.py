@@ -1,8 +1,8 @@
 """The training history: how the loss fell while a model was fitted."""
 
 import inspect
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from lockstep.kernel.portable import fixed_threads
 from lockstep.kernel.settings import Task
@@ -25,7 +25,16 @@ _FORESTS = (ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, R
 Row = tuple[int, str, float]
 
 
-def history_of(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], task: Task) -> list[Row]:
+class Part(NamedTuple):
+    """Encoded rows whose loss is looked at: X (n_rows, n_encoded), y (n_rows,), and how much each row counts, (n_rows,)
+    or None."""
+
+    X: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray | None = None
+
+
+def history_of(estimator: Any, parts: Mapping[str, Part], task: Task) -> list[Row]:
     """Compute rows of COLUMNS: the loss (log loss, or mean squared error) on each part after each iteration.
 
     An iteration is a tree for boosting and forests (for forests: of the mean over the trees so far) and an epoch for
@@ -34,8 +43,7 @@ def history_of(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], 
 
     Args:
         estimator: fitted.
-        parts: {"train": (X, y), "validation": (X, y)}; X (n_rows, n_encoded), y (n_rows,); a part of no rows is left
-            out.
+        parts: {"train": ..., "validation": ...}; one of no rows is left out.
 
     Raises:
         DataError: what scikit-learn says of an estimator that was fitted and cannot predict.
@@ -44,32 +52,35 @@ def history_of(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], 
         return _rows(estimator, parts, task)
 
 
-def _rows(estimator: Any, parts: dict[str, tuple[np.ndarray, np.ndarray]], task: Task) -> list[Row]:
+def _rows(estimator: Any, parts: Mapping[str, Part], task: Task) -> list[Row]:
     rows: list[Row] = []
-    for part, (X, y) in parts.items():
+    for part, (X, y, weights) in parts.items():
         # A class of the validation rows may be absent from the training rows.
         usable = np.flatnonzero(np.isin(y, estimator.classes_)) if task == "classification" else np.arange(len(y))
         if not len(usable):
             continue
         keep = usable[np.unique(np.linspace(0, len(usable) - 1, min(len(usable), MAX_ROWS)).astype(int))]
+        own = None if weights is None else weights[keep]
         prefix, stages = _prefix(estimator, X[keep], task), _stages(estimator, X[keep], task)
         if prefix is not None:
             wanted = np.unique(np.linspace(1, _iterations(estimator), MAX_PREFIXES).astype(int)).tolist()
-            loss = _loss(estimator, y[keep], task)
+            loss = _loss(estimator, y[keep], task, own)
             rows += [(i, part, loss(prefix(i))) for i in wanted]
         elif stages is not None:
             total = estimator.n_estimators_ if hasattr(estimator, "n_estimators_") else _iterations(estimator)
             wanted = np.unique(np.linspace(1, total, min(total, MAX_ITERATIONS)).astype(int)).tolist()
-            loss, recorded = _loss(estimator, y[keep], task), set(wanted)
+            loss, recorded = _loss(estimator, y[keep], task, own), set(wanted)
             rows += [(i, part, loss(stage)) for i, stage in enumerate(stages, 1) if i in recorded]
         elif hasattr(estimator, "loss_curve_"):
             if part == "train":  # with its penalty: the loss of other rows would not compare
                 rows += [(i, part, float(loss)) for i, loss in enumerate(estimator.loss_curve_, 1)]
         elif task == "regression" or hasattr(estimator, "predict_proba"):
             output = estimator.predict(X[keep]) if task == "regression" else estimator.predict_proba(X[keep])
-            rows.append((_iterations(estimator), part, _loss(estimator, y[keep], task)(output)))
+            rows.append((_iterations(estimator), part, _loss(estimator, y[keep], task, own)(output)))
         else:
-            errors = np.mean(estimator.predict(X[keep]) != y[keep])  # no probabilities: the share of errors
+            errors = np.average(
+                estimator.predict(X[keep]) != y[keep], weights=own
+            )  # no probabilities: the share of errors
             rows.append((_iterations(estimator), part, float(errors)))
     return rows
 
@@ -115,9 +126,9 @@ def _running_mean(forest: Any, X: np.ndarray, task: Task) -> Iterator[np.ndarray
         yield total / number
 
 
-def _loss(estimator: Any, y: np.ndarray, task: Task) -> Callable[[np.ndarray], float]:
+def _loss(estimator: Any, y: np.ndarray, task: Task, weights: np.ndarray | None) -> Callable[[np.ndarray], float]:
     if task == "regression":
-        return lambda output: float(np.mean((output - y) ** 2))
+        return lambda output: float(np.average((output - y) ** 2, weights=weights))
     # scikit-learn's log_loss, without its checks of the labels: it is called once per tree.
     rows, columns = np.arange(len(y)), np.searchsorted(estimator.classes_, y)
-    return lambda output: float(-np.mean(np.log(np.clip(output[rows, columns], EPSILON, None))))
+    return lambda output: float(-np.average(np.log(np.clip(output[rows, columns], EPSILON, None)), weights=weights))

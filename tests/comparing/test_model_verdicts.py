@@ -438,3 +438,28 @@ def test_metrics_beside_the_built_in_ones_are_compared_if_one_side_asked_for_the
         assert {name: verdicts(found)[name] for name in own} == dict.fromkeys(own, BETTER)
         assert list(verdicts(found))[-2:] == list(own)
         assert metric(found, "average_precision").test == "bootstrap"
+
+
+def test_models_are_compared_by_the_weights_of_the_rows():
+    """The second model is better in the rows that count."""
+    random = np.random.default_rng(0)
+    actual = random.choice(["a", "b"], 200).astype(object)
+    other = np.where(actual == "a", "b", "a")
+    heavy = np.arange(200) < 60
+    first = np.where(heavy & (random.random(200) < 0.6), other, actual)
+    second = np.where(~heavy & (random.random(200) < 0.6), other, actual)
+    weight = np.where(heavy, 50.0, 1.0)
+    plainly = compare_models(evaluated(frame(actual, first)), evaluated(frame(actual, second)))
+    assert plainly.verdict == WORSE
+    sides = [evaluated(frame(actual, values, weight=weight)) for values in (first, second)]
+    found = compare_models(*sides)
+    assert found.verdict == BETTER
+    accuracy = {item.metric: item for item in found.test_rows.metrics}["accuracy"]
+    assert accuracy.test == "bootstrap and exchange"  # McNemar's counts rows
+    assert accuracy.after == pytest.approx(np.average(second == actual, weights=weight))
+    assert found.test_rows.notes == ()
+    doubled = compare_models(evaluated(frame(actual, first, weight=2 * weight)), sides[1])
+    assert doubled.test_rows.notes == ()  # in another unit
+    since = compare_models(evaluated(frame(actual, first)), sides[1])
+    assert "The rows had other weights before" in since.test_rows.notes[0]
+    assert since.verdict == BETTER

@@ -6,7 +6,8 @@ from dataclasses import replace
 from lockstep.deciding.conformal import bounds_of, intervals_of, sets_of, upper_quantile
 from lockstep.deciding.decide import decide
 from lockstep.deciding.decision import ClassSets, Decision, NumberIntervals, decision_of
-from lockstep.deciding.out_of_fold import out_of_fold_of
+from lockstep.deciding.out_of_fold import OutOfFold, out_of_fold_of
+from lockstep.deciding.threshold import choose_threshold
 from lockstep.evaluating.decisions import decision_metrics, uncalibrated, without_threshold
 from lockstep.evaluating.resampling import Design
 from lockstep.exchange import skops_file
@@ -14,7 +15,7 @@ from lockstep.kernel.errors import DataError, IntegrityError, SettingsError
 from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, out_of_fold
 from lockstep.learning.estimators import Costs, build_estimator
 from lockstep.learning.preprocessing import PreprocessSettings
-from lockstep.learning.scoring import Predictions, predict
+from lockstep.learning.scoring import Predictions, at, predict
 from lockstep.saving.joblib_file import save_model
 from lockstep.splitting.parts import SplitSettings, split_table
 from stages.preprocess import preprocess
@@ -224,3 +225,25 @@ def test_the_most_probable_class_is_in_every_set():
     given = np.array([[0.4, 0.6], [0.5, 0.5]])
     predictions = Predictions(np.array(["b", "a"]), np.array(["a", "b"]), given, given[:, 1])
     assert sets_of(ClassSets(0.9, 10, {"a": 0.9, "b": 0.9}, []), predictions).tolist() == [[False, True], [True, True]]
+
+
+@pytest.mark.parametrize("by", ["cost", "f1_score", "balanced_accuracy", "accuracy"])
+def test_a_threshold_is_chosen_for_rows_that_count_as_they_weigh(by):
+    random = np.random.default_rng(0)
+    y, scores = random.choice(["c0", "c1"], 200).astype(object), np.round(random.random(200), 2)
+    scores[y == "c1"] += 0.2
+    given = OutOfFold(y, Predictions(y, np.array(["c0", "c1"]), np.column_stack([1 - scores, scores]), scores), None)
+    weights = random.integers(1, 6, 200)
+    rows = np.repeat(np.arange(200), weights)
+    repeated = OutOfFold(y[rows], at(given.predictions, rows), None)
+    one, other = (choose_threshold(own, by, COSTS) for own in (given._replace(weights=weights * 0.5), repeated))
+    assert one.value == other.value
+    assert (one.reached, one.reached_by_default) == pytest.approx((other.reached, other.reached_by_default))
+
+
+def test_the_quantile_of_weighted_errors():
+    scores = np.array([3.0, 1.0, 2.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0])
+    assert upper_quantile(scores, 0.8, np.full(9, 5.0)) == upper_quantile(scores, 0.8) == 8
+    assert upper_quantile(scores, 0.95, np.ones(9)) is upper_quantile(scores, 0.95) is None
+    heavy = np.where(scores == 2, 100.0, 1.0)
+    assert upper_quantile(scores, 0.8, heavy) == 2

@@ -278,3 +278,32 @@ def test_the_interval_of_a_binary_average_is_of_the_positive_class():
         named = predictions._replace(positive=positive)
         (found,) = rows_of(y, named, "classification", "binary", None).metrics(np.ones((1, len(y))))["recall"]
         assert found == metrics_of(y, named, "classification", "binary")["recall"]
+
+
+@pytest.mark.parametrize(("task", "k"), [("regression", 0), ("classification", 2), ("classification", 3)])
+def test_weights_of_rows_count_in_every_resample(task, k):
+    y, predictions = measured(50) if task == "regression" else classified(50, k)
+    own = np.random.default_rng(1).uniform(0.2, 5, 50)
+    design, alike = plain(y, weights=own), plain(y)
+    rows = rows_of(y, predictions, task, "macro", None)
+    expected = metrics_of(y, predictions, task, "macro", weights=own)
+    assert {name: values[0] for name, values in rows.metrics(design.all_rows).items()} == pytest.approx(expected)
+    drawn, counts = (next(one.resamples(5, np.random.default_rng(0))) for one in (design, alike))
+    np.testing.assert_array_equal(drawn, counts * own)  # rows are drawn alike, whatever they weigh
+    for resample, counted in enumerate(counts.astype(int)):
+        taken = np.repeat(np.arange(50), counted)
+        of = metrics_of(y[taken], picked(predictions, taken), task, "macro", weights=own[taken])
+        assert {name: values[resample] for name, values in rows.metrics(drawn).items()} == pytest.approx(of)
+
+
+def test_the_accuracy_of_weighted_rows_has_the_bootstraps_interval():
+    y, predictions = classified(80, 2)
+    own = np.random.default_rng(1).uniform(0.2, 5, 80)
+    low, high = intervals_of(y, predictions, "classification", "macro", plain(y, weights=own))["accuracy"]
+    value = metrics_of(y, predictions, "classification", "macro", weights=own)["accuracy"]
+    assert low < value < high
+    assert (low, high) != wilson(int((y == predictions.values).sum()), 80)
+    alike = intervals_of(y, predictions, "classification", "macro", plain(y, weights=np.full(80, 7.0)))
+    without = intervals_of(y, predictions, "classification", "macro", plain(y))
+    for name in without.keys() - {"accuracy"}:
+        assert alike[name] == pytest.approx(without[name])

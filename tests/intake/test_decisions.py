@@ -197,3 +197,15 @@ def test_a_positive_class_that_is_none_of_two_is_refused():
     with pytest.raises(DataError, match=r"load\.positive w: the target 'label' has no two classes .*'u', 'v'\."):
         decide(facts(), given)
     assert decide(facts(), given | {"load.positive": "u"}).positive.is_given
+
+
+def test_weights_are_given_and_are_no_feature():
+    given = {"load.weight": "row"}
+    found = decide(facts(), given)
+    assert (found.weight.value, found.drop.value, found.weight.is_given) == ("row", [], True)
+    assert problem_block(found, Path("f.csv"))["load"]["weight"] == "row"
+    assert "weight" not in problem_block(decide(facts(), {}), Path("f.csv"))["load"]
+    with pytest.raises(DataError, match=r"load\.weight: 'wait' is no column beside the target\. It has: row, size\."):
+        decide(facts(), {"load.weight": "wait"})
+    with pytest.raises(SettingsError, match="KNeighborsClassifier knows no weights of rows"):
+        decide(facts(), given | {"train.model": "k_neighbors"})

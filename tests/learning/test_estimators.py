@@ -268,3 +268,32 @@ def test_costs_of_one_mistake_alone_are_refused_with_the_keys():
         convert(
             {"model": "svm", "kind": "classifier", "version": 1, "costs": {"false_positive": 1}}, TrainSettings, "train"
         )
+
+
+@pytest.mark.parametrize(("model", "task"), [entry for entry in TYPES if entry[0] != "k_neighbors"])
+def test_weights_of_rows_change_every_model_and_their_unit_none(make_settings, model, task):
+    X, y = data(task)
+    noise = np.random.default_rng(1)
+    y = y + noise.normal(size=len(y)) if task == "regression" else np.where(noise.random(len(y)) < 0.2, "up", y)
+    weights = np.random.default_rng(2).uniform(0.1, 10, len(y))
+
+    def fitted(given):
+        settings = make_settings(model, task, {"min_samples_leaf": 20} if model == "extra_trees" else None)
+        estimator = build_estimator(settings, task)
+        fit_estimator(estimator, X, y, settings, 1, weights=given)
+        return estimator
+
+    def output(estimator):
+        if hasattr(estimator, "decision_function"):
+            return estimator.decision_function(X)
+        return estimator.predict_proba(X) if hasattr(estimator, "predict_proba") else estimator.predict(X)
+
+    alike, own, scaled = (output(fitted(given)) for given in (None, weights, weights * 1024))
+    assert not np.allclose(alike, own)
+    np.testing.assert_array_equal(own, scaled)
+
+
+def test_a_model_that_knows_no_weights_says_so(make_settings):
+    settings, (X, y) = make_settings("k_neighbors", "classification"), data("classification")
+    with pytest.raises(SettingsError, match=r"load\.weight is set, and KNeighborsClassifier knows no weights of rows"):
+        fit_estimator(build_estimator(settings, "classification"), X, y, settings, 1, weights=np.ones(len(y)))

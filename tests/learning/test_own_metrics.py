@@ -11,7 +11,7 @@ from lockstep.learning.scoring import Predictions, metrics_of
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.metrics import average_precision_score, get_scorer, get_scorer_names
 
 COST = "GREATER_IS_BETTER = False\ndef cost(y_true, y_pred):\n    return (y_true != y_pred).mean() * 5\n"
 
@@ -45,7 +45,7 @@ def test_a_scorer_of_scikit_learn_gives_what_it_gives_of_the_model(fitted, name)
     assert name in get_scorer_names()
     (scorer,) = make_scorers([name], "classification")
     numbers = LogisticRegression().fit(X, y == "yes")  # what scikit-learn's scorers take for the positive class
-    assert scorer.compute(y, predictions) == pytest.approx(get_scorer(name)(numbers, X, y == "yes"))
+    assert scorer.compute(y, predictions, None) == pytest.approx(get_scorer(name)(numbers, X, y == "yes"))
 
 
 @pytest.mark.parametrize("name", ["average_precision", "f1"])
@@ -53,7 +53,7 @@ def test_a_scorer_follows_the_positive_class(fitted, name):
     _, X, y, predictions = fitted
     (scorer,) = make_scorers([name], "classification")
     numbers = LogisticRegression().fit(X, y == "no")
-    found = scorer.compute(y, predictions._replace(positive="no"))
+    found = scorer.compute(y, predictions._replace(positive="no"), None)
     assert found == pytest.approx(get_scorer(name)(numbers, X, y == "no"))
 
 
@@ -121,4 +121,24 @@ def test_what_is_no_number_is_a_mistake_in_the_file(fitted, write, body, message
     write(f"GREATER_IS_BETTER = True\ndef cost(y_true, y_pred):\n    {body}\n")
     (scorer,) = make_scorers(["scorers/cost.py:cost"], "classification")
     with pytest.raises(DataError, match=message):
-        scorer.compute(fitted[2], fitted[3])
+        scorer.compute(fitted[2], fitted[3], None)
+
+
+def test_metrics_of_rows_with_weights_go_by_them(fitted, write):
+    _, _, y, predictions = fitted
+    weights = np.random.default_rng(0).uniform(0.5, 2, len(y))
+    (scorer,) = make_scorers(["average_precision"], "classification", weighted=True)
+    expected = average_precision_score(y == "yes", predictions.scores, sample_weight=weights)
+    assert scorer.compute(y, predictions, weights) == pytest.approx(expected)
+    with pytest.raises(SettingsError, match=r"'rand_score' knows no weights of rows, and the rows have .*load\.weight"):
+        make_scorers(["rand_score"], "classification", weighted=True)
+    with pytest.raises(SettingsError, match="takes no argument 'weights'"):
+        make_scorers(["scorers/cost.py:cost"], "classification", weighted=True)
+    write(
+        "import numpy\n\nGREATER_IS_BETTER = False\n\n\ndef cost(y_true, y_pred, weights=None):\n"
+        "    return 5 * numpy.average(y_true != y_pred, weights=weights)\n"
+    )
+    (scorer,) = make_scorers(["scorers/cost.py:cost"], "classification", weighted=True)
+    wrong = y != predictions.values
+    assert scorer.compute(y, predictions, weights) == pytest.approx(-5 * np.average(wrong, weights=weights))
+    assert scorer.compute(y, predictions, None) == pytest.approx(-5 * np.mean(wrong))

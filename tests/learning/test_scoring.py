@@ -4,7 +4,7 @@ from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.learning.estimators import build_estimator, fit_estimator
 from lockstep.learning.metrics import METRICS
 from lockstep.learning.model_types import MODELS
-from lockstep.learning.scoring import Predictions, metrics_of, predict, prediction_columns, predictions_of
+from lockstep.learning.scoring import Predictions, at, metrics_of, predict, prediction_columns, predictions_of
 
 import numpy as np
 import pandas as pd
@@ -214,3 +214,25 @@ def test_a_binary_average_is_of_the_positive_class(positive):
     )
     for name, score in (("precision", metrics.precision_score), ("recall", metrics.recall_score)):
         assert found[name] == score(y, values, pos_label=positive)
+
+
+@pytest.mark.parametrize(("task", "classes", "average"), [
+    ("regression", 0, "macro"), ("classification", 2, "binary"), ("classification", 3, "macro"),
+    ("classification", 3, "weighted"), ("classification", 4, "micro"),
+])  # fmt: skip
+def test_a_row_that_weighs_three_counts_as_three_equal_rows(task, classes, average):
+    random = np.random.default_rng(classes)
+    if task == "regression":
+        y = random.normal(size=60)
+        found = Predictions(y + random.normal(size=60), None, None, None)
+    else:
+        known = np.array([f"c{number}" for number in range(classes)], dtype=object)
+        y = random.choice(known, 60, p=[0.95, 0.05] if classes == 2 else None)
+        y[:classes] = known
+        given = random.dirichlet(np.ones(classes), 60)
+        found = Predictions(known[given.argmax(axis=1)], known, given, given[:, 1] if classes == 2 else None)
+    weights = random.integers(1, 4, 60)
+    rows = np.repeat(np.arange(60), weights)
+    weighted = metrics_of(y, found, task, average, weights=weights.astype(float))
+    assert weighted == pytest.approx(metrics_of(y[rows], at(found, rows), task, average))
+    assert weighted != pytest.approx(metrics_of(y, found, task, average))

@@ -314,3 +314,40 @@ def test_the_positive_class_is_one_of_two():
         load_frame(frame(target=np.arange(ROWS) % 3), numbered)
     with pytest.raises(SettingsError, match=r"load\.positive is for classification\. Leave it empty\."):
         load_frame(frame(price=np.arange(ROWS)), msgspec.structs.replace(REGRESSION, positive="no"))
+
+
+def test_weights_are_a_column_that_is_no_feature(csv):
+    weights = np.arange(1.0, ROWS + 1)
+    table = load_file(csv(frame(w=weights)), msgspec.structs.replace(CLASSIFICATION, weight="w")).table
+    assert table.weight == "w"
+    assert table.weights.tolist() == weights.tolist()
+    assert list(table.features) == ["a", "colour"]
+    assert load_frame(frame(w=weights), CLASSIFICATION).table.weights is None
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1.0, 0.0, 2.0] * 40, r"must be positive numbers, but 40 of 120 are not, the first being 0: .*lines? 3"),
+        ([1.0, -2.5, 2.0] * 40, r"the first being -2\.5"),
+        ([1.0, None, 2.0] * 40, r"the first being missing"),
+        (["much", "little"] * 60, r"must be positive numbers, but the column is read as texts"),
+    ],
+)  # fmt: skip
+def test_weights_that_are_none(csv, values, message):
+    with pytest.raises(DataError, match=message):
+        load_file(csv(frame(w=values)), msgspec.structs.replace(CLASSIFICATION, weight="w"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"weight": "v"}, r"has no column 'v', which load\.weight names"),
+        ({"weight": "target"}, r"load\.weight is the target 'target'"),
+        ({"weight": "w", "drop": ("w",)}, r"load\.drop lists 'w', which load\.weight names"),
+        ({"weight": "w", "drop": ("a", "colour")}, r"has no feature: load\.drop lists every column"),
+    ],
+)
+def test_a_weight_that_is_no_column_beside_the_target(csv, settings, message):
+    with pytest.raises(DataError, match=message):
+        load_file(csv(frame(w=1.5)), msgspec.structs.replace(CLASSIFICATION, **settings))

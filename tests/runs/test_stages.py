@@ -30,7 +30,7 @@ def fit(table, name="random_forest", split=None, **values):
 def test_every_model_type_takes_raw_rows_and_beats_the_baseline(name, task):
     parts, model, history = fit(make_table(task), name, SplitSettings(validation_size=0.1))
     assert isinstance(model, Pipeline)
-    found = evaluate(model, parts.test, parts.train.labels, EvaluateSettings())
+    found = evaluate(model, parts.test, parts.train, EvaluateSettings())
     headline = "accuracy" if task == "classification" else "r2_score"
     assert found.metrics[headline] > found.metrics[f"baseline_{headline}"] + 0.2
     assert {part for _, part, _ in history} >= {"train"}
@@ -43,7 +43,7 @@ def test_every_model_type_takes_raw_rows_and_beats_the_baseline(name, task):
 @pytest.mark.parametrize("classes", [2, 3])
 def test_metrics_are_those_of_the_specification_and_flat(classes):
     parts, model, _ = fit(make_table(classes=classes))
-    metrics = evaluate(model, parts.test, parts.train.labels, EvaluateSettings()).metrics
+    metrics = evaluate(model, parts.test, parts.train, EvaluateSettings()).metrics
     assert list(metrics)[:4] == ["accuracy", "precision", "recall", "f1_score"]
     assert metrics["average"] == "macro"
     assert {"balanced_accuracy", "roc_auc", "log_loss", "baseline_accuracy"} < set(metrics)
@@ -52,7 +52,7 @@ def test_metrics_are_those_of_the_specification_and_flat(classes):
 
 def test_regression_metrics():
     parts, model, _ = fit(make_table("regression"), "ridge")
-    metrics = evaluate(model, parts.test, parts.train.labels, EvaluateSettings()).metrics
+    metrics = evaluate(model, parts.test, parts.train, EvaluateSettings()).metrics
     assert list(metrics)[:3] == ["mse", "mae", "r2_score"]
     assert metrics["rmse"] == pytest.approx(metrics["mse"] ** 0.5)
     mean = parts.train.labels.mean()
@@ -61,13 +61,13 @@ def test_regression_metrics():
 
 def test_predictions_name_their_row_and_find_it_again_in_other_data():
     parts, model, _ = fit(make_table())
-    rows = evaluate(model, parts.test, parts.train.labels, EvaluateSettings()).predictions
+    rows = evaluate(model, parts.test, parts.train, EvaluateSettings()).predictions
     assert rows["row"].tolist() == parts.test.frame.index.tolist()
     assert rows["actual"].tolist() == parts.test.labels.tolist()
     assert np.allclose(rows[["probability_c0", "probability_c1"]].sum(axis=1), 1)
     shifted = parts.test.frame.set_axis(parts.test.frame.index + 1)
     other = Table(shifted, "y", "classification")
-    again = evaluate(model, other, parts.train.labels, EvaluateSettings()).predictions
+    again = evaluate(model, other, parts.train, EvaluateSettings()).predictions
     assert again["row"].tolist() != rows["row"].tolist()
     assert again["row_hash"].tolist() == rows["row_hash"].tolist()
 
@@ -77,18 +77,18 @@ def test_what_a_comparison_needs_is_recorded():
     table = make_table()
     table.frame["customer"] = np.arange(300) // 3
     parts, model, _ = fit(table, "svm", split=SplitSettings(group="customer"))
-    rows = evaluate(model, parts.test, parts.train.labels, EvaluateSettings()).predictions
+    rows = evaluate(model, parts.test, parts.train, EvaluateSettings()).predictions
     assert rows["group"].tolist() == parts.test.frame["customer"].tolist()
     assert rows["score"].tolist() == model.decision_function(parts.test.features).tolist()
     parts, model, _ = fit(make_table())
-    assert not {"group", "score"} & set(evaluate(model, parts.test, parts.train.labels, EvaluateSettings()).predictions)
+    assert not {"group", "score"} & set(evaluate(model, parts.test, parts.train, EvaluateSettings()).predictions)
 
 
 @pytest.mark.parametrize(("name", "task"), [("random_forest", "classification"), ("ridge", "regression")])
 def test_every_metric_has_its_interval_and_its_baseline(name, task):
     parts, model, _ = fit(make_table(task), name)
     assert parts.test.stratified == (task == "classification")
-    found = evaluate(model, parts.test, parts.train.labels, EvaluateSettings())
+    found = evaluate(model, parts.test, parts.train, EvaluateSettings())
     assert [row[0] for row in found.intervals] == [name for name in METRICS[task] if name in found.metrics]
     for metric, value, low, high, baseline in found.intervals:
         assert value == found.metrics[metric]
@@ -99,7 +99,7 @@ def test_every_metric_has_its_interval_and_its_baseline(name, task):
 
 def test_the_important_feature_comes_first():
     parts, model, _ = fit(make_table())
-    importance = evaluate(model, parts.test, parts.train.labels, EvaluateSettings()).importance
+    importance = evaluate(model, parts.test, parts.train, EvaluateSettings()).importance
     assert importance[0][0] in ("number", "text")
     assert importance[-1] == ("constant", 0.0, 0.0, "log_loss")
 

@@ -4,7 +4,7 @@ from lockstep.kernel.errors import DataError
 from lockstep.learning.estimators import build_estimator, fit_estimator
 from lockstep.learning.model_types import MODELS
 from lockstep.training import history
-from lockstep.training.history import COLUMNS, history_of
+from lockstep.training.history import COLUMNS, Part
 
 import numpy as np
 import pytest
@@ -36,6 +36,10 @@ def data(task, rows=200, classes=3, seed=0):
 
 def parts(task, classes=3):
     return {"train": data(task, 200, classes), "validation": data(task, 80, classes, seed=1)}
+
+
+def history_of(estimator, given, task):
+    return history.history_of(estimator, {name: Part(*rows) for name, rows in given.items()}, task)
 
 
 def of(rows, part):
