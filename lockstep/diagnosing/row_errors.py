@@ -22,8 +22,11 @@ def errors_of(actual: np.ndarray, predicted: np.ndarray, task: Task) -> np.ndarr
 
 def copies_of(test: Table, errors: np.ndarray) -> Copies:
     """What the errors, (n_rows,), are without the test rows that are training rows too; the split has found those."""
-    rows = int(np.sum(test.is_copy))
-    return Copies(rows, float(np.mean(errors[~test.is_copy])) if 0 < rows < len(test) else None)
+    rows, others = int(np.sum(test.is_copy)), ~test.is_copy
+    if not 0 < rows < len(test):
+        return Copies(rows, None)
+    weights = None if test.weights is None else test.weights[others]
+    return Copies(rows, float(np.average(errors[others], weights=weights)))
 
 
 def worst_of(test: Table, predictions: Predictions, shown: Sequence[str], most: int) -> list[WorstRow]:

@@ -43,7 +43,11 @@ def decision_facts(given: Sources) -> DecisionFacts:
 def decision_sentences(given: Sources) -> list[str]:
     """What it is worth, in sentences; none where nothing was decided."""
     decision, metrics = given.sidecar.decision, given.metrics
-    return [*_calibration(decision, metrics), *_threshold(decision, metrics), *_intervals(decision, metrics)]
+    return [
+        *_calibration(decision, metrics),
+        *_threshold(decision, metrics),
+        *_intervals(decision, metrics, given.diagnosis.weight),
+    ]
 
 
 def _judge(chosen: ChosenThreshold) -> str:
@@ -93,14 +97,15 @@ def _threshold(decision: Decision, metrics: dict[str, float | str]) -> list[str]
     return [first, f"{result}, {between}{doubt}."]
 
 
-def _intervals(decision: Decision, metrics: dict[str, float | str]) -> list[str]:
+def _intervals(decision: Decision, metrics: dict[str, float | str], weight: str | None) -> list[str]:
     intervals, coverage = decision.intervals, metrics.get("coverage")
     if intervals is None or coverage is None:
         return []
     low, high = metrics.get("coverage_low"), metrics.get("coverage_high")
     within = f" ({_range(low, high, percent)})" if isinstance(low, float) and isinstance(high, float) else ""
     less = ", fewer than they are made for" if isinstance(high, float) and high < intervals.level else ""
-    holds = f"{percent(coverage)} of the test rows{within}{less}"
+    weighted = "" if weight is None else f", weighted by {visible(weight, 40)}"
+    holds = f"{percent(coverage)} of the test rows{weighted}{within}{less}"
     level = percent(intervals.level, 0)
     if isinstance(intervals, NumberIntervals):
         wide = number(metrics["interval_width"])

@@ -80,7 +80,7 @@ def _of_classes(given: Sources, metrics: dict[str, Metric]) -> list[str]:
             *verdict,
         ]
     right = sum(row.count for row in given.plots.predictions if row.actual == row.predicted)
-    share = f"an accuracy of {percent(main.value)}{_interval(main, percent)}"
+    share = f"{_by_weight(given)}an accuracy of {percent(main.value)}{_interval(main, percent)}"
     said = [
         f"Of {_tested(given)}, {right:,} were given the right class: {share}.",
         f"{baseline.capitalize()} {percent(main.baseline)}.",
@@ -122,13 +122,15 @@ def _of_the_rare_class(
     said = f"Of {_tested(given)}, {rows:,} ({percent(share)}) are of the rarer class, {name}"
     if (precision := metrics.get("rare_class_average_precision")) is not None:
         ranks = f"; the model ranks them with an average precision of {score(precision.value)}"
-        said += f"{ranks}{_interval(precision, score)}, against {score(share)} at random,"
+        random = share if precision.baseline is None else precision.baseline
+        said += f"{ranks}{_interval(precision, score)}, against {score(random)} at random,"
     said += f"{_area(metrics, ' and an area under the ROC curve of')}."
     if not named:
         return [said, f"It names {name} for no row, so that none of them is found."]
     precise, found = metrics["rare_class_precision"], metrics["rare_class_recall"]
-    rightly = f"{hits:,} of them rightly, a precision of {percent(precise.value)}{_interval(precise, percent)}"
-    recall = f"It finds {hits:,} of the {rows:,}, a recall of {percent(found.value)}{_interval(found, percent)}"
+    by = _by_weight(given)
+    rightly = f"{hits:,} of them rightly, {by}a precision of {percent(precise.value)}{_interval(precise, percent)}"
+    recall = f"It finds {hits:,} of the {rows:,}, {by}a recall of {percent(found.value)}{_interval(found, percent)}"
     return [said, f"{recall}.", f"It names {name} for {plural(named, 'row')}, {rightly}."]
 
 
@@ -141,13 +143,19 @@ def _area(metrics: dict[str, Metric], words: str) -> str:
 def _of_numbers(given: Sources, metrics: dict[str, Metric]) -> list[str]:
     main, explained = metrics["mae"], metrics["r2_score"]
     share = percent(explained.value) if explained.value > 0 else "none"  # worse than the mean of the test rows
-    off = f"were off by {number(main.value)} on average, the {within_sentence(main.name)}{_interval(main, number)}"
+    off = f"were off by {number(main.value)} on average, {_by_weight(given)}the {within_sentence(main.name)}"
     return [
-        f"On {_tested(given)}, the predictions of {visible(given.sidecar.target)} {off}.",
+        f"On {_tested(given)}, the predictions of {visible(given.sidecar.target)} {off}{_interval(main, number)}.",
         f"A baseline that always predicts the mean of the training rows is off by {number(main.baseline)}.",
         f"The model explains {share} of the variance (R² {score(explained.value)}).",
         *_against_the_baseline(main),
     ]
+
+
+def _by_weight(given: Sources) -> str:
+    """Begins what is said of a metric of rows that do not count alike."""
+    weight = given.diagnosis.weight
+    return "" if weight is None else f"weighted by {visible(weight, 40)}, "
 
 
 def _tested(given: Sources) -> str:

@@ -22,7 +22,7 @@ def binary():
 
 def test_the_data_in_numbers(binary):
     data = data_facts(binary.sources)
-    assert data.rows == (400, 0, noisy(rows=400).frame.duplicated().sum(), 280, 40, 80, None, None)
+    assert data.rows == (400, 0, noisy(rows=400).frame.duplicated().sum(), 280, 40, 80, None, None, None)
     assert (data.n_columns, data.n_features, data.features) == (4, 3, ["number", "text", "flag"])
     assert data.missing_cells == int(noisy(rows=400).frame.isna().sum().sum())
     assert data.columns_with_missing == 2

@@ -5,6 +5,7 @@ from dataclasses import replace
 from lockstep.diagnosing.diagnosis import Copies
 from lockstep.evaluating.intervals import wilson
 from lockstep.learning.metrics import ALL, RARE
+from lockstep.reporting.data import data_facts
 from lockstep.reporting.result import result_facts
 from lockstep.reporting.training import training_facts
 from lockstep.reporting.wording import plural
@@ -246,3 +247,23 @@ def test_errors_have_the_unit_of_the_target(number):
         "Median absolute error in $",
     ]
     assert " on average, the mean absolute error in $ (95" in facts.sentences[0]
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_what_is_measured_of_weighted_rows_is_said_to_be_weighted(task):
+    table = noisy(rows=400) if task == "classification" else noisy("regression", rows=400)
+    weights = np.random.default_rng(0).uniform(0.2, 5, len(table))
+    made = made_of(replace(table, frame=table.frame.assign(pay=weights), weight="pay"))
+    rows, said = made.predictions, " ".join(result_facts(made.sources).sentences)
+    weighted = (
+        "weighted by pay, an accuracy of" if task == "classification" else "on average, weighted by pay, the mean"
+    )
+    assert weighted in said
+    assert "of the test rows, weighted by pay (" in said  # the coverage
+    facts = data_facts(made.sources)
+    assert facts.rows.weight == "pay"
+    assert ("pay", "weight") in [(column.name, column.role) for column in facts.columns]
+    if task == "classification":
+        right = np.average(rows["actual"] == rows["predicted"], weights=rows["weight"])
+        assert made.sources.metrics["accuracy"] == pytest.approx(right)
+        assert f"an accuracy of {100 * right:.1f}" in said
