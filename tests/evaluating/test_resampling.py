@@ -307,3 +307,54 @@ def test_the_accuracy_of_weighted_rows_has_the_bootstraps_interval():
     without = intervals_of(y, predictions, "classification", "macro", plain(y))
     for name in without.keys() - {"accuracy"}:
         assert alike[name] == pytest.approx(without[name])
+
+
+@pytest.mark.parametrize("kind", ["rows", "stratified", "groups", "blocks", "weighted"])
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_resamples_of_subsets_spread_as_those_of_all_rows(monkeypatch, task, kind):
+    random = np.random.default_rng(1)
+    n = 12_000
+    if task == "regression":
+        y, predictions = measured(n)
+    else:
+        y = np.where(random.random(n) < 0.04, "rare", "frequent").astype(object)
+        given = np.clip(random.normal(np.where(y == "rare", 0.4, 0.1), 0.15), 0.001, 0.999)
+        classes = np.array(["frequent", "rare"], dtype=object)
+        given = np.column_stack([1 - given, given])
+        predictions = Predictions(classes[given.argmax(axis=1)], classes, given, given[:, 1])
+    more = {
+        "groups": {"groups": random.integers(0, 3_000, n)},
+        "blocks": {"in_time": True},
+        "weighted": {"weights": random.uniform(0.2, 5, n)},
+        "stratified": {"stratified": task == "classification"},
+    }
+    design = plain(y, **more.get(kind, {}))
+    rows = rows_of(y, predictions, task, "macro", None)
+    monkeypatch.setattr(resampling, "MOST_RESAMPLES", resampling.LEAST_RESAMPLES)
+    (whole,) = resampled([rows], design)
+    for name, value in {"MANY": 400, "SUBSET": design.n_units // 8, "SUBSETS": 8, "WHOLE": 200}.items():
+        monkeypatch.setattr(resampling, name, value)
+    (found,) = resampled([rows], design)
+    exact = rows.metrics(design.all_rows)
+    for name, values in found.items():
+        assert len(values) == 1000
+        assert np.std(values) == pytest.approx(np.std(whole[name]), rel=0.2), name
+        assert abs(np.mean(values) - exact[name][0]) < np.std(values) / 2, name
+
+
+def test_subsets_keep_small_strata_whole_and_take_the_others_in_turn(monkeypatch):
+    for name, value in {"SUBSET": 100, "SUBSETS": 5, "WHOLE": 20}.items():
+        monkeypatch.setattr(resampling, name, value)
+    y = np.array(["a"] * 900 + ["b"] * 15 + ["c"] * 85, dtype=object)
+    design = plain(y, stratified=True)
+    taken = [rows for rows, _ in design.subsets(np.random.default_rng(0))]
+    assert len(taken) == 5
+    for rows in taken:
+        assert [int(np.sum(y[rows] == name)) for name in "abc"] == [90, 15, 20]
+    every = np.concatenate(taken)
+    assert len(set(every[y[every] == "a"])) == 450
+    assert len(set(every[y[every] == "c"])) == 85
+    rows, part = next(design.subsets(np.random.default_rng(0)))
+    assert np.allclose([part.all_rows[0][y[rows] == name].sum() for name in "abc"], [900, 15, 85])
+    (drawn,) = part.resamples(3, np.random.default_rng(0))
+    assert [drawn[0][y[rows] == name].sum() for name in "abc"] == [900, 15, 85]
