@@ -7,7 +7,9 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # The tables that the repository carries itself (data/bundled); a user's own data is not fetched unasked.
 BUNDLED := $(patsubst %.dvc,%,$(shell grep -ls 'remote: bundled' data/raw/*.dvc))
 
-.PHONY: help venv repro leftovers report sweep summary test test-all check format lock clean
+SCALE := $(VENV)/scale
+
+.PHONY: help venv scale repro leftovers report sweep summary test test-all check format lock clean
 
 help:
 	@echo "make repro    build what changed, from the data to the metrics (dvc repro), and show the result"
@@ -16,6 +18,7 @@ help:
 	@echo "make test     run the tests: a few minutes"
 	@echo "make test-all the same and more of each (kills, polluted files, simulated processors, long pages), as CI does"
 	@echo "make check    lint, types, settings"
+	@echo "make scale    install what computes folds on a cluster (docs/scale.md)"
 	@echo "make venv     only make $(VENV); then: source $(VENV)/bin/activate"
 	@echo "make format   format the code"
 	@echo "make lock     resolve pyproject.toml anew into requirements.lock and versions.toml; then: make venv"
@@ -42,7 +45,7 @@ PYTEST := python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 test: $(READY) $(BUNDLED)
 	$(PYTEST) -m "not exhaustive" $(ARGS)
 
-test-all: $(READY) $(BUNDLED)
+test-all: $(READY) $(SCALE) $(BUNDLED)
 	$(PYTEST) $(ARGS)
 
 check: $(READY)
@@ -56,6 +59,16 @@ format: $(READY)
 	ruff format .
 
 venv: $(READY)
+
+scale: $(SCALE)
+
+$(SCALE): requirements-scale.lock $(READY)
+	@if [ -x $(VENV)/bin/pip ]; then \
+	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<; \
+	else \
+	  uv pip install --quiet --python $(VENV)/bin/python --require-hashes --compile-bytecode -r $<; \
+	fi
+	@touch $@
 
 # uv where it is installed, else pip; either checks the hashes and compiles to bytecode (stages start 3 s sooner for it).
 $(READY): requirements.lock
@@ -85,6 +98,8 @@ data/raw/%: | $(READY) leftovers
 lock: $(READY)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
 	  $(ARGS) pyproject.toml --group dev --output-file requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
+	  $(ARGS) --group scale --constraint requirements.lock --output-file requirements-scale.lock
 	@$(VENV)/bin/python -m lockstep versions --write
 
 clean:

@@ -22,6 +22,7 @@ COMMANDS = {
     "summary": "what the last run gave: models, files, metrics",
     "sweep": "cross-validate every model type on a problem, and rank them",
     "compare": "whether the model of one revision is better than another's, or it is noise",
+    "worker": "compute folds for another machine, as a worker of a Dask cluster",
     "index": "all problems on one page, with links to their reports",
     "remote": "push or pull data and models, with a time limit, from a cache that was verified",
     "data-diff": "what changed in the data between two revisions",

@@ -282,7 +282,8 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             parts = split_table(table, settings.split)
             log_parts(parts)
             check_parts(parts, settings.split.checks)
-            own = make_scorers(settings.evaluate.metrics, table.task, weighted=table.weight is not None)
+            own = settings.evaluate.metrics
+            make_scorers(own, table.task, weighted=table.weight is not None)  # before anything is fitted
             features = None if config.features is None else read_features(Path(config.features))
             preprocessor, processed = preprocess(parts.train, settings.preprocess, settings.train.model, features)
             tried, average = NO_SEARCH, settings.evaluate.average

@@ -42,9 +42,8 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     best = read_best_trial(args.best_trial)
     model = with_best_trial(problem.section("train", TrainSettings), best)
     train, features = read_table(args.train), read_features(args.features)
-    own = scored.scorers(train)
     with heartbeat(f"{settings.repeats} x {settings.folds} folds of {len(train)} rows"):
-        scores = cross_validate(train, settings, preprocess, model, scored.average, features, own)
+        scores = cross_validate(train, settings, preprocess, model, scored.average, features, scored.metrics)
     means = summary(scores)
     for name in [key.removesuffix("_mean") for key in means if key.endswith("_mean")]:
         logger.info("%s: %.4g +- %.2g", name, means[f"{name}_mean"], means[f"{name}_std"])

@@ -48,8 +48,7 @@ def tune(problem: Problem, path: Path, code: Path | None, settings: TuneSettings
     scored = problem.pick("evaluate", Averaging)
     train, features = read_table(path), read_features(code)
     with heartbeat(f"{settings.trials} trials on {len(train)} rows"):
-        own = scored.scorers(train)
-        return search(train, settings, cross_validation, preprocess, model, scored.average, features, own)
+        return search(train, settings, cross_validation, preprocess, model, scored.average, features, scored.metrics)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

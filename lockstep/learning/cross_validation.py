@@ -12,14 +12,21 @@ stage ``tune`` keeps the encoded rows, and repeats the second steps for each of 
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple
 
 from lockstep.kernel.errors import DataError, Message, Setting, SettingsError
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Seed, Settings, Task
-from lockstep.learning.estimators import TrainSettings, build_estimator, check_classes, fit_estimator
+from lockstep.learning.estimators import (
+    TrainSettings,
+    build_estimator,
+    check_classes,
+    fit_estimator,
+    make_estimator,
+)
 from lockstep.learning.own_features import OwnFeatures
 from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.preprocessing import Preprocessor, PreprocessSettings, categories_of, fit_preprocessor
@@ -32,9 +39,9 @@ from lockstep.learning.scoring import (
     predict,
     prediction_columns,
 )
+from lockstep.learning.workers import workers
 from lockstep.tables.table import Table
 
-import joblib
 import msgspec
 import numpy as np
 import pandas as pd
@@ -46,15 +53,12 @@ from sklearn.model_selection import (
     StratifiedGroupKFold,
     TimeSeriesSplit,
 )
-from tqdm import tqdm
 
 Fold = tuple[np.ndarray, np.ndarray]
 """Positions of the rows that are fitted on, and of those that are scored."""
 _FOLDS, _REPEATS = Setting("cross_validate.folds"), Setting("cross_validate.repeats")
 ROUNDING = 1e-12
 """Values that differ by a smaller share of their mean are the same, computed in another order."""
-F = TypeVar("F")
-R = TypeVar("R")
 
 
 class CrossValidateSettings(Settings, frozen=True):
@@ -74,10 +78,6 @@ class Averaging(Settings, frozen=True):
 
     average: Average
     metrics: tuple[str, ...] = ()
-
-    def scorers(self, table: Table) -> list[Scorer]:
-        """The metrics beside the built-in ones, for rows of the table. Raises as make_scorers."""
-        return make_scorers(self.metrics, table.task, weighted=table.weight is not None)
 
 
 class Averaged(Averaging, frozen=True):
@@ -274,7 +274,7 @@ def cross_validate(
     model: TrainSettings,
     average: Average = "macro",
     features: OwnFeatures | None = None,
-    own: Sequence[Scorer] = (),
+    metrics: Sequence[str] = (),
 ) -> list[FoldScores]:
     """Refit preprocessor and estimator on the rows outside each fold, and score them on the fold's rows.
 
@@ -285,56 +285,50 @@ def cross_validate(
         model: the section ``train``.
         average: of precision, recall and F1 over the classes; of no effect in a regression.
         features: the user's own, or None.
-        own: metrics beside the built-in ones.
+        metrics: the names of those beside the built-in ones.
 
     Raises:
         DataError: see encode_fitted, fit_encoded, predict and make_folds.
-        SettingsError: see make_folds, build_estimator and metrics_of.
+        SettingsError: see make_folds, build_estimator, make_scorers and metrics_of.
+        MachineError: see workers.
     """
-    unfitted = build_estimator(model, train.task)  # a wrong setting is an error before the first fold, not in a worker
-    folds = make_folds(train, settings)
-
-    def score(numbered: tuple[int, Fold]) -> FoldScores:
-        number, (fitted_on, scored_on) = numbered
-        repeat, fold = number // settings.folds + 1, number % settings.folds + 1
-        preprocessor, fitted = encode_fitted(train, fitted_on, preprocess, model, features)
-        estimator = fit_encoded(fitted, unfitted, model, n_jobs=1)
-        rows = encode(train, scored_on, preprocessor)
-        found = predict(estimator, rows.X, train.task, train.positive)
-        metrics = metrics_of(rows.y, found, train.task, average, own, rows.weights)
-        about = {"repeat": repeat, "fold": fold, "row": train.frame.index[scored_on], "actual": rows.y}
-        about |= {} if rows.weights is None else {WEIGHT: rows.weights}
-        outputs = decision_columns(estimator, rows.X) if model.calibrate != "none" else {}
-        predictions = pd.DataFrame({**about, **prediction_columns(found), **outputs})
-        return FoldScores(repeat, fold, len(fitted_on), len(scored_on), metrics, predictions)
-
-    return each_fold(score, list(enumerate(folds)), progress=True)
+    # A wrong setting is an error before the first fold, not in a worker.
+    build_estimator(model, train.task)
+    make_scorers(metrics, train.task, weighted=train.weight is not None)
+    folds = list(enumerate(make_folds(train, settings)))
+    with workers() as able:
+        # The table without what it has computed of itself, which would be sent with it.
+        work = _Work(replace(train), settings.folds, preprocess, model, average, features, tuple(metrics))
+        return able.each(_score, able.share(work), folds, progress="folds")
 
 
-def each_fold(function: Callable[[F], R], folds: Sequence[F], *, progress: bool) -> list[R]:
-    """Call ``function`` with each fold, in parallel, and give its results in the order of the folds; or raise what the
-    first of the folds raised, not the first that came to raise.
+class _Work(NamedTuple):
+    """What all folds have in common; metrics beside the built-in ones by their names."""
 
-    Args:
-        progress: whether to show how many folds are done, where a person is watching.
-    """
+    train: Table
+    folds: int
+    preprocess: PreprocessSettings
+    model: TrainSettings
+    average: Average
+    features: OwnFeatures | None
+    metrics: tuple[str, ...]
 
-    def called(fold: F) -> tuple[R, None] | tuple[None, Exception]:
-        try:
-            return function(fold), None
-        except Exception as error:
-            return None, error
 
-    # Threads: scikit-learn's fits release the lock, nothing is copied, and no worker has to import scikit-learn again.
-    jobs = (joblib.delayed(called)(fold) for fold in folds)
-    outcomes = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(jobs)
-    shown = tqdm(outcomes, total=len(folds), desc="folds", unit="fold", disable=None if progress else True, leave=False)
-    results = []
-    for result, error in list(shown):
-        if error is not None:
-            raise error
-        results.append(result)
-    return results
+def _score(work: _Work, numbered: tuple[int, Fold]) -> FoldScores:
+    """Fit and score one fold."""
+    train, (number, (fitted_on, scored_on)) = work.train, numbered
+    repeat, fold = number // work.folds + 1, number % work.folds + 1
+    preprocessor, fitted = encode_fitted(train, fitted_on, work.preprocess, work.model, work.features)
+    estimator = fit_encoded(fitted, make_estimator(work.model, train.task), work.model, n_jobs=1)
+    rows = encode(train, scored_on, preprocessor)
+    found = predict(estimator, rows.X, train.task, train.positive)
+    own = make_scorers(work.metrics, train.task, weighted=train.weight is not None)
+    metrics = metrics_of(rows.y, found, train.task, work.average, own, rows.weights)
+    about = {"repeat": repeat, "fold": fold, "row": train.frame.index[scored_on], "actual": rows.y}
+    about |= {} if rows.weights is None else {WEIGHT: rows.weights}
+    outputs = decision_columns(estimator, rows.X) if work.model.calibrate != "none" else {}
+    predictions = pd.DataFrame({**about, **prediction_columns(found), **outputs})
+    return FoldScores(repeat, fold, len(fitted_on), len(scored_on), metrics, predictions)
 
 
 def out_of_fold(scores: Sequence[FoldScores]) -> pd.DataFrame:

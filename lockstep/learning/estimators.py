@@ -1,5 +1,6 @@
 """How an estimator of each model type is built from the settings, and fitted."""
 
+import copy
 import inspect
 import warnings
 from collections.abc import Sequence
@@ -105,12 +106,8 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
     """
     check_train(settings, task)
     kind, is_custom = model_type(settings.model), settings.model == CUSTOM
-    if is_custom:
-        estimator = load_estimator(settings.estimator)
-        names, takes_all = hyperparameters_of(estimator)
-    else:
-        estimator = kind.estimator(task)
-        names, takes_all = {*estimator().get_params(deep=False), *kind.more}, False
+    estimator = _class_of(settings, task)
+    names, takes_all = _hyperparameters(settings, estimator)
     known = names - set(_NOT_SETTINGS) - set(kind.fixed)
     for name in settings.hyperparameters:
         if name in _OWN_SETTINGS and name in known:
@@ -128,21 +125,43 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
                 f"{where}.{name} is not a hyperparameter of {estimator.__name__}. Allowed, nearest "
                 f"first: {', '.join(near)}."
             )
+    if is_custom:
+        _check_custom(estimator, settings, task, where)
+    else:
+        try:
+            _check_values(member_of(make_estimator(settings, task)), task)
+        except Exception as error:
+            raise SettingsError(f"{where}: {' '.join(str(error).split())}") from None
+    return make_estimator(settings, task)
+
+
+def make_estimator(settings: TrainSettings, task: Task) -> BaseEstimator:
+    """Make the unfitted estimator of settings that build_estimator has checked."""
+    kind, estimator = model_type(settings.model), _class_of(settings, task)
+    known = _hyperparameters(settings, estimator)[0] - set(_NOT_SETTINGS) - set(kind.fixed)
     own: dict[str, Any] = {}
     if "random_state" in known:
         own["random_state"] = settings.seed
     if settings.class_weight is not None and "class_weight" in known:
         own["class_weight"] = settings.class_weight
-    if is_custom:
-        return _built_custom(estimator, {**settings.hyperparameters, **own}, task, where)
-    built = estimator(**settings.hyperparameters, **own, **kind.fixed)
-    try:
-        _check_values(built, task)
-    except Exception as error:
-        raise SettingsError(f"{where}: {' '.join(str(error).split())}") from None
+    # A copy, since an estimator may keep, and change, what it is given.
+    made = estimator(**copy.deepcopy(settings.hyperparameters), **own, **kind.fixed)
     if kind.numbered_classes and task == "classification":
-        return VotingClassifier([("numbered", built)], voting="soft")
-    return built
+        return VotingClassifier([("numbered", made)], voting="soft")
+    return made
+
+
+def _class_of(settings: TrainSettings, task: Task) -> type[BaseEstimator]:
+    if settings.model == CUSTOM:
+        return load_estimator(settings.estimator)
+    return model_type(settings.model).estimator(task)
+
+
+def _hyperparameters(settings: TrainSettings, estimator: type[BaseEstimator]) -> tuple[set[str], bool]:
+    """(the names of an estimator's hyperparameters, whether it takes others too)"""
+    if settings.model == CUSTOM:
+        return hyperparameters_of(estimator)
+    return {*estimator().get_params(deep=False), *model_type(settings.model).more}, False
 
 
 def _check_values(estimator: BaseEstimator, task: Task) -> None:
@@ -163,12 +182,10 @@ def member_of(estimator: BaseEstimator) -> BaseEstimator:
     return estimator
 
 
-def _built_custom(
-    estimator: type[BaseEstimator], hyperparameters: dict[str, Any], task: Task, where: str
-) -> BaseEstimator:
-    """The estimator of a class that anybody wrote."""
+def _check_custom(estimator: type[BaseEstimator], settings: TrainSettings, task: Task, where: str) -> None:
+    """Raise SettingsError for what is wrong with an estimator of a class that anybody wrote."""
     try:
-        built = estimator(**hyperparameters)
+        built = make_estimator(settings, task)
         if hasattr(built, "_parameter_constraints"):
             built._validate_params()
         fits = is_classifier(built) if task == "classification" else is_regressor(built)
@@ -181,7 +198,6 @@ def _built_custom(
             f"{WHERE}: {estimator.__name__} is no {KINDS[task]}, and load.task is {task}. One of your own is it by "
             f"deriving from sklearn.base.{mixin}, ahead of BaseEstimator."
         )
-    return built
 
 
 def _check_decision(settings: TrainSettings, task: Task) -> None:

@@ -5,16 +5,16 @@ No hyperparameter of an estimator touches the preprocessor, so a fold's encoded 
 
 import math
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from lockstep.kernel.errors import SettingsError
+from lockstep.kernel.errors import MachineError, SettingsError
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Task
 from lockstep.learning.cross_validation import (
     CrossValidateSettings,
     EncodedRows,
     Fold,
-    each_fold,
     encode,
     encode_fitted,
     fit_encoded,
@@ -22,13 +22,15 @@ from lockstep.learning.cross_validation import (
     mean_and_std,
     score_encoded,
 )
-from lockstep.learning.estimators import TrainSettings, build_estimator, member_of
+from lockstep.learning.estimators import TrainSettings, build_estimator, make_estimator, member_of
 from lockstep.learning.metrics import AUTO, find_metric, metric_of
 from lockstep.learning.model_types import CUSTOM, model_type
 from lockstep.learning.own_features import OwnFeatures
+from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.preprocessing import PreprocessSettings
-from lockstep.learning.scoring import Average, Scorer
+from lockstep.learning.scoring import Average
 from lockstep.learning.search_result import BestTrial
+from lockstep.learning.workers import Workers, workers
 from lockstep.tables.table import Table
 from lockstep.tuning.search_space import Space, TuneSettings, ends, holds, key_of, parse_space
 from lockstep.tuning.trials import COLUMNS, Search, Step, Trial, table_of
@@ -49,24 +51,24 @@ class Scoring(NamedTuple):
     """What every trial is scored by.
 
     Attributes:
-        folds: those of the stage cross_validate.
         task: of the problem.
         model: the section ``train``, with the given hyperparameters.
         given: the given values of the hyperparameters of the space, also where they are scikit-learn's defaults.
         metric: that trials are compared by.
         average: of the metric, for a classification.
         positive: see Predictions.
-        own: the metrics beside the built-in ones.
+        metrics: the names of those beside the built-in ones.
+        weighted: whether rows have weights.
     """
 
-    folds: list[EncodedFold]
     task: Task
     model: TrainSettings
     given: dict[str, Any]
     metric: str
     average: Average
     positive: Any
-    own: Sequence[Scorer]
+    metrics: tuple[str, ...]
+    weighted: bool
 
     @property
     def lower_is_better(self) -> bool:
@@ -120,7 +122,7 @@ def search(
     model: TrainSettings,
     average: Average = "macro",
     features: OwnFeatures | None = None,
-    own: Sequence[Scorer] = (),
+    metrics: Sequence[str] = (),
 ) -> Search:
     """Search the space by a tree-structured Parzen estimator; see sampler.py.
 
@@ -141,12 +143,14 @@ def search(
         model: the section ``train``.
         average: of precision, recall and F1, if one of them is the metric.
         features: the user's own, or None.
-        own: the metrics beside the built-in ones.
+        metrics: the names of those beside the built-in ones.
 
     Raises:
         DataError: see make_folds and encode_fitted.
-        SettingsError: see check_settings; or no trial could be scored.
+        SettingsError: see check_settings and make_scorers; or no trial could be scored.
+        MachineError: see workers.
     """
+    own = make_scorers(metrics, train.task, weighted=train.weight is not None)
     space, metric = check_settings(settings, model, train.task, [scorer.key for scorer in own])
     defaults = member_of(build_estimator(model, train.task)).get_params(deep=False)
     given = {name: defaults.get(name) for name in space}
@@ -156,11 +160,14 @@ def search(
         logger.warning(
             "not every fold has all classes, so that log_loss cannot be computed: trials compare by %s", metric
         )
-    folds = encode_folds(train, cut, preprocess, model, features)
-    scoring = Scoring(folds, train.task, model, given, metric, average, train.positive, own)
-    steps = run_trials(settings, space, scoring)
-    shown = tqdm(steps, total=settings.trials + 1, desc="trials", unit="trial", disable=None, leave=False)
-    return _found(list(shown), settings.trials, scoring)
+    scoring = Scoring(
+        train.task, model, given, metric, average, train.positive, tuple(metrics), train.weight is not None
+    )
+    with workers() as able:
+        folds = encode_folds(able, train, cut, preprocess, model, features)
+        steps = run_trials(able, settings, space, scoring, folds)
+        shown = tqdm(steps, total=settings.trials + 1, desc="trials", unit="trial", disable=None, leave=False)
+        return _found(list(shown), settings.trials, scoring)
 
 
 def _all_have_all_classes(labels: np.ndarray, folds: list[Fold]) -> bool:
@@ -168,7 +175,27 @@ def _all_have_all_classes(labels: np.ndarray, folds: list[Fold]) -> bool:
     return all(set(labels[fitted_on].tolist()) == set(labels[scored_on].tolist()) for fitted_on, scored_on in folds)
 
 
+class _Encoding(NamedTuple):
+    """What is needed to encode any fold."""
+
+    train: Table
+    preprocess: PreprocessSettings
+    model: TrainSettings
+    features: OwnFeatures | None
+
+
+def _encoded(work: _Encoding, fold: Fold) -> EncodedFold:
+    fitted_on, scored_on = fold
+    preprocessor, fitted = encode_fitted(work.train, fitted_on, work.preprocess, work.model, work.features)
+    return EncodedFold(fitted, encode(work.train, scored_on, preprocessor))
+
+
+def _size(_: None, fold: EncodedFold) -> int:
+    return sum(rows.X.nbytes for rows in fold)
+
+
 def encode_folds(
+    able: Workers,
     train: Table,
     folds: list[Fold],
     preprocess: PreprocessSettings,
@@ -176,24 +203,21 @@ def encode_folds(
     features: OwnFeatures | None = None,
 ) -> list[EncodedFold]:
     """Fit a preprocessor for each fold, and keep the rows that it encodes. Raises as encode_fitted."""
-
-    def encoded(fold: Fold) -> EncodedFold:
-        fitted_on, scored_on = fold
-        preprocessor, fitted = encode_fitted(train, fitted_on, preprocess, model, features)
-        return EncodedFold(fitted, encode(train, scored_on, preprocessor))
-
-    found = each_fold(encoded, folds, progress=False)
-    size = sum(rows.X.nbytes for fold in found for rows in fold)
+    # The table without what it has computed of itself, which would be sent with it.
+    found = able.keep(_encoded, able.share(_Encoding(replace(train), preprocess, model, features)), folds)
+    size = sum(able.each(_size, None, found))
     logger.info("encoded %d folds once for all trials: %.0f MB kept", len(found), size / 1e6)
     return found
 
 
-def run_trials(settings: TuneSettings, space: Space, scoring: Scoring) -> Iterator[Step]:
+def run_trials(
+    able: Workers, settings: TuneSettings, space: Space, scoring: Scoring, folds: list[EncodedFold]
+) -> Iterator[Step]:
     """Score the given setting, then ask, score and tell ``settings.trials`` times."""
     from lockstep.tuning import sampler  # imports Optuna, which those who only check settings need not wait for
 
     study = sampler.make_study(settings.seed, lower_is_better=scoring.lower_is_better)
-    given = best = score_setting(0, {}, scoring)
+    given = best = score_setting(able, 0, {}, scoring, folds)
     yield Step(given, best)
     if given.mean is not None and all(holds(entry, scoring.given[name]) for name, entry in space.items()):
         sampler.add_known(study, space, scoring.given, given.mean)
@@ -202,7 +226,7 @@ def run_trials(settings: TuneSettings, space: Space, scoring: Scoring) -> Iterat
         asked, values = sampler.ask(study, space)
         key = key_of(values)
         if key not in known:
-            known[key] = score_setting(number, values, scoring)
+            known[key] = score_setting(able, number, values, scoring, folds)
         trial = known[key]
         sampler.tell(study, asked, trial.mean)
         if _is_better(trial, best, scoring):
@@ -211,27 +235,32 @@ def run_trials(settings: TuneSettings, space: Space, scoring: Scoring) -> Iterat
         yield Step(trial, best)
 
 
-def score_setting(number: int, values: dict[str, Any], scoring: Scoring) -> Trial:
+def _score(trial: tuple[Scoring, TrainSettings], fold: EncodedFold) -> float:
+    scoring, model = trial
+    # A copy, since some estimators may be told to work in place (copy_X: false); "K" keeps the order of the elements,
+    # on which the last bits of sums depend.
+    rows = fold.fitted._replace(X=fold.fitted.X.copy(order="K"))
+    estimator = fit_encoded(rows, make_estimator(model, scoring.task), model, n_jobs=1)
+    own = make_scorers(scoring.metrics, scoring.task, weighted=scoring.weighted)
+    scores = score_encoded(estimator, fold.scored, scoring.task, scoring.average, scoring.positive, own)
+    return scores.get(scoring.metric, math.nan)
+
+
+def score_setting(
+    able: Workers, number: int, values: dict[str, Any], scoring: Scoring, folds: list[EncodedFold]
+) -> Trial:
     """Fit and score the estimator with ``values`` in place of the given hyperparameters in each fold; what a library
     refuses, in whichever way, is a failed trial."""
     model = msgspec.structs.replace(scoring.model, hyperparameters={**scoring.model.hyperparameters, **values})
-
-    def score(fold: EncodedFold) -> float:
-        # A copy, since some estimators may be told to work in place (copy_X: false); "K" keeps the order of the
-        # elements, on which the last bits of sums depend.
-        rows = fold.fitted._replace(X=fold.fitted.X.copy(order="K"))
-        estimator = fit_encoded(rows, unfitted, model, n_jobs=1)
-        return score_encoded(estimator, fold.scored, scoring.task, scoring.average, scoring.positive, scoring.own).get(
-            scoring.metric, math.nan
-        )
-
     mean = std = None
     reason = f"{scoring.metric} cannot be computed in every fold"
     try:
-        unfitted = build_estimator(model, scoring.task)  # a wrong combination is said once, not by every fold
-        found = mean_and_std(each_fold(score, scoring.folds, progress=False))
+        build_estimator(model, scoring.task)  # a wrong combination is said once, not by every fold
+        found = mean_and_std(able.each(_score, (scoring, model), folds))
         if math.isfinite(found[0]):
             (mean, std), reason = found, ""
+    except MachineError:  # of the cluster, not of the trial
+        raise
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
     trial = Trial(number, values, {**scoring.given, **values}, mean, std, reason)

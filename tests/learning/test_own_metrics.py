@@ -79,9 +79,8 @@ def test_it_has_an_interval_of_the_same_resamples(fitted, write):
 def test_folds_are_scored_by_it(write, make_table, make_settings):
     random = np.random.default_rng(0)
     table = make_table({"a": random.normal(size=60), "y": random.integers(0, 2, 60)})
-    own = make_scorers(["scorers/cost.py:cost"], "classification")
     settings = CrossValidateSettings(folds=3), PreprocessSettings(), make_settings("logistic_regression")
-    for fold in cross_validate(table, *settings, own=own):
+    for fold in cross_validate(table, *settings, metrics=["scorers/cost.py:cost"]):
         assert fold.metrics["neg_cost"] == pytest.approx(-5 * (1 - fold.metrics["accuracy"]))
 
 

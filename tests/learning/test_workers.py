@@ -1,0 +1,183 @@
+"""Folds on a real Dask cluster: the same bytes, a worker that dies, clusters that are refused or lost."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from lockstep.kernel.errors import DataError, MachineError
+from lockstep.learning import workers as module
+from lockstep.learning.workers import ADDRESS, Threads, fingerprint, workers
+from stages import cross_validate, tune
+
+import pytest
+from servers import Server, free_port
+from small import make_table, run_stages
+from tasks import fail, nap
+from workspace import ROOT
+
+PARAMS = {
+    "load": {"path": "d.csv", "task": "classification", "target": "y"},
+    "split": {},
+    "preprocess": {},
+    "tune": {"trials": 3, "space": {"learning_rate": {"low": 0.1, "high": 0.5}}},
+    "cross_validate": {"repeats": 2},
+    "train": {
+        "model": "hist_gradient_boosting", "kind": "classifier", "version": 1, "calibrate": "sigmoid",
+        "hyperparameters": {"max_iter": 5, "learning_rate": 0.001},
+    },
+    "evaluate": {"average": "macro", "metrics": ["neg_brier_score"]},
+}  # fmt: skip
+
+
+class Cluster:
+    """A scheduler and two workers, each a process of its own."""
+
+    def __init__(self, root=ROOT):
+        if importlib.util.find_spec("distributed") is None:
+            message = "Dask is not installed: make scale"
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(message)
+        port = free_port()
+        self.address = f"tcp://127.0.0.1:{port}"
+        own = ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--no-show"]
+        self.scheduler = Server([sys.executable, "-m", "distributed.cli.dask_scheduler", *own], port)
+        self.workers = [self.worker(root) for _ in range(2)]
+
+    def worker(self, root):
+        command = [sys.executable, "-m", "lockstep", "worker", self.address, "--host", "127.0.0.1", "--no-dashboard"]
+        return subprocess.Popen(
+            command,
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def close(self):
+        for process in self.workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        self.scheduler.kill()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    found = Cluster()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def on_cluster(cluster, monkeypatch):
+    monkeypatch.setenv(ADDRESS, cluster.address)
+    return cluster
+
+
+def test_threads_are_used_where_no_cluster_is_named(monkeypatch):
+    monkeypatch.delenv(ADDRESS, raising=False)
+    with workers() as able:
+        assert isinstance(able, Threads)
+        assert able.each(nap, 0.0, [1, 2]) == [(1, os.getpid()), (2, os.getpid())]
+
+
+def test_the_stages_write_the_same_bytes(on_cluster, tmp_path, monkeypatch):
+    (tmp_path / "d.csv").write_text(make_table(rows=150).frame.to_csv(index=False))
+    monkeypatch.delenv(ADDRESS)
+    run_stages(tmp_path, monkeypatch, PARAMS)
+    names = ("w.json", "trials.csv", "s.json", "f.csv", "folds.parquet")
+    before = {name: Path(name).read_bytes() for name in names}
+    assert json.loads(before["w.json"])["best_trial"] > 0
+    monkeypatch.setenv(ADDRESS, on_cluster.address)
+    for name in names:
+        Path(name).unlink()
+    common = ["--problem", "p", "--params", "params.yaml", "--train", "train.parquet", "--best-trial", "w.json"]
+    assert tune.main([*common, "--trials", "trials.csv"]) == 0
+    written = ["--scores", "s.json", "--folds", "f.csv", "--predictions", "folds.parquet"]
+    assert cross_validate.main([*common, *written]) == 0
+    assert {name: Path(name).read_bytes() for name in names} == before
+    assert "2 workers of the cluster" in Path("logs/cross_validate@p.log").read_text()
+
+
+def test_an_error_of_a_fold_is_the_first_folds(on_cluster):
+    with workers() as able, pytest.raises(DataError, match="item 1 is wrong"):
+        able.each(fail, None, [0, 1, 2])
+    with workers() as able, pytest.raises(DataError, match="item 3 is wrong"):
+        able.keep(fail, None, [0, 3])
+
+
+def test_a_worker_that_dies_costs_time_and_not_the_result(on_cluster):
+    """The process that computes, which Dask's nanny starts anew."""
+    with workers() as able:
+        shared = able.share(0.5)
+        first = able.each(nap, shared, range(4))
+        victim = first[0][1]
+        threading.Timer(0.7, os.kill, (victim, signal.SIGKILL)).start()
+        again = able.each(nap, shared, range(8))
+        assert [value for value, _ in again] == list(range(8))
+        assert victim not in {pid for _, pid in again[-2:]}
+
+
+def test_a_worker_with_other_code_is_refused(tmp_path, monkeypatch):
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT / "lockstep", copy / "lockstep", ignore=shutil.ignore_patterns("__pycache__"))
+    file = copy / "lockstep/learning/scoring.py"
+    file.write_text(f"{file.read_text()}\n# changed\n")
+    other = Cluster(copy)
+    try:
+        monkeypatch.setenv(ADDRESS, other.address)
+        with (
+            pytest.raises(
+                MachineError, match=r"is not as this machine is: the code is \w+ there and \w+ here\."
+            ) as caught,
+            workers(),
+        ):
+            pass
+        assert "python -m lockstep worker" in str(caught.value)
+        # The same cluster, once it is lost.
+        monkeypatch.setattr(module, "_check_workers", lambda *_: None)
+        with (
+            pytest.raises(MachineError, match=r"the cluster at tcp://127\.0\.0\.1:\d+ was lost") as caught,
+            workers() as able,
+        ):
+            threading.Timer(1, other.scheduler.kill).start()
+            able.each(nap, 30.0, range(2))
+        assert caught.value.exit_code == 4
+    finally:
+        other.close()
+
+
+def test_where_no_scheduler_or_no_worker_answers(monkeypatch):
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 2)
+    monkeypatch.setenv(ADDRESS, f"tcp://127.0.0.1:{free_port()}")
+    with (
+        pytest.raises(
+            MachineError, match=r"no scheduler answers at tcp://.*, which LOCKSTEP_DASK names: .*docs/scale"
+        ) as caught,
+        workers(),
+    ):
+        pass
+    assert "unset LOCKSTEP_DASK" in str(caught.value)
+    monkeypatch.setenv(ADDRESS, "nonsense://host")
+    with pytest.raises(MachineError, match="no scheduler answers at nonsense"), workers():
+        pass
+
+
+def test_without_dask_it_says_what_to_install(monkeypatch):
+    monkeypatch.setenv(ADDRESS, "tcp://127.0.0.1:1")
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(MachineError, match=r"Dask is not installed .* 'make scale'"), workers():
+        pass
+
+
+def test_the_fingerprint_names_what_decides_results():
+    found = fingerprint()
+    assert {"Python", "numpy", "scikit-learn", "lightgbm", "the code", "the processor"} <= set(found)
+    assert len(found["the code"]) == 12

@@ -1,0 +1,18 @@
+"""What the tests of workers have computed: a module that a worker can import, which has nothing of pytest's."""
+
+import os
+import time
+
+from lockstep.kernel.errors import DataError
+
+
+def nap(seconds, item):
+    """(item, the process that computed it), some time later."""
+    time.sleep(seconds)
+    return item, os.getpid()
+
+
+def fail(_, item):
+    if item:
+        raise DataError(f"item {item} is wrong")
+    return item
