@@ -217,7 +217,7 @@ def check_problem(problem: Problem) -> None:
 def _check_columns(sections: Sections, contract: Contract) -> None:
     """Refuse columns of texts that are none, or no feature, by the contract: as the stage preprocess would."""
     load, split = sections.load, sections.split
-    none = {*load.drop, target_of(load), split.group, None if split.time_is_feature else split.time}
+    none = {*load.drop, load.weight, target_of(load), split.group, None if split.time_is_feature else split.time}
     kinds = {"string": "text", "integer": "number", "datetime": "date"}
     types = {name: kinds.get(kind, kind) for name, kind in contract.types.items() if name not in none}
     if contract.lockstep.severity.columns != "error":  # the table may have others

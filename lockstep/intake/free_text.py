@@ -1,7 +1,7 @@
 """Finds columns of free text: titles, names, remarks, whose words tell more of a row than which of the texts it is.
 
-Measured on thirteen tables (benchmarks/README.md): the components of such columns make models better, or leave them as
-they are. Dates, codes and addresses are no free text: a large part of their words has digits.
+Their components made the models of seven tables of eight better; those of names that differ in each row, and of
+addresses, did not (benchmarks/README.md). Dates, codes and addresses are known by the digits in their words.
 """
 
 from collections.abc import Iterable

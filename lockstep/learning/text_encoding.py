@@ -18,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 CUT = {"analyzer": "char", "ngram_range": (2, 4)}
 """How scikit-learn cuts a text, in lower case, with one blank in place of several."""
-MAX_RUNS = 2_000
+MAX_RUNS = 3_000
 """Different runs of characters that are looked at, those that most texts have: the model keeps them."""
 MAX_LOOKED_AT = 20_000
 """Different texts, evenly spaced, that tell which runs these are."""
