@@ -19,7 +19,7 @@ from lockstep.diagnosing.settings import DiagnoseSettings
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, did_you_mean
 from lockstep.kernel.files import Outputs, temporary_beside
 from lockstep.kernel.log import logger, logging_to
-from lockstep.kernel.paths import features_of
+from lockstep.kernel.paths import CONTRACTS, features_of
 from lockstep.kernel.portable import shortcoming
 from lockstep.kernel.settings import Problem, S, Settings, Task, convert
 from lockstep.learning.cross_validation import (
@@ -35,10 +35,10 @@ from lockstep.learning.model_file import model_file_name, sidecar_of
 from lockstep.learning.model_types import CUSTOM, KINDS
 from lockstep.learning.own_features import defines_features, read_features
 from lockstep.learning.own_metrics import check_metrics, make_scorers
-from lockstep.learning.preprocessing import PreprocessSettings
+from lockstep.learning.preprocessing import PreprocessSettings, check_text_columns
 from lockstep.learning.preprocessing import check_settings as check_preprocess
-from lockstep.reading.contract import read_contract
-from lockstep.reading.loading import LoadSettings, load_file, load_frame
+from lockstep.reading.contract import Contract, read_contract
+from lockstep.reading.loading import LoadSettings, load_file, load_frame, target_of
 from lockstep.reading.source import data_path
 from lockstep.reporting.sources import ReportSettings
 from lockstep.saving.joblib_file import save_model
@@ -202,15 +202,27 @@ def check_problem(problem: Problem) -> None:
     try:
         # DVC tracks these keys by name, and refuses to do without them.
         problem.pick("evaluate", Averaged if Path(".dvc").is_dir() else Averaging)
-        ModelConfig._of(problem)
-        if Path(".dvc").is_dir():
-            defines_features(features_of(problem.name).as_posix())
+        sections = ModelConfig._of(problem).sections
+        own = Path(".dvc").is_dir() and defines_features(features_of(problem.name).as_posix())
+        if not own and (declared := CONTRACTS / f"{problem.name}.yaml").exists():
+            _check_columns(sections, read_contract(declared))
         _check_data(data_path(problem.section("load", LoadSettings).path))
         problem.section("diagnose", DiagnoseSettings)
         problem.section("report", ReportSettings)
     except SettingsError as error:
         place = f"{problem.path}: problems.{problem.name}"
         raise SettingsError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None
+
+
+def _check_columns(sections: Sections, contract: Contract) -> None:
+    """Refuse columns of texts that are none, or no feature, by the contract: as the stage preprocess would."""
+    load, split = sections.load, sections.split
+    none = {*load.drop, load.weight, target_of(load), split.group, None if split.time_is_feature else split.time}
+    kinds = {"string": "text", "integer": "number", "datetime": "date"}
+    types = {name: kinds.get(kind, kind) for name, kind in contract.types.items() if name not in none}
+    if contract.lockstep.severity.columns != "error":  # the table may have others
+        types = dict.fromkeys(sections.preprocess.text_columns, "text") | types
+    check_text_columns(sections.preprocess, types)
 
 
 def _check_data(path: Path) -> None:

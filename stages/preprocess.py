@@ -45,7 +45,7 @@ def preprocess(
     for name in (train.target, train.weight):
         if name is not None:
             encoded[name] = train.frame[name]
-    return preprocessor, replace(train, frame=encoded, group=None, time=None, time_is_feature=False)
+    return preprocessor, replace(train, frame=encoded, group=None, time=None, time_is_feature=False, levels={})
 
 
 def describe(

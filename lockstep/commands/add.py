@@ -153,6 +153,8 @@ def _tell(facts: TableFacts, decisions: Decisions) -> None:
     for decision in *target_rows, *parts, *ours:
         if decision.value is not None:
             _tell_decision(decision.key.replace("_", " ").capitalize(), decision)
+    if texts := decisions.text_columns.value:
+        _tell_decision("Free text", decisions.text_columns, some(map(shown_name, texts), 20))
     for proposal in decisions.proposals:
         print(f"Consider: {proposal}")
 

@@ -54,7 +54,9 @@ def dependence_of(
         else:
             counts = train.features[feature].value_counts()
             ranked = sorted(counts.index, key=lambda value: (-counts[value], str(value)))
-            grid = sorted(ranked[: GRID_LEVELS if kind == "text" else GRID])
+            order = {level: place for place, level in enumerate(train.levels.get(feature, ()))}
+            most = GRID_LEVELS if kind == "text" else GRID
+            grid = sorted(ranked[:most], key=lambda value: (order.get(value, len(order)), value))
         stacked = pd.concat([rows] * len(grid), ignore_index=True)
         stacked[feature] = pd.Series(np.repeat(np.array(grid, dtype=object), len(rows))).astype(column.dtype)
         responses = _responses(predict(model, stacked, test.task), series)

@@ -59,6 +59,9 @@ ALLOWED: dict[str, frozenset[str]] = {
         "ObjectNode": [
             "sklearn.pipeline.Pipeline",
             "sklearn.compose._column_transformer.ColumnTransformer",
+            "sklearn.decomposition._truncated_svd.TruncatedSVD",
+            "sklearn.feature_extraction.text.TfidfTransformer",
+            "sklearn.feature_extraction.text.TfidfVectorizer",  # of texts that it is given, cut into characters, only
             "sklearn.impute._base.SimpleImputer",
             "sklearn.model_selection._split.KFold",
             "sklearn.model_selection._split.StratifiedKFold",
@@ -133,10 +136,11 @@ CALLS = {
     *(f'attrgetter("dt.{part}")' for part in _PARTS),
     *(f'methodcaller("diff", {apart}, 1)' for apart in range(1, 5)),
     'methodcaller("div", 86400000000.0)',
+    'methodcaller("fillna", "")',
     'methodcaller("isna")',
 }
-"""What may be called of ``operator``, arguments as JSON: the casts of lockstep/learning/preprocessing.py, and what
-date_parts.py makes numbers of dates by."""
+"""What may be called of ``operator``, arguments as JSON: the casts of lockstep/learning/preprocessing.py and
+text_encoding.py, and what date_parts.py makes numbers of dates by."""
 _TRUSTED = sorted(name for names in ALLOWED.values() for name in names)
 _VALUES = frozenset({"JsonNode", "TypeNode", "TupleNode", "DTypeNode", "SliceNode", "OperatorFuncNode"})
 """Nodes of objects that never change: whether two of them are one object makes no difference."""
@@ -277,10 +281,21 @@ def _check_node(node: dict[str, Any], shapes: dict[str, tuple[tuple[int, ...], n
         case "NdArrayNode":
             shape, dtype = shapes[node["file"]]
             fine = name == "numpy.ndarray" or (shape == () and dtype.kind in "fiub")
+        case "ObjectNode" if node["__class__"] == "TfidfVectorizer":
+            fine = _cuts_safely(node["content"]["content"])
         case _:
             fine = True
     if not fine:
         raise _RefusedError(f"it holds a {loader} {name} of a form that no model of Lockstep's has")
+
+
+def _cuts_safely(attributes: dict[str, Any]) -> bool:
+    """Whether a TfidfVectorizer takes texts for texts, and not for names of files to read; runs no regular expression
+    of the file's; and counts in columns that there are: scikit-learn counts wherever its vocabulary points to."""
+    if (attributes["input"]["content"], attributes["analyzer"]["content"]) != ('"content"', '"char"'):
+        return False
+    fitted = attributes.get("vocabulary_", {"content": {}})["content"]
+    return sorted(int(place["content"]) for place in fitted.values()) == list(range(len(fitted)))
 
 
 def _call_in(node: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from lockstep.intake.column_roles import ColumnRoles, find_roles, words_of
 from lockstep.intake.file_format import TableFacts
 from lockstep.intake.formatted_numbers import Doubt
+from lockstep.intake.free_text import free_texts
 from lockstep.intake.model_choice import ModelSettings, choose_model, choose_settings
 from lockstep.intake.target_choice import choose_target, choose_task
 from lockstep.intake.yaml_text import dump_yaml
@@ -106,6 +107,7 @@ class Decisions:
     Attributes:
         roles: what the columns are, which some decisions follow from.
         model_settings: what goes with the model type.
+        text_columns: columns of free text.
         positive: the positive one of two classes; None: the last in sorted order, or there are not two.
         weight: the column that says how much each row counts, which only the user can know; None: all alike.
         target_rows: settings of the section load that say what becomes of rows that have no target, or a rare class.
@@ -123,6 +125,7 @@ class Decisions:
     time: Decision[str | None]
     model: Decision[str]
     model_settings: ModelSettings
+    text_columns: Decision[list[str]]
     positive: Decision[str | int | bool | None]
     weight: Decision[str | None]
     target_rows: tuple[Decision[Any], ...]
@@ -196,6 +199,11 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         time=time,
         model=model,
         model_settings=choose_settings(model.value, labels.dropna(), task.value, shuffled=shuffled),
+        text_columns=Decision(
+            Setting("preprocess.text_columns"),
+            free_texts(frame, roles, [target.value, *drop.value, group.value, time.value]),
+            "their words tell something",
+        ),
         positive=_decide(
             "load.positive", given, lambda: _positive(labels[~missing_in_target(labels, words)], task.value)
         ),
@@ -231,10 +239,11 @@ def problem_block(decisions: Decisions, path: Path) -> dict[str, Any]:
     split = {"test_size": 0.2, "seed": 42, "group": decisions.group.value, "time": decisions.time.value}
     train = {"model": decisions.model.value, "kind": KINDS[decisions.task.value], "version": 1, "seed": 42}
     settings = decisions.model_settings
+    texts = {"text_columns": decisions.text_columns.value} if decisions.text_columns.value else {}
     block: dict[str, dict[str, Any]] = {
         "load": {**load, "drop": decisions.drop.value, **written, **named},
         "split": split,
-        "preprocess": settings.preprocess,
+        "preprocess": {**settings.preprocess, **texts},
         "tune": {"trials": 0, "metric": "auto", "seed": 42, "space": {}},
         "cross_validate": {"folds": 5, "repeats": 1, "seed": 42},
         "train": {**train, "class_weight": None, "hyperparameters": settings.hyperparameters},

@@ -5,17 +5,18 @@ The column choices (which are constant, which have many levels) are made from th
 cross-validation fold that builds its own learns nothing from the rows it is scored on.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import methodcaller
 from typing import Annotated, Any, Literal, TypeAlias
 
-from lockstep.kernel.errors import DataError, SettingsError, some
+from lockstep.kernel.errors import DataError, SettingsError, did_you_mean, some
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Seed, Settings
 from lockstep.learning.date_parts import date_parts
 from lockstep.learning.model_types import MODELS, model_type
 from lockstep.learning.own_features import OwnFeatures
 from lockstep.learning.refusals import refusals_of
+from lockstep.learning.text_encoding import names_of_components, text_components
 from lockstep.tables.table import Table, column_type
 
 import msgspec
@@ -41,10 +42,14 @@ TARGET_FOLDS = 5
 """The folds that target encoding cross-fits on, so that no row's encoding has seen the row's own target."""
 MOST_CATEGORIES = 254
 """Native categories of a column at most: histogram boosting knows 255 values, one of which is the missing one."""
+MOSTLY_DIFFERENT = 0.5
+"""Where more rows than this share have a text of their own, its levels tell nothing beside its components."""
 CATEGORIES = "native"
 """The kind of column, and what the names of its encoded columns begin with, whose codes are categories."""
+TEXT = "text"
+"""The kind of column whose texts are condensed to components."""
 _RAW_TYPES = {"number": "number", "boolean": "boolean", "date": "date", "missing": ""}
-_RAW_TYPES |= dict.fromkeys(("onehot", "ordinal", "target", CATEGORIES), "text")
+_RAW_TYPES |= dict.fromkeys(("onehot", "ordinal", "target", CATEGORIES, "ordered", TEXT), "text")
 """{kind of column: the type of its cells}; "" for any."""
 _SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
 
@@ -58,6 +63,8 @@ class PreprocessSettings(Settings, frozen=True):
     scale: Literal["auto", "none", "standard", "minmax", "robust"] = "auto"
     encode: Literal["auto", "onehot", "ordinal", "target", "native"] = "auto"
     max_levels: Annotated[int, msgspec.Meta(ge=2)] = 30
+    text_columns: tuple[str, ...] = ()
+    text_components: Annotated[int, msgspec.Meta(ge=1)] = 30
     seed: Seed = 42
 
 
@@ -77,6 +84,19 @@ def check_settings(settings: PreprocessSettings, model: str) -> None:
             )
 
 
+def check_text_columns(settings: PreprocessSettings, types: Mapping[str, str]) -> None:
+    """Raise SettingsError if a column of ``text_columns`` is not among the features, {column: type}, or is no text."""
+    for name in settings.text_columns:
+        if name not in types:
+            has = f"which is not among the features: {some(types, 20)}.{did_you_mean(name, types)}"
+            raise SettingsError(f"preprocess.text_columns lists '{name}', {has}")
+        if types[name] != "text":
+            raise SettingsError(
+                f"preprocess.text_columns lists '{name}', whose type is {types[name]}. Only columns of type text have "
+                "words: take it off the list."
+            )
+
+
 def build_preprocessor(
     table: Table, settings: PreprocessSettings, model: str, *, log: bool = True
 ) -> ColumnTransformer:
@@ -90,14 +110,17 @@ def build_preprocessor(
 
     Raises:
         DataError: no column is left.
-        SettingsError: see check_settings.
+        SettingsError: see check_settings; or a column of ``text_columns`` is no text, or not there.
     """
     check_settings(settings, model)
     scale_free = model_type(model).scale_free
     features = table.features
+    check_text_columns(settings, {str(name): column_type(features[name]) for name in features})
     columns: dict[str, list[str]] = {
-        kind: [] for kind in ("number", "boolean", "onehot", "ordinal", "target", CATEGORIES, "missing", "date")
+        kind: []
+        for kind in ("number", "boolean", "onehot", "ordinal", "target", CATEGORIES, "missing", "date", "ordered", TEXT)
     }
+    ordered = _declared_orders(table)
     left_out = []
     for name in map(str, features):
         kind = column_type(features[name])
@@ -109,9 +132,15 @@ def build_preprocessor(
         indicated = settings.missing_indicator and kind != "text" and 0 < features[name].count() < len(features)
         if indicated:
             columns["missing"].append(name)
-        if levels > 1:
+        different = features[name].nunique()
+        is_free = name in settings.text_columns and different > 1
+        if is_free:
+            columns[TEXT].append(name)
+        if name in ordered and levels > 1:
+            columns["ordered"].append(name)
+        elif levels > 1 and not (is_free and different > len(features) * MOSTLY_DIFFERENT):
             columns[kind if kind != "text" else _encoding(levels, settings, scale_free)].append(name)
-        elif not indicated:
+        elif levels <= 1 and not indicated:
             left_out.append(f"'{name}'")
     if left_out and log:
         logger.warning("left out, being constant or empty in the training rows: %s", some(left_out, 20))
@@ -119,16 +148,30 @@ def build_preprocessor(
         raise DataError(
             "every feature is constant or empty in the training rows: there is nothing to learn from. Add columns."
         )
-    steps = _steps(table, settings, scale_free, features[columns["date"]] if columns["date"] else None)
+    steps = _steps(table, settings, scale_free)
+    if columns["date"]:
+        steps["date"] = [("parts", date_parts(features[columns["date"]])), *steps["number"]]
+    if columns["ordered"]:
+        steps["ordered"] = _ordered_steps([ordered[name] for name in columns["ordered"]], settings, scale_free)
+    if columns[TEXT]:
+        components = text_components(features[columns[TEXT]], settings.text_components, settings.seed)
+        steps[TEXT] = [("components", components), *_scaling(settings, scale_free)]
     return ColumnTransformer([(kind, Pipeline(steps[kind]), names) for kind, names in columns.items() if names])
 
 
-def _steps(
-    table: Table, settings: PreprocessSettings, scale_free: bool, dates: pd.DataFrame | None
-) -> dict[str, list[tuple[str, Any]]]:
-    """What is done to each kind of column: {kind: the steps of a pipeline}."""
+def _scaling(settings: PreprocessSettings, scale_free: bool) -> list[tuple[str, Any]]:
+    """The step that scales numbers, if there is one."""
     scale = ("none" if scale_free else "standard") if settings.scale == "auto" else settings.scale
-    scaling = [] if scale == "none" else [("scale", _SCALERS[scale]())]
+    return [] if scale == "none" else [("scale", _SCALERS[scale]())]
+
+
+def _cast_to_text() -> FunctionTransformer:
+    return FunctionTransformer(methodcaller("astype", "str"), feature_names_out="one-to-one")
+
+
+def _steps(table: Table, settings: PreprocessSettings, scale_free: bool) -> dict[str, list[tuple[str, Any]]]:
+    """What is done to each kind of column that has the same steps in every table: {kind: the steps of a pipeline}."""
+    scaling = _scaling(settings, scale_free)
     native = settings.numeric_impute == "native"
     impute_text = (
         SimpleImputer(strategy="most_frequent")
@@ -139,7 +182,7 @@ def _steps(
     # casts makes one of them. They are calls of pandas' own methods, so that a saved model needs nothing of Lockstep to
     # be loaded.
     as_float = FunctionTransformer(methodcaller("astype", "float64"), feature_names_out="one-to-one")
-    as_text = FunctionTransformer(methodcaller("astype", "str"), feature_names_out="one-to-one")
+    as_text = _cast_to_text()
     find_missing = FunctionTransformer(methodcaller("isna"), feature_names_out="one-to-one")
     onehot = OneHotEncoder(
         sparse_output=False, handle_unknown="infrequent_if_exist", max_categories=settings.max_levels
@@ -148,7 +191,7 @@ def _steps(
     # An unknown level is a missing one: what estimators do with a code that they have not seen differs.
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan)
     target = _target_encoder(table, settings.seed)
-    steps: dict[str, list[tuple[str, Any]]] = {
+    return {
         "number": [
             ("cast", as_float) if native else ("impute", SimpleImputer(strategy=settings.numeric_impute)),
             *scaling,
@@ -160,9 +203,43 @@ def _steps(
         CATEGORIES: [("cast", as_text), ("encode", codes)],
         "missing": [("find", find_missing), ("cast", as_float)],
     }
-    if dates is not None:
-        steps["date"] = [("parts", date_parts(dates)), *steps["number"]]
-    return steps
+
+
+def _declared_orders(table: Table) -> dict[str, Sequence[str]]:
+    """{column: its levels in order} of the features whose contract declares one; not of a column that the user's own
+    features have given other texts."""
+    return {
+        name: levels
+        for name, levels in table.levels.items()
+        if name in table.features
+        and column_type(table.features[name]) == "text"
+        and table.features[name].isin(levels).any()
+    }
+
+
+def _ordered_steps(
+    orders: Sequence[Sequence[str]], settings: PreprocessSettings, scale_free: bool
+) -> list[tuple[str, Any]]:
+    """What is done to texts whose levels have an order: they are numbers, 0 for the first level. A level that is not
+    declared is a missing one.
+
+    Args:
+        orders: the levels of each column.
+    """
+    codes = OrdinalEncoder(
+        categories=[list(levels) for levels in orders], handle_unknown="use_encoded_value", unknown_value=np.nan
+    )
+    steps = [("cast", _cast_to_text()), ("encode", codes)]
+    if settings.encode != "native":
+        steps.append(
+            (
+                "impute",
+                SimpleImputer(strategy="most_frequent")
+                if settings.categorical_impute == "most_frequent"
+                else SimpleImputer(strategy="constant", fill_value=-1.0),
+            )
+        )
+    return [*steps, *_scaling(settings, scale_free)]
 
 
 def raw_types_of(encoder: ColumnTransformer, known: Mapping[str, str]) -> dict[str, str]:
@@ -236,15 +313,22 @@ def fit_preprocessor(
     preprocessor = build_preprocessor(table, settings, model, log=log)
     with refusals_of(preprocessor, "fit"):
         encoded = preprocessor.fit_transform(table.features, table.labels)
-    names = _distinct(preprocessor.get_feature_names_out(), taken)
+    names = _distinct(_encoded_names(preprocessor), taken)
     fitted = preprocessor if own is None else Pipeline([("features", own), ("preprocess", preprocessor)])
     return fitted, pd.DataFrame(np.asarray(encoded, dtype="float64"), index=table.frame.index, columns=names)
 
 
-def _distinct(names: np.ndarray, others: Collection[str | None]) -> list[str]:
+def _encoded_names(encoder: ColumnTransformer) -> list[str]:
+    names = list(map(str, encoder.get_feature_names_out()))
+    if TEXT in encoder.named_transformers_:
+        names[encoder.output_indices_[TEXT]] = names_of_components(encoder.named_transformers_[TEXT][0])
+    return names
+
+
+def _distinct(names: Iterable[str], others: Collection[str | None]) -> list[str]:
     """Number ``names`` where one stands twice ('a_b' + 'c' and 'a' + 'b_c') or is among ``others``."""
     taken, result = set(others), []
-    for name in map(str, names):
+    for name in names:
         number, distinct = 2, name
         while distinct in taken:
             number, distinct = number + 1, f"{name}_{number}"

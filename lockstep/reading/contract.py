@@ -49,6 +49,8 @@ class Field(Settings, frozen=True, omit_defaults=True, rename="camel"):
             load says.
         bare_number: False where marks such as a currency or a unit stand around the numbers; ``lockstep`` says which.
         missing_values: words for a missing value in this column, besides an empty cell and those of the section load.
+        categories: the levels of a column of texts in their order; those that are none break the rule ``enum``.
+        categories_ordered: must be true with them; without an order, ``constraints.enum`` lists levels.
         lockstep: what Table Schema has no words for.
     """
 
@@ -60,8 +62,15 @@ class Field(Settings, frozen=True, omit_defaults=True, rename="camel"):
     group_char: GroupMark | None = None
     bare_number: bool = True
     missing_values: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    categories_ordered: bool = False
     lockstep: Marks = NO_MARKS
     constraints: Constraints = Constraints()
+
+    @property
+    def limits(self) -> Constraints:
+        """What holds for every cell, the levels in an order included."""
+        return replace(self.constraints, enum=self.categories) if self.categories else self.constraints
 
     def form(self, usual: Format) -> Format:
         """How the column's numbers, dates and missing values are written, in a file whose other columns are of
@@ -105,6 +114,11 @@ class Contract(Settings, frozen=True):
     def types(self) -> dict[str, FieldType]:
         """{column: type}"""
         return {field.name: field.type for field in self.fields}
+
+    @property
+    def orders(self) -> dict[str, tuple[str, ...]]:
+        """{column: its levels in order} of those that have an order."""
+        return {field.name: field.categories for field in self.fields if field.categories}
 
     def forms(self, usual: Format) -> dict[str, Format]:
         """{column: its form} of the columns that are written in another form than ``usual``, and of those of dates.
@@ -150,6 +164,7 @@ def read_contract(path: Path) -> Contract:
             raise SettingsError(f"{path}: the pattern of '{field.name}' is no regular expression: {error}.") from None
         _check_marks(field, path)
         _check_dates(field, path)
+        _check_levels(field, path)
     names = [field.name for field in contract.fields]
     for name in names:
         if names.count(name) > 1:
@@ -198,6 +213,34 @@ def _check_dates(field: Field, path: Path) -> None:
         if limit is not None and np.isnat(dates_of(pa.array([str(limit)]), ISO)[0]):
             what = f"the {name} {limit!r} is no date such as '2024-01-31'"
             raise SettingsError(f"{where}: {what}. Write it so, in quotes.")
+
+
+def _check_levels(field: Field, path: Path) -> None:
+    """Raise SettingsError if what a field says of the order of its levels contradicts itself."""
+    where, levels = f"{path}: the field '{field.name}'", field.categories
+    if not levels and not field.categories_ordered:
+        return
+    if not field.categories_ordered:
+        raise SettingsError(
+            f"{where} has categories without an order. Add categoriesOrdered: true if they stand in their order, the "
+            "lowest first; if they have none, list them as constraints: {enum: [...]}."
+        )
+    if field.type != "string" or field.constraints.enum is not None:
+        raise SettingsError(
+            f"{where} has categoriesOrdered: true, and "
+            + (
+                "constraints.enum, too. Remove enum"
+                if field.type == "string"
+                else f"is of the type {field.type}. "
+                "Only texts have levels in an order: set its type to string, or remove it"
+            )
+            + "; categories: [low, middle, high] says which levels there are."
+        )
+    if len(levels) < 2 or len(set(levels)) < len(levels) or "" in levels:
+        raise SettingsError(
+            f"{where}: categories must be two or more different texts in their order, such as [low, middle, high], not "
+            f"{list(levels)}. An empty cell is a missing value, and no level."
+        )
 
 
 def wrong_types(frame: pd.DataFrame, contract: Contract) -> list[str]:
@@ -251,7 +294,7 @@ def violations(frame: pd.DataFrame, contract: Contract, *, without: Collection[s
         add(None, "rows", nowhere, f"{len(frame)} rows, at least {contract.lockstep.minimum_rows} are demanded")
     for field in contract.fields:
         if field.name in frame and field.name not in without:
-            for rule, broken, message in _broken(frame[field.name], field.constraints):
+            for rule, broken, message in _broken(frame[field.name], field.limits):
                 rows = np.flatnonzero(broken)
                 if len(rows):
                     add(field.name, rule, rows, message(rows))

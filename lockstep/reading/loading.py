@@ -111,7 +111,7 @@ def load_file(path: Path, settings: LoadSettings, contract: Contract | None = No
     if contract is not None:
         enforce(violations(typed.frame, contract, without=settings.drop), str(path), typed.line_starts)
     table = checked_table(typed.frame, settings, str(path), typed.line_starts)
-    return Loaded(table, typed.missing_as, len(typed.frame) - len(table))
+    return Loaded(_with_orders(table, contract), typed.missing_as, len(typed.frame) - len(table))
 
 
 def load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract | None = None) -> Loaded:
@@ -131,7 +131,7 @@ def _load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract 
     if contract is not None:
         enforce(violations(typed, contract, without=settings.drop), name, None)
     table = checked_table(typed, settings, name, None)
-    return Loaded(table, missing_as, len(typed) - len(table))
+    return Loaded(_with_orders(table, contract), missing_as, len(typed) - len(table))
 
 
 def _declared(contract: Contract | None, settings: LoadSettings) -> tuple[dict[str, str], dict[str, Format]]:
@@ -139,6 +139,12 @@ def _declared(contract: Contract | None, settings: LoadSettings) -> tuple[dict[s
     if contract is None:
         return {}, {}
     return {**contract.types}, contract.forms(settings.form)
+
+
+def _with_orders(table: Table, contract: Contract | None) -> Table:
+    """The table with the order of its features' levels that a contract declares."""
+    orders = {} if contract is None else contract.orders
+    return replace(table, levels={name: levels for name, levels in orders.items() if name in table.features})
 
 
 def target_of(settings: LoadSettings) -> str:

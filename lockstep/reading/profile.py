@@ -40,7 +40,8 @@ def profile_of(
     rows_left_out: int = 0,
 ) -> dict[str, Any]:
     """The file; rows, columns, and per column its type, missing cells, distinct values and range (of dates as texts)
-    or most frequent value; of the target its class distribution (classification) or quantiles (regression).
+    or most frequent value; the rows of each of the levels that have an order, in it; of the target its class
+    distribution (classification) or quantiles (regression).
 
     Args:
         table: what is left for the pipeline.
@@ -52,6 +53,9 @@ def profile_of(
         rows_left_out: rows of the file that the settings leave out.
     """
     frame = table.frame
+    ordered = {
+        name: {level: int((frame[name] == level).sum()) for level in levels} for name, levels in table.levels.items()
+    }
     words = {name: _most_frequent(counts) for name, counts in missing_as.items() if any(word for word in counts)}
     return {
         "file": dict(file),
@@ -65,6 +69,7 @@ def profile_of(
             _column(frame[name]) | {"unit": units.get(name, ""), "description": descriptions.get(name, "")}
             for name in frame.columns
         ],
+        **({"ordered_levels": ordered} if ordered else {}),
         "dropped": dict.fromkeys(dropped, "load.drop"),  # no list: `dvc plots` stumbles over an empty one
     }
 

@@ -1,5 +1,6 @@
 """What a report shows of the data: file, rows, columns, and what the checks found."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -116,12 +117,19 @@ def _column(entry: ProfileColumn, given: Sources) -> ColumnFacts:
     return ColumnFacts(
         name=visible(entry.column),
         role=roles.get(entry.column, "feature"),
-        type=f"{entry.type} in {visible(entry.unit, 40)}" if entry.unit else entry.type,
+        type=_type(entry, given.profile.ordered_levels.get(entry.column, {})),
         missing=entry.missing,
         distinct=entry.distinct,
         typical=typical,
         description=visible(entry.description, 200),
     )
+
+
+def _type(entry: ProfileColumn, ordered: Collection[str]) -> str:
+    """A column's type, with the unit of its numbers, or its levels where they have an order."""
+    if entry.unit:
+        return f"{entry.type} in {visible(entry.unit, 40)}"
+    return f"{entry.type}: {visible(' < '.join(ordered), 80)}" if ordered else entry.type
 
 
 def check_facts(given: Sources) -> CheckFacts:

@@ -57,7 +57,8 @@ class ProfileColumn(msgspec.Struct, frozen=True):
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """What a report shows of the data profile (stage ``load``); ``dropped``: the columns that are left out."""
+    """What a report shows of the data profile (stage ``load``); ``dropped``: the columns that are left out;
+    ``ordered_levels``: of texts whose levels have an order, their rows in that order."""
 
     file: FileFacts
     rows: int
@@ -65,6 +66,7 @@ class Profile(msgspec.Struct, frozen=True):
     duplicate_rows: int
     columns: list[ProfileColumn]
     dropped: dict[str, str]
+    ordered_levels: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
 
 
 class Check(msgspec.Struct, frozen=True):

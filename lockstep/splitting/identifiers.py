@@ -29,12 +29,17 @@ _ROW_NAME = re.compile(
 """Words that may name a row: a code or an order that repeats is a level like any other."""
 _PLACE = re.compile(r"(?i:(^|[_ .-])(zip|postal|post|postcode|zipcode|plz|area|region|country|state)($|[_ .-]))")
 """Words for a place: many rows may have it, and new rows have places that are known."""
+_HAS_DIGIT = re.compile(r"\d")
 _NUMBER = r"([0-9]{1,3}([,.' ][0-9]{3})+|[0-9]{1,2}(,[0-9]{2})*,[0-9]{3}|[0-9]+)([.,][0-9]+)?"
 _AMOUNT = re.compile(
     rf"[-+\u2212(]?\s*(?P<before>[$€£¥₹]|[A-Z]{{3}}(?=\s))?\s*[-+\u2212]?(?P<number>{_NUMBER})"
     r"\s*(?P<behind>[%$€£¥₹°]?[A-Za-z]{0,4})?\)?-?"
 )
 """A number with a currency, a unit, a percent sign, groups or a decimal mark; its parts tell whether it has any."""
+PROSE = 8
+"""Texts of so many words, half of them or more, say something of a row, however many of them differ."""
+_FEW_DIGITS = 0.2
+"""Where more words than this share have a digit, they are dates, codes or addresses."""
 _BINS = 10
 """The numbers of a column are cut into so many bins of equally many rows, to tell whether rows are alike in it."""
 
@@ -52,8 +57,8 @@ def is_code(column: pd.Series) -> bool:
 def identifier_of_rows(column: pd.Series) -> str:
     """Why a column tells the rows apart and says nothing of them, in words; "" if it does not.
 
-    Nearly all its values differ, most cells have one, and they are texts; or whole numbers that count up, or that are
-    named as an identifier.
+    Nearly all its values differ, most cells have one, and they are texts, but no prose; or whole numbers that count up,
+    or that are named as an identifier.
     """
     present = column.dropna()
     distinct = present.nunique()
@@ -61,7 +66,8 @@ def identifier_of_rows(column: pd.Series) -> str:
         return ""
     named = "an identifier" if is_named_as_identifier(str(column.name)) else ""
     if column_type(column) == "text":
-        return "" if _are_amounts(present) else named or "nearly all values differ"
+        tells = _are_amounts(present) or plain_words(present) >= PROSE
+        return "" if tells else named or "nearly all values differ"
     return ("numbers the rows" if counts_up(present) else named) if is_code(column) else ""
 
 
@@ -124,6 +130,16 @@ def _levels(column: pd.Series) -> np.ndarray:
 def are_dates(present: pd.Series) -> bool:
     """Whether the first texts of a column, without missing ones, have a date in them."""
     return len(present) > 0 and bool(present.head(50).map(lambda cell: DATE.search(cell) is not None).all())
+
+
+def plain_words(present: pd.Series) -> int:
+    """How many words without a digit half of a column's different texts have, or more; 0 where many words have one, as
+    those of dates, codes and addresses do."""
+    levels = present.unique()
+    words = [text.split() for text in levels[:: 1 + len(levels) // 10_000]]
+    plain = [sum(_HAS_DIGIT.search(word) is None for word in found) for found in words]
+    total = sum(map(len, words))
+    return int(np.median(plain)) if total and sum(plain) >= (1 - _FEW_DIGITS) * total else 0
 
 
 def _are_amounts(present: pd.Series) -> bool:

@@ -4,8 +4,8 @@ import contextlib
 import hashlib
 import io
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, cast
@@ -42,6 +42,7 @@ class Table:
         copies: numbers (of ROW) of those rows that are training rows too, target included; the split finds them.
         positive: the positive class of two, where load.positive names one; see ``positive_class``.
         weight: the column that says how much each row counts, or None where all count alike.
+        levels: {column of texts: its levels in order}, of those that have an order by the contract.
     """
 
     frame: pd.DataFrame
@@ -54,6 +55,7 @@ class Table:
     time_is_feature: bool = False
     positive: str | int | bool | None = None
     weight: str | None = None
+    levels: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -170,7 +172,7 @@ def write_table(table: Table, file: Path | IO[bytes]) -> None:
     """Write ``table`` as parquet: the same table always gives the same bytes."""
     arrow = pa.Table.from_pandas(table.frame, preserve_index=True)
     own = {name: getattr(table, name) for name in ("target", "task", "group", "time", "stratified")}
-    own |= {name: value for name in ("copies", "time_is_feature") if (value := getattr(table, name))}
+    own |= {name: value for name in ("copies", "time_is_feature", "levels") if (value := getattr(table, name))}
     own |= {name: value for name in ("positive", "weight") if (value := getattr(table, name)) is not None}
     arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), b"lockstep": json.dumps(own).encode()})
     pq.write_table(arrow, file, compression="zstd", write_page_checksum=True)

@@ -294,3 +294,23 @@ def test_injections_through_dvc(tmp_path):
     assert done.returncode == 2
     assert "is not a problem name" in done.stderr
     assert not ran.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("beds", "preprocess.text_columns lists 'beds', whose type is number."),
+        ("wal", "preprocess.text_columns lists 'wal', which is not among the features: yrbuilt, stories, "),
+        ("avalue", "preprocess.text_columns lists 'avalue', which is not among the features: "),
+        ("price", "preprocess.text_columns lists 'price', which is not among the features: "),
+    ],
+)
+def test_free_text_that_is_none_by_the_contract(repository, capsys, name, message):
+    content = settings()
+    content["problems"]["housing"]["preprocess"]["text_columns"] = ["wall", name]
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    assert main(["check"]) == 2
+    assert f"params.yaml: problems.housing: {message}" in capsys.readouterr().err
+    content["problems"]["housing"]["preprocess"]["text_columns"] = ["wall"]
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    assert main(["check"]) == 0

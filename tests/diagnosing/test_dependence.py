@@ -1,5 +1,7 @@
 """How the prediction depends on one feature at a time."""
 
+from dataclasses import replace
+
 from lockstep.diagnosing.dependence import dependence_of
 from reports import made_of, noisy, table_of
 
@@ -40,3 +42,10 @@ def test_a_model_without_probabilities_depends_by_the_share_of_its_answers():
     (entry,) = dependence_of(given.model, given.train, given.test, ["number"], ["c1"], 0)
     assert all(0 <= value <= 1 for value in entry.series["c1"])
     assert entry.series["c1"][-1] > entry.series["c1"][0]
+
+
+def test_levels_that_have_an_order_are_tried_in_it():
+    frame = pd.DataFrame({"x": 1.0, "t": ["high", "low", "middle", "odd"] * 5, "y": np.zeros(20)})
+    table = replace(table_of(frame, "regression"), levels={"t": ["low", "middle", "high"]})
+    (entry,) = dependence_of(Sum(), table, table, ["t"], [], 0)
+    assert entry.grid == ["low", "middle", "high", "odd"]

@@ -20,6 +20,7 @@ from lockstep.learning.estimators import build_estimator, fit_estimator
 import numpy as np
 import pytest
 from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, PowerTransformer
@@ -259,6 +260,25 @@ def test_a_tree_of_more_outputs_than_it_has_is_refused_before_it_is_made(forest,
     assert changed != text
     with pytest.raises(IntegrityError, match="refers to nodes or features that it does not have"):
         loads(packed(changed, files), "m")
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [("input", "filename"), ("analyzer", "word"), ("vocabulary_", 10**9), ("vocabulary_", -1), ("vocabulary_", 0)],
+)
+def test_texts_are_no_names_of_files_and_are_counted_where_there_is_a_place(attribute, value):
+    """A fitted TfidfVectorizer's attributes, one of them changed, or the place of one of its words."""
+    texts = ["red brick", "old house", "red house"]
+    weigh = TfidfVectorizer(analyzer="char", ngram_range=(2, 4), vocabulary=["br", "ho", "re"]).fit(texts)
+    schema, files = parts(dumps(weigh))
+    np.testing.assert_array_equal(
+        loads(packed(schema, files), "m").transform(texts).toarray(), weigh.transform(texts).toarray()
+    )
+    attributes = schema["content"]["content"]
+    changed = attributes[attribute] if attribute != "vocabulary_" else attributes["vocabulary_"]["content"]["re"]
+    changed["content"] = json.dumps(value)
+    with pytest.raises(IntegrityError, match="TfidfVectorizer of a form that no model of Lockstep's has"):
+        loads(packed(schema, files), "m")
 
 
 def test_what_skops_itself_trusts_is_not_enough():

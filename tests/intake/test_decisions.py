@@ -209,3 +209,12 @@ def test_weights_are_given_and_are_no_feature():
         decide(facts(), {"load.weight": "wait"})
     with pytest.raises(SettingsError, match="KNeighborsClassifier knows no weights of rows"):
         decide(facts(), given | {"train.model": "k_neighbors"})
+
+
+def test_free_text_is_set_where_there_is_some():
+    titles = [f"{a}er {b}man" for a in "abcdefgh" for b in "stuvwxyz"]
+    found = decide(facts(title=(titles * 2)[:120]), {})
+    assert found.text_columns == Decision(Setting("preprocess.text_columns"), ["title"], "their words tell something")
+    assert problem_block(found, Path("f.csv"))["preprocess"]["text_columns"] == ["title"]
+    assert decide(facts(title=(titles * 2)[:120]), {"load.drop": ["title"]}).text_columns.value == []
+    assert "text_columns" not in problem_block(decide(facts(), {}), Path("f.csv"))["preprocess"]

@@ -43,6 +43,7 @@ frame = pd.DataFrame({f"x{i}": random.random(rows) for i in range(8)})
 frame["text"], frame["many"] = random.choice(list("abcdef"), rows), [f"k{i}" for i in random.integers(0, 40, rows)]
 label = np.where(frame.x0 + frame.x1 > 1.2, "high", np.where(frame.x2 > 0.4, "middle", "low"))
 value = frame.x0 * 100 + frame.x1 * 10 + frame.x2
+frame["words"] = [f"{a} {b}{c} {c}" for a, b, c in random.choice(["red", "old", "brick", "house", "wall"], (rows, 3))]
 frame.loc[random.random(rows) < 0.1, "x3"] = np.nan
 tables = {"classification": frame.assign(target=label), "regression": frame.assign(price=value)}
 pairs = [(model, task) for model in models for task in MODELS[model].estimators]
@@ -50,7 +51,8 @@ for model, task in pairs:
     native = {"numeric_impute": "native", "encode": "native"} if MODELS[model].native_missing else {}
     with tempfile.TemporaryDirectory() as folder:
         config = ModelConfig(
-            model, task, small.get(model, {}), preprocess={"max_levels": 10, **native}, cross_validate={"folds": 2},
+            model, task, small.get(model, {}), preprocess={"max_levels": 10, "text_columns": ["words"], **native},
+            cross_validate={"folds": 2},
             split={"validation_size": 0.2}, evaluate={"importance_repeats": 1}, models=folder, logs=folder,
         )
         result = run_pipeline(tables[task], config)

@@ -310,3 +310,40 @@ def test_what_a_model_type_cannot_take_is_refused(fit, key, model, what, instead
         f"preprocess.{key} is native, but the model type {model} does not take {what} as they are. Set it to "
         f"{instead}, or train.model to one that does: hist_gradient_boosting"
     )
+
+
+SIZES = ["low", "middle", "high"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "gap"),
+    [
+        ({}, 0),  # the most frequent level
+        ({"categorical_impute": "missing"}, -1),  # a level of its own
+        ({"encode": "onehot"}, 0),
+        ({"encode": "target"}, 0),
+        ({"encode": "native", "model": BOOSTING}, NAN),
+    ],
+)
+def test_declared_levels_are_numbers_in_their_order(make_table, settings, gap):
+    settings = {"model": "random_forest"} | settings
+    model = settings.pop("model")
+    sizes = ["low", "middle", None, "high", "low", "low"]
+    table = make_table({"size": sizes, "x": range(6), "y": Y[:6]}, levels={"size": SIZES})
+    preprocessor, encoded = fit_preprocessor(table, PreprocessSettings(**settings), model)
+    np.testing.assert_array_equal(encoded["ordered__size"], [0, 1, gap, 2, 0, 0])
+    assert categories_of(preprocessor) == []
+    rows = pd.DataFrame({"x": 0, "size": pd.Series(["high", "not declared", None], dtype="str")})
+    np.testing.assert_array_equal(preprocessor.transform(rows)[:, -1], [2, gap, gap])
+
+
+def test_declared_levels_are_scaled_where_numbers_are(make_table):
+    table = make_table({"size": SIZES * 2, "y": Y[:6]}, levels={"size": SIZES})
+    _, encoded = fit_preprocessor(table, PreprocessSettings(), "ridge")
+    np.testing.assert_allclose(encoded["ordered__size"], [-1.224745, 0, 1.224745] * 2, rtol=1e-6)
+
+
+def test_an_order_is_not_that_of_other_texts_of_the_same_name(make_table):
+    """As features of the user's own may make them."""
+    table = make_table({"size": ["s", "m", "l"] * 2, "y": Y[:6]}, levels={"size": SIZES})
+    assert list(fit_preprocessor(table, PreprocessSettings(), "random_forest")[1]) == ["ordinal__size"]

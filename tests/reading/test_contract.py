@@ -437,3 +437,58 @@ def test_a_column_of_almost_the_name_is_proposed():
         "columns are missing: size (is it Size?)",
         "columns are not in the contract: Size",
     ]
+
+
+def ordered(severity="error", **own):
+    """The inferred contract, the levels of 'colour' in an order."""
+    field = Field(name="colour", type="string", categories=("red", "green", "blue"), categories_ordered=True, **own)
+    fields = tuple(field if one.name == "colour" else one for one in INFERRED.fields)
+    return Contract(fields=fields, lockstep=Own(severity=Severities(enum=severity)))
+
+
+def test_the_order_of_levels_is_written_read_again_and_travels_with_the_table(tmp_path):
+    write_contract(ordered(), tmp_path / "c.yaml")
+    text = (tmp_path / "c.yaml").read_text()
+    assert "categories: [red, green, blue]\n  categoriesOrdered: true\n" in text
+    contract = read_contract(tmp_path / "c.yaml")
+    assert contract == ordered()
+    path = csv(tmp_path / "f.csv", table())
+    for loaded in (load_file(path, LOAD, contract), load_frame(table(), LOAD, contract)):
+        assert loaded.table.levels == {"colour": ("red", "green", "blue")}
+    assert load_file(path, LoadSettings(path="-", task="classification", target="colour"), contract).table.levels == {}
+    dropped = LoadSettings(path="-", task="classification", drop=("colour",))
+    assert load_file(path, dropped, contract).table.levels == load_file(path, LOAD, INFERRED).table.levels == {}
+
+
+def test_a_level_that_is_not_declared_breaks_the_rule_of_categories(tmp_path, caplog):
+    path = csv(tmp_path / "f.csv", changed("colour", "pink"))
+    with pytest.raises(DataError, match="column 'colour': not in the list of categories: 'pink', in lines 6, 9"):
+        load_file(path, LOAD, ordered())
+    load_file(path, LOAD, ordered("warning"))
+    assert "not in the list of categories: 'pink'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("categories: [a, b]", "has categories without an order. Add categoriesOrdered: true"),
+        ("categoriesOrdered: true", "categories must be two or more different texts in their order, such as"),
+        ("categoriesOrdered: true\n  categories: [a]", "must be two or more different texts"),
+        ("categoriesOrdered: true\n  categories: [a, b, a]", "must be two or more different texts"),
+        ("categoriesOrdered: true\n  categories: [a, '']", "An empty cell is a missing value, and no level."),
+        (
+            "categoriesOrdered: true\n  categories: [a, b]\n  constraints: {enum: [a, b]}",
+            "has categoriesOrdered: true, and constraints.enum, too. Remove enum; categories: [low, middle, high] says",
+        ),
+        (
+            "categoriesOrdered: true\n  categories: ['1', '2']\n  type: number",
+            "has categoriesOrdered: true, and is of the type number. Only texts have levels in an order: set",
+        ),
+    ],
+)
+def test_an_order_of_levels_that_contradicts_itself(tmp_path, field, message):
+    kind = "" if "type" in field else "type: string\n  "
+    (tmp_path / "c.yaml").write_text(f"fields:\n- name: size\n  {kind}{field}\n")
+    with pytest.raises(SettingsError, match="the field 'size'") as caught:
+        read_contract(tmp_path / "c.yaml")
+    assert message in str(caught.value)

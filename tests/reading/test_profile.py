@@ -129,3 +129,9 @@ def test_a_file_is_named_by_its_hashes(tmp_path):
     }
     with pytest.raises(DataError, match=r"does not exist, or is no regular file\. Run 'dvc repro', which makes it\."):
         file_facts(tmp_path)
+
+
+def test_levels_that_have_an_order_are_counted_in_it(make_table):
+    table = make_table(COLUMNS | {"size": ["low", None, "high", "low"]}, levels={"size": ("low", "middle", "high")})
+    profile = profile_of(table, {}, [], FILE, {}, {})
+    assert list(profile["ordered_levels"]["size"].items()) == [("low", 2), ("middle", 0), ("high", 1)]

@@ -156,17 +156,20 @@ frame = pd.DataFrame({
     "number": np.where(rng.random(200) < 0.1, np.nan, number), "text": text.mask(rng.random(200) < 0.1),
     "flag": pd.Series([True, None, False, True] * 50, dtype="object"), "whole": np.arange(200),
     "many": pd.Series([f"l{i}" for i in rng.integers(0, 60, 200)], dtype="str"),
+    "words": pd.Series([" ".join(rng.permutation(["red", "old", "brick"])[:2]) for _ in range(200)], dtype="str"),
+    "order": pd.Series(rng.choice(["low", "middle", "high"], 200), dtype="str").mask(rng.random(200) < 0.1),
 })
 frame.to_pickle(folder / "rows")
 signal = number + (text == "hi")
 for task in KINDS:
     y = signal if task == "regression" else pd.cut(signal, 3, labels=["lo", "mid", "hi"]).astype("str")
-    table = Table(frame.assign(y=y), "y", task)
+    table = Table(frame.assign(y=y), "y", task, levels={"order": ["low", "middle", "high"]})
     for name, entry in MODELS.items():
         if task not in entry.estimators:
             continue
         native = {"numeric_impute": "native", "encode": "native"} if entry.native_missing else {}
-        preprocess = PreprocessSettings(missing_indicator=True, **native)
+        texts = {"text_columns": ["words"], "text_components": 4}
+        preprocess = PreprocessSettings(missing_indicator=True, **texts, **native)
         preprocessor, encoded = fit_preprocessor(table, preprocess, name)
         if other:
             save_model(preprocessor, folder / "preprocessor")

@@ -197,3 +197,11 @@ def test_the_positive_class_is_kept_with_the_rows_and_changes_no_other_bytes(mak
     write_table(plain, tmp_path / "u.parquet")
     assert "positive" not in json.loads(pq.read_schema(tmp_path / "u.parquet").metadata[b"lockstep"])
     assert read_table(tmp_path / "u.parquet").positive is None
+
+
+def test_the_order_of_levels_is_kept_with_the_rows_and_changes_no_other_bytes(make_table, tmp_path):
+    table = make_table({"size": ["low", "high"] * 2, "y": ["u", "v"] * 2}, levels={"size": ("low", "high")})
+    for name, given in (("plain", replace(table, levels={})), ("ordered", table.rows(np.array([2, 1])))):
+        write_table(given, tmp_path / name)
+    assert read_table(tmp_path / "ordered").levels == {"size": ["low", "high"]}
+    assert b"levels" not in pq.read_schema(tmp_path / "plain").metadata[b"lockstep"]
