@@ -8,8 +8,8 @@ than this process is refused, and one that is lost ends the stage: nothing is co
 
 import contextlib
 import hashlib
+import operator
 import os
-import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -100,16 +100,17 @@ class Cluster:
 
     def __init__(self, client: Any, address: str) -> None:
         self._client, self._address = client, address
+        self._held: list[Any] = []  # what is kept is computed from: a worker that dies with it has it computed again
 
     def share(self, value: S) -> S:
-        # To all of them: a worker that dies takes no only copy with it.
         with self._named_loss():
-            shared: list[S] = self._client.scatter([value], broadcast=True, hash=False)  # a tuple would be taken apart
-            return shared[0]
+            shared: S = self._sent([value])[0]
+            return shared
 
     def keep(self, function: Callable[[S, F], R], shared: S, items: Sequence[F]) -> list[R]:
         with self._named_loss():
-            kept = [self._submit(function, shared, item) for item in items]
+            kept, sent = self._submitted(function, shared, items)
+            self._held.append(sent)
             for future in kept:
                 if (error := future.exception()) is not None:
                     raise error
@@ -119,15 +120,27 @@ class Cluster:
         self, function: Callable[[S, F], R], shared: S, items: Sequence[F], *, progress: str | None = None
     ) -> list[R]:
         with self._named_loss():
-            futures = [self._submit(partial(_outcome, function), shared, item) for item in items]
-            return _results((future.result() for future in futures), len(items), progress)
+            # What was sent is held until all is done: the cluster forgets what nobody holds, also what a task needs
+            # again that a worker has died with.
+            futures, sent = self._submitted(partial(_outcome, function), shared, items)
+            results = _results((future.result() for future in futures), len(items), progress)
+            del sent
+            return results
 
-    def _submit(self, function: Callable[[S, F], R], shared: S, item: F) -> Any:
-        """Have a worker compute ``function(shared, item)``; both may be stand-ins of ``share`` and ``keep``. All else
-        is packed here: the scheduler, which unpacks what it passes on, then needs nothing of Lockstep."""
+    def _submitted(self, function: Callable[[S, F], R], shared: S, items: Sequence[F]) -> tuple[list[Any], list[Any]]:
+        """(what stands for ``function(shared, item)`` of each item, which the workers compute; what was sent for it)"""
+        sent = self._sent([function, shared, *items])
+        # A function of Python's own: the scheduler unpacks what it passes on, and need not know Lockstep.
+        futures = [self._client.submit(operator.call, *sent[:2], item, pure=False) for item in sent[2:]]
+        return futures, sent
+
+    def _sent(self, values: Sequence[Any]) -> list[Any]:
+        """What stands for the values on the workers: what ``share`` and ``keep`` gave, as it is; all else is sent to
+        all of them, so that a worker that dies takes no only copy with it."""
         future = import_module("distributed").Future
-        given = (each if isinstance(each, future) else pickle.dumps(each) for each in (function, shared, item))
-        return self._client.submit(_unpacking(), *given, pure=False)
+        own = [value for value in values if not isinstance(value, future)]
+        sent = iter(self._client.scatter(own, broadcast=True, hash=False) if own else [])
+        return [value if isinstance(value, future) else next(sent) for value in values]
 
     @contextlib.contextmanager
     def _named_loss(self) -> Iterator[None]:
@@ -143,16 +156,6 @@ class Cluster:
                 f"the cluster at {self._address} was lost: {_said(error)}. Nothing was written. Look at the logs of "
                 f"its scheduler and workers (memory?), then run it again. {HERE}"
             ) from error
-
-
-def _unpacking() -> Callable[..., Any]:
-    def call(*given: Any) -> Any:
-        import pickle
-
-        function, *arguments = (pickle.loads(one) if isinstance(one, bytes) else one for one in given)  # noqa: S301 - ours
-        return function(*arguments)
-
-    return call  # not of a module's top level: it is sent whole, instead of by its name
 
 
 def _outcome(function: Callable[[S, F], R], shared: S, item: F) -> tuple[R, None] | tuple[None, Exception]:
