@@ -9,17 +9,18 @@ from lockstep.kernel.errors import DataError, Setting, SettingsError, nearest
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Seed, Settings, Task
 from lockstep.learning.model_file import ModelFile
-from lockstep.learning.model_types import CUSTOM, KINDS, MODELS, Arguments, model_type
+from lockstep.learning.model_types import CUSTOM, KINDS, MODELS, VOTING, Arguments, model_type
 from lockstep.learning.own_code import said_of
 from lockstep.learning.own_estimators import WHERE, check_name, hyperparameters_of, is_near, load_estimator
 from lockstep.learning.refusals import refusals_of
 from lockstep.learning.search_result import BestTrial
+from lockstep.learning.voting import fit_vote, make_vote, read_members, read_voting
 from lockstep.tables.table import Table
 
 import msgspec
 import numpy as np
 from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
-from sklearn.ensemble import VotingClassifier
+from sklearn.ensemble import VotingClassifier, VotingRegressor
 from sklearn.utils.class_weight import compute_sample_weight
 
 _OWN_SETTINGS = {"random_state": "train.seed", "class_weight": "train.class_weight"}
@@ -104,6 +105,13 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
         SettingsError: see check_train and load_estimator; an unknown or illegal hyperparameter.
     """
     check_train(settings, task)
+    if settings.model == VOTING:
+        members = members_of(settings, where)
+        built = [
+            (member.model, build_estimator(member, task, f"{where}.members[{number}]"))
+            for number, member in enumerate(members)
+        ]
+        return make_vote(built, task, where)
     kind, is_custom = model_type(settings.model), settings.model == CUSTOM
     if is_custom:
         estimator = load_estimator(settings.estimator)
@@ -143,6 +151,19 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
     if kind.numbered_classes and task == "classification":
         return VotingClassifier([("numbered", built)], voting="soft")
     return built
+
+
+def members_of(settings: TrainSettings, where: str = "train.hyperparameters") -> list[TrainSettings]:
+    """The section ``train`` of each member of a vote, as if it were the only model; the settings themselves where they
+    are of another model type. Raises SettingsError as read_voting and read_members."""
+    if settings.model != VOTING:
+        return [settings]
+    task = next(task for task, kind in KINDS.items() if kind == settings.kind)
+    members = read_members(read_voting(settings.hyperparameters, where), task, where)
+    return [
+        msgspec.structs.replace(settings, model=member.model, hyperparameters=member.hyperparameters)
+        for member in members
+    ]
 
 
 def _check_values(estimator: BaseEstimator, task: Task) -> None:
@@ -198,11 +219,13 @@ def _check_decision(settings: TrainSettings, task: Task) -> None:
 
 
 def check_weights(estimator: BaseEstimator) -> None:
-    """Raise SettingsError if the estimator's ``fit`` takes no weights of rows."""
-    if not _takes_weights(estimator):
+    """Raise SettingsError if the ``fit`` of the estimator, or of a member of a vote, takes no weights of rows."""
+    voters = estimator.estimators if isinstance(estimator, VotingClassifier | VotingRegressor) else [("", estimator)]
+    unable = [type(member_of(voter)).__name__ for _, voter in voters if not _takes_weights(voter)]
+    if unable:
         raise SettingsError(
             Setting("load.weight"),
-            f" is set, and {type(member_of(estimator)).__name__} knows no weights of rows. Set ",
+            f" is set, and {unable[0]} knows no weights of rows. Set ",
             Setting("train.model"),
             " to another model type, or leave ",
             Setting("load.weight"),
@@ -236,6 +259,7 @@ def fit_estimator(
     n_jobs: int,
     categories: Sequence[int] = (),
     weights: np.ndarray | None = None,
+    folds: Sequence[tuple[np.ndarray, np.ndarray]] = (),
 ) -> None:
     """Fit ``estimator`` in place with ``n_jobs`` threads (-1: as many as there are processors); it keeps no trace of
     them.
@@ -253,11 +277,21 @@ def fit_estimator(
         categories: the columns of X that hold codes of categories, by number; only for model types that take them.
         weights: (n_rows,) how much each row counts, in any unit: the estimator is given them with a mean of 1, so that
             what its hyperparameters count in rows (a leaf's least weight, a penalty) means the same. None: all alike.
+        folds: of a vote, see fit_vote; of no effect on other model types.
 
     Raises:
         DataError: what scikit-learn says of rows that it cannot fit.
         SettingsError: see check_weights.
     """
+    if settings.model == VOTING:
+        members = members_of(settings)
+
+        def fit_member(number: int, member: BaseEstimator, rows: np.ndarray, targets: np.ndarray) -> None:
+            given = None if weights is None else weights[rows]
+            fit_estimator(member, X[rows], targets[rows], members[number], n_jobs, categories, given)
+
+        fit_vote(estimator, X, y, folds, fit_member, weights)
+        return
     kind, given = model_type(settings.model), Arguments({}, {})
     if categories:
         assert kind.native_categories is not None
