@@ -4,9 +4,11 @@
     python -m benchmarks.quality ~/tables --python ~/peers/bin/python --peers flaml autogluon --seconds 60
 
 Each table is read, decided on and split as ``add`` and the stages do. The product's choice and its peers are fitted on
-the training rows and compared on the test rows, by log loss or R²: Markdown, a line for each table and model. The
-interval is that of the difference (a peer's metric less the product's) in 95 % of 1,000 resamples of the test rows; one
-that has 0 in it is no difference. Processor seconds are of fit and prediction; OMP_NUM_THREADS=1 makes them comparable.
+the training rows and compared on the test rows, by log loss or R²: Markdown, a line for each table and model. Beside
+them stand the model type voting with its default members, and the product's choice after a search (``tune``) of as many
+trials as --seconds are likely to be enough for. The interval is that of the difference (a peer's metric less the
+product's) in 95 % of 1,000 resamples of the test rows; one that has 0 in it is no difference. Processor seconds are of
+fit and prediction; OMP_NUM_THREADS=1 makes them comparable.
 Peers run in an environment of their own (benchmarks/peers/requirements.txt), and are joined by row.
 """
 
@@ -25,13 +27,16 @@ from lockstep.intake.decisions import decide
 from lockstep.intake.file_format import look
 from lockstep.kernel.errors import LockstepError
 from lockstep.kernel.settings import convert
-from lockstep.learning.estimators import TrainSettings
-from lockstep.learning.model_types import KINDS
+from lockstep.learning.cross_validation import CrossValidateSettings
+from lockstep.learning.estimators import TrainSettings, with_best_trial
+from lockstep.learning.model_types import KINDS, VOTING
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import given_to_actual, predict
 from lockstep.reading.loading import LoadSettings, load_file
 from lockstep.splitting.parts import Parts, SplitSettings, split_table
 from lockstep.tables.table import Table
+from lockstep.tuning.search import search
+from lockstep.tuning.search_space import TuneSettings
 from stages.preprocess import preprocess
 from stages.train import train
 
@@ -40,6 +45,8 @@ import pandas as pd
 
 DEFAULTS = ("random_forest", "hist_gradient_boosting", "lightgbm")
 """The model types that are fitted with their libraries' defaults beside the product's choice."""
+NATIVE = PreprocessSettings(numeric_impute="native", encode="native")
+"""What a vote's default members take."""
 RESAMPLES = 1_000
 LEAST = np.finfo(np.float64).eps
 """Probabilities below this count as this in the log loss."""
@@ -63,7 +70,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--python", type=Path, help="the Python of the peers' environment")
     parser.add_argument("--peers", nargs="*", default=[], choices=["autogluon", "flaml"])
-    parser.add_argument("--seconds", type=float, default=60, help="what each peer may take")
+    parser.add_argument("--seconds", type=float, default=60, help="what each peer, and a search, may take")
     args = parser.parse_args()
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
@@ -90,6 +97,9 @@ def compare(path: Path, args: argparse.Namespace) -> None:
     value = metric_of(test, product.found, np.arange(len(test)))
     about = f"| {path.name} | {len(table):,} | {metric} |"
     print(f"{about} **{settings.model}, as add chooses** | {value:.4f} | | {product.seconds:.1f} |", flush=True)
+    vote = TrainSettings(model=VOTING, kind=settings.kind, version=1)
+    print_peer(about, "voting, default members", test, fitted(parts, vote, NATIVE), product)
+    print_peer(about, f"tune, {args.seconds:.0f} s", test, searched(parts, settings, chosen, args.seconds), product)
     for name in DEFAULTS:
         plain = TrainSettings(model=name, kind=KINDS[test.task], version=1)
         print_peer(about, f"{name}, defaults", test, fitted(parts, plain, PreprocessSettings()), product)
@@ -125,6 +135,17 @@ def fitted(parts: Parts, settings: TrainSettings, chosen: PreprocessSettings) ->
     if found.probabilities is None or found.classes is None:
         return Outcome(found.values, seconds)
     return Outcome(given_to_actual(test.labels, found.probabilities, found.classes), seconds)
+
+
+def searched(parts: Parts, settings: TrainSettings, chosen: PreprocessSettings, seconds: float) -> Outcome:
+    """Search for hyperparameters, for about as long as ``seconds``, then fit with the best ones."""
+    start, folds = time.process_time(), CrossValidateSettings()
+    search(parts.train, TuneSettings(trials=1), folds, chosen, settings)
+    taken = time.process_time() - start
+    trials = max(1, round(2 * (seconds - taken) / taken))
+    best = search(parts.train, TuneSettings(trials=trials), folds, chosen, settings).best
+    found = fitted(parts, with_best_trial(settings, best), chosen)
+    return found._replace(seconds=time.process_time() - start)
 
 
 def of_peer(parts: Parts, name: str, args: argparse.Namespace) -> Outcome:

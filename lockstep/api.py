@@ -30,13 +30,21 @@ from lockstep.learning.cross_validation import (
     out_of_fold,
     summary,
 )
-from lockstep.learning.estimators import TrainSettings, build_estimator, check_train, check_weights, with_best_trial
+from lockstep.learning.estimators import (
+    TrainSettings,
+    build_estimator,
+    check_train,
+    check_weights,
+    members_of,
+    with_best_trial,
+)
 from lockstep.learning.model_file import model_file_name, sidecar_of
 from lockstep.learning.model_types import CUSTOM, KINDS
 from lockstep.learning.own_features import defines_features, read_features
 from lockstep.learning.own_metrics import check_metrics, make_scorers
 from lockstep.learning.preprocessing import PreprocessSettings, check_text_columns
 from lockstep.learning.preprocessing import check_settings as check_preprocess
+from lockstep.learning.voting import tally_of
 from lockstep.reading.contract import Contract, read_contract
 from lockstep.reading.loading import LoadSettings, load_file, load_frame, target_of
 from lockstep.reading.source import data_path
@@ -188,7 +196,8 @@ def _check(sections: Sections) -> None:
         estimator = build_estimator(sections.train, sections.load.task)
         if sections.load.weight is not None:
             check_weights(estimator)
-    check_preprocess(sections.preprocess, sections.train.model)
+    for member in members_of(sections.train):
+        check_preprocess(sections.preprocess, member.model)
     own = check_metrics(sections.evaluate.metrics, sections.load.task)
     check_tune(sections.tune, sections.train, sections.load.task, own, custom=False)
 
@@ -311,7 +320,8 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             trained = train(processed, preprocessor, parts.validation, model)
             fitted, decision = decide(trained.model, out_of_fold(folds), model, parts.train.positive)
             sha256 = table_sha256(parts.train)
-            about = describe_model(describe(parts.train, sha256, settings.preprocess, features), model, decision)
+            about = describe(parts.train, sha256, settings.preprocess, features)
+            about = describe_model(about, model, decision, tally_of(trained.model[-1]))
             # Saved before it is used, as by the stages: a nearest-neighbours model counts its queries.
             with _unnamed(fitted, Path(config.models), stem, about.get("code")) as saved:
                 found = evaluate(fitted, parts.test, parts.train, settings.evaluate, decision)

@@ -33,7 +33,8 @@ import msgspec
 def preprocess(
     train: Table, settings: PreprocessSettings, model: str, features: OwnFeatures | None = None
 ) -> tuple[Preprocessor, Table]:
-    """Fit the preprocessor on the training rows, and encode them: (n_rows, n_encoded) float64 and the target."""
+    """Fit the preprocessor on the training rows, and encode them: (n_rows, n_encoded) float64, the target, the weights
+    of the rows, and the columns by which folds are cut."""
     preprocessor, encoded = fit_preprocessor(train, settings, model, features=features)
     if features is not None:
         made = preprocessor[0].types_
@@ -42,10 +43,9 @@ def preprocess(
         if kind != "remainder":
             logger.info("%s: %d columns", kind, len(names))
     logger.info("%d rows, %d features encoded as %d", len(train), train.features.shape[1], encoded.shape[1])
-    for name in (train.target, train.weight):
-        if name is not None:
-            encoded[name] = train.frame[name]
-    return preprocessor, replace(train, frame=encoded, group=None, time=None, time_is_feature=False, levels={})
+    beside = [name for name in (train.target, train.weight, train.group, train.time) if name is not None]
+    encoded[beside] = train.frame[beside]
+    return preprocessor, replace(train, frame=encoded, time_is_feature=False, levels={})
 
 
 def describe(

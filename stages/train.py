@@ -24,13 +24,22 @@ from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
-from lockstep.learning.estimators import TrainSettings, build_estimator, check_classes, fit_estimator, with_best_trial
+from lockstep.learning.cross_validation import inner_folds
+from lockstep.learning.estimators import (
+    TrainSettings,
+    build_estimator,
+    check_classes,
+    fit_estimator,
+    members_of,
+    with_best_trial,
+)
 from lockstep.learning.model_file import model_file_name
 from lockstep.learning.model_types import CUSTOM, model_type
 from lockstep.learning.own_code import sha256_of
 from lockstep.learning.own_estimators import parse_name, untracked_library
 from lockstep.learning.preprocessing import Preprocessor, categories_of
 from lockstep.learning.search_result import read_best_trial
+from lockstep.learning.voting import Tally, tally_of
 from lockstep.saving.joblib_file import load_model, write_model
 from lockstep.saving.sidecar import MODEL_LIBRARIES, read_about
 from lockstep.tables.table import Table, read_table
@@ -77,7 +86,10 @@ def train(processed: Table, preprocessor: Preprocessor, validation: Table, setti
     )
     X, y = np.ascontiguousarray(processed.features.to_numpy(dtype="float64")), processed.labels
     with heartbeat(f"fit on {len(y)} rows of {X.shape[1]} features"):
-        fit_estimator(estimator, X, y, settings, -1, categories_of(preprocessor), processed.weights)
+        folds = inner_folds(processed, settings)
+        fit_estimator(estimator, X, y, settings, -1, categories_of(preprocessor), processed.weights, folds)
+    if tally := tally_of(estimator):
+        _log_tally(tally)
     parts = {"train": Part(X, y, processed.weights)}
     if len(validation):
         encoded = preprocessor.transform(validation.features)
@@ -90,22 +102,39 @@ def train(processed: Table, preprocessor: Preprocessor, validation: Table, setti
     return Trained(Pipeline([*steps, ("model", estimator)]), history)
 
 
-def describe(about: Mapping[str, Any], settings: TrainSettings, decision: Decision) -> dict[str, Any]:
+def _log_tally(tally: Tally) -> None:
+    if tally.loss is None:
+        logger.warning("too few rows to choose the members' weights by: all weigh the same")
+        return
+    logger.info(
+        "%s on %d out-of-fold predictions: %.6g of the mean; %s", tally.metric, tally.rows, tally.loss,
+        ", ".join(f"{one.member} {one.loss:.6g} (weight {one.weight:.3g})" for one in tally.members),
+    )  # fmt: skip
+
+
+def describe(
+    about: Mapping[str, Any], settings: TrainSettings, decision: Decision, tally: Tally | None = None
+) -> dict[str, Any]:
     """Describe the model for its sidecar: ``about``, which the preprocessor's says, the section ``train``, what was
-    decided, and the code of an estimator of the user's; the version stands in the file's name."""
+    decided, of a vote what its weights were chosen by, and the code of an estimator of the user's; the version stands
+    in the file's name."""
     own = {key: value for key, value in msgspec.structs.asdict(settings).items() if key != "version"}
     own["costs"] = msgspec.to_builtins(settings.costs)
     path = parse_name(settings.estimator).path if settings.model == CUSTOM else ""
     code = {**about.get("code", {}), **({path: sha256_of(path)} if path else {})}
     sections = {**about["settings"], "train": own}
     described = {**about, "settings": sections, "decision": msgspec.to_builtins(decision)}
+    described |= {} if tally is None else {"vote": msgspec.to_builtins(tally)}
     return described | ({"code": code} if code else {})
 
 
 def libraries_of(settings: TrainSettings) -> list[str]:
     """The libraries whose versions the sidecar states."""
-    own = parse_name(settings.estimator).library if settings.model == CUSTOM else model_type(settings.model).library
-    return sorted({*MODEL_LIBRARIES, own.replace("sklearn", "scikit-learn")} - {""})
+    if settings.model == CUSTOM:
+        own = {parse_name(settings.estimator).library}
+    else:
+        own = {model_type(member.model).library for member in members_of(settings)}
+    return sorted({*MODEL_LIBRARIES, *(name.replace("sklearn", "scikit-learn") for name in own)} - {""})
 
 
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
@@ -113,7 +142,7 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     processed, preprocessor = read_table(args.processed), load_model(args.preprocessor)
     trained = train(processed, preprocessor, read_table(args.validation), settings)
     model, decision = decide(trained.model, read_out_of_fold(args.out_of_fold), settings, processed.positive)
-    about = describe(read_about(args.preprocessor), settings, decision)
+    about = describe(read_about(args.preprocessor), settings, decision, tally_of(trained.model[-1]))
     path = args.models / model_file_name(settings.model, settings.kind, settings.version)
     write_model(outputs, path, model, about, libraries_of(settings))
     outputs.csv(args.history, COLUMNS, trained.history)

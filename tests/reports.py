@@ -17,6 +17,7 @@ from lockstep.learning.model_file import ModelFile
 from lockstep.learning.model_types import KINDS
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.search_result import BestTrial
+from lockstep.learning.voting import tally_of
 from lockstep.reading.profile import profile_of
 from lockstep.reporting.sources import (
     Checks,
@@ -127,7 +128,7 @@ def made_of(
     found = evaluate(whole, parts.test, parts.train, EvaluateSettings(importance_repeats=2), decision)
     curves = curve_rows(parts.test.labels, found.raw, task, found.uncalibrated)
     file = {"path": "data/raw/p.csv", "size": 12345, "md5": "0" * 32, "sha256": "0" * 64}
-    about = describe_model(describe(parts.train, "0" * 64, cleaning), settings, decision)
+    about = describe_model(describe(parts.train, "0" * 64, cleaning), settings, decision, tally_of(fitted.model[-1]))
     checks = [finding._asdict() for finding in run_checks(parts.train, parts.test, CheckSettings())]
     fold_rows = [(*fold[:4], name, value) for fold in scores for name, value in fold.metrics.items()]
     sources = Sources(

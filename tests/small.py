@@ -20,6 +20,10 @@ SMALL = {
     "xgboost": {"n_estimators": 8},
     "mlp": {"hidden_layer_sizes": [8], "max_iter": 500, "tol": 0.001, "learning_rate_init": 0.02},
     "logistic_regression": {"max_iter": 500},
+    "voting": {
+        "members": [{"model": "hist_gradient_boosting", "max_iter": 8, "learning_rate": rate} for rate in (0.2, 0.4)],
+        "folds": 3,
+    },
 }
 """Hyperparameters of each model type that make it small and quick."""
 TYPES = [(name, task) for name, entry in MODELS.items() for task in entry.estimators]

@@ -89,6 +89,8 @@ ALLOWED: dict[str, frozenset[str]] = {
             "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingClassifier",
             "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingRegressor",
             "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+            "sklearn.ensemble._voting.VotingClassifier",
+            "sklearn.ensemble._voting.VotingRegressor",
             "sklearn.frozen._frozen.FrozenEstimator",
             "sklearn.isotonic.IsotonicRegression",
             "sklearn.linear_model._base.LinearRegression",

@@ -11,7 +11,7 @@ from lockstep.intake.column_roles import ColumnRoles, find_roles, words_of
 from lockstep.intake.file_format import TableFacts
 from lockstep.intake.formatted_numbers import Doubt
 from lockstep.intake.free_text import free_texts
-from lockstep.intake.model_choice import ModelSettings, choose_model, choose_settings
+from lockstep.intake.model_choice import ModelSettings, choose_model, choose_settings, propose_vote
 from lockstep.intake.target_choice import choose_target, choose_task
 from lockstep.intake.yaml_text import dump_yaml
 from lockstep.kernel.errors import DataError, Setting, did_you_mean, some
@@ -218,6 +218,7 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
             *_by_time(frame, roles, group, time),
             *_time_as_feature(frame, time.value),
             *_rare_class(labels, task.value),
+            *propose_vote("" if "train.model" in given else model.value, labels.dropna(), task.value),
         ],
     )
 

@@ -86,11 +86,13 @@ def fixed_threads(model: Any) -> Iterator[None]:
     """While the block runs, let ``model``, an estimator or a pipeline that ends in one, predict with one thread if its
     predictions depend on how many there are.
 
-    Only nearest neighbours do: scikit-learn's brute-force search cuts the rows among OpenMP's threads, and which of
-    several equally distant rows it takes depends on the cut. The limit holds for the calling thread alone.
+    Only nearest neighbours do, alone or as members of a vote: scikit-learn's brute-force search cuts the rows among
+    OpenMP's threads, and which of several equally distant rows it takes depends on the cut. The limit holds for the
+    calling thread alone.
     """
     estimator = estimator_of(model)
-    if not hasattr(estimator, "kneighbors"):
+    members = [member for _, member in getattr(estimator, "estimators", ())]
+    if not any(hasattr(one, "kneighbors") for one in (estimator, *members)):
         yield
         return
     from threadpoolctl import threadpool_limits

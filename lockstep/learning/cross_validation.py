@@ -27,6 +27,7 @@ from lockstep.learning.estimators import (
     fit_estimator,
     make_estimator,
 )
+from lockstep.learning.model_types import VOTING
 from lockstep.learning.own_features import OwnFeatures
 from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.preprocessing import Preprocessor, PreprocessSettings, categories_of, fit_preprocessor
@@ -39,6 +40,7 @@ from lockstep.learning.scoring import (
     predict,
     prediction_columns,
 )
+from lockstep.learning.voting import read_voting
 from lockstep.learning.workers import workers
 from lockstep.tables.table import Table
 
@@ -111,19 +113,26 @@ class EncodedRows(NamedTuple):
         y: (n_rows,): the target; see Table.labels.
         categories: the columns of X that hold codes of categories, by number.
         weights: (n_rows,) how much each row counts, or None; see Table.weights.
+        folds: of these rows, see inner_folds.
     """
 
     X: np.ndarray
     y: np.ndarray
     categories: Sequence[int] = ()
     weights: np.ndarray | None = None
+    folds: Sequence[Fold] = ()
 
 
-def make_folds(train: Table, settings: CrossValidateSettings) -> list[Fold]:
+def make_folds(train: Table, settings: CrossValidateSettings, *, log: bool = True) -> list[Fold]:
     """Cut the training rows into folds, repeat after repeat.
 
     They are made as the split was: by time (each fold is scored by a model of earlier rows only), by group, else
     stratified by class, else at random.
+
+    Args:
+        train: the raw training rows.
+        settings: the section ``cross_validate``.
+        log: whether to warn of a class of fewer rows than folds.
 
     Raises:
         DataError: fewer rows, groups or time stamps than folds.
@@ -131,7 +140,7 @@ def make_folds(train: Table, settings: CrossValidateSettings) -> list[Fold]:
     """
     if len(train) < 2 * settings.folds:
         raise _too_few(f"{len(train)} training rows", settings)
-    stratified = train.task == "classification" and not _has_rare_class(train, settings.folds)
+    stratified = train.task == "classification" and not _has_rare_class(train, settings.folds, log=log)
     if train.time is not None:
         return _folds_by_time(train, settings)
     if train.group is not None:
@@ -146,13 +155,14 @@ def _too_few(what: str, settings: CrossValidateSettings) -> DataError:
     return DataError(f"{what} are too few for {settings.folds} folds. Lower ", _FOLDS, ".")
 
 
-def _has_rare_class(train: Table, n_folds: int) -> bool:
+def _has_rare_class(train: Table, n_folds: int, *, log: bool) -> bool:
     """Whether a class has fewer rows than there are folds, which is warned of."""
     classes, counts = np.unique(train.labels, return_counts=True)
     if counts.min() >= n_folds:
         return False
     rare = f"class {classes[counts.argmin()]} has {counts.min()} training rows, fewer than the {n_folds} folds"
-    logger.warning(Message(f"{rare}: not every fold has it. Lower ", _FOLDS, " to have folds stratified"))
+    if log:
+        logger.warning(Message(f"{rare}: not every fold has it. Lower ", _FOLDS, " to have folds stratified"))
     return True
 
 
@@ -184,6 +194,20 @@ def _folds_by_group(
     ]
 
 
+def inner_folds(rows: Table, model: TrainSettings) -> list[Fold]:
+    """Folds of the rows that a vote is fitted on, for its weights; cut as make_folds does, fewer where there are too
+    few rows, groups or time stamps. None for other model types, or where there are too few for two."""
+    if model.model != VOTING:
+        return []
+    most = [read_voting(model.hyperparameters, "train.hyperparameters").folds, len(rows) // 2]
+    if rows.time is not None:
+        most.append(len(np.unique(rows.time_stamps)) - 1)
+    elif rows.group is not None:
+        most.append(rows.frame[rows.group].nunique())
+    folds = min(most)
+    return make_folds(rows, CrossValidateSettings(folds=folds, seed=model.seed), log=False) if folds > 1 else []
+
+
 def encode_fitted(
     train: Table,
     fitted_on: np.ndarray,
@@ -199,7 +223,8 @@ def encode_fitted(
     rows = train.rows(fitted_on)
     check_classes(rows, f"the {len(rows)} training rows that a fold is fitted on")
     preprocessor, encoded = fit_preprocessor(rows, preprocess, model.model, features=features, log=False)
-    return preprocessor, EncodedRows(encoded.to_numpy(), rows.labels, categories_of(preprocessor), rows.weights)
+    categories, folds = categories_of(preprocessor), inner_folds(rows, model)
+    return preprocessor, EncodedRows(encoded.to_numpy(), rows.labels, categories, rows.weights, folds)
 
 
 def encode(train: Table, positions: np.ndarray, preprocessor: Preprocessor) -> EncodedRows:
@@ -213,7 +238,7 @@ def fit_encoded(rows: EncodedRows, unfitted: BaseEstimator, model: TrainSettings
     """Fit a copy of the estimator that ``model`` describes on encoded rows: it is built, and its settings are tried,
     once for all folds. Raises as fit_estimator."""
     estimator = copy.deepcopy(unfitted)
-    fit_estimator(estimator, rows.X, rows.y, model, n_jobs, rows.categories, rows.weights)
+    fit_estimator(estimator, rows.X, rows.y, model, n_jobs, rows.categories, rows.weights, rows.folds)
     return estimator
 
 

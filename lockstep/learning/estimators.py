@@ -10,17 +10,18 @@ from lockstep.kernel.errors import DataError, Setting, SettingsError, nearest
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Seed, Settings, Task
 from lockstep.learning.model_file import ModelFile
-from lockstep.learning.model_types import CUSTOM, KINDS, MODELS, Arguments, model_type
+from lockstep.learning.model_types import CUSTOM, KINDS, MODELS, VOTING, Arguments, model_type
 from lockstep.learning.own_code import said_of
 from lockstep.learning.own_estimators import WHERE, check_name, hyperparameters_of, is_near, load_estimator
 from lockstep.learning.refusals import refusals_of
 from lockstep.learning.search_result import BestTrial
+from lockstep.learning.voting import fit_vote, make_vote, read_members, read_voting
 from lockstep.tables.table import Table
 
 import msgspec
 import numpy as np
 from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
-from sklearn.ensemble import VotingClassifier
+from sklearn.ensemble import VotingClassifier, VotingRegressor
 from sklearn.utils.class_weight import compute_sample_weight
 
 _OWN_SETTINGS = {"random_state": "train.seed", "class_weight": "train.class_weight"}
@@ -105,6 +106,10 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
         SettingsError: see check_train and load_estimator; an unknown or illegal hyperparameter.
     """
     check_train(settings, task)
+    if settings.model == VOTING:
+        for number, member in enumerate(members_of(settings, where)):
+            build_estimator(member, task, f"{where}.members[{number}]")
+        return make_estimator(settings, task, where)
     kind, is_custom = model_type(settings.model), settings.model == CUSTOM
     estimator = _class_of(settings, task)
     names, takes_all = _hyperparameters(settings, estimator)
@@ -135,8 +140,11 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
     return make_estimator(settings, task)
 
 
-def make_estimator(settings: TrainSettings, task: Task) -> BaseEstimator:
-    """Make the unfitted estimator of settings that build_estimator has checked."""
+def make_estimator(settings: TrainSettings, task: Task, where: str = "train.hyperparameters") -> BaseEstimator:
+    """Make the unfitted estimator of settings that build_estimator has checked; of a vote, raises as make_vote."""
+    if settings.model == VOTING:
+        voters = [(member.model, make_estimator(member, task)) for member in members_of(settings, where)]
+        return make_vote(voters, task, where)
     kind, estimator = model_type(settings.model), _class_of(settings, task)
     known = _hyperparameters(settings, estimator)[0] - set(_NOT_SETTINGS) - set(kind.fixed)
     own: dict[str, Any] = {}
@@ -162,6 +170,19 @@ def _hyperparameters(settings: TrainSettings, estimator: type[BaseEstimator]) ->
     if settings.model == CUSTOM:
         return hyperparameters_of(estimator)
     return {*estimator().get_params(deep=False), *model_type(settings.model).more}, False
+
+
+def members_of(settings: TrainSettings, where: str = "train.hyperparameters") -> list[TrainSettings]:
+    """The section ``train`` of each member of a vote, as if it were the only model; the settings themselves where they
+    are of another model type. Raises SettingsError as read_voting and read_members."""
+    if settings.model != VOTING:
+        return [settings]
+    task = next(task for task, kind in KINDS.items() if kind == settings.kind)
+    members = read_members(read_voting(settings.hyperparameters, where), task, where)
+    return [
+        msgspec.structs.replace(settings, model=member.model, hyperparameters=member.hyperparameters)
+        for member in members
+    ]
 
 
 def _check_values(estimator: BaseEstimator, task: Task) -> None:
@@ -214,11 +235,13 @@ def _check_decision(settings: TrainSettings, task: Task) -> None:
 
 
 def check_weights(estimator: BaseEstimator) -> None:
-    """Raise SettingsError if the estimator's ``fit`` takes no weights of rows."""
-    if not _takes_weights(estimator):
+    """Raise SettingsError if the ``fit`` of the estimator, or of a member of a vote, takes no weights of rows."""
+    voters = estimator.estimators if isinstance(estimator, VotingClassifier | VotingRegressor) else [("", estimator)]
+    unable = [type(member_of(voter)).__name__ for _, voter in voters if not _takes_weights(voter)]
+    if unable:
         raise SettingsError(
             Setting("load.weight"),
-            f" is set, and {type(member_of(estimator)).__name__} knows no weights of rows. Set ",
+            f" is set, and {unable[0]} knows no weights of rows. Set ",
             Setting("train.model"),
             " to another model type, or leave ",
             Setting("load.weight"),
@@ -252,6 +275,7 @@ def fit_estimator(
     n_jobs: int,
     categories: Sequence[int] = (),
     weights: np.ndarray | None = None,
+    folds: Sequence[tuple[np.ndarray, np.ndarray]] = (),
 ) -> None:
     """Fit ``estimator`` in place with ``n_jobs`` threads (-1: as many as there are processors); it keeps no trace of
     them.
@@ -269,11 +293,21 @@ def fit_estimator(
         categories: the columns of X that hold codes of categories, by number; only for model types that take them.
         weights: (n_rows,) how much each row counts, in any unit: the estimator is given them with a mean of 1, so that
             what its hyperparameters count in rows (a leaf's least weight, a penalty) means the same. None: all alike.
+        folds: of a vote, see fit_vote; of no effect on other model types.
 
     Raises:
         DataError: what scikit-learn says of rows that it cannot fit.
         SettingsError: see check_weights.
     """
+    if settings.model == VOTING:
+        members = members_of(settings)
+
+        def fit_member(number: int, member: BaseEstimator, rows: np.ndarray, targets: np.ndarray) -> None:
+            given = None if weights is None else weights[rows]
+            fit_estimator(member, X[rows], targets[rows], members[number], n_jobs, categories, given)
+
+        fit_vote(estimator, X, y, folds, fit_member, weights)
+        return
     kind, given = model_type(settings.model), Arguments({}, {})
     if categories:
         assert kind.native_categories is not None

@@ -179,7 +179,17 @@ MODELS = {
             "learning_rate_init": _range(0.0001, 0.01, log=True),
         },
     ),
+    # Scaled and one-hot encoded where nothing else is set, which all members take; what one cannot take as it is, is
+    # refused for that member.
+    "voting": ModelType(
+        _both("sklearn.ensemble:Voting"),
+        scale_free=False,
+        native_missing=True,
+        native_categories=lambda *_: Arguments({}, {}),
+    ),
 }
+VOTING = "voting"
+"""The model type whose estimator averages those of other types (voting.py)."""
 CUSTOM = "custom"
 """The model type of any other estimator, which train.estimator names (own_estimators.py)."""
 KINDS: dict[Task, str] = {"classification": "classifier", "regression": "regressor"}

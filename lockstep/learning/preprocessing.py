@@ -308,7 +308,8 @@ def fit_preprocessor(
         n_encoded) with the index of the table. Target-encoded columns are cross-fitted in it: a row's value comes from
         the other folds, and differs from what ``transform`` gives.
     """
-    own, taken = None if features is None else OwnFeatures(features.path), {table.target, table.weight}
+    own = None if features is None else OwnFeatures(features.path)
+    taken = {table.target, table.weight, table.group, table.time}
     table = table if own is None else own.apply(table)
     preprocessor = build_preprocessor(table, settings, model, log=log)
     with refusals_of(preprocessor, "fit"):

@@ -11,6 +11,7 @@ import hashlib
 import operator
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
@@ -135,12 +136,21 @@ class Cluster:
         return futures, sent
 
     def _sent(self, values: Sequence[Any]) -> list[Any]:
-        """What stands for the values on the workers: what ``share`` and ``keep`` gave, as it is; all else is sent to
-        all of them, so that a worker that dies takes no only copy with it."""
-        future = import_module("distributed").Future
-        own = [value for value in values if not isinstance(value, future)]
-        sent = iter(self._client.scatter(own, broadcast=True, hash=False) if own else [])
-        return [value if isinstance(value, future) else next(sent) for value in values]
+        """What stands for the values on the workers; what ``share`` and ``keep`` gave, as it is.
+
+        A value is a task of its own, whose packed bytes the scheduler keeps: so it can be made again where a worker has
+        died with it, which what is scattered cannot. It is packed and unpacked by Dask, since the scheduler looks
+        at what it passes on, and need not know Lockstep.
+        """
+        future, packing = import_module("distributed").Future, import_module("distributed.protocol.pickle")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that a table is large
+            return [
+                value
+                if isinstance(value, future)
+                else self._client.submit(packing.loads, packing.dumps(value), pure=False)
+                for value in values
+            ]
 
     @contextlib.contextmanager
     def _named_loss(self) -> Iterator[None]:

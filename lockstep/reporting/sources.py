@@ -91,9 +91,27 @@ class TrainingRows(msgspec.Struct, frozen=True):
     rows: int
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """A member of a vote: its weight, and its loss on out-of-fold predictions; None without."""
+
+    member: str
+    weight: float
+    loss: float | None
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """What the weights of a vote were chosen by: ``metric`` of ``rows`` out-of-fold predictions; ``loss``: of their
+    weighted mean."""
+
+    metric: str
+    rows: int
+    members: list[Standing]
+    loss: float | None
+
+
 class Sidecar(msgspec.Struct, frozen=True):
     """What a report shows of the sidecar of the model file; ``settings``: the sections ``preprocess`` and ``train`` as
-    the model was made with them, what a search chose included."""
+    the model was made with them, what a search chose included; ``vote``: None of other model types."""
 
     size: int
     md5: str
@@ -105,6 +123,7 @@ class Sidecar(msgspec.Struct, frozen=True):
     settings: dict[str, dict[str, Any]]
     libraries: dict[str, str]
     decision: Decision = Decision()
+    vote: Tally | None = None
 
 
 class Interval(msgspec.Struct, frozen=True):

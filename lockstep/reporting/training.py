@@ -7,7 +7,7 @@ from statistics import fmean, pstdev
 from lockstep.diagnosing.diagnosis import Iterations, LearningPoint, OfClasses
 from lockstep.reporting.metric_titles import TITLES
 from lockstep.reporting.plotted import Curve
-from lockstep.reporting.sources import Sources
+from lockstep.reporting.sources import Sources, Tally
 from lockstep.reporting.wording import number, percent, score, visible, with_article
 
 FORESTS = ("random_forest", "extra_trees")
@@ -30,6 +30,7 @@ class TrainingFacts:
         test_score: the metric on the test rows.
         learning: the learning curve.
         learning_says: what to see in it, in sentences.
+        vote: the members' weights and losses; None of a model that is no vote.
     """
 
     history: list[Curve]
@@ -42,6 +43,7 @@ class TrainingFacts:
     test_score: float
     learning: list[LearningPoint]
     learning_says: str
+    vote: Tally | None
 
 
 def training_facts(given: Sources) -> TrainingFacts:
@@ -69,6 +71,7 @@ def training_facts(given: Sources) -> TrainingFacts:
         test_score=test_score,
         learning=given.diagnosis.learning,
         learning_says=learning_says(given.diagnosis.learning, folds, folds_rows, with_article(TITLES[metric])),
+        vote=given.sidecar.vote,
     )
 
 

@@ -24,7 +24,7 @@ from lockstep.learning.cross_validation import (
 )
 from lockstep.learning.estimators import TrainSettings, build_estimator, make_estimator, member_of
 from lockstep.learning.metrics import AUTO, find_metric, metric_of
-from lockstep.learning.model_types import CUSTOM, model_type
+from lockstep.learning.model_types import CUSTOM, VOTING, model_type
 from lockstep.learning.own_features import OwnFeatures
 from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.preprocessing import PreprocessSettings
@@ -94,6 +94,11 @@ def check_settings(
     metric = find_metric(settings.metric, task, "tune.metric", own)
     if settings.metric == "auto" and may_run:
         metric = _best_metric(model, task)
+    if settings.trials and model.model == VOTING:
+        raise SettingsError(
+            "tune.trials: a vote is not searched. Search each member's hyperparameters with train.model set to its "
+            "type, write what is found into train.hyperparameters.members, and set tune.trials to 0."
+        )
     if settings.trials and not space:
         raise SettingsError(
             f"tune.space is empty, and {model.model} has no hyperparameters that are worth a search. Give some their "

@@ -1,6 +1,6 @@
 """The model type that add chooses, and what goes with it."""
 
-from lockstep.intake.model_choice import FIXED, FIXED_FEW, choose_model, choose_settings
+from lockstep.intake.model_choice import FIXED, FIXED_FEW, VOTE_ROWS, choose_model, choose_settings, propose_vote
 from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator
 from lockstep.learning.model_types import KINDS
 
@@ -51,10 +51,17 @@ def test_boosting_ends_by_itself_where_rows_can_be_spared():
 
 def test_where_a_class_may_be_missing_among_the_rows_that_say_when_it_ends_it_does_not_end_by_itself():
     """scikit-learn refuses to cut them off then."""
-    for target, shuffled in ((["a"] * 991 + ["b"] * 9, True), (["a", "b"] * 500, False)):
+    for target, shuffled in ((["a", "c"] * 496 + ["b"] * 8, True), (["a", "b"] * 500, False)):
         found = boosting(target, shuffled=shuffled)
         assert (found["early_stopping"], found["max_iter"]) == (False, FIXED)
-    assert boosting(["a"] * 990 + ["b"] * 10)["early_stopping"]
+    assert boosting(["a", "c"] * 495 + ["b"] * 10)["early_stopping"]
+
+
+def test_where_one_of_two_classes_has_few_rows_a_tenth_of_them_does_not_tell_when_to_end():
+    few = boosting(["a"] * 2000 + ["b"] * 399)
+    assert (few["early_stopping"], few["max_iter"]) == (False, FIXED_FEW)
+    assert boosting(["a"] * 2000 + ["b"] * 400)["early_stopping"]
+    assert boosting(["a"] * 4601 + ["b"] * 399)["early_stopping"]
 
 
 @pytest.mark.parametrize("task", list(KINDS))
@@ -68,3 +75,14 @@ def test_the_settings_are_ones_that_can_be_fitted(task):
     estimator = build_estimator(model, task)
     fit_estimator(estimator, X, y, model, n_jobs=1, categories=[1])
     assert estimator.n_iter_ < estimator.max_iter
+
+
+def test_a_vote_is_proposed_where_it_was_better():
+    numbers, three = pd.Series(np.arange(VOTE_ROWS) / 7), pd.Series(np.arange(VOTE_ROWS) % 3)
+    (said,) = propose_vote("hist_gradient_boosting", numbers, "regression")
+    assert said.startswith("--model voting averages three boostings (docs/voting.md)")
+    assert propose_vote("hist_gradient_boosting", three % 2, "classification")
+    assert not propose_vote("hist_gradient_boosting", three, "classification")
+    assert not propose_vote("hist_gradient_boosting", pd.Series(np.arange(VOTE_ROWS + 1) / 7), "regression")
+    assert not propose_vote("random_forest", numbers, "regression")
+    assert choose_settings("voting", numbers, "regression", shuffled=True) == ({}, NATIVE)

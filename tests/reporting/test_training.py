@@ -1,11 +1,17 @@
 """What a report says of the training."""
 
+from dataclasses import replace
+
 from lockstep.diagnosing.diagnosis import Iterations, LearningPoint
 from lockstep.learning.estimators import build_estimator
+from lockstep.reporting.facts import facts_of
+from lockstep.reporting.page import report_page
+from lockstep.reporting.pictures import pictures_of
 from lockstep.reporting.training import folds_say, history_says, learning_says, training_facts
 from reports import noisy, sources_of
 from stages.diagnose import iterations_of
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -124,3 +130,23 @@ def test_history_folds_and_kind_of_loss(model, task, loss):
     assert facts.folds_rows == round(160 * 2 / 3)
     assert [curve.name for curve in facts.history] == ["train"]
     assert facts.history[0].y == [row.loss for row in given.plots.history]
+
+
+def test_the_members_of_a_vote_are_in_the_report():
+    sources = sources_of(noisy(rows=120), "voting")
+    vote = sources.sidecar.vote
+    assert training_facts(sources).vote == vote
+    assert [entry.member for entry in vote.members] == ["hist_gradient_boosting_1", "hist_gradient_boosting_2"]
+    facts = facts_of(sources)
+    page = report_page(facts, pictures_of(facts))
+    assert "<h3>Members of the vote</h3>" in page
+    assert f"Weights chosen by the log loss on {vote.rows} out-of-fold predictions" in page
+    none = msgspec.structs.replace(vote, rows=0, loss=None)
+    facts = facts_of(replace(sources, sidecar=msgspec.structs.replace(sources.sidecar, vote=none)))
+    assert "Too few rows to choose weights by: all weigh the same." in report_page(facts, pictures_of(facts))
+    assert "Members of the vote" not in report_page(*_facts_of("ridge"))
+
+
+def _facts_of(model):
+    facts = facts_of(sources_of(noisy("regression", rows=120), model))
+    return facts, pictures_of(facts)
