@@ -81,8 +81,6 @@ class Repository:
             housing.write_text("".join(lines[: rows + 1]))
             self.dvc("commit", "-q", "-f", "data/raw/housing.csv.dvc")
         self.commit("copy")
-        # Else each copy would compile the modules anew, at the first start of a stage or a command.
-        self.run("python", "-m", "compileall", "-q", "lockstep", "stages")
 
     def _keep_to_itself(self) -> None:
         """Have DVC keep its notes on files below the folder, not in a place that all repositories share."""
