@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -53,6 +54,12 @@ class Repository:
 
     def __init__(self, folder: Path, rows: int | None = 400) -> None:
         self.folder, self.environment = folder, environment()
+        shutil.copytree(_committed(rows), folder, symlinks=True)
+        self._keep_to_itself()
+
+    def _make(self, rows: int | None) -> None:
+        """Make what all others of so many rows are copies of."""
+        folder = self.folder
         listed = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
             cwd=ROOT,
@@ -133,6 +140,16 @@ class Repository:
         content = yaml.safe_load(path.read_text())
         content["problems"][problem][section].update(values)
         path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+@cache
+def _committed(rows: int | None) -> Path:
+    """The folder that each Repository of this process with so many rows is a copy of."""
+    made = tempfile.TemporaryDirectory()
+    atexit.register(made.cleanup)
+    folder = Path(made.name) / "repository"
+    Repository.at(folder)._make(rows)
+    return folder
 
 
 def everything_built(folder: Path) -> Repository:

@@ -275,11 +275,14 @@ def test_a_problem_of_such_a_name_is_refused(repository, capsys, injection):
 @pytest.mark.slow
 def test_injections_through_dvc(tmp_path):
     """As values they are texts; as a problem's name, 'make repro' never comes as far as DVC."""
-    copy = Repository(tmp_path / "copy", rows=None)
+    copy = Repository(tmp_path / "copy")
     ran = copy.folder / "ran"
+    sound = copy.folder / "data/checked/iris.json"  # what the stage check writes, which a single stage waits for
+    sound.parent.mkdir(exist_ok=True)
+    sound.write_text('{"settings": "sound"}')
     for injection in ("$(touch ran)", "'; touch ran; '"):
         copy.set("iris", "load", target=injection)
-        done = copy.dvc("repro", "load@iris", check=False)
+        done = copy.dvc("repro", "--single-item", "load@iris", check=False)
         assert "has no column" in done.stderr
         assert done.returncode == 255
         assert not ran.exists()

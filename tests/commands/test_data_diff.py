@@ -12,15 +12,14 @@ from lockstep.commands.data_diff import main
 from lockstep.kernel.errors import LockstepError
 
 import pytest
-from workspace import ROOT, Repository
+from workspace import ROOT
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory):
+def repository(built_repository, tmp_path_factory):
     """A copy in which iris is loaded and committed, tagged v1."""
-    copy = Repository(tmp_path_factory.mktemp("data_diff") / "repository")
+    copy = built_repository.copy_to(tmp_path_factory.mktemp("data_diff") / "repository")
     copy.dvc("remote", "add", "-d", "-q", "store", str(tmp_path_factory.mktemp("store")))
-    copy.repro("load@iris", "load@housing")
     copy.dvc("push", "-q", "data/loaded/iris.parquet")
     copy.commit("loaded")
     copy.run("git", "tag", "-a", "v1", "-m", "one")

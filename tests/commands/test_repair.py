@@ -16,8 +16,8 @@ from lockstep.repository.dvc import Repository as Opened
 
 import pytest
 import recorded
+import yaml
 from servers import hanging
-from workspace import Repository
 
 RAW, SPLIT, MODEL = (
     "data/raw/iris.csv",
@@ -26,16 +26,21 @@ RAW, SPLIT, MODEL = (
 )
 NOWHERE = "data/raw/housing.csv"
 """Cut to 400 rows in the copy, so that no remote has it."""
+BUILT = [f"{stage}@iris" for stage in ("check", "load", "split", "preprocess", "tune", "cross_validate", "train")]
 FLIPS = 100
 SEED = 8
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory):
-    """A copy in which the model of iris is built."""
-    repository = Repository(tmp_path_factory.mktemp("repair") / "repository")
-    (repository.folder / "dvc.lock").unlink()
-    repository.repro("train@iris")
+def repository(built_repository, tmp_path_factory):
+    """A copy in which the model of iris is built, and no stage that comes after it or of another problem."""
+    repository = built_repository.copy_to(tmp_path_factory.mktemp("repair") / "repository")
+    lock = yaml.safe_load(repository.lock())
+    lock["stages"] = {name: lock["stages"][name] for name in BUILT}
+    recorded.write(repository.folder, "dvc.lock", lock)
+    table = repository.folder / NOWHERE
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:400]))
+    repository.dvc("commit", "-q", "-f", f"{NOWHERE}.dvc")
     return repository
 
 

@@ -32,6 +32,14 @@ def clean(built):
     assert built.changed() == set()
 
 
+@pytest.fixture
+def edited(built):
+    """The same, for tests that edit files of git's and run no stage: only these are put back. What were left behind
+    would be among the stages that the next test finds changed."""
+    yield built
+    built.run("git", "checkout", "-q", "--", ".")
+
+
 def test_a_second_run_runs_nothing(clean):
     assert clean.repro() == []
     assert clean.changed() == set()
@@ -59,9 +67,9 @@ def test_a_second_run_runs_nothing(clean):
         ("load", {"drop": ["sepal_width"]}, {"load"}),
     ],
 )
-def test_a_setting_touches_the_stages_that_read_it(clean, section, values, stages):
-    clean.set("iris", section, **values)
-    assert clean.changed() == {f"{stage}@iris" for stage in {"check", *stages}}
+def test_a_setting_touches_the_stages_that_read_it(edited, section, values, stages):
+    edited.set("iris", section, **values)
+    assert edited.changed() == {f"{stage}@iris" for stage in {"check", *stages}}
 
 
 @pytest.mark.parametrize("library", ["python", "pyarrow", "scikit-learn", "scipy"])
@@ -130,11 +138,13 @@ def test_going_back_to_earlier_settings_trains_nothing(clean):
     assert clean.lock() == before
 
 
-@pytest.fixture
-def clone(built, tmp_path):
-    """A fresh clone of it, with a remote that has what the two last commits made: of other settings, then the first."""
-    author = built.copy_to(tmp_path / "author")
-    author.run("dvc", "remote", "add", "-q", "--default", "store", str(tmp_path / "store"))
+@pytest.fixture(scope="module")
+def author(built, tmp_path_factory):
+    """A copy of it, with a remote that has what the two last commits made: of other settings, then the first; for
+    clones, not to be changed."""
+    folder = tmp_path_factory.mktemp("author")
+    author = built.copy_to(folder / "author")
+    author.run("dvc", "remote", "add", "-q", "--default", "store", str(folder / "store"))
     author.run("dvc", "remote", "modify", "-q", "store", "verify", "true")
     author.dvc("push", "-q")
     for hyperparameters in ({"n_estimators": 9, "max_depth": 2}, {"n_estimators": 100, "max_depth": 10}):
@@ -142,6 +152,12 @@ def clone(built, tmp_path):
         author.repro()
         author.commit("other settings")
         author.dvc("push", "-q")
+    return author
+
+
+@pytest.fixture
+def clone(author, tmp_path):
+    """A fresh clone of it."""
     author.run("git", "clone", "-q", ".", str(tmp_path / "clone"))
     clone = Repository.at(tmp_path / "clone")
     clone._keep_to_itself()
