@@ -84,8 +84,8 @@ class Bench:
         author = ["-c", "user.name=benchmark", "-c", "user.email=benchmark@localhost", "-c", "commit.gpgsign=false"]
         self.run(["git", *author, "commit", "--quiet", "--no-verify", "--message", "copy"], folder)
 
-    def prepare(self) -> None:
-        """Make the three repositories, compile the bytecode, and run everything once that is measured later."""
+    def copy_repository(self) -> None:
+        """Make the repository ``pristine``: a fresh clone, with the bundled tables and compiled bytecode."""
         # The working tree as it stands, with files that are new in it; not data, models or caches, which git ignores.
         listing = self.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], ROOT)
         for name in listing.split("\0"):
@@ -98,6 +98,9 @@ class Bench:
         self.run(["dvc", "pull", "--quiet", *tables], self.pristine)
         self.run(["python", "-m", "compileall", "-q", "lockstep", "stages"], self.pristine)
 
+    def prepare(self) -> None:
+        """Make the three repositories, and run everything once that is measured later."""
+        self.copy_repository()
         shutil.copytree(self.pristine, self.built)
         self.run(["dvc", "repro", "--quiet"], self.built)
         self.n_stages = len(re.findall(r"^Stage '", self.run(["dvc", "repro"], self.built), re.MULTILINE))

@@ -28,6 +28,7 @@ from lockstep.reading.column_warnings import ReaderWarning
 from lockstep.reading.date_formats import ISO
 from lockstep.reading.encodings import NO_CHARACTER_SET, is_character_set
 from lockstep.reading.quirks import QUIRKS
+from lockstep.tables.statistics import n_distinct, n_duplicate_rows
 from lockstep.tables.table import class_counts, column_type
 
 LINES = 1000
@@ -131,7 +132,7 @@ def _tell(facts: TableFacts, decisions: Decisions) -> None:
         print(f"{shown_name(name)}: {_written_dates(dates)} (--dates {shlex.quote(f'{name}=FORMAT')}, --text ...)")
     for name in map(str, frame):
         column = frame[name]
-        words = [column_type(column), f"{column.nunique():,} distinct"]
+        words = [column_type(column), f"{n_distinct(column):,} distinct"]
         words += [f"{int(column.isna().sum()):,} missing"] if column.isna().any() else []
         words += [facts.unneeded[name]] if name in facts.unneeded else decisions.roles.of(name)
         words += ["rows of one value stay together"] if name == group else []
@@ -139,7 +140,7 @@ def _tell(facts: TableFacts, decisions: Decisions) -> None:
         words += ["the weights"] if name == decisions.weight.value else []
         print(f"  {shown_name(name)}: {', '.join(words)}{': dropped' if name in decisions.drop.value else ''}")
     without = ", by the columns that are not dropped" if decisions.drop.value else ""
-    print(f"Duplicate rows: {int(frame.drop(columns=decisions.drop.value).duplicated().sum()):,}{without}")
+    print(f"Duplicate rows: {n_duplicate_rows(frame.drop(columns=decisions.drop.value)):,}{without}")
     _tell_decision("Target", decisions.target, f"'{target}'")
     _tell_decision("Task", decisions.task)
     if decisions.task.value == "classification":

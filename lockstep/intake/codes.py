@@ -18,6 +18,8 @@ _TELEPHONE = r"^\+[0-9]{8,15}$"
 _POSTAL = r"^[1-9][0-9]{2,4}(\.0)?$"
 """A postal code of five digits whose zeros in front are lost, with the .0 that a missing cell in the column leaves."""
 _FIVE = r"^[1-9][0-9]{4}(\.0)?$"
+_SAMPLE = 1000
+"""The first cells of a column, which mostly are no codes already."""
 _POSTAL_WORDS = {"zip", "zipcode", "zipcodes", "postal", "postalcode", "postcode", "plz", "postleitzahl"}
 
 
@@ -37,15 +39,15 @@ def _why(name: str, column: pa.Array | pa.ChunkedArray, missing: Sequence[str]) 
     cells = pc.utf8_trim_whitespace(column)
     cells = cells.filter(pc.invert(is_in(cells, ("", *missing))))
 
-    def share(pattern: str) -> float:
-        return float(pc.mean(pc.match_substring_regex(cells, pattern)).as_py() or 0)
+    def share(pattern: str, part: pa.Array | pa.ChunkedArray = cells) -> float:
+        return float(pc.mean(pc.match_substring_regex(part, pattern)).as_py() or 0)
 
     if _POSTAL_WORDS & {re.sub("[0-9]+$", "", word) for word in words_of(name)}:
         if share(_FIVE) >= 1 / 2 and share(_POSTAL) == 1:
             return f"cells such as {_first(cells, _FIVE)}, and the column's name, are rather those of postal codes"
-    elif share(_TELEPHONE) >= NEARLY_ALL:
+    elif pc.mean(pc.starts_with(cells, "+")).as_py() and share(_TELEPHONE) >= NEARLY_ALL:
         return f"cells such as {_first(cells, _TELEPHONE)} are rather telephone numbers or other codes"
-    if share(_NOT_NORMALISED) > 0 and share(_DIGITS) == 1:
+    if share(_DIGITS, cells[:_SAMPLE]) == 1 and share(_NOT_NORMALISED) > 0 and share(_DIGITS) == 1:
         return f"cells such as {_first(cells, _NOT_NORMALISED)} are rather codes than numbers"
     return ""
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from lockstep.kernel.settings import Task
 from lockstep.splitting.exact_sums import exact_sums
 from lockstep.splitting.identifiers import are_dates, identifier_of_rows, is_group
+from lockstep.tables.statistics import has_more_levels, n_distinct
 from lockstep.tables.table import column_type
 
 import pandas as pd
@@ -46,7 +47,7 @@ class ColumnRoles(NamedTuple):
 def find_roles(frame: pd.DataFrame, target: str, task: Task) -> ColumnRoles:
     """Look at every column but the target."""
     features = frame.drop(columns=target)
-    constants = [str(name) for name in features if len(features[name].dropna().unique()) <= 1]
+    constants = [str(name) for name in features if not has_more_levels(features[name], 1)]
     repeating = [name for name in map(str, features) if is_group(features[name], frame)]
     reasons = {name: identifier_of_rows(features[name]) for name in map(str, features) if name not in constants}
     identifiers = {name: why for name, why in reasons.items() if why}
@@ -80,10 +81,11 @@ def words_of(name: str) -> list[str]:
 def _leaks(features: pd.DataFrame, target: pd.Series, task: Task) -> tuple[dict[str, str], list[tuple[str, float]]]:
     """Columns that give the target away: (exactly, suspiciously)."""
     if task == "classification":
+        most = min(MAX_LEAK_LEVELS, n_distinct(target))
         exact = {
             str(name): "gives the target away exactly"
             for name in features
-            if features[name].nunique() <= min(MAX_LEAK_LEVELS, target.nunique())
+            if not has_more_levels(features[name], most)
             and target.groupby(features[name].astype(str)).nunique().max() == 1
         }
         return exact, []

@@ -11,6 +11,7 @@ from lockstep.intake.yaml_text import dump_yaml
 from lockstep.reading.column_types import Format
 from lockstep.reading.contract import Constraints, Contract, Field, typed_as
 from lockstep.reading.number_marks import NO_MARKS
+from lockstep.tables.statistics import are_whole
 from lockstep.tables.table import column_type
 
 import msgspec
@@ -78,13 +79,15 @@ def _infer_field(column: pd.Series, name: str) -> Field:
         return Field(name=name, type=typed_as(column), constraints=Constraints(required=required))  # type: ignore[arg-type]
     if kind == "boolean":
         return Field(name=name, type="boolean", constraints=Constraints(required=required))
-    unique = required and present.is_unique
     if kind == "number":
-        whole = bool(len(present)) and bool((present % 1 == 0).all())
+        whole = len(present) > 0 and are_whole(present)
         low, high = (float(present.min()), float(present.max())) if len(present) else (None, None)
-        limits = Constraints(required=required, unique=unique and whole, minimum=low, maximum=high)
+        limits = Constraints(
+            required=required, unique=whole and required and present.is_unique, minimum=low, maximum=high
+        )
         return Field(name=name, type="integer" if whole else "number", constraints=limits)
     levels = sorted(present.unique().tolist())
     repeats = 0 < len(levels) <= MAX_LEVELS and len(present) >= MIN_REPEATS * len(levels)
+    unique = required and len(levels) == len(present)
     limits = Constraints(required=required, unique=unique, enum=tuple(levels) if repeats else None)
     return Field(name=name, type="string", constraints=limits)

@@ -93,24 +93,44 @@ def detect_dialect(path: Path, given: Mapping[str, Any]) -> Detected:
     for attempts in _attempts(base, given, source.text, beginning, path):
         if errors and not any(attempt.is_late for attempt in attempts) and _begins_well(path, errors, base, beginning):
             break  # what is wrong is wrong with a line further below, and no way of writing of the whole file
-        fits: list[tuple[_Attempt, TextTable, CsvFile]] = []
-        for attempt in attempts:
-            try:
-                file = CsvFile(path, attempt.dialect, source)
-                table = whole_table(file)
-            except DataError as error:
-                if attempt.is_usual:
-                    errors.setdefault(attempt.dialect.delimiter, error)
-                continue
-            if table.cells.num_columns > 1 and _is_evident(attempt.dialect, table, file):
-                fits.append((attempt, table, file))
+        fits, refused = _tried(attempts, path, source)
         if fits:
             return _best(fits, given, source, reasons, path)
+        for mark, error in refused.items():
+            errors.setdefault(mark, error)
     likeliest_mark = max(errors or DELIMITERS, key=lambda mark: beginning.count(mark.encode()))
     raise errors.get(likeliest_mark) or DataError(
         f"{path} has one column only, cut at {some(map(repr, given.get('delimiter') or DELIMITERS))}: there is nothing "
         "to predict from. Say with --delimiter what is between its cells."
     )
+
+
+def _tried(
+    attempts: Sequence[_Attempt], path: Path, source: Source
+) -> tuple[list[tuple[_Attempt, TextTable, CsvFile]], dict[str, DataError]]:
+    """(the attempts that fit, with what they read; {delimiter: why the whole file is no table, cut at it}, of those
+    whose refusal is worth being told, if none fits)"""
+    fits: list[tuple[_Attempt, TextTable, CsvFile]] = []
+    errors: list[DataError | None] = [None] * len(attempts)
+    narrow: list[tuple[int, CsvFile]] = []
+    for place, attempt in enumerate(attempts):
+        try:
+            file = CsvFile(path, attempt.dialect, source)
+            if len(file.names) == 1:  # no table: read on only to say what else is wrong, if no other attempt fits
+                narrow.append((place, file))
+                continue
+            table = whole_table(file)
+            if _is_evident(attempt.dialect, table, file):
+                fits.append((attempt, table, file))
+        except DataError as error:
+            errors[place] = error
+    for place, file in [] if fits else narrow:
+        try:
+            whole_table(file)
+        except DataError as error:
+            errors[place] = error
+    told = zip(attempts, errors, strict=True)
+    return fits, {one.dialect.delimiter: error for one, error in told if error is not None and one.is_usual}
 
 
 def _attempts(

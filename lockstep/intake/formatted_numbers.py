@@ -43,6 +43,8 @@ WORDS = (
     *("none", "nil", "null", "na", "n/a", "n.a.", "n.a", "nan", "<na>", "n/d", "nd", "unspecified", "undefined"),
 )
 """What mostly does, in any case of letters."""
+_SAMPLE = 1000
+"""The first cells of a column, which mostly tell already that not all are plain numbers."""
 _SPACES = " \t\N{NO-BREAK SPACE}\N{THIN SPACE}\N{NARROW NO-BREAK SPACE}"
 _GROUPS = f",.'\N{RIGHT SINGLE QUOTATION MARK}{_SPACES}"
 _CODES = (
@@ -124,6 +126,7 @@ def find_number_forms(
     numbers: Collection[str] = (),
     texts: Collection[str] = (),
     given: Collection[str] = (),
+    plain: Collection[str] = (),
 ) -> tuple[dict[str, NumberForm], dict[str, Doubt]]:
     """Find the columns that are of numbers in another form than the usual one, and those that perhaps are.
 
@@ -133,6 +136,7 @@ def find_number_forms(
         numbers: columns that the user declares to be of numbers: what is none in them is missing.
         texts: columns that the user declares to be texts.
         given: fields of ``usual`` that the user gave.
+        plain: columns of which it is known that all their cells are numbers in the usual form, or missing.
 
     Returns:
         ({name: how it is read}, {name: why it stays text})
@@ -140,7 +144,8 @@ def find_number_forms(
     Raises:
         DataError: a column that is declared to be of numbers has not enough of one form.
     """
-    odd = {name: cells for name, cells in columns.items() if name not in texts and not _are_usual(cells, usual)}
+    others = {name: cells for name, cells in columns.items() if name not in (*texts, *plain)}
+    odd = {name: cells for name, cells in others.items() if not are_usual(cells, usual)}
     held = {name: _Cells(cells, usual) for name, cells in odd.items()}
     take_words = "missing" not in given
 
@@ -235,7 +240,7 @@ def _flags_of(
     found, _ = find_number_forms({name: columns[name] for name in forms}, other, given=("decimal",))
     for name, form in forms.items():
         new = found[name].form if name in found else other
-        if name not in found and not _are_usual(columns[name], other):
+        if name not in found and not are_usual(columns[name], other):
             return ""
         cells = pc.unique(pc.utf8_trim_whitespace(columns[name]))
         cells = cells.filter(pc.match_substring_regex(cells, form.number))
@@ -299,11 +304,14 @@ class _Cells:
         return dict(zip(self.texts.take(pa.array(ordered)).to_pylist(), self.counts[ordered].tolist(), strict=True))
 
 
-def _are_usual(cells: pa.Array, usual: Format) -> bool:
+def are_usual(cells: pa.Array | pa.ChunkedArray, usual: Format) -> bool:
     """Whether all cells are numbers in the usual form, or missing."""
-    trimmed = pc.utf8_trim_whitespace(cells)
-    is_usual = pc.or_(is_in(trimmed, ("", *usual.missing)), pc.match_substring_regex(trimmed, usual.number))
-    return bool(pc.all(is_usual, min_count=0).as_py())
+    for part in (cells[:_SAMPLE], cells):
+        trimmed = pc.utf8_trim_whitespace(part)
+        is_usual = pc.or_(is_in(trimmed, ("", *usual.missing)), pc.match_substring_regex(trimmed, usual.number))
+        if not pc.all(is_usual, min_count=0).as_py():
+            return False
+    return True
 
 
 def _find(
@@ -546,10 +554,10 @@ def _flags_that_work(
     }
     working = []
     for flags, form in readings.items():
-        numbers = [column for column, cells in columns.items() if column != name and _are_usual(cells, usual)]
-        if all(_are_usual(columns[column], form) for column in numbers):
+        numbers = [column for column, cells in columns.items() if column != name and are_usual(cells, usual)]
+        if all(are_usual(columns[column], form) for column in numbers):
             found, _ = find_number_forms({name: columns[name]}, form, given={*given, "decimal"})
-            if name in found or _are_usual(columns[name], form):
+            if name in found or are_usual(columns[name], form):
                 working.append(flags)
     return f"add the table with {' or '.join(working)}" if working else ""
 

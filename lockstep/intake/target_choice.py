@@ -18,6 +18,7 @@ from lockstep.kernel.errors import DataError, some
 from lockstep.kernel.settings import Task
 from lockstep.splitting.data_checks import RARE_ROWS
 from lockstep.splitting.identifiers import are_dates, identifier_of_rows, is_named_as_identifier
+from lockstep.tables.statistics import are_whole, has_more_levels, n_distinct
 from lockstep.tables.table import column_type
 
 import pandas as pd
@@ -168,7 +169,7 @@ def choose_task(target: pd.Series, path: Path, doubt: Doubt | None = None) -> tu
         DataError: it is hardly classes, or can be either, with what to type.
     """
     kind, present = column_type(target), target.dropna()
-    distinct = present.nunique()
+    distinct = n_distinct(present)
     if kind == "date":
         raise DataError(
             f"the target '{target.name}' holds dates, which are neither classes nor numbers. If another column is the "
@@ -178,7 +179,7 @@ def choose_task(target: pd.Series, path: Path, doubt: Doubt | None = None) -> tu
         if kind == "text" and (message := _hardly_classes(target, doubt)):
             raise DataError(message)
         return "classification", f"a {kind} column"
-    if not (present % 1 == 0).all():
+    if not are_whole(present):
         return "regression", f"{distinct:,} distinct numbers"
     words = set(words_of(str(target.name)))
     if distinct <= 2:
@@ -231,7 +232,7 @@ def _columns(frame: pd.DataFrame, doubts: Mapping[str, Doubt]) -> list[Column]:
 def _against(column: pd.Series, one_hot: Sequence[str], doubt: Doubt | None) -> str:
     """Why a column is no target, unless the user says so; "" if nothing speaks against it."""
     name, present = str(column.name), column.dropna()
-    if len(present.unique()) <= 1:
+    if not has_more_levels(present, 1):
         return "constant" if len(present) else "empty"
     if column_type(column) == "date" or (column_type(column) == "text" and are_dates(present)):
         return "dates"
@@ -298,7 +299,7 @@ def _question(frame: pd.DataFrame, path: Path, columns: Sequence[Column], candid
 
 
 def _content(column: pd.Series) -> str:
-    kind, distinct = column_type(column), column.nunique()
+    kind, distinct = column_type(column), n_distinct(column)
     if kind == "number":
         return f"{distinct:,} distinct {'whole ' if (column.dropna() % 1 == 0).all() else ''}numbers"
     if kind == "date":

@@ -17,6 +17,7 @@ from lockstep.learning.model_types import MODELS, model_type
 from lockstep.learning.own_features import OwnFeatures
 from lockstep.learning.refusals import refusals_of
 from lockstep.learning.text_encoding import names_of_components, text_components
+from lockstep.tables.statistics import n_distinct
 from lockstep.tables.table import Table, column_type
 
 import msgspec
@@ -128,7 +129,7 @@ def build_preprocessor(
             missing_is_a_level = settings.categorical_impute == "missing" or settings.encode == "native"
         else:
             missing_is_a_level = settings.numeric_impute == "native"
-        levels = features[name].nunique(dropna=not missing_is_a_level)
+        levels = n_distinct(features[name]) + (missing_is_a_level and bool(features[name].isna().any()))
         indicated = settings.missing_indicator and kind != "text" and 0 < features[name].count() < len(features)
         if indicated:
             columns["missing"].append(name)

@@ -7,6 +7,7 @@ from typing import Any
 
 from lockstep.kernel.errors import DataError
 from lockstep.tables.dates import date_of, numbers_of, shown_date
+from lockstep.tables.statistics import n_distinct, n_duplicate_rows
 from lockstep.tables.table import Table, class_counts, column_type
 
 import pandas as pd
@@ -61,7 +62,7 @@ def profile_of(
         "file": dict(file),
         "rows": len(frame),
         "rows_left_out": rows_left_out,
-        "duplicate_rows": int(frame.duplicated().sum()),
+        "duplicate_rows": n_duplicate_rows(frame),
         "task": table.task,
         "missing_words": words,
         "target": {"column": table.target, **_target(frame[table.target], table.task)},
@@ -97,18 +98,18 @@ def _column(column: pd.Series) -> dict[str, Any]:
     kind, present = column_type(column), column.dropna()
     ranges = len(present) > 0 and kind in ("number", "date")
     low, mean, high = _range(present) if ranges else (None, None, None)
-    counts = present.value_counts()
+    counts = None if ranges else present.value_counts()
     # The same keys for every column, null where they say nothing: `dvc plots` draws only lists that are uniform.
     return {
         "column": str(column.name),
         "type": kind,
         "missing": len(column) - len(present),
-        "distinct": len(counts),
+        "distinct": n_distinct(present) if counts is None else len(counts),
         "min": low,
         "mean": mean,
         "max": high,
-        "most_frequent": None if ranges or counts.empty else str(min(counts.index[counts == counts.iloc[0]])),
-        "most_frequent_count": None if ranges or counts.empty else int(counts.iloc[0]),
+        "most_frequent": None if counts is None or counts.empty else str(min(counts.index[counts == counts.iloc[0]])),
+        "most_frequent_count": None if counts is None or counts.empty else int(counts.iloc[0]),
     }
 
 

@@ -10,8 +10,8 @@ from lockstep.kernel.errors import some
 from lockstep.kernel.settings import Settings, Severity
 from lockstep.splitting.exact_sums import exact_sums
 from lockstep.splitting.identifiers import alike_in, identifier_of_rows, is_code, is_named_as_identifier
-from lockstep.splitting.two_samples import Difference, encode, holm, missing_differ, values_differ
-from lockstep.tables.dates import numbers_of
+from lockstep.splitting.two_samples import Difference, holm, missing_differ, values_differ
+from lockstep.tables.statistics import are_whole, equal_bins, has_more_levels, n_distinct
 from lockstep.tables.table import Table, column_type
 
 import numpy as np
@@ -84,6 +84,7 @@ def _target_leak(train: Table, _: Table) -> list[str]:
     """
     labels, found = train.labels, []
     features = train.features
+    codes = pd.factorize(labels, sort=True)[0] if train.task == "classification" else labels
     even = np.arange(len(train)) % 2 == 0
     for name in map(str, features):
         bins = _binned(features[name])
@@ -92,7 +93,7 @@ def _target_leak(train: Table, _: Table) -> list[str]:
             if score > LEAK_R2:
                 found.append(f"'{name}' explains {score:.1%} of the target's variance alone")
         else:
-            score, most = _accuracy(bins, labels, even)
+            score, most = _accuracy(bins, codes, even)
             if score > LEAK_ACCURACY and score - most > (1 - most) / 2:
                 found.append(f"'{name}' predicts {score:.1%} of the classes alone")
     if train.task == "regression":
@@ -106,10 +107,9 @@ def _target_leak(train: Table, _: Table) -> list[str]:
 
 def _binned(column: pd.Series) -> np.ndarray:
     """(n_rows,) the number of each row's bin; missing values have a bin of their own."""
-    if column_type(column) in ("number", "date") and column.nunique() > BINS:
-        ranks = numbers_of(column).rank(method="average", pct=True).fillna(0).to_numpy()
-        return np.ceil(ranks * BINS).astype(int)
-    return np.asarray(pd.factorize(column.astype(object))[0])
+    if column_type(column) in ("number", "date") and has_more_levels(column, BINS):
+        return equal_bins(column, BINS)
+    return np.asarray(pd.factorize(column)[0]) + 1
 
 
 def _explained(bins: np.ndarray, y: np.ndarray, even: np.ndarray) -> float:
@@ -120,13 +120,16 @@ def _explained(bins: np.ndarray, y: np.ndarray, even: np.ndarray) -> float:
     return float(1 - np.sum((y[~even] - predicted) ** 2) / total) if total else 0.0
 
 
-def _accuracy(bins: np.ndarray, y: np.ndarray, even: np.ndarray) -> tuple[float, float]:
-    """(accuracy on the odd rows of the bins' most frequent class on the even rows, that of the most frequent class)."""
-    codes = pd.factorize(y, sort=True)[0]
-    table = pd.crosstab(bins[even], codes[even])
-    overall = int(table.columns[table.to_numpy().sum(axis=0).argmax()])
-    predicted = pd.Series(bins[~even]).map(table.idxmax(axis=1)).fillna(overall).to_numpy()
-    return float(np.mean(predicted == codes[~even])), float(np.mean(codes[~even] == overall))
+def _accuracy(bins: np.ndarray, codes: np.ndarray, even: np.ndarray) -> tuple[float, float]:
+    """(accuracy on the odd rows of the bins' most frequent class on the even rows, that of the most frequent class).
+
+    ``codes``: (n_rows,) the classes, as whole numbers from 0.
+    """
+    shape = int(bins.max()) + 1, int(codes.max()) + 1
+    counts = np.bincount(bins[even] * shape[1] + codes[even], minlength=shape[0] * shape[1]).reshape(shape)
+    overall = counts.sum(axis=0).argmax()
+    classes = np.where(counts.any(axis=1), counts.argmax(axis=1), overall)
+    return float(np.mean(classes[bins[~even]] == codes[~even])), float(np.mean(codes[~even] == overall))
 
 
 def _duplicate_rows(_: Table, test: Table) -> list[str]:
@@ -137,14 +140,17 @@ def _duplicate_rows(_: Table, test: Table) -> list[str]:
 def _shared_identifier(train: Table, test: Table) -> list[str]:
     """Identifiers, by their names or because they are texts that mostly differ, that stand on both sides, and whose
     rows of one value are alike: the same customer, house or patient."""
-    found, both = [], pd.concat([train.frame, test.frame])
+    found = []
     for name in map(str, train.features):
         column = train.frame[name]
         named = column_type(column) == "text" or is_named_as_identifier(name)
-        if not named or not MOSTLY_DIFFERENT < column.nunique() / len(column) < 1 or not is_code(column):
+        if not named or not MOSTLY_DIFFERENT < n_distinct(column) / len(column) < 1 or not is_code(column):
             continue
         shared = int(test.frame[name].isin(column.dropna().unique()).sum())
-        if shared and (alike := alike_in(both[name], both)):
+        if not shared:
+            continue
+        both = pd.concat([train.frame, test.frame])
+        if alike := alike_in(both[name], both):
             shown = some([f"'{other}'" for other in alike], 3)
             found.append(
                 f"{shared} test rows have a '{name}' that training rows have, and rows of one '{name}' are alike in "
@@ -154,13 +160,20 @@ def _shared_identifier(train: Table, test: Table) -> list[str]:
 
 
 def _constant_column(train: Table, _: Table) -> list[str]:
-    return [f"'{name}'" for name in train.features if train.features[name].nunique() <= 1]  # noqa: PD101 - gaps are none
+    return [f"'{name}'" for name in train.features if not has_more_levels(train.features[name], 1)]
 
 
 def _nearly_unique_column(train: Table, test: Table) -> list[str]:
     """Columns that identify rows rather than describe them, in the order of the file: some count up."""
-    both = pd.concat([train.features, test.features]).sort_index()
-    return [f"'{name}' ({why})" for name in both if (why := identifier_of_rows(both[name]))]
+    order = np.argsort(np.concatenate([train.frame.index, test.frame.index]), kind="stable")
+    found = []
+    for name in map(str, train.features):
+        if column_type(train.frame[name]) == "number" and not are_whole(train.frame[name].dropna()):
+            continue  # of which no identifier is, and most columns of a large table are
+        both = pd.concat([train.frame[name], test.frame[name]]).iloc[order]
+        if why := identifier_of_rows(both):
+            found.append(f"'{name}' ({why})")
+    return found
 
 
 def _rare_class(train: Table, _: Table) -> list[str]:
@@ -179,7 +192,7 @@ def _shifted_column(train: Table, test: Table) -> list[str]:
     for name in (str(name) for name in train.frame if name not in (train.group, train.time)):
         before, after = train.frame[name], test.frame[name]
         as_classes = name == train.target and train.task == "classification"
-        values = values_differ(before, after, encode(before, after), as_classes=as_classes)
+        values = values_differ(before, after, as_classes=as_classes)
         tested += [(f"'{name}'", values.p)] if isinstance(values, Difference) else []
         missing = missing_differ(before, after)
         tested += [] if missing is None else [(f"missing values of '{name}'", missing)]

@@ -44,7 +44,8 @@ def exact_sums(features: pd.DataFrame, y: np.ndarray) -> list[ExactSum]:
     """
     present = ~np.isnan(y)
     numbers = features[[name for name in features if column_type(features[name]) == "number"]].dropna(axis=1)
-    numbers, y = numbers[present], y[present]
+    if not present.all():
+        numbers, y = numbers[present], y[present]
     numbers = numbers.loc[:, numbers.std() > 0]
     found: list[ExactSum] = []
     while one := _exact_sum(numbers, y):

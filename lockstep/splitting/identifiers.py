@@ -7,7 +7,7 @@ number; what is continuous, a measurement or a sum of money, is none, however ma
 import re
 
 from lockstep.splitting.two_samples import holm
-from lockstep.tables.dates import numbers_of
+from lockstep.tables.statistics import are_whole, equal_bins, has_more_levels, n_distinct
 from lockstep.tables.table import column_type
 
 import numpy as np
@@ -50,7 +50,7 @@ def is_code(column: pd.Series) -> bool:
     if present.empty or kind in ("boolean", "date"):
         return False
     if kind == "number":
-        return bool((present % 1 == 0).all())
+        return are_whole(present)
     return not are_dates(present) and not _are_amounts(present)
 
 
@@ -61,7 +61,9 @@ def identifier_of_rows(column: pd.Series) -> str:
     or that are named as an identifier.
     """
     present = column.dropna()
-    distinct = present.nunique()
+    if column_type(column) == "number" and not are_whole(present):
+        return ""
+    distinct = n_distinct(present)
     if len(present) < len(column) / 2 or distinct < max(2, NEARLY_UNIQUE * len(present)):
         return ""
     named = "an identifier" if is_named_as_identifier(str(column.name)) else ""
@@ -88,9 +90,10 @@ def is_group(column: pd.Series, frame: pd.DataFrame) -> bool:
     """Whether a column names what rows belong to, as a customer's number does, and rows of one value are alike in some
     other column of ``frame`` (n_rows, n_columns)."""
     name = str(column.name).strip()
-    share = column.nunique() / max(1, column.notna().sum())
-    named = bool(_GROUP_NAME.search(name)) and not _PLACE.search(name)
-    return named and SEVERAL < share < NEARLY_UNIQUE and is_code(column) and bool(alike_in(column, frame))
+    if not _GROUP_NAME.search(name) or _PLACE.search(name):
+        return False
+    share = n_distinct(column) / max(1, column.notna().sum())
+    return SEVERAL < share < NEARLY_UNIQUE and is_code(column) and bool(alike_in(column, frame))
 
 
 def alike_in(column: pd.Series, frame: pd.DataFrame) -> list[str]:
@@ -121,10 +124,9 @@ def alike_in(column: pd.Series, frame: pd.DataFrame) -> list[str]:
 def _levels(column: pd.Series) -> np.ndarray:
     """(n_rows,) the number, from 0, of each cell's value, of many numbers or dates that of its bin; missing cells have
     one."""
-    if column_type(column) in ("number", "date") and column.nunique() > _BINS:
-        ranks = numbers_of(column).rank(method="average", pct=True).fillna(0).to_numpy()
-        return np.asarray(np.ceil(ranks * _BINS), dtype=np.int64)
-    return np.asarray(pd.factorize(column.astype(object))[0]) + 1
+    if column_type(column) in ("number", "date") and has_more_levels(column, _BINS):
+        return equal_bins(column, _BINS)
+    return np.asarray(pd.factorize(column)[0]) + 1
 
 
 def are_dates(present: pd.Series) -> bool:

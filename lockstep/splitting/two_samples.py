@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lockstep.tables.dates import numbers_of
+from lockstep.tables.statistics import has_more_levels, sorted_values
 from lockstep.tables.table import column_type
 
 import numpy as np
@@ -66,20 +66,26 @@ def _plain(column: pd.Series, whole: bool) -> pd.Series:
     return column if whole else pd.Series(column.to_numpy(dtype="float64", na_value=np.nan))
 
 
-def values_differ(before: pd.Series, after: pd.Series, codes: Codes, *, as_classes: bool) -> Difference | str:
+def values_differ(
+    before: pd.Series, after: pd.Series, codes: Codes | None = None, *, as_classes: bool
+) -> Difference | str:
     """Test whether the values that are present have the same distribution in both samples, or say why not.
 
     Args:
         before, after: the samples, of one type.
-        codes: of both.
+        codes: of both, if they are known.
         as_classes: whether numbers are classes, whose order means nothing.
     """
-    first, second = (counts[1:] for counts in codes.counts())
-    lacking = [side for side, counts in (("before", first), ("now", second)) if not counts.any()]
+    lacking = [side for side, column in (("before", before), ("now", after)) if not column.notna().any()]
     if lacking:
         return f"no value {' or '.join(lacking)}"
-    if column_type(after) in ("number", "date") and not as_classes and len(codes.levels) > FEW_VALUES:
+    is_ordered = column_type(after) in ("number", "date") and not as_classes
+    if is_ordered and any(has_more_levels(column, FEW_VALUES) for column in (before, after)):
         return Difference("Kolmogorov-Smirnov", "KS distance", *smirnov(before, after))
+    codes = codes or encode(before, after)
+    if is_ordered and len(codes.levels) > FEW_VALUES:
+        return Difference("Kolmogorov-Smirnov", "KS distance", *smirnov(before, after))
+    first, second = (counts[1:] for counts in codes.counts())
     tested = homogeneity(first, second)
     if tested is None:
         return "one category only" if len(first) == 1 else "each category is too rare for a test"
@@ -99,9 +105,15 @@ def smirnov(before: pd.Series, after: pd.Series) -> tuple[float, float]:
     Asymptotic, hence quick at a million rows; conservative where values repeat
     (https://docs.scipy.org/doc/scipy/reference/generated/scipy.stats.ks_2samp.html).
     """
-    samples = [numbers_of(column.dropna()).to_numpy(dtype="float64") for column in (before, after)]
-    result = stats.ks_2samp(*samples, method="asymp")
-    return float(result.statistic), min(1.0, float(result.pvalue))
+    first, second = sorted((sorted_values(column) for column in (before, after)), key=len)
+    # Between two values of the smaller sample its own distribution is constant: the distance is largest at one of its
+    # values, or just before one. To look there alone takes a fraction of the time that ks_2samp takes.
+    sizes, distance = (len(first), len(second)), 0.0
+    for side in ("left", "right"):
+        shares = [np.searchsorted(ordered, first, side=side) / len(ordered) for ordered in (first, second)]
+        distance = max(distance, float(np.abs(shares[0] - shares[1]).max()))
+    effective = max(sizes) * min(sizes) / (max(sizes) + min(sizes))
+    return distance, min(1.0, float(stats.kstwo.sf(distance, np.round(effective))))
 
 
 def homogeneity(before: np.ndarray, after: np.ndarray) -> tuple[float, float] | None:

@@ -1,4 +1,4 @@
-"""The typed table that stages hand to each other, and its parquet file.
+"""The typed table that stages hand to each other, its parquet file, and what is asked of every column.
 
-All stages but ``report`` depend on the folder as a whole. Imports ``kernel``.
+All stages but ``report`` depend on the folder as a whole, ``evaluate`` on all but the statistics. Imports ``kernel``.
 """

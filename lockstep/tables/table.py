@@ -125,7 +125,8 @@ class Table:
     def with_copies(self, other: "Table") -> "Table":
         """Find the rows that, target included, are in ``other`` too: the same table with their numbers as its
         ``copies``."""
-        found = self.row_hashes.isin(set(other.row_hashes)).to_numpy()
+        known, own = np.sort(other.row_hashes.to_numpy()), self.row_hashes.to_numpy()
+        found = np.searchsorted(known, own, side="right") > np.searchsorted(known, own)
         return replace(self, copies=tuple(self.frame.index[found].tolist()))
 
     @cached_property
@@ -224,7 +225,10 @@ def _parsed(source: Path | bytes, *, only_target: bool = False) -> Table:
 
     own = json.loads(pq.read_schema(opened()).metadata[b"lockstep"])
     columns = [ROW, own["target"], *([own["weight"]] if "weight" in own else [])] if only_target else None
-    frame = pq.read_table(opened(), columns=columns, page_checksum_verification=True).to_pandas()
+    arrow = pq.read_table(opened(), columns=columns, page_checksum_verification=True)
+    frame = arrow.to_pandas(split_blocks=True, self_destruct=True)  # column by column: the table is never there twice
+    del arrow
+    pa.default_memory_pool().release_unused()  # what decoding took, which would be kept for the next file
     frame.index.name = ROW
     return Table(frame, **{**own, "copies": tuple(own.get("copies", ()))})
 

@@ -656,6 +656,14 @@ def test_a_mistake_far_below_is_told_without_trying_other_ways_of_writing(file, 
     assert len(opened) == 2  # the first lines once more; cut at other delimiters, the header is refused
 
 
+def test_a_delimiter_that_the_header_lacks_costs_no_reading(file, monkeypatch):
+    read = []
+    whole = csv_detection.whole_table
+    monkeypatch.setattr(csv_detection, "whole_table", lambda file: read.append(file.dialect.delimiter) or whole(file))
+    assert detect_csv(file("a;b\n" + "1;2\n" * 200)).dialect.delimiter == ";"
+    assert read == [";"]
+
+
 def test_what_is_no_text(tmp_path):
     path = tmp_path / "f.csv"
     path.write_bytes(bytes(range(256)) * 20)

@@ -1,9 +1,10 @@
 """Two samples: the same shares, the same distribution? Two models: equally good? Many tests at once."""
 
 from lockstep.comparing.significance import corrected_t_test, detectable, mcnemar
-from lockstep.splitting.two_samples import holm, homogeneity
+from lockstep.splitting.two_samples import holm, homogeneity, smirnov
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -37,6 +38,18 @@ def test_homogeneity_of_two_rare_categories_is_fishers_test():
 )
 def test_what_cannot_be_tested(counts):
     assert homogeneity(*map(np.array, counts)) is None
+
+
+@pytest.mark.parametrize("sizes", [(800, 200), (200, 800), (500, 500), (1, 30)])
+@pytest.mark.parametrize("decimals", [0, 1, 9])
+@pytest.mark.parametrize("shift", [0.0, 0.3, -5.0])
+def test_smirnov_is_scipys_with_and_without_ties(sizes, decimals, shift):
+    rng = np.random.default_rng(sum(sizes))
+    before, after = (rng.normal(size=size).round(decimals) for size in sizes)
+    after += shift
+    expected = stats.ks_2samp(before, after, method="asymp")
+    found = smirnov(pd.Series(np.append(before, np.nan)), pd.Series(after))
+    assert found == (expected.statistic, expected.pvalue)
 
 
 def test_mcnemar_against_published_examples():
