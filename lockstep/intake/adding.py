@@ -139,18 +139,30 @@ def _check_features(facts: TableFacts, decisions: Decisions) -> None:
     others = [name for name in beside if name not in unseen]
     what = f"{facts.path} has no feature: "
     if beside and not others:
-        raise DataError(f"{what}beside the target '{target}' there is only what the rows are split or weighted by.")
+        if any(part.key == "time_is_feature" for part in decisions.parts):
+            return
+        taken = next(one for one in (decisions.group, decisions.time, decisions.weight) if one.value is not None)
+        only = f"beside the target '{target}' there is only what the rows are split or weighted by. Add columns to the "
+        end = "." if taken.is_given else " ''."
+        how = "leave out " if taken.is_given else "give "
+        raise DataError(f"{what}{only}file; or, to learn from '{taken.value}', {how}", taken.setting, end)
     if drop.is_given or set(others) - set(drop.value):
         return
     why = {name: facts.unneeded.get(name) or ", ".join(roles.of(name)) for name in others}
     reasons = some([f"'{name}' ({reason})" for name, reason in why.items()], 10)
     texts = [f"'{name}'" for name in others if name in roles.identifiers and column_type(facts.frame[name]) == "text"]
-    remedy = (
-        f"A text that differs in nearly every row tells a model nothing: put columns of what is in {some(texts)} into "
-        "the file, such as its length, or whether it has a certain word. Or, if it is a category, "
-        if texts
-        else "Add columns to the file. Or, if that is no reason, "
-    )
+    dates = [name for name in others if name in roles.text_dates]
+    if dates:
+        flag = f"--dates {shlex.quote(f'{dates[0]}=FORMAT')}"
+        what_it_is = f"{some(map(repr, dates))} holds dates, say how they are written: {flag}, such as %d/%m/%Y"
+        remedy = f"If {what_it_is}. If it is a category, "
+    elif texts:
+        remedy = (
+            f"A text that differs in nearly every row tells a model nothing: put columns of what is in {some(texts)} "
+            "into the file, such as its length, or whether it has a certain word. Or, if it is a category, "
+        )
+    else:
+        remedy = "Add columns to the file. Or, if that is no reason, "
     keep = f"{'them' if len(others) > 1 else 'it'}: give "
     left_out = f"each column beside the target '{target}' is left out: {reasons}. {remedy}keep {keep}"
     raise DataError(what + left_out, drop.setting, " without a column.")

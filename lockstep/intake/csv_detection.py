@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from lockstep.intake.csv_text import whole_table
 from lockstep.kernel.errors import DataError, some
-from lockstep.reading.column_types import MISSING
+from lockstep.reading.column_types import IN_SINGLE_QUOTES, MISSING
 from lockstep.reading.csvfile import DELIMITERS, CsvFile, Dialect, TextTable
 from lockstep.reading.encodings import difference, likeliest, line_of_utf8, plausible_readings, some_reading
 from lockstep.reading.quirks import Quirk
@@ -44,14 +44,14 @@ class Detected(NamedTuple):
         dialect: as it is to be declared.
         text: the cells.
         header: the column names as they are written.
-        packed: how the file is packed; "" if it is not.
+        beside: in words, what else is to be said of the file: how it is packed, ...
         reasons: {field of Dialect: why it has its value}, where that is not plain.
     """
 
     dialect: Dialect
     text: TextTable
     header: list[str]
-    packed: str
+    beside: list[str]
     reasons: dict[str, str]
 
 
@@ -95,7 +95,8 @@ def detect_dialect(path: Path, given: Mapping[str, Any]) -> Detected:
             break  # what is wrong is wrong with a line further below, and no way of writing of the whole file
         fits, refused = _tried(attempts, path, source)
         if fits:
-            return _best(fits, given, source, reasons, path)
+            best = _best(fits, given, source, reasons, path)
+            return best if "quote" in given else _in_single_quotes(best, source, path)
         for mark, error in refused.items():
             errors.setdefault(mark, error)
     likeliest_mark = max(errors or DELIMITERS, key=lambda mark: beginning.count(mark.encode()))
@@ -180,7 +181,7 @@ def _attempts(
         why = {"escape": "quotes within cells have it before them"}
         yield [_Attempt(one.dialect._replace(escape="\\"), one.reasons | why, is_late=True) for one in usual]
     if "quirks" not in given:
-        for quirk in ("spaced_cells", "spaced_quotes", "row_names"):
+        for quirk in ("spaced_cells", "spaced_quotes", "row_names", "header_end"):
             yield [_Attempt(one.dialect._replace(quirks=(*one.dialect.quirks, quirk)), one.reasons) for one in every]
     if "skip_lines" not in given:
         above = _lines(beginning)[base.skip_lines :]
@@ -194,6 +195,30 @@ def _attempts(
                 for one in usual
                 if len(above) > n and _are_title(above[: n + 1], one.dialect.delimiter)
             ]
+
+
+def _in_single_quotes(found: Detected, source: Source, path: Path) -> Detected:
+    """The file read with single quotes around cells, where it has no others, all cells of a column are in them, and the
+    whole file is a table all the same."""
+    quoted = [
+        name
+        for name, cells in zip(found.text.cells.column_names, found.text.cells.columns, strict=True)
+        if (present := cells.filter(pc.not_equal(cells, ""))) and _are_all(present, IN_SINGLE_QUOTES)
+    ]
+    if not quoted or b'"' in source.text.to_pybytes():
+        return found
+    try:
+        file = CsvFile(path, found.dialect._replace(quote="'"), source)
+        text = whole_table(file)
+    except DataError:
+        return found
+    why = f"every cell of {some(map(repr, quoted))} is in single quotes, and none is in others"
+    reasons = found.reasons | {"quote": why}
+    return found._replace(dialect=file.dialect, text=text, header=file.header, reasons=reasons)
+
+
+def _are_all(cells: pa.ChunkedArray, pattern: str) -> bool:
+    return bool(pc.all(pc.match_substring_regex(cells, pattern), min_count=0).as_py())
 
 
 def _begins_well(path: Path, errors: Mapping[str, DataError], base: Dialect, beginning: bytes) -> bool:
@@ -265,7 +290,8 @@ def _best(
         dialect = dialect._replace(quirks=tuple(quirk for quirk in dialect.quirks if needed.get(quirk, True)))
         if dialect.quirks:
             reasons["quirks"] = "; ".join(_why(quirk, file) for quirk in dialect.quirks)
-    return Detected(dialect, table, file.header, source.packed, reasons)
+    beside = [f"packed ({source.packed})"] * bool(source.packed) + ["ends with Ctrl-Z, read past"] * source.has_end_mark
+    return Detected(dialect, table, file.header, beside, reasons)
 
 
 def _why(quirk: Quirk, file: CsvFile) -> str:
@@ -275,6 +301,8 @@ def _why(quirk: Quirk, file: CsvFile) -> str:
             return f"{some(_numbered(file))} had no name, or one that another column has"
         case "row_names":
             return "the header names one column less than the rows have cells, and the first cells tell the rows apart"
+        case "header_end":
+            return "the header ends with a delimiter, and no other line does"
         case "empty_rows":
             return f"lines at the end that hold delimiters and blanks only: {file.empty_rows:,}"
         case "blank_lines":
@@ -395,6 +423,9 @@ def _encoding(data: pa.Buffer, path: Path) -> tuple[str, str]:
         DataError: it cannot be told, with what the candidates make of the text.
     """
     beginning = _beginning(data)
+    for name in ("utf-32-le", "utf-32-be") if beginning else ():
+        if decodes(data, name):  # a quarter of each character is zero, and another one nearly so: nothing else decodes
+            return name, "its bytes are in that order, though no byte-order mark says so"
     for name, zeros in ("utf-16-le", beginning[1::2].count(0)), ("utf-16-be", beginning[0::2].count(0)):
         # Half of an ASCII character is zero. Other halves may be, as of U+4E00; in the wrong order, no line ends.
         ends_lines = zeros > len(beginning) / 20 and re.search("[\r\n]", beginning.decode(name, "replace"))

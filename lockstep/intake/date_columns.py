@@ -39,6 +39,11 @@ DAYS = (
     *("%d %b %Y", "%d-%b-%Y", "%d/%b/%Y", "%d. %b %Y", "%b %d, %Y", "%b %d %Y", "%b-%Y", "%b %Y"),
     *("%d %B %Y", "%d-%B-%Y", "%d. %B %Y", "%B %d, %Y", "%B %d %Y", "%B-%Y", "%B %Y"),
 )
+MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y")
+LONG = (
+    *("%a, %d %b %Y", "%A, %d %B %Y", "%A, %B %d, %Y"),
+    *("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z"),
+)
 TIMES = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%H:%M%z", "%H:%M:%S%z", "%H:%M:%S %z")
 SHORT_YEARS = (
     *(f"{first}{mark}{second}{mark}%y" for mark in "/.-" for first, second in (("%d", "%m"), ("%m", "%d"))),
@@ -47,6 +52,8 @@ SHORT_YEARS = (
 """The century is not told: a date of birth is read as one to come."""
 _DIRECTIVES = {
     "%Y": "[0-9]{4}",
+    "%a": "[A-Za-z]{3}",
+    "%A": "[A-Za-z]{6,9}",
     "%b": "[A-Za-z]{3}",
     "%B": "[A-Za-z]{3,9}",
     "%p": "[AaPp][Mm]",
@@ -174,6 +181,8 @@ def _find(held: _Cells, name: str, usual: Format) -> DateForm | str | None:
     if not whole:
         return _nearly(held, name, tried)
     (pattern, dates), *others = whole.items()
+    if pattern in MONTHS and _are_seasons(dates[wanted]):
+        return None
     if "%y" in pattern:
         flags = _flags(name, whole)
         return f"'{name}' is text: its dates have years of two digits, which {flags} reads as 1969 to 2068"
@@ -183,13 +192,20 @@ def _find(held: _Cells, name: str, usual: Format) -> DateForm | str | None:
     return _form(held, usual, pattern, dates)
 
 
+def _are_seasons(dates: np.ndarray) -> bool:
+    """Whether months are the last digits of the next year throughout: 2009-10 and 2010-11 are seasons, no months."""
+    years = dates.astype("datetime64[Y]").astype("int64") + 1970
+    months = dates.astype("datetime64[M]").astype("int64") % 12 + 1
+    return bool(((years + 1) % 100 == months).all())
+
+
 def _forms_of(sample: pa.Array) -> list[str]:
     """The formats that one of the cells has; those with years of two digits only if it is of no other."""
     cells = sample.to_pylist()
     iso = [ISO] if not np.isnat(dates_of(sample, ISO)).all() else []
     marks = ("T", " ", ", ")
     long = [f"{day}{mark}{time}" for day in DAYS for time in TIMES for mark in (marks if time else ("",))]
-    for patterns in long, SHORT_YEARS:
+    for patterns in [*long, *MONTHS, *LONG], SHORT_YEARS:
         fitting = [one for one in patterns if any(re.match(_regex(one), cell) for cell in cells)]
         if iso or fitting:
             return [*iso, *fitting]

@@ -146,7 +146,7 @@ def other_reading(cells: pa.Array | pa.ChunkedArray, form: Format) -> tuple[Form
         numbers = trimmed.filter(pc.match_substring_regex(trimmed, form.number))
         if not pc.all(pc.match_substring_regex(numbers, rival.number), min_count=0).as_py():
             return None
-    tells = numbers.filter(pc.match_substring_regex(numbers, "[.,]"))
+    tells = numbers.filter(pc.match_substring_regex(numbers, "[0-9][.,]"))  # not the point of a unit, as of Rs.918
     return (rival, str(tells[0].as_py())) if len(tells) else None
 
 

@@ -113,7 +113,7 @@ class Decisions:
         target_rows: settings of the section load that say what becomes of rows that have no target, or a rare class.
         has_target: (n_rows,) of bool: which rows have a value in the target.
         file_format: settings of the section load that say how the file is written.
-        parts: what is given of the settings that say how rows are cut into parts and folds.
+        parts: settings that say how rows are cut into parts and folds, which are given or not the usual ones.
         warnings: what the user should look at.
         proposals: what was not decided, since it is a trade: what to set, and what it costs.
     """
@@ -191,6 +191,11 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
     if weight.value is not None:
         check_weights(estimator)
     shuffled = group.value is None and time.value is None
+    parts = _given(("split.test_size", "split.stratify", "cross_validate.folds"), given)
+    left = [name for name in map(str, beside) if name not in (group.value, *drop.value)]
+    if time.value is not None and left == [time.value] and column_type(frame[time.value]) == "date":
+        reason = f"there is no feature beside '{time.value}', whose month, weekday, hour, ... the model gets"
+        parts = (*parts, Decision(Setting("split.time_is_feature"), True, reason))
     return Decisions(
         target=target,
         task=task,
@@ -211,12 +216,12 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         target_rows=_target_rows(labels, words, given),
         has_target=~missing_in_target(labels, words),
         file_format=file_format,
-        parts=_given(("split.test_size", "split.stratify", "cross_validate.folds"), given),
+        parts=parts,
         roles=roles,
         warnings=[*facts.warnings, *_warnings(frame, roles, facts.doubts)],
         proposals=[
             *_by_time(frame, roles, group, time),
-            *_time_as_feature(frame, time.value),
+            *_time_as_feature(frame, time.value if left != [time.value] else None),
             *_rare_class(labels, task.value),
             *propose_vote("" if "train.model" in given else model.value, labels.dropna(), task.value),
         ],

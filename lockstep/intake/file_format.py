@@ -69,7 +69,7 @@ class CsvFormat(NamedTuple):
     dialect: Dialect
     text: TextTable
     header: list[str]
-    packed: str
+    beside: list[str]
     reasons: dict[str, str]
     form: Format
 
@@ -116,7 +116,7 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
             raise SettingsError(f"--{one} and --{other} are the same, {rest[one]!r}. Give different characters.")
     given_dialect = {name: value for name, value in rest.items() if name in Dialect._fields}
     marks = {name: rest.get(name) for name in ("decimal", "thousands")}
-    dialect, text, header, packed, reasons, form = detect_csv(
+    dialect, text, header, beside, reasons, form = detect_csv(
         path, **given_dialect, **marks, missing=words.get("missing", MISSING), texts=(*said["text"], *said["dates"])
     )
     form = form._replace(**words)
@@ -144,9 +144,8 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
     check_header(typed.frame, form, path)
     found: dict[str, Any] = dialect._asdict() | form._asdict()
     settings = {name: value for name, value in found.items() if value != defaults[name] or name in reasons}
-    about = f"delimiter {dialect.delimiter!r}, encoding {dialect.encoding}, decimal mark {form.decimal!r}"
-    if packed:
-        about += f", packed ({packed})"
+    marks_found = [f"delimiter {dialect.delimiter!r}", f"encoding {dialect.encoding}", f"decimal mark {form.decimal!r}"]
+    about = ", ".join([*marks_found, *beside])
     unneeded = _unneeded(typed.frame, header)
     return TableFacts(
         path, typed.frame, about, settings, reasons, warnings, typed.missing_as, unneeded, numbers, doubts, dates

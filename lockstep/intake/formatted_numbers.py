@@ -36,6 +36,7 @@ PHONE = 9
 SYMBOLS = (
     *("-", "--", "---", "\N{EN DASH}", "\N{EM DASH}", ".", "..", "...", "*", "**", "#", r"\N", "?", "??"),
     *("#N/A", "#N/A N/A", "#NA", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"),
+    *("1.#QNAN", "1.#IND", "-1.#IND", "-nan", "-nan(ind)"),
 )
 """What only ever stands for a missing value among numbers."""
 WORDS = (
@@ -276,7 +277,11 @@ class _Cells:
     def __init__(self, cells: pa.Array, usual: Format) -> None:
         self.texts, self.counts = distinct_cells(pc.utf8_trim_whitespace(cells), usual)
         parts = pc.extract_regex(self.texts, _PARTS)
-        self.places = np.flatnonzero(as_bool(parts.is_valid()))
+        # 1. Male is a label with its number, and no 1 in a unit.
+        is_listed = pc.and_(
+            pc.match_substring_regex(parts.field("digits"), "[.,]$"), pc.not_equal(parts.field("suffix"), "")
+        )
+        self.places = np.flatnonzero(as_bool(pc.and_not(parts.is_valid(), is_listed)))
         columns = [parts.field(place).take(pa.array(self.places)) for place in range(parts.type.num_fields)]
         names = [parts.type.field(place).name for place in range(parts.type.num_fields)]
         self.parts = pd.DataFrame({name: cells.to_pandas() for name, cells in zip(names, columns, strict=True)})

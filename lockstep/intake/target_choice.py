@@ -100,7 +100,10 @@ _CIRCUMSTANCES = {
     ),
 }
 """Words of names that say where, when or whence: of no target, if nothing but the last place speaks for it."""
-_CLASS_WORDS = {*("class", "classes", "label", "labels", "species", "type", "category", "variety", "group", "cluster")}
+_CLASS_WORDS = {
+    *("class", "classes", "classification", "label", "labels", "species", "type", "category", "variety", "group"),
+    "cluster",
+}
 _ROLE_WORDS = {"target", "y", "outcome", "response", "dependent"}
 """Names that say that a column is the target, and not of which kind."""
 _COUNT_WORDS = {

@@ -408,6 +408,8 @@ class CsvFile:
                 strict=True,
             )
         )
+        if "header_end" in self.quirks and not names[-1].strip():
+            names = names[:-1]
         self.header = names
         if not any(name.strip() for name in names):
             raise self._refuse(line, "no column has a name", "Begin the table with a line of names.")

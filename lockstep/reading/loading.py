@@ -386,6 +386,9 @@ def _allow_missing(is_missing: np.ndarray, settings: LoadSettings, name: str, li
     if settings.missing_target == "drop":
         logger.info("%s has no value in the target '%s' %s: left out", name, target_of(settings), what)
         return
+    if len(missing) == len(is_missing):
+        no_value = f"{name} has no value in the target '{target_of(settings)}' in any row. Fill it, or set "
+        raise DataError(no_value, _TARGET, " to another column.")
     raise DataError(
         f"{name} has no value in the target '{target_of(settings)}' {what}. Fill those cells or remove those rows: a "
         "target is never imputed; or set ",

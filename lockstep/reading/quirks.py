@@ -16,6 +16,7 @@ import pyarrow as pa
 Quirk = Literal[
     "numbered_names",
     "row_names",
+    "header_end",
     "empty_rows",
     "blank_lines",
     "doubled_returns",
@@ -27,6 +28,7 @@ Quirk = Literal[
 
 - numbered_names: a column without a name is column_<its place>; of equal names, the second gets _2, the third _3
 - row_names: the header lacks a name for the first column, as R writes it: it is row_names
+- header_end: the header ends with a delimiter, and no other line does: there is no column behind it
 - empty_rows: lines at the end that hold delimiters and blanks only, as spreadsheets leave them, are left out
 - blank_lines: there is an empty line between every two lines
 - doubled_returns: lines end with CR CR LF

@@ -31,6 +31,8 @@ PACKED = {
 """The compressed files that are read, by the end of their usual name, and how each begins. The beginning decides."""
 FREE_SIZE, MAX_RATIO = 1 << 26, 200
 """A packed file may unpack to 64 MiB, or to 200 times its own size; text rarely packs better than 20 times."""
+_END_MARK = b"\x1a"
+"""Ctrl-Z, with which DOS ended texts, and programs of its time still do."""
 _BLOCK = 1 << 22
 _HEAD = 1 << 12
 """Bytes at the beginning that tell what kind of file it is."""
@@ -129,16 +131,18 @@ class Source(NamedTuple):
         text: as UTF-8, without a byte-order mark, once it is decoded.
         mapped: the file in the process's address space, if ``text`` is a part of it and no copy.
         packed: how the file is packed, a key of PACKED; "" if it is not.
+        has_end_mark: whether Ctrl-Z stood behind the text, which is no part of it.
     """
 
     text: pa.Buffer
     mapped: mmap.mmap | None
     packed: str = ""
+    has_end_mark: bool = False
 
     def forget(self, end: int) -> None:
         """Give the memory of the text before ``end`` back. It is read from the file again if it is looked at."""
         if self.mapped is not None:
-            end += len(self.mapped) - len(self.text)  # a byte-order mark
+            end += len(self.mapped) - len(self.text)  # a byte-order mark; what stands behind the text is short
             self.mapped.madvise(mmap.MADV_DONTNEED, 0, end - end % mmap.PAGESIZE)
 
 
@@ -217,7 +221,7 @@ def _json_remedy(path: Path, lines: str) -> str:
 
 def decoded(raw: Source, encoding: str, path: Path) -> Source:
     """What ``unpacked`` gave, as UTF-8. Raises as open_source does."""
-    data, mapped, packed = raw
+    data, mapped, packed, _ = raw
     start = data.slice(0, min(4, len(data))).to_pybytes()
     mark = next((mark for mark in _BOMS if start.startswith(mark)), b"")
     if mark:
@@ -228,7 +232,7 @@ def decoded(raw: Source, encoding: str, path: Path) -> Source:
         while marked == "utf-8" and data.slice(0, min(3, len(data))).to_pybytes() == mark:
             data = data.slice(len(mark))  # a program that adds a mark was given a file that had one
     if codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii"):
-        return Source(data, mapped, packed)
+        return _without_end_mark(Source(data, mapped, packed), path)
     text = _decode(data.to_pybytes(), encoding, path)
     if not text.isascii():
         # A one-byte encoding decodes anything. What is UTF-8, or gives control characters, was meant to be another one.
@@ -243,7 +247,19 @@ def decoded(raw: Source, encoding: str, path: Path) -> Source:
                 Setting("load.encoding"),
                 f" to what the file is encoded in{likely_encoding(data.to_pybytes())}.",
             )
-    return Source(pa.py_buffer(text.encode("utf-8")), None, packed)
+    return _without_end_mark(Source(pa.py_buffer(text.encode("utf-8")), None, packed), path)
+
+
+def _without_end_mark(source: Source, path: Path) -> Source:
+    """The text before a Ctrl-Z at the end of a file, where only others and line breaks follow, and before it no half of
+    a character of UTF-16 does."""
+    begin = max(len(source.text) - _HEAD, 0)
+    tail = source.text.slice(begin).to_pybytes()
+    mark = tail.find(_END_MARK, len(tail.rstrip(_END_MARK + b"\r\n")))
+    if mark < 0 or tail[:mark].endswith(b"\0"):
+        return source
+    logger.info("%s ends with Ctrl-Z, the mark of DOS for the end of a text, which is no part of it", path)
+    return source._replace(text=source.text.slice(0, begin + mark), has_end_mark=True)
 
 
 def _decode(data: bytes, encoding: str, path: Path) -> str:

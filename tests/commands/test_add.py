@@ -935,7 +935,18 @@ def test_a_missing_header_is_not_added(tried):
         (
             {"size": table()["size"]},
             ["--group", "size"],
-            "has no feature: beside the target 'churned' there is only what the rows are split by.\n",
+            (
+                "has no feature: beside the target 'churned' there is only what the rows are split or weighted by. Add "
+                "columns to the file; or, to learn from 'size', leave out --group.\n"
+            ),
+        ),
+        (
+            {"day": [f"{1 + i % 12:02}/{1 + i // 13:02}/2024" for i in range(150)]},
+            [],
+            (
+                "'day' (nearly all values differ, dates as text). If 'day' holds dates, say how they are written: "
+                "--dates day=FORMAT, such as %d/%m/%Y. If it is a category, keep it: give --drop without a column.\n"
+            ),
         ),
     ],
 )

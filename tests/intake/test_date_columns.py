@@ -6,6 +6,7 @@ from lockstep.kernel.errors import DataError
 from lockstep.reading.column_types import Format, typed_frame
 from lockstep.reading.contract import read_contract
 from lockstep.reading.csvfile import TEXT, TextTable
+from lockstep.tables.dates import shown_date
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,25 @@ def test_a_form_that_the_whole_column_has_is_found(tmp_path, day, rest):
     assert typed["c"].dt.strftime(day + rest).tolist() == cells
     write_contract(infer_contract(typed, dates={"c": found}), tmp_path / "c.yaml")
     assert read_contract(tmp_path / "c.yaml").forms(Format())["c"] == found.form
+
+
+@pytest.mark.parametrize(
+    "pattern", ["%A, %B %d, %Y", "%a, %d %b %Y", "%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y"]
+)
+def test_dates_with_a_weekday_are_found(pattern):
+    days = (DAYS + pd.Timedelta(minutes=5 if "%H" in pattern else 0)).tz_localize("+02:00")
+    found = find(days.strftime(pattern).tolist())
+    assert found.form.dates == pattern
+    assert found.read == shown_date(days[0].tz_convert(None) if "%z" in pattern else days[0].tz_localize(None))
+
+
+@pytest.mark.parametrize("pattern", ["%Y-%m", "%Y/%m", "%m/%Y"])
+def test_months_are_dates_and_seasons_are_not(pattern):
+    months = pd.date_range("1949-01-01", periods=40, freq="MS")
+    found = find(months.strftime(pattern).tolist())
+    assert (found.form.dates, found.type) == (pattern, "date")
+    seasons = pd.Series([pd.Timestamp(year=year, month=year - 1999, day=1) for year in range(2000, 2011)] * 3)
+    assert find(seasons.dt.strftime(pattern).tolist()) is None
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,23 @@ def test_rows_in_the_order_of_a_date_are_split_by_it(days):
     assert decide(facts(sold=days), {"split.time": None}).time.value is None
 
 
+def test_the_time_is_a_feature_where_there_is_no_other():
+    table = facts(sold=pd.to_datetime(DAYS))
+    given = {"load.target": "size", "load.drop": ["row", "label"]}
+    found = decide(table, given)
+    assert found.parts == (
+        Decision(
+            Setting("split.time_is_feature"),
+            True,
+            "there is no feature beside 'sold', whose month, weekday, hour, ... the model gets",
+        ),
+    )
+    assert problem_block(found, Path("f.csv"))["split"]["time_is_feature"] is True
+    assert found.proposals == []
+    assert decide(table, given | {"load.drop": ["row"]}).parts == ()
+    assert decide(facts(sold=DAYS), given).parts == ()  # texts, which only order the rows
+
+
 def test_rows_whose_classes_come_one_after_the_other_are_not_split_by_time():
     table = facts(label=np.repeat(["u", "v"], 60), sold=DAYS)
     assert decide(table, {}).time.value is None

@@ -315,6 +315,7 @@ def test_without_a_hint_points_before_three_digits_are_a_warning(file):
         ["1.5", "12.345", "3.250", "4.067"],
         ["1.2345", "12.345", "3.250", "4.067"],
         ["12.345", "x", "3.250", "4.067"],  # a text anyway
+        ["Rs.345/-", "Rs.918/-", "Rs.250/-", "Rs.100/-"],  # a point of the unit
     ],
 )
 @pytest.mark.parametrize("delimiter", [";", ","])
@@ -442,6 +443,7 @@ QUIRKY = {
     ),
     "row_names": ('"x","y"\n"a",1,2\n"b",3,4\n', ["row_names", "x", "y"], ["a", "1", "2"]),
     "row_names, counting": ("x y\n1 10 2\n2 30 4\n5 30 4\n", ["row_names", "x", "y"], ["1", "10", "2"]),
+    "header_end": ('"x","y",\n1,"a"\n3,4\n', ["x", "y"], ["1", "a"]),
     "empty_rows": ("x,y\n1,2\n3,\n,\n,\n\n", ["x", "y"], ["1", "2"]),
     "empty_rows, blank": ("x,y\n1,2\n3,4\n  \n\t\n\n", ["x", "y"], ["1", "2"]),
     "blank_lines": ("x,y\r\n\r\n1,2\r\n\r\n3,\r\n\r\n4,5\r\n", ["x", "y"], ["1", "2"]),
@@ -566,7 +568,26 @@ def test_backslashes_before_quotes_are_found(file):
     assert (found.dialect.escape, rows(found.text)[0]) == ("\\", ("1", 'he said "ok", I think'))
 
 
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_single_quotes_are_found_where_the_file_has_no_others(file):
+    text = "id,'kind'\n1,'a'\n2,'it''s'\n3,\n"
+    found = detect_csv(file(text))
+    assert (found.dialect.quote, found.header, rows(found.text)) == (
+        "'",
+        ["id", "kind"],
+        [("1", "a"), ("2", "it's"), ("3", "")],
+    )
+    assert found.reasons["quote"] == "every cell of \"'kind'\" is in single quotes, and none is in others"
+    assert detect_csv(file(text), quote='"').text.cells.column_names == ["id", "'kind'"]
+    for other in (text.replace("'a'", "a"), text.replace("'a'", "\"'a'\""), text.replace("it''s", "it's")):
+        assert detect_csv(file(other)).dialect.quote == '"'
+
+
+def test_a_mark_of_dos_at_the_end_is_said(file):
+    assert detect_csv(file("x,y\n1,a\n2,b\n\x1a")).beside == ["ends with Ctrl-Z, read past"]
+    assert detect_csv(file("x,y\n1,a\n2,b\n")).beside == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
 @pytest.mark.parametrize("name", ["Größe", "ś", "一Ā"])  # the second is UTF-8 as well, the third has other zeros
 def test_utf_16_without_a_byte_order_mark(file, encoding, name):
     found = detect_csv(file(f"{name};y\n" + "1;k ln\n" * 20, encoding))

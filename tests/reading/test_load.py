@@ -97,6 +97,8 @@ def test_missing_targets_are_named_by_line(csv):
         DataError, match=r"the DataFrame has no value in the target 'target' in 7 of 120 rows, rows 4, 8"
     ):
         load_frame(frame(target=target), CLASSIFICATION)
+    with pytest.raises(DataError, match=r"in any row\. Fill it, or set load\.target to another column\."):
+        load_frame(frame(price=np.nan), REGRESSION)
 
 
 def test_rows_without_a_target_are_left_out_if_the_settings_say_so(csv, caplog):

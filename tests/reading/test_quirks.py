@@ -44,6 +44,9 @@ def written(quirk, table):
         case "row_names":
             rows = [",".join([quoted(f"r{i}"), *map(quoted, row)]) for i, row in enumerate(table[1:])]
             return "\n".join([",".join(map(quoted, table[0])), *rows]) + "\n"
+        case "header_end":
+            header, *rows = (",".join(map(quoted, row)) for row in table)
+            return "\n".join([f"{header},", *rows]) + "\n"
         case "empty_rows":
             return csv_text(table, quoting=csv.QUOTE_ALL) + ("," * (len(table[0]) - 1) + "\n") * 3
         case "blank_lines":
@@ -78,6 +81,7 @@ def expected(quirk, table):
 DECLARED = {
     "numbered_names": Dialect(quirks=("numbered_names",)),
     "row_names": Dialect(quirks=("row_names",)),
+    "header_end": Dialect(quirks=("header_end",)),
     "empty_rows": Dialect(quirks=("empty_rows",)),
     "blank_lines": Dialect(quirks=("blank_lines",)),
     "doubled_returns": Dialect(quirks=("doubled_returns",)),
@@ -149,7 +153,7 @@ def stray(rng, quirk, text):
             lines[place] = line.replace(',  "', ',"', 1)
         case "aligned":
             lines[place] = line.rstrip("\n") + " 1\n"
-        case "numbered_names":
+        case "numbered_names" | "header_end":
             lines[place] = line.rstrip("\n") + ",1\n"
     return "".join(lines)
 

@@ -176,6 +176,18 @@ def test_marks_at_the_beginning_are_no_part_of_a_name(file):
     assert source.open_source(file(b"\xef\xbb\xbf" * 3 + b"a,b\n1,2\n")).text.to_pybytes() == b"a,b\n1,2\n"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "utf-16-le", "utf-16"])
+@pytest.mark.parametrize("mark", ["\x1a", "\x1a\n", "\r\n\x1a\x1a\x1a\r\n"])
+def test_the_mark_of_dos_at_the_end_is_no_part_of_the_last_cell(file, caplog, encoding, mark):
+    text = 'a,b\n1,\x1a\n2,"\x1a"\n3,é'
+    with caplog.at_level("INFO"):
+        found = source.open_source(file((text + mark).encode(encoding)), encoding)
+    assert found.text.to_pybytes().decode() == text + mark.partition("\x1a")[0]
+    assert found.has_end_mark
+    assert "ends with Ctrl-Z, the mark of DOS for the end of a text" in caplog.text
+    assert not source.open_source(file(text.encode(encoding)), encoding).has_end_mark
+
+
 @pytest.mark.parametrize("suffix", PACK)
 def test_nothing_packed(file, suffix):
     assert refusal(file(PACK[suffix](b""), f"f.csv{suffix}")).startswith("F is empty when unpacked.")
