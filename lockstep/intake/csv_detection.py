@@ -99,6 +99,12 @@ def detect_dialect(path: Path, given: Mapping[str, Any]) -> Detected:
             return best if "quote" in given else _in_single_quotes(best, source, path)
         for mark, error in refused.items():
             errors.setdefault(mark, error)
+    lines = [line.split() for line in beginning.splitlines()[:20] if line.strip()]
+    if not errors and len(lines) > 2 and len(lines[0]) > 1 and len({len(words) for words in lines}) == 1:
+        raise DataError(
+            f"{path} is cut by blanks, and its first line looks like a row, not like column names: "
+            f"{lines[0][0].decode('utf-8', 'replace')!r}. Put a line with the names above it."
+        )
     likeliest_mark = max(errors or DELIMITERS, key=lambda mark: beginning.count(mark.encode()))
     raise errors.get(likeliest_mark) or DataError(
         f"{path} has one column only, cut at {some(map(repr, given.get('delimiter') or DELIMITERS))}: there is nothing "

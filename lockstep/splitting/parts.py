@@ -162,9 +162,14 @@ def _check_classes(table: Table, share: float, key: Setting) -> None:
     counts = class_counts(table.labels)
     rare = {name: count for name, count in counts.items() if count < 2}
     if rare:
+        alone = (
+            f"the target '{table.target}' has only one row of class {some(list(rare))}: one row cannot be in two parts"
+        )
+        if len(counts) == 2 and len(rare) == 1:  # without that row there is one class
+            raise DataError(alone, ". Add rows of that class, or set ", Setting("load.target"), " to another column.")
         raise DataError(
-            f"the target '{table.target}' has only one row of class {some(list(rare))}: one row cannot be in two "
-            "parts. Add rows of that class; or set ",
+            alone,
+            ". Add rows of that class; or set ",
             Setting("load.rare_classes"),
             f" to drop, which leaves {'the row out' if len(rare) == 1 else 'these rows out, or to merge'}; or set ",
             _STRATIFY,

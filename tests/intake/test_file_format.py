@@ -690,3 +690,12 @@ def test_what_is_no_text(tmp_path):
     path.write_bytes(bytes(range(256)) * 20)
     with pytest.raises(DataError, match=r"f\.csv"):
         detect_csv(path)
+
+
+def test_rows_cut_by_blanks_without_a_header_are_told_so(tmp_path):
+    path = tmp_path / "housing.data"
+    path.write_text("".join(f" {number / 7:8.4f}  {number / 3:8.4f} {number % 5:d}\n" for number in range(1, 150)))
+    with pytest.raises(
+        DataError, match=r"is cut by blanks, and its first line looks like a row, .*: '0\.1429'\. Put a"
+    ):
+        look(path, {})
