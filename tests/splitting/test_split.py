@@ -73,7 +73,7 @@ def test_stratify_can_be_switched_off():
         (
             table(100, y=["rare"] + ["b"] * 99),
             {},
-            r"only one row of class rare: one row cannot be in two parts\. Add rows of that class, or set load\.target to",
+            r"only one row of class rare: one row cannot be in two parts\. Add rows of that class, or set load\.target",
         ),
         (
             table(100, y=["rare"] + ["b"] * 59 + ["c"] * 40),
