@@ -20,13 +20,14 @@ import yaml
 
 @pytest.mark.slow
 def test_a_sweep_ranks_what_it_has_done_and_leaves_the_workspace_as_it_was(built_repository, tmp_path):
-    """The first model type is done when the second is interrupted; the user is amid changes of their own."""
+    """The first model type is done when the second is interrupted, and there is a third; the user is amid changes of
+    their own."""
     copy = built_repository.copy_to(tmp_path / "repository")
     copy.set("iris", "train", model="svm", class_weight="balanced", hyperparameters={"kernel": "poly"})
     copy.set("iris", "tune", metric="log_loss")
     before = state(copy)
     with subprocess.Popen(
-        [sys.executable, "-m", "lockstep", "sweep", "iris", "--models", "k_neighbors", "mlp"],
+        [sys.executable, "-m", "lockstep", "sweep", "iris", "--models", "k_neighbors", "mlp", "svm"],
         cwd=copy.folder, env=copy.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as running:  # fmt: skip
         for line in running.stderr:
