@@ -321,7 +321,7 @@ POLLUTED = (
 )
 
 
-@settings(deadline=None, database=None, derandomize=True, max_examples=80)
+@settings(deadline=None, database=None, derandomize=True, max_examples=30)
 @given(
     decimal=st.sampled_from(".,"),
     delimiter=st.sampled_from(",;\t"),
