@@ -16,7 +16,7 @@ from pathlib import Path
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
 from lockstep.kernel.files import Outputs
-from lockstep.kernel.log import heartbeat, logger
+from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.cross_validation import (
@@ -27,10 +27,11 @@ from lockstep.learning.cross_validation import (
     summary,
 )
 from lockstep.learning.estimators import TrainSettings, with_best_trial
+from lockstep.learning.kept_results import KeptResults
 from lockstep.learning.own_features import read_features
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.search_result import read_best_trial
-from lockstep.tables.table import read_table
+from lockstep.tables.table import read_hashed_table
 
 COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
 
@@ -41,9 +42,11 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     scored = problem.pick("evaluate", Averaging)
     best = read_best_trial(args.best_trial)
     model = with_best_trial(problem.section("train", TrainSettings), best)
-    train, features = read_table(args.train), read_features(args.features)
-    with heartbeat(f"{settings.repeats} x {settings.folds} folds of {len(train)} rows"):
-        scores = cross_validate(train, settings, preprocess, model, scored.average, features, scored.metrics)
+    (train, sha256), features = read_hashed_table(args.train), read_features(args.features)
+    depends_on = [sha256, args.features, settings, preprocess, model, scored]
+    kept = KeptResults(f"cross_validate@{problem.name}", depends_on)
+    outputs.afterwards(kept.remove)
+    scores = cross_validate(train, settings, preprocess, model, scored.average, features, scored.metrics, kept)
     means = summary(scores)
     for name in [key.removesuffix("_mean") for key in means if key.endswith("_mean")]:
         logger.info("%s: %.4g +- %.2g", name, means[f"{name}_mean"], means[f"{name}_std"])

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
 from lockstep.kernel.files import Outputs
-from lockstep.kernel.log import heartbeat
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.search_result import write_best_trial
@@ -27,28 +26,34 @@ from lockstep.tuning.trials import NO_SEARCH, Search
 
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("tune", TuneSettings)
-    found = tune(problem, args.train, args.features, settings) if settings.trials else NO_SEARCH
+    found = tune(problem, args.train, args.features, settings, outputs) if settings.trials else NO_SEARCH
     write_best_trial(outputs, args.best_trial, found.best)
     outputs.csv(args.trials, found.columns, found.trials)
 
 
-def tune(problem: Problem, path: Path, code: Path | None, settings: TuneSettings) -> Search:
+def tune(problem: Problem, path: Path, code: Path | None, settings: TuneSettings, outputs: Outputs) -> Search:
     """Search with the settings of the problem on the raw training rows in the file ``path``, with the user's own
-    features in the file ``code``. Raises as search and read_features."""
+    features in the file ``code``; trials are kept until the ``outputs`` appear. Raises as search and read_features."""
     from lockstep.learning.cross_validation import Averaging, CrossValidateSettings
     from lockstep.learning.estimators import TrainSettings
+    from lockstep.learning.kept_results import KeptResults
     from lockstep.learning.own_features import read_features
     from lockstep.learning.preprocessing import PreprocessSettings
-    from lockstep.tables.table import read_table
+    from lockstep.tables.table import read_hashed_table
     from lockstep.tuning.search import search
+
+    import msgspec
 
     cross_validation = problem.section("cross_validate", CrossValidateSettings)
     preprocess = problem.section("preprocess", PreprocessSettings)
     model = problem.section("train", TrainSettings)
     scored = problem.pick("evaluate", Averaging)
-    train, features = read_table(path), read_features(code)
-    with heartbeat(f"{settings.trials} trials on {len(train)} rows"):
-        return search(train, settings, cross_validation, preprocess, model, scored.average, features, scored.metrics)
+    (train, sha256), features = read_hashed_table(path), read_features(code)
+    # Not on how many trials there are: more of them go on from those that there were.
+    asked = msgspec.structs.replace(settings, trials=0)
+    kept = KeptResults(f"tune@{problem.name}", [sha256, code, asked, cross_validation, preprocess, model, scored])
+    outputs.afterwards(kept.remove)
+    return search(train, settings, cross_validation, preprocess, model, scored.average, features, scored.metrics, kept)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

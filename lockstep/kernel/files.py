@@ -67,6 +67,7 @@ class Outputs:
     def __init__(self, check: Callable[[], None] | None = None) -> None:
         self._check = check
         self._written: list[tuple[Path, Path]] = []
+        self._afterwards: list[Callable[[], object]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -92,6 +93,13 @@ class Outputs:
         finally:
             for temporary, _ in self._written:
                 temporary.unlink(missing_ok=True)
+        if kind is None:
+            for action in self._afterwards:
+                action()
+
+    def afterwards(self, action: Callable[[], object]) -> None:
+        """Have ``action`` called when the files have appeared; not if they do not."""
+        self._afterwards.append(action)
 
     def write(self, path: Path, writer: Callable[[Path], object]) -> None:
         """Let ``writer`` write a temporary file that becomes ``path``."""

@@ -1,17 +1,32 @@
-"""Logging: numbers, to stderr and to a file that nothing tracks."""
+"""Logging: numbers, to stderr and to a file that nothing tracks; and how far a step has come.
+
+What a step has done so far is a line of the log every 15 seconds, or, where stderr is a terminal, a bar on it. The file
+gets the lines in either case.
+"""
 
 import contextlib
 import logging
 import resource
+import shutil
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 logger = logging.getLogger("lockstep")
 HEARTBEAT_SECONDS = 15.0
+REDRAW_SECONDS = 1.0
+"""A bar is drawn so often; a step that is over before has none."""
+_BEAT = "is_beat"
+"""The attribute of the log's records that a bar stands in for."""
+_bars: "list[tqdm[Any]]" = []
+"""Those on the terminal."""
 
 
 @contextlib.contextmanager
@@ -21,7 +36,7 @@ def logging_to(path: Path, name: str, *, stderr: bool = True) -> Iterator[None]:
     handlers: list[logging.Handler] = [logging.FileHandler(path, encoding="utf-8")]
     handlers[0].setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {name}: %(message)s"))
     if stderr:
-        handlers.append(logging.StreamHandler())
+        handlers.append(_Stderr())
         handlers[1].setFormatter(logging.Formatter(f"%(levelname)s {name}: %(message)s"))
     before = logger.level
     logger.setLevel(logging.INFO)
@@ -53,24 +68,110 @@ def _logging_once() -> Callable[..., None]:
     return log
 
 
+class _Stderr(logging.StreamHandler[Any]):
+    """Writes lines above the bar, if there is one, and not what it shows."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not _bars:
+            super().emit(record)
+        elif not hasattr(record, _BEAT):
+            with _bars[-1].external_write_mode(file=self.stream):
+                super().emit(record)
+
+
+class Progress:
+    """How far a step has come; ``str`` says it.
+
+    Args:
+        total: how much there is to do; None where nobody can tell.
+        unit: what it is counted in.
+    """
+
+    def __init__(self, total: float | None = None, unit: str = "") -> None:
+        self.total, self.unit = total, unit
+        self.done = self._found = 0.0
+        self._start = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.perf_counter() - self._start
+
+    def advance(self, count: float = 1, *, found: bool = False) -> None:
+        """Count what is done; ``found``: it was there already, and says nothing of the time that the rest takes."""
+        self.done += count
+        self._found += count if found else 0
+
+    def __str__(self) -> str:
+        so_far = f"{duration(self.seconds)} so far"
+        if self.total is None:
+            return so_far
+        text = f"{self.done:,.0f} of {self.total:,.0f} {self.unit}, {so_far}"
+        if not self._found < self.done < self.total:
+            return text
+        return f"{text}, about {duration(self.seconds / (self.done - self._found) * (self.total - self.done))} left"
+
+
+def duration(seconds: float) -> str:
+    """A time in words: 50 s, 12 min, 3 h 20 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
 @contextlib.contextmanager
-def heartbeat(what: str, every: float = HEARTBEAT_SECONDS) -> Iterator[None]:
-    """Log that ``what`` is still going on, every ``every`` seconds, and how long it took at the end."""
-    start = time.perf_counter()
-    over = threading.Event()
+def heartbeat(
+    what: str, total: float | None = None, unit: str = "", every: float = HEARTBEAT_SECONDS
+) -> Iterator[Progress]:
+    """Say that ``what`` is still going on and how far it has come, and how long it took at the end.
+
+    Args:
+        what: the step.
+        total, unit: see Progress, which the block gets to count in.
+        every: seconds between two lines of the log.
+    """
+    progress, over = Progress(total, unit), threading.Event()
+    bar = _new_bar(total) if sys.stderr.isatty() else None
+    if bar is not None:
+        _bars.append(bar)
 
     def beat() -> None:
-        while not over.wait(every):
-            logger.info("%s: %.0f s so far", what, time.perf_counter() - start)
+        line = every
+        while not over.wait(every if bar is None else min(REDRAW_SECONDS, every)):
+            if bar is not None:
+                _draw(bar, what, progress)
+            if progress.seconds >= line:
+                line += every
+                logger.info("%s: %s", what, progress, extra={_BEAT: True})
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
     try:
-        yield
+        yield progress
     finally:
         over.set()
         thread.join()
-    logger.info("%s: %.2f s", what, time.perf_counter() - start)
+        if bar is not None:
+            _bars.remove(bar)
+            bar.clear()  # closing does not, since it was not drawn by counting
+            bar.close()
+    logger.info("%s: %.2f s", what, progress.seconds)
+
+
+def _new_bar(total: float | None) -> "tqdm[Any]":
+    """A bar that is drawn by _draw alone, and leaves nothing behind."""
+    from tqdm import tqdm  # here, where a person is watching: stages start without it
+
+    form = "{desc}" if total is None else "{desc} |{bar:10}|"
+    return tqdm(total=total, bar_format=form, leave=False, delay=sys.maxsize, file=sys.stderr)
+
+
+def _draw(bar: "tqdm[Any]", what: str, progress: Progress) -> None:
+    """Draw the bar in one line, cutting what the step is called if there is no room for all."""
+    bar.n, (bar.ncols, bar.nrows), said = progress.done, shutil.get_terminal_size(), str(progress)
+    room = bar.ncols - len(f": {said} |{'':10}|") - 1
+    bar.set_description_str(f"{what if len(what) <= room else f'{what[: max(room - 3, 0)]}...'}: {said}")
 
 
 def peak_memory_mib() -> float:

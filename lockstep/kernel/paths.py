@@ -8,6 +8,8 @@ OWN_CODE = ("estimators", "features", "scorers")
 """The folders for code of the user's own (docs/own-code.md)."""
 PARAMS, PIPELINE, CONTRACTS = Path("params.yaml"), Path("dvc.yaml"), Path("data/contracts")
 """From the root, where stages and commands are run: settings, stages, data contracts."""
+LOGS = Path("logs")
+"""Of every stage, below the working directory; neither git nor DVC looks there."""
 
 
 def features_of(problem: str) -> Path:

@@ -18,11 +18,10 @@ from lockstep.kernel.files import Outputs
 from lockstep.kernel.lock_file import LOCK_FILE, md5_of, read_lock, recorded_files
 from lockstep.kernel.locks import changed_code, exclusive_run, is_run_by_dvc
 from lockstep.kernel.log import logger, logging_to, peak_memory_mib
-from lockstep.kernel.paths import PARAMS
+from lockstep.kernel.paths import LOGS, PARAMS
 from lockstep.kernel.portable import shortcoming
 from lockstep.kernel.settings import Problem, check_problem_name
 
-LOGS = Path("logs")
 _inputs: dict[Path, tuple[tuple[int, ...] | None, str]] = {}
 """What check_inputs has let pass, its state then, and its MD5."""
 

@@ -12,13 +12,15 @@ stage ``tune`` keeps the encoded rows, and repeats the second steps for each of 
 """
 
 import copy
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
 from lockstep.kernel.errors import DataError, Message, Setting, SettingsError
-from lockstep.kernel.log import logger
+from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Seed, Settings, Task
 from lockstep.learning.estimators import (
     TrainSettings,
@@ -27,6 +29,7 @@ from lockstep.learning.estimators import (
     fit_estimator,
     make_estimator,
 )
+from lockstep.learning.kept_results import KeptResults
 from lockstep.learning.model_types import VOTING
 from lockstep.learning.own_features import OwnFeatures
 from lockstep.learning.own_metrics import make_scorers
@@ -47,6 +50,8 @@ from lockstep.tables.table import Table
 import msgspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import (
     GroupKFold,
@@ -300,6 +305,7 @@ def cross_validate(
     average: Average = "macro",
     features: OwnFeatures | None = None,
     metrics: Sequence[str] = (),
+    kept: KeptResults | None = None,
 ) -> list[FoldScores]:
     """Refit preprocessor and estimator on the rows outside each fold, and score them on the fold's rows.
 
@@ -311,6 +317,7 @@ def cross_validate(
         average: of precision, recall and F1 over the classes; of no effect in a regression.
         features: the user's own, or None.
         metrics: the names of those beside the built-in ones.
+        kept: the folds of a run that was interrupted, and where to keep those of this one.
 
     Raises:
         DataError: see encode_fitted, fit_encoded, predict and make_folds.
@@ -320,11 +327,47 @@ def cross_validate(
     # A wrong setting is an error before the first fold, not in a worker.
     build_estimator(model, train.task)
     make_scorers(metrics, train.task, weighted=train.weight is not None)
-    folds = list(enumerate(make_folds(train, settings)))
-    with workers() as able:
+    folds = make_folds(train, settings)
+    scores = {} if kept is None else {int(name): _unpacked(found) for name, found in kept.found.items()}
+    if scores:
+        logger.info("%d of %d folds are from the run that was interrupted", len(scores), len(folds))
+    with heartbeat(f"cross-validation on {len(train)} rows", len(folds), "folds") as progress, workers() as able:
+        progress.advance(len(scores), found=True)
+
+        def arrived(fold: FoldScores) -> None:
+            progress.advance()
+            if kept is not None:
+                kept.keep(str(_number(fold, settings)), partial(_packed, fold))
+
         # The table without what it has computed of itself, which would be sent with it.
         work = _Work(replace(train), settings.folds, preprocess, model, average, features, tuple(metrics))
-        return able.each(_score, able.share(work), folds, progress="folds")
+        todo = [numbered for numbered in enumerate(folds) if numbered[0] not in scores]
+        scores |= {_number(fold, settings): fold for fold in able.each(_score, able.share(work), todo, arrived)}
+    return [scores[number] for number in range(len(folds))]
+
+
+def _number(fold: FoldScores, settings: CrossValidateSettings) -> int:
+    """The place of a fold among all, from 0."""
+    return (fold.repeat - 1) * settings.folds + fold.fold - 1
+
+
+def _packed(fold: FoldScores) -> bytes:
+    """A fold as a parquet file of its predictions, with the rest in its metadata; floats to the bit."""
+    types = {name: str(kind) for name, kind in fold.predictions.dtypes.items()}
+    about = {**fold._asdict(), "predictions": types}
+    table = pa.Table.from_pandas(fold.predictions, preserve_index=False)
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata({"lockstep": json.dumps(about)}), buffer, compression="zstd")
+    content: bytes = buffer.getvalue().to_pybytes()
+    return content
+
+
+def _unpacked(content: bytes) -> FoldScores:
+    """The fold that _packed was given."""
+    table = pq.read_table(pa.BufferReader(content))
+    about = json.loads(table.schema.metadata[b"lockstep"])
+    predictions = table.replace_schema_metadata().to_pandas().astype(about["predictions"])
+    return FoldScores(**{**about, "predictions": predictions})
 
 
 class _Work(NamedTuple):

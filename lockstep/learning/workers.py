@@ -12,9 +12,10 @@ import operator
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from lockstep.kernel.environment import LIBRARIES, installed_version
@@ -24,7 +25,6 @@ from lockstep.kernel.paths import OWN_CODE, ROOT
 from lockstep.kernel.portable import shortcoming
 
 import joblib
-from tqdm import tqdm
 
 ADDRESS = "LOCKSTEP_DASK"
 """The variable that names a scheduler: tcp://host:8786; or tls://host:8786, certificates being those of Dask's
@@ -50,14 +50,18 @@ class Workers(Protocol):
         ...
 
     def each(
-        self, function: Callable[[S, F], R], shared: S, items: Sequence[F], *, progress: str | None = None
+        self,
+        function: Callable[[S, F], R],
+        shared: S,
+        items: Sequence[F],
+        arrived: Callable[[R], object] | None = None,
     ) -> list[R]:
         """Compute ``function(shared, item)`` of each item, in parallel, and give the results in the order of the items;
         or raise what the first of the items raised, not the first that came to raise.
 
         Args:
             function: of a module's top level, so that other processes can find it.
-            progress: what the items are, to show how many are done where a person is watching; None: show nothing.
+            arrived: called with each result, in the order of the items, as soon as it and those before it are there.
         """
         ...
 
@@ -89,11 +93,15 @@ class Threads:
         return self.each(function, shared, items)
 
     def each(
-        self, function: Callable[[S, F], R], shared: S, items: Sequence[F], *, progress: str | None = None
+        self,
+        function: Callable[[S, F], R],
+        shared: S,
+        items: Sequence[F],
+        arrived: Callable[[R], object] | None = None,
     ) -> list[R]:
         jobs = (joblib.delayed(_outcome)(function, shared, item) for item in items)
         outcomes = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(jobs)
-        return _results(outcomes, len(items), progress)
+        return _results(outcomes, arrived)
 
 
 class Cluster:
@@ -118,13 +126,17 @@ class Cluster:
             return kept
 
     def each(
-        self, function: Callable[[S, F], R], shared: S, items: Sequence[F], *, progress: str | None = None
+        self,
+        function: Callable[[S, F], R],
+        shared: S,
+        items: Sequence[F],
+        arrived: Callable[[R], object] | None = None,
     ) -> list[R]:
         with self._named_loss():
             # What was sent is held until all is done: the cluster forgets what nobody holds, also what a task needs
             # again that a worker has died with.
             futures, sent = self._submitted(partial(_outcome, function), shared, items)
-            results = _results((future.result() for future in futures), len(items), progress)
+            results = _results((future.result() for future in futures), arrived)
             del sent
             return results
 
@@ -175,13 +187,17 @@ def _outcome(function: Callable[[S, F], R], shared: S, item: F) -> tuple[R, None
         return None, error
 
 
-def _results(outcomes: Any, count: int, progress: str | None) -> list[Any]:
-    shown = tqdm(outcomes, total=count, desc=progress, disable=None if progress else True, leave=False)
-    results = []
-    for result, error in list(shown):
+def _results(outcomes: Iterable[tuple[Any, Exception | None]], arrived: Callable[[Any], object] | None) -> list[Any]:
+    results, errors = [], []
+    for result, error in outcomes:
         if error is not None:
-            raise error
+            errors.append(error)
+            continue
         results.append(result)
+        if arrived is not None:
+            arrived(result)
+    if errors:
+        raise errors[0]
     return results
 
 
@@ -246,15 +262,15 @@ def fingerprint() -> dict[str, str]:
     return {
         "Python": ".".join(map(str, sys.version_info[:3])),
         **versions,
-        "the code": _code_hash(),
+        "the code": code_sha256()[:12],
         "the processor": shortcoming() or "pinned",
     }
 
 
-def _code_hash() -> str:
-    """The start of a hash of all code that a fold may run."""
+def code_sha256(root: Path = ROOT, folders: Sequence[str] = ("lockstep", *OWN_CODE)) -> str:
+    """The SHA-256 of the code in folders of ``root``, by default of all code that a fold may run."""
     digest = hashlib.sha256()
-    for folder in ("lockstep", *OWN_CODE):
-        for file in sorted((ROOT / folder).rglob("*.py")):
-            digest.update(f"{file.relative_to(ROOT).as_posix()}\0".encode() + file.read_bytes() + b"\0")
-    return digest.hexdigest()[:12]
+    for folder in folders:
+        for file in sorted((root / folder).rglob("*.py")):
+            digest.update(f"{file.relative_to(root).as_posix()}\0".encode() + file.read_bytes() + b"\0")
+    return digest.hexdigest()

@@ -3,13 +3,16 @@
 No hyperparameter of an estimator touches the preprocessor, so a fold's encoded rows are the same in every trial.
 """
 
+import hashlib
+import json
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from lockstep.kernel.errors import MachineError, SettingsError
-from lockstep.kernel.log import logger
+from lockstep.kernel.log import Progress, heartbeat, logger
 from lockstep.kernel.settings import Task
 from lockstep.learning.cross_validation import (
     CrossValidateSettings,
@@ -23,6 +26,7 @@ from lockstep.learning.cross_validation import (
     score_encoded,
 )
 from lockstep.learning.estimators import TrainSettings, build_estimator, make_estimator, member_of
+from lockstep.learning.kept_results import KeptResults
 from lockstep.learning.metrics import AUTO, find_metric, metric_of
 from lockstep.learning.model_types import CUSTOM, VOTING, model_type
 from lockstep.learning.own_features import OwnFeatures
@@ -37,7 +41,6 @@ from lockstep.tuning.trials import COLUMNS, Search, Step, Trial, table_of
 
 import msgspec
 import numpy as np
-from tqdm import tqdm
 
 
 class EncodedFold(NamedTuple):
@@ -128,6 +131,7 @@ def search(
     average: Average = "macro",
     features: OwnFeatures | None = None,
     metrics: Sequence[str] = (),
+    kept: KeptResults | None = None,
 ) -> Search:
     """Search the space by a tree-structured Parzen estimator; see sampler.py.
 
@@ -149,6 +153,7 @@ def search(
         average: of precision, recall and F1, if one of them is the metric.
         features: the user's own, or None.
         metrics: the names of those beside the built-in ones.
+        kept: the trials of a run that was interrupted, and where to keep those of this one.
 
     Raises:
         DataError: see make_folds and encode_fitted.
@@ -168,11 +173,13 @@ def search(
     scoring = Scoring(
         train.task, model, given, metric, average, train.positive, tuple(metrics), train.weight is not None
     )
-    with workers() as able:
+    count = settings.trials + 1  # with the given setting
+    if kept is not None and kept.found:
+        logger.info("%d of %d trials are from the run that was interrupted", min(len(kept.found), count), count)
+    with heartbeat(f"search on {len(train)} rows", count, "trials") as progress, workers() as able:
         folds = encode_folds(able, train, cut, preprocess, model, features)
-        steps = run_trials(able, settings, space, scoring, folds)
-        shown = tqdm(steps, total=settings.trials + 1, desc="trials", unit="trial", disable=None, leave=False)
-        return _found(list(shown), settings.trials, scoring)
+        steps = list(run_trials(able, settings, space, scoring, folds, kept, progress))
+    return _found(steps, settings.trials, scoring)
 
 
 def _all_have_all_classes(labels: np.ndarray, folds: list[Fold]) -> bool:
@@ -216,13 +223,35 @@ def encode_folds(
 
 
 def run_trials(
-    able: Workers, settings: TuneSettings, space: Space, scoring: Scoring, folds: list[EncodedFold]
+    able: Workers,
+    settings: TuneSettings,
+    space: Space,
+    scoring: Scoring,
+    folds: list[EncodedFold],
+    kept: KeptResults | None,
+    progress: Progress,
 ) -> Iterator[Step]:
-    """Score the given setting, then ask, score and tell ``settings.trials`` times."""
+    """Score the given setting, then ask, score and tell ``settings.trials`` times.
+
+    A trial of a run that was interrupted is not fitted again: what the sampler asks next depends on the scores alone.
+    """
     from lockstep.tuning import sampler  # imports Optuna, which those who only check settings need not wait for
 
+    def scored(number: int, values: dict[str, Any]) -> Trial:
+        name = hashlib.sha256(key_of(values).encode()).hexdigest()
+        if kept is not None and name in kept.found:
+            mean, std = json.loads(kept.found[name])
+            progress.advance(found=True)
+            return Trial(number, values, {**scoring.given, **values}, mean, std, "")
+        trial = score_setting(able, number, values, scoring, folds)
+        progress.advance()
+        # One that failed is tried again: the reason may have been the machine's.
+        if kept is not None and trial.mean is not None:
+            kept.keep(name, partial(_packed, trial))
+        return trial
+
     study = sampler.make_study(settings.seed, lower_is_better=scoring.lower_is_better)
-    given = best = score_setting(able, 0, {}, scoring, folds)
+    given = best = scored(0, {})
     yield Step(given, best)
     if given.mean is not None and all(holds(entry, scoring.given[name]) for name, entry in space.items()):
         sampler.add_known(study, space, scoring.given, given.mean)
@@ -230,14 +259,21 @@ def run_trials(
     for number in range(1, settings.trials + 1):
         asked, values = sampler.ask(study, space)
         key = key_of(values)
-        if key not in known:
-            known[key] = score_setting(able, number, values, scoring, folds)
+        if key in known:
+            progress.advance(found=True)
+        else:
+            known[key] = scored(number, values)
         trial = known[key]
         sampler.tell(study, asked, trial.mean)
         if _is_better(trial, best, scoring):
             best = trial
             logger.info("trial %d: %s %.6g +- %.2g with %s", number, scoring.metric, best.mean, best.std, best.shown)
         yield Step(trial, best)
+
+
+def _packed(trial: Trial) -> bytes:
+    """The score of a trial, to the bit."""
+    return json.dumps([trial.mean, trial.std]).encode()
 
 
 def _score(trial: tuple[Scoring, TrainSettings], fold: EncodedFold) -> float:

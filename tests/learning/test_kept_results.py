@@ -1,0 +1,209 @@
+"""A computation that is killed goes on where it was: the same bytes, what was finished is not fitted again, and nothing
+is taken that was computed from anything else."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lockstep.kernel.files import Outputs
+from lockstep.learning import kept_results as module
+from lockstep.learning.kept_results import KEPT, KeptResults
+from lockstep.tables.table import write_table
+
+import pytest
+from small import make_table
+from workspace import ROOT
+
+SLOW = """
+import os, time
+from sklearn.linear_model import Ridge
+
+class Slow(Ridge):
+    def fit(self, X, y):
+        with open("fits.txt", "a") as log:
+            log.write(f"{self.alpha}\\n")
+        time.sleep(float(os.environ.get("NAP", "0")))
+        return super().fit(X, y)
+"""
+SETTINGS = {
+    "load": {"path": "d.csv", "task": "regression", "target": "y"},
+    "preprocess": {},
+    "tune": {"trials": 8, "space": {"alpha": {"low": 0.01, "high": 100.0, "log": True}}},
+    "cross_validate": {"folds": 2, "repeats": 5},
+    "train": {"model": "custom", "estimator": "estimators/slow.py:Slow", "kind": "regressor", "version": 1},
+    "evaluate": {"average": "macro", "metrics": []},
+}
+WRITTEN = {
+    "tune": {"best-trial": "best.json", "trials": "trials.csv"},
+    "cross_validate": {"scores": "scores.json", "folds": "folds.csv", "predictions": "predictions.parquet"},
+}
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def command(stage):
+    """The stage as DVC runs it, in the working directory."""
+    Path("estimators").mkdir(exist_ok=True)
+    Path("estimators/slow.py").write_text(SLOW)
+    Path("none.json").write_text("{}\n")
+    Path("params.yaml").write_text(json.dumps({"problems": {"p": SETTINGS}}))
+    write_table(make_table("regression", rows=60), Path("train.parquet"))
+    given = {"problem": "p", "train": "train.parquet", **WRITTEN[stage]}
+    given |= {"best-trial": "none.json"} if stage == "cross_validate" else {}
+    words = [word for name, value in given.items() for word in (f"--{name}", value)]
+    return [sys.executable, "-m", f"stages.{stage}", *words]
+
+
+def start(stage, nap):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NAP": str(nap)}
+    return subprocess.Popen(command(stage), env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def fits():
+    """How many there were since this was asked."""
+    path = Path("fits.txt")
+    count = len(path.read_text().splitlines()) if path.exists() else 0
+    path.unlink(missing_ok=True)
+    return count
+
+
+def outcome(stage):
+    """(the bytes that an undisturbed run writes, its log); the files are removed."""
+    done = start(stage, 0)
+    _, errors = done.communicate(timeout=60)
+    assert done.returncode == 0, errors
+    paths = [Path(name) for name in WRITTEN[stage].values()]
+    found = {path.name: path.read_bytes() for path in paths}
+    for path in paths:
+        path.unlink()
+    return found, errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stage", "nap"), [("tune", 0.3), ("cross_validate", 1.0)])
+def test_a_killed_stage_goes_on_where_it_was(stage, nap):
+    expected, _ = outcome(stage)
+    undisturbed = fits()
+    running = start(stage, nap)
+    deadline = time.monotonic() + 60
+    while len(list(KEPT.rglob("*.kept"))) < 3 and running.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert running.poll() is None
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    assert not Path(next(iter(WRITTEN[stage].values()))).exists()
+    kept = list(KEPT.rglob("*.kept"))
+    kept[0].write_bytes(kept[0].read_bytes()[:-1])  # a torn one
+    fits()
+    found, errors = outcome(stage)
+    assert found == expected
+    per_result = 10 if stage == "tune" else 1
+    assert fits() == undisturbed - per_result * (len(kept) - 1) < undisturbed
+    what = f"{len(kept) - 1} of {9 if stage == 'tune' else 10} {'trials' if stage == 'tune' else 'folds'}"
+    assert f"{what} are from the run that was interrupted" in errors
+    assert f"{kept[0]} is not as it was written, and is not used" in errors
+    assert not KEPT.exists()
+
+
+def kept(*depends_on, name="tune@p", finished=("a", "b")):
+    """The results of a run, which keeps ``finished``."""
+    found = KeptResults(name, depends_on)
+    for result in finished:
+        found.keep(result, f"of {result}".encode)
+    return found
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    monkeypatch.setattr(module, "SECONDS", 0.0)
+
+
+def test_what_is_over_soon_is_not_kept(monkeypatch):
+    quick = kept("x")
+    assert not KEPT.exists()
+    monkeypatch.setattr(module, "SECONDS", 0.0)
+    quick.keep("c", b"of c".__bytes__)
+    assert KeptResults("tune@p", ["x"]).found == {"a": b"of a", "b": b"of b", "c": b"of c"}
+
+
+@pytest.mark.usefixtures("at_once")
+def test_nothing_is_found_where_anything_differs(monkeypatch):
+    table, settings = "0123", {"folds": 2}
+    kept(table, settings)
+    assert KeptResults("tune@p", [table, settings]).found
+    for name, depends_on in (
+        ("tune@p", ["other", settings]),
+        ("tune@p", [table, {"folds": 3}]),
+        ("tune@p", [table, {"folds": 2.0}]),
+        ("tune@q", [table, settings]),
+        ("cross_validate@p", [table, settings]),
+    ):
+        assert KeptResults(name, depends_on).found == {}
+    for change in ("code_sha256", "_installed", "shortcoming"):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, change, lambda *_: "other")
+            assert KeptResults("tune@p", [table, settings]).found == {}, change
+    Path("features").mkdir()
+    Path("features/p.py").write_text("features = abs\n")
+    assert KeptResults("tune@p", [table, settings]).found == {}
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: data[:10], lambda data: b"", bytes.swapcase])
+def test_a_damaged_result_is_not_used(damage, caplog):
+    file = kept("x").folder / "a.kept"
+    file.write_bytes(damage(file.read_bytes()))
+    assert KeptResults("tune@p", ["x"]).found == {"b": b"of b"}
+    assert "a.kept is not as it was written" in caplog.text
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_result_under_another_name_is_not_used():
+    folder = kept("x", finished="a").folder
+    (folder / "a.kept").rename(folder / "b.kept")
+    assert KeptResults("tune@p", ["x"]).found == {}
+
+
+@pytest.mark.usefixtures("at_once")
+def test_only_what_one_run_has_finished_is_kept():
+    first, other = kept("x"), kept("x", name="tune@q")
+    KeptResults("tune@p", ["y"])  # which has not finished anything
+    assert first.folder.exists()
+    second = kept("y")
+    assert not first.folder.exists()
+    assert list(Path(KEPT / "tune@p").iterdir()) == [second.folder]
+    second.remove()
+    assert list(KEPT.iterdir()) == [other.folder.parent]
+    other.remove()
+    assert not KEPT.exists()
+    other.remove()
+
+
+@pytest.mark.usefixtures("at_once")
+def test_it_goes_when_the_outputs_appear_and_stays_when_they_do_not():
+    found = kept("x")
+    with pytest.raises(KeyError), Outputs() as outputs:
+        outputs.afterwards(found.remove)
+        raise KeyError
+    assert KeptResults("tune@p", ["x"]).found
+    with Outputs() as outputs:
+        outputs.afterwards(lambda: found.remove() if Path("x.json").exists() else None)
+        outputs.json(Path("x.json"), {})
+    assert not KEPT.exists()
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_disk_that_takes_nothing_is_warned_of_once(caplog):
+    Path("logs").mkdir()
+    KEPT.write_text("a file")
+    kept("x")
+    assert [record.message.split(":")[0] for record in caplog.records] == [
+        "if this run is interrupted, it will begin anew"
+    ]
