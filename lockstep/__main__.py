@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from lockstep.kernel.errors import LockstepError, did_you_mean
+from lockstep.kernel.log import end_bars
 
 COMMANDS = {
     "add": "make a table of yours a problem of this repository",
@@ -53,6 +54,7 @@ def main(argv: Sequence[str]) -> int:
         sys.stdout.flush()
         return code
     except LockstepError as error:
+        end_bars()
         # It has names from data and settings: none may steer the terminal.
         shown = "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in str(error))
         print(f"ERROR {command}: {shown}", file=sys.stderr)
@@ -61,6 +63,7 @@ def main(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 4
     except OSError as error:
+        end_bars()
         where = f"{error.filename}: " if error.filename else ""
         print(f"ERROR {command}: {where}{error.strerror or error}. Correct that, then run it again.", file=sys.stderr)
         return 4

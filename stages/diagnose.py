@@ -91,6 +91,18 @@ def diagnose(
     series = [] if classes is None else [classes[i] for i in followed_classes(test.labels, found, MAX_SERIES)]
     in_order = [name for name in ranked if name in test.features.columns]
     shown, metric = in_order[:MAX_VALUES], headline_of(train, test, found)
+    learning = learning_curve_of(
+        train, preprocess, refit, metric, settings.learning_curve_rows, settings.seed, features
+    )
+    followed = in_order[: settings.top_features]
+    dependence = dependence_of(model, train, test, followed, series, settings.seed)
+    with heartbeat("subgroups and worst rows"):
+        slices = (
+            slices_of(test.features, errors, test.task, settings.slice_rows, settings.slices)
+            if settings.slices
+            else None
+        )
+        worst = _worst(model, train, test, found, shown, settings.worst_rows) if settings.worst_rows else None
     return Diagnosis(
         estimator=type(member_of(estimator_of(model))).__name__,
         iterations=iterations_of(estimator_of(model)),
@@ -99,14 +111,10 @@ def diagnose(
         weight=test.weight,
         copies=copies_of(test, errors),
         metric=metric,
-        learning=learning_curve_of(
-            train, preprocess, refit, metric, settings.learning_curve_rows, settings.seed, features
-        ),
-        dependence=dependence_of(model, train, test, in_order[: settings.top_features], series, settings.seed),
-        slices=slices_of(test.features, errors, test.task, settings.slice_rows, settings.slices)
-        if settings.slices
-        else None,
-        worst=_worst(model, train, test, found, shown, settings.worst_rows) if settings.worst_rows else None,
+        learning=learning,
+        dependence=dependence,
+        slices=slices,
+        worst=worst,
         own=_of_numbers(train, test, found) if classes is None else _of_classes(train, test, found, classes),
     )
 
@@ -175,8 +183,7 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     ranked = [row.feature for row in read_made_rows(args.importance, Ranked)]
     train, test, predictions = read_table(args.train), read_table(args.test), pd.read_parquet(args.predictions)
     features = read_features(args.features)
-    with heartbeat("learning curve, subgroups, dependence"):
-        found = diagnose(model, train, test, predictions, ranked, settings, preprocess, refit, features)
+    found = diagnose(model, train, test, predictions, ranked, settings, preprocess, refit, features)
     logger.info(
         "%d sizes refitted, %d features varied, %d of %d subgroups are weak, %d worst rows",
         len(found.learning),

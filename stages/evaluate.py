@@ -119,9 +119,9 @@ def evaluate(
     design = _design(test)
     before = None if decision.calibrate == "none" else uncalibrated(model, test)
     metrics |= decision_metrics(model, test, raw, before, decision, design)
-    with heartbeat(f"importance of {X.shape[1]} features, {settings.importance_repeats} times each"):
-        importance = importance_of(model, X, y, test.task, settings.importance_repeats, settings.seed, test.weights)
-    ranges = intervals_of(y, raw, test.task, settings.average, design, scorers)
+    importance = importance_of(model, X, y, test.task, settings.importance_repeats, settings.seed, test.weights)
+    with heartbeat(f"intervals of {len(own)} metrics on {len(test)} rows"):
+        ranges = intervals_of(y, raw, test.task, settings.average, design, scorers)
     intervals = [(name, value, *(ranges.get(name) or (None, None)), baseline.get(name)) for name, value in own.items()]
     predictions = prediction_table(test, raw).assign(**interval_columns(decision, raw))
     return Evaluation(metrics, predictions, intervals, importance, raw, before)

@@ -17,7 +17,7 @@ from typing import Any
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
 from lockstep.kernel.files import Outputs
-from lockstep.kernel.log import logger
+from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.model_types import ModelName
@@ -35,7 +35,8 @@ def preprocess(
 ) -> tuple[Preprocessor, Table]:
     """Fit the preprocessor on the training rows, and encode them: (n_rows, n_encoded) float64, the target, the weights
     of the rows, and the columns by which folds are cut."""
-    preprocessor, encoded = fit_preprocessor(train, settings, model, features=features)
+    with heartbeat(f"encoding of {len(train)} rows"):
+        preprocessor, encoded = fit_preprocessor(train, settings, model, features=features)
     if features is not None:
         made = preprocessor[0].types_
         logger.info("%s: %d features of %d columns", features.path, len(made), train.features.shape[1])

@@ -22,7 +22,7 @@ from pathlib import Path
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
 from lockstep.diagnosing.diagnosis import read_diagnosis
 from lockstep.kernel.files import Outputs, read_made
-from lockstep.kernel.log import logger
+from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import check_inputs, run_stage, stage_parser
 from lockstep.learning.model_file import ModelFile, model_file_name, sidecar_of
@@ -70,8 +70,9 @@ def gather(problem: Problem, args: argparse.Namespace) -> Sources:
 
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     facts = facts_of(gather(problem, args))
-    pictures = pictures_of(facts)
-    page = report_page(facts, pictures)
+    with heartbeat("pictures and page"):
+        pictures = pictures_of(facts)
+        page = report_page(facts, pictures)
     logger.info("%s", " ".join(facts.result.sentences))
     for path, text in (
         (args.report, page),

@@ -18,7 +18,7 @@ from pathlib import Path
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
 from lockstep.kernel.errors import DataError, some
 from lockstep.kernel.files import Outputs
-from lockstep.kernel.log import logger
+from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.splitting.data_checks import CheckSettings, DataFinding, run_checks
@@ -44,7 +44,8 @@ def check_parts(parts: Parts, settings: CheckSettings) -> list[DataFinding]:
     Raises:
         DataError: a finding of a check that the settings make an error.
     """
-    findings = run_checks(parts.train, parts.test, settings)
+    with heartbeat(f"checks of {len(parts.train)} training and {len(parts.test)} test rows"):
+        findings = run_checks(parts.train, parts.test, settings)
     for finding in findings:
         if finding.found and finding.severity == "warning":
             logger.warning("%s %s: %s (docs/checks.md)", finding.code, finding.check, finding.message)

@@ -21,7 +21,7 @@ from lockstep.intake.formatted_numbers import NumberForm
 from lockstep.intake.yaml_text import dump_yaml
 from lockstep.kernel.errors import DataError, Message, Setting, SettingsError, some
 from lockstep.kernel.locks import exclusive_command
-from lockstep.kernel.log import logger
+from lockstep.kernel.log import above_bar, heartbeat, logger
 from lockstep.kernel.paths import PARAMS, PIPELINE
 from lockstep.learning.model_types import KINDS
 from lockstep.reading.column_warnings import ReaderWarning
@@ -57,7 +57,8 @@ def _add(args: argparse.Namespace, reader: "_WarningPrinter") -> int:
     place = find_place(args.path, args.name)
     facts = look(args.path, given)
     reader.doubts = facts.doubts
-    decisions = decide(facts, given)
+    with heartbeat(f"deciding by {len(facts.frame)} rows"):
+        decisions = decide(facts, given)
     reader.target = decisions.target.value
     reader.flush()
     _tell(facts, decisions)
@@ -101,7 +102,8 @@ class _WarningPrinter(logging.Handler):
             self.held[found.column, found.warning.kind] = _with_flags(found.parts)
         else:
             parts = found.parts if isinstance(found, Message) else [record.getMessage()]
-            print(f"WARNING {_with_flags(parts)}", file=sys.stderr)
+            with above_bar():
+                print(f"WARNING {_with_flags(parts)}", file=sys.stderr)
 
     def flush(self) -> None:
         """Print what was held back until it is known what ``decide`` says."""

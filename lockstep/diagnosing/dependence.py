@@ -5,6 +5,7 @@ from typing import Any
 
 from lockstep.diagnosing.diagnosis import Dependence
 from lockstep.diagnosing.row_errors import cell
+from lockstep.kernel.log import heartbeat
 from lockstep.learning.scoring import Predictions, predict
 from lockstep.tables.dates import numbers_of
 from lockstep.tables.table import Table, column_type
@@ -41,30 +42,34 @@ def dependence_of(
     sample = np.sort(np.random.default_rng(seed).permutation(len(test))[:SAMPLE])
     rows = test.features.iloc[sample]
     found = []
-    for feature in features:
-        column = test.features[feature]
-        kind, present = column_type(column), column.dropna()
-        if not len(present) or not train.features[feature].count():
-            continue
-        is_ordered = kind in ("number", "date")
-        if is_ordered and present.nunique() > FEW:
-            marks, values = np.linspace(0.02, 0.98, GRID), present if kind == "number" else present.astype("int64")
-            tried = np.unique(np.quantile(values.to_numpy(), marks, method="inverted_cdf"))
-            grid = pd.Series(tried).astype(column.dtype).tolist() if kind == "date" else tried.tolist()
-        else:
-            counts = train.features[feature].value_counts()
-            ranked = sorted(counts.index, key=lambda value: (-counts[value], str(value)))
-            order = {level: place for place, level in enumerate(train.levels.get(feature, ()))}
-            most = GRID_LEVELS if kind == "text" else GRID
-            grid = sorted(ranked[:most], key=lambda value: (order.get(value, len(order)), value))
-        stacked = pd.concat([rows] * len(grid), ignore_index=True)
-        stacked[feature] = pd.Series(np.repeat(np.array(grid, dtype=object), len(rows))).astype(column.dtype)
-        responses = _responses(predict(model, stacked, test.task), series)
-        means = {name: line.reshape(len(grid), len(rows)).mean(axis=1).tolist() for name, line in responses}
-        inner = numbers_of(present).quantile([0.05, 0.95]).astype("float64").tolist() if is_ordered else (None, None)
-        levels = int(train.features[feature].nunique())
-        shown = numbers_of(pd.Series(grid)).tolist() if kind == "date" else [cell(value) for value in grid]
-        found.append(Dependence(feature, kind, levels, shown, means, *inner))
+    with heartbeat("dependence", len(features), "features") as progress:
+        for number, feature in enumerate(features):
+            progress.done = number
+            column = test.features[feature]
+            kind, present = column_type(column), column.dropna()
+            if not len(present) or not train.features[feature].count():
+                continue
+            is_ordered = kind in ("number", "date")
+            if is_ordered and present.nunique() > FEW:
+                marks, values = np.linspace(0.02, 0.98, GRID), present if kind == "number" else present.astype("int64")
+                tried = np.unique(np.quantile(values.to_numpy(), marks, method="inverted_cdf"))
+                grid = pd.Series(tried).astype(column.dtype).tolist() if kind == "date" else tried.tolist()
+            else:
+                counts = train.features[feature].value_counts()
+                ranked = sorted(counts.index, key=lambda value: (-counts[value], str(value)))
+                order = {level: place for place, level in enumerate(train.levels.get(feature, ()))}
+                most = GRID_LEVELS if kind == "text" else GRID
+                grid = sorted(ranked[:most], key=lambda value: (order.get(value, len(order)), value))
+            stacked = pd.concat([rows] * len(grid), ignore_index=True)
+            stacked[feature] = pd.Series(np.repeat(np.array(grid, dtype=object), len(rows))).astype(column.dtype)
+            responses = _responses(predict(model, stacked, test.task), series)
+            means = {name: line.reshape(len(grid), len(rows)).mean(axis=1).tolist() for name, line in responses}
+            inner = (
+                numbers_of(present).quantile([0.05, 0.95]).astype("float64").tolist() if is_ordered else (None, None)
+            )
+            levels = int(train.features[feature].nunique())
+            shown = numbers_of(pd.Series(grid)).tolist() if kind == "date" else [cell(value) for value in grid]
+            found.append(Dependence(feature, kind, levels, shown, means, *inner))
     return found
 
 

@@ -1,8 +1,10 @@
 """Would more rows help? The model refitted on fewer of them."""
 
+import contextlib
 import warnings
 
 from lockstep.diagnosing.diagnosis import LearningPoint
+from lockstep.kernel.log import heartbeat
 from lockstep.learning.cross_validation import fit_fold, score_fold
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.own_features import OwnFeatures
@@ -54,21 +56,24 @@ def learning_curve_of(
     """
     folds = [_held_out(train, seed + number) for number in range(1 if train.time else REFITS)]
     sizes = learning_sizes(min((len(rest) for rest, _ in folds), default=0), most)
+    if not sizes:
+        return []
     points = []
-    for size in sizes:
-        scores = []
-        for rest, held in folds:
-            # With time, the rows nearest to the held-out ones: they come last.
-            fitted_on = np.sort(rest[-size:] if train.time else rest[:size])
-            try:
-                score = _fit_and_score(train, fitted_on, held, preprocess, model, metric, features)
-            except (ValueError, KeyError):
-                continue
-            if np.isfinite(score).all():  # R2 of a single row is not
-                scores.append(score)
-        if scores:
-            means, spread = np.mean(scores, axis=0).tolist(), np.std(scores, axis=0).tolist()
-            points.append(LearningPoint(size, means[0], spread[0], means[1], spread[1], len(scores)))
+    # In rows, since a refit on twice as many takes twice as long, or longer.
+    with heartbeat("learning curve", sum(sizes) * len(folds), "rows refitted") as progress:
+        for size in sizes:
+            scores = []
+            for rest, held in folds:
+                # With time, the rows nearest to the held-out ones: they come last.
+                fitted_on = np.sort(rest[-size:] if train.time else rest[:size])
+                with contextlib.suppress(ValueError, KeyError):
+                    score = _fit_and_score(train, fitted_on, held, preprocess, model, metric, features)
+                    if np.isfinite(score).all():  # R2 of a single row is not
+                        scores.append(score)
+                progress.advance(size)
+            if scores:
+                means, spread = np.mean(scores, axis=0).tolist(), np.std(scores, axis=0).tolist()
+                points.append(LearningPoint(size, means[0], spread[0], means[1], spread[1], len(scores)))
     return points
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from lockstep.kernel.log import heartbeat
 from lockstep.kernel.portable import fixed_threads
 from lockstep.kernel.settings import Task
 from lockstep.learning.scoring import given_to_actual
@@ -53,10 +54,17 @@ def importance_of(
     sample = np.sort(np.random.default_rng(seed).permutation(len(y))[:MAX_ROWS])
     X, y, weights = X.iloc[sample], y[sample], None if weights is None else weights[sample]
     metric, score = _score(model, y, task)
-    with fixed_threads(model):
-        found = permutation_importance(
-            model, X, y, scoring=score, n_repeats=repeats, random_state=seed, sample_weight=weights
-        )
+    # The score is computed once of the rows as they are.
+    with heartbeat(f"importance of {X.shape[1]} features", 1 + X.shape[1] * repeats, "scores") as progress:
+
+        def counted(*rows: Any, **values: Any) -> float:
+            progress.advance()
+            return score(*rows, **values)
+
+        with fixed_threads(model):
+            found = permutation_importance(
+                model, X, y, scoring=counted, n_repeats=repeats, random_state=seed, sample_weight=weights
+            )
     order = np.lexsort((np.arange(X.shape[1]), -found.importances_mean))
     return [
         (str(X.columns[i]), float(found.importances_mean[i]), float(found.importances_std[i]), metric) for i in order

@@ -16,6 +16,7 @@ from lockstep.intake.file_format import TableFacts
 from lockstep.intake.yaml_text import dump_yaml
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, some
 from lockstep.kernel.files import Outputs
+from lockstep.kernel.log import heartbeat
 from lockstep.kernel.paths import CONTRACTS, PARAMS, PIPELINE, features_of
 from lockstep.kernel.settings import check_problem_name, check_problems, convert, read_problems
 from lockstep.kernel.strict_yaml import parse_yaml, read_yaml
@@ -100,10 +101,11 @@ def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: boo
     created = [file for file in (place.pointer, place.contract, place.features, place.data) if not file.exists()]
     undo = _undo(place.name, created)
     with _undone_on_error(created):
-        if place.data.resolve() != facts.path.resolve():
-            place.data.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(facts.path, place.data)
-        _dvc_add(place.data)
+        with heartbeat(f"putting {place.data} into DVC's cache"):
+            if place.data.resolve() != facts.path.resolve():
+                place.data.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(facts.path, place.data)
+            _dvc_add(place.data)
         with Outputs() as outputs:
             outputs.write(place.contract, partial(write_contract, contract))
             if place.features in created:  # else it was written for this problem before it was added
@@ -127,7 +129,9 @@ def try_out(facts: TableFacts, decisions: Decisions, data: Path) -> tuple[dict[s
     problem = problem_block(decisions, data)
     load = convert(problem["load"], LoadSettings, "load")
     contract = infer_contract(facts.frame.drop(columns=decisions.drop.value), facts.numbers, load.form, facts.dates)
-    _try_stages(load_file(facts.path, load, contract).table, problem)
+    table = load_file(facts.path, load, contract).table
+    with heartbeat(f"trying what comes next on {len(table)} rows"):
+        _try_stages(table, problem)
     return problem, contract
 
 

@@ -72,11 +72,21 @@ class _Stderr(logging.StreamHandler[Any]):
     """Writes lines above the bar, if there is one, and not what it shows."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not _bars:
-            super().emit(record)
-        elif not hasattr(record, _BEAT):
-            with _bars[-1].external_write_mode(file=self.stream):
+        if record.levelno >= logging.ERROR:
+            end_bars()
+        if not (_bars and hasattr(record, _BEAT)):
+            with above_bar():
                 super().emit(record)
+
+
+@contextlib.contextmanager
+def above_bar() -> Iterator[None]:
+    """What the block writes to stderr stands above the bar, if there is one."""
+    if not _bars:
+        yield
+        return
+    with _bars[-1].external_write_mode(file=_bars[-1].fp):
+        yield
 
 
 class Progress:
@@ -143,7 +153,7 @@ def heartbeat(
                 _draw(bar, what, progress)
             if progress.seconds >= line:
                 line += every
-                logger.info("%s: %s", what, progress, extra={_BEAT: True})
+                logger.info("%s: %s", what, str(progress), extra={_BEAT: True})
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
@@ -153,9 +163,7 @@ def heartbeat(
         over.set()
         thread.join()
         if bar is not None:
-            _bars.remove(bar)
-            bar.clear()  # closing does not, since it was not drawn by counting
-            bar.close()
+            _end(bar)
     logger.info("%s: %.2f s", what, progress.seconds)
 
 
@@ -172,6 +180,19 @@ def _draw(bar: "tqdm[Any]", what: str, progress: Progress) -> None:
     bar.n, (bar.ncols, bar.nrows), said = progress.done, shutil.get_terminal_size(), str(progress)
     room = bar.ncols - len(f": {said} |{'':10}|") - 1
     bar.set_description_str(f"{what if len(what) <= room else f'{what[: max(room - 3, 0)]}...'}: {said}")
+
+
+def _end(bar: "tqdm[Any]") -> None:
+    if not bar.disable:
+        bar.clear()  # closing does not, since it was not drawn by counting
+        bar.close()
+    _bars[:] = [other for other in _bars if other is not bar]
+
+
+def end_bars() -> None:
+    """Remove all bars, before an error is told: what they stand for may hold on until it was."""
+    for bar in _bars[:]:
+        _end(bar)
 
 
 def peak_memory_mib() -> float:

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from lockstep.kernel.errors import some
 from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, md5_of, read_lock, recorded_files
+from lockstep.kernel.log import heartbeat
 from lockstep.provenance.changed_modules import CodeHistory
 from lockstep.provenance.changes import FindModules, stage_changes
 from lockstep.repository.cache import corrupt_objects, object_path
@@ -90,14 +91,16 @@ def check_files(
         files: what is recorded, and by whom: outputs(), recorded_files() or a selection of them, ``.values()``.
         known: as of present().
     """
-    deviations = []
-    for file, owner in files:
-        found = present(file.path, root, known)
-        if found.md5 is None:
-            deviations.append(Deviation("missing", file.path, f" ({owner})"))
-        elif found.md5 != file.md5:
-            here, there = (f"{one.size or 0:,} bytes with MD5 {one.md5}" for one in (found, file))
-            deviations.append(Deviation("altered", file.path, f" ({owner}): {here}; recorded are {there}"))
+    deviations, files = [], list(files)
+    with heartbeat("hashing the workspace", len(files), "files") as progress:
+        for file, owner in files:
+            found = present(file.path, root, known)
+            if found.md5 is None:
+                deviations.append(Deviation("missing", file.path, f" ({owner})"))
+            elif found.md5 != file.md5:
+                here, there = (f"{one.size or 0:,} bytes with MD5 {one.md5}" for one in (found, file))
+                deviations.append(Deviation("altered", file.path, f" ({owner}): {here}; recorded are {there}"))
+            progress.advance()
     return deviations
 
 
@@ -109,15 +112,18 @@ def check_cache(files: Iterable[tuple[LockedFile, str]], cache: Path, *, everyth
         cache: the folder of objects by MD5.
         everything: look at all other objects too: those of other commits.
     """
-    deviations, seen = [], set()
-    for file, owner in files:
-        path = object_path(cache, file)
-        seen.add(path)
-        if not path.is_file():
-            deviations.append(Deviation("uncached", str(path), f" ({file.path}, {owner})"))
-        elif (md5 := md5_of(path)) != file.md5:
-            deviations.append(Deviation("corrupt", str(path), f" ({file.path}, {owner}): its bytes have MD5 {md5}"))
-    others = [path for path in corrupt_objects(cache) if path not in seen] if everything else []
+    deviations, seen, files = [], set(), list(files)
+    with heartbeat("hashing DVC's cache", len(files), "files") as progress:
+        for file, owner in files:
+            path = object_path(cache, file)
+            seen.add(path)
+            if not path.is_file():
+                deviations.append(Deviation("uncached", str(path), f" ({file.path}, {owner})"))
+            elif (md5 := md5_of(path)) != file.md5:
+                deviations.append(Deviation("corrupt", str(path), f" ({file.path}, {owner}): its bytes have MD5 {md5}"))
+            progress.advance()
+    with heartbeat("hashing the objects of other commits"):
+        others = [path for path in corrupt_objects(cache) if path not in seen] if everything else []
     return deviations + [Deviation("corrupt", str(path), " (of no recorded file of this commit)") for path in others]
 
 

@@ -10,6 +10,7 @@ the cells of each record anyway while it splits them; only where it complains ar
 """
 
 import csv
+import itertools
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lockstep.kernel.errors import DataError, Setting, some
+from lockstep.kernel.log import heartbeat
 from lockstep.reading.quirks import ROW_NAMES, Quirk, end_without_empty_rows, numbered, without_quirks
 from lockstep.reading.source import Source, likely_encoding, open_source
 from lockstep.tables.table import ROW
@@ -175,7 +177,13 @@ class CsvFile:
         called once: it does not keep what it found.
         """
         yield self._first
-        yield from self._blocks
+        second = next(self._blocks, None)
+        if second is None:
+            return
+        with heartbeat(f"reading {self.name}", len(self.data) / 1e6, "MB") as progress:
+            for block in itertools.chain([second], self._blocks):
+                progress.done = block.begin / 1e6
+                yield block
 
     def cells(self, block: Block, columns: Sequence[str] | None = None) -> pa.Table:
         """The cells of one of blocks(), texts; None: of all columns.

@@ -1,6 +1,7 @@
 """The log, and what run_stage makes of errors: messages and exit codes."""
 
 import argparse
+import io
 import logging
 import re
 import subprocess
@@ -9,8 +10,9 @@ import time
 import warnings
 from pathlib import Path
 
+from lockstep.kernel import log as module
 from lockstep.kernel.errors import DataError, IntegrityError, LockstepError, MachineError, SettingsError
-from lockstep.kernel.log import heartbeat, logger, logging_to
+from lockstep.kernel.log import Progress, duration, heartbeat, logger, logging_to
 from lockstep.kernel.stage import run_stage, stage_parser
 
 import pytest
@@ -174,6 +176,109 @@ def test_a_heartbeat_ends_with_an_error(caplog):
     count = len(caplog.messages)
     time.sleep(0.05)
     assert len(caplog.messages) == count
+
+
+def test_a_heartbeat_says_how_much_is_done_and_how_long_the_rest_takes(caplog):
+    caplog.set_level(logging.INFO)
+    with heartbeat("search", 20, "trials", every=0.1) as progress:
+        progress.advance(10, found=True)
+        time.sleep(0.15)
+        progress.advance()
+        time.sleep(0.1)
+    assert re.fullmatch(r"search: 10 of 20 trials, 0 s so far", caplog.messages[0])
+    assert re.fullmatch(r"search: 11 of 20 trials, 0 s so far, about 2 s left", caplog.messages[1])
+    assert re.fullmatch(r"search: 0\.\d\d s", caplog.messages[-1])
+
+
+def test_what_was_there_already_says_nothing_of_the_time_that_is_left(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
+    progress = Progress(100, "folds")
+    progress.advance(50, found=True)
+    clock[0] = 60
+    assert str(progress) == "50 of 100 folds, 60 s so far"
+    progress.advance(2)
+    assert str(progress) == "52 of 100 folds, 60 s so far, about 24 min left"
+    progress.advance(48)
+    assert str(progress) == "100 of 100 folds, 60 s so far"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "0 s"), (99.4, "99 s"), (100, "2 min"), (5900, "98 min"), (6000, "1 h 40 min")]
+)
+def test_times_in_words(seconds, said):
+    assert duration(seconds) == said
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_on_a_terminal_there_is_a_bar_and_no_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(module, "REDRAW_SECONDS", 0.05)
+    monkeypatch.setenv("COLUMNS", "80")
+    long = "cross-validation of a table whose name is long"
+    with logging_to(tmp_path / "x.log", "x"):
+        with heartbeat(long, 4, "folds", every=0.1) as progress:
+            progress.advance()
+            time.sleep(0.3)
+            logger.info("a line")
+        with heartbeat("fit", every=0.1):
+            time.sleep(0.3)
+        with heartbeat("quick", 4, "folds"):
+            pass
+    shown = sys.stderr.getvalue()
+    drawn = {text.rstrip() for text in re.split("[\r\n]", shown)}
+    bars = [text for text in drawn if "|" in text]
+    assert bars
+    assert all(
+        re.fullmatch(r"cross-.*\.\.\.: 1 of 4 folds, 0 s so far, about \d s left \|..5       \|", text) for text in bars
+    )
+    assert all(len(text) < 80 for text in drawn)
+    assert "fit: 0 s so far" in drawn
+    lines = {text for text in drawn if text.startswith("INFO")}
+    assert "INFO x: a line" in lines
+    assert not any("so far" in text for text in lines)
+    assert len(lines) == 4
+    assert not any("quick" in text for text in drawn - lines)
+    log = (tmp_path / "x.log").read_text()
+    assert "x: fit: 0 s so far" in log
+    assert "1 of 4 folds, 0 s so far" in log
+    assert module._bars == []
+
+
+def test_an_error_stands_below_no_bar(tmp_path, monkeypatch):
+    """Also where what the bar stands for is held by the error itself: a file that is read block by block."""
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(module, "REDRAW_SECONDS", 0.02)
+
+    def blocks():
+        with heartbeat("reading", 2, "MB"):
+            yield
+
+    with logging_to(tmp_path / "x.log", "x"):
+        reading = blocks()
+        next(reading)
+        time.sleep(0.1)
+        logger.error("wrong")
+        time.sleep(0.1)
+        reading.close()
+    assert "0 of 2 MB" in sys.stderr.getvalue()
+    assert re.search(r"\r +\rERROR x: wrong\n$", sys.stderr.getvalue())
+
+
+def test_where_nobody_is_watching_there_is_no_bar(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(module, "_new_bar", None)
+    with logging_to(tmp_path / "x.log", "x"), heartbeat("fit", 4, "folds", every=0.05) as progress:
+        progress.advance(2)
+        time.sleep(0.12)
+    lines = capsys.readouterr().err.splitlines()
+    assert "INFO x: fit: 2 of 4 folds, 0 s so far, about 0 s left" in lines
+    assert [line.split("INFO ")[1] for line in (tmp_path / "x.log").read_text().splitlines()] == [
+        line.removeprefix("INFO ") for line in lines
+    ]
 
 
 MEASURE = """

@@ -1,6 +1,10 @@
 """Cross-validation of the whole pipeline: folds, scores, nothing learned from the rows that are scored."""
 
+from pathlib import Path
+
 from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.learning import cross_validation as module
+from lockstep.learning import kept_results
 from lockstep.learning.cross_validation import (
     CrossValidateSettings,
     cross_validate,
@@ -11,6 +15,7 @@ from lockstep.learning.cross_validation import (
     score_fold,
     summary,
 )
+from lockstep.learning.kept_results import KeptResults
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import metrics_of, predictions_of
 from lockstep.splitting.parts import SplitSettings, split_table
@@ -54,6 +59,38 @@ def test_every_row_is_predicted_once_per_repeat_by_a_model_that_has_not_seen_it(
         seen = np.unique(table.labels) if task == "classification" else None
         again = metrics_of(rows["actual"].to_numpy(), predictions_of(rows, seen), task, "macro")
         assert again == pytest.approx(fold.metrics)
+
+
+def some_tables():
+    """Of every type that targets and predictions have."""
+    texts = make_table()
+    once = np.where(np.arange(300) < 1, "once", texts.labels)
+    yield "texts, calibrated", texts, {"calibrate": "sigmoid"}
+    yield "a class that is not in every fold", Table(texts.frame.assign(y=once), "y", "classification"), {}
+    yield "booleans", Table(texts.frame.assign(y=texts.labels == "c0"), "y", "classification"), {}
+    yield "weights", Table(make_table("regression").frame.assign(w=2.5), "y", "regression", weight="w"), {}
+    yield "whole numbers", Table(texts.frame.assign(y=np.arange(300) % 3), "y", "classification"), {}
+
+
+@pytest.mark.parametrize(("table", "values"), [pytest.param(*rest, id=name) for name, *rest in some_tables()])
+def test_folds_of_a_run_that_was_interrupted_are_the_same_to_the_bit(table, values, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(kept_results, "SECONDS", 0.0)
+    model = model_settings("extra_trees" if table.task == "classification" else "ridge", table.task, **values)
+
+    def run(kept):
+        folds = CrossValidateSettings(folds=3, repeats=2)
+        scores = cross_validate(table, folds, PreprocessSettings(), model, kept=kept)
+        out_of_fold(scores).to_parquet("folds.parquet", index=False)
+        return Path("folds.parquet").read_bytes(), repr([fold[:-1] for fold in scores])
+
+    expected = run(KeptResults("p", []))
+    kept = KeptResults("p", [])
+    assert sorted(kept.found) == ["0", "1", "2", "3", "4", "5"]
+    del kept.found["1"], kept.found["5"]  # as if they had not been finished
+    assert run(kept) == expected
+    monkeypatch.setattr(module, "_score", None)
+    assert run(KeptResults("p", [])) == expected
 
 
 def test_a_class_that_a_fold_has_not_seen_has_no_probability_there():

@@ -88,6 +88,13 @@ def test_threads_are_used_where_no_cluster_is_named(monkeypatch):
         assert able.each(nap, 0.0, [1, 2]) == [(1, os.getpid()), (2, os.getpid())]
 
 
+def test_results_arrive_in_order_as_far_as_there_are_any():
+    arrived = []
+    with pytest.raises(DataError, match="item 2 is wrong"):
+        Threads().each(fail, None, [0, 2, 0, 3], arrived.append)
+    assert arrived == [0, 0]
+
+
 def test_the_stages_write_the_same_bytes(on_cluster, tmp_path, monkeypatch):
     (tmp_path / "d.csv").write_text(make_table(rows=150).frame.to_csv(index=False))
     monkeypatch.delenv(ADDRESS)
