@@ -23,6 +23,7 @@ COMMANDS = {
     "summary": "what the last run gave: models, files, metrics",
     "sweep": "cross-validate every model type on a problem, and rank them",
     "compare": "whether the model of one revision is better than another's, or it is noise",
+    "leaderboard": "the models of all commits and experiments, the best first, and which are as good",
     "worker": "compute folds for another machine, as a worker of a Dask cluster",
     "index": "all problems on one page, with links to their reports",
     "remote": "push or pull data and models, with a time limit, from a cache that was verified",
@@ -35,7 +36,7 @@ COMMANDS = {
 
 def usage() -> str:
     """The commands, a line each."""
-    lines = [f"  {name:<10} {what}" for name, what in COMMANDS.items()]
+    lines = [f"  {name:<11} {what}" for name, what in COMMANDS.items()]
     return "\n".join(["usage: python -m lockstep COMMAND [--help]", "", "commands:", *lines])
 
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Callable
+from typing import Any
 
 from lockstep.commands import command_parser
 from lockstep.comparing.rendering import Quote, Report, code, markdown, show, visible
@@ -23,17 +24,23 @@ def comparison_parser(command: str, description: str | None) -> argparse.Argumen
         help="after; default: %(default)s. A revision is a commit, branch, tag or DVC experiment, or 'workspace'",
     )
     parser.add_argument("--problem", metavar="NAME", help="this problem alone; default: all")
+    add_forms(parser)
+    return parser
+
+
+def add_forms(parser: argparse.ArgumentParser) -> Any:
+    """Add the options for the form of the answer, of which only one can be given; return their group."""
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as JSON, for a program")
     form.add_argument("--md", action="store_true", help="as GitHub's Markdown, for a pull request")
-    return parser
+    return form
 
 
 def emit(args: argparse.Namespace, found: msgspec.Struct, words: Callable[[Quote], Report]) -> None:
     """Print what a command found, in the form that its options ask for.
 
     Args:
-        args: of a ``comparison_parser``.
+        args: of a parser with ``add_forms``.
         found: for JSON.
         words: the report, its names and cells quoted by the function that it is given.
     """

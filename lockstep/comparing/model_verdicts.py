@@ -127,7 +127,7 @@ def compare_models(before: Evaluated, after: Evaluated) -> ModelComparison:
         return ModelComparison(verdict=NOT_COMPARABLE, test_rows=rows, cross_validation=folds)
     if isinstance(folds, FoldsComparison) and not folds.tuned:
         contrary = {item.metric: item.verdict for item in folds.metrics}
-        metrics = tuple(_unless_contradicted(item, contrary.get(item.metric)) for item in rows.metrics)
+        metrics = tuple(unless_contradicted(item, contrary.get(item.metric)) for item in rows.metrics)
         rows = msgspec.structs.replace(rows, metrics=metrics)
     verdicts = {item.verdict for item in rows.metrics}
     verdict: Verdict = BETTER if BETTER in verdicts else WORSE if WORSE in verdicts else NO_DIFFERENCE
@@ -136,7 +136,8 @@ def compare_models(before: Evaluated, after: Evaluated) -> ModelComparison:
     return ModelComparison(verdict=verdict, test_rows=rows, cross_validation=folds)
 
 
-def _unless_contradicted(item: RowsMetric, folds: Verdict | None) -> RowsMetric:
+def unless_contradicted(item: RowsMetric, folds: Verdict | None) -> RowsMetric:
+    """Take back a verdict on the test rows where the one of the cross-validation, ``folds``, is the reverse."""
     if {item.verdict, folds} != {BETTER, WORSE}:
         return item
     why = f"{item.verdict} here, {folds} in cross-validation"

@@ -1,8 +1,10 @@
 """Reads what a revision recorded of a problem's model: predictions, folds, what a search found; and whether it is still
 what the revision's settings make."""
 
+import csv
 import io
 import json
+from dataclasses import replace
 from typing import Any, Literal
 
 from lockstep.comparing.evaluations import Evaluated, Folds
@@ -45,6 +47,14 @@ class OutdatedStage(msgspec.Struct, frozen=True):
     makes: Literal["model", "evaluation"] | None
 
 
+class Interval(msgspec.Struct, frozen=True):
+    """A metric with its 95 % interval; None where it is undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
 def was_evaluated(revision: Revision, name: str) -> bool:
     """Whether dvc.lock records predictions of the problem's test rows."""
     return bool(_outputs(revision, f"evaluate@{name}", f"predictions/{name}.parquet"))
@@ -57,6 +67,11 @@ def read_evaluation(repo: Repository, history: CodeHistory, revision: Revision, 
         DataError: the predictions are not in the workspace.
         IntegrityError: they are not in DVC's cache, or not what was written.
     """
+    return replace(read_record(repo, history, revision, name), predictions=read_predictions(repo, revision, name))
+
+
+def read_record(repo: Repository, history: CodeHistory, revision: Revision, name: str) -> Evaluated:
+    """The same without the predictions, which are not looked for, also of a problem that was not evaluated."""
     stage = f"evaluate@{name}"
     load, split = (_settings(revision, stage, name) for stage in ("load", "split"))
     task = load.get("task", "classification")
@@ -67,7 +82,7 @@ def read_evaluation(repo: Repository, history: CodeHistory, revision: Revision, 
     grouped, in_time = split.get("group") is not None, split.get("time") is not None
     return Evaluated(
         shown=revision.shown,
-        predictions=_read_predictions(repo, revision, name),
+        predictions=pd.DataFrame(),
         task=task,
         target=str(load.get("target") or DEFAULT_TARGET[task]),
         average=_settings(revision, "evaluate", name).get("average", "macro"),
@@ -76,11 +91,38 @@ def read_evaluation(repo: Repository, history: CodeHistory, revision: Revision, 
         in_time=in_time,
         raw=None if raw is None else f"{raw} from line {load.get('skip_lines', 0)}",
         folds=_read_folds(repo, history, revision, name),
-        current=not is_stale(revision, stage),
+        current=stage in revision.stages and not is_stale(revision, stage),
         found=_read_found(repo, revision, name),
         metrics=_own_metrics(repo, revision, name),
         positive=load.get("positive"),
     )
+
+
+def read_intervals(repo: Repository, revision: Revision, name: str) -> dict[str, Interval]:
+    """The metrics on the test rows with their intervals, as the evaluation wrote them; none where it is not there."""
+    written = _outputs(revision, f"evaluate@{name}", "/intervals.csv")
+    content = uncached_file(repo, revision, written[0]) if written else None
+    try:
+        rows = csv.DictReader(io.StringIO(content.decode())) if content else ()
+        return {row["metric"]: Interval(*(_number(row[key]) for key in ("value", "low", "high"))) for row in rows}
+    except (KeyError, ValueError):
+        raise IntegrityError(f"{written[0].path} of {revision.shown} is not what the stage evaluate writes.") from None
+
+
+def model_size(revision: Revision, name: str) -> int | None:
+    """The size of the model's file in bytes; None where it is not recorded."""
+    written = _outputs(revision, f"train@{name}", ".joblib")
+    return written[0].size if written else None
+
+
+def model_type(revision: Revision, name: str) -> str | None:
+    """The model type that was trained; None where it is not recorded."""
+    found = _settings(revision, "train", name).get("model")
+    return None if found is None else str(found)
+
+
+def _number(cell: str) -> float | None:
+    return float(cell) if cell else None
 
 
 def _own_metrics(repo: Repository, revision: Revision, name: str) -> tuple[str, ...]:
@@ -93,7 +135,8 @@ def _own_metrics(repo: Repository, revision: Revision, name: str) -> tuple[str, 
     return tuple(str(metric) for metric in recorded if is_here or ":" not in str(metric))
 
 
-def _read_predictions(repo: Repository, revision: Revision, name: str) -> pd.DataFrame:
+def read_predictions(repo: Repository, revision: Revision, name: str) -> pd.DataFrame:
+    """Read the predictions of the test rows; raises as read_evaluation."""
     stage = f"evaluate@{name}"
     output = stage_output(repo, revision, stage, f"predictions/{name}.parquet")
     assert output is not None
@@ -115,6 +158,7 @@ def _read_predictions(repo: Repository, revision: Revision, name: str) -> pd.Dat
 
 
 def _read_folds(repo: Repository, history: CodeHistory, revision: Revision, name: str) -> Folds | None:
+    """Read the cross-validation of a revision; None without one, or where git has another file than was written."""
     stage = f"cross_validate@{name}"
     written = _outputs(revision, stage, "/folds.csv")
     content = uncached_file(repo, revision, written[0]) if written else None

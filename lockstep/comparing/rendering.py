@@ -28,9 +28,10 @@ class Block:
         title: its heading.
         lines: sentences; indented ones belong to the one above.
         headings: of the table's columns.
-        rows: (n_rows, n_headings) the table's cells; none for no table.
+        rows: (n_rows, n_headings) the table's cells, which can have several lines; none for no table.
         unbroken: headings of the columns whose cells stay on one line, however narrow the terminal, while those of the
             others are broken; none for a cell per line there.
+        listed: a cell per line there, too, although some columns are unbroken.
     """
 
     title: str
@@ -38,6 +39,7 @@ class Block:
     headings: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
     unbroken: Sequence[str] = ()
+    listed: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def markdown(report: Report) -> str:
         lines += [*[f"- {line.strip()}" for line in block.lines], ""] if block.lines else []
         if block.rows:
             lines += ["| " + " | ".join(block.headings) + " |", "|" + " --- |" * len(block.headings)]
-            lines += ["| " + " | ".join(row) + " |" for row in block.rows]
+            lines += ["| " + " | ".join(row).replace("\n", "<br>") + " |" for row in block.rows]
             lines.append("")
     lines.append(report.note)
     return "\n".join(lines).rstrip() + "\n"
@@ -125,7 +127,7 @@ def show(report: Report) -> None:
     for block in report.blocks:
         console.print("", block.title, *[f"  {line}" for line in block.lines], sep="\n", soft_wrap=True)
         narrow = console.width < WIDE and _natural_width(block) > console.width
-        if block.rows and narrow and not block.unbroken:
+        if block.rows and narrow and (block.listed or not block.unbroken):
             console.print(*_listed(block), sep="\n", soft_wrap=True)
         elif block.rows:
             console.print(_grid(block))
@@ -150,7 +152,7 @@ def _grid(block: Block) -> Grid:
 def _natural_width(block: Block) -> int:
     """The characters that the grid takes if no cell is broken."""
     columns = zip(block.headings, *block.rows, strict=True)
-    return sum(3 + max(map(cell_len, cells)) for cells in columns)
+    return sum(3 + max(cell_len(line) for cell in cells for line in cell.split("\n")) for cells in columns)
 
 
 def _listed(block: Block) -> list[str]:
@@ -158,7 +160,8 @@ def _listed(block: Block) -> list[str]:
     widest = max(map(len, block.headings))
     lines = []
     for first, *others in block.rows:
-        lines += ["", f"  {first}"]
+        head, *more = first.split("\n")
+        lines += ["", f"  {head}", *(f"    {line}" for line in more)]
         named = zip(block.headings[1:], others, strict=True)
-        lines += [f"    {heading:<{widest}}  {cell}" for heading, cell in named if cell]
+        lines += [f"    {heading:<{widest}}  {cell}".replace("\n", " ") for heading, cell in named if cell]
     return [*lines, ""]

@@ -72,6 +72,7 @@ class Repository:
             )
         self.root, self.git_root = Path(self._repo.root_dir), Path(self._repo.scm.root_dir)
         self.cache = Path(self._repo.cache.local.path)
+        self._opened: tuple[str, Any] | None = None  # the last commit that was read, and its files: slow to list
 
     def __enter__(self) -> Self:
         return self
@@ -108,7 +109,9 @@ class Repository:
         try:
             if commit is None:
                 return file.read_bytes()
-            with self._repo.scm.get_fs(commit).open(file.relative_to(self.git_root).as_posix(), "rb") as handle:
+            if self._opened is None or self._opened[0] != commit:
+                self._opened = commit, self._repo.scm.get_fs(commit)
+            with self._opened[1].open(file.relative_to(self.git_root).as_posix(), "rb") as handle:
                 content: bytes = handle.read()
                 return content
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):

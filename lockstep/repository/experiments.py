@@ -4,6 +4,8 @@ While ``dvc exp run`` is at work in the workspace, it has references of its own 
 detached; if it is killed, both stay so.
 """
 
+from pathlib import Path
+
 from lockstep.kernel.dvc_locks import EXPERIMENTS
 from lockstep.repository import git
 
@@ -19,6 +21,26 @@ def experiments_of(commit: str) -> dict[str, str]:
     """The experiments that were made from a commit: the commit of each by its name."""
     listed = git.output("for-each-ref", "--format=%(refname:lstrip=4) %(objectname)", _references(commit))
     return dict(line.split() for line in listed.splitlines())
+
+
+def names_of_commits(root: Path) -> dict[str, list[str]]:
+    """What the branches, remote branches, tags and experiments of a git repository call the commits that they lead to:
+    the names by commit, branches first, then tags, experiments, remote branches."""
+    form = "%(refname) %(refname:lstrip=2) %(objectname) %(*objectname)"  # a signed tag leads to its commit
+    kinds = ("refs/heads", "refs/tags", "refs/exps", "refs/remotes")
+    names: dict[str, list[str]] = {}
+    for kind in kinds:
+        for line in git.output("for-each-ref", f"--format={form}", kind, root=root).splitlines():
+            reference, name, *commits = line.split()
+            if kind == "refs/exps":
+                parts = reference.split("/", 4)
+                if len(parts) < 5 or len(parts[2]) != 2:  # of DVC's own
+                    continue
+                name = parts[4]
+            elif kind == "refs/remotes" and name.endswith("/HEAD"):
+                continue
+            names.setdefault(commits[-1], []).append(name)
+    return names
 
 
 def read_experiment(commit: str, name: str, path: str) -> str:

@@ -17,6 +17,7 @@ from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, last_c
 from lockstep.kernel.paths import PARAMS
 from lockstep.repository.cache import is_intact, object_path
 from lockstep.repository.dvc import Repository, read_dvc_yaml, value_at
+from lockstep.repository.evaluated_models import lock_of
 from lockstep.repository.hashes import present
 
 import msgspec
@@ -69,6 +70,19 @@ class RevisionName(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
+def opened_repository() -> Iterator[Repository]:
+    """Open the repository around the current folder. Raises MachineError: see Repository; or a file that cannot be
+    read, in the block too."""
+    repo = Repository()
+    try:
+        yield repo
+    except OSError as error:
+        raise MachineError(f"{error}. Correct that, then run it again.") from None
+    finally:
+        repo.close()
+
+
+@contextlib.contextmanager
 def opened(
     rev_a: str, rev_b: str, problem: str | None = None
 ) -> Iterator[tuple[Repository, tuple[Revision, Revision], list[str]]]:
@@ -76,10 +90,9 @@ def opened(
 
     Raises:
         SettingsError: no such revision, or neither has that problem.
-        MachineError: see Repository; or a file that cannot be read, in the block too.
+        MachineError: as opened_repository.
     """
-    repo = Repository()
-    try:
+    with opened_repository() as repo:
         revisions = before, after = read_revision(repo, rev_a), read_revision(repo, rev_b)
         names = list(dict.fromkeys([*after.problems, *before.problems]))
         if problem is not None and problem not in names:
@@ -88,14 +101,13 @@ def opened(
                 f"{', '.join(names) or 'none'}.{did_you_mean(problem, names)}"
             )
         yield repo, revisions, names if problem is None else [problem]
-    except OSError as error:
-        raise MachineError(f"{error}. Correct that, then run it again.") from None
-    finally:
-        repo.close()
 
 
-def read_revision(repo: Repository, name: str) -> Revision:
+def read_revision(repo: Repository, name: str, problem: str | None = None) -> Revision:
     """Read the revision that ``name`` means; without a dvc.lock it has no stages.
+
+    Args:
+        problem: read the stages of this one alone, which is quicker.
 
     Raises:
         SettingsError: there is none, or it has no params.yaml.
@@ -119,6 +131,8 @@ def read_revision(repo: Repository, name: str) -> Revision:
     lock = repo.read(commit, LOCK_FILE.as_posix())
     if lock is None:
         return revision
+    if problem is not None:
+        lock = lock_of(lock, problem)
     remedy = last_commits(LOCK_FILE) if commit is None else "Name another revision"
     return replace(revision, stages=parse_lock(lock, f"{LOCK_FILE} of {revision.shown}", remedy))
 

@@ -25,8 +25,8 @@ NOT_RUN = re.compile(r"# not run by the tests: \S")
 LANGUAGES = {"", "console", "python", "yaml", "json"}
 SELF = {"make test", "make test-all"}  # which would run this file again
 LONG = {
-    "comparing.md", "data-diff.md", "experiments.md", "faults.md", "own-data.md", "remotes.md", "reproducibility.md",
-    "tuning.md", "versions.md", "voting.md",
+    "comparing.md", "data-diff.md", "experiments.md", "faults.md", "leaderboard.md", "own-data.md", "remotes.md",
+    "reproducibility.md", "tuning.md", "versions.md", "voting.md",
 }  # fmt: skip
 
 
