@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _write(found: Leaderboards, path: Path) -> None:
-    from lockstep.comparing.leaderboard_page import leaderboard_page  # draws with what takes a second to import
+    from lockstep.comparing.leaderboard_page import page_of  # draws with what takes a second to import
 
     with Outputs() as outputs:
-        outputs.write(path, partial(Path.write_text, data=leaderboard_page(found), encoding="utf-8", newline="\n"))
+        outputs.write(path, partial(Path.write_text, data=page_of(found), encoding="utf-8", newline="\n"))

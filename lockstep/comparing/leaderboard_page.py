@@ -17,7 +17,7 @@ from lockstep.comparing.leaderboard_words import (
 )
 from lockstep.comparing.recorded_evaluations import Interval
 from lockstep.comparing.rendering import metric_value, visible
-from lockstep.reporting.page import render
+from lockstep.reporting.page import leaderboard_page
 from lockstep.reporting.wording import size
 
 
@@ -61,7 +61,7 @@ class Section(NamedTuple):
     marks: tuple[float | None, float | None]
 
 
-def leaderboard_page(found: Leaderboards) -> str:
+def page_of(found: Leaderboards) -> str:
     """The page, one HTML file that needs no other."""
     words = report(found, visible)
     blocks = zip(found.problems.items(), words.blocks, strict=True)
@@ -71,7 +71,7 @@ def leaderboard_page(found: Leaderboards) -> str:
         else Section(visible(name), block.title, list(block.lines), [], None, None, (None, None))
         for (name, board), block in blocks
     ]
-    return render("leaderboard.html", heading=words.title, sections=sections, note=note(found))
+    return leaderboard_page(words.title, sections, note(found))
 
 
 def _section(name: str, board: Leaderboard) -> Section:

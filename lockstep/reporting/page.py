@@ -51,6 +51,11 @@ def index_page(entries: Sequence[Any]) -> str:
     return render("index.html", entries=entries)
 
 
+def leaderboard_page(heading: str, sections: Sequence[Any], note: str) -> str:
+    """The page that ranks models; ``sections``: those of comparing/leaderboard_page.py."""
+    return render("leaderboard.html", heading=heading, sections=sections, note=note)
+
+
 def picture_file(facts: Facts, pictures: dict[str, str]) -> str:
     """The one picture by which the problem is shown elsewhere, as an SVG file for light and dark pages."""
     style = render("colors.css").replace("\n", " ").strip()
