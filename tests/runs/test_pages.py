@@ -26,7 +26,6 @@ LANGUAGES = {"", "console", "python", "yaml", "json"}
 SELF = {"make test", "make test-all"}  # which would run this file again
 LONG = {
     "comparing.md", "data-diff.md", "experiments.md", "faults.md", "leaderboard.md", "own-data.md", "remotes.md",
-    "comparing.md", "data-diff.md", "experiments.md", "faults.md", "leaderboard.md", "own-data.md", "remotes.md",
     "reproducibility.md", "tuning.md", "versions.md", "voting.md",
 }  # fmt: skip
 
