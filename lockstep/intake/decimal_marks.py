@@ -22,6 +22,8 @@ OTHER = {".": ",", ",": "."}
 MARK_NAMES = {".": "point", ",": "comma"}
 _SAMPLE = 1000
 """The first cells of a column, which mostly decide already."""
+FEW = 50
+"""One cell in so many that shows a decimal mark does not settle what it is in the others: it may be mistyped."""
 _SIGN = r"[-+\x{2212}]?"
 _DECIMAL = (
     r"(?:[0-9]+#(?:[0-9]{1,2}|[0-9]{4,})|0[0-9]*#[0-9]+|[0-9]{4,}#[0-9]+|#[0-9]+|[0-9]+#[0-9]*[eE][-+]?[0-9]+"
@@ -129,25 +131,40 @@ def _question(found: Evidence, mark: str, path: Path) -> DataError:
     )
 
 
-def other_reading(cells: pa.Array | pa.ChunkedArray, form: Format) -> tuple[Format, str] | None:
-    """How the numbers of a column can be read as well, with another value; None if its cells leave one reading.
+class OtherReading(NamedTuple):
+    """How the numbers of a column can be read as well, with another value.
+
+    Attributes:
+        form: the other form.
+        cell: one with a mark that can be either.
+        exceptions: cells in which the mark can only be a decimal mark, few among the others.
+    """
+
+    form: Format
+    cell: str
+    exceptions: int
+
+
+def other_reading(cells: pa.Array | pa.ChunkedArray, form: Format) -> OtherReading | None:
+    """How the numbers of a column can be read as well; None if its cells leave one reading.
 
     Args:
         cells: (n_rows,) texts.
         form: how they are read; cells that are no numbers of this form do not count.
-
-    Returns:
-        (the other form, a cell with a mark that can be either)
     """
     rival = form._replace(decimal=OTHER[form.decimal], thousands=form.decimal)
     marked = f"[.,{re.escape(form.thousands)}]"
     for part in (cells[:_SAMPLE], cells):
         trimmed = pc.utf8_trim_whitespace(part.filter(pc.match_substring_regex(part, marked)))
         numbers = trimmed.filter(pc.match_substring_regex(trimmed, form.number))
-        if not pc.all(pc.match_substring_regex(numbers, rival.number), min_count=0).as_py():
+        either = numbers.filter(pc.match_substring_regex(numbers, rival.number))
+        exceptions = len(numbers) - len(either)
+        if exceptions * FEW > len(numbers):
             return None
-    tells = numbers.filter(pc.match_substring_regex(numbers, "[0-9][.,]"))  # not the point of a unit, as of Rs.918
-    return (rival, str(tells[0].as_py())) if len(tells) else None
+    tells = either.filter(pc.match_substring_regex(either, "[0-9][.,]"))  # not the point of a unit, as of Rs.918
+    if not len(tells) or (exceptions and form.decimal not in str(tells[0].as_py())):
+        return None  # a cell such as 1,234,567 is no slip
+    return OtherReading(rival, str(tells[0].as_py()), exceptions)
 
 
 def _occurs(cells: pa.Array | pa.ChunkedArray, pattern: str) -> bool:

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from lockstep.intake.decimal_marks import MARK_NAMES, OTHER, find_evidence, other_reading
+from lockstep.intake.decimal_marks import MARK_NAMES, OTHER, OtherReading, find_evidence, other_reading
 from lockstep.kernel.errors import DataError, some
 from lockstep.reading.column_types import Format, as_bool, is_in
 from lockstep.reading.number_marks import BLANKS, MAGNITUDES, NO_MARKS, Marks
@@ -208,21 +208,23 @@ def open_readings(
         for name in columns
         if column_type(frame[name]) == "number"
     }
-    by_role: dict[tuple[str, bool], dict[str, tuple[Format, str]]] = {}
+    by_role: dict[tuple[str, bool], dict[str, OtherReading]] = {}
     for name, form in forms.items():
         if (found := other_reading(columns[name], form)) is not None:
-            mark = next(mark for mark in OTHER if mark in found[1])
+            mark = next(mark for mark in OTHER if mark in found.cell)
             by_role.setdefault((mark, mark == form.decimal), {})[name] = found
     warnings = []
     for (mark, is_decimal), rivals in by_role.items():
-        rival, cell = next(iter(rivals.values()))
+        rival, cell, _ = next(iter(rivals.values()))
+        exceptions = sum(found.exceptions for found in rivals.values())
+        which = f"all of them but {exceptions:,}" if exceptions else "all of them"
         role = f"decimal {MARK_NAMES[mark]}s" if is_decimal else f"{MARK_NAMES[mark]}s between thousands"
         names = f"{some([repr(name) for name in rivals])} {'is' if len(rivals) == 1 else 'are'}"
         value = f"{'' if is_decimal else 'the decimal number '}{rival.plain(pa.array([cell]))[0]}"
         field = f"decimalChar: {rival.decimal!r} and groupChar: {rival.thousands!r}"
         remedy = _flags_of(columns, forms, rivals, usual) or f"declare {field} in the contract, once it is added"
         warnings.append(
-            f"{names} read with {role}, but all of them are before three digits, such as {cell}: if that is {value}, "
+            f"{names} read with {role}, but {which} are before three digits, such as {cell}: if that is {value}, "
             f"{remedy}"
         )
     return warnings
@@ -231,12 +233,12 @@ def open_readings(
 def _flags_of(
     columns: Mapping[str, pa.Array],
     forms: Mapping[str, Format],
-    rivals: Mapping[str, tuple[Format, str]],
+    rivals: Mapping[str, OtherReading],
     usual: Format,
 ) -> str:
     """What to do to have some columns read in their other form, and the other ones of numbers as they are; "" if no
     flags do that."""
-    wanted = next(iter(rivals.values()))[0]
+    wanted = next(iter(rivals.values())).form
     other = usual._replace(decimal=wanted.decimal, thousands=wanted.thousands)
     found, _ = find_number_forms({name: columns[name] for name in forms}, other, given=("decimal",))
     for name, form in forms.items():

@@ -251,7 +251,10 @@ def test_one_cell_of_the_column_decides_even_in_its_last_row(file, cell):
     grouped = cell.count(",") == 2
     if facts.frame["p"].dtype.kind in "if":
         assert facts.frame["p"].iloc[0] == (10100 if grouped else 10.1)
-        assert facts.warnings == []
+        # One cell in 2,100 may be a slip, which is said; two commas are none.
+        assert [warning[:60] for warning in facts.warnings] == (
+            [] if grouped else ["'p' is read with decimal commas, but all of them but 1 are b"]
+        )
     else:
         assert "p" in facts.doubts  # one such cell in 2,100 may be a mistake
 
