@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from lockstep.commands import sweep
@@ -29,6 +30,8 @@ def test_a_sweep_ranks_what_it_has_done_and_leaves_the_workspace_as_it_was(built
     with subprocess.Popen(
         [sys.executable, "-m", "lockstep", "sweep", "iris", "--models", "k_neighbors", "mlp", "svm"],
         cwd=copy.folder, env=copy.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # What a shell starts in the background ignores interrupts, and so would this.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     ) as running:  # fmt: skip
         for line in running.stderr:
             if line.startswith("mlp"):
