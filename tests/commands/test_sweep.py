@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 from lockstep.commands import sweep
@@ -17,6 +16,12 @@ from lockstep.repository import git
 
 import pytest
 import yaml
+
+# What a shell starts in the background ignores interrupts, and so would all that a test run in the background starts.
+UNDER_AN_INTERRUPT = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_module('lockstep', run_name='__main__')"
+)
 
 
 @pytest.mark.slow
@@ -28,10 +33,8 @@ def test_a_sweep_ranks_what_it_has_done_and_leaves_the_workspace_as_it_was(built
     copy.set("iris", "tune", metric="log_loss")
     before = state(copy)
     with subprocess.Popen(
-        [sys.executable, "-m", "lockstep", "sweep", "iris", "--models", "k_neighbors", "mlp", "svm"],
+        [sys.executable, "-c", UNDER_AN_INTERRUPT, "sweep", "iris", "--models", "k_neighbors", "mlp", "svm"],
         cwd=copy.folder, env=copy.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        # What a shell starts in the background ignores interrupts, and so would this.
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     ) as running:  # fmt: skip
         for line in running.stderr:
             if line.startswith("mlp"):
