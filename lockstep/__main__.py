@@ -10,6 +10,10 @@ from lockstep.kernel.log import end_bars
 
 COMMANDS = {
     "add": "make a table of yours a problem of this repository",
+    "rename": "give a problem another name",
+    "remove": "take a problem out of the repository",
+    "new": "begin a repository of your own with this one's pipeline, and without its problems",
+    "upgrade": "bring a later version of Lockstep into a repository that 'new' made",
     "check": "whether the settings in params.yaml are sound",
     "predict": "score new rows with a saved model",
     "export": "write a model as a file that runs no code when it is loaded",

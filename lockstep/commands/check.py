@@ -13,7 +13,7 @@ from lockstep.commands import add_params, command_parser
 from lockstep.kernel.errors import SettingsError
 from lockstep.kernel.lock_file import LOCK_FILE, last_commits, pointers
 from lockstep.kernel.paths import CONTRACTS, PIPELINE, features_of
-from lockstep.kernel.settings import Problem, read_problems
+from lockstep.kernel.settings import NO_PROBLEM, Problem, read_problems
 from lockstep.provenance.damage import check_form
 from lockstep.reading.contract import read_contract
 from lockstep.repository import git
@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in problems:
         _check_files(name, problems)
         check_problem(Problem(args.params, name, problems))
-    print(f"{args.params} is sound: {', '.join(problems)}")
+    found = f": {', '.join(problems)}" if problems else f", and has {NO_PROBLEM}"
+    print(f"{args.params} is sound{found}")
     return 0
 
 
@@ -45,7 +46,7 @@ def _check_graph(path: Path, problems: Collection[str]) -> None:
     if gone := sorted(named - set(problems)):
         raise SettingsError(
             f"{path} names the problem '{gone[0]}' (artifacts.{gone[0]}?), which params.yaml has not: it has "
-            f"{', '.join(problems)}. Remove that entry, or rename it."
+            f"{', '.join(problems) or 'none'}. Remove that entry, or rename it."
         )
 
 

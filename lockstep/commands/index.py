@@ -11,7 +11,7 @@ from typing import NamedTuple
 from lockstep.commands import add_params, command_parser
 from lockstep.commands.results import results_of
 from lockstep.kernel.files import Outputs
-from lockstep.kernel.settings import Problem, Settings, Task, read_problems
+from lockstep.kernel.settings import NO_PROBLEM, Problem, Settings, Task, read_problems
 from lockstep.learning.metrics import qualified
 from lockstep.learning.model_file import ModelFile
 from lockstep.reporting.metric_titles import TITLES, headline
@@ -77,6 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--open", action="store_true", help="open it in the browser, where there is a display")
     args = parser.parse_args(argv)
     problems = read_problems(args.params)
+    if not problems:
+        print(f"{args.params} has {NO_PROBLEM}")
+        return 0
     entries = [entry_of(Problem(args.params, name, problems)) for name in problems]
     path = REPORTS / "index.html"
     with Outputs() as outputs:

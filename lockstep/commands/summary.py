@@ -9,7 +9,7 @@ from lockstep.commands import add_params, command_parser, model_of
 from lockstep.commands.results import Results, results_of
 from lockstep.comparing.rendering import console_of, metric_value
 from lockstep.kernel.errors import DataError
-from lockstep.kernel.settings import Problem, read_problems
+from lockstep.kernel.settings import NO_PROBLEM, Problem, read_problems
 from lockstep.learning.metrics import is_lopsided, qualified
 from lockstep.reporting.metric_titles import headline
 from lockstep.reporting.wording import percent
@@ -33,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     console = console_of(140)
     problems = read_problems(args.params)
+    if not problems:
+        print(f"{args.params} has {NO_PROBLEM}")
+        return 0
     run = [name for name in problems if Path(f"metrics/{name}.json").exists()]
     if not run:
         raise DataError("No problem has been run: metrics/ has no results. Run 'dvc repro', which makes them.")

@@ -1,10 +1,8 @@
 """Adds a problem to the repository: the file, its contract, the blocks in params.yaml and dvc.yaml; all or nothing."""
 
-import contextlib
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,13 +11,15 @@ from typing import Any, NamedTuple
 from lockstep.intake.contract_inference import infer_contract, write_contract
 from lockstep.intake.decisions import Decisions, problem_block
 from lockstep.intake.file_format import TableFacts
-from lockstep.intake.yaml_text import dump_yaml
+from lockstep.intake.problem_files import IGNORED, NO_FEATURES, RAW
+from lockstep.intake.undoing import undone_on_error
+from lockstep.intake.yaml_entries import with_entry
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, some
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import heartbeat
 from lockstep.kernel.paths import CONTRACTS, PARAMS, PIPELINE, features_of
 from lockstep.kernel.settings import check_problem_name, check_problems, convert, read_problems
-from lockstep.kernel.strict_yaml import parse_yaml, read_yaml
+from lockstep.kernel.strict_yaml import parse_yaml
 from lockstep.learning.cross_validation import CrossValidateSettings, make_folds
 from lockstep.learning.estimators import check_classes
 from lockstep.reading.contract import Contract, read_contract
@@ -29,24 +29,6 @@ from lockstep.repository import git
 from lockstep.repository.dvc_process import run_dvc
 from lockstep.splitting.parts import SplitSettings, split_table
 from lockstep.tables.table import Table, column_type
-
-import yaml
-
-RAW = Path("data/raw")
-NO_FEATURES = '''\
-"""Your own features of the problem '{name}': what is made of its rows before anything else is done with them.
-
-To have some, define them below. They are used in training, cross-validation, evaluation and ``predict`` alike, and are
-part of the saved model (docs/own-code.md). For example:
-
-    import pandas as pd
-
-    def features(rows: pd.DataFrame) -> pd.DataFrame:
-        return rows.assign(area=rows["width"] * rows["length"])
-"""
-'''
-"""A file that defines no features: DVC tracks it, so that it will see when it does."""
-IGNORED = RAW / ".gitignore"
 
 
 class Place(NamedTuple):
@@ -100,7 +82,7 @@ def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: boo
         return problem, ""
     created = [file for file in (place.pointer, place.contract, place.features, place.data) if not file.exists()]
     undo = _undo(place.name, created)
-    with _undone_on_error(created):
+    with undone_on_error((PARAMS, PIPELINE, IGNORED), created=created):
         with heartbeat(f"putting {place.data} into DVC's cache"):
             if place.data.resolve() != facts.path.resolve():
                 place.data.parent.mkdir(parents=True, exist_ok=True)
@@ -188,9 +170,10 @@ def _texts(place: Place, about: str, problem: dict[str, Any]) -> dict[Path, str]
     train = f"${{problems.{place.name}.train."
     artifact = f"models/{place.name}/{train}model}}_{train}kind}}_v{train}version}}.joblib"
     model = {"path": artifact, "type": "model", "desc": about.replace("${", r"\${")}  # no setting's name for DVC
-    params = _inserted(PARAMS, "problems", place.name, problem)
+    params = with_entry(PARAMS.read_text(encoding="utf-8"), PARAMS, "problems", place.name, problem)
     check_problems(parse_yaml(params.encode(), PARAMS), PARAMS)
-    return {PARAMS: params, PIPELINE: _inserted(PIPELINE, "artifacts", place.name, model)}
+    pipeline = with_entry(PIPELINE.read_text(encoding="utf-8"), PIPELINE, "artifacts", place.name, model)
+    return {PARAMS: params, PIPELINE: pipeline}
 
 
 def _allowed_name(text: str) -> str:
@@ -198,33 +181,6 @@ def _allowed_name(text: str) -> str:
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_-")
     allowed = name[:1].isalpha() and name.lower() != "index"
     return (name if allowed else f"data_{name}")[:64].strip("_-")
-
-
-def _inserted(file: Path, section: str, name: str, value: dict[str, Any]) -> str:
-    """The text of ``file`` with ``name: value`` at the end of its top-level mapping ``section``; all else as it was.
-
-    Raises:
-        SettingsError: the section is missing, or not a block that something can be added to.
-    """
-    before = read_yaml(file)
-    text = file.read_text(encoding="utf-8")
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    nodes = {key.value: node for key, node in root.value} if isinstance(root, yaml.MappingNode) else {}
-    node = nodes.get(section)
-    if not isinstance(node, yaml.MappingNode) or node.flow_style or not node.value:
-        raise SettingsError(f"{file} has no block '{section}:' with at least one entry to add to. Restore it from git.")
-    lines = text.splitlines(keepends=True)
-    end = node.end_mark.line if node.end_mark.line < len(lines) and node.end_mark.column == 0 else len(lines)
-    while end and (not lines[end - 1].strip() or lines[end - 1].startswith("#")):
-        end -= 1  # what is between this block and the next belongs to the next
-    indented = "".join(f"  {line}" for line in dump_yaml({name: value}).splitlines(keepends=True))
-    head = "".join(lines[:end])
-    result = head + ("" if head.endswith("\n") else "\n") + "\n" + indented + "".join(lines[end:])
-    if {**before, section: {**before[section], name: value}} != parse_yaml(result.encode(), file):
-        raise SettingsError(
-            f"{file} is laid out in a way that cannot be added to. Add '{name}' to '{section}' by hand."
-        )
-    return result
 
 
 def _undo(name: str, created: list[Path]) -> str:
@@ -246,18 +202,3 @@ def _dvc_add(path: Path) -> None:
     done = run_dvc(["add", "--quiet", str(path)])
     if done.code:
         raise MachineError(f"'dvc add {path}' failed: {done.reason}")
-
-
-@contextlib.contextmanager
-def _undone_on_error(created: list[Path]) -> Iterator[None]:
-    """Remove ``created``, which are not there yet, and write the tracked files as they were, if the block fails."""
-    saved = {file: file.read_bytes() for file in (PARAMS, PIPELINE, IGNORED) if file.exists()}
-    try:
-        yield
-    except BaseException:
-        for path in created:
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-        for file, content in saved.items():
-            file.write_bytes(content)
-        raise

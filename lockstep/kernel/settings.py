@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
 
@@ -15,6 +15,8 @@ from msgspec import inspect
 SECTIONS = ("load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate", "diagnose", "report")
 PROBLEM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 """A letter first: DVC's --set-param takes problems.2024_sales for a number gone wrong."""
+NO_PROBLEM = "no problem yet: python -m lockstep add FILE"
+"""What to say of settings without a problem, as a repository of one's own begins."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -34,15 +36,17 @@ Severity = Literal["error", "warning", "off"]
 
 
 def read_problems(path: Path) -> dict[str, dict[str, Any]]:
-    """All problems of params.yaml: {name: {section: its settings}}."""
+    """All problems of params.yaml: {name: {section: its settings}}; none in a repository that has none yet."""
     return check_problems(read_yaml(path), path)
 
 
 def check_problems(content: Any, path: Path) -> dict[str, dict[str, Any]]:
     """The same of the content of params.yaml, which need not be in ``path`` yet."""
     problems = content.get("problems") if isinstance(content, dict) else None
-    if not isinstance(problems, dict) or not problems:
-        raise SettingsError(f"{path}: 'problems' must map each problem's name to its sections, and has none.")
+    if not isinstance(problems, dict):
+        raise SettingsError(
+            f"{path}: 'problems' must map each problem's name to its sections, or be {{}}: there is none."
+        )
     for name, sections in problems.items():
         check_problem_name(name, f"{path}: problems.{name}")
         if not isinstance(sections, dict):
@@ -58,6 +62,16 @@ def check_problems(content: Any, path: Path) -> dict[str, dict[str, Any]]:
             if f"{name}{suffix}" in problems:
                 raise SettingsError(f"{path}: problems.{name}{suffix} would write to files of '{name}'. Rename it.")
     return problems
+
+
+def check_there(name: str, problems: Collection[str], path: Path) -> None:
+    """Raise SettingsError unless there is a problem ``name``."""
+    if not problems:
+        raise SettingsError(f"{path} has no problem '{name}': it has {NO_PROBLEM}.")
+    if name not in problems:
+        raise SettingsError(
+            f"{path} has no problem '{name}'. It has: {', '.join(problems)}.{did_you_mean(name, problems)}"
+        )
 
 
 def check_problem_name(name: object, where: str) -> None:
@@ -84,10 +98,7 @@ class Problem:
 
     def __init__(self, path: Path, name: str, problems: Mapping[str, dict[str, Any]] | None = None) -> None:
         problems = read_problems(path) if problems is None else problems
-        if name not in problems:
-            raise SettingsError(
-                f"{path} has no problem '{name}'. It has: {', '.join(problems)}.{did_you_mean(name, problems)}"
-            )
+        check_there(name, problems, path)
         self.path, self.name, self._sections = path, name, problems[name]
         self._used: dict[str, Any] = {}
 

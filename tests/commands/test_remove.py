@@ -1,0 +1,218 @@
+"""python -m lockstep remove and rename, in a copy of the repository: what changes, what does not, and the way back."""
+
+import contextlib
+import io
+import os
+import subprocess
+from unittest import mock
+
+from lockstep.__main__ import main
+from lockstep.kernel.files import Outputs
+
+import pytest
+import yaml
+from workspace import Repository
+
+
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory):
+    return Repository(tmp_path_factory.mktemp("remove") / "copy")
+
+
+@pytest.fixture
+def copy(committed, tmp_path):
+    """With something in the workspace that DVC's cache has, and a model that is nowhere else."""
+    copy = committed.copy_to(tmp_path / "copy")
+    model = copy.folder / "models/iris/old.skops"
+    model.parent.mkdir(parents=True)
+    model.write_bytes((copy.folder / "data/raw/iris.csv").read_bytes())
+    return copy
+
+
+def run(copy, *arguments, check=True):
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(copy.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
+        mock.patch.dict(os.environ, copy.environment, clear=True),
+    ):  # fmt: skip
+        code = main(list(arguments))
+    assert not check or code == 0, f"{out.getvalue()}\n{err.getvalue()}"
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+def status(copy):
+    return copy.run("git", "status", "--porcelain", "--untracked-files=all").stdout.splitlines()
+
+
+def everything(copy):
+    """{path: bytes} of all files outside git's and DVC's own folders."""
+    paths = [path for path in copy.folder.rglob("*") if path.is_file()]
+    named = {path.relative_to(copy.folder): path for path in paths}
+    return {name: path.read_bytes() for name, path in named.items() if not {".git", ".dvc", "logs"} & set(name.parts)}
+
+
+def tracked(copy):
+    return copy.run("git", "ls-files").stdout.splitlines()
+
+
+def lines_of(copy, file):
+    return (copy.folder / file).read_text().splitlines(keepends=True)
+
+
+def undo(copy, done):
+    line = next(line for line in done.stdout.splitlines() if line.startswith("Undo:"))
+    return line.removeprefix("Undo:").strip().split("    (")[0]
+
+
+def test_all_of_a_problem_goes_and_git_brings_it_back(copy):
+    before = {file: lines_of(copy, file) for file in ("params.yaml", "dvc.yaml", "dvc.lock", "data/raw/.gitignore")}
+    done = run(copy, "remove", "iris")
+    for file, lines in before.items():
+        now = iter(lines_of(copy, file))
+        line = next(now, None)
+        gone = []
+        for old in lines:
+            if old == line:
+                line = next(now, None)
+            else:
+                gone.append(old)
+        assert line is None, file  # what is left stands in the file that was, in its order
+        assert any("iris" in old for old in gone), file
+    problems = yaml.safe_load((copy.folder / "params.yaml").read_text())["problems"]
+    assert list(problems) == ["housing"]
+    left = [str(path) for path in everything(copy) if "iris" in path.name or "iris" in path.parts]
+    assert left == ["benchmarks/plain_iris.py"]
+    assert run(copy, "check").stdout == "params.yaml is sound: housing\n"
+    assert copy.dvc("status", "--json", "load@housing").returncode == 0
+    assert list((copy.folder / ".dvc/cache/files/md5").rglob("*"))
+    checkout, then = undo(copy, done).split(" && ")
+    assert then == "dvc checkout"
+    copy.run("bash", "-c", checkout)
+    assert status(copy) == []
+
+
+def test_the_last_problem_leaves_none_and_one_can_be_added(copy, tmp_path):
+    for name in ("iris", "housing"):
+        run(copy, "remove", name, "--yes")
+    assert yaml.safe_load((copy.folder / "dvc.yaml").read_text())["artifacts"] == {}
+    assert "has no problem yet: python -m lockstep add FILE" in run(copy, "check").stdout
+    for command in ("summary", "index"):
+        assert run(copy, command).stdout == "params.yaml has no problem yet: python -m lockstep add FILE\n"
+    assert copy.repro() == []
+    failed = run(copy, "sweep", "iris", check=False)
+    assert (failed.returncode, "no problem yet" in failed.stderr) == (2, True)
+    table = tmp_path / "new.csv"
+    table.write_text("a,target\n" + "".join(f"{i % 17},{'yes' if i % 3 else 'no'}\n" for i in range(200)))
+    run(copy, "add", str(table))
+    assert run(copy, "check").stdout == "params.yaml is sound: new\n"
+
+
+def test_a_table_that_another_problem_uses_stays(copy):
+    copy.set("housing", "load", path="data/raw/iris.csv")
+    copy.commit("shared")
+    run(copy, "remove", "iris")
+    assert (copy.folder / "data/raw/iris.csv.dvc").exists()
+    assert (copy.folder / "data/raw/iris.csv").exists()
+    assert "/iris.csv\n" in lines_of(copy, "data/raw/.gitignore")
+
+
+@pytest.mark.parametrize("file", ["features/iris.py", "params.yaml", "models/iris/old.skops", "data/raw/iris.csv"])
+def test_what_nothing_could_give_back_is_not_removed_unasked(copy, file):
+    with (copy.folder / file).open("a") as handle:
+        handle.write("# mine\n")
+    before = everything(copy)
+    assert f"Neither the last commit nor DVC's cache has: {file}." in run(copy, "remove", "iris", "--dry-run").stdout
+    done = run(copy, "remove", "iris", check=False)
+    assert done.returncode == 2
+    assert f"neither the last commit nor DVC's cache has what is in {file}. Commit first" in done.stderr
+    assert everything(copy) == before
+    done = run(copy, "remove", "iris", "--yes")
+    assert f"(without what is lost: {file})" in done.stdout
+    assert not (copy.folder / "models/iris").exists()
+    assert file not in undo(copy, done).split()
+
+
+@pytest.mark.parametrize("command", [["remove", "iris"], ["rename", "iris", "flowers"]])
+@pytest.mark.parametrize("place", ["write", "__exit__"])
+def test_a_failure_leaves_everything_as_it_was(copy, command, place):
+    before = everything(copy)
+    with mock.patch.object(Outputs, place, side_effect=OSError(28, "No space left on device")):
+        done = run(copy, *command, check=False)
+    assert done.returncode == 4
+    assert {path: data for path, data in everything(copy).items() if path.suffix != ".tmp"} == before
+
+
+def test_a_failed_move_leaves_everything_as_it_was(copy):
+    before = everything(copy)
+    rename = os.rename
+    moved = []
+
+    def fail_late(source, place):
+        moved.append(source)
+        if len(moved) == 4:
+            raise OSError(13, "Permission denied")
+        return rename(source, place)
+
+    with mock.patch("os.rename", fail_late):
+        done = run(copy, "rename", "iris", "flowers", check=False)
+    assert (done.returncode, len(moved) > 4) == (4, True)
+    assert everything(copy) == before
+
+
+def test_a_dry_run_changes_nothing(copy):
+    before = everything(copy)
+    assert "All could be brought back.\nNothing was changed." in run(copy, "remove", "iris", "--dry-run").stdout
+    assert "features/iris.py -> features/flowers.py" in run(copy, "rename", "iris", "flowers", "--dry-run").stdout
+    assert everything(copy) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["remove", "irs"], "params.yaml has no problem 'irs'. It has: iris, housing. Did you mean 'iris'?"),
+        (["rename", "irs", "x"], "params.yaml has no problem 'irs'."),
+        (["rename", "iris", "housing"], "params.yaml has problems.housing already. Give another name."),
+        (["rename", "iris", "2x"], 'the new name: "2x" is not a problem name.'),
+        (["rename", "iris", "housing_tune"], "problems.housing_tune would write to files of 'housing'."),
+        (["rename", "iris", "taken"], "features/taken.py exists already."),
+    ],
+)
+def test_refused(copy, command, message):
+    (copy.folder / "features/taken.py").touch()
+    done = run(copy, *command, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_a_pipeline_that_names_the_problem_elsewhere_is_refused(copy):
+    with (copy.folder / "dvc.yaml").open("a") as file:
+        file.write("  best:\n    path: models/${problems.iris.train.model}.joblib\n")
+    for command in (["remove", "iris", "--yes"], ["rename", "iris", "flowers"]):
+        done = run(copy, *command, check=False)
+        assert done.returncode == 2
+        assert "dvc.yaml names the problem 'iris' elsewhere, too: path: models/" in done.stderr
+
+
+def test_renamed_keeps_results_and_can_be_renamed_back(copy):
+    before = everything(copy)
+    done = run(copy, "rename", "iris", "flowers")
+    settings = yaml.safe_load(before[next(path for path in before if path.name == "params.yaml")])["problems"]
+    problems = yaml.safe_load((copy.folder / "params.yaml").read_text())["problems"]
+    assert list(problems) == ["flowers", "housing"]
+    assert problems["flowers"]["load"].pop("path") == "data/raw/flowers.csv"
+    del settings["iris"]["load"]["path"]
+    assert problems["flowers"] == settings["iris"]
+    assert run(copy, "check").stdout == "params.yaml is sound: flowers, housing\n"
+    assert "flowers: models/flowers/random_forest" in run(copy, "summary").stdout
+    assert "of the problem 'flowers'" in (copy.folder / "features/flowers.py").read_text()
+    assert copy.dvc("status", "-q", "data/raw/flowers.csv.dvc").returncode == 0
+    copy.run("git", "add", "-A")
+    moved = copy.run("git", "diff", "--cached", "--name-status", "-M").stdout
+    assert "R100\tmetrics/iris.json\tmetrics/flowers.json" in moved
+    copy.run("git", "reset", "-q")
+    back, then, build = undo(copy, done).split(" && ")
+    run(copy, *back.split()[3:])
+    assert (then, build) == ("git checkout dvc.lock", "dvc repro report@iris")
+    copy.run(*then.split())
+    assert status(copy) == []
+    assert everything(copy) == before
