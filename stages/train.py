@@ -47,6 +47,7 @@ from lockstep.training.history import COLUMNS, Part, Row, history_of
 
 import msgspec
 import numpy as np
+import pandas as pd
 from sklearn.pipeline import Pipeline
 
 
@@ -84,7 +85,7 @@ def train(processed: Table, preprocessor: Preprocessor, validation: Table, setti
         settings.class_weight,
         given,
     )
-    X, y = np.ascontiguousarray(processed.features.to_numpy(dtype="float64")), processed.labels
+    X, y = _row_by_row(processed.features), processed.labels
     with heartbeat(f"fit on {len(y)} rows of {X.shape[1]} features"):
         folds = inner_folds(processed, settings)
         fit_estimator(estimator, X, y, settings, -1, categories_of(preprocessor), processed.weights, folds)
@@ -100,6 +101,14 @@ def train(processed: Table, preprocessor: Preprocessor, validation: Table, setti
     )
     steps = preprocessor.steps if isinstance(preprocessor, Pipeline) else [("preprocess", preprocessor)]
     return Trained(Pipeline([*steps, ("model", estimator)]), history)
+
+
+def _row_by_row(features: pd.DataFrame) -> np.ndarray:
+    """(n_rows, n_features) float64, as estimators want it in memory; to_numpy would make one copy more."""
+    X = np.empty(features.shape)
+    for place in range(features.shape[1]):
+        X[:, place] = features.iloc[:, place]
+    return X
 
 
 def _log_tally(tally: Tally) -> None:

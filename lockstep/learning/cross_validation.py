@@ -30,7 +30,7 @@ from lockstep.learning.estimators import (
     make_estimator,
 )
 from lockstep.learning.kept_results import KeptResults
-from lockstep.learning.model_types import VOTING
+from lockstep.learning.model_types import VOTING, model_type
 from lockstep.learning.own_features import OwnFeatures
 from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.preprocessing import Preprocessor, PreprocessSettings, categories_of, fit_preprocessor
@@ -47,6 +47,7 @@ from lockstep.learning.voting import read_voting
 from lockstep.learning.workers import workers
 from lockstep.tables.table import Table
 
+import joblib
 import msgspec
 import numpy as np
 import pandas as pd
@@ -64,6 +65,8 @@ from sklearn.model_selection import (
 Fold = tuple[np.ndarray, np.ndarray]
 """Positions of the rows that are fitted on, and of those that are scored."""
 _FOLDS, _REPEATS = Setting("cross_validate.folds"), Setting("cross_validate.repeats")
+LARGE_CELLS, PROCESSORS = 5_000_000, 4
+"""Cells of a table whose folds have so many processors each, if their fits use all that there are."""
 ROUNDING = 1e-12
 """Values that differ by a smaller share of their mean are the same, computed in another order."""
 
@@ -331,7 +334,10 @@ def cross_validate(
     scores = {} if kept is None else {int(name): _unpacked(found) for name, found in kept.found.items()}
     if scores:
         logger.info("%d of %d folds are from the run that was interrupted", len(scores), len(folds))
-    with heartbeat(f"cross-validation on {len(train)} rows", len(folds), "folds") as progress, workers() as able:
+    with (
+        heartbeat(f"cross-validation on {len(train)} rows", len(folds), "folds") as progress,
+        workers(_at_once(train, model)) as able,
+    ):
         progress.advance(len(scores), found=True)
 
         def arrived(fold: FoldScores) -> None:
@@ -344,6 +350,16 @@ def cross_validate(
         todo = [numbered for numbered in enumerate(folds) if numbered[0] not in scores]
         scores |= {_number(fold, settings): fold for fold in able.each(_score, able.share(work), todo, arrived)}
     return [scores[number] for number in range(len(folds))]
+
+
+def _at_once(train: Table, model: TrainSettings) -> int:
+    """How many folds are computed at a time; -1: as many as there are processors.
+
+    Each fold holds copies of its rows. Where these are large, and a fit uses all processors anyway, more folds at a
+    time take as long, and more memory.
+    """
+    large = train.features.size >= LARGE_CELLS and model_type(model.model).threaded
+    return max(1, joblib.cpu_count() // PROCESSORS) if large else -1
 
 
 def _number(fold: FoldScores, settings: CrossValidateSettings) -> int:
@@ -388,6 +404,7 @@ def _score(work: _Work, numbered: tuple[int, Fold]) -> FoldScores:
     repeat, fold = number // work.folds + 1, number % work.folds + 1
     preprocessor, fitted = encode_fitted(train, fitted_on, work.preprocess, work.model, work.features)
     estimator = fit_encoded(fitted, make_estimator(work.model, train.task), work.model, n_jobs=1)
+    del fitted  # as large as the table
     rows = encode(train, scored_on, preprocessor)
     found = predict(estimator, rows.X, train.task, train.positive)
     own = make_scorers(work.metrics, train.task, weighted=train.weight is not None)

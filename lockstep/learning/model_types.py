@@ -30,6 +30,7 @@ class ModelType:
         estimators: the import path of the class for each task it can do, ``package.module:Class``.
         scale_free: whether it looks at the order of values only, so that it needs no scaling.
         numbered_classes: whether its classifier takes no classes but 0, 1, 2, ...
+        threaded: whether a fit uses all processors by itself, whatever number of threads it is told.
         native_missing: whether it learns from missing values as they are.
         native_categories: how it is told which of the encoded columns hold codes of categories, from their numbers and
             the number of all columns; None if it cannot be told.
@@ -41,6 +42,7 @@ class ModelType:
     estimators: Mapping[Task, str]
     scale_free: bool
     numbered_classes: bool = False
+    threaded: bool = False
     native_missing: bool = False
     native_categories: Callable[[Sequence[int], int], Arguments] | None = None
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -92,6 +94,7 @@ MODELS = {
     "hist_gradient_boosting": ModelType(
         _both("sklearn.ensemble:HistGradientBoosting"),
         scale_free=True,
+        threaded=True,
         native_missing=True,
         native_categories=lambda columns, _: Arguments({"categorical_features": list(columns)}, {}),
         space={
@@ -106,6 +109,7 @@ MODELS = {
     "lightgbm": ModelType(
         _both("lightgbm:LGBM"),
         scale_free=True,
+        threaded=True,
         native_missing=True,
         native_categories=lambda columns, _: Arguments({}, {"categorical_feature": list(columns)}),
         # As many threads as OpenMP has: a number given here would be written into the model.
@@ -124,6 +128,7 @@ MODELS = {
         _both("xgboost:XGB"),
         scale_free=True,
         numbered_classes=True,
+        threaded=True,
         native_missing=True,
         native_categories=lambda columns, width: Arguments(
             {"feature_types": ["c" if number in columns else "q" for number in range(width)]}, {}

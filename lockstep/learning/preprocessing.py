@@ -129,11 +129,11 @@ def build_preprocessor(
             missing_is_a_level = settings.categorical_impute == "missing" or settings.encode == "native"
         else:
             missing_is_a_level = settings.numeric_impute == "native"
-        levels = n_distinct(features[name]) + (missing_is_a_level and bool(features[name].isna().any()))
+        different = n_distinct(features[name])
+        levels = different + (missing_is_a_level and bool(features[name].isna().any()))
         indicated = settings.missing_indicator and kind != "text" and 0 < features[name].count() < len(features)
         if indicated:
             columns["missing"].append(name)
-        different = features[name].nunique()
         is_free = name in settings.text_columns and different > 1
         if is_free:
             columns[TEXT].append(name)
@@ -317,7 +317,9 @@ def fit_preprocessor(
         encoded = preprocessor.fit_transform(table.features, table.labels)
     names = _distinct(_encoded_names(preprocessor), taken)
     fitted = preprocessor if own is None else Pipeline([("features", own), ("preprocess", preprocessor)])
-    return fitted, pd.DataFrame(np.asarray(encoded, dtype="float64"), index=table.frame.index, columns=names)
+    numbers = np.asarray(encoded, dtype="float64")
+    # Not copied, as pandas would by itself: it is as large as the table.
+    return fitted, pd.DataFrame(numbers, index=table.frame.index, columns=names, copy=False)
 
 
 def _encoded_names(encoder: ColumnTransformer) -> list[str]:

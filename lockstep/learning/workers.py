@@ -67,8 +67,11 @@ class Workers(Protocol):
 
 
 @contextlib.contextmanager
-def workers() -> Iterator[Workers]:
+def workers(most: int = -1) -> Iterator[Workers]:
     """Those of the cluster that LOCKSTEP_DASK names, or threads.
+
+    Args:
+        most: threads at most; -1: as many as there are processors. A cluster has its own.
 
     Raises:
         MachineError: Dask is not installed; no scheduler or worker answers; the workers are not as this process is; the
@@ -76,7 +79,7 @@ def workers() -> Iterator[Workers]:
     """
     address = os.environ.get(ADDRESS, "").strip()
     if not address:
-        yield Threads()
+        yield Threads(most)
         return
     with _connected(address) as client:
         yield Cluster(client, address)
@@ -85,6 +88,9 @@ def workers() -> Iterator[Workers]:
 class Threads:
     """The threads of this process: scikit-learn's fits release Python's lock, nothing is copied, and no worker has to
     import scikit-learn again."""
+
+    def __init__(self, most: int = -1) -> None:
+        self._most = most
 
     def share(self, value: S) -> S:
         return value
@@ -100,7 +106,7 @@ class Threads:
         arrived: Callable[[R], object] | None = None,
     ) -> list[R]:
         jobs = (joblib.delayed(_outcome)(function, shared, item) for item in items)
-        outcomes = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(jobs)
+        outcomes = joblib.Parallel(n_jobs=self._most, prefer="threads", return_as="generator")(jobs)
         return _results(outcomes, arrived)
 
 

@@ -224,10 +224,15 @@ def _parsed(source: Path | bytes, *, only_target: bool = False) -> Table:
         return pa.BufferReader(source) if isinstance(source, bytes) else source
 
     own = json.loads(pq.read_schema(opened()).metadata[b"lockstep"])
-    columns = [ROW, own["target"], *([own["weight"]] if "weight" in own else [])] if only_target else None
-    arrow = pq.read_table(opened(), columns=columns, page_checksum_verification=True)
-    frame = arrow.to_pandas(split_blocks=True, self_destruct=True)  # column by column: the table is never there twice
-    del arrow
+    file = pq.ParquetFile(opened(), page_checksum_verification=True, pre_buffer=False)
+    schema = file.schema_arrow
+    if only_target:
+        columns = [ROW, own["target"], *([own["weight"]] if "weight" in own else [])]
+        schema = pa.schema([schema.field(name) for name in columns], schema.metadata)
+    # Column by column, here and in to_pandas: what decoding takes is that of one, and the table is never there twice.
+    arrow = pa.table([file.read(columns=[name], use_threads=False).column(0) for name in schema.names], schema=schema)
+    frame = arrow.to_pandas(split_blocks=True, self_destruct=True)
+    del arrow, file
     pa.default_memory_pool().release_unused()  # what decoding took, which would be kept for the next file
     frame.index.name = ROW
     return Table(frame, **{**own, "copies": tuple(own.get("copies", ()))})

@@ -1,7 +1,16 @@
 """The model type that add chooses, and what goes with it."""
 
-from lockstep.intake.model_choice import FIXED, FIXED_FEW, VOTE_ROWS, choose_model, choose_settings, propose_vote
-from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator
+from lockstep.intake.model_choice import (
+    FIXED,
+    FIXED_FEW,
+    LARGE_ROWS,
+    LARGE_STEPS,
+    VOTE_ROWS,
+    choose_model,
+    choose_settings,
+    propose_vote,
+)
+from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator, member_of
 from lockstep.learning.model_types import KINDS
 
 import numpy as np
@@ -27,6 +36,8 @@ def boosting(target, task="classification", *, shuffled=True):
             "hist_gradient_boosting",
             "there are 300 rows or more, and it learns best in small steps, ended where held",
         ),
+        (99_999, "hist_gradient_boosting", "there are 300 rows or more"),
+        (100_000, "xgboost", "there are 100,000 rows or more, where it learns about as well as hist_gradient_boosting"),
     ],
 )
 def test_the_number_of_rows_decides_the_model_type(rows, model, why):
@@ -38,6 +49,18 @@ def test_the_number_of_rows_decides_the_model_type(rows, model, why):
 def test_what_a_model_type_can_take_is_left_as_it_is():
     for model in ("random_forest", "ridge"):
         assert choose_settings(model, pd.Series([1.0, 2.0]), "regression", shuffled=True) == ({}, {})
+
+
+@pytest.mark.parametrize("task", list(KINDS))
+def test_large_tables_get_settings_of_their_own_that_can_be_fitted(task):
+    y = pd.Series(np.arange(LARGE_ROWS) % 3)
+    found = choose_settings("xgboost", y, task, shuffled=True)
+    assert found == (LARGE_STEPS, NATIVE)
+    assert choose_settings("xgboost", y[1:], task, shuffled=True) == ({}, NATIVE)
+    model = TrainSettings(model="xgboost", kind=KINDS[task], version=1, hyperparameters=found.hyperparameters)
+    estimator = build_estimator(model, task)
+    fit_estimator(estimator, np.arange(90.0)[:, None] % 4, y.to_numpy()[:90], model, n_jobs=1)
+    assert member_of(estimator).get_booster().num_boosted_rounds() == LARGE_STEPS["n_estimators"]
 
 
 def test_boosting_ends_by_itself_where_rows_can_be_spared():

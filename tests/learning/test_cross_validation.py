@@ -18,6 +18,7 @@ from lockstep.learning.cross_validation import (
 from lockstep.learning.kept_results import KeptResults
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import metrics_of, predictions_of
+from lockstep.learning.workers import workers
 from lockstep.splitting.parts import SplitSettings, split_table
 from lockstep.tables.table import Table
 
@@ -91,6 +92,23 @@ def test_folds_of_a_run_that_was_interrupted_are_the_same_to_the_bit(table, valu
     assert run(kept) == expected
     monkeypatch.setattr(module, "_score", None)
     assert run(KeptResults("p", [])) == expected
+
+
+def test_large_folds_come_one_after_another_where_a_fit_uses_all_processors_and_score_the_same(monkeypatch):
+    table, settings = make_table("classification"), CrossValidateSettings(folds=3)
+    asked = []
+    monkeypatch.setattr(module, "workers", lambda most: asked.append(most) or workers(most))
+    monkeypatch.setattr(module.joblib, "cpu_count", lambda: 2)
+
+    def metrics(model):
+        scores = cross_validate(table, settings, PreprocessSettings(), model_settings(model, "classification"))
+        return [fold.metrics for fold in scores]
+
+    small = metrics("hist_gradient_boosting")
+    monkeypatch.setattr(module, "LARGE_CELLS", table.features.size)
+    assert metrics("hist_gradient_boosting") == small
+    metrics("random_forest")
+    assert asked == [-1, 1, -1]
 
 
 def test_a_class_that_a_fold_has_not_seen_has_no_probability_there():
