@@ -25,14 +25,14 @@ RAREST = 10
 FEW_OF_ONE, UP_TO = 400, 5_000
 """Of two classes of which one has fewer rows than this, a tenth of them cannot tell when to end: FIXED_FEW iterations
 were better on each table that was measured, of up to so many rows."""
-VOTE_ROWS, VOTE_CLASSES = 10_000, 5
+VOTE_ROWS, VOTE_CLASSES = 5_000, 5
 """Tables of at most so many rows and classes were learnt better by the mean of VOTERS and the boosting."""
 DRAWN_ROWS = {"learning_rate": 0.05, "reg_lambda": 1.0, "subsample": 0.8, "subsample_freq": 1}
 FEW_LEAVES = {"model": "lightgbm", **DRAWN_ROWS, "num_leaves": 12, "min_child_samples": 10}
 LEAVES_TREES: dict[Task, int] = {"regression": 400, "classification": 150}
 """Trees of FEW_LEAVES: a classification is sooner learnt by heart."""
 VOTERS: tuple[dict[str, Any], ...] = (
-    {"model": "extra_trees", "n_estimators": 100, "max_features": 1.0},
+    {"model": "extra_trees", "n_estimators": 50, "max_features": 1.0},
     {
         "model": "lightgbm",
         **DRAWN_ROWS,

@@ -75,7 +75,7 @@ def _range(low: float, high: float, *, log: bool = False) -> dict[str, Any]:
     return {"low": low, "high": high, "log": log}
 
 
-# Forests split codes of categories by their order.
+# Forests cut the codes of categories by their order.
 _FOREST_NATIVE: dict[str, Any] = {"native_missing": True, "native_categories": lambda *_: Arguments({}, {})}
 _FOREST = {"max_features": _range(0.2, 1.0), "min_samples_leaf": _range(1, 20, log=True)}
 MODELS = {
