@@ -39,7 +39,7 @@ from lockstep.learning.own_code import sha256_of
 from lockstep.learning.own_estimators import parse_name, untracked_library
 from lockstep.learning.preprocessing import Preprocessor, categories_of
 from lockstep.learning.search_result import read_best_trial
-from lockstep.learning.voting import Tally, tally_of
+from lockstep.learning.voting import Tally, read_voting, tally_of
 from lockstep.saving.joblib_file import load_model, write_model
 from lockstep.saving.sidecar import MODEL_LIBRARIES, read_about
 from lockstep.tables.table import Table, read_table
@@ -89,7 +89,7 @@ def train(processed: Table, preprocessor: Preprocessor, validation: Table, setti
     with heartbeat(f"fit on {len(y)} rows of {X.shape[1]} features"):
         folds = inner_folds(processed, settings)
         fit_estimator(estimator, X, y, settings, -1, categories_of(preprocessor), processed.weights, folds)
-    if tally := tally_of(estimator):
+    if (tally := tally_of(estimator)) and read_voting(settings.hyperparameters, "train.hyperparameters").folds:
         _log_tally(tally)
     parts = {"train": Part(X, y, processed.weights)}
     if len(validation):

@@ -11,7 +11,7 @@ from lockstep.intake.column_roles import ColumnRoles, find_roles, words_of
 from lockstep.intake.file_format import TableFacts
 from lockstep.intake.formatted_numbers import Doubt
 from lockstep.intake.free_text import free_texts
-from lockstep.intake.model_choice import ModelSettings, choose_model, choose_settings, propose_vote
+from lockstep.intake.model_choice import ModelSettings, choose_model, choose_settings
 from lockstep.intake.target_choice import choose_target, choose_task
 from lockstep.intake.yaml_text import dump_yaml
 from lockstep.kernel.errors import DataError, Setting, did_you_mean, some
@@ -185,7 +185,7 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         if chosen.value is not None and chosen.value not in beside:
             what = f": '{chosen.value}' is no column beside the target. It has: {_named(chosen.value, beside)}"
             raise DataError(chosen.setting, what)
-    model = _decide("train.model", given, lambda: choose_model(len(frame)))
+    model = _decide("train.model", given, lambda: choose_model(labels, task.value))
     _check_positive(labels, given.get("load.positive"), task.value)
     estimator = build_estimator(TrainSettings(model=model.value, kind=KINDS[task.value], version=1), task.value)  # type: ignore[arg-type]
     if weight.value is not None:
@@ -223,7 +223,6 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
             *_by_time(frame, roles, group, time),
             *_time_as_feature(frame, time.value if left != [time.value] else None),
             *_rare_class(labels, task.value),
-            *propose_vote("" if "train.model" in given else model.value, labels.dropna(), task.value),
         ],
     )
 

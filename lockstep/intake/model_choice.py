@@ -4,7 +4,7 @@ rows and classes alone, never by trying models on the rows at hand."""
 from typing import Any, NamedTuple
 
 from lockstep.kernel.settings import Task
-from lockstep.learning.model_types import model_type
+from lockstep.learning.model_types import VOTING, model_type
 from lockstep.learning.voting import SMALL_STEPS
 
 import pandas as pd
@@ -38,8 +38,24 @@ LARGE_STEPS = {
 }
 """With so many rows, fewer and larger steps; their number is fixed, since none of the tables measured was learnt by
 heart in them."""
-VOTE_ROWS = 10_000
-"""Tables of at most so many rows were learnt better by a vote's default members, regressions and two classes alike."""
+VOTE_ROWS, VOTE_CLASSES = 5_000, 5
+"""Tables of at most so many rows and classes were learnt better by the mean of VOTERS and the boosting."""
+DRAWN_ROWS = {"learning_rate": 0.05, "reg_lambda": 1.0, "subsample": 0.8, "subsample_freq": 1}
+FEW_LEAVES = {"model": "lightgbm", **DRAWN_ROWS, "num_leaves": 12, "min_child_samples": 10}
+LEAVES_TREES: dict[Task, int] = {"regression": 400, "classification": 150}
+"""Trees of FEW_LEAVES: a classification is sooner learnt by heart."""
+VOTERS: tuple[dict[str, Any], ...] = (
+    {"model": "extra_trees", "n_estimators": 50, "max_features": 1.0},
+    {
+        "model": "lightgbm",
+        **DRAWN_ROWS,
+        "extra_trees": True,
+        "num_leaves": 64,
+        "min_child_samples": 5,
+        "n_estimators": 250,
+    },
+)
+"""What is averaged beside boostings that choose their splits: trees, and a boosting, whose splits are drawn."""
 
 
 class ModelSettings(NamedTuple):
@@ -49,24 +65,18 @@ class ModelSettings(NamedTuple):
     preprocess: dict[str, str]
 
 
-def choose_model(n_rows: int) -> tuple[str, str]:
-    """(the model type for a table of so many rows, why)"""
+def choose_model(target: pd.Series, task: Task) -> tuple[str, str]:
+    """(the model type for a table with this target, why)"""
+    n_rows = len(target)
     if n_rows < FEW_ROWS:
         return "random_forest", f"there are fewer than {FEW_ROWS} rows"
+    if n_rows <= VOTE_ROWS and (task == "regression" or target.nunique() <= VOTE_CLASSES):
+        return VOTING, f"up to {VOTE_ROWS:,} rows the mean of four models tells more than one of them"
     if n_rows >= LARGE_ROWS:
         why = f"it learns about as well as {BOOSTING} in a third of the time, on the median of the tables measured"
         return LARGE_MODEL, f"there are {LARGE_ROWS:,} rows or more, where {why}"
     steps = "small steps" + (", ended where held-out training rows say" if n_rows >= MANY_ROWS else "")
     return BOOSTING, f"there are {FEW_ROWS} rows or more, and it learns best in {steps}"
-
-
-def propose_vote(model: str, target: pd.Series, task: Task) -> list[str]:
-    """That several models could be averaged, where that was measured to be better; by its cost it is no default."""
-    classes = target.nunique() if task == "classification" else 2
-    if model != BOOSTING or len(target) > VOTE_ROWS or classes > 2:
-        return []
-    measured = "better on 8 of 10 such tables, by 2 to 28 % of the loss, and level on the others"
-    return [f"--model voting averages three boostings (docs/voting.md): {measured}; a fit costs 10 to 30 times as much"]
 
 
 def choose_settings(model: str, target: pd.Series, task: Task, *, shuffled: bool) -> ModelSettings:
@@ -83,7 +93,15 @@ def choose_settings(model: str, target: pd.Series, task: Task, *, shuffled: bool
     preprocess |= {"encode": "native"} if kind.native_categories is not None else {}
     if model == LARGE_MODEL and len(target) >= LARGE_ROWS:
         return ModelSettings({**LARGE_STEPS}, preprocess)
-    return ModelSettings(_boosting(target, task, shuffled) if model == BOOSTING else {}, preprocess)
+    if model not in (BOOSTING, VOTING):
+        return ModelSettings({}, preprocess)
+    boosting = _boosting(target, task, shuffled)
+    return ModelSettings(boosting if model == BOOSTING else _vote(boosting, task), preprocess)
+
+
+def _vote(boosting: dict[str, Any], task: Task) -> dict[str, Any]:
+    leaves = {**FEW_LEAVES, "n_estimators": LEAVES_TREES[task]}
+    return {"members": [{"model": BOOSTING, **boosting}, leaves, *map(dict, VOTERS)], "folds": 0}
 
 
 def _boosting(target: pd.Series, task: Task, shuffled: bool) -> dict[str, Any]:

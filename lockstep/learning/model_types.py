@@ -77,10 +77,14 @@ def _range(low: float, high: float, *, log: bool = False) -> dict[str, Any]:
     return {"low": low, "high": high, "log": log}
 
 
+# Forests cut the codes of categories by their order.
+_FOREST_NATIVE: dict[str, Any] = {"native_missing": True, "native_categories": lambda *_: Arguments({}, {})}
 _FOREST = {"max_features": _range(0.2, 1.0), "min_samples_leaf": _range(1, 20, log=True)}
 MODELS = {
-    "random_forest": ModelType(_both("sklearn.ensemble:RandomForest"), scale_free=True, space=_FOREST),
-    "extra_trees": ModelType(_both("sklearn.ensemble:ExtraTrees"), scale_free=True, space=_FOREST),
+    "random_forest": ModelType(
+        _both("sklearn.ensemble:RandomForest"), scale_free=True, space=_FOREST, **_FOREST_NATIVE
+    ),
+    "extra_trees": ModelType(_both("sklearn.ensemble:ExtraTrees"), scale_free=True, space=_FOREST, **_FOREST_NATIVE),
     "gradient_boosting": ModelType(
         _both("sklearn.ensemble:GradientBoosting"),
         scale_free=True,

@@ -1,6 +1,6 @@
-"""Voting: the predictions of several estimators averaged, with weights that are chosen on out-of-fold predictions.
+"""Voting: the predictions of several estimators averaged, all alike or with weights chosen on out-of-fold predictions.
 
-Each member predicts the rows of each inner fold, fitted on others. The weights are those of R. Caruana, A.
+With inner folds, each member predicts the rows of each fold, fitted on others. The weights are those of R. Caruana, A.
 Niculescu-Mizil, G. Crew, A. Ksikes, ICML 2004: from no members, the one that makes the mean best is added, again and
 again, the same one as often as it helps; its share of the steps is its weight. Then the members are fitted on all rows.
 
@@ -62,11 +62,12 @@ class VotingSettings(Settings, frozen=True):
 
     Attributes:
         members: for each the model type, as ``model``, and its hyperparameters.
-        folds: that the training rows are cut into, to have predictions of rows that a member was not fitted on.
+        folds: that the training rows are cut into, to have predictions of rows that a member was not fitted on; 0: all
+            members weigh the same, for no more than the cost of their fits.
     """
 
     members: tuple[dict[str, Any], ...] = DEFAULT_MEMBERS
-    folds: Annotated[int, msgspec.Meta(ge=2)] = 5
+    folds: Annotated[int, msgspec.Meta(ge=0)] = 5
 
 
 class Member(NamedTuple):
@@ -89,7 +90,7 @@ class Tally(msgspec.Struct, frozen=True):
 
     Attributes:
         metric: log_loss or mse.
-        rows: how many were predicted by members that had not seen them; 0 where there were too few to cut folds.
+        rows: how many were predicted by members that had not seen them; 0 without folds.
         members: in the order of the settings.
         loss: of the weighted mean.
     """
@@ -101,8 +102,11 @@ class Tally(msgspec.Struct, frozen=True):
 
 
 def read_voting(hyperparameters: Mapping[str, Any], where: str) -> VotingSettings:
-    """Read the hyperparameters of the model type voting. Raises SettingsError as convert."""
-    return convert(dict(hyperparameters), VotingSettings, where)
+    """Read the hyperparameters of the model type voting. Raises SettingsError as convert, and for a single fold."""
+    settings = convert(dict(hyperparameters), VotingSettings, where)
+    if settings.folds == 1:
+        raise SettingsError(f"{where}.folds is 1. Allowed: 0, for members that all weigh the same, or 2 and more.")
+    return settings
 
 
 def read_members(settings: VotingSettings, task: Task, where: str) -> list[Member]:

@@ -99,8 +99,8 @@ def check_settings(
         metric = _best_metric(model, task)
     if settings.trials and model.model == VOTING:
         raise SettingsError(
-            "tune.trials: a vote is not searched. Search each member's hyperparameters with train.model set to its "
-            "type, write what is found into train.hyperparameters.members, and set tune.trials to 0."
+            "tune.trials: a vote is not searched. Set tune.trials to 0; or set train.model to a member's type, such as "
+            "hist_gradient_boosting, remove train.hyperparameters, and write what is found to the members."
         )
     if settings.trials and not space:
         raise SettingsError(

@@ -174,7 +174,8 @@ def test_the_block_has_what_was_decided_and_defaults():
         "missing": ["NA"],
     }
     assert (block["train"]["model"], block["train"]["kind"]) == ("random_forest", "classifier")
-    assert (block["train"]["hyperparameters"], block["preprocess"]) == ({}, {})
+    assert block["train"]["hyperparameters"] == {}
+    assert block["preprocess"] == {"numeric_impute": "native", "encode": "native"}
     boosted = problem_block(decide(table, {"train.model": "hist_gradient_boosting"}), Path("data/raw/f.csv"))
     assert boosted["train"]["hyperparameters"]["learning_rate"] == 0.05
     assert boosted["preprocess"] == {"numeric_impute": "native", "encode": "native"}

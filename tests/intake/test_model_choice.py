@@ -1,14 +1,16 @@
 """The model type that add chooses, and what goes with it."""
 
+import pickle
+
 from lockstep.intake.model_choice import (
     FIXED,
     FIXED_FEW,
     LARGE_ROWS,
     LARGE_STEPS,
+    VOTE_CLASSES,
     VOTE_ROWS,
     choose_model,
     choose_settings,
-    propose_vote,
 )
 from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator, member_of
 from lockstep.learning.model_types import KINDS
@@ -16,6 +18,7 @@ from lockstep.learning.model_types import KINDS
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_limits
 
 NATIVE = {"numeric_impute": "native", "encode": "native"}
 
@@ -27,28 +30,43 @@ def boosting(target, task="classification", *, shuffled=True):
 
 
 @pytest.mark.parametrize(
-    ("rows", "model", "why"),
+    ("rows", "classes", "model", "why"),
     [
-        (299, "random_forest", "there are fewer than 300 rows"),
-        (300, "hist_gradient_boosting", "there are 300 rows or more, and it learns best in small steps"),
+        (299, None, "random_forest", "there are fewer than 300 rows"),
+        (300, None, "voting", "up to 5,000 rows the mean of four models tells more than one of them"),
+        (300, VOTE_CLASSES, "voting", "up to 5,000 rows"),
         (
-            1000,
+            300,
+            VOTE_CLASSES + 1,
             "hist_gradient_boosting",
-            "there are 300 rows or more, and it learns best in small steps, ended where held",
+            "there are 300 rows or more, and it learns best in small steps",
         ),
-        (99_999, "hist_gradient_boosting", "there are 300 rows or more"),
-        (100_000, "xgboost", "there are 100,000 rows or more, where it learns about as well as hist_gradient_boosting"),
+        (VOTE_ROWS, 2, "voting", "up to 5,000 rows"),
+        (
+            VOTE_ROWS + 1,
+            2,
+            "hist_gradient_boosting",
+            "there are 300 rows or more, and it learns best in small steps, end",
+        ),
+        (LARGE_ROWS - 1, 2, "hist_gradient_boosting", "there are 300 rows or more"),
+        (
+            LARGE_ROWS,
+            None,
+            "xgboost",
+            "there are 100,000 rows or more, where it learns about as well as hist_gradient_boosting",
+        ),
     ],
 )
-def test_the_number_of_rows_decides_the_model_type(rows, model, why):
-    found, reason = choose_model(rows)
+def test_the_numbers_of_rows_and_classes_decide_the_model_type(rows, classes, model, why):
+    target = pd.Series(np.arange(rows) % classes if classes else np.arange(rows) / 7)
+    found, reason = choose_model(target, "classification" if classes else "regression")
     assert found == model
     assert reason.startswith(why)
 
 
 def test_what_a_model_type_can_take_is_left_as_it_is():
-    for model in ("random_forest", "ridge"):
-        assert choose_settings(model, pd.Series([1.0, 2.0]), "regression", shuffled=True) == ({}, {})
+    for model, expected in (("random_forest", NATIVE), ("ridge", {})):
+        assert choose_settings(model, pd.Series([1.0, 2.0]), "regression", shuffled=True) == ({}, expected)
 
 
 @pytest.mark.parametrize("task", list(KINDS))
@@ -100,12 +118,21 @@ def test_the_settings_are_ones_that_can_be_fitted(task):
     assert estimator.n_iter_ < estimator.max_iter
 
 
-def test_a_vote_is_proposed_where_it_was_better():
-    numbers, three = pd.Series(np.arange(VOTE_ROWS) / 7), pd.Series(np.arange(VOTE_ROWS) % 3)
-    (said,) = propose_vote("hist_gradient_boosting", numbers, "regression")
-    assert said.startswith("--model voting averages three boostings (docs/voting.md)")
-    assert propose_vote("hist_gradient_boosting", three % 2, "classification")
-    assert not propose_vote("hist_gradient_boosting", three, "classification")
-    assert not propose_vote("hist_gradient_boosting", pd.Series(np.arange(VOTE_ROWS + 1) / 7), "regression")
-    assert not propose_vote("random_forest", numbers, "regression")
-    assert choose_settings("voting", numbers, "regression", shuffled=True) == ({}, NATIVE)
+@pytest.mark.parametrize("task", list(KINDS))
+def test_a_vote_has_the_boosting_among_its_members_and_has_the_same_bytes_with_any_number_of_threads(task):
+    y = pd.Series(np.arange(300) % 3 if task == "classification" else np.arange(300) / 7)
+    hyperparameters, preprocess = choose_settings("voting", y, task, shuffled=True)
+    assert preprocess == NATIVE
+    assert hyperparameters["folds"] == 0
+    first = hyperparameters["members"][0]
+    assert first == {"model": "hist_gradient_boosting", **boosting(y, task)}
+    X = np.column_stack([np.where(np.arange(300) % 7, np.arange(300) % 11, np.nan), np.arange(300) % 5])
+    model = TrainSettings(model="voting", kind=KINDS[task], version=1, hyperparameters=hyperparameters)
+    found = []
+    for threads in (1, 3):
+        estimator = build_estimator(model, task)
+        with threadpool_limits(threads, user_api="openmp"):
+            fit_estimator(estimator, X, y.to_numpy(), model, n_jobs=threads, categories=[1])
+        found.append(pickle.dumps(estimator))
+    assert found[0] == found[1]
+    assert estimator.weights == [0.25] * 4

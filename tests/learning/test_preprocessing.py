@@ -301,14 +301,14 @@ def test_missing_indicators(fit):
 
 @pytest.mark.parametrize(
     ("key", "model", "what", "instead"),
-    [("numeric_impute", "random_forest", "missing values", "mean"), ("encode", "ridge", "categories", "auto")],
+    [("numeric_impute", "gradient_boosting", "missing values", "mean"), ("encode", "ridge", "categories", "auto")],
 )
 def test_what_a_model_type_cannot_take_is_refused(fit, key, model, what, instead):
     with pytest.raises(SettingsError) as caught:
         fit({"x": [1.0, 2.0]}, model=model, **{key: "native"})
     assert str(caught.value).startswith(
         f"preprocess.{key} is native, but the model type {model} does not take {what} as they are. Set it to "
-        f"{instead}, or train.model to one that does: hist_gradient_boosting"
+        f"{instead}, or train.model to one that does: random_forest, "
     )
 
 

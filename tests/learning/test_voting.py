@@ -104,7 +104,8 @@ def test_the_model_is_the_weighted_mean_of_members_fitted_on_all_rows(task):
 def test_members_of_all_libraries_with_categories_and_missing_values(task):
     X, y = data(task)
     X[::7, 0], X[:, 2] = np.nan, np.arange(len(y)) % 5
-    members = HGB, {"model": "lightgbm", "n_estimators": 8}, {"model": "xgboost", "n_estimators": 8}
+    libraries = [{"model": name, "n_estimators": 8} for name in ("lightgbm", "xgboost", "extra_trees", "random_forest")]
+    members = HGB, *libraries
     settings = voting(task, *members)
     first, second = (fitted(settings, task, X, y, n_jobs, categories=[2]) for n_jobs in (1, 2))
     assert pickle.dumps(first) == pickle.dumps(second)
@@ -143,6 +144,7 @@ def test_weights_of_classes_reach_the_members():
 def test_inner_folds_are_cut_by_group_and_time_and_are_fewer_where_rows_are_few():
     settings, table = voting("classification", HGB, FOREST, folds=5), make_table(rows=60)
     assert inner_folds(table, model_settings("ridge", "regression")) == []
+    assert inner_folds(table, voting("classification", HGB, FOREST, folds=0)) == []
     assert len(inner_folds(table, settings)) == 5
     assert len(inner_folds(table.rows(np.arange(6)), settings)) == 3
     assert inner_folds(table.rows(np.arange(3)), settings) == []
@@ -195,7 +197,8 @@ def test_it_is_cross_validated_and_the_folds_differ_from_the_members_alone(caplo
         ({"members": [HGB]}, f"{WHERE}.members has 1: a mean needs two. Add one, or set train.model to its type."),
         ({"members": []}, f"{WHERE}.members has 0: a mean needs two."),
         ({"members": "all"}, f'{WHERE}.members is "all". Allowed: a list, each item a mapping'),
-        ({"folds": 1}, f"{WHERE}.folds is 1. Allowed: a whole number at least 2."),
+        ({"folds": 1}, f"{WHERE}.folds is 1. Allowed: 0, for members that all weigh the same, or 2 and more."),
+        ({"folds": -1}, f"{WHERE}.folds is -1. Allowed: a whole number at least 0."),
         ({"fold": 3}, f"{WHERE}.fold is not a setting. Allowed, nearest first: folds, members."),
         ({"n_estimators": 3}, f"{WHERE}.n_estimators is not a setting. Allowed"),
         ({"members": [HGB, {"max_iter": 3}]}, f"{WHERE}.members[1].model is missing. Allowed, nearest first: "),
@@ -224,6 +227,17 @@ def test_a_member_that_cannot_take_what_the_settings_leave_is_refused_before_any
     with pytest.raises(SettingsError, match=r"preprocess\.numeric_impute is native, but the model type logistic_regr"):
         ModelConfig("voting", "classification", members, preprocess={"numeric_impute": "native"})
     ModelConfig("voting", "classification", members)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_members_that_all_weigh_the_same_are_each_fitted_once(task, caplog):
+    table = make_table(task, rows=60)
+    settings = voting(task, HGB, FOREST, folds=0)
+    preprocessor, processed = preprocess(table, PreprocessSettings(), "voting")
+    vote = train(processed, preprocessor, table.rows(np.arange(0)), settings).model[-1]
+    assert vote.weights == [0.5, 0.5]
+    assert tally_of(vote).loss is None
+    assert "too few rows" not in caplog.text  # nobody asked for weights
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])

@@ -143,7 +143,7 @@ def test_the_members_of_a_vote_are_in_the_report():
     assert f"Weights chosen by the log loss on {vote.rows} out-of-fold predictions" in page
     none = msgspec.structs.replace(vote, rows=0, loss=None)
     facts = facts_of(replace(sources, sidecar=msgspec.structs.replace(sources.sidecar, vote=none)))
-    assert "Too few rows to choose weights by: all weigh the same." in report_page(facts, pictures_of(facts))
+    assert "All weigh the same." in report_page(facts, pictures_of(facts))
     assert "Members of the vote" not in report_page(*_facts_of("ridge"))
 
 

@@ -110,6 +110,7 @@ def reader(built_repository, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # the shell has one of its own, and the clone may have to be built first
 @pytest.mark.parametrize(
     "page",
     [
