@@ -9,7 +9,7 @@ BUNDLED := $(patsubst %.dvc,%,$(shell grep -ls 'remote: bundled' data/raw/*.dvc)
 
 SCALE := $(VENV)/scale
 
-.PHONY: help venv scale repro leftovers report sweep summary test test-all check format lock clean
+.PHONY: help venv scale repro leftovers report sweep summary test test-all check format schema lock clean
 
 help:
 	@echo "make repro    build what changed, from the data to the metrics (dvc repro), and show the result"
@@ -21,6 +21,7 @@ help:
 	@echo "make scale    install what computes folds on a cluster (docs/scale.md)"
 	@echo "make venv     only make $(VENV); then: source $(VENV)/bin/activate"
 	@echo "make format   format the code"
+	@echo "make schema   params.schema.json anew, after a change of settings: what editors complete and check params.yaml by"
 	@echo "make lock     resolve pyproject.toml anew into requirements.lock and versions.toml; then: make venv"
 
 # The check first: DVC reads settings before the stages do, and puts the problems' names into commands.
@@ -94,6 +95,11 @@ $(READY): requirements.lock
 # Only what is absent: an edited table is the user's.
 data/raw/%: | $(READY) leftovers
 	dvc pull --quiet --remote bundled $@.dvc
+
+# Where editors find what params.yaml may hold.
+schema: $(READY)
+	python -c 'import json; from lockstep.intake.settings_reference import schema; print(json.dumps(schema(), indent=1))' \
+	  > params.schema.json
 
 lock: $(READY)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \

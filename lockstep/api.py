@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from lockstep.deciding.decide import decide
 from lockstep.diagnosing.settings import DiagnoseSettings
+from lockstep.evaluating.settings import EvaluateSettings
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, did_you_mean
 from lockstep.kernel.files import Outputs, temporary_beside
 from lockstep.kernel.log import logger, logging_to
@@ -58,7 +59,7 @@ from lockstep.tuning.search import check_settings as check_tune
 from lockstep.tuning.search import search
 from lockstep.tuning.search_space import TuneSettings
 from lockstep.tuning.trials import NO_SEARCH
-from stages.evaluate import EvaluateSettings, evaluate
+from stages.evaluate import evaluate
 from stages.load import log_table
 from stages.preprocess import describe, preprocess
 from stages.split import check_parts, log_parts

@@ -13,7 +13,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
 from lockstep.deciding.conformal import interval_columns
@@ -27,19 +27,19 @@ from lockstep.evaluating.curves import (
 from lockstep.evaluating.decisions import decision_metrics, uncalibrated
 from lockstep.evaluating.importance import IMPORTANCE_COLUMNS, importance_of
 from lockstep.evaluating.resampling import Design, intervals_of
+from lockstep.evaluating.settings import EvaluateSettings
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import heartbeat, logger
-from lockstep.kernel.settings import Problem, Seed, Settings
+from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.metrics import METRICS
 from lockstep.learning.model_file import ModelFile, model_file_name
 from lockstep.learning.own_metrics import make_scorers
-from lockstep.learning.scoring import WEIGHT, Average, Predictions, metrics_of, predict, prediction_columns
+from lockstep.learning.scoring import WEIGHT, Predictions, metrics_of, predict, prediction_columns
 from lockstep.saving.joblib_file import load_model
 from lockstep.saving.sidecar import read_about
 from lockstep.tables.table import Table, read_table
 
-import msgspec
 import numpy as np
 import pandas as pd
 from sklearn.dummy import DummyClassifier, DummyRegressor
@@ -47,15 +47,6 @@ from sklearn.pipeline import Pipeline
 
 NO_DECISION = Decision()
 INTERVALS_COLUMNS = ("metric", "value", "low", "high", "baseline")
-
-
-class EvaluateSettings(Settings, frozen=True):
-    """The section ``evaluate``; what each key means stands in params.yaml."""
-
-    average: Average = "macro"
-    metrics: tuple[str, ...] = ()
-    importance_repeats: Annotated[int, msgspec.Meta(ge=1)] = 5
-    seed: Seed = 42
 
 
 class Evaluation(NamedTuple):

@@ -33,6 +33,8 @@ from lockstep.tables.table import class_counts, column_type
 
 LINES = 1000
 """So many lines may be skipped at either end of a file."""
+COLUMNS = 20
+"""Of a table with more columns, those that are alike share a line."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,7 +67,8 @@ def _add(args: argparse.Namespace, reader: "_WarningPrinter") -> int:
     problem, undo = write(place, facts, decisions, dry_run=args.dry_run)
     if args.dry_run:
         print(
-            f"\nWould write {place.data}, {place.pointer}, {place.contract}, {place.features}, and add to {PARAMS}:\n"
+            f"\nWould write {place.data}, {place.pointer}, {place.contract}, {place.features}, and add to {PARAMS}, "
+            "with the other settings' defaults and what each means:\n"
         )
         print(dump_yaml({place.name: problem}), end="")
         print("\nNothing was changed.")
@@ -73,7 +76,7 @@ def _add(args: argparse.Namespace, reader: "_WarningPrinter") -> int:
     print(
         f"\nAdded: {place.pointer}, {place.contract}, {place.features}, and '{place.name}' in {PARAMS} and {PIPELINE}."
     )
-    print(f"Next:  dvc repro report@{place.name} && python -m lockstep summary")
+    print(f"Next:  dvc repro report@{place.name} && python -m lockstep summary {place.name}")
     print(f"Undo:  {undo}")
     if decisions.warnings:
         print("To follow a WARNING above, undo it first, and add the table anew.")
@@ -121,8 +124,21 @@ def _with_flags(message: Sequence[str]) -> str:
 
 
 def _tell(facts: TableFacts, decisions: Decisions) -> None:
-    frame, target, group = facts.frame, decisions.target.value, decisions.group.value
+    frame, target = facts.frame, decisions.target.value
     print(f"{facts.path}: {len(frame):,} rows, {frame.shape[1]} columns; {facts.about}")
+    _tell_decision("Target", decisions.target, f"'{target}'")
+    _tell_decision("Task", decisions.task)
+    if decisions.task.value == "classification":
+        counts = class_counts(frame[target][decisions.has_target].astype(object))
+        print(f"Classes: {some([f'{name} {count / len(frame):.1%}' for name, count in counts.items()], 10)}")
+    _tell_decision("Dropped", decisions.drop, some(map(shown_name, decisions.drop.value), 20) or "nothing")
+    target_rows, parts = decisions.target_rows, decisions.parts
+    ours = decisions.group, decisions.time, decisions.weight, decisions.model, decisions.positive
+    for decision in *target_rows, *parts, *ours:
+        if decision.value is not None:
+            _tell_decision(decision.key.replace("_", " ").capitalize(), decision)
+    if texts := decisions.text_columns.value:
+        _tell_decision("Free text", decisions.text_columns, some(map(shown_name, texts), 20))
     for decision in decisions.file_format:
         if decision.reason:
             value = decision.value
@@ -132,34 +148,35 @@ def _tell(facts: TableFacts, decisions: Decisions) -> None:
         print(f"{shown_name(name)}: {_written(number)} (--text {shlex.quote(name)})")
     for name, dates in facts.dates.items():
         print(f"{shown_name(name)}: {_written_dates(dates)} (--dates {shlex.quote(f'{name}=FORMAT')}, --text ...)")
-    for name in map(str, frame):
-        column = frame[name]
-        words = [column_type(column), f"{n_distinct(column):,} distinct"]
-        words += [f"{int(column.isna().sum()):,} missing"] if column.isna().any() else []
-        words += [facts.unneeded[name]] if name in facts.unneeded else decisions.roles.of(name)
-        words += ["rows of one value stay together"] if name == group else []
-        words += ["the target"] if name == target else []
-        words += ["the weights"] if name == decisions.weight.value else []
-        print(f"  {shown_name(name)}: {', '.join(words)}{': dropped' if name in decisions.drop.value else ''}")
+    _tell_columns(facts, decisions)
     without = ", by the columns that are not dropped" if decisions.drop.value else ""
     print(f"Duplicate rows: {n_duplicate_rows(frame.drop(columns=decisions.drop.value)):,}{without}")
-    _tell_decision("Target", decisions.target, f"'{target}'")
-    _tell_decision("Task", decisions.task)
-    if decisions.task.value == "classification":
-        counts = class_counts(frame[target][decisions.has_target].astype(object))
-        print(f"Classes: {some([f'{name} {count / len(frame):.1%}' for name, count in counts.items()], 10)}")
     for warning in decisions.warnings:
         print(f"WARNING {warning}")
-    _tell_decision("Dropped", decisions.drop, some(map(shown_name, decisions.drop.value), 20) or "nothing")
-    target_rows, parts = decisions.target_rows, decisions.parts
-    ours = decisions.group, decisions.time, decisions.weight, decisions.model, decisions.positive
-    for decision in *target_rows, *parts, *ours:
-        if decision.value is not None:
-            _tell_decision(decision.key.replace("_", " ").capitalize(), decision)
-    if texts := decisions.text_columns.value:
-        _tell_decision("Free text", decisions.text_columns, some(map(shown_name, texts), 20))
     for proposal in decisions.proposals:
         print(f"Consider: {proposal}")
+
+
+def _tell_columns(facts: TableFacts, decisions: Decisions) -> None:
+    """Print what is in each column; where there are many, those that are alike together."""
+    frame, target = facts.frame, decisions.target.value
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for name in map(str, frame):
+        column = frame[name]
+        kind, missing = column_type(column), int(column.isna().sum())
+        words = [facts.unneeded[name]] if name in facts.unneeded else decisions.roles.of(name)
+        words += ["rows of one value stay together"] if name == decisions.group.value else []
+        words += ["the target"] if name == target else []
+        words += ["the weights"] if name == decisions.weight.value else []
+        more = "".join(f", {word}" for word in words) + (": dropped" if name in decisions.drop.value else "")
+        counts = f", {n_distinct(column):,} distinct" + (f", {missing:,} missing" if missing else "")
+        alike = f"{kind}{', some missing' if missing else ''}{more}" if frame.shape[1] > COLUMNS else name
+        groups.setdefault(alike, []).append((name, f"{kind}{counts}{more}"))
+    for alike, columns in groups.items():
+        if len(columns) == 1:
+            print(f"  {shown_name(columns[0][0])}: {columns[0][1]}")
+        else:
+            print(f"  {len(columns)} columns, {alike}: {some([shown_name(name) for name, _ in columns], 10)}")
 
 
 def _written(found: NumberForm) -> str:

@@ -1,4 +1,4 @@
-"""``python -m lockstep summary``: what the last run gave, one block per problem, and what to type next."""
+"""``python -m lockstep summary [PROBLEM]``: what the last run gave, one block per problem, and what to type next."""
 
 import os
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from typing import Any
 from lockstep.commands import add_params, command_parser, model_of
 from lockstep.commands.results import Results, results_of
 from lockstep.comparing.rendering import console_of, metric_value
-from lockstep.kernel.errors import DataError
-from lockstep.kernel.settings import NO_PROBLEM, Problem, read_problems
+from lockstep.kernel.errors import DataError, some
+from lockstep.kernel.settings import NO_PROBLEM, Problem, check_there, read_problems
 from lockstep.learning.metrics import is_lopsided, qualified
 from lockstep.reporting.metric_titles import headline
 from lockstep.reporting.wording import percent
@@ -29,6 +29,7 @@ NEXT = """\
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table. Raises DataError where no problem has been run."""
     parser = command_parser("summary", __doc__)
+    parser.add_argument("problems", nargs="*", metavar="PROBLEM", help="default: all of them")
     add_params(parser)
     args = parser.parse_args(argv)
     console = console_of(140)
@@ -36,9 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not problems:
         print(f"{args.params} has {NO_PROBLEM}")
         return 0
+    for name in args.problems:
+        check_there(name, problems, args.params)
+    problems = {name: problems[name] for name in args.problems or problems}
     run = [name for name in problems if Path(f"metrics/{name}.json").exists()]
     if not run:
-        raise DataError("No problem has been run: metrics/ has no results. Run 'dvc repro', which makes them.")
+        stages = "".join(f" report@{name}" for name in args.problems)
+        subject = f"{some(args.problems)} has not been run" if args.problems else "No problem has been run"
+        raise DataError(f"{subject}: metrics/ has no results of it. Run 'dvc repro{stages}', which makes them.")
     for name in problems:
         if name not in run:
             console.print(f"{name}: not run yet (dvc repro report@{name})\n", soft_wrap=True, markup=False)

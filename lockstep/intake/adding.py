@@ -12,6 +12,7 @@ from lockstep.intake.contract_inference import infer_contract, write_contract
 from lockstep.intake.decisions import Decisions, problem_block
 from lockstep.intake.file_format import TableFacts
 from lockstep.intake.problem_files import IGNORED, NO_FEATURES, RAW
+from lockstep.intake.settings_reference import commented, with_defaults
 from lockstep.intake.undoing import undone_on_error
 from lockstep.intake.yaml_entries import with_entry
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, some
@@ -170,7 +171,8 @@ def _texts(place: Place, about: str, problem: dict[str, Any]) -> dict[Path, str]
     train = f"${{problems.{place.name}.train."
     artifact = f"models/{place.name}/{train}model}}_{train}kind}}_v{train}version}}.joblib"
     model = {"path": artifact, "type": "model", "desc": about.replace("${", r"\${")}  # no setting's name for DVC
-    params = with_entry(PARAMS.read_text(encoding="utf-8"), PARAMS, "problems", place.name, problem)
+    whole = with_defaults(problem)
+    params = with_entry(PARAMS.read_text(encoding="utf-8"), PARAMS, "problems", place.name, whole, commented(whole))
     check_problems(parse_yaml(params.encode(), PARAMS), PARAMS)
     pipeline = with_entry(PIPELINE.read_text(encoding="utf-8"), PIPELINE, "artifacts", place.name, model)
     return {PARAMS: params, PIPELINE: pipeline}

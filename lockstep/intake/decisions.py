@@ -37,8 +37,9 @@ FEW_TIMES = 10
 """A column of no more different dates than this orders no rows."""
 FIRST = 10
 """One of so many rows, the first in time, must have two classes for a split by time."""
-YES_WORDS = {"1", "yes", "y", "true", "t", "positive", "pos"}
-"""Classes that say what is looked for."""
+YES_WORDS = {"yes", "y", "true", "t", "positive", "pos"}
+"""Classes that say what is looked for; so does 1 beside one of NO_WORDS, but not beside 2."""
+NO_WORDS = {"0", "-1"}
 TIME_WORDS = {"time", "timestamp", "datetime", "date", "year", "epoch"}
 FLAGS = {
     "load.path": "FILE",
@@ -380,7 +381,9 @@ def _positive(target: pd.Series, task: Task) -> tuple[str | int | bool | None, s
     classes = _classes(target) if task == "classification" else []
     if len(classes) != 2:
         return None, ""
-    first, last = (str(name).strip().lower() in YES_WORDS for name in classes)
+    words = [str(name).strip().lower() for name in classes]
+    yes = YES_WORDS | ({"1"} if NO_WORDS & set(words) else set())
+    first, last = (word in yes for word in words)
     share = float((target.dropna() == classes[0]).mean())
     if last or (not first and share >= RARER):
         return None, ""

@@ -35,15 +35,22 @@ class _Section(NamedTuple):
     entries: Mapping[str, _Entry]
 
 
-def with_entry(text: str, file: Path, section: str, name: str, value: Mapping[str, Any]) -> str:
+def with_entry(
+    text: str, file: Path, section: str, name: str, value: Mapping[str, Any], lines_of_value: str | None = None
+) -> str:
     """``text``, what is in ``file``, with ``name: value`` at the end of its mapping ``section``.
+
+    Args:
+        lines_of_value: ``value`` as YAML, with comments; None: without.
 
     Raises:
         SettingsError: the section is missing, or not a block that something can be added to.
     """
     before, lines = _parsed(text, file), text.splitlines(keepends=True)
     found = _find(text, file, section)
-    indented = "".join(f"  {line}" for line in dump_yaml({name: value}).splitlines(keepends=True))
+    entry = [*dump_yaml({name: None}).splitlines(keepends=True)]
+    entry += [f"  {line}" for line in (lines_of_value or dump_yaml(value)).splitlines(keepends=True)]
+    indented = "".join(f"  {line}" for line in entry)
     if found.entries:
         head = _ended("".join(lines[: found.end])) + "\n"
     else:

@@ -63,6 +63,7 @@ def test_settings_and_contracts_are_sound():
     assert main(["check"]) == 0
 '''
 _PARAMS = """\
+# yaml-language-server: $schema=params.schema.json
 # The settings of every problem; docs/settings.yaml says what each means. To add one: python -m lockstep add FILE
 
 problems: {}

@@ -12,6 +12,7 @@ import zipfile
 from unittest import mock
 
 from lockstep.__main__ import main
+from lockstep.intake.settings_reference import with_defaults
 
 import numpy as np
 import pandas as pd
@@ -105,6 +106,11 @@ def problems(copy):
     return yaml.safe_load((copy.folder / "params.yaml").read_text())["problems"]
 
 
+def other_than_default(copy, name, section):
+    default = with_defaults({})[section]
+    return {key: value for key, value in problems(copy)[name][section].items() if value != default[key]}
+
+
 def artifact(copy, name):
     """What DVC makes of an entry of ``artifacts:``."""
     code = "import json, sys; from dvc.repo import Repo; a = Repo().artifacts.read()['dvc.yaml'][sys.argv[1]]; "
@@ -166,7 +172,8 @@ def test_add_changes_these_files_and_no_line_that_was_there(copy, customers):
         "type": "model",
         "desc": "churned of customers.csv",
     }
-    assert problems(copy)["customers"]["load"] == {
+    assert problems(copy)["customers"] == with_defaults(problems(copy)["customers"])  # so that -S can change each
+    assert other_than_default(copy, "customers", "load") == {
         "path": "data/raw/customers.csv",
         "task": "classification",
         "target": "churned",
@@ -176,7 +183,7 @@ def test_add_changes_these_files_and_no_line_that_was_there(copy, customers):
     fields = yaml.safe_load((copy.folder / "data/contracts/customers.yaml").read_text())["fields"]
     assert [field["name"] for field in fields] == ["size", "colour", "visits", "churned"]
     (command,) = [line for line in shown.splitlines() if line.startswith("Next:")]
-    assert command == "Next:  dvc repro report@customers && python -m lockstep summary"
+    assert command == "Next:  dvc repro report@customers && python -m lockstep summary customers"
     second = add(copy, customers, check=False)
     assert second.returncode == 2
     assert "params.yaml has a problem 'customers' already. Give another name: --name customers2." in second.stderr
@@ -296,7 +303,7 @@ def test_flags(copy, tmp_path):
         "ridge",
     )
     found = problems(copy)["sizes"]
-    assert found["load"] == {
+    assert other_than_default(copy, "sizes", "load") == {
         "path": "data/raw/sizes.csv",
         "task": "regression",
         "target": "size",
@@ -613,7 +620,7 @@ def test_every_way_of_writing_has_a_flag(copy, tmp_path):
     (tmp_path / "t.csv").write_text("\n".join(["Titel", "a;b;label;c", *lines, "Summe;1;2", ""]))
     flags = ["--skip-lines", "1", "--skip-footer-lines", "1", "--quote", "'", "--escape", "/", "--thousands", " "]
     add(copy, tmp_path / "t.csv", *flags, "--missing", "NA", "--missing-texts", "-", "--drop")
-    load = problems(copy)["t"]["load"]
+    load = other_than_default(copy, "t", "load")
     assert {key: load[key] for key in load if key not in ("path", "task", "target", "drop")} == {
         "delimiter": ";",
         "quote": "'",

@@ -187,7 +187,7 @@ def test_summary_and_index_lead_with_what_measures_a_rare_class(results, capsys,
 def test_summary_before_a_run(params, capsys):
     params()
     assert main(["summary"]) == 2
-    said = "No problem has been run: metrics/ has no results. Run 'dvc repro', which makes them."
+    said = "No problem has been run: metrics/ has no results of it. Run 'dvc repro', which makes them."
     assert said in capsys.readouterr().err
 
 

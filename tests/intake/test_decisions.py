@@ -199,7 +199,9 @@ def test_flags_are_those_of_the_command_and_settings_those_of_the_stages():
         (["bad", "good"], 0.7, None, ""),
         (["no", "yes"], 0.3, None, ""),
         (["y", "zero"], 0.8, "y", "it is named so"),
-        ([1, 2], 0.8, 1, "it is named so"),
+        ([1, 2], 0.8, None, ""),
+        ([1, 2], 0.3, 1, "it is the rarer class, with 30.0% of the rows"),
+        ([-1, 1], 0.2, None, ""),
         ([0, 1], 0.2, None, ""),
     ],
 )
