@@ -27,7 +27,7 @@ help:
 # The check first: DVC reads settings before the stages do, and puts the problems' names into commands.
 repro: $(READY) leftovers $(BUNDLED)
 	@python -m lockstep check
-	dvc repro
+	@python -m lockstep repro
 	@python -m lockstep summary
 
 # What a killed run may have left in the way of the next one: DVC cannot mend that itself.

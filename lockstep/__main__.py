@@ -15,6 +15,8 @@ COMMANDS = {
     "new": "begin a repository of your own with this one's pipeline, and without its problems",
     "upgrade": "bring a later version of Lockstep into a repository that 'new' made",
     "check": "whether the settings in params.yaml are sound",
+    "repro": "dvc repro, with how far it has come and how long the rest took last",
+    "log": "the last run of each stage: when, how long, how much memory, what took longest",
     "predict": "score new rows with a saved model",
     "export": "write a model as a file that runs no code when it is loaded",
     "explain": "which stages would run now, and because of what",

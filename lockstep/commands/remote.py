@@ -79,7 +79,7 @@ def transfer(arguments: Sequence[str], limit: float) -> None:
         MachineError: DVC failed, or did not end in time.
     """
     action = arguments[0]
-    done = run_dvc(arguments, limit, show=True)
+    done = run_dvc(arguments, limit, show="output")
     if done.code == 0:
         return
     said = "\n".join(done.lines)

@@ -20,6 +20,7 @@ from lockstep.kernel.locks import changed_code, exclusive_run, is_run_by_dvc
 from lockstep.kernel.log import logger, logging_to, peak_memory_mib
 from lockstep.kernel.paths import LOGS, PARAMS
 from lockstep.kernel.portable import shortcoming
+from lockstep.kernel.run_progress import note_start
 from lockstep.kernel.settings import Problem, check_problem_name
 
 _inputs: dict[Path, tuple[tuple[int, ...] | None, str]] = {}
@@ -55,6 +56,8 @@ def run_stage(stage: str, args: argparse.Namespace, body: Body) -> int:
         check_problem_name(args.problem, "--problem")
         name = f"{stage}@{args.problem}"
         with contextlib.ExitStack() as ending, logging_to(LOGS / f"{name}.log", name), exclusive_run(name):
+            if progress := note_start(name):
+                logger.info("%s", progress)
             if why := shortcoming():
                 logger.warning("the last bits of results may be others than on other machines: %s", why)
             try:

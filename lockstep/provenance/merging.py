@@ -64,7 +64,7 @@ def rebuild(check: Callable[[], object]) -> None:
         written = sorted(map(Path, repo.uncached))
     for path in filter(has_markers, written):
         _begin_with_ours(path)
-    done = run_dvc(["repro"], show=True, interruptible=True)
+    done = run_dvc(["repro"], show="output", interruptible=True)
     if done.code:
         raise MachineError(
             f"'dvc repro' failed: {done.reason}. The files are still in conflict, and nothing is lost. Correct that, "

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partialmethod
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Literal, NamedTuple
 
 from lockstep.kernel.dvc_locks import workspace_locked
 from lockstep.kernel.errors import MachineError
@@ -56,7 +56,7 @@ def run_dvc(
     *,
     folder: Path = Path(),
     environment: Mapping[str, str] | None = None,
-    show: bool = False,
+    show: Literal["nothing", "output", "all"] = "nothing",
     listener: Callable[[str], object] | None = None,
     interruptible: bool = False,
 ) -> Ended:
@@ -67,7 +67,8 @@ def run_dvc(
         limit: None for no limit; what a transfer has not brought by then does not arrive.
         folder: the repository.
         environment: the variables; None for those of this process.
-        show: whether to show what DVC says, as it says it. Then only the lines of stderr are returned.
+        show: what DVC says is shown as it says it: its output, of which no lines are returned then; or all, from a
+            terminal to a terminal, and no lines are returned.
         listener: called with each line.
         interruptible: whether an interrupt (Ctrl-C) is passed on to DVC, and waited for: it tidies up. Else DVC is
             ended.
@@ -78,13 +79,13 @@ def run_dvc(
     lines: list[str] = []
     process = subprocess.Popen(  # noqa: S603 - a list, no shell
         [sys.executable, "-c", _DVC, "dvc", str(ROOT), str(os.getpid()), "--cd", str(folder), *arguments],
-        env=environment, stdout=None if show else subprocess.PIPE,
-        stderr=subprocess.PIPE if show else subprocess.STDOUT, start_new_session=True,
+        env=environment, stdout=subprocess.PIPE if show == "nothing" else None,
+        stderr={"nothing": subprocess.STDOUT, "output": subprocess.PIPE, "all": None}[show], start_new_session=True,
     )  # fmt: skip
-    stream = process.stderr if show else process.stdout
-    assert stream is not None
-    reader = threading.Thread(target=_listen, args=(stream, lines, show, listener), daemon=True)
-    reader.start()
+    stream = process.stdout or process.stderr
+    reader = threading.Thread(target=_listen, args=(stream, lines, show == "output", listener), daemon=True)
+    if stream is not None:
+        reader.start()
     try:
         process.wait(limit)
     except subprocess.TimeoutExpired:
@@ -103,7 +104,8 @@ def run_dvc(
         raise
     finally:
         _end(process)
-        reader.join(GRACE)
+        if stream is not None:
+            reader.join(GRACE)
     return Ended(process.returncode, lines)
 
 

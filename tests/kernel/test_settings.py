@@ -191,7 +191,7 @@ def test_files_that_cannot_be_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "P: 'problems' must map each problem's name to its sections, and has none."),
+        ("", "P: 'problems' must map each problem's name to its sections, or be {}: there is none."),
         ("problems:\n", "P: 'problems' must map each problem's name"),
         ("problems: [a]\n", "P: 'problems' must map each problem's name"),
         ("- a\n", "P: 'problems' must map each problem's name"),

@@ -1,0 +1,58 @@
+"""``python -m lockstep repro [TARGET ...]``: ``dvc repro``, with how far it has come.
+
+Each stage that runs says which of how many it is, how long all have taken so far, and how long the rest may take. Takes
+what ``dvc repro`` takes, such as --force, and has its exit codes and its locks.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from lockstep.commands import command_parser
+from lockstep.kernel.errors import LockstepError, some
+from lockstep.kernel.lock_file import LOCK_FILE, read_lock
+from lockstep.kernel.log import duration
+from lockstep.kernel.run_progress import RUN, begin_run, read_run
+from lockstep.provenance.plan import needed, plan
+from lockstep.provenance.stage_logs import last_seconds
+from lockstep.reporting.wording import plural
+from lockstep.repository.dvc import Repository
+from lockstep.repository.dvc_process import run_dvc
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``dvc repro``; its exit code."""
+    parser = command_parser("repro", __doc__)
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help="as report@iris; default: everything")
+    args, options = parser.parse_known_args(argv)
+    begun = time.monotonic()
+    planned = _planned(args.targets, everything=bool({"-f", "--force"} & set(options)))
+    with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
+        run = Path(folder) / "run.jsonl"
+        begin_run(run, planned)
+        arguments = ["repro", *options, *args.targets]
+        ended = run_dvc(arguments, environment={**os.environ, RUN: str(run)}, show="all", interruptible=True)
+        started = read_run(run).started
+    took = duration(time.monotonic() - begun)
+    outcome = "" if ended.code == 0 else f"; dvc repro ended with exit code {ended.code}"
+    ran = f"{plural(len(started), 'stage')} ran in {took}{f': {some(started, 6)}' if started else ''}"
+    print(f"{ran}{outcome}", file=sys.stderr)
+    return ended.code
+
+
+def _planned(targets: Sequence[str], *, everything: bool) -> dict[str, float | None]:
+    """The stages that may run, with the seconds they took last; none where that cannot be told: DVC says why."""
+    try:
+        recorded = read_lock() if LOCK_FILE.exists() else {}
+        with Repository() as repo:
+            now = repo.current_stages()
+    except LockstepError:
+        return {}
+    names = [name for target in targets for name in now if target in (name, name.split("@")[0])]
+    stages = needed(names, now) if targets else now
+    found = plan(recorded, stages)
+    chosen = stages if everything else {name: None for name in stages if name in found.run or name in found.maybe}
+    return {name: last_seconds(name) for name in chosen}
