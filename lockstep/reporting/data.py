@@ -12,6 +12,9 @@ import msgspec
 MAX_COLUMNS = 150
 """Columns that the table of the data describes one by one."""
 
+SEVERE = ("target_leak", "duplicate_rows", "shared_identifier")
+"""Checks whose findings say that the model may be worse on new rows than on the test rows."""
+
 
 class RowFacts(NamedTuple):
     """How many rows there are, how many the settings leave out, being without a target or of a rare class, and how they
@@ -67,9 +70,11 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class CheckFacts:
-    """The checks of the data: what was found, the names of those that found nothing, and of those that are off."""
+    """The checks of the data: what was found, what of it says that the result may be too good, the names of those
+    that found nothing, and of those that are off."""
 
     findings: list[Finding]
+    severe: list[Finding]
     quiet: list[str]
     off: list[str]
 
@@ -144,6 +149,7 @@ def check_facts(given: Sources) -> CheckFacts:
     ]
     return CheckFacts(
         findings=[_finding(check) for check in checks if check.found],
+        severe=[_finding(check) for check in checks if check.found and check.check in SEVERE],
         quiet=[_name(check) for check in quiet],
         off=[_name(check) for check in checks if check.severity == "off"],
     )

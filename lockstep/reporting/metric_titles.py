@@ -16,13 +16,15 @@ TITLES = {
     "rare_class_precision": "Precision of the rarer class",
     "rare_class_recall": "Recall of the rarer class",
     "log_loss": "Log loss",
-    "mse": "Mean squared error",
     "mae": "Mean absolute error",
-    "r2_score": "R²",
     "rmse": "Root mean squared error",
     "median_absolute_error": "Median absolute error",
+    "r2_score": "R²",
+    "mse": "Mean squared error",
 }
-"""By the metric's key (lockstep/learning/metrics.py)."""
+"""By the metric's key (lockstep/learning/metrics.py), in the order of a table."""
+RATIOS = frozenset(TITLES) - {"log_loss", "mae", "rmse", "median_absolute_error", "mse"}
+"""Those whose values near 0 are 0 for a reader, whatever the data."""
 
 
 def headline(task: Task, baseline_accuracy: float | None, known: Container[str]) -> list[str]:

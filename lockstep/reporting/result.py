@@ -8,9 +8,9 @@ from lockstep.diagnosing.diagnosis import Copies
 from lockstep.kernel.settings import Task
 from lockstep.learning.metrics import RARE, is_lopsided, metric_of, qualified
 from lockstep.reporting.decisions import decision_sentences
-from lockstep.reporting.metric_titles import TITLES
+from lockstep.reporting.metric_titles import RATIOS, TITLES
 from lockstep.reporting.sources import Sources
-from lockstep.reporting.wording import number, percent, plural, score, spread, visible, within_sentence
+from lockstep.reporting.wording import number, percent, plural, ratio, score, spread, visible, within_sentence
 
 UNEVEN = 0.05
 """By so much the accuracy may exceed the balanced accuracy before the result says so."""
@@ -28,6 +28,14 @@ class Metric(NamedTuple):
     folds_mean: float | None
     folds_std: float | None
 
+    @property
+    def shown(self) -> tuple[str, str, str, str]:
+        """The value, its interval, the baseline, the folds, as a table shows them; "" for none."""
+        form = ratio if self.key in RATIOS else score
+        interval = "" if self.low is None else f"{form(self.low)} to {form(self.high)}"
+        baseline = "" if self.baseline is None else form(self.baseline)
+        return form(self.value), interval, baseline, spread(self.folds_mean, self.folds_std)
+
 
 @dataclass(frozen=True)
 class ResultFacts:
@@ -44,6 +52,7 @@ def result_facts(given: Sources) -> ResultFacts:
     target = next(column for column in given.profile.columns if column.column == given.sidecar.target)
     unit = visible(target.unit, 40)
     folds = {key: value for key, value in given.cross_validation.items() if isinstance(value, float)}
+    first = {"roc_auc"} if {*RARE} & {row.metric for row in given.plots.intervals} else set()
     metrics = [
         Metric(
             key=row.metric,
@@ -55,7 +64,9 @@ def result_facts(given: Sources) -> ResultFacts:
             folds_mean=folds.get(f"{row.metric}_mean"),
             folds_std=folds.get(f"{row.metric}_std"),
         )
-        for row in sorted(given.plots.intervals, key=lambda row: row.metric not in RARE)
+        for row in sorted(
+            given.plots.intervals, key=lambda row: (row.metric not in RARE, row.metric not in first, _place(row.metric))
+        )
     ]
     by_key = {metric.key: metric for metric in metrics}
     own = _of_classes if given.sidecar.task == "classification" else _of_numbers
@@ -68,6 +79,12 @@ def result_facts(given: Sources) -> ResultFacts:
         *_weighted(given),
     ]
     return ResultFacts(sentences, metrics, average)
+
+
+def _place(key: str) -> int:
+    """Where a metric stands in a table: one of the user's own behind the others, in the order of the settings."""
+    titles = list(TITLES)
+    return titles.index(key) if key in TITLES else len(titles)
 
 
 def _of_classes(given: Sources, metrics: dict[str, Metric]) -> list[str]:

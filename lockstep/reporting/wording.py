@@ -49,6 +49,11 @@ def score(value: Any) -> str:
     return _signed(f"{value:.3f}")
 
 
+def ratio(value: Any) -> str:
+    """A metric whose best value is 1, to three decimals: 0.857; 0.000, not its sixth decimal."""
+    return score(value) if value is None or abs(value) >= 10 else _signed(f"{round(value, 3) + 0.0:.3f}")
+
+
 def spread(mean: Any, deviation: Any) -> str:
     """A mean and its standard deviation, to the same decimals: 0.950 and 0.035."""
     if mean is None or deviation is None:

@@ -6,9 +6,9 @@ from lockstep.diagnosing.diagnosis import Copies
 from lockstep.evaluating.intervals import wilson
 from lockstep.learning.metrics import ALL, RARE
 from lockstep.reporting.data import data_facts
-from lockstep.reporting.result import result_facts
+from lockstep.reporting.result import Metric, result_facts
 from lockstep.reporting.training import training_facts
-from lockstep.reporting.wording import plural
+from lockstep.reporting.wording import MULTIPLY, plural
 from reports import FOUND, made_of, noisy, sources_of, table_of
 
 import msgspec
@@ -234,17 +234,24 @@ def test_every_metric_has_its_interval_baseline_and_folds(binary):
     assert accuracy.folds_mean == given.cross_validation["accuracy_mean"]
 
 
+def test_a_ratio_near_zero_is_zero_and_an_error_is_not():
+    shown = Metric("r2_score", "R²", 0.857, -1e-5, 0.9, -1.04e-5, None, None).shown
+    assert shown == ("0.857", "0.000 to 0.900", "0.000", "")
+    assert Metric("mse", "MSE", 1.04e-5, None, None, None, None, None).shown[0] == f"1.04 {MULTIPLY} 10⁻⁵"
+    assert Metric("r2_score", "R²", -12345.6, None, None, None, None, None).shown[0] == "\N{MINUS SIGN}12,346"
+
+
 def test_errors_have_the_unit_of_the_target(number):
     columns = [
         msgspec.structs.replace(column, unit="$" if column.column == "y" else "") for column in number.profile.columns
     ]
     facts = result_facts(replace(number, profile=msgspec.structs.replace(number.profile, columns=columns)))
     assert [metric.name for metric in facts.metrics] == [
-        "Mean squared error in $²",
         "Mean absolute error in $",
-        "R²",
         "Root mean squared error in $",
         "Median absolute error in $",
+        "R²",
+        "Mean squared error in $²",
     ]
     assert " on average, the mean absolute error in $ (95" in facts.sentences[0]
 
