@@ -21,6 +21,7 @@ The folders are the map. A folder imports only folders above it in this list (te
 - ``repository``: git's commands and DVC's internals, known here alone
 - ``provenance``: what was made from what, whether it is still so, how it is put right
 - ``comparing``: two revisions side by side
+- ``registry``: versions and stages of models, in git's tags
 - ``intake``: what ``add`` finds out about a file, and decides; which files are a problem's, to rename and remove them
 - ``template``: a repository of one's own, and later versions of this one brought into it
 - ``api``: the functions of the stages, composed without DVC; the one module that imports ``stages/``

@@ -103,7 +103,7 @@ def compare_model_revisions(rev_a: str, rev_b: str, problem: str | None = None) 
         history = CodeHistory(repo)
         for name in names:
             try:
-                problems[name] = _compare_problem(repo, history, *revisions, name)
+                problems[name] = compare_problem(repo, history, *revisions, name)
             except LockstepError as error:
                 if problem is not None:
                     raise
@@ -112,9 +112,10 @@ def compare_model_revisions(rev_a: str, rev_b: str, problem: str | None = None) 
     return Comparison(alpha=ALPHA, before=before.named, after=after.named, problems=problems)
 
 
-def _compare_problem(
+def compare_problem(
     repo: Repository, history: CodeHistory, before: Revision, after: Revision, name: str
 ) -> ProblemComparison | NotComparable:
+    """Compare the models of a problem; raises DataError and IntegrityError as compare_model_revisions."""
     revisions = before, after
     if absent := tuple(revision.shown for revision in revisions if name not in revision.problems):
         return Absent(absent)

@@ -72,6 +72,19 @@ def _folds_metrics(problem: ProblemComparison) -> tuple[MetricComparison, ...]:
     return problem.cross_validation.metrics if isinstance(problem.cross_validation, FoldsComparison) else ()
 
 
+def summary(name: str, problem: ProblemComparison | NotComparable, quote: Quote) -> list[str]:
+    """Write the comparison of a problem's models in few lines: the verdict, or why there is none, and each metric."""
+    reason = problem.test_rows if isinstance(problem, ProblemComparison) else problem
+    lines = [f"{why_not(name, reason, quote)}."] if isinstance(reason, NotComparable) else []
+    if not isinstance(problem, ProblemComparison):
+        return [problem.verdict, *lines]
+    for item in _rows_metrics(problem):
+        metric, before, after, change, p, verdict = _row(item)
+        details = ", ".join(filter(None, [change, p and f"p {p}"]))
+        lines.append(f"{metric} {before} to {after}{details and f' ({details})'}: {verdict}")
+    return [verdict_on(problem), *_rows_lines(problem.test_rows), *lines]
+
+
 def why_not(name: str, reason: NotComparable, quote: Quote) -> str:
     """Say why a problem's models were not compared: a sentence without its full stop."""
     stage = f"evaluate@{name}"
@@ -113,7 +126,7 @@ def _blocks(name: str, problem: ProblemComparison, quote: Quote) -> list[Block]:
         *(["Every prediction is the same."] if _rows_metrics(problem) and not shown else []),
         *_folds_lines(name, problem.cross_validation, quote),
     ]
-    blocks = [Block(f"{quote(name)}: {_verdict(problem)}", lines, HEADINGS, list(map(_row, shown)), UNBROKEN)]
+    blocks = [Block(f"{quote(name)}: {verdict_on(problem)}", lines, HEADINGS, list(map(_row, shown)), UNBROKEN)]
     folds = problem.cross_validation
     if isinstance(folds, FoldsComparison) and any(item.difference != 0 for item in folds.metrics):
         title = f"{quote(name)}, cross-validation: the same {folds.folds} folds"
@@ -212,7 +225,7 @@ def _folds_lines(name: str, folds: FoldsComparison | NotComparable, quote: Quote
     return [f"Cross-validation is not compared: {why}."]
 
 
-def _verdict(problem: ProblemComparison) -> str:
+def verdict_on(problem: ProblemComparison) -> str:
     """The verdict, and in which metrics, unless in all."""
     metrics, parts = _rows_metrics(problem), []
     for verdict in (BETTER, WORSE):

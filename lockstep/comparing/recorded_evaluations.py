@@ -115,6 +115,12 @@ def model_size(revision: Revision, name: str) -> int | None:
     return written[0].size if written else None
 
 
+def model_md5(revision: Revision, name: str) -> str | None:
+    """The MD5 of the model's file; None where it is not recorded."""
+    written = _outputs(revision, f"train@{name}", ".joblib")
+    return written[0].md5 if written else None
+
+
 def model_type(revision: Revision, name: str) -> str | None:
     """The model type that was trained; None where it is not recorded."""
     found = _settings(revision, "train", name).get("model")

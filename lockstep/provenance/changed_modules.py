@@ -39,6 +39,10 @@ class CodeHistory:
         found = self._listing(folder)
         return None if found is None else {f"{folder.path}/{path}": md5 for path, md5 in found.items()}
 
+    def committed_md5(self, folder: str, commit: str) -> str:
+        """The hash that dvc.lock would record of a folder of code as it is in a commit."""
+        return listing_md5(self._committed(folder, commit))
+
     def _listing(self, folder: LockedFile) -> Listing | None:
         key = folder.path, str(folder.md5)
         if key not in self._found:

@@ -58,9 +58,9 @@ def _files(entries: bytes) -> dict[str, str]:
 
 
 def lock_of(lock: bytes, problem: str) -> bytes:
-    """Cut a dvc.lock to the stages of a problem: parsing it takes as long as it is."""
-    blocks = rb"^  [\w-]+@%s:\n(?:    .*\n|\n)+" % re.escape(problem.encode())
-    return b"".join([b"schema: '2.0'\nstages:\n", *re.findall(blocks, lock, re.MULTILINE)])
+    """Cut a dvc.lock to the stages of a problem: parsing it takes as long as it is. One without them stays whole."""
+    blocks = re.findall(rb"^  [\w-]+@%s:\n(?:    .*\n|\n)+" % re.escape(problem.encode()), lock, re.MULTILINE)
+    return b"".join([b"schema: '2.0'\nstages:\n", *blocks]) if blocks else lock
 
 
 def evaluated_models(root: Path, lock: str, problem: str, test_md5: str, extra: bytes = b"") -> set[str]:

@@ -37,7 +37,8 @@ def names_of_commits(root: Path) -> dict[str, list[str]]:
                 if len(parts) < 5 or len(parts[2]) != 2:  # of DVC's own
                     continue
                 name = parts[4]
-            elif kind == "refs/remotes" and name.endswith("/HEAD"):
+            # A tag of the registry for a stage is no name of a model: the stage may have another one by now.
+            elif (kind == "refs/remotes" and name.endswith("/HEAD")) or (kind == "refs/tags" and "#" in name):
                 continue
             names.setdefault(commits[-1], []).append(name)
     return names
