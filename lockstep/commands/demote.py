@@ -1,7 +1,7 @@
 """``python -m lockstep demote PROBLEM --from STAGE [--back]``: take the model out of a stage.
 
 The stage is empty then; with --back it has the model again that was there before. Any other version is put there by
-'python -m lockstep promote PROBLEM --to STAGE VERSION'. Versions stay. It makes git tags that GTO reads (iris#prod!#4);
+'python -m lockstep promote PROBLEM --to STAGE VERSION'. Versions stay. It makes git tags that GTO reads (NAME#prod!#4);
 nothing is pushed. docs/promoting.md says more.
 """
 

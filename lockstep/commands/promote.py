@@ -2,8 +2,8 @@
 
 It looks whether the commit's files are what it records and the model was evaluated, and compares it with the model that
 is in the stage, on the same test rows. One that is worse beyond chance, or cannot be compared, is refused, unless you
-say why it shall be there: --anyway "why". Then it makes git tags that GTO and DVC read: a version (iris@v1.2.0), if the
-commit has none, and the stage (iris#prod#3). Nothing is pushed. docs/promoting.md says more.
+say why it shall be there: --anyway "why". Then it makes git tags that GTO and DVC read: a version (NAME@v1.2.0), if the
+commit has none, and the stage (NAME#prod#3). Nothing is pushed. docs/promoting.md says more.
 
 Exit code: 0 it is in the stage; 1 refused; 2 bad settings or data; 3 a recorded file is missing or altered; 4 git.
 """

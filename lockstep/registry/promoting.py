@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from lockstep.comparing.leaderboard_words import interval
 from lockstep.comparing.model_revisions import Comparison, Failed, ProblemComparison, compare_problem
+from lockstep.comparing.model_verdicts import RowsComparison
 from lockstep.comparing.model_words import summary, verdict_on, why_not
 from lockstep.comparing.recorded_evaluations import Interval, model_md5, read_intervals, was_evaluated
 from lockstep.comparing.rendering import visible
@@ -361,6 +362,14 @@ def _objection(problem: str, comparison: Comparison | None) -> str | None:
         reason = found.test_rows if isinstance(found, ProblemComparison) else found
         why = f" {why_not(problem, reason, visible)}." if isinstance(reason, NotComparable) else ""
         return f"{challenger} cannot be compared with {champion}, which is in the stage.{why}"
+    if isinstance(found.test_rows, RowsComparison):
+        rows = found.test_rows.rows
+        fewer = min(rows.before, rows.after)
+        if 2 * rows.compared < fewer:
+            return (
+                f"{challenger} cannot be compared with {champion}, which is in the stage: they have other test rows, "
+                f"and only {rows.compared:,} of {fewer:,} in common; at least half are needed."
+            )
     if comparison.has_worse:
         return f"{challenger} is {verdict_on(found)}, beyond chance, compared with {champion}, which is in the stage."
     return None

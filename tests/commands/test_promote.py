@@ -146,11 +146,13 @@ def test_what_cannot_be_compared_needs_a_reason(history, run, other, why):
     assert "Instead of v0.0.1: not comparable\n" in message(history, "toy#prod#2")
 
 
-def test_the_common_test_rows_are_compared(history, run):
+def test_other_test_rows_need_a_reason(history, run):
     run("promote", "toy", "--to", "prod", "good")
-    _, text = run("promote", "toy", "--to", "prod", "other-rows")
-    print(text)
-    assert 0
+    status, text = run("promote", "toy", "--to", "prod", "other-rows")
+    assert status == 1
+    assert "toy: no detectable difference" in text  # on so few rows that it says nothing
+    assert "they have other test rows, and only 16 of 120 in common; at least half are needed." in text
+    assert run("promote", "toy", "--to", "prod", "other-rows", "--anyway", "a new split")[0] == 0
 
 
 @pytest.mark.parametrize(
