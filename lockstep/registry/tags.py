@@ -168,23 +168,27 @@ def make_tags(tags: Iterable[NewTag], root: Path) -> None:
                     "just now, type this one again."
                 )
             made.append(tag.name)
-            _make_tag(tag, root, signed=asked)
+            done = _make_tag(tag, root)
+            if done.returncode:
+                made.pop()  # if it is there, another command has made it just now
+                raise MachineError(f"git cannot make the tag '{tag.name}': {git.reason(done)}. No tag was made.")
+            # Some versions of git make the tag, unsigned, when the program that signs fails.
+            if asked and _SIGNED not in git.output("cat-file", "tag", f"refs/tags/{tag.name}", root=root):
+                raise MachineError(
+                    f"git cannot sign the tag '{tag.name}', though tag.gpgSign asks for it: {git.reason(done)}. No tag "
+                    "was made. 'git config user.signingkey' says which key it takes."
+                )
     except BaseException:
         for name in made:
             git.run("tag", "--delete", name, root=root)
         raise
 
 
-def _make_tag(tag: NewTag, root: Path, *, signed: bool) -> None:
+def _make_tag(tag: NewTag, root: Path) -> git.Done:
     when = f"@{tag.time} {time.strftime('%z', time.localtime(tag.time))}"
-    arguments = ["tag", "--annotate", "--cleanup=verbatim", "--file=-", tag.name, tag.commit]
-    environment = {**os.environ, "GIT_COMMITTER_DATE": when}
-    done = git.run(*arguments, root=root, stdin=tag.message.rstrip("\n") + "\n", env=environment)
-    if done.returncode:
-        raise MachineError(f"git cannot make the tag '{tag.name}': {git.reason(done)}. No tag was made.")
-    # Some versions of git make the tag, unsigned, when the program that signs fails.
-    if signed and _SIGNED not in git.output("cat-file", "tag", f"refs/tags/{tag.name}", root=root):
-        raise MachineError(
-            f"git cannot sign the tag '{tag.name}', though tag.gpgSign asks for it: {git.reason(done)}. No tag was "
-            "made. 'git config user.signingkey' says which key it takes."
-        )
+    return git.run(
+        *("tag", "--annotate", "--cleanup=verbatim", "--file=-", tag.name, tag.commit),
+        root=root,
+        stdin=tag.message.rstrip("\n") + "\n",
+        env={**os.environ, "GIT_COMMITTER_DATE": when},
+    )

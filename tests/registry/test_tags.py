@@ -3,6 +3,7 @@
 import subprocess
 
 from lockstep.kernel.errors import MachineError, SettingsError
+from lockstep.registry import tags
 from lockstep.registry.promoting import _stage_tags, why_anyway
 from lockstep.registry.registered import find_registered
 from lockstep.registry.tags import (
@@ -147,14 +148,28 @@ def test_a_version_that_was_taken_back_is_in_no_stage(git, tmp_path):
 
 
 def test_all_tags_or_none(git, tmp_path):
-    tags = [NewTag(f"toy#prod#{number}", "HEAD", 1, "x") for number in (1, 2)]
+    new = [NewTag(f"toy#prod#{number}", "HEAD", 1, "x") for number in (1, 2)]
     git("tag", "toy#prod#2")
     with pytest.raises(SettingsError, match="there is a tag 'toy#prod#2' already"):
-        make_tags(tags, tmp_path)
+        make_tags(new, tmp_path)
     assert git("tag").split() == ["toy#prod#2"]
     with pytest.raises(MachineError, match="git cannot make the tag 'toy#prod#3'"):
-        make_tags([tags[0], NewTag("toy#prod#3", "0" * 40, 1, "x")], tmp_path)
+        make_tags([new[0], NewTag("toy#prod#3", "0" * 40, 1, "x")], tmp_path)
     assert git("tag").split() == ["toy#prod#2"]
+
+
+def test_a_tag_that_another_command_makes_meanwhile_stays(git, tmp_path, monkeypatch):
+    make = tags._make_tag
+
+    def first_another(tag, root):
+        if tag.name == "toy#prod#2":
+            git("tag", "-a", "-m", "theirs", tag.name)
+        return make(tag, root)
+
+    monkeypatch.setattr(tags, "_make_tag", first_another)
+    with pytest.raises(MachineError, match="git cannot make the tag 'toy#prod#2': tag 'toy#prod#2' already exists"):
+        make_tags([NewTag(f"toy#prod#{number}", "HEAD", 1, "x") for number in (1, 2)], tmp_path)
+    assert [(tag.name, tag.message) for tag in read_tags(tmp_path)] == [("toy#prod#2", "theirs")]
 
 
 def test_a_tag_that_cannot_be_signed_is_not_made(git, tmp_path):
