@@ -1,10 +1,12 @@
-"""Adds, removes and renames an entry of a section in a YAML file that people edit: all other bytes stay as they are.
+"""Adds, removes and renames an entry of a section in a YAML file that people edit, or sets one: all other bytes stay as
+they are.
 
 Whatever is written is read again, and must be what was meant: a file that is laid out in another way is refused.
 """
 
+import copy
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,6 +108,45 @@ def with_renamed_entry(text: str, file: Path, section: str, old: str, new: str, 
     after = {(new if key == old else key): value for key, value in before[section].items()}
     after[new] = _replaced(after[new], changes)
     return _checked(result, {**before, section: after}, file, f"Rename {section}.{old} by hand.")
+
+
+def with_setting(text: str, file: Path, place: Sequence[str], value: Any) -> str:
+    """``text``, what is in ``file``, with ``value`` at ``place``, the keys that lead there, of which all but the last
+    are there. What is set anew stands in lines of its own behind the others. Raises SettingsError, as ``with_entry``.
+    """
+    before = _parsed(text, file)
+    after, by_hand = copy.deepcopy(before), f"Set {'.'.join(place)} to {value} by hand."
+    holder = after
+    for key in place[:-1]:
+        holder = holder.get(key) if isinstance(holder, dict) else None
+    node: Any = yaml.compose(text, Loader=yaml.CSafeLoader)
+    for key in place[:-1]:
+        node = next((below for name, below in node.value if name.value == key), None)
+        if not isinstance(node, yaml.MappingNode) or node.flow_style or not node.value or holder is None:
+            raise SettingsError(f"{file} has no block '{'.'.join(place[:-1])}:' of settings in lines. {by_hand}")
+    holder[place[-1]] = value
+    lines, indent = text.splitlines(keepends=True), " " * node.start_mark.column
+    new = [indent + line for line in dump_yaml({place[-1]: value}).splitlines(keepends=True)]
+    was = next(((key, below) for key, below in node.value if key.value == place[-1]), None)
+    if was is None:
+        last = node.value[-1][1].end_mark
+        end = _back(lines, last.line + bool(last.column), node.start_mark.line + 1, node.start_mark.column - 1)
+        lines[end - 1] = _ended(lines[end - 1])
+        lines[end:end] = new
+    else:
+        key, below = was
+        line, start = key.start_mark.line, key.end_mark.column
+        mark = below.end_mark
+        end = _back(lines, mark.line + bool(mark.column), line + 1, node.start_mark.column)
+        if below.start_mark.line == line and not isinstance(value, dict):
+            raise SettingsError(f"{file} is laid out in a way that cannot be changed safely. {by_hand}")
+        if below.start_mark.line == line:  # the value goes, a comment behind it stays
+            tail = lines[line][below.end_mark.column :] if mark.line == line else "\n"
+            new[0] = _ended(f"{lines[line][:start]}:{tail}")
+        else:
+            new[0] = lines[line]
+        lines[line:end] = new
+    return _checked("".join(lines), after, file, by_hand)
 
 
 def _replaced(value: Any, changes: Mapping[str, str]) -> Any:
