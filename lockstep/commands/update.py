@@ -48,9 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ):  # fmt: skip
         show(report(_diff(update, args.rows), visible))
         if update.left_out:
-            print(
-                f"{update.left_out:,} rows of {args.rows} are left out: the table has them, or they stand there twice."
-            )
+            print(f"Left out of {args.rows}, being in the table or standing there twice: {update.left_out:,}.")
         refused = []
         for name, renewal in update.renewals.items():
             _tell(name, renewal)
@@ -78,7 +76,7 @@ def _diff(update: Update, rows: Path) -> DataDiff:
 
 def _tell(name: str, renewal: Renewal) -> None:
     """Say which rows are the test rows, and what two models can be compared on."""
-    new = f"{renewal.new_test:,} ({percent(renewal.new_test / len(renewal.test))}) are new rows"
+    new = f"{percent(renewal.new_test / len(renewal.test))} are new rows ({renewal.new_test:,})"
     if renewal.in_time:
         print(
             f"{name}: the test rows are the last in time (split.time), {renewal.was_test:,} before, "
@@ -101,7 +99,7 @@ def _refused(renewal: Renewal, update: Update, args: argparse.Namespace) -> list
     found = []
     if renewal.repeated and args.repeated is None:
         found.append(
-            f"{_rows(renewal.repeated)} of {args.rows} are in the table already, or stand there twice, cell by cell "
+            f"{_rows(renewal.repeated)} of {args.rows} stand in the table already, or twice there, cell by cell "
             "(--repeated drop leaves them out, --repeated keep adds them)"
         )
     if renewal.changed_targets and not args.allow_changed_targets:
@@ -113,11 +111,11 @@ def _refused(renewal: Renewal, update: Update, args: argparse.Namespace) -> list
     if renewal.vanished and not args.allow_vanished:
         by = f"'{renewal.key}'" if renewal.key else "their cells, by which a changed row is gone, too"
         found.append(
-            f"{_rows(renewal.vanished)} of {update.data} are gone, {renewal.vanished_test:,} of them test rows, matched "
-            f"by {by} (--allow-vanished)"
+            f"{_rows(renewal.vanished)} of {update.data} are gone, {renewal.vanished_test:,} of them test rows, by {by} "
+            "(--allow-vanished)"
         )
     return found
 
 
 def _rows(numbers: list[int]) -> str:
-    return f"{len(numbers):,} rows ({some(numbers, 5)})"
+    return f"{len(numbers):,} row{'s'[: len(numbers) != 1]} ({some(numbers, 5)})"

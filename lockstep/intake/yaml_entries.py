@@ -129,19 +129,17 @@ def with_setting(text: str, file: Path, place: Sequence[str], value: Any) -> str
     new = [indent + line for line in dump_yaml({place[-1]: value}).splitlines(keepends=True)]
     was = next(((key, below) for key, below in node.value if key.value == place[-1]), None)
     if was is None:
-        last = node.value[-1][1].end_mark
-        end = _back(lines, last.line + bool(last.column), node.start_mark.line + 1, node.start_mark.column - 1)
+        end = _back(lines, _behind(node.value[-1][1], lines), node.start_mark.line + 1, node.start_mark.column - 1)
         lines[end - 1] = _ended(lines[end - 1])
         lines[end:end] = new
     else:
         key, below = was
         line, start = key.start_mark.line, key.end_mark.column
-        mark = below.end_mark
-        end = _back(lines, mark.line + bool(mark.column), line + 1, node.start_mark.column)
+        end = _back(lines, _behind(below, lines), line + 1, node.start_mark.column)
         if below.start_mark.line == line and not isinstance(value, dict):
             raise SettingsError(f"{file} is laid out in a way that cannot be changed safely. {by_hand}")
         if below.start_mark.line == line:  # the value goes, a comment behind it stays
-            tail = lines[line][below.end_mark.column :] if mark.line == line else "\n"
+            tail = lines[line][below.end_mark.column :] if below.end_mark.line == line else "\n"
             new[0] = _ended(f"{lines[line][:start]}:{tail}")
         else:
             new[0] = lines[line]
@@ -190,6 +188,15 @@ def _back(lines: list[str], end: int, start: int, column: int) -> int:
             break
         end -= 1
     return end
+
+
+def _behind(node: yaml.Node, lines: list[str]) -> int:
+    """The line behind a value, or what may be empty lines and comments below it."""
+    mark = node.end_mark
+    in_block = isinstance(node, yaml.CollectionNode) and not node.flow_style  # it ends where what follows begins
+    return mark.line if in_block and mark.line < len(lines) and lines[mark.line][: mark.column].isspace() else (
+        mark.line + bool(mark.column)
+    )
 
 
 def _with_value(lines: list[str], section: _Section, value: str) -> str:

@@ -103,6 +103,7 @@ def carry_out(update: Update) -> None:
         try:
             update.result.rename(update.data)
             dvc_add(update.data)
+            _leave_bundle(update.pointer)
             with Outputs() as outputs:
                 for file, text in update.texts.items():
                     outputs.write(file, partial(Path.write_text, data=text, encoding="utf-8", newline="\n"))
@@ -110,6 +111,12 @@ def carry_out(update: Update) -> None:
             backup.replace(update.data)
             raise
     backup.unlink()
+
+
+def _leave_bundle(pointer: Path) -> None:
+    """Take off a pointer that its data come with Lockstep: 'dvc push' and 'pull' would leave the new ones out."""
+    text = pointer.read_bytes().decode()
+    pointer.write_bytes(text.replace("  remote: bundled\n  push: false\n", "").encode())
 
 
 def _given(problem: Problem) -> Given:
