@@ -111,8 +111,8 @@ def _refused(renewal: Renewal, update: Update, args: argparse.Namespace) -> list
     if renewal.vanished and not args.allow_vanished:
         by = f"'{renewal.key}'" if renewal.key else "their cells, by which a changed row is gone, too"
         found.append(
-            f"{_rows(renewal.vanished)} of {update.data} are gone, {renewal.vanished_test:,} of them test rows, by {by} "
-            "(--allow-vanished)"
+            f"{_rows(renewal.vanished)} of {update.data} are gone, {renewal.vanished_test:,} of them test rows, by "
+            f"{by} (--allow-vanished)"
         )
     return found
 

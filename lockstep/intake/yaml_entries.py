@@ -194,8 +194,10 @@ def _behind(node: yaml.Node, lines: list[str]) -> int:
     """The line behind a value, or what may be empty lines and comments below it."""
     mark = node.end_mark
     in_block = isinstance(node, yaml.CollectionNode) and not node.flow_style  # it ends where what follows begins
-    return mark.line if in_block and mark.line < len(lines) and lines[mark.line][: mark.column].isspace() else (
-        mark.line + bool(mark.column)
+    return (
+        mark.line
+        if in_block and mark.line < len(lines) and lines[mark.line][: mark.column].isspace()
+        else (mark.line + bool(mark.column))
     )
 
 

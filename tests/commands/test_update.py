@@ -266,7 +266,8 @@ def test_by_time_the_last_rows_are_the_test_rows_and_that_is_said(copy):
     content = b"\n".join([lines[0], *(b",".join([a, b"%d" % (40 + i), c, d]) for i, (a, _, c, d) in enumerate(rows))])
     done = update(copy, "people", content + b"\n", "--append")
     assert "the test rows are the last in time (split.time)" in done.stdout
-    assert "40 now, of which 100.0 % are new rows (40)" in done.stdout
+    assert "32 before, 40 now, of which 100.0" in done.stdout
+    assert "32 test rows become training rows" in done.stdout
     assert "goes by the 0 test rows that are the same before and after, fewer than 10" in done.stdout
     assert "kept" not in yaml.safe_load((copy.folder / "params.yaml").read_text())["problems"]["people"]["split"]
 

@@ -98,5 +98,5 @@ def test_a_setting_is_set_in_lines_of_its_own_once_and_again(text):
 
 
 def test_a_setting_of_a_section_in_one_line_is_left_to_the_user():
-    with pytest.raises(SettingsError, match="no block 'problems.one.split:' .* by hand"):
+    with pytest.raises(SettingsError, match=r"no block 'problems\.one\.split:' .* by hand"):
         with_setting("problems:\n  one:\n    split: {}\n", FILE, ["problems", "one", "split", "kept"], {"a": 1})
