@@ -10,6 +10,7 @@ from lockstep.kernel.log import end_bars
 
 COMMANDS = {
     "add": "make a table of yours a problem of this repository",
+    "update": "bring new data of a problem in: more rows, or the table anew",
     "rename": "give a problem another name",
     "remove": "take a problem out of the repository",
     "new": "begin a repository of your own with this one's pipeline, and without its problems",

@@ -19,6 +19,7 @@ from lockstep.diagnosing.settings import DiagnoseSettings
 from lockstep.evaluating.settings import EvaluateSettings
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, did_you_mean
 from lockstep.kernel.files import Outputs, temporary_beside
+from lockstep.kernel.lock_file import md5_of
 from lockstep.kernel.log import logger, logging_to
 from lockstep.kernel.paths import CONTRACTS, features_of
 from lockstep.kernel.portable import shortcoming
@@ -301,7 +302,8 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             else:
                 table = load_file(Path(data), settings.load, contract).table
             log_table(table)
-            parts = split_table(table, settings.split)
+            of_file = settings.split.kept is not None and not isinstance(data, pd.DataFrame)
+            parts = split_table(table, settings.split, md5_of(Path(str(data))) if of_file else None)
             log_parts(parts)
             check_parts(parts, settings.split.checks)
             own = settings.evaluate.metrics

@@ -1,10 +1,10 @@
 """Split a problem's table into training, validation and test rows.
 
-Reads   the typed table
+Reads   the typed table, and the data profile, which says of which file it is; and what split.kept names
 Writes  three tables of the same columns: train, validation (of no rows unless validation_size is set) and test; and
         what the checks of the data found
 
-    python -m stages.split --problem iris --table data/loaded/iris.parquet \\
+    python -m stages.split --problem iris --table data/loaded/iris.parquet --profile metrics/iris_profile.json \\
         --train data/split/iris/train.parquet --validation data/split/iris/validation.parquet \\
         --test data/split/iris/test.parquet --checks metrics/iris_checks.json
 """
@@ -17,13 +17,25 @@ from pathlib import Path
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
 from lockstep.kernel.errors import DataError, some
-from lockstep.kernel.files import Outputs
+from lockstep.kernel.files import Outputs, read_made
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.splitting.data_checks import CheckSettings, DataFinding, run_checks
 from lockstep.splitting.parts import Parts, SplitSettings, split_table
 from lockstep.tables.table import class_counts, read_table, write_table
+
+import msgspec
+
+
+class _File(msgspec.Struct):
+    md5: str
+
+
+class _Profile(msgspec.Struct):
+    """What is read of the data profile: which raw file the table is of."""
+
+    file: _File
 
 
 def log_parts(parts: Parts) -> None:
@@ -60,7 +72,8 @@ def check_parts(parts: Parts, settings: CheckSettings) -> list[DataFinding]:
 
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("split", SplitSettings)
-    parts = split_table(read_table(args.table), settings)
+    md5 = read_made(args.profile, _Profile).file.md5
+    parts = split_table(read_table(args.table), settings, md5)
     log_parts(parts)
     findings = check_parts(parts, settings.checks)
     outputs.json(args.checks, {"checks": [finding._asdict() for finding in findings]})
@@ -71,6 +84,7 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
 def main(argv: Sequence[str] | None = None) -> int:
     parser = stage_parser("split", __doc__)
     parser.add_argument("--table", type=Path, required=True, metavar="PARQUET", help="the typed table to split")
+    parser.add_argument("--profile", type=Path, required=True, metavar="JSON", help="the data profile")
     parser.add_argument("--train", type=Path, required=True, metavar="PARQUET", help="write the training rows here")
     parser.add_argument(
         "--validation", type=Path, required=True, metavar="PARQUET", help="write the validation rows here"

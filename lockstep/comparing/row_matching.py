@@ -112,7 +112,7 @@ def scalar(value: Any) -> Any:
     return None if value is None or value is pd.NA or value != value else value
 
 
-class _Matched(NamedTuple):
+class Matched(NamedTuple):
     """Rows of two tables, one to one.
 
     Attributes:
@@ -131,8 +131,18 @@ class _Matched(NamedTuple):
         return np.flatnonzero(self.positions >= 0)
 
 
-def match_rows(before: Rows, after: Rows, columns: Sequence[Codes]) -> RowChanges:
-    """Match the rows of two tables and compare their cells.
+def match_rows(before: Rows, after: Rows, columns: Sequence[Codes], key: str | None = None) -> RowChanges:
+    """Match the rows of two tables, as ``find_matches`` does, and compare their cells."""
+    match = find_matches(before, after, columns, key)
+    if match.key is not None:
+        reordered: bool | None = not _is_in_order(match)
+    else:
+        reordered = _content_reordered(match, *content_numbers(columns)) if columns else None
+    return _row_changes(before, after, columns, match, reordered)
+
+
+def find_matches(before: Rows, after: Rows, columns: Sequence[Codes], key: str | None = None) -> Matched:
+    """Match the rows of two tables.
 
     A key is a column that names the rows: texts or whole numbers, nearly all different in one of the tables. It may be
     dropped, and be named otherwise in the other table. Of several, the one counts by which most cells are the same. One
@@ -142,19 +152,25 @@ def match_rows(before: Rows, after: Rows, columns: Sequence[Codes]) -> RowChange
     Args:
         before, after: the tables.
         columns: those that both have with one type.
+        key: the column, of both tables, to match by; None: the one that is found so, or else content.
     """
     if not columns:
-        return _row_changes(before, after, columns, _Matched(np.full(len(after.frame), -1), None, None), None)
-    content = _content(columns)
-    found = [_by_key(key, values, content) for key, *values in _candidates(before, after)]
+        return Matched(np.full(len(after.frame), -1), None, None)
+    content = content_numbers(columns)
+    if key is not None:
+        (old, old_dropped), (new, new_dropped) = (
+            next((cells, dropped) for name, cells, dropped in rows.columns() if name == key) for rows in (before, after)
+        )
+        return _by_key(Key(key, key, (old_dropped, new_dropped)), of_one_type(old, new), content)
+    found = [_by_key(candidate, values, content) for candidate, *values in _candidates(before, after)]
     scored = [(_same_cells(match, columns), match) for match in found if _is_in_common(match, before, after)]
-    by_content = _Matched(_pairs(*content), None, None)
+    by_content = Matched(_pairs(*content), None, None)
     least = len(by_content.common) * len(columns)
     for same, match in sorted(scored, key=lambda item: (-item[0], *_order(item[1].key))):
         cells = len(match.common) * len(columns)
         if same >= least or same > (cells + _same_cells(match, columns, turn=1)) / 2:
-            return _row_changes(before, after, columns, match, not _is_in_order(match))
-    return _row_changes(before, after, columns, by_content, _content_reordered(by_content, *content))
+            return match
+    return by_content
 
 
 def _candidates(before: Rows, after: Rows) -> Iterator[tuple[Key, pd.Series, pd.Series]]:
@@ -171,7 +187,7 @@ def _candidates(before: Rows, after: Rows) -> Iterator[tuple[Key, pd.Series, pd.
     for a, b in pairs:
         if (unique["old"][a] and unique["new"][b]) or (a == b and (unique["old"][a] or unique["new"][b])):
             (first, first_dropped), (second, second_dropped) = old[a], new[b]
-            yield Key(a, b, (first_dropped, second_dropped)), *_of_one_type(first, second)
+            yield Key(a, b, (first_dropped, second_dropped)), *of_one_type(first, second)
 
 
 def _can_be_key(cells: pd.Series) -> bool:
@@ -184,8 +200,9 @@ def _is_nearly_unique(cells: pd.Series) -> bool:
     return present >= len(cells) / 2 and cells.nunique() >= max(2, NEARLY_UNIQUE * present)
 
 
-def _of_one_type(old: pd.Series, new: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """Both as they are, or as texts if one is: a code such as 007 makes a column of numbers one of texts."""
+def of_one_type(old: pd.Series, new: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Two columns of codes or dates as they are, or as texts if one is: a code such as 007 makes a column of numbers
+    one of texts."""
     if column_type(old) == column_type(new):
         return old, new
     return _as_text(old), _as_text(new)
@@ -197,7 +214,7 @@ def _as_text(cells: pd.Series) -> pd.Series:
     return cells if column_type(cells) == "text" else cells.astype("Int64").astype("str").where(cells.notna())
 
 
-def _is_in_common(match: _Matched, before: Rows, after: Rows) -> bool:
+def _is_in_common(match: Matched, before: Rows, after: Rows) -> bool:
     assert match.key is not None
     named = is_named_as_identifier(match.key.before) or is_named_as_identifier(match.key.after)
     least = 1 if named else IN_COMMON * min(len(before.frame), len(after.frame))
@@ -210,14 +227,14 @@ def _order(key: Key | None) -> tuple[bool, bool, bool]:
     return not is_named_as_identifier(key.after), key.before != key.after, any(key.dropped)
 
 
-def _same_cells(match: _Matched, columns: Sequence[Codes], turn: int = 0) -> int:
+def _same_cells(match: Matched, columns: Sequence[Codes], turn: int = 0) -> int:
     """How many cells of the rows in common are the same; with ``turn``, of each with the row ``turn`` further."""
     after = match.common
     before = np.roll(match.positions[after], turn)
     return sum(int((codes.before[before] == codes.after[after]).sum()) for codes in columns)
 
 
-def _content(columns: Sequence[Codes]) -> tuple[np.ndarray, np.ndarray]:
+def content_numbers(columns: Sequence[Codes]) -> tuple[np.ndarray, np.ndarray]:
     """(n_rows_before,) and (n_rows_after,) the number of each row's content: equal rows have equal numbers.
 
     Exact, not by a hash: the codes of the columns are the digits of one number, renumbered before it overflows.
@@ -243,7 +260,7 @@ def _pairs(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return pd.Index(before * size + counts[0]).get_indexer(pd.Index(after * size + counts[1]))
 
 
-def _by_key(key: Key, values: Sequence[pd.Series], content: tuple[np.ndarray, np.ndarray]) -> _Matched:
+def _by_key(key: Key, values: Sequence[pd.Series], content: tuple[np.ndarray, np.ndarray]) -> Matched:
     """Match by key, and by content as well where that tells rows of one key apart, then in order.
 
     Rows without a key are matched by content alone.
@@ -255,11 +272,11 @@ def _by_key(key: Key, values: Sequence[pd.Series], content: tuple[np.ndarray, np
     open_after = np.flatnonzero((positions < 0) & (codes.after > 0))
     found = _pairs(codes.before[open_before], codes.after[open_after])
     positions[open_after[found >= 0]] = open_before[found[found >= 0]]
-    return _Matched(positions, key, values[1])
+    return Matched(positions, key, values[1])
 
 
 def _row_changes(
-    before: Rows, after: Rows, columns: Sequence[Codes], match: _Matched, reordered: bool | None
+    before: Rows, after: Rows, columns: Sequence[Codes], match: Matched, reordered: bool | None
 ) -> RowChanges:
     """Count the rows, compare the cells of those in common, and note the first row numbers (of the raw file)."""
     old, new, common = before.frame, after.frame, match.common
@@ -304,11 +321,11 @@ def _without(n_rows: int, positions: np.ndarray) -> np.ndarray:
     return found
 
 
-def _is_in_order(match: _Matched) -> bool:
+def _is_in_order(match: Matched) -> bool:
     return bool(np.all(np.diff(match.positions[match.common]) > 0))
 
 
-def _content_reordered(match: _Matched, before: np.ndarray, after: np.ndarray) -> bool | None:
+def _content_reordered(match: Matched, before: np.ndarray, after: np.ndarray) -> bool | None:
     """Whether the rows in common are in another order; None where it depends on which one of several equal rows was
     removed or added."""
     added, removed = match.positions < 0, _without(len(before), match.positions)

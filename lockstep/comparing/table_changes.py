@@ -161,6 +161,11 @@ class Side(NamedTuple):
     table: Table
     dropped: pd.DataFrame
 
+    @property
+    def rows(self) -> Rows:
+        """Its rows, to be matched."""
+        return Rows(self.table.frame, self.dropped, self.table.target)
+
 
 class TableChanges(msgspec.Struct, frozen=True, kw_only=True):
     """What changed from one table to another.
@@ -178,11 +183,12 @@ class TableChanges(msgspec.Struct, frozen=True, kw_only=True):
     unread: tuple[UnreadColumns, ...] = ()
 
 
-def compare_tables(before: Table | Side, after: Table | Side) -> TableChanges:
+def compare_tables(before: Table | Side, after: Table | Side, key: str | None = None) -> TableChanges:
     """Compare two tables.
 
-    Rows are matched by a key where there is one, which may be a dropped column, else by content; cells are compared of
-    the columns that both tables have with one type (whole and decimal numbers count as one). Order matters to neither.
+    Rows are matched by the column ``key``, or by a key where there is one, which may be a dropped column, else by
+    content; cells are compared of the columns that both tables have with one type (whole and decimal numbers count as
+    one). Order matters to neither.
     """
     first, second = (Side(side, side.frame[[]]) if isinstance(side, Table) else side for side in (before, after))
     before, after = first.table, second.table
@@ -190,9 +196,7 @@ def compare_tables(before: Table | Side, after: Table | Side) -> TableChanges:
     shared = [str(name) for name in new if name in old]
     columns = _compare_columns(old, new, shared)
     codes = {name: encode(old[name], new[name]) for name in columns.compared}
-    rows = match_rows(
-        Rows(old, first.dropped, before.target), Rows(new, second.dropped, after.target), list(codes.values())
-    )
+    rows = match_rows(first.rows, second.rows, list(codes.values()), key)
     key = rows.key.after if rows.key is not None and rows.key.before == rows.key.after else None
     classes = before.target if (before.target, before.task) == (after.target, "classification") else None
     compared = _with_verdicts(

@@ -143,20 +143,31 @@ def _dropped_columns(repo: Repository, revision: Revision, name: str, table: Tab
         return table.frame[[]]
     try:
         settings = convert(values, LoadSettings, f"params.yaml of {revision.shown}: {key}")
-        beside = tuple(str(column) for column in table.frame if column != table.target)
         raw = next((file for file in stage.deps if file.path == settings.path), None)
         if raw is None:
             return UnreadColumns(revision.shown, dropped, f"dvc.lock does not record {settings.path}")
-        with tempfile.TemporaryDirectory() as folder, _unlogged():
-            path = place_dependency(repo, revision, raw, Path(folder))
-            frame = load_file(path, replace(settings, drop=beside)).table.frame
+        with tempfile.TemporaryDirectory() as folder:
+            return dropped_columns(place_dependency(repo, revision, raw, Path(folder)), settings, table)
     except LockstepError as error:
         return UnreadColumns(revision.shown, dropped, str(error).removesuffix("."))
-    return frame[list(dropped)].reindex(table.frame.index)
+
+
+def dropped_columns(path: Path, settings: LoadSettings, table: Table) -> pd.DataFrame:
+    """The columns that load.drop left out of ``table``, which was loaded from the file ``path``, indexed as it is.
+
+    Raises:
+        LockstepError: they cannot be read.
+    """
+    if not settings.drop:
+        return table.frame[[]]
+    beside = tuple(str(column) for column in table.frame if column != table.target)
+    with unlogged():
+        frame = load_file(path, replace(settings, drop=beside, weight=None)).table.frame
+    return frame[list(settings.drop)].reindex(table.frame.index)
 
 
 @contextlib.contextmanager
-def _unlogged() -> Iterator[None]:
+def unlogged() -> Iterator[None]:
     """What there is to say of a file was said when it was loaded."""
     before = logger.level
     logger.setLevel(logging.CRITICAL)

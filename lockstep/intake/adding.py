@@ -13,7 +13,7 @@ from lockstep.intake.decisions import Decisions, problem_block
 from lockstep.intake.file_format import TableFacts
 from lockstep.intake.problem_files import IGNORED, NO_FEATURES, RAW
 from lockstep.intake.settings_reference import commented, with_defaults
-from lockstep.intake.undoing import undone_on_error
+from lockstep.intake.undoing import are_as_committed, dvc_add, undone_on_error
 from lockstep.intake.yaml_entries import with_entry
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, some
 from lockstep.kernel.files import Outputs
@@ -26,8 +26,6 @@ from lockstep.learning.estimators import check_classes
 from lockstep.reading.contract import Contract, read_contract
 from lockstep.reading.loading import LoadSettings, load_file
 from lockstep.reading.source import PACKED
-from lockstep.repository import git
-from lockstep.repository.dvc_process import run_dvc
 from lockstep.splitting.parts import SplitSettings, split_table
 from lockstep.tables.table import Table, column_type
 
@@ -88,7 +86,7 @@ def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: boo
             if place.data.resolve() != facts.path.resolve():
                 place.data.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(facts.path, place.data)
-            _dvc_add(place.data)
+            dvc_add(place.data)
         with Outputs() as outputs:
             outputs.write(place.contract, partial(write_contract, contract))
             if place.features in created:  # else it was written for this problem before it was added
@@ -188,19 +186,8 @@ def _allowed_name(text: str) -> str:
 def _undo(name: str, created: list[Path]) -> str:
     """What takes back that the problem is added; to be called before, to see what other changes git would take back."""
     remove, changed = shlex.join(["rm", *map(str, created)]), [PARAMS, PIPELINE, IGNORED]
-    if all(file.exists() for file in changed) and _are_as_committed(changed):
+    if all(file.exists() for file in changed) and are_as_committed(changed):
         return f"{shlex.join(['git', 'checkout', *map(str, changed)])} && {remove}"
     places = [f"problems.{name} in {PARAMS}", f"artifacts.{name} in {PIPELINE}"]
     places += [f"/{path.stem} in {IGNORED}" for path in created if path.suffix == ".dvc"]
     return f"delete {', '.join(places)} by hand ('git checkout' would lose your other changes there), then: {remove}"
-
-
-def _are_as_committed(files: list[Path]) -> bool:
-    done = git.run("status", "--porcelain", "--ignored", "--", *map(str, files))
-    return done.returncode == 0 and not done.stdout
-
-
-def _dvc_add(path: Path) -> None:
-    done = run_dvc(["add", "--quiet", str(path)])
-    if done.code:
-        raise MachineError(f"'dvc add {path}' failed: {done.reason}")

@@ -31,16 +31,18 @@ class ProblemFiles(NamedTuple):
     Attributes:
         outputs: what the stages write, by dvc.yaml: files, and folders that are the problem's alone.
         data: the table, and the pointer that tells DVC of it; None if another problem uses them, or DVC tracks none.
+        kept: the list of its test rows that ``split.kept`` names; None if there is none.
     """
 
     contract: Path
     features: Path
     outputs: list[Path]
     data: tuple[Path, Path] | None
+    kept: Path | None
 
     def present(self) -> list[Path]:
         """Those that are there."""
-        paths = [self.contract, self.features, *(self.data or ()), *self.outputs]
+        paths = [self.contract, self.features, *(self.data or ()), *([self.kept] if self.kept else []), *self.outputs]
         return [path for path in paths if path.exists()]
 
 
@@ -50,7 +52,14 @@ def files_of(name: str, problems: Mapping[str, dict[str, Any]]) -> ProblemFiles:
     used = data in [_table_of(sections) for other, sections in problems.items() if other != name]
     pointer = Path(f"{data}.dvc")
     own = None if data is None or used or not pointer.exists() else (data, pointer)
-    return ProblemFiles(CONTRACTS / f"{name}.yaml", features_of(name), outputs_of(name), own)
+    kept = (problems[name].get("split") or {}).get("kept")
+    listed = Path(kept["file"]) if kept and kept.get("file") == kept_rows_of(name).as_posix() else None
+    return ProblemFiles(CONTRACTS / f"{name}.yaml", features_of(name), outputs_of(name), own, listed)
+
+
+def kept_rows_of(name: str) -> Path:
+    """Where ``update`` lists the test rows of a problem that stay test rows."""
+    return Path(f"data/kept/{name}.txt")
 
 
 def outputs_of(name: str) -> list[Path]:

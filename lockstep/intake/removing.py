@@ -9,7 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from lockstep.intake.problem_files import IGNORED, NO_FEATURES, ProblemFiles, files_of, ignoring, outputs_of
+from lockstep.intake.problem_files import (
+    IGNORED,
+    NO_FEATURES,
+    ProblemFiles,
+    files_of,
+    ignoring,
+    kept_rows_of,
+    outputs_of,
+)
 from lockstep.intake.undoing import undone_on_error
 from lockstep.intake.yaml_entries import with_renamed_entry, without_entries
 from lockstep.kernel.errors import SettingsError
@@ -51,7 +59,7 @@ def plan_removal(name: str) -> Change:
     texts, gone = _changed(texts), files.present()
     committed = _as_committed([*texts, *gone])
     lost = [path for path in texts if path not in committed]
-    lost += [path for path in _files_below(gone) if path not in committed and not _is_in_cache(path)]
+    lost += [path for path in _files_below(gone) if path not in committed and not is_in_cache(path)]
     kept = [path for path in gone if committed & set(_files_below([path]))]
     back = [str(path) for path in (*texts, *kept) if path not in lost]
     undo = f"{shlex.join(['git', 'checkout', 'HEAD', '--', *back])} && dvc checkout"
@@ -68,6 +76,10 @@ def plan_renaming(old: str, new: str) -> Change:
     check_problem_name(new, "the new name")
     moves = {files.contract: CONTRACTS / f"{new}.yaml", files.features: features_of(new)}
     moves |= dict(zip(files.outputs, outputs_of(new), strict=True))
+    kept = {}
+    if files.kept == kept_rows_of(old):
+        moves[files.kept] = kept_rows_of(new)
+        kept[files.kept.as_posix()] = kept_rows_of(new).as_posix()
     named = {f"${{problems.{old}.": f"${{problems.{new}.", f"models/{old}/": f"models/{new}/"}
     texts, data = _without_stages(old), {}
     if files.data and files.data[0].name.split(".")[0] == old:
@@ -78,7 +90,7 @@ def plan_renaming(old: str, new: str) -> Change:
         path = rf"^( *(?:- )?path: ){re.escape(table.name)}$"
         texts[pointer] = re.sub(path, rf"\g<1>{renamed.name}", _text(pointer), flags=re.MULTILINE)
         texts |= {IGNORED: ignoring(_text(IGNORED), table, renamed)} if IGNORED.exists() else {}
-    texts[PARAMS] = with_renamed_entry(_text(PARAMS), PARAMS, "problems", old, new, data)
+    texts[PARAMS] = with_renamed_entry(_text(PARAMS), PARAMS, "problems", old, new, data | kept)
     if "artifacts" in read_yaml(PIPELINE):
         texts[PIPELINE] = with_renamed_entry(_text(PIPELINE), PIPELINE, "artifacts", old, new, named)
     check_problems(parse_yaml(texts[PARAMS].encode(), PARAMS), PARAMS)
@@ -158,6 +170,7 @@ def _as_committed(paths: Iterable[Path]) -> set[Path]:
     return listed("ls-tree", "-r", "-z", "--name-only", "HEAD") - differing
 
 
-def _is_in_cache(path: Path) -> bool:
+def is_in_cache(path: Path) -> bool:
+    """Whether DVC's cache has the bytes of a file."""
     file = LockedFile(path.as_posix(), md5_of(path), None)
     return is_intact(object_path(cache_folder(), file), file)

@@ -4,6 +4,10 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from lockstep.kernel.errors import MachineError
+from lockstep.repository import git
+from lockstep.repository.dvc_process import run_dvc
+
 
 @contextlib.contextmanager
 def undone_on_error(
@@ -32,3 +36,16 @@ def undone_on_error(
         for file, content in saved.items():
             file.write_bytes(content)
         raise
+
+
+def are_as_committed(files: Iterable[Path]) -> bool:
+    """Whether all of these files are in the last commit, and as it has them."""
+    done = git.run("status", "--porcelain", "--ignored", "--", *map(str, files))
+    return done.returncode == 0 and not done.stdout
+
+
+def dvc_add(path: Path) -> None:
+    """Have DVC track a file as it is now. Raises MachineError if DVC fails."""
+    done = run_dvc(["add", "--quiet", str(path)])
+    if done.code:
+        raise MachineError(f"'dvc add {path}' failed: {done.reason}")

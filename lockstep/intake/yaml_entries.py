@@ -1,10 +1,12 @@
-"""Adds, removes and renames an entry of a section in a YAML file that people edit: all other bytes stay as they are.
+"""Adds, removes and renames an entry of a section in a YAML file that people edit, or sets one: all other bytes stay as
+they are.
 
 Whatever is written is read again, and must be what was meant: a file that is laid out in another way is refused.
 """
 
+import copy
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,6 +110,43 @@ def with_renamed_entry(text: str, file: Path, section: str, old: str, new: str, 
     return _checked(result, {**before, section: after}, file, f"Rename {section}.{old} by hand.")
 
 
+def with_setting(text: str, file: Path, place: Sequence[str], value: Any) -> str:
+    """``text``, what is in ``file``, with ``value`` at ``place``, the keys that lead there, of which all but the last
+    are there. What is set anew stands in lines of its own behind the others. Raises SettingsError, as ``with_entry``.
+    """
+    before = _parsed(text, file)
+    after, by_hand = copy.deepcopy(before), f"Set {'.'.join(place)} to {value} by hand."
+    holder = after
+    for key in place[:-1]:
+        holder = holder.get(key) if isinstance(holder, dict) else None
+    node: Any = yaml.compose(text, Loader=yaml.CSafeLoader)
+    for key in place[:-1]:
+        node = next((below for name, below in node.value if name.value == key), None)
+        if not isinstance(node, yaml.MappingNode) or node.flow_style or not node.value or holder is None:
+            raise SettingsError(f"{file} has no block '{'.'.join(place[:-1])}:' of settings in lines. {by_hand}")
+    holder[place[-1]] = value
+    lines, indent = text.splitlines(keepends=True), " " * node.start_mark.column
+    new = [indent + line for line in dump_yaml({place[-1]: value}).splitlines(keepends=True)]
+    was = next(((key, below) for key, below in node.value if key.value == place[-1]), None)
+    if was is None:
+        end = _back(lines, _behind(node.value[-1][1], lines), node.start_mark.line + 1, node.start_mark.column - 1)
+        lines[end - 1] = _ended(lines[end - 1])
+        lines[end:end] = new
+    else:
+        key, below = was
+        line, start = key.start_mark.line, key.end_mark.column
+        end = _back(lines, _behind(below, lines), line + 1, node.start_mark.column)
+        if below.start_mark.line == line and not isinstance(value, dict):
+            raise SettingsError(f"{file} is laid out in a way that cannot be changed safely. {by_hand}")
+        if below.start_mark.line == line:  # the value goes, a comment behind it stays
+            tail = lines[line][below.end_mark.column :] if below.end_mark.line == line else "\n"
+            new[0] = _ended(f"{lines[line][:start]}:{tail}")
+        else:
+            new[0] = lines[line]
+        lines[line:end] = new
+    return _checked("".join(lines), after, file, by_hand)
+
+
 def _replaced(value: Any, changes: Mapping[str, str]) -> Any:
     """``value`` with ``changes`` made in each of its texts."""
     if isinstance(value, dict):
@@ -149,6 +188,17 @@ def _back(lines: list[str], end: int, start: int, column: int) -> int:
             break
         end -= 1
     return end
+
+
+def _behind(node: yaml.Node, lines: list[str]) -> int:
+    """The line behind a value, or what may be empty lines and comments below it."""
+    mark = node.end_mark
+    in_block = isinstance(node, yaml.CollectionNode) and not node.flow_style  # it ends where what follows begins
+    return (
+        mark.line
+        if in_block and mark.line < len(lines) and lines[mark.line][: mark.column].isspace()
+        else (mark.line + bool(mark.column))
+    )
 
 
 def _with_value(lines: list[str], section: _Section, value: str) -> str:

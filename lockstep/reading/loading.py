@@ -9,7 +9,7 @@ from lockstep.kernel.errors import DataError, Setting, SettingsError, did_you_me
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Settings, Task
 from lockstep.reading.blocks import read_typed
-from lockstep.reading.column_types import EXACT_FLOAT, MISSING, NUMBER_TYPE, STRING_TYPE, Format
+from lockstep.reading.column_types import EXACT_FLOAT, MISSING, NUMBER_TYPE, STRING_TYPE, Format, Typed
 from lockstep.reading.contract import Contract, enforce, places, violations, wrong_types
 from lockstep.reading.csvfile import CsvFile, Dialect
 from lockstep.reading.dataframes import check_names, read_parquet, typed_dataframe
@@ -100,18 +100,34 @@ def load_file(path: Path, settings: LoadSettings, contract: Contract | None = No
     if path.suffix.lower() == ".parquet":
         check_file(path)
         return _load_frame(read_parquet(path), settings, contract, str(path))
-    file = CsvFile(path, settings.dialect)
-    names = file.names
-    file.check_delimiter()
-    _check_columns(names, settings, str(path))
-    if file.empty_rows:
-        logger.info("%s: %d empty rows at the end are left out", path, file.empty_rows)
-    types, forms = _declared(contract, settings)
-    typed = read_typed(file, settings.form, types, settings.drop, forms)
+    typed = _typed_file(path, settings, contract)
     if contract is not None:
         enforce(violations(typed.frame, contract, without=settings.drop), str(path), typed.line_starts)
     table = checked_table(typed.frame, settings, str(path), typed.line_starts)
     return Loaded(_with_orders(table, contract), typed.missing_as, len(typed.frame) - len(table))
+
+
+def check_rows(path: Path, settings: LoadSettings, contract: Contract) -> None:
+    """Check rows, fewer than a table must have, that are to be added to one: each cell of a CSV file, packed or not.
+
+    Raises:
+        DataError: as load_file, for what can be said of these rows alone.
+    """
+    _check_settings(settings)
+    typed = _typed_file(path, settings, contract)
+    found = violations(typed.frame, contract, without=settings.drop)
+    enforce([one for one in found if one.rule != "rows"], str(path), typed.line_starts)
+
+
+def _typed_file(path: Path, settings: LoadSettings, contract: Contract | None) -> Typed:
+    """The columns of a CSV file that load.drop does not leave out, of their types."""
+    file = CsvFile(path, settings.dialect)
+    file.check_delimiter()
+    _check_columns(file.names, settings, str(path))
+    if file.empty_rows:
+        logger.info("%s: %d empty rows at the end are left out", path, file.empty_rows)
+    types, forms = _declared(contract, settings)
+    return read_typed(file, settings.form, types, settings.drop, forms)
 
 
 def load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract | None = None) -> Loaded:

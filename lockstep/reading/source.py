@@ -38,13 +38,14 @@ _HEAD = 1 << 12
 """Bytes at the beginning that tell what kind of file it is."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # also what is left of one in a path, http:/host
 _CONTROL = re.compile("[\x80-\x84\x86-\x9f]")  # 0x85 is a line break of mainframes
-_BOMS = {
+BOMS = {
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF32_LE: "utf-32-le",  # before the next one, with which it begins
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF32_BE: "utf-32-be",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
+"""Byte-order marks, and the encodings that they declare."""
 _SAVE_AS_CSV = "Open it and save its table as CSV (UTF-8)."
 _OTHER_FORMATS = {
     b"PAR1": ("a Parquet file", "Name it so (.parquet)."),
@@ -223,9 +224,9 @@ def decoded(raw: Source, encoding: str, path: Path) -> Source:
     """What ``unpacked`` gave, as UTF-8. Raises as open_source does."""
     data, mapped, packed, _ = raw
     start = data.slice(0, min(4, len(data))).to_pybytes()
-    mark = next((mark for mark in _BOMS if start.startswith(mark)), b"")
+    mark = next((mark for mark in BOMS if start.startswith(mark)), b"")
     if mark:
-        marked = _BOMS[mark]
+        marked = BOMS[mark]
         if codecs.lookup(encoding).name != marked:
             logger.info("%s is read as %s, which its byte-order mark declares", path, marked)
         data, encoding = data.slice(len(mark)), marked

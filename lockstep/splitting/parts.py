@@ -6,6 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 from lockstep.kernel.errors import DataError, Setting, SettingsError, did_you_mean, some
 from lockstep.kernel.settings import Seed, Settings
 from lockstep.splitting.data_checks import CheckSettings
+from lockstep.splitting.kept_rows import KeptRows, read_kept_rows
 from lockstep.tables.table import Table, class_counts, column_type
 
 import msgspec
@@ -14,7 +15,7 @@ from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedS
 
 _TEST, _VALIDATION = Setting("split.test_size"), Setting("split.validation_size")
 _STRATIFY, _GROUP, _TIME = Setting("split.stratify"), Setting("split.group"), Setting("split.time")
-_TIME_IS_FEATURE = Setting("split.time_is_feature")
+_TIME_IS_FEATURE, _KEPT = Setting("split.time_is_feature"), Setting("split.kept")
 
 
 class SplitSettings(Settings, frozen=True):
@@ -27,6 +28,7 @@ class SplitSettings(Settings, frozen=True):
     group: str | None = None
     time: str | None = None
     time_is_feature: bool = False
+    kept: KeptRows | None = None
     checks: CheckSettings = CheckSettings()
 
 
@@ -38,12 +40,18 @@ class Parts(NamedTuple):
     test: Table
 
 
-def split_table(table: Table, settings: SplitSettings) -> Parts:
-    """Cut the test rows off the table, then the validation rows off the rest.
+def split_table(table: Table, settings: SplitSettings, md5: str | None = None) -> Parts:
+    """Cut the test rows off the table, or those that ``split.kept`` lists, then the validation rows off the rest.
+
+    Args:
+        table: the rows.
+        settings: the section ``split``.
+        md5: of the raw data, for ``split.kept``.
 
     Raises:
         SettingsError: settings that contradict each other or the table.
-        DataError: too few rows, groups or time stamps, a class too rare to stratify.
+        DataError: too few rows, groups or time stamps, a class too rare to stratify; ``split.kept`` is of other data.
+        IntegrityError: the file of ``split.kept`` was altered.
     """
     check_settings(settings)
     _check_columns(table, settings)
@@ -62,7 +70,13 @@ def split_table(table: Table, settings: SplitSettings) -> Parts:
         )
     if settings.time is not None:
         table = table.rows(np.argsort(table.time_stamps, kind="stable"))
-    rest, test = _cut(table, settings.test_size, settings, _TEST)
+    if settings.kept is None:
+        rest, test = _cut(table, settings.test_size, settings, _TEST)
+    else:
+        is_test = table.frame.index.isin(read_kept_rows(settings.kept, md5))
+        rest, test = (table.rows(np.flatnonzero(chosen)) for chosen in (~is_test, is_test))
+        if not len(rest) or not len(test):
+            raise DataError(_KEPT, f" leaves {len(rest)} training and {len(test)} test rows. Leave it empty.")
     if settings.validation_size == 0:
         return Parts(rest, rest.rows(np.array([], dtype=np.intp)), test.with_copies(rest))
     train, validation = _cut(rest, settings.validation_size / (1 - settings.test_size), settings, _VALIDATION)
@@ -80,6 +94,8 @@ def check_settings(settings: SplitSettings) -> None:
         )
     if settings.group is not None and settings.time is not None:
         raise SettingsError(_GROUP, " and ", _TIME, " cannot both be set. Leave one of them empty.")
+    if settings.kept is not None and settings.time is not None:
+        raise SettingsError(_KEPT, " and ", _TIME, " cannot both be set. Leave one of them empty.")
     if settings.time_is_feature and settings.time is None:
         raise SettingsError(
             _TIME_IS_FEATURE, " is true, but there is no ", _TIME, ". Set that to the column, or this to false."

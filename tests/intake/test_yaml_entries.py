@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lockstep.intake.yaml_entries import with_entry, with_renamed_entry, without_entries
+from lockstep.intake.yaml_entries import with_entry, with_renamed_entry, with_setting, without_entries
 from lockstep.kernel.errors import SettingsError
 
 import pytest
@@ -74,3 +74,29 @@ def test_another_layout_is_refused(text):
     ):
         with pytest.raises(SettingsError, match=r"params.yaml"):
             change()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "problems:\n  one:\n    split:\n      seed: 1\n    # of train\n    train: {}\n",
+        "problems:\n  one:\n    split:\n      kept:   # a list\n      seed: 1\n    train: {}\n",
+        "problems:\n  one:\n    split:\n      kept: null   # a list\n",
+        "problems:\n  one:\n    split:\n      checks:\n        leak: error\n\n  two:\n    load: {}\n",
+        "problems:\n  one:\n    split:\n      seed: 1",
+    ],
+)
+def test_a_setting_is_set_in_lines_of_its_own_once_and_again(text):
+    place = ["problems", "one", "split", "kept"]
+    once = with_setting(text, FILE, place, {"file": "f.txt", "sha256": "a"})
+    new = "        file: f.txt\n        sha256: a\n"
+    assert new in once
+    assert [line for line in text.splitlines() if line not in once.splitlines()] == [
+        line for line in text.splitlines() if "kept: null" in line
+    ]
+    assert with_setting(once, FILE, place, {"file": "f.txt", "sha256": "b"}) == once.replace(": a\n", ": b\n")
+
+
+def test_a_setting_of_a_section_in_one_line_is_left_to_the_user():
+    with pytest.raises(SettingsError, match=r"no block 'problems\.one\.split:' .* by hand"):
+        with_setting("problems:\n  one:\n    split: {}\n", FILE, ["problems", "one", "split", "kept"], {"a": 1})
