@@ -9,7 +9,7 @@ BUNDLED := $(patsubst %.dvc,%,$(shell grep -ls 'remote: bundled' data/raw/*.dvc)
 
 SCALE := $(VENV)/scale
 
-.PHONY: help venv scale repro leftovers report sweep summary test test-all check format schema lock clean
+.PHONY: help venv scale repro leftovers report sweep summary test test-all check format schema lock pages clean
 
 help:
 	@echo "make repro    build what changed, from the data to the metrics (dvc repro), and show the result"
@@ -54,6 +54,14 @@ check: $(READY)
 	ruff format --check .
 	mypy
 	python -m lockstep check
+
+# Lockstep's own: a repository that 'new' made has the pages, and not what makes them.
+ifneq ($(wildcard publishing),)
+# What of the documentation comes from the product: docs/commands.md, the picture of a report (needs Chromium: .ci/install).
+pages: repro
+	python -m publishing.commands_page
+	python -m publishing.report_picture
+endif
 
 format: $(READY)
 	ruff check --fix .

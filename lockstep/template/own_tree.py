@@ -29,7 +29,7 @@ _MOVED = {"README.md": "docs/lockstep.md", "CHANGELOG.md": "docs/changelog.md", 
 _OWN = (
     "README.md", "CHANGELOG.md", "CONTRIBUTING.md", str(PARAMS), str(LOCK_FILE), "versions.toml", "data/*",
     "features/*", "estimators/*.py", "scorers/*.py", "metrics/*", "reports/*", "tests/*", "benchmarks/*", "examples/*",
-    ".ci/*", ".github/*",
+    "publishing/*", ".ci/*", ".github/*",
 )  # fmt: skip
 """The owner's, in a repository of one's own: no later version touches it. What there is of it here is about the
 problems that Lockstep ships, tests Lockstep itself, or is written anew by each repository."""

@@ -12,7 +12,9 @@ from lockstep.repository.secret_scan import check_tracked
 from graph import STAGES, all_outputs
 from workspace import DOCUMENTS, ROOT
 
-CODE = sorted(path for folder in ("lockstep", "stages", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+CODE = sorted(
+    path for folder in ("lockstep", "stages", "benchmarks", "publishing") for path in (ROOT / folder).rglob("*.py")
+)
 UNPICKLING = {
     "joblib.load", "joblib.numpy_pickle.load", "pickle.load", "pickle.loads", "pickle.Unpickler", "cPickle.load",
     "cloudpickle.load", "cloudpickle.loads", "dill.load", "dill.loads", "shelve.open", "marshal.loads",
