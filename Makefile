@@ -120,8 +120,10 @@ lock: $(READY)
 	  $(ARGS) pyproject.toml --group dev --output-file requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
 	  $(ARGS) --group scale --constraint requirements.lock --output-file requirements-scale.lock
+ifneq ($(wildcard publishing),)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
 	  $(ARGS) --group docs --constraint requirements.lock --output-file requirements-docs.lock
+endif
 	@$(VENV)/bin/python -m lockstep versions --write
 
 clean:

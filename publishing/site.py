@@ -20,7 +20,6 @@ _ABOVE = {
     "data/README.md": "data.md",
     "estimators/README.md": "estimators.md",
     "scorers/README.md": "scorers.md",
-    "reports/iris.svg": "images/iris.svg",
     "reports/housing.svg": "images/housing.svg",
 }
 """Files outside docs/, and their places on the site."""
@@ -31,10 +30,14 @@ def site_files(root: Path) -> dict[str, bytes]:
     within = [path for path in sorted((root / "docs").rglob("*")) if path.suffix in (".md", ".png", ".svg")]
     places = {path.relative_to(root).as_posix(): path.relative_to(root / "docs").as_posix() for path in within} | _ABOVE
     there = set(places.values())
+
+    def is_gone(path: str) -> bool:
+        return path not in there and (root / path).exists()  # a link that leads nowhere stays, to be found
+
     found = {}
     for old, new in places.items():
         data = (root / old).read_bytes()
-        found[new] = relinked(data.decode(), old, new, places, there).encode() if new.endswith(".md") else data
+        found[new] = relinked(data.decode(), old, new, places, is_gone).encode() if new.endswith(".md") else data
     return found
 
 

@@ -87,11 +87,15 @@ def lockstep_tree(template: Tree) -> dict[str, File]:
     moved = {old: new for old, new in _MOVED.items() if old in template and new not in template}
     places = {path: path for path in template if not is_own(path)} | moved
     there = {*places.values(), *first_tree("", template)}
+
+    def is_gone(path: str) -> bool:
+        return path not in there and not any(file.startswith(f"{path}/") for file in there)
+
     found = {}
     for old, new in places.items():
         mode, data = template[old]
         if new.endswith(".md"):
-            data = relinked(data.decode(), old, new, moved, there).encode()
+            data = relinked(data.decode(), old, new, moved, is_gone).encode()
         found[new] = File(mode, data)
     problems = check_problems(parse_yaml(template[str(PARAMS)].data, PARAMS), PARAMS)
     pipeline = without_entries(found[str(PIPELINE)].data.decode(), PIPELINE, "artifacts", problems)

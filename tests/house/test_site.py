@@ -27,7 +27,7 @@ def test_every_document_is_a_page():
     files = site_files(ROOT)
     pages = [name for name in files if name.endswith(".md")]
     assert len(pages) == len(DOCUMENTS)
-    assert set(files) - set(pages) == {"images/report.png", "images/iris.svg", "images/housing.svg"}
+    assert set(files) - set(pages) == {"images/report.png", "images/housing.svg"}
 
 
 def test_links_between_pages_and_to_what_is_no_page():
@@ -35,3 +35,12 @@ def test_links_between_pages_and_to_what_is_no_page():
     assert "![How good the model of house prices is, in words and as a table](images/report.png)" in home
     assert "[docs/models.md](models.md#missing-values)" in home
     assert "Licence: Apache 2.0." in home
+
+
+def test_a_link_that_leads_nowhere_stays_for_the_build_to_refuse(tmp_path):
+    for name in ("CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md", "data/README.md", "estimators/README.md",
+                 "scorers/README.md", "reports/housing.svg", "docs/page.md", "stages/load.py"):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "README.md").write_text("[a](docs/page.md) [b](docs/nowhere.md) [c](stages/load.py) [d](stages)\n")
+    assert site_files(tmp_path)["index.md"] == b"[a](page.md) [b](docs/nowhere.md) c d\n"
