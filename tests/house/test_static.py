@@ -124,7 +124,7 @@ def test_ci_runs_every_test():
     recipes = dict(re.findall(r"^([a-z-]+): .*\n\t(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert recipes["test-all"] == "$(PYTEST) $(ARGS)"
     assert recipes["test"] == '$(PYTEST) -m "not exhaustive" $(ARGS)'
-    assert (ROOT / ".ci/run").read_text().endswith("\nmake check\nmake test-all\n")
+    assert (ROOT / ".ci/run").read_text().endswith("\nmake check\nmake test-all\nmake docs\n")
     assert "- run: .ci/run\n" in (ROOT / ".github/workflows/ci.yml").read_text()
 
 
