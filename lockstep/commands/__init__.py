@@ -22,6 +22,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "add": Command("make a table of yours a problem of this repository", "~/customers.csv --target churned"),
+    "update": Command("bring new data of a problem in: more rows, or the table anew", "customers new.csv --append"),
     "rename": Command("give a problem another name", "customers churn"),
     "remove": Command("take a problem out of the repository", "customers --dry-run"),
     "new": Command(
