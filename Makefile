@@ -8,8 +8,9 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 BUNDLED := $(patsubst %.dvc,%,$(shell grep -ls 'remote: bundled' data/raw/*.dvc))
 
 SCALE := $(VENV)/scale
+DOCS := $(VENV)/docs
 
-.PHONY: help venv scale repro leftovers report sweep summary test test-all check format schema lock clean
+.PHONY: help venv scale repro leftovers report sweep summary test test-all check format schema lock pages docs clean
 
 help:
 	@echo "make repro    build what changed, from the data to the metrics (dvc repro), and show the result"
@@ -55,6 +56,18 @@ check: $(READY)
 	mypy
 	python -m lockstep check
 
+# Lockstep's own: a repository that 'new' made has the pages, and not what makes them.
+ifneq ($(wildcard publishing),)
+# 'pages': docs/commands.md and the picture of a report (needs Chromium: .ci/install). 'docs': the site, site/html.
+pages: repro
+	python -m publishing.commands_page
+	python -m publishing.report_picture
+
+docs: $(READY) $(DOCS)
+	python -m publishing.site
+	zensical build --clean --strict
+endif
+
 format: $(READY)
 	ruff check --fix .
 	ruff format .
@@ -63,7 +76,8 @@ venv: $(READY)
 
 scale: $(SCALE)
 
-$(SCALE): requirements-scale.lock $(READY)
+# Beside what is there already.
+$(SCALE) $(DOCS): $(VENV)/%: requirements-%.lock $(READY)
 	@if [ -x $(VENV)/bin/pip ]; then \
 	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<; \
 	else \
@@ -106,7 +120,11 @@ lock: $(READY)
 	  $(ARGS) pyproject.toml --group dev --output-file requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
 	  $(ARGS) --group scale --constraint requirements.lock --output-file requirements-scale.lock
+ifneq ($(wildcard publishing),)
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
+	  $(ARGS) --group docs --constraint requirements.lock --output-file requirements-docs.lock
+endif
 	@$(VENV)/bin/python -m lockstep versions --write
 
 clean:
-	rm -rf $(VENV) logs dvc_plots .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) logs dvc_plots site .cache .mypy_cache .pytest_cache .ruff_cache

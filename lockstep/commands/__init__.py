@@ -5,6 +5,7 @@ The only folder that prints. Imports any other folder.
 
 import argparse
 from pathlib import Path
+from typing import NamedTuple
 
 from lockstep.kernel.errors import DataError, did_you_mean, some
 from lockstep.kernel.paths import PARAMS
@@ -12,11 +13,76 @@ from lockstep.kernel.settings import Problem, read_problems
 from lockstep.learning.model_file import ModelFile, model_file_name
 
 
+class Command(NamedTuple):
+    """What a command is for, in a line, and the arguments of an example."""
+
+    purpose: str
+    example: str = ""
+
+
+COMMANDS = {
+    "add": Command("make a table of yours a problem of this repository", "~/customers.csv --target churned"),
+    "update": Command("bring new data of a problem in: more rows, or the table anew", "customers new.csv --append"),
+    "rename": Command("give a problem another name", "customers churn"),
+    "remove": Command("take a problem out of the repository", "customers --dry-run"),
+    "new": Command(
+        "begin a repository of your own with this one's pipeline, and without its problems", "../churn-model"
+    ),
+    "upgrade": Command(
+        "bring a later version of Lockstep into a repository that 'new' made", "../lockstep --revision v2.0"
+    ),
+    "check": Command("whether the settings in params.yaml are sound"),
+    "repro": Command("dvc repro, with how far it has come and how long the rest took last", "report@customers"),
+    "log": Command("the last run of each stage: when, how long, how much memory, what took longest", "customers"),
+    "predict": Command("score new rows with a saved model", "customers new.csv -o predictions.csv"),
+    "export": Command("write a model as a file that runs no code when it is loaded", "customers --format skops"),
+    "explain": Command("which stages would run now, and because of what", "customers"),
+    "versions": Command("the recorded versions of what decides results, and those that are here"),
+    "verify": Command("whether what is here is what dvc.lock says, from the bytes", "--all"),
+    "repair": Command("put the recorded bytes back where they are missing or altered"),
+    "merge": Command("settle what git cannot merge (dvc.lock, metrics), by building it anew"),
+    "rebuild": Command(
+        "prove that a commit's outputs follow from its raw data, code and settings", "v1.0 --output rebuild.json"
+    ),
+    "release": Command("sign a release, or check one: tag, code, data and models", "sign v1.0 --key ~/.ssh/id_ed25519"),
+    "summary": Command("what the last run gave: models, files, metrics"),
+    "sweep": Command(
+        "cross-validate every model type on a problem, and rank them", "customers --models lightgbm logistic_regression"
+    ),
+    "compare": Command(
+        "whether the model of one revision is better than another's, or it is noise", "main try-300 --problem customers"
+    ),
+    "leaderboard": Command(
+        "the models of all commits and experiments, the best first, and which are as good", "--problem customers --html"
+    ),
+    "promote": Command(
+        "put a commit's model into a stage, such as prod, unless it is worse than the one there", "customers --to prod"
+    ),
+    "demote": Command("take the model out of a stage, or go back to the one before", "customers --from prod"),
+    "models": Command("the registered models: versions, stages, how good each is", "customers"),
+    "worker": Command("compute folds for another machine, as a worker of a Dask cluster", "tcp://10.0.0.1:8786"),
+    "index": Command("all problems on one page, with links to their reports", "--open"),
+    "remote": Command(
+        "push or pull data and models, with a time limit, from a cache that was verified", "push --time-limit 600"
+    ),
+    "data-diff": Command("what changed in the data between two revisions", "v1.0 main --problem customers"),
+    "doctor": Command("what is wrong that DVC does not say, and fix it", "--fix"),
+    "example": Command("the Python API on the two problems that Lockstep ships"),
+}
+"""Every command, as usage, --help and docs/commands.md show it; its module here has its name, with ``_`` for ``-``."""
+
+
+def example_of(name: str) -> str:
+    """The line to type, as an example of the command ``name``."""
+    return f"python -m lockstep {name} {COMMANDS[name].example}".rstrip()
+
+
 def command_parser(name: str, description: str | None) -> argparse.ArgumentParser:
-    """The argument parser of the command ``name``, whose --help shows its module's docstring."""
+    """The argument parser of the command ``name``, whose --help shows its module's docstring and an example."""
     return argparse.ArgumentParser(
         prog=f"python -m lockstep {name}",
         description=description,
+        epilog=f"example:\n  {example_of(name)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 

@@ -1,7 +1,7 @@
 """``python -m lockstep log [PROBLEM]``: the last run of each stage: when, how long, how much memory, what took longest.
 
-With a stage, as ``train@iris``, the lines of its log of that run. Of stages that DVC restored instead of running them,
-the run that is told is the last one that happened here.
+With a stage, as ``train@customers``, the lines of its log of that run. Of stages that DVC restored instead of running
+them, the run that is told is the last one that happened here.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from rich.table import Table as Grid
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table or the lines. Raises DataError where nothing has run here."""
     parser = command_parser("log", __doc__)
-    parser.add_argument("of", nargs="?", metavar="PROBLEM|STAGE", help="as iris, or train@iris; default: all problems")
+    parser.add_argument("of", nargs="?", metavar="PROBLEM|STAGE", help="as customers, or train@customers; default: all")
     args = parser.parse_args(argv)
     _, at, problem = (args.of or "").rpartition("@")
     problems = read_problems(PARAMS)

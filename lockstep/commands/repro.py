@@ -26,7 +26,7 @@ from lockstep.repository.dvc_process import run_dvc
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``dvc repro``; its exit code."""
     parser = command_parser("repro", __doc__)
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help="as report@iris; default: everything")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help="as report@customers; default: everything")
     args, options = parser.parse_known_args(argv)
     begun = time.monotonic()
     planned = _planned(args.targets, everything=bool({"-f", "--force"} & set(options)))

@@ -1,10 +1,8 @@
 """What a repository of one's own takes from this one, and what in it belongs to whoever owns it."""
 
-import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from lockstep.intake.problem_files import IGNORED
@@ -13,6 +11,7 @@ from lockstep.kernel.lock_file import LOCK_FILE
 from lockstep.kernel.paths import CONTRACTS, PARAMS, PIPELINE
 from lockstep.kernel.settings import check_problems
 from lockstep.kernel.strict_yaml import parse_yaml
+from lockstep.template.links import relinked
 
 
 class File(NamedTuple):
@@ -29,7 +28,7 @@ _MOVED = {"README.md": "docs/lockstep.md", "CHANGELOG.md": "docs/changelog.md", 
 _OWN = (
     "README.md", "CHANGELOG.md", "CONTRIBUTING.md", str(PARAMS), str(LOCK_FILE), "versions.toml", "data/*",
     "features/*", "estimators/*.py", "scorers/*.py", "metrics/*", "reports/*", "tests/*", "benchmarks/*", "examples/*",
-    ".ci/*", ".github/*",
+    "publishing/*", "zensical.toml", "requirements-docs.lock", ".ci/*", ".github/*",
 )  # fmt: skip
 """The owner's, in a repository of one's own: no later version touches it. What there is of it here is about the
 problems that Lockstep ships, tests Lockstep itself, or is written anew by each repository."""
@@ -70,7 +69,6 @@ problems: {}
 """
 _BUNDLED = re.compile(r"^\['remote \"bundled\"'\]\n(?: .*\n)*", re.MULTILINE)
 _TABLE = re.compile(r"^## raw/.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-_LINK = re.compile(r"!?\[((?:[^\[\]]|!?\[[^\]]*\]\([^)]*\))*)\]\((?!\w+:)([^)#\s]+)([^)\s]*)\)")
 
 
 def is_own(path: str) -> bool:
@@ -89,11 +87,15 @@ def lockstep_tree(template: Tree) -> dict[str, File]:
     moved = {old: new for old, new in _MOVED.items() if old in template and new not in template}
     places = {path: path for path in template if not is_own(path)} | moved
     there = {*places.values(), *first_tree("", template)}
+
+    def is_gone(path: str) -> bool:
+        return path not in there and not any(file.startswith(f"{path}/") for file in there)
+
     found = {}
     for old, new in places.items():
         mode, data = template[old]
         if new.endswith(".md"):
-            data = _linked(data.decode(), old, new, moved, there).encode()
+            data = relinked(data.decode(), old, new, moved, is_gone).encode()
         found[new] = File(mode, data)
     problems = check_problems(parse_yaml(template[str(PARAMS)].data, PARAMS), PARAMS)
     pipeline = without_entries(found[str(PIPELINE)].data.decode(), PIPELINE, "artifacts", problems)
@@ -116,18 +118,3 @@ def first_tree(name: str, template: Tree) -> dict[str, File]:
         "tests/test_repository.py": _TEST,
     }
     return {path: File("100644", text.encode()) for path, text in texts.items()}
-
-
-def _linked(text: str, old: str, new: str, moved: Mapping[str, str], there: Collection[str]) -> str:
-    """The text of the document ``old``, which becomes ``new``, with links that lead to the same files as before."""
-
-    def link(match: re.Match[str]) -> str:
-        words, target, anchor = match.groups()
-        path = os.path.normpath(PurePosixPath(old).parent / target)
-        path = moved.get(path, path)
-        if path not in there and not any(file.startswith(f"{path}/") for file in there):
-            return words
-        shown = "!" if match[0].startswith("!") else ""
-        return f"{shown}[{words}]({Path(os.path.relpath(path, PurePosixPath(new).parent)).as_posix()}{anchor})"
-
-    return _LINK.sub(link, text)

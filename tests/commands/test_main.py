@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from lockstep.__main__ import COMMANDS, main
+from lockstep.__main__ import main
+from lockstep.commands import COMMANDS
 
 import pytest
 import yaml

@@ -7,20 +7,25 @@ import sys
 
 from workspace import DOCUMENTS, ROOT
 
-README = (ROOT / "README.md").read_text()
-
-
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+README = ROOT / "README.md"
 
 
 def test_the_python_example_runs(tmp_path):
-    (block,) = blocks("python")
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(), re.DOTALL)
     (tmp_path / "data/raw").mkdir(parents=True)
     (tmp_path / "data/raw/iris.csv").write_bytes((ROOT / "data/raw/iris.csv").read_bytes())
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\ndataframe = None\n{block}"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("models/random_forest_classifier_v1.joblib\n0.9")
+
+
+def test_the_readme_is_short():
+    assert len(README.read_text().splitlines()) <= 120
+
+
+def test_the_readme_leads_to_every_page():
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"(docs/{page.name}" in README.read_text(), page
 
 
 def found_in(documents, pattern, at_least):
@@ -49,7 +54,7 @@ def test_contributing_names_every_folder():
 
 def test_every_make_target_of_the_documents_exists():
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    documents = [README, ROOT / "CONTRIBUTING.md"]
     for document, name in found_in(documents, r"(?:`|\$ )make ([a-z-]+)", at_least=8):
         assert name in targets, (document, name)
 
@@ -57,7 +62,8 @@ def test_every_make_target_of_the_documents_exists():
 def test_the_table_of_models_is_the_tables():
     from lockstep.learning.model_types import MODELS
 
-    rows = re.findall(r"^\| (`[a-z_`, ]+`) \| (✓?) ?\| (✓?) ?\|$", README, re.MULTILINE)
+    text = (ROOT / "docs/models.md").read_text()
+    rows = re.findall(r"^\| (`[a-z_`, ]+`) \| (✓?) ?\| (✓?) ?\|$", text, re.MULTILINE)
     found = {name: (bool(c), bool(r)) for names, c, r in rows for name in re.findall(r"`([a-z_]+)`", names)}
     assert found == {n: ("classification" in m.estimators, "regression" in m.estimators) for n, m in MODELS.items()}
 

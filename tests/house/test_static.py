@@ -12,7 +12,9 @@ from lockstep.repository.secret_scan import check_tracked
 from graph import STAGES, all_outputs
 from workspace import DOCUMENTS, ROOT
 
-CODE = sorted(path for folder in ("lockstep", "stages", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+CODE = sorted(
+    path for folder in ("lockstep", "stages", "benchmarks", "publishing") for path in (ROOT / folder).rglob("*.py")
+)
 UNPICKLING = {
     "joblib.load", "joblib.numpy_pickle.load", "pickle.load", "pickle.loads", "pickle.Unpickler", "cPickle.load",
     "cloudpickle.load", "cloudpickle.loads", "dill.load", "dill.loads", "shelve.open", "marshal.loads",
@@ -122,7 +124,7 @@ def test_ci_runs_every_test():
     recipes = dict(re.findall(r"^([a-z-]+): .*\n\t(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert recipes["test-all"] == "$(PYTEST) $(ARGS)"
     assert recipes["test"] == '$(PYTEST) -m "not exhaustive" $(ARGS)'
-    assert (ROOT / ".ci/run").read_text().endswith("\nmake check\nmake test-all\n")
+    assert (ROOT / ".ci/run").read_text().endswith("\nmake check\nmake test-all\nmake docs\n")
     assert "- run: .ci/run\n" in (ROOT / ".github/workflows/ci.yml").read_text()
 
 

@@ -1,22 +1,17 @@
 """The pages in a real browser: nothing is loaded, nothing is complained of, nothing sticks out, all can be read."""
 
 import os
-import shutil
 from pathlib import Path
 
 from lockstep.commands.index import Entry, Figure
 from lockstep.reporting.facts import facts_of
 from lockstep.reporting.page import index_page, picture_file, report_page
 from lockstep.reporting.pictures import pictures_of
+from publishing.report_picture import FLAGS, chromium
 from reports import noisy, sources_of
 
 import pytest
 
-FLAGS = [
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CONTRAST = """() => {
   const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
   const rgb = color => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
@@ -45,12 +40,12 @@ OUTSIDE = """() => [...document.querySelectorAll("svg.picture")].flatMap(picture
 
 @pytest.fixture(scope="module")
 def browser():
-    if CHROMIUM is None:
+    if chromium() is None:
         message = "Chromium is missing. '.ci/install', or 'apt-get install chromium', installs it."
         pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=120_000)
+        opened = playwright.chromium.launch(executable_path=chromium(), args=FLAGS, timeout=120_000)
         yield opened
         opened.close()
 
