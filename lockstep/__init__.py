@@ -24,6 +24,7 @@ The folders are the map. A folder imports only folders above it in this list (te
 - ``registry``: versions and stages of models, in git's tags
 - ``intake``: what ``add`` finds out about a file, and decides; which files are a problem's, to rename and remove them
 - ``renewing``: what ``update`` makes of new data: the table, which of its rows are test rows
+- ``serving``: a model at work: new rows to predictions, from a file or over HTTP
 - ``template``: a repository of one's own, and later versions of this one brought into it
 - ``api``: the functions of the stages, composed without DVC; the one module that imports ``stages/``
 - ``commands``: the commands of ``python -m lockstep``; the one folder that prints
