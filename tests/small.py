@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+from lockstep.intake.contract_inference import infer_contract, write_contract
 from lockstep.learning.estimators import TrainSettings
+from lockstep.learning.model_file import sidecar_of
 from lockstep.learning.model_types import KINDS, MODELS
 from lockstep.tables.table import Table
 from stages import cross_validate, evaluate, load, preprocess, split, train, tune
@@ -95,3 +97,21 @@ def run_stages(folder, monkeypatch, params):
         argv = [word for name, value in arguments.items() for word in (f"--{name}", value)]
         assert stage.main(["--problem", "p", *argv]) == 0
     return next(folder.glob("*_v1.joblib"))
+
+
+def problem_with_model(folder, monkeypatch, task, **train):
+    """Make ``folder`` one in which the stages have run for a problem p: a model in models/p, a contract, the rows in
+    data.csv; the model file. ``train``: settings of that section."""
+    frame = make_table(task, rows=300).frame
+    frame.to_csv(folder / "data.csv", index=False)
+    model = {"model": "random_forest", "kind": KINDS[task], "version": 1, "hyperparameters": {"n_estimators": 5}}
+    load = {"path": "data.csv", "task": task, "target": "y"}
+    sections = {name: {} for name in ("split", "preprocess", "tune", "cross_validate")}
+    sections["evaluate"] = {"average": "macro"}
+    saved = run_stages(folder, monkeypatch, {"load": load, **sections, "train": model | train})
+    (folder / "models/p").mkdir(parents=True)
+    for path in (saved, sidecar_of(saved)):
+        path.rename(folder / "models/p" / path.name)
+    (folder / "data/contracts").mkdir(parents=True)
+    write_contract(infer_contract(frame), folder / "data/contracts/p.yaml")
+    return folder / "models/p" / saved.name

@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for flag in ("max_bytes", "max_rows", "max_seconds"):
         if not 0 < getattr(args, flag) < float("inf"):
             raise SettingsError(f"--{flag.replace('_', '-')} is {getattr(args, flag)}. It must be above 0.")
+    if not 0 <= args.port <= 65535:
+        raise SettingsError(f"--port is {args.port}. It must be between 0 and 65535.")
     try:
         from lockstep.serving.app import Service
         from lockstep.serving.server import KEY, check_host, serve

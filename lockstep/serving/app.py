@@ -242,21 +242,26 @@ async def _body_of(request: Request, limits: Limits) -> bytes:
         413,
     )
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared[:20]) > limits.body:
+    is_asking = request.headers.get("expect", "").lower() == "100-continue"
+    if is_asking and declared.isdigit() and int(declared[:20]) > limits.body:
         raise refusal
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     try:
         async with asyncio.timeout(limits.seconds):
             async for part in request.stream():
                 size += len(part)
-                if size > limits.body:
-                    raise refusal
                 parts.append(part)
+                if size > limits.body:
+                    parts.clear()  # the rest is thrown away: a client that is cut off amid sending sees no answer
     except TimeoutError:
-        message = f"the body did not arrive within {limits.seconds:g} seconds. Send it again."
-        raise RequestError([Mistake("too_slow", message)], 408) from None
+        if size <= limits.body:
+            message = f"the body did not arrive within {limits.seconds:g} seconds. Send it again."
+            raise RequestError([Mistake("too_slow", message)], 408) from None
     except ClientDisconnect:
         raise RequestError([Mistake("disconnected", "the client left amid its request.")], 400) from None
+    if size > limits.body:
+        raise refusal
     return b"".join(parts)
 
 

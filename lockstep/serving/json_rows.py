@@ -15,15 +15,13 @@ from lockstep.kernel.errors import DataError, did_you_mean, some
 from lockstep.reading.column_types import EXACT_FLOAT, Cells, Column, Format, typed_columns
 from lockstep.reading.csvfile import TEXT
 from lockstep.reading.date_formats import DATE_TYPES
-from lockstep.serving.mistakes import MOST, Mistake, RequestError
+from lockstep.serving.mistakes import MOST, NAME, Mistake, RequestError
 from lockstep.serving.predicting import Block, Scorer
 from lockstep.serving.row_schema import allowed, is_demanded, known_columns
 
 import numpy as np
 import pyarrow as pa
 
-NAME = "the request"
-"""What messages call the rows."""
 LONGEST_NUMBER = 100
 """Characters of a number; longer ones are no number that anybody measured."""
 
@@ -235,7 +233,7 @@ def _what(value: Any) -> str:
         _Number: "a number",
         _Inexact: "a number that no model sees exactly (a code belongs into quotes)",
         _NotFinite: "no finite number",
-        bool: "true or false",
+        bool: "a boolean",
         str: "a text",
         dict: "an object",
         list: "a list",
@@ -244,8 +242,10 @@ def _what(value: Any) -> str:
 
 
 def _quoted(value: Any) -> str:
-    text = str(value)[:40]
-    return repr(text) if type(value) is str else text if isinstance(value, str) else json.dumps(value)[:40]
+    if isinstance(value, dict | list):
+        return "the value"
+    text = str(value)[:40] if isinstance(value, str) else json.dumps(value)
+    return repr(text) if type(value) is str else text
 
 
 def _text(value: Any) -> str:

@@ -8,6 +8,8 @@ from lockstep.reading.contract import Violation, places
 from lockstep.serving.predicting import RefusedRowsError, Scorer
 from lockstep.serving.row_schema import allowed
 
+NAME = "the request"
+"""What messages call the rows."""
 MOST = 20
 """Mistakes, and rows of each, that an answer names."""
 
@@ -70,5 +72,5 @@ def _of_violation(broken: Violation, error: RefusedRowsError, scorer: Scorer) ->
     rows = broken.rows + error.before
     where = places(rows, None) if error.line_starts is None else places(broken.rows, error.line_starts)
     may_be = allowed(scorer, broken.column) if broken.column else None
-    message = f"column '{broken.column}': {broken.message}, in {where}. Allowed: {may_be}."
+    message = f"{NAME} breaks its contract: column '{broken.column}': {broken.message}, in {where}. Allowed: {may_be}."
     return Mistake(broken.rule, message, broken.column, tuple((rows[:MOST] + 1).tolist()), len(rows), may_be)

@@ -76,7 +76,7 @@ def serve(service: Service, host: str, port: int, started: Callable[[str], None]
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise MachineError(f"{host}:{port} cannot be listened on ({error}). Give another: --port 8001.") from None
     config = uvicorn.Config(
         make_app(service),

@@ -14,8 +14,8 @@ from lockstep.kernel.errors import DataError
 from lockstep.learning.scoring import PROBABILITY
 from lockstep.reading.source import PACKED
 from lockstep.serving.identity import Identity
-from lockstep.serving.json_rows import NAME, read_rows, too_many_rows, unknown_columns
-from lockstep.serving.mistakes import Mistake, RequestError, mistakes_of
+from lockstep.serving.json_rows import read_rows, too_many_rows, unknown_columns
+from lockstep.serving.mistakes import NAME, Mistake, RequestError, mistakes_of
 from lockstep.serving.predicting import Block, Scorer, blocks_of, score
 from lockstep.serving.row_schema import known_columns
 

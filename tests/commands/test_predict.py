@@ -12,8 +12,6 @@ from pathlib import Path
 
 from lockstep.__main__ import main
 from lockstep.intake.contract_inference import infer_contract, write_contract
-from lockstep.learning.model_file import sidecar_of
-from lockstep.learning.model_types import KINDS
 from lockstep.reading import csvfile
 from lockstep.reading.number_marks import Marks
 
@@ -21,7 +19,7 @@ import pandas as pd
 import pytest
 import yaml
 from msgspec import structs
-from small import make_table, run_stages
+from small import make_table, problem_with_model, run_stages
 from workspace import ROOT
 
 
@@ -32,19 +30,8 @@ def run(tmp_path_factory):
     @cache
     def run(task):
         folder = tmp_path_factory.mktemp(task)
-        frame = make_table(task, rows=300).frame
-        frame.to_csv(folder / "data.csv", index=False)
-        model = {"model": "random_forest", "kind": KINDS[task], "version": 1, "hyperparameters": {"n_estimators": 5}}
-        load = {"path": "data.csv", "task": task, "target": "y"}
-        sections = {name: {} for name in ("split", "preprocess", "tune", "cross_validate")}
-        sections["evaluate"] = {"average": "macro"}
         with pytest.MonkeyPatch.context() as monkeypatch:
-            saved = run_stages(folder, monkeypatch, {"load": load, **sections, "train": model})
-        (folder / "models/p").mkdir(parents=True)
-        for path in (saved, sidecar_of(saved)):
-            path.rename(folder / "models/p" / path.name)
-        (folder / "data/contracts").mkdir(parents=True)
-        write_contract(infer_contract(frame), folder / "data/contracts/p.yaml")
+            problem_with_model(folder, monkeypatch, task)
         return folder
 
     return run
