@@ -61,6 +61,7 @@ def run_stages(folder, monkeypatch, params):
         load: {"contract": "c.yaml", "table": "t.parquet", "profile": "p.json"},
         split: {
             "table": "t.parquet",
+            "profile": "p.json",
             "train": "train.parquet",
             "validation": "validation.parquet",
             "test": "test.parquet",
