@@ -25,6 +25,7 @@ The folders are the map. A folder imports only folders above it in this list (te
 - ``intake``: what ``add`` finds out about a file, and decides; which files are a problem's, to rename and remove them
 - ``renewing``: what ``update`` makes of new data: the table, which of its rows are test rows
 - ``serving``: a model at work: new rows to predictions, from a file or over HTTP
+- ``watching``: rows that came after training: whether they shifted, whether the model is still as good on them
 - ``template``: a repository of one's own, and later versions of this one brought into it
 - ``api``: the functions of the stages, composed without DVC; the one module that imports ``stages/``
 - ``commands``: the commands of ``python -m lockstep``; the one folder that prints

@@ -36,6 +36,10 @@ COMMANDS = {
     "log": Command("the last run of each stage: when, how long, how much memory, what took longest", "customers"),
     "predict": Command("score new rows with a saved model", "customers new.csv -o predictions.csv"),
     "serve": Command("answer requests for predictions over HTTP", "customers --port 8000"),
+    "watch": Command(
+        "whether new rows are what the model was trained on, and it is as good on them",
+        "customers new.csv --actual churned --fail-if shifted,worse",
+    ),
     "export": Command("write a model as a file that runs no code when it is loaded", "customers --format skops"),
     "explain": Command("which stages would run now, and because of what", "customers"),
     "versions": Command("the recorded versions of what decides results, and those that are here"),

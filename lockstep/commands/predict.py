@@ -36,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = model_path(args.model)
     _check_output(args.output, args.rows, model)
     scorer = make_scorer(model, args.problem, sha256=args.sha256)
-    background = training_rows(model, args.problem) if args.explain else None
-    with _input(args.rows) as path, tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
+    background = training_rows(model, args.problem, "--explain") if args.explain else None
+    with rows_file(args.rows) as path, tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
         name = "stdin" if args.rows == "-" else args.rows
         n_rows = 0
         try:
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @contextlib.contextmanager
-def _input(rows: str) -> Iterator[Path]:
+def rows_file(rows: str) -> Iterator[Path]:
     """The path of the rows; those of stdin are put into a temporary file first."""
     if rows != "-":
         if not Path(rows).is_file():

@@ -13,7 +13,6 @@ from lockstep.comparing.significance import MOST_EXCHANGED, bootstrap_p, detecta
 from lockstep.comparing.verdicts import (
     ALPHA,
     BETTER,
-    MIXED,
     NO_DIFFERENCE,
     NOT_COMPARABLE,
     WORSE,
@@ -22,6 +21,7 @@ from lockstep.comparing.verdicts import (
     Verdict,
     correct,
     find_families,
+    overall_verdict,
     verdict_of,
 )
 from lockstep.evaluating.resampling import (
@@ -129,11 +129,7 @@ def compare_models(before: Evaluated, after: Evaluated) -> ModelComparison:
         contrary = {item.metric: item.verdict for item in folds.metrics}
         metrics = tuple(unless_contradicted(item, contrary.get(item.metric)) for item in rows.metrics)
         rows = msgspec.structs.replace(rows, metrics=metrics)
-    verdicts = {item.verdict for item in rows.metrics}
-    verdict: Verdict = BETTER if BETTER in verdicts else WORSE if WORSE in verdicts else NO_DIFFERENCE
-    if {BETTER, WORSE} <= verdicts:
-        verdict = MIXED
-    return ModelComparison(verdict=verdict, test_rows=rows, cross_validation=folds)
+    return ModelComparison(verdict=overall_verdict(rows.metrics), test_rows=rows, cross_validation=folds)
 
 
 def unless_contradicted(item: RowsMetric, folds: Verdict | None) -> RowsMetric:

@@ -126,11 +126,11 @@ def _blocks(name: str, problem: ProblemComparison, quote: Quote) -> list[Block]:
         *(["Every prediction is the same."] if _rows_metrics(problem) and not shown else []),
         *_folds_lines(name, problem.cross_validation, quote),
     ]
-    blocks = [Block(f"{quote(name)}: {verdict_on(problem)}", lines, HEADINGS, list(map(_row, shown)), UNBROKEN)]
+    blocks = [Block(f"{quote(name)}: {verdict_on(problem)}", lines, HEADINGS, list(map(metric_row, shown)), UNBROKEN)]
     folds = problem.cross_validation
     if isinstance(folds, FoldsComparison) and any(item.difference != 0 for item in folds.metrics):
         title = f"{quote(name)}, cross-validation: the same {folds.folds} folds"
-        blocks.append(Block(title, [], HEADINGS, list(map(_row, folds.metrics)), UNBROKEN))
+        blocks.append(Block(title, [], HEADINGS, list(map(metric_row, folds.metrics)), UNBROKEN))
     return blocks
 
 
@@ -235,7 +235,8 @@ def verdict_on(problem: ProblemComparison) -> str:
     return "; ".join(parts) or problem.verdict
 
 
-def _row(item: MetricComparison) -> list[str]:
+def metric_row(item: MetricComparison) -> list[str]:
+    """One row of the table of metrics, under HEADINGS."""
     why = [item.why] if item.why else []
     if isinstance(item, RowsMetric) and item.detectable is not None:
         why.append(f"\N{GREATER-THAN OR EQUAL TO}{_size(item.detectable)}")

@@ -61,11 +61,56 @@ def exchange_p(rows: tuple[Rows, Rows], design: Design, seed: int = SEED) -> dic
     both = _stacked(*rows)
     n, count = len(design.units), resample_count(2 * len(design.units), rows[0].n_curves)
     first, weights = np.concatenate([np.ones(n), np.zeros(n)])[None, :], np.tile(design.all_rows, 2)
-    start, end = both.metrics(first * weights), both.metrics((1 - first) * weights)
+    exchanges = _exchanges(design, count, np.random.default_rng(seed))
+    return _as_extreme(both, weights, first, exchanges, count)
+
+
+def permutation_p(pooled: Rows, first: Design, second: Design, seed: int = SEED) -> dict[str, float | None]:
+    """Of each metric, the p-value of the hypothesis that two independent samples of rows are of one distribution.
+
+    The share of random divisions of all rows, by whole units, into two samples of as many units that make the metric
+    differ by as much as it does (E. Pitman, Supplement to the Journal of the Royal Statistical Society 4 (1937)
+    119-130). As exchange_p, it is exact where the bootstrap is not: where one sample has no wrong prediction.
+
+    Args:
+        pooled: the rows of both samples, those of the first one first.
+        first, second: their designs.
+    """
+    units = np.concatenate([first.units, second.units + first.n_units])
+    weights = np.concatenate([first.all_rows, second.all_rows], axis=1)
+    count, random = resample_count(len(units), pooled.n_curves), np.random.default_rng(seed)
+
+    def divisions() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        begin = (np.arange(first.n_units + second.n_units) < first.n_units).astype(float)
+        for size in chunks(count, len(units)):
+            inside = random.permuted(np.tile(begin, (size, 1)), axis=1)[:, units]
+            yield inside, 1 - inside
+
+    own = (np.arange(len(units)) < len(first.units)).astype(float)[None, :]
+    return _as_extreme(pooled, weights, own, divisions(), count)
+
+
+def _as_extreme(
+    rows: Rows,
+    weights: np.ndarray,
+    first: np.ndarray,
+    divisions: Iterator[tuple[np.ndarray, np.ndarray]],
+    count: int,
+) -> dict[str, float | None]:
+    """Of each metric, the share of ``count`` divisions of the rows in two that differ by as much as the one that was
+    observed; None where too many leave it undefined.
+
+    Args:
+        rows: (n_rows,) of both sides.
+        weights: (1, n_rows) how much each counts.
+        first: (1, n_rows) 1 for those of the first side, as observed, 0 for the others.
+        divisions: in chunks, the two sides as ``first`` and its complement, (n_chunk, n_rows) each.
+    """
+    start, end = rows.metrics(first * weights), rows.metrics((1 - first) * weights)
     observed = {name: abs(float(end[name][0] - start[name][0])) for name in start}
     extreme, defined = dict.fromkeys(observed, 1), dict.fromkeys(observed, 1)
-    for one, other in _exchanges(design, count, np.random.default_rng(seed)):
-        a, b = both.metrics(one * weights), both.metrics(other * weights)
+    for one, other in divisions:
+        a, b = rows.metrics(one * weights), rows.metrics(other * weights)
         for name, size in observed.items():
             difference = np.abs(b[name] - a[name])
             extreme[name] += int((difference >= size * (1 - 1e-9) - 1e-12).sum())

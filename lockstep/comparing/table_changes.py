@@ -199,9 +199,9 @@ def compare_tables(before: Table | Side, after: Table | Side, key: str | None = 
     rows = match_rows(first.rows, second.rows, list(codes.values()), key)
     key = rows.key.after if rows.key is not None and rows.key.before == rows.key.after else None
     classes = before.target if (before.target, before.task) == (after.target, "classification") else None
-    compared = _with_verdicts(
+    compared = with_verdicts(
         [
-            _compare_column(old[name], new[name], codes[name], as_classes=name == classes, is_key=name == key)
+            compare_column(old[name], new[name], codes[name], as_classes=name == classes, is_key=name == key)
             if name in codes
             else _retyped(old[name], new[name])
             for name in shared
@@ -254,9 +254,17 @@ def _retyped(old: pd.Series, new: pd.Series) -> ColumnComparison:
     )
 
 
-def _compare_column(
-    old: pd.Series, new: pd.Series, codes: Codes, *, as_classes: bool, is_key: bool
+def compare_column(
+    old: pd.Series, new: pd.Series, codes: Codes, *, as_classes: bool = False, is_key: bool = False
 ) -> ColumnComparison:
+    """Compare a column that both tables have with one type; ``with_verdicts`` judges it among the others.
+
+    Args:
+        old, new: its cells.
+        codes: the same cells, encoded.
+        as_classes: whether numbers are classes, whose order means nothing.
+        is_key: whether it tells rows apart: its values are not tested then.
+    """
     before, after = codes.counts()
     numbers = column_type(new) in ("number", "date")
     categorical = as_classes or not numbers
@@ -302,17 +310,20 @@ def _categories(levels: np.ndarray, before: np.ndarray, after: np.ndarray, *, bo
     )
 
 
-def _with_verdicts(columns: Sequence[ColumnComparison]) -> list[ColumnComparison]:
-    """Correct the p-values of all tests together, and judge each column by its own."""
+def with_verdicts(columns: Sequence[ColumnComparison], level: float = ALPHA) -> list[ColumnComparison]:
+    """Correct the p-values of all tests together, and judge each column by its own; ``level`` is the chance that any
+    column is called shifted by accident."""
     tests = [test for column in columns for test in (column.missing, column.values)]
     p_values = [None if test is None else test.p for test in tests]
     corrected = iter(holm([p for p in p_values if p is not None]))
     adjusted = iter([None if p is None else next(corrected) for p in p_values])
-    return [_with_verdict(column, next(adjusted), next(adjusted)) for column in columns]
+    return [_with_verdict(column, next(adjusted), next(adjusted), level) for column in columns]
 
 
-def _with_verdict(column: ColumnComparison, p_missing: float | None, p_values: float | None) -> ColumnComparison:
-    shifted = any(p is not None and p <= ALPHA for p in (p_missing, p_values))
+def _with_verdict(
+    column: ColumnComparison, p_missing: float | None, p_values: float | None, level: float
+) -> ColumnComparison:
+    shifted = any(p is not None and p <= level for p in (p_missing, p_values))
     return replace(
         column,
         missing=replace(column.missing, p_adjusted=p_missing),

@@ -1,6 +1,6 @@
 """The verdict on a metric of two models, from one p-value per metric; and the reasons for which there is none."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 from lockstep.learning.metrics import metric_of
@@ -74,6 +74,14 @@ def verdict_of(metric: str, difference: float | None, p: float | None) -> Verdic
     if p > ALPHA or difference == 0:
         return NO_DIFFERENCE
     return BETTER if (difference < 0) == metric_of(metric).lower_is_better else WORSE
+
+
+def overall_verdict(metrics: Iterable[MetricComparison]) -> Verdict:
+    """The verdict of several metrics together."""
+    verdicts = {item.verdict for item in metrics}
+    if {BETTER, WORSE} <= verdicts:
+        return MIXED
+    return BETTER if BETTER in verdicts else WORSE if WORSE in verdicts else NO_DIFFERENCE
 
 
 def find_families(differences: Mapping[str, np.ndarray], same: Mapping[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Which files are those of one problem: the table, its contract, own features, and what the stages write."""
+"""Which files are those of one problem: the table, its contract, own features, what the stages and ``watch`` write."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -30,19 +30,22 @@ class ProblemFiles(NamedTuple):
 
     Attributes:
         outputs: what the stages write, by dvc.yaml: files, and folders that are the problem's alone.
+        watch: the record of the batches that ``watch`` has seen.
         data: the table, and the pointer that tells DVC of it; None if another problem uses them, or DVC tracks none.
         kept: the list of its test rows that ``split.kept`` names; None if there is none.
     """
 
     contract: Path
     features: Path
+    watch: Path
     outputs: list[Path]
     data: tuple[Path, Path] | None
     kept: Path | None
 
     def present(self) -> list[Path]:
         """Those that are there."""
-        paths = [self.contract, self.features, *(self.data or ()), *([self.kept] if self.kept else []), *self.outputs]
+        paths = [self.contract, self.features, self.watch, *(self.data or ()), *([self.kept] if self.kept else [])]
+        paths += self.outputs
         return [path for path in paths if path.exists()]
 
 
@@ -54,12 +57,19 @@ def files_of(name: str, problems: Mapping[str, dict[str, Any]]) -> ProblemFiles:
     own = None if data is None or used or not pointer.exists() else (data, pointer)
     kept = (problems[name].get("split") or {}).get("kept")
     listed = Path(kept["file"]) if kept and kept.get("file") == kept_rows_of(name).as_posix() else None
-    return ProblemFiles(CONTRACTS / f"{name}.yaml", features_of(name), outputs_of(name), own, listed)
+    return ProblemFiles(
+        CONTRACTS / f"{name}.yaml", features_of(name), watch_record_of(name), outputs_of(name), own, listed
+    )
 
 
 def kept_rows_of(name: str) -> Path:
     """Where ``update`` lists the test rows of a problem that stay test rows."""
     return Path(f"data/kept/{name}.txt")
+
+
+def watch_record_of(name: str) -> Path:
+    """Where ``watch`` keeps its record of the problem ``name``."""
+    return Path(f"metrics/{name}_watch.csv")
 
 
 def outputs_of(name: str) -> list[Path]:

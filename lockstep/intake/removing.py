@@ -17,6 +17,7 @@ from lockstep.intake.problem_files import (
     ignoring,
     kept_rows_of,
     outputs_of,
+    watch_record_of,
 )
 from lockstep.intake.undoing import undone_on_error
 from lockstep.intake.yaml_entries import with_renamed_entry, without_entries
@@ -75,6 +76,7 @@ def plan_renaming(old: str, new: str) -> Change:
     files = _files(old)
     check_problem_name(new, "the new name")
     moves = {files.contract: CONTRACTS / f"{new}.yaml", files.features: features_of(new)}
+    moves[files.watch] = watch_record_of(new)
     moves |= dict(zip(files.outputs, outputs_of(new), strict=True))
     kept = {}
     if files.kept == kept_rows_of(old):

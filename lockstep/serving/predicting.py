@@ -175,7 +175,7 @@ def score(
     """
     before = 0
     for block in blocks:
-        rows = _checked(scorer, block, name, before)
+        rows = checked_rows(scorer, block, name, before)
         if not len(rows):
             continue
         found = predict(scorer.model, rows, scorer.task)
@@ -201,12 +201,16 @@ def note_of(scorer: Scorer, path: Path) -> str:
     return ""
 
 
-def training_rows(path: Path, problem: str | None) -> Table:
-    """The rows that the model at ``path`` was fitted on. Raises DataError if they are not here, or are others."""
+def training_rows(path: Path, problem: str | None, asking: str) -> Table:
+    """The rows that the model at ``path`` was fitted on, for what ``asking`` names.
+
+    Raises:
+        DataError: they are not here, or are others.
+    """
     file = Path(f"data/split/{problem or path.resolve().parent.name}/train.parquet")
     if not file.exists():
         raise DataError(
-            f"--explain compares with the training rows, but {file} is not here. Run 'dvc checkout {file}', 'dvc pull "
+            f"{asking} compares with the training rows, but {file} is not here. Run 'dvc checkout {file}', 'dvc pull "
             f"{file}' or 'dvc repro'; or name the problem: --problem NAME."
         )
     table, sha256 = read_hashed_table(file)
@@ -253,7 +257,7 @@ def _check_types(frame: pd.DataFrame, types: Mapping[str, str], name: str) -> No
         )
 
 
-def _checked(scorer: Scorer, block: Block, name: str, before: int) -> pd.DataFrame:
+def checked_rows(scorer: Scorer, block: Block, name: str, before: int) -> pd.DataFrame:
     """The columns that the model uses; missing ones filled with missing values if the contract allows it."""
     frame, line_starts = block.frame, block.line_starts
     absent = [column for column in scorer.types if column not in frame]
