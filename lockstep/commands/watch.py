@@ -1,11 +1,9 @@
 """``python -m lockstep watch PROBLEM rows.csv [--actual COLUMN]``: are new rows still what the model was trained on?
 
-
-
-The rows are read as by 'predict'. Per column: missing values, unknown levels, a test for a shift against the training
-rows; then the share of rows that look like nothing in the training rows, and the predictions, against the test rows;
-and, where --actual names the column of the truth, each metric against its value on the test rows. One line a batch is
-added to metrics/PROBLEM_watch.csv. docs/watching.md says how to read it.
+And is the model still as good on them? The rows are read as by 'predict'. Per column: missing values, unknown levels, a
+test for a shift against the training rows; then the predictions, and the share of rows that look like nothing in the
+training rows, against the test rows; and, where --actual names the column of the truth, each metric against its value
+on the test rows. One line a batch is added to metrics/PROBLEM_watch.csv. docs/watching.md says how to read it.
 """
 
 import argparse
@@ -27,7 +25,7 @@ from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.scoring import predict, values_of
 from lockstep.serving.predicting import Scorer, blocks_of, checked_rows, make_scorer, training_rows
 from lockstep.tables.table import Table, column_type, read_table
-from lockstep.watching.batch import Batch, Reference, watch_batch
+from lockstep.watching.batch import LEAST_ROWS, Batch, Reference, watch_batch
 from lockstep.watching.record import BatchFile, Recorded, record_batch
 from lockstep.watching.words import report
 
@@ -169,7 +167,7 @@ def _read_batch(scorer: Scorer, reference: Reference, path: Path, name: str, act
     """The rows of a file with their predictions, and the truth where a column of it is named.
 
     Raises:
-        DataError: as of 'predict'; or the file has no rows, no such column, or no truth of the target's type.
+        DataError: as of 'predict'; or the file has too few rows, no such column, or no truth of the target's type.
     """
     train = reference.train
     extras = Extras(actual, train.group, reference.test.weight) if actual is not None else Extras(None, None, None)
@@ -189,6 +187,11 @@ def _read_batch(scorer: Scorer, reference: Reference, path: Path, name: str, act
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     if not len(table):
         raise DataError(f"{name} has no rows below its header. Nothing was recorded.")
+    if len(table) < LEAST_ROWS:
+        raise DataError(
+            f"{name} has {len(table)} rows, too few to tell a shift from chance: at least {LEAST_ROWS} are needed. "
+            "Wait for more, or put several batches into one file."
+        )
     rows = table[list(scorer.types)]
     predictions = predict(scorer.model, rows, train.task, train.positive)
     if actual is None:

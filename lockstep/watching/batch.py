@@ -12,7 +12,6 @@ from lockstep.comparing.table_changes import (
 )
 from lockstep.comparing.verdicts import WORSE, overall_verdict
 from lockstep.evaluating.resampling import LEAST_UNITS, Design
-from lockstep.kernel.errors import DataError
 from lockstep.learning.scoring import Average, Predictions, Scorer, at
 from lockstep.splitting.two_samples import encode
 from lockstep.tables.statistics import n_distinct
@@ -127,18 +126,10 @@ def watch_batch(reference: Reference, batch: Batch, average: Average = "macro", 
 
     Args:
         reference: those rows.
-        batch: the new ones.
+        batch: the new ones, LEAST_ROWS at least.
         average: of precision, recall and F1.
         own: metrics beside the built-in ones.
-
-    Raises:
-        DataError: the batch has fewer than LEAST_ROWS rows.
     """
-    if len(batch.rows) < LEAST_ROWS:
-        raise DataError(
-            f"{len(batch.rows)} rows are too few to tell a shift from chance: at least {LEAST_ROWS} are needed. Wait "
-            "for more, or put several batches into one file."
-        )
     known, new = reference.train.frame, batch.rows
     rows = pd.DataFrame({name: _typed_as(new[name], known[name]) for name in new})
     odd = odd_cells(known, rows)
