@@ -79,7 +79,7 @@ def summary(name: str, problem: ProblemComparison | NotComparable, quote: Quote)
     if not isinstance(problem, ProblemComparison):
         return [problem.verdict, *lines]
     for item in _rows_metrics(problem):
-        metric, before, after, change, p, verdict = _row(item)
+        metric, before, after, change, p, verdict = metric_row(item)
         details = ", ".join(filter(None, [change, p and f"p {p}"]))
         lines.append(f"{metric} {before} to {after}{details and f' ({details})'}: {verdict}")
     return [verdict_on(problem), *_rows_lines(problem.test_rows), *lines]
