@@ -216,3 +216,12 @@ def test_renamed_keeps_results_and_can_be_renamed_back(copy):
     copy.run(*then.split())
     assert status(copy) == []
     assert everything(copy) == before
+
+
+def test_the_record_of_watch_goes_with_its_problem(copy):
+    record = copy.folder / "metrics/iris_watch.csv"
+    record.write_text("date\n")
+    run(copy, "rename", "iris", "flowers")
+    assert not record.exists()
+    assert record.with_name("flowers_watch.csv").read_text() == "date\n"
+    assert run(copy, "remove", "flowers", check=False).returncode != 0  # nothing could give it back

@@ -111,3 +111,22 @@ def test_a_worse_metric_is_found_where_the_truth_is_known():
     found = watched(known=np.arange(100), y=truth[:100] + np.random.default_rng(0).normal(size=100))
     assert (found.found, found.verdict) == (("worse",), "no detectable shift, worse")
     assert found.rows_with_truth == 100
+
+
+def test_groups_and_weights_of_the_test_rows_are_those_of_the_batch_too():
+    """Where the batch has not their columns, it says what follows."""
+    more = {"customer": np.arange(300) // 6, "times": np.ones(300)}
+    test = Table(columns(300, 2).assign(**more), "y", "regression", group="customer", weight="times")
+    train = Table(columns(600, 1), "y", "regression")
+    reference = Reference(train, test, Predictions(test.frame["number"].to_numpy(), None, None, None))
+    new = columns(200, 3)
+    predictions = Predictions(new["number"].to_numpy(), None, None, None)
+    batch = Batch(new.drop(columns="y"), predictions, np.arange(200), new["y"].to_numpy())
+    assert [note.split(",")[0] for note in watch_batch(reference, batch).notes] == [
+        "The rows of one 'customer' are not independent",
+        "The test rows are weighted by 'times'",
+    ]
+    full = batch._replace(groups=np.arange(200) // 10, weights=np.ones(200))
+    assert watch_batch(reference, full).notes == ()
+    few = batch._replace(groups=np.arange(200) // 50, weights=np.ones(200))
+    assert watch_batch(reference, few).metrics.why.startswith("200 rows with the truth in 4 groups are too few")
