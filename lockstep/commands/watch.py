@@ -8,6 +8,7 @@ on the test rows. One line a batch is added to metrics/PROBLEM_watch.csv. docs/w
 
 import argparse
 import hashlib
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -88,8 +89,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     record = watch_record_of(problem.name)
     file = BatchFile(args.date or datetime.now().astimezone().date().isoformat(), Path(name).name, sha256)
     with exclusive_command("watch"):
-        recorded = record_batch(record, file, found)
-    emit(args, found, lambda quote: report(problem.name, found, _said(recorded, record, file), quote))
+        said = _said(record_batch(record, file, found), record, file)
+    if args.json:
+        print(said, file=sys.stderr)
+    emit(args, found, lambda quote: report(problem.name, found, said, quote))
     return int(bool(set(args.fail_if) & set(found.found)))
 
 

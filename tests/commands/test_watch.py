@@ -80,8 +80,9 @@ def test_what_is_found_decides_on_the_exit_code(folder, capsys):
     assert watch(capsys, "p", name)[0] == 0
     code, out, _ = watch(capsys, "p", name, "--fail-if", "shifted")
     assert (code, out.splitlines()[0]) == (1, "p: shifted")
-    code, out, _ = watch(capsys, "p", name, "--actual", "y", "--fail-if", "worse", "--json")
+    code, out, err = watch(capsys, "p", name, "--actual", "y", "--fail-if", "worse", "--json")
     found = json.loads(out)
+    assert "metrics/p_watch.csv has new.csv of " in err
     assert (code, found["found"], found["verdict"]) == (1, ["shifted", "worse"], "shifted, worse")
     assert {item["verdict"] for item in found["metrics"]} == {"worse"}
     assert watch(capsys, "p", rows(lambda frame: frame.assign(y=frame["y"] + 3)), "--fail-if", "shifted")[0] == 0
