@@ -204,19 +204,27 @@ def _attempts(
 
 
 def _in_single_quotes(found: Detected, source: Source, path: Path) -> Detected:
-    """The file read with single quotes around cells, where it has no others, all cells of a column are in them, and the
-    whole file is a table all the same."""
+    """The file read with single quotes around cells, where it has no others, and all cells of a column are in them.
+
+    Raises:
+        DataError: they are in them, and the whole file is no table then: no quotes make these cells other texts.
+    """
     quoted = [
         name
         for name, cells in zip(found.text.cells.column_names, found.text.cells.columns, strict=True)
         if (present := cells.filter(pc.not_equal(cells, ""))) and _are_all(present, IN_SINGLE_QUOTES)
     ]
-    if not quoted or b'"' in source.text.to_pybytes():
+    if not quoted:
         return found
     try:
         file = CsvFile(path, found.dialect._replace(quote="'"), source)
         text = whole_table(file)
     except DataError:
+        raise DataError(
+            f"{path} column {quoted[0]!r}: every cell is in single quotes, and with these as its quotes the file is no "
+            "table. Remove them from the cells of this column in the file."
+        ) from None
+    if b'"' in source.text.to_pybytes():
         return found
     why = f"every cell of {some(map(repr, quoted))} is in single quotes, and none is in others"
     reasons = found.reasons | {"quote": why}
@@ -360,10 +368,18 @@ def _above(beginning: bytes, first: int, delimiter: str | None, path: Path) -> t
     why = f"{'the lines behind it' if first else 'these lines'} {what}"
     if lines[above - 1][:1] != "#":
         return above, why
-    for mark in delimiter or DELIMITERS:
-        rows = list(csv.reader(lines[above - 1 :], delimiter=mark))
+    marked = lines[above - 1]
+    usual = delimiter or DELIMITERS
+    for mark in usual if any(mark in marked for mark in usual) else RARE_DELIMITERS:
+        rows = _cut(lines[above - 1 :], mark)
         if len(rows[0]) == len(rows[1]) > 1:
-            is_header = _is_header(lines[above - 1], rows)
+            is_header = _is_header(marked, rows)
+            if mark == " " and marked[1:2] == " " and is_header is not False:
+                raise DataError(
+                    f"{path} line {above}: this line, {marked[:40]!r}, seems to name the columns, but its # would be one "
+                    f"name more than the rows have cells. Remove the # and the blank behind it; or give --skip-lines "
+                    f"{above} if it is a comment."
+                )
             if is_header is None:
                 raise DataError(
                     f"{path} line {above}: this line begins with # and has as many cells as the next one, so that it "
@@ -374,6 +390,14 @@ def _above(beginning: bytes, first: int, delimiter: str | None, path: Path) -> t
                 return above - 1, f"line {above} names the columns, though it begins with #"
             break
     return above, why
+
+
+def _cut(lines: Sequence[str], mark: str) -> list[list[str]]:
+    """The cells of lines; of lines cut by runs of blanks, those behind the # of the first."""
+    if mark == " ":
+        first, *others = lines
+        return [first.lstrip("#").split(), *(line.split() for line in others)]
+    return list(csv.reader(lines, delimiter=mark))
 
 
 def _is_header(line: str, rows: Sequence[Sequence[str]]) -> bool | None:

@@ -409,6 +409,9 @@ def test_what_is_above_the_header_is_skipped_and_said(file, head, reason):
         ("# city,name\ncity,name\nRome,Ann\nOslo,Bob\n", 1, ["city", "name"]),
         ("# by,me,now\ncountry,2018,2019\nA,1,2\nB,3,4\n", 1, ["country", "2018", "2019"]),
         ("#,name,size\n1,Ann,NA\n2,Bob,3\n", 0, ["#", "name", "size"]),
+        ("#name size\nAnn  1\nBob 20\n", 0, ["#name", "size"]),
+        ("# by me\nname size\nAnn  1\nBob 20\n", 1, ["name", "size"]),
+        ("# name:size\nAnn:1\nBob:20\n", 0, ["# name", "size"]),
     ],
 )
 def test_a_header_that_begins_with_a_hash_is_no_comment(file, text, skipped, header):
@@ -436,6 +439,13 @@ def test_a_line_with_a_hash_that_may_be_the_header_is_asked_about(file, text):
         detect_csv(path)
     for skipped in (0, 1):
         assert detect_csv(path, skip_lines=skipped).dialect.skip_lines == skipped
+
+
+@pytest.mark.parametrize("text", ["# name size\nAnn 1\nBob 20\n", "# by me\n#  name  size\n Ann  1\n Bob 20\n"])
+def test_a_hash_that_would_be_a_name_of_its_own_is_to_be_removed(file, text):
+    with pytest.raises(DataError, match=r"seems to name the columns, .* Remove the # and the blank behind it"):
+        detect_csv(file(text))
+    assert detect_csv(file(re.sub("# +(?=name)", "", text))).text.cells.column_names == ["name", "size"]
 
 
 QUIRKY = {
@@ -581,8 +591,14 @@ def test_single_quotes_are_found_where_the_file_has_no_others(file):
     )
     assert found.reasons["quote"] == "every cell of \"'kind'\" is in single quotes, and none is in others"
     assert detect_csv(file(text), quote='"').text.cells.column_names == ["id", "'kind'"]
-    for other in (text.replace("'a'", "a"), text.replace("'a'", "\"'a'\""), text.replace("it''s", "it's")):
-        assert detect_csv(file(other)).dialect.quote == '"'
+    assert detect_csv(file(text.replace("'a'", "a"))).dialect.quote == '"'
+
+
+@pytest.mark.parametrize("cell", ["\"'='\"", "'it's'", "'a'b'"])
+def test_single_quotes_that_cannot_be_those_of_the_file_are_said_without_advice_that_does_not_work(file, cell):
+    with pytest.raises(DataError, match="column 'k': every cell is in single quotes, .* Remove them") as error:
+        look(file(table(",", k=[cell], y=["u", "v"])), {})
+    assert "--quote" not in str(error.value)
 
 
 def test_a_mark_of_dos_at_the_end_is_said(file):
