@@ -165,7 +165,7 @@ def _attempts(
             delimiter = delimiter or found[1].decode("latin-1")
         skip, reason = _above(beginning, 1 if found else 0, delimiter, path)
         if found:
-            said = f"line 1 is {found[0].decode('utf-8', 'replace')!r}, which says it"
+            said = f"line 1 is {found[0].decode('utf-8', 'replace')!r}, which names the delimiter"
             reason = f"{said}; {reason}" if reason else said
         reasons, base = {"skip_lines": reason} if reason else {}, base._replace(skip_lines=skip)
     usual = [
@@ -298,7 +298,7 @@ def _best(
             except DataError:
                 pass  # not every delimiter has a blank behind it: the blanks are part of the cells
         needed = {
-            "numbered_names": bool(_numbered(file)),
+            "numbered_names": file.names[-len(file.header) :] != file.header,
             "empty_rows": file.empty_rows > 0,
         }
         dialect = dialect._replace(quirks=tuple(quirk for quirk in dialect.quirks if needed.get(quirk, True)))
@@ -312,7 +312,10 @@ def _why(quirk: Quirk, file: CsvFile) -> str:
     """What of the file a quirk describes, for the one who adds it."""
     match quirk:
         case "numbered_names":
-            return f"{some(_numbered(file))} had no name, or one that another column has"
+            unnamed, repeated = (_numbered(file, is_named=named) for named in (False, True))
+            said = [f"{some(unnamed)} had no name"] * bool(unnamed)
+            said += [f"{some(repeated)} had a name that another column has"] * bool(repeated)
+            return ", ".join(said)
         case "row_names":
             return "the header names one column less than the rows have cells, and the first cells tell the rows apart"
         case "header_end":
@@ -331,9 +334,10 @@ def _why(quirk: Quirk, file: CsvFile) -> str:
             return "the cells are set apart by runs of blanks"
 
 
-def _numbered(file: CsvFile) -> list[str]:
-    """The names that were given to columns without one of their own."""
-    return [new for new, old in zip(file.names[-len(file.header) :], file.header, strict=True) if new != old]
+def _numbered(file: CsvFile, *, is_named: bool) -> list[str]:
+    """The names that were given to columns: to those that had one, which another column has, or to those without."""
+    pairs = zip(file.names[-len(file.header) :], file.header, strict=True)
+    return [new for new, old in pairs if new != old and bool(old.strip()) == is_named]
 
 
 def _beginning(data: pa.Buffer) -> bytes:

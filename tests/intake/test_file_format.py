@@ -371,7 +371,7 @@ def test_a_table_is_read_back_or_refused_or_every_column_that_is_not_is_said(
 @pytest.mark.parametrize(
     ("head", "reason"),
     [
-        ("sep=;\n", "line 1 is 'sep=;', which says it"),
+        ("sep=;\n", "line 1 is 'sep=;', which names the delimiter"),
         ("Report 2024\n", "line 1, 'Report 2024', is no header but a title"),
         ("Report;;\n\n", "line 1, 'Report;;', and those behind it are a title"),
         ("# made by a script\n# units: mm; s\n", "these lines begin with #"),
@@ -380,7 +380,7 @@ def test_a_table_is_read_back_or_refused_or_every_column_that_is_not_is_said(
         ("# a\n\n# b\n  \n", "these lines begin with # or are empty"),
         ("\n\n", "these lines are empty"),
         (";;\n", "these lines are empty"),
-        ("sep=;\n\n", "line 1 is 'sep=;', which says it; the lines behind it are empty"),
+        ("sep=;\n\n", "line 1 is 'sep=;', which names the delimiter; the lines behind it are empty"),
         ("# made by a script\nReport 2024\n", "line 2, 'Report 2024', is no header but a title"),
     ],
 )
@@ -467,6 +467,12 @@ QUIRKY = {
 }
 
 
+def test_a_name_that_lacks_is_told_from_one_that_is_there_twice(file):
+    text, _, _ = QUIRKY["numbered_names"]
+    said = "column_1, column_3 had no name, x_2 had a name that another column has"
+    assert detect_csv(file(text)).reasons["quirks"] == said
+
+
 @pytest.mark.parametrize("case", QUIRKY)
 def test_quirks_are_found_and_said_and_read_alike_when_they_are_declared(file, case):
     text, names, first = QUIRKY[case]
@@ -533,7 +539,7 @@ def test_a_column_that_is_really_named_row_names(file):
     assert (found.dialect.quirks, found.reasons) == ((), {})
     found = detect_csv(file('"y","row_names"\n"1",2,"red"\n"2",4,"blue"\n'))
     assert found.text.cells.column_names == ["row_names", "y", "row_names_2"]
-    assert found.reasons["quirks"].startswith("row_names_2 had no name, or one that another column has; ")
+    assert found.reasons["quirks"].startswith("row_names_2 had a name that another column has; ")
 
 
 @pytest.mark.parametrize("name", ["", "Unnamed: 0", "Unnamed: 0.1"])
