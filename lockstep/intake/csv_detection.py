@@ -185,7 +185,7 @@ def _attempts(
     every = [*usual, *rare]
     if "escape" not in given and b'\\"' in text.to_pybytes():
         why = {"escape": "quotes within cells have it before them"}
-        yield [_Attempt(one.dialect._replace(escape="\\"), one.reasons | why, is_late=True) for one in usual]
+        yield [_Attempt(one.dialect._replace(escape="\\"), one.reasons | why, is_late=True) for one in every]
     if "quirks" not in given:
         for quirk in ("spaced_cells", "spaced_quotes", "row_names", "header_end"):
             yield [_Attempt(one.dialect._replace(quirks=(*one.dialect.quirks, quirk)), one.reasons) for one in every]
@@ -380,8 +380,8 @@ def _above(beginning: bytes, first: int, delimiter: str | None, path: Path) -> t
             is_header = _is_header(marked, rows)
             if mark == " " and marked[1:2] == " " and is_header is not False:
                 raise DataError(
-                    f"{path} line {above}: this line, {marked[:40]!r}, seems to name the columns, but its # would be one "
-                    f"name more than the rows have cells. Remove the # and the blank behind it; or give --skip-lines "
+                    f"{path} line {above}: this line, {marked[:40]!r}, seems to name the columns, but its # would be a "
+                    "name more than the rows have cells. Remove the # and the blank behind it; or give --skip-lines "
                     f"{above} if it is a comment."
                 )
             if is_header is None:

@@ -585,6 +585,8 @@ def test_rare_delimiters_are_taken_where_the_header_has_no_other(file):
 def test_backslashes_before_quotes_are_found(file):
     found = detect_csv(file('a,b\n1,"he said \\"ok\\", I think"\n2,x\n'))
     assert (found.dialect.escape, rows(found.text)[0]) == ("\\", ("1", 'he said "ok", I think'))
+    found = detect_csv(file('a^b\n1^"he said \\"ok\\"^ I think"\n2^x\n'))
+    assert (found.dialect.escape, rows(found.text)[0]) == ("\\", ("1", 'he said "ok"^ I think'))
 
 
 def test_single_quotes_are_found_where_the_file_has_no_others(file):
@@ -602,7 +604,7 @@ def test_single_quotes_are_found_where_the_file_has_no_others(file):
 
 @pytest.mark.parametrize("cell", ["\"'='\"", "'it's'", "'a'b'"])
 def test_single_quotes_that_cannot_be_those_of_the_file_are_said_without_advice_that_does_not_work(file, cell):
-    with pytest.raises(DataError, match="column 'k': every cell is in single quotes, .* Remove them") as error:
+    with pytest.raises(DataError, match=r"column 'k': every cell is in single quotes, .* Remove them") as error:
         look(file(table(",", k=[cell], y=["u", "v"])), {})
     assert "--quote" not in str(error.value)
 
