@@ -184,6 +184,13 @@ def _written(found: NumberForm) -> str:
     marks = found.form.marks
     words = [f"numbers written as {found.example}"] + ([f"in {marks.unit}"] if marks.unit else [])
     words += ["in groups by Indian custom"] if marks.groups == "indian" else []
+    decimal, thousands = found.form.decimal, found.form.thousands
+    if thousands:
+        tells = found.example.count(thousands) > 1 or decimal in found.example.partition(thousands)[2]
+        # One late cell is enough for a mark that the example does not show.
+        words += [] if tells else [f"{thousands!r} between thousands"]
+    elif decimal != ".":
+        words.append(f"{decimal!r} before decimals")
     words += [f"negative ones by {marks.negative}"] if marks.negative != "minus" else []
     words += ["k, M, B are thousands, millions, billions"] if marks.magnitudes else []
     words += [f"{word!r} is missing ({count:,} cells)" for word, count in found.words.items()]

@@ -21,7 +21,7 @@ class ColumnRoles(NamedTuple):
 
     Attributes:
         identifiers: they number or name the rows, or nearly all their texts differ: {name: which of it}.
-        constants: one value or none.
+        constants: one value or none: {name: constant or empty}.
         dates: dates, or texts of dates.
         text_dates: the latter.
         leaks: they give the target away exactly: {name: how}.
@@ -30,7 +30,7 @@ class ColumnRoles(NamedTuple):
     """
 
     identifiers: dict[str, str]
-    constants: list[str]
+    constants: dict[str, str]
     dates: list[str]
     text_dates: list[str]
     leaks: dict[str, str]
@@ -39,15 +39,15 @@ class ColumnRoles(NamedTuple):
 
     def of(self, name: str) -> list[str]:
         """Say in words what a column is."""
-        words = {"constant": self.constants, "dates as text": self.text_dates}
-        found = [reasons[name] for reasons in (self.identifiers, self.leaks) if name in reasons]
-        return [*found, *(what for what, names in words.items() if name in names)]
+        found = [reasons[name] for reasons in (self.identifiers, self.leaks, self.constants) if name in reasons]
+        return [*found, *["dates as text"] * (name in self.text_dates)]
 
 
 def find_roles(frame: pd.DataFrame, target: str, task: Task) -> ColumnRoles:
     """Look at every column but the target."""
     features = frame.drop(columns=target)
-    constants = [str(name) for name in features if not has_more_levels(features[name], 1)]
+    alike = [str(name) for name in features if not has_more_levels(features[name], 1)]
+    constants = {name: "constant" if features[name].notna().any() else "empty" for name in alike}
     repeating = [name for name in map(str, features) if is_group(features[name], frame)]
     reasons = {name: identifier_of_rows(features[name]) for name in map(str, features) if name not in constants}
     identifiers = {name: why for name, why in reasons.items() if why}

@@ -165,7 +165,7 @@ def _attempts(
             delimiter = delimiter or found[1].decode("latin-1")
         skip, reason = _above(beginning, 1 if found else 0, delimiter, path)
         if found:
-            said = f"line 1 is {found[0].decode('utf-8', 'replace')!r}, which says it"
+            said = f"line 1 is {found[0].decode('utf-8', 'replace')!r}, which names the delimiter"
             reason = f"{said}; {reason}" if reason else said
         reasons, base = {"skip_lines": reason} if reason else {}, base._replace(skip_lines=skip)
     usual = [
@@ -185,7 +185,7 @@ def _attempts(
     every = [*usual, *rare]
     if "escape" not in given and b'\\"' in text.to_pybytes():
         why = {"escape": "quotes within cells have it before them"}
-        yield [_Attempt(one.dialect._replace(escape="\\"), one.reasons | why, is_late=True) for one in usual]
+        yield [_Attempt(one.dialect._replace(escape="\\"), one.reasons | why, is_late=True) for one in every]
     if "quirks" not in given:
         for quirk in ("spaced_cells", "spaced_quotes", "row_names", "header_end"):
             yield [_Attempt(one.dialect._replace(quirks=(*one.dialect.quirks, quirk)), one.reasons) for one in every]
@@ -204,19 +204,27 @@ def _attempts(
 
 
 def _in_single_quotes(found: Detected, source: Source, path: Path) -> Detected:
-    """The file read with single quotes around cells, where it has no others, all cells of a column are in them, and the
-    whole file is a table all the same."""
+    """The file read with single quotes around cells, where it has no others, and all cells of a column are in them.
+
+    Raises:
+        DataError: they are in them, and the whole file is no table then: no quotes make these cells other texts.
+    """
     quoted = [
         name
         for name, cells in zip(found.text.cells.column_names, found.text.cells.columns, strict=True)
         if (present := cells.filter(pc.not_equal(cells, ""))) and _are_all(present, IN_SINGLE_QUOTES)
     ]
-    if not quoted or b'"' in source.text.to_pybytes():
+    if not quoted:
         return found
     try:
         file = CsvFile(path, found.dialect._replace(quote="'"), source)
         text = whole_table(file)
     except DataError:
+        raise DataError(
+            f"{path} column {quoted[0]!r}: every cell is in single quotes, and with these as its quotes the file is no "
+            "table. Remove them from the cells of this column in the file."
+        ) from None
+    if b'"' in source.text.to_pybytes():
         return found
     why = f"every cell of {some(map(repr, quoted))} is in single quotes, and none is in others"
     reasons = found.reasons | {"quote": why}
@@ -290,7 +298,7 @@ def _best(
             except DataError:
                 pass  # not every delimiter has a blank behind it: the blanks are part of the cells
         needed = {
-            "numbered_names": bool(_numbered(file)),
+            "numbered_names": file.names[-len(file.header) :] != file.header,
             "empty_rows": file.empty_rows > 0,
         }
         dialect = dialect._replace(quirks=tuple(quirk for quirk in dialect.quirks if needed.get(quirk, True)))
@@ -304,7 +312,10 @@ def _why(quirk: Quirk, file: CsvFile) -> str:
     """What of the file a quirk describes, for the one who adds it."""
     match quirk:
         case "numbered_names":
-            return f"{some(_numbered(file))} had no name, or one that another column has"
+            unnamed, repeated = (_numbered(file, is_named=named) for named in (False, True))
+            said = [f"{some(unnamed)} had no name"] * bool(unnamed)
+            said += [f"{some(repeated)} had a name that another column has"] * bool(repeated)
+            return ", ".join(said)
         case "row_names":
             return "the header names one column less than the rows have cells, and the first cells tell the rows apart"
         case "header_end":
@@ -323,9 +334,10 @@ def _why(quirk: Quirk, file: CsvFile) -> str:
             return "the cells are set apart by runs of blanks"
 
 
-def _numbered(file: CsvFile) -> list[str]:
-    """The names that were given to columns without one of their own."""
-    return [new for new, old in zip(file.names[-len(file.header) :], file.header, strict=True) if new != old]
+def _numbered(file: CsvFile, *, is_named: bool) -> list[str]:
+    """The names that were given to columns: to those that had one, which another column has, or to those without."""
+    pairs = zip(file.names[-len(file.header) :], file.header, strict=True)
+    return [new for new, old in pairs if new != old and bool(old.strip()) == is_named]
 
 
 def _beginning(data: pa.Buffer) -> bytes:
@@ -360,10 +372,18 @@ def _above(beginning: bytes, first: int, delimiter: str | None, path: Path) -> t
     why = f"{'the lines behind it' if first else 'these lines'} {what}"
     if lines[above - 1][:1] != "#":
         return above, why
-    for mark in delimiter or DELIMITERS:
-        rows = list(csv.reader(lines[above - 1 :], delimiter=mark))
+    marked = lines[above - 1]
+    usual = delimiter or DELIMITERS
+    for mark in usual if any(mark in marked for mark in usual) else RARE_DELIMITERS:
+        rows = _cut(lines[above - 1 :], mark)
         if len(rows[0]) == len(rows[1]) > 1:
-            is_header = _is_header(lines[above - 1], rows)
+            is_header = _is_header(marked, rows)
+            if mark == " " and marked[1:2] == " " and is_header is not False:
+                raise DataError(
+                    f"{path} line {above}: this line, {marked[:40]!r}, seems to name the columns, but its # would be a "
+                    "name more than the rows have cells. Remove the # and the blank behind it; or give --skip-lines "
+                    f"{above} if it is a comment."
+                )
             if is_header is None:
                 raise DataError(
                     f"{path} line {above}: this line begins with # and has as many cells as the next one, so that it "
@@ -374,6 +394,14 @@ def _above(beginning: bytes, first: int, delimiter: str | None, path: Path) -> t
                 return above - 1, f"line {above} names the columns, though it begins with #"
             break
     return above, why
+
+
+def _cut(lines: Sequence[str], mark: str) -> list[list[str]]:
+    """The cells of lines; of lines cut by runs of blanks, those behind the # of the first."""
+    if mark == " ":
+        first, *others = lines
+        return [first.lstrip("#").split(), *(line.split() for line in others)]
+    return list(csv.reader(lines, delimiter=mark))
 
 
 def _is_header(line: str, rows: Sequence[Sequence[str]]) -> bool | None:

@@ -516,8 +516,9 @@ def _choose(
         form._replace(marks=structs.replace(form.marks, **{key: getattr(NO_MARKS, key)}))
         for key in ("groups", "magnitudes")
     ]
-    if "." in decimals and form.decimal == ",":
-        rivals.append(form._replace(decimal=".", thousands="," * (form.thousands == ".")))
+    other = OTHER.get(form.decimal, "")
+    if other in decimals and (other == "." or form.thousands == other):
+        rivals.append(form._replace(decimal=other, thousands=form.decimal * (form.thousands == other)))
     for rival in () if force else rivals:
         deciding = ~as_bool(pc.match_substring_regex(texts, rival.number))
         if 0 < (count := counts[deciding].sum()) < max(2, RARE * counts.sum()):

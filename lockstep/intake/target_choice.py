@@ -110,8 +110,11 @@ _COUNT_WORDS = {
     *("count", "counts", "cnt", "number", "num", "nr", "n", "rings", "visits", "times", "quantity", "qty", "sales"),
     *("age", "years", "year", "days", "hours", "minutes"),
 }
-_NUMBER_LIKE = r"([A-Z]{3} ?|Rs\.? ?)?[^\w]*[\d.,'\s]*\d[^\w]*[A-Za-z]{0,4}"
-"""Digits, marks and groups of any custom, with a currency before them or a unit behind."""
+_NUMBER_LIKE = (
+    r"(?!(?!\d{1,3}(?:\.\d{3})+$)\d+(?:\.\d+){2,}$)([A-Z]{3} ?|Rs\.? ?)?[^\w]*[\d.,'\s]*\d[^\w]*[A-Za-z]{0,4}"
+)
+"""Digits, marks and groups of any custom, with a currency before them or a unit behind; but no 1.2.3 or 10.0.0.1, whose
+points separate no groups of three digits: it is a version, an address or a date."""
 _EVEN = 1 / 3
 """Classes are even if the rarest has this share of their mean number of rows; counts tail off."""
 

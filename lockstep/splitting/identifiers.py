@@ -20,7 +20,14 @@ SEVERAL = 0.2
 """What names a thing that rows belong to has more distinct values than this share of the cells: else it is a level."""
 ALIKE_LEVEL = 0.001
 """The family-wise error rate of the test whether rows of one value are alike, after Holm's correction."""
-DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}|\d{8}T\d{6}")
+_DAY, _MONTH = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])"
+DATE = re.compile(
+    r"(?<![\d.])(?:\d{4}-\d{1,2}-\d{1,2}|\d{8}T\d{6}"
+    rf"|(?:{_DAY}(?P<mark>[/.]){_MONTH}|{_MONTH}(?P<other>[/.]){_DAY})(?(mark)(?P=mark)|(?P=other))(?:\d{{4}}|\d{{2}}))"
+    r"(?!\d|\.\d)"
+)
+"""A date in a text. 10.20.30.40 is an address and 0.13.25 a version: what stands there is no day or no month, or it
+goes on."""
 _GROUP_NAME = re.compile(r"(?i:(^|[_ .-])(ids?|uuid|guid|pid)($|[_ .-])|(^|[_ .-])(number|no|nr)$)|[a-z]I[dD]$")
 """Words that name a thing, some of them only at the end: a number_of_views does not."""
 _ROW_NAME = re.compile(

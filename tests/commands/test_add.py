@@ -567,7 +567,9 @@ def test_a_price_in_dollars_is_a_regression_and_read_as_the_contract_says(copy, 
 
 def test_flags_say_which_columns_are_numbers_and_which_are_texts(tried):
     frame = table().assign(price=[f"${price}" for price in PRICES], size=[*["1-5"] * 3, *map(str, range(147))])
-    _, shown, _ = tried(frame, "--text", "price", "--target", "churned")
+    late = [*[f"{i / 10:.1f}" for i in range(149)], "1,234"]
+    _, shown, _ = tried(frame.assign(late=late), "--text", "price", "--target", "churned")
+    assert "late: numbers written as 0.0, ',' between thousands (--text late)" in shown
     assert "price: text" in shown
     assert "price: numbers" not in shown
     assert "WARNING 'size' is text for the model, though most of its cells seem to be numbers" in shown

@@ -40,7 +40,7 @@ def test_identifiers_constants_and_dates(random):
         "customer_id": "an identifier",
         "ticket": "nearly all values differ",
     }
-    assert found.constants == ["constant", "empty"]
+    assert found.constants == {"constant": "constant", "empty": "empty"}
     assert found.dates == ["sold", "american"]
     assert (found.leaks, found.suspects, found.repeating) == ({}, [], [])
 
@@ -109,7 +109,7 @@ def test_a_number_column_of_one_value_does_not_disturb_the_search_for_leaks(rand
     target = random.normal(size=ROWS)
     found = inspect(target, "regression", same=3.5, copy=target * 2 + 1, gaps=[None] * ROWS)
     assert found.leaks == {"copy": "the target is 0.5 x 'copy' - 0.5"}
-    assert found.constants == ["same", "gaps"]
+    assert found.constants == {"same": "constant", "gaps": "empty"}
 
 
 def test_a_target_with_missing_values_still_shows_what_follows_it(random):

@@ -371,7 +371,7 @@ def test_a_table_is_read_back_or_refused_or_every_column_that_is_not_is_said(
 @pytest.mark.parametrize(
     ("head", "reason"),
     [
-        ("sep=;\n", "line 1 is 'sep=;', which says it"),
+        ("sep=;\n", "line 1 is 'sep=;', which names the delimiter"),
         ("Report 2024\n", "line 1, 'Report 2024', is no header but a title"),
         ("Report;;\n\n", "line 1, 'Report;;', and those behind it are a title"),
         ("# made by a script\n# units: mm; s\n", "these lines begin with #"),
@@ -380,7 +380,7 @@ def test_a_table_is_read_back_or_refused_or_every_column_that_is_not_is_said(
         ("# a\n\n# b\n  \n", "these lines begin with # or are empty"),
         ("\n\n", "these lines are empty"),
         (";;\n", "these lines are empty"),
-        ("sep=;\n\n", "line 1 is 'sep=;', which says it; the lines behind it are empty"),
+        ("sep=;\n\n", "line 1 is 'sep=;', which names the delimiter; the lines behind it are empty"),
         ("# made by a script\nReport 2024\n", "line 2, 'Report 2024', is no header but a title"),
     ],
 )
@@ -409,6 +409,9 @@ def test_what_is_above_the_header_is_skipped_and_said(file, head, reason):
         ("# city,name\ncity,name\nRome,Ann\nOslo,Bob\n", 1, ["city", "name"]),
         ("# by,me,now\ncountry,2018,2019\nA,1,2\nB,3,4\n", 1, ["country", "2018", "2019"]),
         ("#,name,size\n1,Ann,NA\n2,Bob,3\n", 0, ["#", "name", "size"]),
+        ("#name size\nAnn  1\nBob 20\n", 0, ["#name", "size"]),
+        ("# by me\nname size\nAnn  1\nBob 20\n", 1, ["name", "size"]),
+        ("# name:size\nAnn:1\nBob:20\n", 0, ["# name", "size"]),
     ],
 )
 def test_a_header_that_begins_with_a_hash_is_no_comment(file, text, skipped, header):
@@ -438,6 +441,13 @@ def test_a_line_with_a_hash_that_may_be_the_header_is_asked_about(file, text):
         assert detect_csv(path, skip_lines=skipped).dialect.skip_lines == skipped
 
 
+@pytest.mark.parametrize("text", ["# name size\nAnn 1\nBob 20\n", "# by me\n#  name  size\n Ann  1\n Bob 20\n"])
+def test_a_hash_that_would_be_a_name_of_its_own_is_to_be_removed(file, text):
+    with pytest.raises(DataError, match=r"seems to name the columns, .* Remove the # and the blank behind it"):
+        detect_csv(file(text))
+    assert detect_csv(file(re.sub("# +(?=name)", "", text))).text.cells.column_names == ["name", "size"]
+
+
 QUIRKY = {
     "numbered_names": (
         ",x,,y,x\n0,1,2,3,4\n1,5,6,7,8\n",
@@ -455,6 +465,12 @@ QUIRKY = {
     "spaced_quotes": ('x,y,  "z"\n1,2,  "a, ""b"" c"\n3,4,5\n', ["x", "y", "z"], ["1", "2", 'a, "b" c']),
     "aligned": ("  x    y\n 10    a\n  9  bcd   \n", ["x", "y"], ["10", "a"]),
 }
+
+
+def test_a_name_that_lacks_is_told_from_one_that_is_there_twice(file):
+    text, _, _ = QUIRKY["numbered_names"]
+    said = "column_1, column_3 had no name, x_2 had a name that another column has"
+    assert detect_csv(file(text)).reasons["quirks"] == said
 
 
 @pytest.mark.parametrize("case", QUIRKY)
@@ -523,7 +539,7 @@ def test_a_column_that_is_really_named_row_names(file):
     assert (found.dialect.quirks, found.reasons) == ((), {})
     found = detect_csv(file('"y","row_names"\n"1",2,"red"\n"2",4,"blue"\n'))
     assert found.text.cells.column_names == ["row_names", "y", "row_names_2"]
-    assert found.reasons["quirks"].startswith("row_names_2 had no name, or one that another column has; ")
+    assert found.reasons["quirks"].startswith("row_names_2 had a name that another column has; ")
 
 
 @pytest.mark.parametrize("name", ["", "Unnamed: 0", "Unnamed: 0.1"])
@@ -569,6 +585,8 @@ def test_rare_delimiters_are_taken_where_the_header_has_no_other(file):
 def test_backslashes_before_quotes_are_found(file):
     found = detect_csv(file('a,b\n1,"he said \\"ok\\", I think"\n2,x\n'))
     assert (found.dialect.escape, rows(found.text)[0]) == ("\\", ("1", 'he said "ok", I think'))
+    found = detect_csv(file('a^b\n1^"he said \\"ok\\"^ I think"\n2^x\n'))
+    assert (found.dialect.escape, rows(found.text)[0]) == ("\\", ("1", 'he said "ok"^ I think'))
 
 
 def test_single_quotes_are_found_where_the_file_has_no_others(file):
@@ -581,8 +599,14 @@ def test_single_quotes_are_found_where_the_file_has_no_others(file):
     )
     assert found.reasons["quote"] == "every cell of \"'kind'\" is in single quotes, and none is in others"
     assert detect_csv(file(text), quote='"').text.cells.column_names == ["id", "'kind'"]
-    for other in (text.replace("'a'", "a"), text.replace("'a'", "\"'a'\""), text.replace("it''s", "it's")):
-        assert detect_csv(file(other)).dialect.quote == '"'
+    assert detect_csv(file(text.replace("'a'", "a"))).dialect.quote == '"'
+
+
+@pytest.mark.parametrize("cell", ["\"'='\"", "'it's'", "'a'b'"])
+def test_single_quotes_that_cannot_be_those_of_the_file_are_said_without_advice_that_does_not_work(file, cell):
+    with pytest.raises(DataError, match=r"column 'k': every cell is in single quotes, .* Remove them") as error:
+        look(file(table(",", k=[cell], y=["u", "v"])), {})
+    assert "--quote" not in str(error.value)
 
 
 def test_a_mark_of_dos_at_the_end_is_said(file):

@@ -215,6 +215,15 @@ def test_one_column_of_groups_decides_what_the_comma_in_another_is():
     assert (found["a"].form, doubts) == (form(thousands=","), {})
 
 
+@pytest.mark.parametrize("polluted", ["1,234.5", "1,234,567"])
+def test_one_cell_does_not_make_groups_of_commas_that_are_decimal_marks_in_another_column(polluted):
+    """30,147 would be a thousand times what it is."""
+    cells = {"a": ["30,147", "5,678"] * 60 + [polluted], "b": ["39,01"] * 121}
+    found, doubts = find_number_forms({name: pa.array(texts, TEXT) for name, texts in cells.items()}, Format())
+    assert "a" not in found
+    assert doubts["a"].why.startswith(f"only 1 of its cells, as {polluted!r}, are not written as ")
+
+
 def test_advice_is_tried_before_it_is_given():
     """A decimal comma would make the column of points text: it is not advised."""
     cells = {"a": ["1,234", "5,678"] * 30, "b": ["1.5"] * 60, "c": ["1,5"] * 60}

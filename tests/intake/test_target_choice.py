@@ -148,6 +148,10 @@ def test_a_few_whole_numbers_are_classes_or_a_count_and_the_user_is_asked(name, 
         ([f"1,{i % 70:02d},000" for i in range(14000)], "If these are numbers, write them as plain numbers"),
         ([f"{i % 70}.5 kg" for i in range(14000)], "If these are numbers, write them as plain numbers in the file"),
         ([f"word {i % 70}" for i in range(14000)], ""),
+        ([f"10.0.0.{i % 70}" for i in range(14000)], ""),
+        ([f"10.20.30.{i % 70}" for i in range(14000)], ""),
+        ([f"1.{i % 7}.{i % 70}" for i in range(14000)], ""),
+        ([f"{i % 70}.125.000" for i in range(1, 14000)], "If these are numbers, write them as plain numbers"),
     ],
 )  # fmt: skip
 def test_texts_that_are_hardly_classes(column, said):

@@ -1,7 +1,14 @@
 """What is an identifier, of rows or of what they belong to, and what is none."""
 
 from lockstep.reading.dataframes import normalised_frame
-from lockstep.splitting.identifiers import alike_in, identifier_of_rows, is_code, is_group, is_named_as_identifier
+from lockstep.splitting.identifiers import (
+    alike_in,
+    are_dates,
+    identifier_of_rows,
+    is_code,
+    is_group,
+    is_named_as_identifier,
+)
 
 import numpy as np
 import pandas as pd
@@ -67,6 +74,20 @@ def test_identifiers_of_rows(name, values, why):
 )
 def test_what_is_no_identifier_of_rows(name, values):
     assert identifier_of_rows(column(values, name)) == ""
+
+
+@pytest.mark.parametrize(
+    ("cell", "is_date"),
+    [
+        *(
+            (text, True)
+            for text in ("2024-1-05", "5.1.2024", "1/31/2024", "31/12/24", "20240105T101010", "by 5.1.2024.")
+        ),
+        *((text, False) for text in ("10.20.30.40", "192.168.10.25", "0.13.25", "1.14.123", "13/13/2020", "5.1/2024")),
+    ],
+)
+def test_a_date_in_a_text_is_told_from_an_address_and_a_version(cell, is_date):
+    assert are_dates(pd.Series([cell])) == is_date
 
 
 def test_words_that_name_an_identifier():
