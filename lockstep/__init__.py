@@ -23,6 +23,7 @@ The folders are the map. A folder imports only folders above it in this list (te
 - ``comparing``: two revisions side by side
 - ``registry``: versions and stages of models, in git's tags
 - ``intake``: what ``add`` finds out about a file, and decides; which files are a problem's, to rename and remove them
+- ``sources``: workbooks, JSON lines, several CSV files, queries: each to one file for ``add``
 - ``renewing``: what ``update`` makes of new data: the table, which of its rows are test rows
 - ``template``: a repository of one's own, and later versions of this one brought into it
 - ``api``: the functions of the stages, composed without DVC; the one module that imports ``stages/``
