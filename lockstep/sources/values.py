@@ -75,7 +75,7 @@ def _column(
     kinds = [_kind(value) for value in values]
     if is_text:
         values = [None if kind is None else _written(value) for value, kind in zip(values, kinds, strict=True)]
-        return pa.array(values, pa.large_string()), []
+        return _texts(values, name, number, origin), []
     counts = Counter(kind for kind in kinds if kind is not None)
     if len(counts) == 2 and "text" in counts:
         texts = {value for value, kind in zip(values, kinds, strict=True) if kind == "text"}
@@ -94,7 +94,7 @@ def _column(
         case "boolean":
             return pa.array(values, pa.bool_()), notes
         case "text":
-            return pa.array(values, pa.large_string()), notes
+            return _texts(values, name, number, origin), notes
     return pa.array(values, pa.float64()), notes  # nothing is there
 
 
@@ -137,6 +137,18 @@ def _mixed(
     return DataError(f"{what}. {origin.remedy}; or, to read all of it as texts, give --text '{name}'.")
 
 
+def _texts(values: Sequence[str | None], name: str, number: int, origin: Origin) -> pa.Array:
+    r"""Texts as they are; DataError for half of a pair of UTF-16, which JSON can hold as an escape ``\ud800``."""
+    try:
+        return pa.array(values, pa.large_string())
+    except UnicodeEncodeError as error:
+        row = values.index(error.object)
+        raise DataError(
+            f"{origin.name}: the text of column '{name}' in {origin.place(row, number)} holds half of a pair of "
+            "UTF-16, which is no character. Correct it."
+        ) from None
+
+
 def _numbers(values: Sequence[Any], name: str, number: int, origin: Origin, notes: list[str]) -> pa.Array:
     """Whole numbers as such, others as float64; texts, where one of these would not be exact."""
     present = [value for value in values if value is not None]
@@ -149,11 +161,16 @@ def _numbers(values: Sequence[Any], name: str, number: int, origin: Origin, note
     most = 2**63 - 1 if whole and len(present) == len(values) else EXACT_FLOAT
     if any(_is_whole(value) and abs(value) > most for value in present):
         notes.append(
-            f"'{name}' is read as text: whole numbers beyond {EXACT_FLOAT:,} are not exact"
+            f"'{name}' is read as text: whole numbers beyond 2^53 are not exact"
             + (" beside missing ones or fractions" if most == EXACT_FLOAT else " beyond 64 bits")
         )
         written = [None if value is None else str(int(value) if _is_whole(value) else value) for value in values]
         return pa.array(written, pa.large_string())
+    if whole and any(abs(value) > EXACT_FLOAT for value in present):
+        notes.append(
+            f"'{name}' has whole numbers beyond 2^53, which models see rounded; if these are codes, --text '{name}' "
+            "keeps them as they are"
+        )
     kind, convert = (pa.int64(), int) if whole else (pa.float64(), float)
     return pa.array([None if value is None else convert(value) for value in values], kind)
 

@@ -2,9 +2,11 @@
 
 import zipfile
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lockstep.intake.csv_detection import MAX_TITLE
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, some
 from lockstep.reading.source import FREE_SIZE, MAX_RATIO, check_file
 from lockstep.sources.values import Origin
@@ -34,13 +36,13 @@ class Sheet(NamedTuple):
     notes: list[str]
 
 
-def read_workbook(path: Path, sheet: str | None, *, skip_lines: int = 0, skip_footer_lines: int = 0) -> Sheet:
-    """The table of a sheet, whose first row with a cell, behind ``skip_lines`` of them, is the header.
+def read_workbook(path: Path, sheet: str | None, *, skip_lines: int | None = None, skip_footer_lines: int = 0) -> Sheet:
+    """The table of a sheet, whose first row with a cell, below a title, is the header.
 
     Args:
         path: the workbook.
         sheet: the sheet's name; None: the one that is not empty.
-        skip_lines: rows with cells above the header.
+        skip_lines: rows with cells above the header; None: up to MAX_TITLE of one cell each, above an empty row.
         skip_footer_lines: rows behind the last one of the table, such as totals.
 
     Raises:
@@ -116,22 +118,22 @@ def _check_formulas(sheet: "Worksheet", formulas: Any, path: Path) -> None:
         )
 
 
-def _table(sheet: "Worksheet", path: Path, skip_lines: int, skip_footer_lines: int) -> Sheet:
+def _table(sheet: "Worksheet", path: Path, skip_lines: int | None, skip_footer_lines: int) -> Sheet:
     name = _shown(path, sheet)
     rows = [row for row in sheet.iter_rows() if any(cell.value is not None for cell in row)]
-    left_out = len(rows) - skip_footer_lines
-    rows = rows[skip_lines : max(left_out, 0)]
+    titles = _titles(rows) if skip_lines is None else rows[:skip_lines]
+    rows = rows[len(titles) : max(len(rows) - skip_footer_lines, 0)]
     if len(rows) < 2:
         raise DataError(f"{name} has no row below its header. Put a table with a header row there.")
     header, *body = rows
-    first, last = header[0].row, body[-1].row
+    used = [place for place in range(len(header)) if any(row[place].value is not None for row in rows)]
+    names = _names([header[place] for place in used], name)
+    first, last = header[0].row, body[-1][0].row
     if last - first > len(body):
         numbers = {row[0].row for row in rows}
         empty = next(number for number in range(first, last) if number not in numbers)
-        raise DataError(f"{name}: row {empty} is empty, amid the rows. Remove it, or the second table behind it.")
+        raise DataError(f"{name}: row {empty} is empty, amid the rows. Remove it, or what is no row above or below it.")
     _check_merged(sheet, name, first, last)
-    used = [place for place in range(len(header)) if any(row[place].value is not None for row in rows)]
-    names = _names([header[place] for place in used], name)
     not_available = 0
     columns: dict[str, list[Any]] = {}
     for place, column in zip(used, names, strict=True):
@@ -144,7 +146,9 @@ def _table(sheet: "Worksheet", path: Path, skip_lines: int, skip_footer_lines: i
             )
         not_available += len(errors)
         columns[column] = [None if cell.data_type == "e" else cell.value for cell in cells]
-    notes = [f"{not_available:,} cells with {NOT_AVAILABLE} are missing"] if not_available else []
+    notes = [f"row {row[0].row} is taken for a title above the header (--skip-lines N)" for row in titles]
+    notes = notes if skip_lines is None else []
+    notes += [f"{not_available:,} cells with {NOT_AVAILABLE} are missing"] if not_available else []
     dimensions = sheet.row_dimensions
     if hidden := [row[0].row for row in body if row[0].row in dimensions and dimensions[row[0].row].hidden]:
         notes.append(f"{len(hidden):,} hidden rows are read too, the first being row {hidden[0]}")
@@ -152,6 +156,16 @@ def _table(sheet: "Worksheet", path: Path, skip_lines: int, skip_footer_lines: i
         name, lambda row, column: f"cell {body[row][used[column]].coordinate}", "Make them alike in the workbook"
     )
     return Sheet(sheet.title, columns, origin, notes)
+
+
+def _titles(rows: Sequence[Sequence["Cell"]]) -> Sequence[Sequence["Cell"]]:
+    """The rows at the beginning that are titles: of one cell each, with an empty row below, which no table has."""
+    for number, (row, following) in enumerate(pairwise(rows[: MAX_TITLE + 1]), 1):
+        if sum(cell.value is not None for cell in row) > 1:
+            break
+        if following[0].row > row[0].row + 1:
+            return rows[:number]
+    return []
 
 
 def _check_merged(sheet: "Worksheet", name: str, first: int, last: int) -> None:
