@@ -8,9 +8,10 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 BUNDLED := $(patsubst %.dvc,%,$(shell grep -ls 'remote: bundled' data/raw/*.dvc))
 
 SCALE := $(VENV)/scale
+SOURCES := $(VENV)/sources
 DOCS := $(VENV)/docs
 
-.PHONY: help venv scale repro leftovers report sweep summary test test-all check format schema lock pages docs clean
+.PHONY: help venv scale sources repro leftovers report sweep summary test test-all check format schema lock pages docs clean
 
 help:
 	@echo "make repro    build what changed, from the data to the metrics (dvc repro), and show the result"
@@ -20,6 +21,7 @@ help:
 	@echo "make test-all the same and more of each (kills, polluted files, simulated processors, long pages), as CI does"
 	@echo "make check    lint, types, settings"
 	@echo "make scale    install what computes folds on a cluster (docs/scale.md)"
+	@echo "make sources  install what reads Excel workbooks (docs/own-data.md)"
 	@echo "make venv     only make $(VENV); then: source $(VENV)/bin/activate"
 	@echo "make format   format the code"
 	@echo "make schema   params.schema.json anew, after a change of settings: what editors complete and check params.yaml by"
@@ -47,7 +49,7 @@ PYTEST := python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 test: $(READY) $(BUNDLED)
 	$(PYTEST) -m "not exhaustive" $(ARGS)
 
-test-all: $(READY) $(SCALE) $(BUNDLED)
+test-all: $(READY) $(SCALE) $(SOURCES) $(BUNDLED)
 	$(PYTEST) $(ARGS)
 
 check: $(READY)
@@ -76,8 +78,10 @@ venv: $(READY)
 
 scale: $(SCALE)
 
+sources: $(SOURCES)
+
 # Beside what is there already.
-$(SCALE) $(DOCS): $(VENV)/%: requirements-%.lock $(READY)
+$(SCALE) $(SOURCES) $(DOCS): $(VENV)/%: requirements-%.lock $(READY)
 	@if [ -x $(VENV)/bin/pip ]; then \
 	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<; \
 	else \
@@ -120,6 +124,8 @@ lock: $(READY)
 	  $(ARGS) pyproject.toml --group dev --output-file requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
 	  $(ARGS) --group scale --constraint requirements.lock --output-file requirements-scale.lock
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
+	  $(ARGS) --group sources --constraint requirements.lock --output-file requirements-sources.lock
 ifneq ($(wildcard publishing),)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
 	  $(ARGS) --group docs --constraint requirements.lock --output-file requirements-docs.lock

@@ -127,13 +127,13 @@ def _table(sheet: "Worksheet", path: Path, skip_lines: int | None, skip_footer_l
         raise DataError(f"{name} has no row below its header. Put a table with a header row there.")
     header, *body = rows
     used = [place for place in range(len(header)) if any(row[place].value is not None for row in rows)]
-    names = _names([header[place] for place in used], name)
     first, last = header[0].row, body[-1][0].row
+    _check_merged(sheet, name, first, last)
+    names = _names([header[place] for place in used], name)
     if last - first > len(body):
         numbers = {row[0].row for row in rows}
         empty = next(number for number in range(first, last) if number not in numbers)
         raise DataError(f"{name}: row {empty} is empty, amid the rows. Remove it, or what is no row above or below it.")
-    _check_merged(sheet, name, first, last)
     not_available = 0
     columns: dict[str, list[Any]] = {}
     for place, column in zip(used, names, strict=True):
