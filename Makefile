@@ -10,9 +10,10 @@ BUNDLED := $(patsubst %.dvc,%,$(shell grep -ls 'remote: bundled' data/raw/*.dvc)
 # What few need: each a target, and a lock of its own.
 SCALE := $(VENV)/scale
 SERVE := $(VENV)/serve
+SOURCES := $(VENV)/sources
 DOCS := $(VENV)/docs
 
-.PHONY: help venv scale serve repro leftovers report sweep summary test test-all check format schema lock pages docs clean
+.PHONY: help venv scale serve sources repro leftovers report sweep summary test test-all check format schema lock pages docs clean
 
 help:
 	@echo "make repro    build what changed, from the data to the metrics (dvc repro), and show the result"
@@ -23,6 +24,7 @@ help:
 	@echo "make check    lint, types, settings"
 	@echo "make scale    install what computes folds on a cluster (docs/scale.md)"
 	@echo "make serve    install what serves a model over HTTP (docs/serving.md)"
+	@echo "make sources  install what reads Excel workbooks (docs/own-data.md)"
 	@echo "make venv     only make $(VENV); then: source $(VENV)/bin/activate"
 	@echo "make format   format the code"
 	@echo "make schema   params.schema.json anew, after a change of settings: what editors complete and check params.yaml by"
@@ -50,7 +52,7 @@ PYTEST := python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 test: $(READY) $(BUNDLED)
 	$(PYTEST) -m "not exhaustive" $(ARGS)
 
-test-all: $(READY) $(SCALE) $(SERVE) $(BUNDLED)
+test-all: $(READY) $(SCALE) $(SERVE) $(SOURCES) $(BUNDLED)
 	$(PYTEST) $(ARGS)
 
 check: $(READY)
@@ -77,10 +79,10 @@ format: $(READY)
 
 venv: $(READY)
 
-scale serve: %: $(VENV)/%
+scale serve sources: %: $(VENV)/%
 
 # Beside what is there already.
-$(SCALE) $(SERVE) $(DOCS): $(VENV)/%: requirements-%.lock $(READY)
+$(SCALE) $(SERVE) $(SOURCES) $(DOCS): $(VENV)/%: requirements-%.lock $(READY)
 	@if [ -x $(VENV)/bin/pip ]; then \
 	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<; \
 	else \
@@ -125,6 +127,8 @@ lock: $(READY)
 	  $(ARGS) --group scale --constraint requirements.lock --output-file requirements-scale.lock
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
 	  $(ARGS) --group serve --constraint requirements.lock --output-file requirements-serve.lock
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
+	  $(ARGS) --group sources --constraint requirements.lock --output-file requirements-sources.lock
 ifneq ($(wildcard publishing),)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
 	  $(ARGS) --group docs --constraint requirements.lock --output-file requirements-docs.lock

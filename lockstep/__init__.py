@@ -23,6 +23,7 @@ The folders are the map. A folder imports only folders above it in this list (te
 - ``comparing``: two revisions side by side
 - ``registry``: versions and stages of models, in git's tags
 - ``intake``: what ``add`` finds out about a file, and decides; which files are a problem's, to rename and remove them
+- ``sources``: workbooks, JSON lines, several CSV files, queries: each to one file for ``add``
 - ``renewing``: what ``update`` makes of new data: the table, which of its rows are test rows
 - ``serving``: a model at work: new rows to predictions, from a file or over HTTP
 - ``watching``: rows that came after training: whether they shifted, whether the model is still as good on them

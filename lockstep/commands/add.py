@@ -1,5 +1,8 @@
 """``python -m lockstep add customers.csv``: make a table of yours a problem of this repository.
 
+The table may be a CSV or parquet file; or a sheet of a workbook, JSON lines, several CSV files of one layout, or the
+result of a query (--sql URL --query FILE), of which a snapshot is made: one file, which says what it was made of.
+
 Looks at the file, says what it found and what it chose, then copies the file below data/raw, has DVC track it, writes
 its data contract, and adds the problem to params.yaml and its model to dvc.yaml.
 """
@@ -8,6 +11,7 @@ import argparse
 import logging
 import shlex
 import sys
+import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +32,7 @@ from lockstep.reading.column_warnings import ReaderWarning
 from lockstep.reading.date_formats import ISO
 from lockstep.reading.encodings import NO_CHARACTER_SET, is_character_set
 from lockstep.reading.quirks import QUIRKS
+from lockstep.sources.snapshots import Request, Snapshot, take_snapshot
 from lockstep.tables.statistics import n_distinct, n_duplicate_rows
 from lockstep.tables.table import class_counts, column_type
 
@@ -39,32 +44,40 @@ COLUMNS = 20
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Add the problem, or with --dry-run say what would be done. Raises LockstepError; then nothing was changed."""
-    args = _parser().parse_args(argv)
+    args = _parser().parse_intermixed_args(argv)  # else no file, where FILE stands behind a flag
     handler = _WarningPrinter()
     logger.addHandler(handler)
     try:
-        with exclusive_command("add"):
-            return _add(args, handler)
+        with exclusive_command("add"), tempfile.TemporaryDirectory(prefix="lockstep.") as folder:
+            return _add(args, handler, Path(folder))
     except (DataError, SettingsError) as error:
-        raise type(error)(_with_flags(error.parts)) from None
+        raise type(error)(handler.shown(error.parts)) from None
     finally:
         logger.removeHandler(handler)
         handler.flush()
 
 
-def _add(args: argparse.Namespace, reader: "_WarningPrinter") -> int:
+def _add(args: argparse.Namespace, reader: "_WarningPrinter", folder: Path) -> int:
     given = {setting: getattr(args, flag_of(setting).strip("-").replace("-", "_"), None) for setting in FLAGS}
     given = {setting: value for setting, value in given.items() if value is not None}
     given |= {setting: None for setting in ("split.group", "split.time") if given.get(setting) == ""}
-    place = find_place(args.path, args.name)
-    facts = look(args.path, given)
+    request = Request(args.files, args.sheet, args.file_column, args.sql, args.query)
+    table = take_snapshot(request, given, args.text or (), folder)
+    snapshot = table if isinstance(table, Snapshot) else None
+    path = table.path if isinstance(table, Snapshot) else table
+    if snapshot is not None:
+        reader.names[str(path)] = snapshot.name
+        given = {setting: value for setting, value in given.items() if setting not in snapshot.used}
+    place = find_place(path, args.name)
+    facts = look(path, given)
     reader.doubts = facts.doubts
     with heartbeat(f"deciding by {len(facts.frame)} rows"):
         decisions = decide(facts, given)
     reader.target = decisions.target.value
     reader.flush()
-    _tell(facts, decisions)
-    problem, undo = write(place, facts, decisions, dry_run=args.dry_run)
+    _tell(facts, decisions, snapshot)
+    source = None if snapshot is None else snapshot.record
+    problem, undo = write(place, facts, decisions, dry_run=args.dry_run, source=source)
     if args.dry_run:
         print(
             f"\nWould write {place.data}, {place.pointer}, {place.contract}, {place.features}, and add to {PARAMS}, "
@@ -90,6 +103,7 @@ class _WarningPrinter(logging.Handler):
     Attributes:
         doubts: the columns of which ``decide`` says why they are no numbers.
         target: the target: words for a missing value in it are no values, and it is refused with them.
+        names: {path of a snapshot: what it is called, which is what it was made of}.
     """
 
     def __init__(self) -> None:
@@ -98,15 +112,16 @@ class _WarningPrinter(logging.Handler):
         self.printed: set[tuple[str, str]] = set()
         self.doubts: Collection[str] = ()
         self.target = ""
+        self.names: dict[str, str] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         found = record.msg
         if isinstance(found, ReaderWarning):
-            self.held[found.column, found.warning.kind] = _with_flags(found.parts)
+            self.held[found.column, found.warning.kind] = self.shown(found.parts)
         else:
             parts = found.parts if isinstance(found, Message) else [record.getMessage()]
             with above_bar():
-                print(f"WARNING {_with_flags(parts)}", file=sys.stderr)
+                print(f"WARNING {self.shown(parts)}", file=sys.stderr)
 
     def flush(self) -> None:
         """Print what was held back until it is known what ``decide`` says."""
@@ -118,14 +133,20 @@ class _WarningPrinter(logging.Handler):
                 print(f"WARNING {message}", file=sys.stderr)
         self.held.clear()
 
+    def shown(self, message: Sequence[str]) -> str:
+        """A message with the flags of this command."""
+        text = "".join(flag_of(part) if isinstance(part, Setting) else part for part in message)
+        for path, name in self.names.items():
+            text = text.replace(path, name)
+        return text
 
-def _with_flags(message: Sequence[str]) -> str:
-    return "".join(flag_of(part) if isinstance(part, Setting) else part for part in message)
 
-
-def _tell(facts: TableFacts, decisions: Decisions) -> None:
+def _tell(facts: TableFacts, decisions: Decisions, snapshot: Snapshot | None) -> None:
     frame, target = facts.frame, decisions.target.value
-    print(f"{facts.path}: {len(frame):,} rows, {frame.shape[1]} columns; {facts.about}")
+    name = facts.path if snapshot is None else f"{snapshot.name}, as {facts.path.name}"
+    print(f"{name}: {len(frame):,} rows, {frame.shape[1]} columns; {facts.about}")
+    for note in snapshot.notes if snapshot else ():
+        print(f"  {note}")
     _tell_decision("Target", decisions.target, f"'{target}'")
     _tell_decision("Task", decisions.task)
     if decisions.task.value == "classification":
@@ -220,7 +241,17 @@ def _tell_decision(label: str, decision: Decision[Any], shown: str | None = None
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("add", __doc__)
     add = parser.add_argument
-    add("path", type=Path, metavar="FILE", help="a CSV file (.csv, also .gz, .zst, .zip) or a parquet file (.parquet)")
+    add(
+        "files",
+        metavar="FILE",
+        nargs="*",
+        help="a CSV file (.csv, also .gz, .zst, .zip), or several of one layout ('churn/*.csv'); a parquet file "
+        "(.parquet), an Excel workbook (.xlsx) or JSON lines (.jsonl, .ndjson)",
+    )
+    add("--sheet", metavar="NAME", help="the sheet of a workbook (default: the one that is not empty)")
+    add("--file-column", metavar="NAME", help="of several files: a column, so named, with each row's file")
+    add("--sql", metavar="URL", help="a database such as sqlite:///shop.db, instead of FILE")
+    add("--query", type=Path, metavar="FILE", help="a file with the SELECT that gives the table")
     add("--name", help="the problem's name (default: the file's)")
     add("--target", metavar="COLUMN", help="the column to predict")
     add("--task", choices=list(KINDS), help="classification or regression")

@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from lockstep.intake.problem_files import IGNORED, NO_FEATURES, RAW
 from lockstep.intake.settings_reference import commented, with_defaults
 from lockstep.intake.undoing import are_as_committed, dvc_add, undone_on_error
 from lockstep.intake.yaml_entries import with_entry
+from lockstep.intake.yaml_text import dump_yaml
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, some
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import heartbeat
@@ -64,8 +66,17 @@ def find_place(path: Path, name: str | None) -> Place:
     return Place(name, data, Path(f"{data}.dvc"), CONTRACTS / f"{name}.yaml", features_of(name))
 
 
-def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: bool) -> tuple[dict[str, Any], str]:
+def write(
+    place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: bool, source: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], str]:
     """Copy the file, tell DVC of it, write the contract and the blocks; with ``dry_run`` only try whether that can be.
+
+    Args:
+        place: where.
+        facts: of the file.
+        decisions: on it.
+        dry_run: whether to change nothing.
+        source: of what the file was made, for the pointer; None if it is the user's own.
 
     Returns:
         (the block of params.yaml; a command, or words, that undo it all)
@@ -87,6 +98,9 @@ def write(place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: boo
                 place.data.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(facts.path, place.data)
             dvc_add(place.data)
+            if source is not None:
+                with place.pointer.open("a", encoding="utf-8", newline="\n") as handle:
+                    handle.write(dump_yaml({"meta": {"source": source}}))  # DVC keeps it when the data change
         with Outputs() as outputs:
             outputs.write(place.contract, partial(write_contract, contract))
             if place.features in created:  # else it was written for this problem before it was added

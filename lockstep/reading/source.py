@@ -163,6 +163,17 @@ def open_source(path: Path, encoding: str = "utf-8") -> Source:
 
 def unpacked(path: Path) -> Source:
     """The bytes of ``path``, unpacked, in whatever encoding they are. Raises as open_source does."""
+    source = unpacked_bytes(path)
+    _check_is_text(source.text.slice(0, min(_HEAD, len(source.text))).to_pybytes(), path)
+    return source
+
+
+def unpacked_bytes(path: Path) -> Source:
+    """The bytes of ``path``, unpacked, whatever they are.
+
+    Raises:
+        DataError: the file is missing, empty, unreadable, or unpacks to too much.
+    """
     check_file(path)
     mapped = None
     try:
@@ -179,7 +190,6 @@ def unpacked(path: Path) -> Source:
         ) from None
     if packed and path.suffix.lower() != packed:
         logger.info("%s is unpacked as %s, which it is by its content", path, packed)
-    _check_is_text(data.slice(0, min(_HEAD, len(data))).to_pybytes(), path)
     return Source(data, mapped, packed)
 
 
