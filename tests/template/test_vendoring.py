@@ -62,7 +62,7 @@ def test_it_has_the_pipeline_in_one_commit_and_nothing_of_the_problems(made):
     assert {name.split("/")[0] for name in files} == {
         ".dvc", ".dvcignore", ".gitattributes", ".gitignore", ".pre-commit-config.yaml", "LICENSE", "Makefile",
         "README.md", "data", "docs", "dvc.yaml", "estimators", "features", "lockstep", "params.schema.json",
-        "params.yaml", "pyproject.toml", "requirements-scale.lock", "requirements.lock", "scorers", "stages", "tests",
+        "params.yaml", "pyproject.toml", "requirements-scale.lock", "requirements-sources.lock", "requirements.lock", "scorers", "stages", "tests",
         "versions.toml",
     }  # fmt: skip
     assert not [name for name in files if re.search("iris|housing", name)]
