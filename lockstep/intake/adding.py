@@ -19,6 +19,7 @@ from lockstep.intake.yaml_entries import with_entry
 from lockstep.intake.yaml_text import dump_yaml
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, some
 from lockstep.kernel.files import Outputs
+from lockstep.kernel.lock_file import md5_of
 from lockstep.kernel.log import heartbeat
 from lockstep.kernel.paths import CONTRACTS, PARAMS, PIPELINE, features_of
 from lockstep.kernel.settings import check_problem_name, check_problems, convert, read_problems
@@ -99,8 +100,10 @@ def write(
                 shutil.copyfile(facts.path, place.data)
             dvc_add(place.data)
             if source is not None:
+                # DVC keeps it when the data change: the hash says of which content it is true.
+                record = {"meta": {"source": {"snapshot_md5": md5_of(place.data), **source}}}
                 with place.pointer.open("a", encoding="utf-8", newline="\n") as handle:
-                    handle.write(dump_yaml({"meta": {"source": source}}))  # DVC keeps it when the data change
+                    handle.write(dump_yaml(record))
         with Outputs() as outputs:
             outputs.write(place.contract, partial(write_contract, contract))
             if place.features in created:  # else it was written for this problem before it was added

@@ -7,7 +7,7 @@ import sqlite3
 from unittest import mock
 
 from lockstep.__main__ import main
-from lockstep.kernel.lock_file import read_pointer
+from lockstep.kernel.lock_file import md5_of, read_pointer
 
 import numpy as np
 import pandas as pd
@@ -57,9 +57,10 @@ def test_json_lines_are_added_and_read_by_the_stage(copy, add, tmp_path):
     assert f"{tmp_path / 'clients.jsonl'}, as clients.parquet: 150 rows, 4 columns; a parquet file\n" in shown
     assert "  code: text, 40 distinct\n" in shown
     assert "  since: date, " in shown
-    (recorded,) = [source(copy, "clients.parquet")]
+    recorded = source(copy, "clients.parquet")
     assert recorded["file"] == "clients.jsonl"
     assert len(recorded["sha256"]) == 64
+    assert recorded["snapshot_md5"] == md5_of(copy.folder / "data/raw/clients.parquet")
     assert read_pointer(copy.folder / "data/raw/clients.parquet.dvc", copy.folder).path == "data/raw/clients.parquet"
     assert copy.dvc("repro", "-q", "load@clients").returncode == 0
     copy.run("python", "-m", "lockstep", "rename", "clients", "customers")
