@@ -200,16 +200,13 @@ def _are_seasons(dates: np.ndarray) -> bool:
 
 
 def _forms_of(sample: pa.Array) -> list[str]:
-    """The formats that one of the cells has; those with years of two digits only if it is of no other."""
+    """The formats that one of the cells has."""
     cells = sample.to_pylist()
     iso = [ISO] if not np.isnat(dates_of(sample, ISO)).all() else []
     marks = ("T", " ", ", ")
     long = [f"{day}{mark}{time}" for day in DAYS for time in TIMES for mark in (marks if time else ("",))]
-    for patterns in [*long, *MONTHS, *LONG], SHORT_YEARS:
-        fitting = [one for one in patterns if any(re.match(_regex(one), cell) for cell in cells)]
-        if iso or fitting:
-            return [*iso, *fitting]
-    return []
+    patterns = [*long, *MONTHS, *LONG, *SHORT_YEARS]
+    return [*iso, *(one for one in patterns if any(re.match(_regex(one), cell) for cell in cells))]
 
 
 def _regex(pattern: str) -> str:

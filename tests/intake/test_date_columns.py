@@ -106,6 +106,12 @@ def test_years_that_stand_for_a_missing_date_are_missing():
     assert set(found.words) < set(found.form.missing)
 
 
+@pytest.mark.parametrize("odd", ["1/2/2020", "31/02/2020", "2020-01-05"])
+def test_one_cell_with_a_whole_year_does_not_hide_those_of_two_digits(odd):
+    said = find([odd, *DAYS.strftime("%d/%m/%y")[1:]])
+    assert "59 of its 60 cells are dates written as %d/%m/%y says: the others are not, line 2, the first" in said
+
+
 def test_years_of_two_digits_are_asked():
     said = find(DAYS.strftime("%m/%d/%y").tolist())
     assert "its dates have years of two digits, which --dates c=%m/%d/%y reads as 1969 to 2068" in said
