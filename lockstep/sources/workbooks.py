@@ -1,5 +1,6 @@
 """A sheet of an Excel workbook: a header, and rows of typed cells below it."""
 
+import warnings
 import zipfile
 from collections.abc import Sequence
 from itertools import pairwise
@@ -52,13 +53,23 @@ def read_workbook(path: Path, sheet: str | None, *, skip_lines: int | None = Non
         MachineError: openpyxl is not installed.
     """
     try:
-        import openpyxl
-        from openpyxl.utils.exceptions import InvalidFileException
+        import openpyxl  # noqa: F401 # only whether it can be
     except ImportError as error:
         raise MachineError(
             f"{path} is a workbook, and openpyxl, which reads it, is not installed ({error}). Type 'make sources'."
         ) from None
     check_file(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of styles and the like; a date that is none becomes an error value
+        found = _opened(path, sheet)
+    return _table(found, path, skip_lines, skip_footer_lines)
+
+
+def _opened(path: Path, sheet: str | None) -> "Worksheet":
+    """The sheet, whose formulas all have their values."""
+    import openpyxl
+    from openpyxl.utils.exceptions import InvalidFileException
+
     try:
         _check_size(path)
         values = openpyxl.load_workbook(path, data_only=True)
@@ -75,7 +86,7 @@ def read_workbook(path: Path, sheet: str | None, *, skip_lines: int | None = Non
         _check_formulas(found, pages, path)
     finally:
         formulas.close()
-    return _table(found, path, skip_lines, skip_footer_lines)
+    return found
 
 
 def _check_size(path: Path) -> None:
