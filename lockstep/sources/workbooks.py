@@ -52,13 +52,6 @@ def read_workbook(path: Path, sheet: str | None, *, skip_lines: int | None = Non
         SettingsError: there is no such sheet.
         MachineError: openpyxl is not installed.
     """
-    try:
-        import openpyxl  # noqa: F401 # only whether it can be
-    except ImportError as error:
-        raise MachineError(
-            f"{path} is a workbook, and openpyxl, which reads it, is not installed ({error}). Type 'make sources'."
-        ) from None
-    check_file(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of styles and the like; a date that is none becomes an error value
         found = _opened(path, sheet)
@@ -67,13 +60,20 @@ def read_workbook(path: Path, sheet: str | None, *, skip_lines: int | None = Non
 
 def _opened(path: Path, sheet: str | None) -> "Worksheet":
     """The sheet, whose formulas all have their values."""
-    import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
-
+    try:
+        import openpyxl
+        from openpyxl.utils.exceptions import InvalidFileException
+    except ImportError as error:
+        raise MachineError(
+            f"{path} is a workbook, and openpyxl, which reads it, is not installed ({error}). Type 'make sources'."
+        ) from None
+    check_file(path)
     try:
         _check_size(path)
         values = openpyxl.load_workbook(path, data_only=True)
         formulas = openpyxl.load_workbook(path, data_only=False, read_only=True)
+    except DataError:
+        raise  # which is a ValueError, too
     except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError, SyntaxError) as error:
         raise DataError(
             f"{path} is not an Excel workbook that can be read: {error}. If it opens in a spreadsheet program, save it "

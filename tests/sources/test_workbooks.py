@@ -133,7 +133,7 @@ def test_no_workbook(workbook, tmp_path):
             read_workbook(tmp_path / "no.xlsx", None)
     with zipfile.ZipFile(tmp_path / "bomb.xlsx", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("xl/workbook.xml", bytes(1 << 27))
-    with pytest.raises(DataError, match="unpacks to 134,217,728 bytes"):
+    with pytest.raises(DataError, match=r"^\S+bomb\.xlsx unpacks to 134,217,728 bytes, more than 200 times"):
         read_workbook(tmp_path / "bomb.xlsx", None)
 
 
