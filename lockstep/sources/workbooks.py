@@ -1,5 +1,6 @@
 """A sheet of an Excel workbook: a header, and rows of typed cells below it."""
 
+import warnings
 import zipfile
 from collections.abc import Sequence
 from itertools import pairwise
@@ -51,6 +52,14 @@ def read_workbook(path: Path, sheet: str | None, *, skip_lines: int | None = Non
         SettingsError: there is no such sheet.
         MachineError: openpyxl is not installed.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of styles and the like; a date that is none becomes an error value
+        found = _opened(path, sheet)
+    return _table(found, path, skip_lines, skip_footer_lines)
+
+
+def _opened(path: Path, sheet: str | None) -> "Worksheet":
+    """The sheet, whose formulas all have their values."""
     try:
         import openpyxl
         from openpyxl.utils.exceptions import InvalidFileException
@@ -63,6 +72,8 @@ def read_workbook(path: Path, sheet: str | None, *, skip_lines: int | None = Non
         _check_size(path)
         values = openpyxl.load_workbook(path, data_only=True)
         formulas = openpyxl.load_workbook(path, data_only=False, read_only=True)
+    except DataError:
+        raise  # which is a ValueError, too
     except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError, SyntaxError) as error:
         raise DataError(
             f"{path} is not an Excel workbook that can be read: {error}. If it opens in a spreadsheet program, save it "
@@ -75,7 +86,7 @@ def read_workbook(path: Path, sheet: str | None, *, skip_lines: int | None = Non
         _check_formulas(found, pages, path)
     finally:
         formulas.close()
-    return _table(found, path, skip_lines, skip_footer_lines)
+    return found
 
 
 def _check_size(path: Path) -> None:
