@@ -429,7 +429,7 @@ class Column:
             words = pc.and_not(words, is_in(self.cells, self.form.missing_texts))
             if found := [f"{word!r} ({count} times)" for word, count in self._tally(words).items()]:
                 what = f"is text, so that {some(found)} are values, not missing; "
-                parts = (what, Setting("load.missing_texts"), " makes them missing values")
+                parts = (what, Setting("load.missing_texts"), " with these words makes them missing values")
                 self.warnings.append(ColumnWarning("missing words", *parts))
 
     def _warn_of_texts(self) -> None:

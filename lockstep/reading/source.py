@@ -8,6 +8,7 @@ import io
 import lzma
 import mmap
 import re
+import shlex
 import stat
 import zipfile
 import zlib
@@ -226,8 +227,8 @@ def _check_is_text(start: bytes, path: Path) -> None:
 
 
 def _json_remedy(path: Path, lines: str) -> str:
-    command = f"import pandas; pandas.read_json({path.name!r}{lines}).to_csv({f'{path.stem}_table.csv'!r}, index=False)"
-    return f'Convert it: python -c "{command}"'
+    command = f"import pandas; pandas.read_json({str(path)!r}{lines}).to_csv({f'{path.stem}_table.csv'!r}, index=False)"
+    return f"Convert it: python -c {shlex.quote(command)}"
 
 
 def decoded(raw: Source, encoding: str, path: Path) -> Source:

@@ -747,7 +747,7 @@ def test_what_the_reader_warns_of_is_said_once_with_its_flag(tried):
     assert [
         line.split("column ")[1][: len(start)] for line, start in zip(error.splitlines(), said, strict=True)
     ] == said
-    assert "are values, not missing; --missing-texts makes them missing values\n" in error
+    assert "are values, not missing; --missing-texts with these words makes them missing values\n" in error
 
 
 @pytest.mark.parametrize("arguments", [["--skip-lines", "-1"], ["--skip-footer-lines", "1001"], ["--thousands", "_"]])

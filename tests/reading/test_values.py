@@ -16,7 +16,7 @@ ENGLISH = Format(thousands=",")
 SWISS = Format(thousands="'")
 NBSP, ZWSP, MINUS = "\u00a0", "\u200b", "\u2212"
 REFUSED = object()
-GAP = "are values, not missing; load.missing_texts makes them missing values"
+GAP = "are values, not missing; load.missing_texts with these words makes them missing values"
 
 
 class Case:
