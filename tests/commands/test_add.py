@@ -873,13 +873,13 @@ def test_a_name_that_dvc_would_take_for_a_setting(tried):
 
 def test_what_is_no_table(copy, tmp_path, monkeypatch, capsys):
     (tmp_path / "old.xls").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99))
-    with zipfile.ZipFile(tmp_path / "new.xlsx", "w") as archive:
-        archive.writestr("xl/workbook.xml", "<workbook/>")
+    with zipfile.ZipFile(tmp_path / "new.ods", "w") as archive:
+        archive.writestr("content.xml", "<document/>")
     table().to_parquet(tmp_path / "t.parquet")
     monkeypatch.chdir(copy.folder)
     for arguments, message in (
         (["old.xls"], "old.xls is a spreadsheet, or another document, of Microsoft Office, not CSV text. Open it and "),
-        (["new.xlsx"], "new.xlsx is a spreadsheet, not CSV text."),
+        (["new.ods"], "new.ods is a spreadsheet, not CSV text."),
         (["none.csv"], "none.csv does not exist. Put the file there, "),
         (["."], " is a directory. Set FILE to a CSV file."),
         (["t.parquet", "--quote", ""], "--quote says how a CSV file is written, and "),
