@@ -55,12 +55,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     scorer, identity = open_model(model_path(args.model), args.problem, args.sha256)
     limits = Limits(args.max_bytes, args.max_rows, args.max_seconds)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    before = logger.level
     logger.setLevel(logging.INFO)
 
     def started(address: str) -> None:
         print(f"{identity.file} (SHA-256 {identity.sha256}) answers at {address}", flush=True)
         print(f"What a row may hold: {address}/docs. Stop it with Ctrl-C or SIGTERM.", flush=True)
 
-    serve(Service(scorer, identity, limits, key, logs_values=args.log_values), args.host, args.port, started)
+    try:
+        serve(Service(scorer, identity, limits, key, logs_values=args.log_values), args.host, args.port, started)
+    finally:
+        logger.setLevel(before)
     print("stopped", flush=True)
     return 0

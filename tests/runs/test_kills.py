@@ -54,5 +54,5 @@ def test_make_repro_is_what_heals():
     recipes = (ROOT / "Makefile").read_text()
     recipe = re.search(r"^repro: \$\(READY\) leftovers .*\n((?:\t.*\n)+)", recipes, re.MULTILINE)
     assert recipe is not None
-    assert "\tdvc repro\n" in recipe[1]
+    assert "\t@python -m lockstep repro\n" in recipe[1]
     assert f"leftovers: $(READY)\n\t@python -m lockstep {' '.join(FIX)}\n" in recipes
