@@ -259,7 +259,7 @@ def test_what_only_the_data_can_tell_is_one_message_too(clean):
 
 
 def test_an_unknown_problem_names_those_that_there_are(clean):
-    paths = ["--table", "a", "--train", "b", "--validation", "c", "--test", "d", "--checks", "e"]
+    paths = ["--table", "a", "--profile", "p", "--train", "b", "--validation", "c", "--test", "d", "--checks", "e"]
     done = clean.run("python", "-m", "stages.split", "--problem", "irsi", *paths, check=False)
     assert done.returncode == 2
     assert "params.yaml has no problem 'irsi'. It has: iris, housing. Did you mean 'iris'?" in done.stderr
