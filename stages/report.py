@@ -16,7 +16,6 @@ It computes nothing: a change of a template or of a sentence costs the seconds t
 import argparse
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
@@ -79,7 +78,7 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
         (args.card, model_card(facts)),
         (args.picture, picture_file(facts, pictures)),
     ):
-        outputs.write(path, partial(Path.write_text, data=text, encoding="utf-8", newline="\n"))
+        outputs.text(path, text)
     logger.info("wrote %s, %.0f kB, %d pictures", args.report, len(page.encode()) / 1000, len(pictures))
 
 

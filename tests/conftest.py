@@ -8,6 +8,7 @@ import lockstep  # noqa: F401 - first, as everywhere: it pins the processor's ch
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # else threads of OpenMP that wait slow the tests beside them down
 # isort: split
+from lockstep.evaluating import resampling
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.model_types import KINDS
 from lockstep.tables.table import ROW, Table
@@ -65,6 +66,14 @@ def begin_to_build(request, shared_folder):
 def built_repository(shared_folder):
     """A Repository in which everything is built and committed, one for all workers: for copies, not to be changed."""
     return workspace.everything_built(shared_folder)
+
+
+@pytest.fixture(scope="module")
+def few_resamples():
+    """A tenth of the resamples."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resampling, "MOST_RESAMPLES", resampling.LEAST_RESAMPLES)
+        yield
 
 
 @pytest.fixture

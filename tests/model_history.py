@@ -1,6 +1,7 @@
 """A history of models that is made by hand, as if DVC had trained and evaluated them; nothing is executed."""
 
 import hashlib
+import shutil
 import subprocess
 
 import numpy as np
@@ -26,6 +27,14 @@ class History:
         self.git("init", "-q", "-b", "main")
         self.git("config", "user.email", "test@example.org")
         self.git("config", "user.name", "Test")
+
+    def copy_to(self, folder):
+        """The same in another folder, with a state of DVC's own."""
+        copy = object.__new__(History)
+        copy.folder = shutil.copytree(self.folder, folder)
+        config = f"[core]\n    site_cache_dir = {folder / '.dvc/tmp/site'}\n"
+        (folder / ".dvc/config.local").write_text(config)
+        return copy
 
     def git(self, *command):
         done = subprocess.run(["git", *command], cwd=self.folder, check=True, capture_output=True, text=True)

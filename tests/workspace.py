@@ -1,7 +1,9 @@
 """A copy of this repository in a temporary folder, to run DVC in."""
 
 import atexit
+import contextlib
 import fcntl
+import io
 import json
 import os
 import shutil
@@ -10,6 +12,7 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+from unittest import mock
 
 import yaml
 from dvc_forks import Forks
@@ -112,6 +115,33 @@ class Repository:
     def _checked(done: subprocess.CompletedProcess[str], check: bool) -> subprocess.CompletedProcess[str]:
         assert not check or done.returncode == 0, f"{done.args}\n{done.stdout}\n{done.stderr}"
         return done
+
+    def lockstep(self, *arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of Lockstep's in this process, which has imported what takes one a second; what became of it,
+        as of a process."""
+        from lockstep.__main__ import main  # here: this file is run as a script, too
+
+        words, out, err = list(map(str, arguments)), io.StringIO(), io.StringIO()
+        with (
+            contextlib.chdir(self.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
+            mock.patch.dict(os.environ, self.environment, clear=True),
+        ):  # fmt: skip
+            try:
+                code = main(words)
+            except SystemExit as stop:  # argparse
+                code = stop.code
+        return self._checked(subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue()), check)
+
+    def status(self) -> list[str]:
+        """What git says is not as in the last commit, a line a file."""
+        return self.run("git", "status", "--porcelain", "--untracked-files=all").stdout.splitlines()
+
+    def everything(self) -> dict[Path, bytes]:
+        """{path: bytes} of all files outside git's and DVC's own folders."""
+        paths = [path for path in self.folder.rglob("*") if path.is_file()]
+        named = {path.relative_to(self.folder): path for path in paths}
+        own = {".git", ".dvc", "logs"}
+        return {name: path.read_bytes() for name, path in named.items() if not own & set(name.parts)}
 
     def dvc(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command of DVC's, in a fork that has DVC imported."""

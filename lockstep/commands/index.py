@@ -4,7 +4,6 @@ import os
 import sys
 import webbrowser
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     path = REPORTS / "index.html"
     with Outputs() as outputs:
         text = index_page(entries)
-        outputs.write(path, partial(Path.write_text, data=text, encoding="utf-8", newline="\n"))
+        outputs.text(path, text)
     print(path)
     for entry in entries:
         page = REPORTS / f"{entry.problem}.html"

@@ -6,7 +6,6 @@ once, with its names. docs/leaderboard.md says how to read it.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from lockstep.commands import command_parser
@@ -41,4 +40,4 @@ def _write(found: Leaderboards, path: Path) -> None:
     from lockstep.comparing.leaderboard_page import page_of  # draws with what takes a second to import
 
     with Outputs() as outputs:
-        outputs.write(path, partial(Path.write_text, data=page_of(found), encoding="utf-8", newline="\n"))
+        outputs.text(path, page_of(found))

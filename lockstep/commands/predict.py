@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from lockstep.commands import add_model, command_parser, model_path
-from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.kernel.errors import DataError, SettingsError, called
 from lockstep.kernel.files import Outputs
 from lockstep.serving.predicting import REASONS, blocks_of, make_scorer, note_of, score, training_rows
 
@@ -40,12 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     with rows_file(args.rows) as path, tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
         name = "stdin" if args.rows == "-" else args.rows
         n_rows = 0
-        try:
+        with called(path, name):
             for frame in score(scorer, blocks_of(scorer, path, name), name, background):
                 frame.to_csv(spool, index=False, header=n_rows == 0, lineterminator="\n")
                 n_rows += len(frame)
-        except DataError as error:
-            raise DataError(str(error).replace(str(path), name)) from None
         if not n_rows:
             raise DataError(f"{name} has no rows below its header. Nothing was written.")
         spool.seek(0)

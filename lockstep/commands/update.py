@@ -19,6 +19,7 @@ from lockstep.kernel.errors import DataError, some
 from lockstep.kernel.locks import exclusive_command, exclusive_run
 from lockstep.renewing.renewal import Renewal
 from lockstep.renewing.updating import Update, carry_out, planned_update
+from lockstep.reporting.wording import plural
 from lockstep.repository.revisions import RevisionName
 
 
@@ -118,4 +119,4 @@ def _refused(renewal: Renewal, update: Update, args: argparse.Namespace) -> list
 
 
 def _rows(numbers: list[int]) -> str:
-    return f"{len(numbers):,} row{'s'[: len(numbers) != 1]} ({some(numbers, 5)})"
+    return f"{plural(len(numbers), 'row')} ({some(numbers)})"

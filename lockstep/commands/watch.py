@@ -7,7 +7,6 @@ on the test rows. One line a batch is added to metrics/PROBLEM_watch.csv. docs/w
 """
 
 import argparse
-import hashlib
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,12 +18,13 @@ from lockstep.commands.predict import rows_file
 from lockstep.commands.two_revisions import add_forms, emit
 from lockstep.evaluating.settings import EvaluateSettings
 from lockstep.intake.problem_files import watch_record_of
-from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.kernel.errors import DataError, SettingsError, called
 from lockstep.kernel.locks import exclusive_command
 from lockstep.kernel.settings import Problem
 from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.scoring import predict, values_of
-from lockstep.serving.predicting import Scorer, blocks_of, checked_rows, make_scorer, training_rows
+from lockstep.repository.hashes import digest
+from lockstep.serving.predicting import CONTRACT_TYPES, Scorer, blocks_of, checked_rows, make_scorer, training_rows
 from lockstep.tables.table import Table, column_type, read_table
 from lockstep.watching.batch import LEAST_ROWS, Batch, Reference, watch_batch
 from lockstep.watching.record import BatchFile, Recorded, record_batch
@@ -35,8 +35,6 @@ import pandas as pd
 from msgspec.structs import replace
 
 FINDINGS = ("shifted", "worse")
-_TYPES = {"text": "string", "date": "datetime"}
-"""{type of a column: what a contract calls it}, where that is another word."""
 
 
 class Extras(NamedTuple):
@@ -80,11 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     own = make_scorers(settings.metrics, reference.test.task, weighted=reference.test.weight is not None)
     name = "stdin" if args.rows == "-" else args.rows
     with rows_file(args.rows) as path:
-        sha256 = _sha256(path)
-        try:
+        sha256 = digest(path, "sha256")
+        with called(path, name):
             batch = _read_batch(scorer, reference, path, name, args.actual)
-        except DataError as error:
-            raise DataError(str(error).replace(str(path), name)) from None
     found = watch_batch(reference, batch, settings.average, own)
     record = watch_record_of(problem.name)
     file = BatchFile(args.date or datetime.now().astimezone().date().isoformat(), Path(name).name, sha256)
@@ -121,11 +117,6 @@ def _said(recorded: Recorded, record: Path, file: BatchFile) -> str:
             return f"{record} has {of} already, with another result: its line was replaced."
         case "there already":
             return f"{record} has {of} already, with this result: nothing was added."
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _reference(scorer: Scorer, model: Path, problem: str) -> Reference:
@@ -215,7 +206,7 @@ def _asking(scorer: Scorer, train: Table, extras: Extras) -> tuple[Scorer, Score
     for own in extras.asked():
         column = train.target if own == extras.actual else own
         kind = column_type(train.frame[column])
-        types[own] = declared.get(column, _TYPES.get(kind, kind))
+        types[own] = declared.get(column, CONTRACT_TYPES.get(kind, kind))
     if contract is not None and extras.actual is not None:
         others = tuple(field for field in contract.fields if field.name not in (extras.actual, train.target))
         targets = (field for field in contract.fields if field.name == train.target)

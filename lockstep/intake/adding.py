@@ -14,7 +14,7 @@ from lockstep.intake.decisions import Decisions, problem_block
 from lockstep.intake.file_format import TableFacts
 from lockstep.intake.problem_files import IGNORED, NO_FEATURES, RAW
 from lockstep.intake.settings_reference import commented, with_defaults
-from lockstep.intake.undoing import are_as_committed, dvc_add, undone_on_error
+from lockstep.intake.undoing import as_committed, dvc_add, undone_on_error
 from lockstep.intake.yaml_entries import with_entry
 from lockstep.intake.yaml_text import dump_yaml
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, some
@@ -109,7 +109,7 @@ def write(
             if place.features in created:  # else it was written for this problem before it was added
                 texts[place.features] = NO_FEATURES.format(name=place.name)
             for file, text in texts.items():
-                outputs.write(file, partial(Path.write_text, data=text, encoding="utf-8", newline="\n"))
+                outputs.text(file, text)
         if read_contract(place.contract) != contract:
             raise MachineError(
                 f"{place.contract} was not written as it was meant. Report it, with your table's header."
@@ -203,7 +203,7 @@ def _allowed_name(text: str) -> str:
 def _undo(name: str, created: list[Path]) -> str:
     """What takes back that the problem is added; to be called before, to see what other changes git would take back."""
     remove, changed = shlex.join(["rm", *map(str, created)]), [PARAMS, PIPELINE, IGNORED]
-    if all(file.exists() for file in changed) and are_as_committed(changed):
+    if as_committed(changed).issuperset(changed):
         return f"{shlex.join(['git', 'checkout', *map(str, changed)])} && {remove}"
     places = [f"problems.{name} in {PARAMS}", f"artifacts.{name} in {PIPELINE}"]
     places += [f"/{path.stem} in {IGNORED}" for path in created if path.suffix == ".dvc"]

@@ -2,10 +2,7 @@
 
 import re
 import shlex
-import shutil
-import tempfile
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +16,7 @@ from lockstep.intake.problem_files import (
     outputs_of,
     watch_record_of,
 )
-from lockstep.intake.undoing import undone_on_error
+from lockstep.intake.undoing import as_committed, hidden_folder, undone_on_error
 from lockstep.intake.yaml_entries import with_renamed_entry, without_entries
 from lockstep.kernel.errors import SettingsError
 from lockstep.kernel.files import Outputs
@@ -27,7 +24,6 @@ from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, md5_of, read_lock
 from lockstep.kernel.paths import CONTRACTS, PARAMS, PIPELINE, features_of
 from lockstep.kernel.settings import check_problem_name, check_problems, check_there, read_problems
 from lockstep.kernel.strict_yaml import parse_yaml, read_yaml
-from lockstep.repository import git
 from lockstep.repository.cache import cache_folder, is_intact, object_path
 
 
@@ -58,7 +54,7 @@ def plan_removal(name: str) -> Change:
     check_problems(parse_yaml(texts[PARAMS].encode(), PARAMS), PARAMS)
     _check_named_no_more(name, texts)
     texts, gone = _changed(texts), files.present()
-    committed = _as_committed([*texts, *gone])
+    committed = as_committed([*texts, *gone])
     lost = [path for path in texts if path not in committed]
     lost += [path for path in _files_below(gone) if path not in committed and not is_in_cache(path)]
     kept = [path for path in gone if committed & set(_files_below([path]))]
@@ -106,22 +102,18 @@ def plan_renaming(old: str, new: str) -> Change:
     texts = _changed(texts)
     undo = f"python -m lockstep rename {new} {old}"
     if LOCK_FILE in texts:  # it was run: what its stages made is in DVC's cache of runs
-        undo += f" && git checkout {LOCK_FILE}" if LOCK_FILE in _as_committed([LOCK_FILE]) else ""
+        undo += f" && git checkout {LOCK_FILE}" if LOCK_FILE in as_committed([LOCK_FILE]) else ""
         undo += f" && dvc repro report@{old}"
     return Change(texts, {**moves}, [], undo)
 
 
 def carry_out(change: Change) -> None:
     """Do it; if anything fails, nothing is changed."""
-    # Hidden from git and DVC by its name; in this folder, so that moving copies nothing.
-    bin_ = Path(tempfile.mkdtemp(prefix=".removed.", suffix=".tmp", dir=Path()))
-    moved = {path: place or bin_ / str(number) for number, (path, place) in enumerate(change.moves.items())}
-    try:
+    with hidden_folder("removed") as folder:
+        moved = {path: place or folder / str(number) for number, (path, place) in enumerate(change.moves.items())}
         with undone_on_error(change.texts, moved=moved), Outputs() as outputs:
             for file, text in change.texts.items():
-                outputs.write(file, partial(Path.write_text, data=text, encoding="utf-8", newline="\n"))
-    finally:
-        shutil.rmtree(bin_)
+                outputs.text(file, text)
 
 
 def _files(name: str) -> ProblemFiles:
@@ -159,17 +151,6 @@ def _check_named_no_more(name: str, texts: dict[Path, str]) -> None:
 def _files_below(paths: Iterable[Path]) -> list[Path]:
     found = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
     return [file for file in found if not file.is_dir()]
-
-
-def _as_committed(paths: Iterable[Path]) -> set[Path]:
-    """The files at or below ``paths`` that are as the last commit has them."""
-
-    def listed(*arguments: str) -> set[Path]:
-        done = git.run(*arguments, "--", *map(str, paths))  # it fails where nothing is committed
-        return {Path(name) for name in done.stdout.split("\0") if name}
-
-    differing = listed("diff", "--name-only", "-z", "--relative", "HEAD")
-    return listed("ls-tree", "-r", "-z", "--name-only", "HEAD") - differing
 
 
 def is_in_cache(path: Path) -> bool:

@@ -128,11 +128,11 @@ def _lines(settings: Mapping[str, Any], indent: int, above: str) -> Iterator[str
     known = _meanings()
     for key, value in settings.items():
         place = f"{above}{key}"
-        is_section = isinstance(value, Mapping) and any(name.startswith(f"{place}.") for name in known)
-        first, *rest = [f"{key}:"] if is_section and value else dump_yaml({key: value}).splitlines()
+        is_section = bool(value) and isinstance(value, Mapping) and any(name.startswith(f"{place}.") for name in known)
+        first, *rest = [f"{key}:"] if is_section else dump_yaml({key: value}).splitlines()
         is_folded = bool(rest) and isinstance(value, str)  # no comment can stand in the middle of a text
         yield from _with_comment(" " * indent + first, "" if is_folded else known.get(place, ""))
-        if is_section and value:
+        if is_section:
             yield from _lines(value, indent + 2, f"{place}.")
         else:
             yield from (f"{' ' * indent}{line}\n" for line in rest)

@@ -1,6 +1,7 @@
 """What changes several files changes all of them, or none."""
 
 import contextlib
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -38,10 +39,24 @@ def undone_on_error(
         raise
 
 
-def are_as_committed(files: Iterable[Path]) -> bool:
-    """Whether all of these files are in the last commit, and as it has them."""
-    done = git.run("status", "--porcelain", "--ignored", "--", *map(str, files))
-    return done.returncode == 0 and not done.stdout
+@contextlib.contextmanager
+def hidden_folder(what: str) -> Iterator[Path]:
+    """A folder that is gone when the block ends: hidden from git and DVC by its name, and in this one, so that moving
+    copies nothing."""
+    with tempfile.TemporaryDirectory(prefix=f".{what}.", suffix=".tmp", dir=Path()) as folder:
+        yield Path(folder)
+
+
+def as_committed(paths: Iterable[Path]) -> set[Path]:
+    """The files at or below ``paths`` that are as the last commit has them."""
+    names = list(map(str, paths))
+
+    def listed(*arguments: str) -> set[Path]:
+        done = git.run(*arguments, "--", *names)  # it fails where nothing is committed
+        return {Path(name) for name in done.stdout.split("\0") if name}
+
+    differing = listed("diff", "--name-only", "-z", "--relative", "HEAD")
+    return listed("ls-tree", "-r", "-z", "--name-only", "HEAD") - differing
 
 
 def dvc_add(path: Path) -> None:

@@ -50,7 +50,7 @@ def with_entry(
     """
     before, lines = _parsed(text, file), text.splitlines(keepends=True)
     found = _find(text, file, section)
-    entry = [*dump_yaml({name: None}).splitlines(keepends=True)]
+    entry = dump_yaml({name: None}).splitlines(keepends=True)
     entry += [f"  {line}" for line in (lines_of_value or dump_yaml(value)).splitlines(keepends=True)]
     indented = "".join(f"  {line}" for line in entry)
     if found.entries:

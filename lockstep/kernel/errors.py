@@ -5,8 +5,9 @@ type next. Exit codes of the whole product: 0 fine, 1 a command's own negative a
 3 integrity, 4 environment.
 """
 
+import contextlib
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 
 class Setting(str):
@@ -61,6 +62,19 @@ class MachineError(LockstepError):
     """The machine, not the input, is at fault: no space, no permission, something missing."""
 
     exit_code = 4
+
+
+@contextlib.contextmanager
+def called(path: object, name: str) -> Iterator[None]:
+    """Have errors of the block name a file, which is there for its time only, by ``name``."""
+    try:
+        yield
+    except LockstepError as error:
+        error.parts = tuple(
+            part if isinstance(part, Setting) else part.replace(str(path), name) for part in error.parts
+        )
+        error.args = ("".join(error.parts),)
+        raise
 
 
 def some(items: Iterable[object], most: int = 5) -> str:

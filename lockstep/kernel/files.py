@@ -111,10 +111,13 @@ class Outputs:
         writer(temporary)
         _flush(temporary)
 
+    def text(self, path: Path, content: str) -> None:
+        """A text in UTF-8, with its line breaks as they are."""
+        self.write(path, lambda temporary: temporary.write_text(content, encoding="utf-8", newline="\n"))
+
     def json(self, path: Path, content: Mapping[str, Any]) -> None:
         """``content`` as JSON, keys in their order, full precision of floats."""
-        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        self.write(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
+        self.text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
     def csv(self, path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """A small table as CSV; floats in their shortest form that reads back the same, None as an empty cell."""

@@ -1,6 +1,5 @@
 """Finds out what new data make of a problem, before anything is changed."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import Literal, NamedTuple
 from lockstep.comparing.row_matching import Matched, find_matches, of_one_type
 from lockstep.comparing.table_changes import Side, TableChanges, UnreadColumns, compare_tables
 from lockstep.comparing.table_revisions import dropped_columns, unlogged
-from lockstep.kernel.errors import DataError, LockstepError, did_you_mean, some
+from lockstep.intake.undoing import hidden_folder
+from lockstep.kernel.errors import DataError, LockstepError, called, did_you_mean, some
 from lockstep.kernel.lock_file import md5_of
 from lockstep.reading.contract import read_contract
 from lockstep.reading.loading import LoadSettings, check_rows, load_file
@@ -105,7 +105,7 @@ def find_renewal(given: Given, rows: Path, result: Path, mode: Mode, key: str | 
     with unlogged():
         before = _version(given, given.data, "the table")
     if mode == "append":
-        with unlogged(), _called(result, f"{given.data} with the rows of {rows}"):
+        with unlogged(), called(result, f"{given.data} with the rows of {rows}"):
             after = _version(given, result, str(rows))
     else:
         after = _version(given, result, str(rows))
@@ -131,15 +131,6 @@ def _version(given: Given, path: Path, shown: str) -> Version:
         dropped = table.frame[[]]
         unread = UnreadColumns(shown, given.load.drop, str(error).removesuffix("."))
     return Version(Side(table, dropped), len(table) + loaded.rows_left_out, unread)
-
-
-@contextmanager
-def _called(path: Path, name: str) -> Iterator[None]:
-    """Have errors name a file that only is there meanwhile by what it is."""
-    try:
-        yield
-    except LockstepError as error:
-        raise type(error)(*(part.replace(str(path), name) for part in error.parts)) from None
 
 
 def _check_key(key: str | None, load: LoadSettings, before: Version, after: Version, rows: Path) -> None:
@@ -239,9 +230,8 @@ def new_data(given: Given, rows: Path, mode: Mode) -> Iterator[Path]:
         DataError: ``rows`` are no file of the kind of the problem's data.
     """
     _check_kind(given.data, rows, mode)
-    # Hidden from git and DVC by its name; in this folder, so that moving copies nothing.
-    with tempfile.TemporaryDirectory(prefix=".update.", suffix=".tmp", dir=Path()) as folder:
-        yield Path(folder) / given.data.name
+    with hidden_folder("update") as folder:
+        yield folder / given.data.name
 
 
 def check_added_rows(given: Given, rows: Path) -> None:

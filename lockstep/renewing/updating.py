@@ -1,16 +1,16 @@
 """Puts new data in the place of a problem's old ones: the file, what DVC and git track of it, the list of test rows."""
 
+import os
 import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from lockstep.intake.problem_files import kept_rows_of
 from lockstep.intake.removing import is_in_cache
-from lockstep.intake.undoing import are_as_committed, dvc_add, undone_on_error
+from lockstep.intake.undoing import as_committed, dvc_add, undone_on_error
 from lockstep.intake.yaml_entries import with_setting
 from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.kernel.files import Outputs, temporary_beside
@@ -106,7 +106,7 @@ def carry_out(update: Update) -> None:
             _leave_bundle(update.pointer)
             with Outputs() as outputs:
                 for file, text in update.texts.items():
-                    outputs.write(file, partial(Path.write_text, data=text, encoding="utf-8", newline="\n"))
+                    outputs.text(file, text)
         except BaseException:
             backup.replace(update.data)
             raise
@@ -127,11 +127,12 @@ def _given(problem: Problem) -> Given:
 def _check_committed(data: Path, kept: list[Path]) -> None:
     """Refuse data that are not those of the last commit: what is changed could not be told from what is new, nor be
     brought back."""
-    pointer = Path(f"{data}.dvc")
+    pointer = Path(os.path.relpath(f"{data}.dvc"))  # as git names it
     if not pointer.exists():
         raise SettingsError(f"{data} is not tracked by DVC: there is no {pointer}. Type 'dvc add {data}', and commit.")
     tracked = [PARAMS, pointer, *kept]
-    if changed := [file for file in tracked if not are_as_committed([file])]:
+    committed = as_committed(tracked)
+    if changed := [file for file in tracked if file not in committed]:
         raise SettingsError(
             f"{', '.join(map(str, changed))}: not as in the last commit. Commit first ('git add "
             f"{shlex.join(map(str, changed))} && git commit'), so that the update can be taken back. "

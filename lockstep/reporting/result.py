@@ -52,7 +52,9 @@ def result_facts(given: Sources) -> ResultFacts:
     target = next(column for column in given.profile.columns if column.column == given.sidecar.target)
     unit = visible(target.unit, 40)
     folds = {key: value for key, value in given.cross_validation.items() if isinstance(value, float)}
-    first = {"roc_auc"} if {*RARE} & {row.metric for row in given.plots.intervals} else set()
+    rare = [key for key in TITLES if key in RARE]
+    has_rare = any(row.metric in RARE for row in given.plots.intervals)
+    order = list(dict.fromkeys([*([*rare, "roc_auc"] if has_rare else []), *TITLES]))
     metrics = [
         Metric(
             key=row.metric,
@@ -64,9 +66,7 @@ def result_facts(given: Sources) -> ResultFacts:
             folds_mean=folds.get(f"{row.metric}_mean"),
             folds_std=folds.get(f"{row.metric}_std"),
         )
-        for row in sorted(
-            given.plots.intervals, key=lambda row: (row.metric not in RARE, row.metric not in first, _place(row.metric))
-        )
+        for row in sorted(given.plots.intervals, key=lambda row: _place(row.metric, order))
     ]
     by_key = {metric.key: metric for metric in metrics}
     own = _of_classes if given.sidecar.task == "classification" else _of_numbers
@@ -81,10 +81,9 @@ def result_facts(given: Sources) -> ResultFacts:
     return ResultFacts(sentences, metrics, average)
 
 
-def _place(key: str) -> int:
+def _place(key: str, order: Sequence[str]) -> int:
     """Where a metric stands in a table: one of the user's own behind the others, in the order of the settings."""
-    titles = list(TITLES)
-    return titles.index(key) if key in TITLES else len(titles)
+    return order.index(key) if key in order else len(order)
 
 
 def _of_classes(given: Sources, metrics: dict[str, Metric]) -> list[str]:

@@ -44,7 +44,7 @@ from sklearn.pipeline import Pipeline
 
 NO_DECISION = Decision()
 PARQUET_ROWS = 100_000
-_TYPES = {"text": "string", "date": "datetime"}
+CONTRACT_TYPES = {"text": "string", "date": "datetime"}
 """{type of a column: what a contract calls it}, where that is another word."""
 REASONS = 3
 """Columns that are named for each row, where reasons are asked for."""
@@ -124,7 +124,7 @@ def make_scorer(path: Path, problem: str | None = None, params: Path = PARAMS, *
         kinds = raw_types_of(encoder, about.get("features", {})) if own is None else own.raw_types_
     except (AttributeError, KeyError):
         raise IntegrityError(f"{path} is not a model of Lockstep's. Give a file below models/.") from None
-    types = {column: _TYPES.get(kind, kind) for column, kind in kinds.items()}
+    types = {column: CONTRACT_TYPES.get(kind, kind) for column, kind in kinds.items()}
     name = problem or path.resolve().parent.name
     if problem is None and not (params.exists() and name in read_problems(params)):
         return Scorer(model, types, Dialect(), Format(), None, decision)

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lockstep.kernel.errors import DataError
+from lockstep.kernel.errors import DataError, called
 from lockstep.learning.scoring import PROBABILITY
 from lockstep.reading.source import PACKED
 from lockstep.serving.identity import Identity
@@ -167,13 +167,8 @@ def _of_csv(scorer: Scorer, limits: Limits, body: bytes, charset: str, id_column
                     raise too_many_rows(limits.rows)
                 yield block
 
-        try:
+        with called(file.name, NAME):
             return list(score(scorer, checked(), NAME))
-        except RequestError:
-            raise
-        except DataError as error:
-            error.args = tuple(str(part).replace(file.name, NAME) for part in error.args)
-            raise
 
 
 def plain_model(identity: Identity, scorer: Scorer) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """What ``add`` is given to the one file that it adds: the file itself, or a snapshot of what is none yet."""
 
 import glob
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 from lockstep.kernel.errors import SettingsError
 from lockstep.reading.csvfile import Dialect
 from lockstep.reading.source import PACKED, check_file
+from lockstep.repository.hashes import digest
 from lockstep.sources import json_lines, workbooks
 from lockstep.sources.csv_files import write_joined
 from lockstep.sources.json_lines import read_json_lines
@@ -81,7 +81,7 @@ def take_snapshot(request: Request, given: Mapping[str, Any], texts: Collection[
     if kind == "table":
         return files[0]
     path, used = folder / f"{files[0].name.split('.')[0]}.parquet", frozenset[str]()
-    record: dict[str, Any] = {"file": files[0].name, "sha256": _sha256(files[0])}
+    record: dict[str, Any] = {"file": files[0].name, "sha256": digest(files[0], "sha256")}
     if kind == "workbook":
         lines = {name: given[f"load.{name}"] for name in ("skip_lines", "skip_footer_lines") if f"load.{name}" in given}
         sheet = read_workbook(files[0], request.sheet, **lines)
@@ -156,7 +156,7 @@ def _of_csv_files(request: Request, files: Sequence[Path], given: Mapping[str, A
     dialect = {field: given[f"load.{field}"] for field in Dialect._fields if f"load.{field}" in given}
     rows = write_joined(files, path, dialect, request.file_column)
     record: dict[str, Any] = {
-        "files": [{"file": file.name, "sha256": _sha256(file), "rows": count} for file, count in rows.items()]
+        "files": [{"file": file.name, "sha256": digest(file, "sha256"), "rows": count} for file, count in rows.items()]
     }
     record |= {"file_column": request.file_column} if request.file_column else {}
     shown = f"{len(files)} files, {files[0]} to {files[-1]}"
@@ -174,8 +174,3 @@ def _write(
     table, notes = snapshot_table(columns, origin, missing=missing, texts=texts)
     write_snapshot(table, path)
     return notes
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

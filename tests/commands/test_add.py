@@ -1,15 +1,11 @@
 """python -m lockstep add, in a copy of the repository: what it writes and leaves alone, and that repro then works."""
 
-import contextlib
 import gzip
-import io
 import json
-import os
 import re
 import subprocess
 import sys
 import zipfile
-from unittest import mock
 
 from lockstep.__main__ import main
 from lockstep.intake.settings_reference import with_defaults
@@ -61,18 +57,7 @@ def customers(tmp_path):
 
 
 def add(copy, *arguments, check=True):
-    """The command in this process, which has imported what takes it a second; what became of it, as of a process."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        contextlib.chdir(copy.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
-        mock.patch.dict(os.environ, copy.environment, clear=True),
-    ):  # fmt: skip
-        try:
-            code = main(["add", *map(str, arguments)])
-        except SystemExit as stop:  # argparse
-            code = stop.code
-    assert not check or code == 0, f"{out.getvalue()}\n{err.getvalue()}"
-    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+    return copy.lockstep("add", *arguments, check=check)
 
 
 def test_two_at_once_add_both(copy, customers):
@@ -87,10 +72,6 @@ def test_two_at_once_add_both(copy, customers):
     for name in "first", "second":
         assert (copy.folder / f"data/raw/{name}.csv.dvc").exists()
         assert f"/{name}.csv\n" in (copy.folder / "data/raw/.gitignore").read_text()
-
-
-def status(copy):
-    return copy.run("git", "status", "--porcelain", "--untracked-files=all").stdout.splitlines()
 
 
 def files(copy):
@@ -134,7 +115,7 @@ def added_lines(before, after):
 def test_dry_run_shows_all_and_changes_nothing(copy, customers):
     before = files(copy)
     shown = add(copy, customers, "--dry-run").stdout
-    assert status(copy) == []
+    assert copy.status() == []
     assert files(copy) == before
     for part in (
         f"{customers}: 150 rows, 5 columns; delimiter ','",
@@ -153,7 +134,7 @@ def test_dry_run_shows_all_and_changes_nothing(copy, customers):
 def test_add_changes_these_files_and_no_line_that_was_there(copy, customers):
     before = {name: (copy.folder / name).read_text() for name in ("params.yaml", "dvc.yaml")}
     shown = add(copy, customers).stdout
-    assert {line[3:] for line in status(copy)} == {
+    assert {line[3:] for line in copy.status()} == {
         "data/contracts/customers.yaml",
         "data/raw/.gitignore",
         "data/raw/customers.csv.dvc",
@@ -207,7 +188,7 @@ def test_the_undo_line_undoes(copy, customers):
     (line,) = [line for line in shown.splitlines() if line.startswith("Undo:")]
     copy.run("sh", "-c", line.removeprefix("Undo:"))
     assert files(copy) == before
-    assert status(copy) == []
+    assert copy.status() == []
 
 
 def test_changes_of_the_users_own_are_not_undone(copy, customers):
@@ -262,7 +243,7 @@ def test_a_contract_that_cannot_be_read_back_is_not_left(copy, customers, monkey
     assert main(["add", str(customers)]) == 4
     assert "data/contracts/customers.yaml was not written as it was meant." in capsys.readouterr().err
     assert files(copy) == before
-    assert status(copy) == []
+    assert copy.status() == []
 
 
 @pytest.mark.parametrize(
@@ -338,7 +319,7 @@ def test_mistakes_change_nothing(copy, customers, arguments, message):
     assert done.returncode == 2
     assert done.stderr.startswith("ERROR add: ")
     assert message in done.stderr
-    assert status(copy) == []
+    assert copy.status() == []
     assert files(copy) == before
 
 
@@ -367,7 +348,7 @@ def test_when_dvc_add_fails_nothing_is_left(copy, customers, monkeypatch):
     assert done.returncode == 4
     assert done.stderr.startswith("ERROR add: 'dvc add data/raw/customers.csv' failed: ")
     assert files(copy) == before
-    assert status(copy) == []
+    assert copy.status() == []
 
 
 def test_a_file_that_a_german_spreadsheet_wrote(copy, tmp_path):
@@ -496,7 +477,7 @@ def test_what_load_would_refuse_is_not_added(copy, tmp_path, monkeypatch, capsys
         code = error.code
     assert code == 2
     assert message in capsys.readouterr().err
-    assert status(copy) == []
+    assert copy.status() == []
 
 
 @pytest.fixture
@@ -807,7 +788,7 @@ def test_no_evident_target_is_a_question_and_nothing_is_added(copy, tmp_path):
     path = tmp_path / "t.csv"
     table().rename(columns={"churned": "region"}).to_csv(path, index=False)
     done = add(copy, path, check=False)
-    assert (done.returncode, status(copy)) == (2, [])
+    assert (done.returncode, copy.status()) == (2, [])
     assert done.stderr == (
         f"ERROR add: {path} does not show which column is to be predicted. It could be 'region' (it is the last "
         "column; text of 2 levels), 'size' (145 distinct numbers), 'colour' (text of 3 levels), 'visits' (9 distinct "

@@ -2,23 +2,15 @@
 
 import json
 import re
-import shutil
 
 from lockstep.__main__ import main
 from lockstep.comparing import leaderboard as ranking
-from lockstep.evaluating import resampling
 
 import pytest
 import yaml
 from model_history import History
 
-
-@pytest.fixture(autouse=True, scope="module")
-def quick():
-    """A tenth of the resamples."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resampling, "MOST_RESAMPLES", resampling.LEAST_RESAMPLES)
-        yield
+pytestmark = pytest.mark.usefixtures("few_resamples")
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +119,7 @@ def test_it_fits_a_terminal(run, monkeypatch, width):
 
 
 def test_the_page_is_one_file_that_shows_names_as_they_are(run, history, tmp_path):
-    copy = History.__new__(History)
-    copy.folder = tmp_path / "copy"
-    shutil.copytree(history.folder, copy.folder)
+    copy = history.copy_to(tmp_path / "copy")
     copy.record(skill=0.7, accuracy=0.7, seed=11, odd=True)
     copy.git("branch", "a&b")
     with pytest.MonkeyPatch.context() as patch:

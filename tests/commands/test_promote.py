@@ -5,20 +5,13 @@ import shutil
 import subprocess
 
 from lockstep.__main__ import main
-from lockstep.evaluating import resampling
 
 import gto.api
 import pytest
 import yaml
 from model_history import History
 
-
-@pytest.fixture(autouse=True, scope="module")
-def quick():
-    """A tenth of the resamples."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resampling, "MOST_RESAMPLES", resampling.LEAST_RESAMPLES)
-        yield
+pytestmark = pytest.mark.usefixtures("few_resamples")
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +32,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def history(made, tmp_path, monkeypatch):
-    copy = History.__new__(History)
-    copy.folder = shutil.copytree(made.folder, tmp_path / "repository")
-    config = f"[core]\n    site_cache_dir = {copy.folder / '.dvc/tmp/site'}\n"
-    (copy.folder / ".dvc/config.local").write_text(config)
+    copy = made.copy_to(tmp_path / "repository")
     monkeypatch.chdir(copy.folder)
     return copy
 

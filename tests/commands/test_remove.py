@@ -1,12 +1,8 @@
 """python -m lockstep remove and rename, in a copy of the repository: what changes, what does not, and the way back."""
 
-import contextlib
-import io
 import os
-import subprocess
 from unittest import mock
 
-from lockstep.__main__ import main
 from lockstep.kernel.files import Outputs
 
 import pytest
@@ -29,28 +25,6 @@ def copy(committed, tmp_path):
     return copy
 
 
-def run(copy, *arguments, check=True):
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        contextlib.chdir(copy.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
-        mock.patch.dict(os.environ, copy.environment, clear=True),
-    ):  # fmt: skip
-        code = main(list(arguments))
-    assert not check or code == 0, f"{out.getvalue()}\n{err.getvalue()}"
-    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
-
-
-def status(copy):
-    return copy.run("git", "status", "--porcelain", "--untracked-files=all").stdout.splitlines()
-
-
-def everything(copy):
-    """{path: bytes} of all files outside git's and DVC's own folders."""
-    paths = [path for path in copy.folder.rglob("*") if path.is_file()]
-    named = {path.relative_to(copy.folder): path for path in paths}
-    return {name: path.read_bytes() for name, path in named.items() if not {".git", ".dvc", "logs"} & set(name.parts)}
-
-
 def tracked(copy):
     return copy.run("git", "ls-files").stdout.splitlines()
 
@@ -66,7 +40,7 @@ def undo(copy, done):
 
 def test_all_of_a_problem_goes_and_git_brings_it_back(copy):
     before = {file: lines_of(copy, file) for file in ("params.yaml", "dvc.yaml", "dvc.lock", "data/raw/.gitignore")}
-    done = run(copy, "remove", "iris")
+    done = copy.lockstep("remove", "iris")
     for file, lines in before.items():
         now = iter(lines_of(copy, file))
         line = next(now, None)
@@ -80,37 +54,37 @@ def test_all_of_a_problem_goes_and_git_brings_it_back(copy):
         assert any("iris" in old for old in gone), file
     problems = yaml.safe_load((copy.folder / "params.yaml").read_text())["problems"]
     assert list(problems) == ["housing"]
-    left = [str(path) for path in everything(copy) if "iris" in path.name or "iris" in path.parts]
+    left = [str(path) for path in copy.everything() if "iris" in path.name or "iris" in path.parts]
     assert left == ["benchmarks/plain_iris.py"]
-    assert run(copy, "check").stdout == "params.yaml is sound: housing\n"
+    assert copy.lockstep("check").stdout == "params.yaml is sound: housing\n"
     assert copy.dvc("status", "--json", "load@housing").returncode == 0
     assert list((copy.folder / ".dvc/cache/files/md5").rglob("*"))
     checkout, then = undo(copy, done).split(" && ")
     assert then == "dvc checkout"
     copy.run("bash", "-c", checkout)
-    assert status(copy) == []
+    assert copy.status() == []
 
 
 def test_the_last_problem_leaves_none_and_one_can_be_added(copy, tmp_path):
     for name in ("iris", "housing"):
-        run(copy, "remove", name, "--yes")
+        copy.lockstep("remove", name, "--yes")
     assert yaml.safe_load((copy.folder / "dvc.yaml").read_text())["artifacts"] == {}
-    assert "has no problem yet: python -m lockstep add FILE" in run(copy, "check").stdout
+    assert "has no problem yet: python -m lockstep add FILE" in copy.lockstep("check").stdout
     for command in ("summary", "index"):
-        assert run(copy, command).stdout == "params.yaml has no problem yet: python -m lockstep add FILE\n"
+        assert copy.lockstep(command).stdout == "params.yaml has no problem yet: python -m lockstep add FILE\n"
     assert copy.repro() == []
-    failed = run(copy, "sweep", "iris", check=False)
+    failed = copy.lockstep("sweep", "iris", check=False)
     assert (failed.returncode, "no problem yet" in failed.stderr) == (2, True)
     table = tmp_path / "new.csv"
     table.write_text("a,target\n" + "".join(f"{i % 17},{'yes' if i % 3 else 'no'}\n" for i in range(200)))
-    run(copy, "add", str(table))
-    assert run(copy, "check").stdout == "params.yaml is sound: new\n"
+    copy.lockstep("add", str(table))
+    assert copy.lockstep("check").stdout == "params.yaml is sound: new\n"
 
 
 def test_a_table_that_another_problem_uses_stays(copy):
     copy.set("housing", "load", path="data/raw/iris.csv")
     copy.commit("shared")
-    run(copy, "remove", "iris")
+    copy.lockstep("remove", "iris")
     assert (copy.folder / "data/raw/iris.csv.dvc").exists()
     assert (copy.folder / "data/raw/iris.csv").exists()
     assert "/iris.csv\n" in lines_of(copy, "data/raw/.gitignore")
@@ -120,13 +94,15 @@ def test_a_table_that_another_problem_uses_stays(copy):
 def test_what_nothing_could_give_back_is_not_removed_unasked(copy, file):
     with (copy.folder / file).open("a") as handle:
         handle.write("# mine\n")
-    before = everything(copy)
-    assert f"Neither the last commit nor DVC's cache has: {file}." in run(copy, "remove", "iris", "--dry-run").stdout
-    done = run(copy, "remove", "iris", check=False)
+    before = copy.everything()
+    assert (
+        f"Neither the last commit nor DVC's cache has: {file}." in copy.lockstep("remove", "iris", "--dry-run").stdout
+    )
+    done = copy.lockstep("remove", "iris", check=False)
     assert done.returncode == 2
     assert f"neither the last commit nor DVC's cache has what is in {file}. Commit first" in done.stderr
-    assert everything(copy) == before
-    done = run(copy, "remove", "iris", "--yes")
+    assert copy.everything() == before
+    done = copy.lockstep("remove", "iris", "--yes")
     assert f"(without what is lost: {file})" in done.stdout
     assert not (copy.folder / "models/iris").exists()
     assert file not in undo(copy, done).split()
@@ -135,15 +111,15 @@ def test_what_nothing_could_give_back_is_not_removed_unasked(copy, file):
 @pytest.mark.parametrize("command", [["remove", "iris"], ["rename", "iris", "flowers"]])
 @pytest.mark.parametrize("place", ["write", "__exit__"])
 def test_a_failure_leaves_everything_as_it_was(copy, command, place):
-    before = everything(copy)
+    before = copy.everything()
     with mock.patch.object(Outputs, place, side_effect=OSError(28, "No space left on device")):
-        done = run(copy, *command, check=False)
+        done = copy.lockstep(*command, check=False)
     assert done.returncode == 4
-    assert {path: data for path, data in everything(copy).items() if path.suffix != ".tmp"} == before
+    assert {path: data for path, data in copy.everything().items() if path.suffix != ".tmp"} == before
 
 
 def test_a_failed_move_leaves_everything_as_it_was(copy):
-    before = everything(copy)
+    before = copy.everything()
     rename = os.rename
     moved = []
 
@@ -154,16 +130,16 @@ def test_a_failed_move_leaves_everything_as_it_was(copy):
         return rename(source, place)
 
     with mock.patch("os.rename", fail_late):
-        done = run(copy, "rename", "iris", "flowers", check=False)
+        done = copy.lockstep("rename", "iris", "flowers", check=False)
     assert (done.returncode, len(moved) > 4) == (4, True)
-    assert everything(copy) == before
+    assert copy.everything() == before
 
 
 def test_a_dry_run_changes_nothing(copy):
-    before = everything(copy)
-    assert "All could be brought back.\nNothing was changed." in run(copy, "remove", "iris", "--dry-run").stdout
-    assert "features/iris.py -> features/flowers.py" in run(copy, "rename", "iris", "flowers", "--dry-run").stdout
-    assert everything(copy) == before
+    before = copy.everything()
+    assert "All could be brought back.\nNothing was changed." in copy.lockstep("remove", "iris", "--dry-run").stdout
+    assert "features/iris.py -> features/flowers.py" in copy.lockstep("rename", "iris", "flowers", "--dry-run").stdout
+    assert copy.everything() == before
 
 
 @pytest.mark.parametrize(
@@ -179,7 +155,7 @@ def test_a_dry_run_changes_nothing(copy):
 )
 def test_refused(copy, command, message):
     (copy.folder / "features/taken.py").touch()
-    done = run(copy, *command, check=False)
+    done = copy.lockstep(*command, check=False)
     assert done.returncode == 2
     assert message in done.stderr
 
@@ -188,22 +164,22 @@ def test_a_pipeline_that_names_the_problem_elsewhere_is_refused(copy):
     with (copy.folder / "dvc.yaml").open("a") as file:
         file.write("  best:\n    path: models/${problems.iris.train.model}.joblib\n")
     for command in (["remove", "iris", "--yes"], ["rename", "iris", "flowers"]):
-        done = run(copy, *command, check=False)
+        done = copy.lockstep(*command, check=False)
         assert done.returncode == 2
         assert "dvc.yaml names the problem 'iris' elsewhere, too: path: models/" in done.stderr
 
 
 def test_renamed_keeps_results_and_can_be_renamed_back(copy):
-    before = everything(copy)
-    done = run(copy, "rename", "iris", "flowers")
+    before = copy.everything()
+    done = copy.lockstep("rename", "iris", "flowers")
     settings = yaml.safe_load(before[next(path for path in before if path.name == "params.yaml")])["problems"]
     problems = yaml.safe_load((copy.folder / "params.yaml").read_text())["problems"]
     assert list(problems) == ["flowers", "housing"]
     assert problems["flowers"]["load"].pop("path") == "data/raw/flowers.csv"
     del settings["iris"]["load"]["path"]
     assert problems["flowers"] == settings["iris"]
-    assert run(copy, "check").stdout == "params.yaml is sound: flowers, housing\n"
-    assert "flowers: models/flowers/random_forest" in run(copy, "summary").stdout
+    assert copy.lockstep("check").stdout == "params.yaml is sound: flowers, housing\n"
+    assert "flowers: models/flowers/random_forest" in copy.lockstep("summary").stdout
     assert "of the problem 'flowers'" in (copy.folder / "features/flowers.py").read_text()
     assert copy.dvc("status", "-q", "data/raw/flowers.csv.dvc").returncode == 0
     copy.run("git", "add", "-A")
@@ -211,17 +187,17 @@ def test_renamed_keeps_results_and_can_be_renamed_back(copy):
     assert "R100\tmetrics/iris.json\tmetrics/flowers.json" in moved
     copy.run("git", "reset", "-q")
     back, then, build = undo(copy, done).split(" && ")
-    run(copy, *back.split()[3:])
+    copy.lockstep(*back.split()[3:])
     assert (then, build) == ("git checkout dvc.lock", "dvc repro report@iris")
     copy.run(*then.split())
-    assert status(copy) == []
-    assert everything(copy) == before
+    assert copy.status() == []
+    assert copy.everything() == before
 
 
 def test_the_record_of_watch_goes_with_its_problem(copy):
     record = copy.folder / "metrics/iris_watch.csv"
     record.write_text("date\n")
-    run(copy, "rename", "iris", "flowers")
+    copy.lockstep("rename", "iris", "flowers")
     assert not record.exists()
     assert record.with_name("flowers_watch.csv").read_text() == "date\n"
-    assert run(copy, "remove", "flowers", check=False).returncode != 0  # nothing could give it back
+    assert copy.lockstep("remove", "flowers", check=False).returncode != 0  # nothing could give it back

@@ -3,13 +3,9 @@
 import bz2
 import contextlib
 import gzip
-import io
-import os
-import subprocess
 from pathlib import Path
 from unittest import mock
 
-from lockstep.__main__ import main
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.lock_file import md5_of
 from lockstep.kernel.settings import Problem
@@ -31,7 +27,7 @@ def committed(tmp_path_factory):
     copy = Repository(tmp_path_factory.mktemp("update") / "copy")
     table = copy.folder.parent / "people.csv"
     table.write_bytes(people(range(150)))
-    run(copy, "add", str(table))
+    copy.lockstep("add", str(table))
     copy.commit("people")
     return copy
 
@@ -50,28 +46,10 @@ def people(numbers, changed=(), delimiter=","):
     return ("\n".join(rows) + "\n").replace(",", delimiter).encode()
 
 
-def run(copy, *arguments, check=True):
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        contextlib.chdir(copy.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
-        mock.patch.dict(os.environ, copy.environment, clear=True),
-    ):  # fmt: skip
-        code = main(list(arguments))
-    assert not check or code == 0, f"{out.getvalue()}\n{err.getvalue()}"
-    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
-
-
 def update(copy, name, content, *arguments, check=True, suffix=".csv"):
     path = copy.folder.parent / f"new{suffix}"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return run(copy, "update", name, str(path), *arguments, check=check)
-
-
-def everything(copy):
-    """{path: bytes} of all files outside git's and DVC's own folders."""
-    paths = [path for path in copy.folder.rglob("*") if path.is_file()]
-    named = {path.relative_to(copy.folder): path for path in paths}
-    return {name: path.read_bytes() for name, path in named.items() if not {".git", ".dvc", "logs"} & set(name.parts)}
+    return copy.lockstep("update", name, str(path), *arguments, check=check)
 
 
 def parts(copy, name, identity=None):
@@ -92,7 +70,7 @@ def undo(copy, done):
 
 
 def test_appended_rows_leave_the_bytes_and_the_parts_as_they_are_and_can_be_taken_back(copy):
-    before, (train, test) = everything(copy), parts(copy, "iris")
+    before, (train, test) = copy.everything(), parts(copy, "iris")
     done = update(copy, "iris", HEADER + NEW, "--append")
     old = before[Path("data/raw/iris.csv")]
     assert (copy.folder / "data/raw/iris.csv").read_bytes() == old.rstrip(b"\n") + b"\n" + NEW.encode()
@@ -106,20 +84,20 @@ def test_appended_rows_leave_the_bytes_and_the_parts_as_they_are_and_can_be_take
     pointer = yaml.safe_load((copy.folder / "data/raw/iris.csv.dvc").read_text())["outs"][0]
     assert pointer["md5"] == md5_of(copy.folder / "data/raw/iris.csv")
     assert "push" not in pointer  # it is no longer the table that comes with Lockstep
-    assert run(copy, "check").returncode == 0
+    assert copy.lockstep("check").returncode == 0
     undo(copy, done)
-    assert everything(copy) == before
+    assert copy.everything() == before
 
 
 @pytest.mark.parametrize("way", ["--append", "--replace"])
 def test_a_dry_run_changes_nothing(copy, way):
-    before = everything(copy)
+    before = copy.everything()
     content = (
         NEW if way == "--append" else before[Path("data/raw/iris.csv")].decode().partition("\n")[2].strip() + "\n" + NEW
     )
     done = update(copy, "iris", HEADER + content, way, "--dry-run")
     assert "Would write data/raw/iris.csv, data/raw/iris.csv.dvc, data/kept/iris.txt, params.yaml." in done.stdout
-    assert everything(copy) == before
+    assert copy.everything() == before
 
 
 def test_whatever_is_added_or_replaced_no_row_leaves_its_part(copy):
@@ -168,11 +146,11 @@ def test_a_new_row_is_the_same_part_beside_whatever_it_comes(copy, committed, tm
     ],
 )
 def test_what_only_a_flag_allows(copy, content, arguments, message):
-    before = everything(copy)
+    before = copy.everything()
     done = update(copy, "people", content, *arguments, check=False)
     assert done.returncode == 2
     assert message.format(file=copy.folder.parent / "new.csv") in done.stderr
-    assert everything(copy) == before
+    assert copy.everything() == before
 
 
 def test_repeated_rows_are_left_out_or_kept(copy):
@@ -216,18 +194,18 @@ def test_changed_targets_and_vanished_rows_are_allowed_when_asked(copy):
 def test_refused_with_one_message_and_nothing_changed(copy, content, arguments, message):
     contract = copy.folder / "data/contracts/people.yaml"
     contract.write_text(contract.read_text().replace("enum: warning", "enum: error"))
-    before = everything(copy)
+    before = copy.everything()
     done = update(copy, "people", content, *arguments, check=False)
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("ERROR") == 1
-    assert everything(copy) == before
+    assert copy.everything() == before
 
 
 def test_unknown_problems_and_files_are_refused(copy):
-    done = run(copy, "update", "irs", "none.csv", "--append", check=False)
+    done = copy.lockstep("update", "irs", "none.csv", "--append", check=False)
     assert (done.returncode, "has no problem 'irs'" in done.stderr) == (2, True)
-    done = run(copy, "update", "iris", "none.csv", "--append", check=False)
+    done = copy.lockstep("update", "iris", "none.csv", "--append", check=False)
     assert (done.returncode, "none.csv" in done.stderr) == (2, True)
 
 
@@ -242,18 +220,18 @@ def test_what_is_not_committed_is_refused(copy, file):
 
 @pytest.mark.parametrize("place", ["write", "__exit__"])
 def test_a_failure_leaves_everything_as_it_was(copy, place):
-    before = everything(copy)
+    before = copy.everything()
     with mock.patch.object(Outputs, place, side_effect=OSError(28, "No space left on device")):
         done = update(copy, "people", people([150]), "--append", check=False)
     assert done.returncode == 4
-    assert {path: data for path, data in everything(copy).items() if path.suffix != ".tmp"} == before
+    assert {path: data for path, data in copy.everything().items() if path.suffix != ".tmp"} == before
 
 
 def test_a_failure_of_dvcs_leaves_everything_as_it_was(copy):
-    before = everything(copy)
+    before = copy.everything()
     with mock.patch.object(updating, "dvc_add", side_effect=OSError(13, "Permission denied")):
         assert update(copy, "people", people([150]), "--append", check=False).returncode == 4
-    assert everything(copy) == before
+    assert copy.everything() == before
 
 
 def test_by_time_the_last_rows_are_the_test_rows_and_that_is_said(copy):
@@ -283,11 +261,11 @@ def test_data_that_were_changed_without_update_are_not_split(copy):
 def test_the_list_goes_with_its_problem(copy):
     update(copy, "people", people([150]), "--append")
     copy.commit("updated")
-    run(copy, "rename", "people", "folk")
+    copy.lockstep("rename", "people", "folk")
     assert parts(copy, "folk")
     assert (copy.folder / "data/kept/folk.txt").exists()
     copy.commit("renamed")
-    run(copy, "remove", "folk")
+    copy.lockstep("remove", "folk")
     assert not (copy.folder / "data/kept/folk.txt").exists()
 
 
@@ -298,7 +276,7 @@ PACKED = [(".csv.gz", gzip.compress), (".csv.bz2", bz2.compress)]
 def test_a_packed_table_gets_a_second_packed_part(copy, suffix, pack):
     table = copy.folder.parent / f"packed{suffix}"
     table.write_bytes(pack(people(range(150))))
-    run(copy, "add", str(table))
+    copy.lockstep("add", str(table))
     copy.commit("packed")
     update(copy, "packed", people([150]), "--append")
     opened = gzip.open if suffix.endswith("gz") else bz2.open

@@ -16,7 +16,6 @@ from lockstep.comparing.verdicts import (
     AnotherTarget,
     Target,
 )
-from lockstep.evaluating import resampling
 from lockstep.learning.metrics import METRICS, RARE
 
 import msgspec
@@ -26,13 +25,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-
-@pytest.fixture(autouse=True, scope="module")
-def quick():
-    """A tenth of the resamples."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resampling, "MOST_RESAMPLES", resampling.LEAST_RESAMPLES)
-        yield
+pytestmark = pytest.mark.usefixtures("few_resamples")
 
 
 CLASSES = np.array(["a", "b", "c"], dtype=object)

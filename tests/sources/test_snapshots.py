@@ -1,12 +1,8 @@
 """add of what is no table yet: one file, which says what it was made of, and is read as any."""
 
-import contextlib
-import io
 import os
 import sqlite3
-from unittest import mock
 
-from lockstep.__main__ import main
 from lockstep.kernel.lock_file import md5_of, read_pointer
 
 import numpy as np
@@ -34,14 +30,9 @@ def add(copy, tmp_path, monkeypatch):
     """(exit code, output, errors) of the command in the copy, where paths are those of files beside it."""
 
     def run(*arguments):
-        out, err = io.StringIO(), io.StringIO()
-        with (
-            contextlib.chdir(copy.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
-            mock.patch.dict(os.environ, copy.environment, clear=True),
-        ):  # fmt: skip
-            code = main(["add", *map(str, arguments)])
-        assert str(os.environ.get("TMPDIR", "/tmp")) + "/lockstep." not in out.getvalue() + err.getvalue()
-        return code, out.getvalue(), err.getvalue()
+        done = copy.lockstep("add", *arguments, check=False)
+        assert str(os.environ.get("TMPDIR", "/tmp")) + "/lockstep." not in done.stdout + done.stderr
+        return done.returncode, done.stdout, done.stderr
 
     return run
 

@@ -4,7 +4,6 @@ import itertools
 
 from lockstep.comparing.significance import permutation_p
 from lockstep.comparing.verdicts import NO_DIFFERENCE, WORSE
-from lockstep.evaluating import resampling
 from lockstep.evaluating.resampling import Design, rows_of
 from lockstep.learning.scoring import Predictions
 from lockstep.watching.sample_verdicts import Sample, TooFew, compare_samples
@@ -13,13 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-
-@pytest.fixture(autouse=True, scope="module")
-def quick():
-    """A tenth of the resamples."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resampling, "MOST_RESAMPLES", resampling.LEAST_RESAMPLES)
-        yield
+pytestmark = pytest.mark.usefixtures("few_resamples")
 
 
 CLASSES = np.array(["a", "b"], dtype=object)
