@@ -117,7 +117,7 @@ data/raw/%: | $(READY) leftovers
 
 # Where editors find what params.yaml may hold.
 schema: $(READY)
-	python -c 'import json; from lockstep.intake.settings_reference import schema; print(json.dumps(schema(), indent=1))' \
+	python -c 'import json; from lockstep.intake.problems.settings_reference import schema; print(json.dumps(schema(), indent=1))' \
 	  > params.schema.json
 
 lock: $(READY)

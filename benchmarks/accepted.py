@@ -16,9 +16,9 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-from lockstep.intake.adding import try_out
-from lockstep.intake.decisions import decide
-from lockstep.intake.file_format import look
+from lockstep.intake.choosing.decisions import decide
+from lockstep.intake.detecting.file_format import look
+from lockstep.intake.problems.adding import try_out
 from lockstep.kernel.errors import LockstepError
 from lockstep.reading.loading import MINIMUM_ROWS
 

@@ -22,9 +22,9 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-from lockstep.intake.adding import try_out
-from lockstep.intake.decisions import decide
-from lockstep.intake.file_format import look
+from lockstep.intake.choosing.decisions import decide
+from lockstep.intake.detecting.file_format import look
+from lockstep.intake.problems.adding import try_out
 from lockstep.kernel.errors import LockstepError
 from lockstep.kernel.settings import convert
 from lockstep.learning.cross_validation import CrossValidateSettings

@@ -3,7 +3,8 @@
 ``from lockstep import ModelConfig, run_pipeline, load_model`` is the API. These names are exported lazily (PEP 562), so
 that a stage that imports one module pays for that module alone, and depends on nothing else.
 
-The folders are the map. A folder imports only folders above it in this list (tests/house/test_import_law.py):
+The folders are the map. A folder imports only folders above it in this list (tests/house/test_import_law.py): first
+what stages are made of, from the bytes of a table to the pages of a report, then what no stage needs.
 
 - ``kernel``: settings, paths, files, logs, locks, errors: what every stage needs
 - ``tables``: the typed table that stages hand to each other
@@ -17,16 +18,19 @@ The folders are the map. A folder imports only folders above it in this list (te
 - ``evaluating``: curves, resamples, intervals of test predictions (stage ``evaluate``)
 - ``diagnosing``: what only model and rows together can say (stage ``diagnose``)
 - ``reporting``: facts to pictures to pages (stage ``report``)
-- ``exchange``: models as files that run no code
 - ``repository``: git's commands and DVC's internals, known here alone
 - ``provenance``: what was made from what, whether it is still so, how it is put right
 - ``comparing``: two revisions side by side
-- ``registry``: versions and stages of models, in git's tags
-- ``intake``: what ``add`` finds out about a file, and decides; which files are a problem's, to rename and remove them
-- ``sources``: workbooks, JSON lines, several CSV files, queries: each to one file for ``add``
-- ``renewing``: what ``update`` makes of new data: the table, which of its rows are test rows
-- ``serving``: a model at work: new rows to predictions, from a file or over HTTP
-- ``watching``: rows that came after training: whether they shifted, whether the model is still as good on them
+- ``intake.detecting``: how a file is written, and what its columns are
+- ``intake.editing``: changes of the files that people edit, all of them or none
+- ``intake.choosing``: target, task, split and model where the user has chosen none, with the reasons
+- ``intake.problems``: a problem's files and settings: added, renamed, removed
+- ``intake.sources``: workbooks, JSON lines, several CSV files, queries: each to one file for ``add``
+- ``intake.renewing``: what ``update`` makes of new data: the table, which of its rows are test rows
+- ``deployment.exchange``: models as files that run no code
+- ``deployment.registry``: versions and stages of models, in git's tags
+- ``deployment.serving``: new rows to predictions, from a file or over HTTP
+- ``deployment.watching``: rows that came after training: did they shift, is the model still as good on them
 - ``template``: a repository of one's own, and later versions of this one brought into it
 - ``api``: the functions of the stages, composed without DVC; the one module that imports ``stages/``
 - ``commands``: the commands of ``python -m lockstep``; the one folder that prints
@@ -38,7 +42,7 @@ from lockstep.kernel.portable import pin
 
 if TYPE_CHECKING:
     from lockstep.api import ModelConfig, PipelineResult, run_pipeline
-    from lockstep.exchange.model_loading import load_model
+    from lockstep.deployment.exchange.model_loading import load_model
 
 __all__ = ["ModelConfig", "PipelineResult", "load_model", "run_pipeline"]
 
@@ -47,7 +51,7 @@ pin()
 
 def __getattr__(name: str) -> Any:
     if name == "load_model":
-        from lockstep.exchange import model_loading
+        from lockstep.deployment.exchange import model_loading
 
         return model_loading.load_model
     if name in __all__:

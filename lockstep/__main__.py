@@ -5,15 +5,17 @@ import os
 import sys
 from collections.abc import Sequence
 
-from lockstep.commands import COMMANDS
+from lockstep.commands import COMMANDS, ROOMS, module_of
 from lockstep.kernel.errors import LockstepError, did_you_mean
 from lockstep.kernel.log import end_bars
 
 
 def usage() -> str:
-    """The commands, a line each."""
-    lines = [f"  {name:<11} {command.purpose}" for name, command in COMMANDS.items()]
-    return "\n".join(["usage: python -m lockstep COMMAND [--help]", "", "commands:", *lines])
+    """The commands, a line each, by what they are for."""
+    lines = ["usage: python -m lockstep COMMAND [--help]"]
+    for room in ROOMS.values():
+        lines += ["", f"{room.title}:", *(f"  {name:<11} {command.purpose}" for name, command in room.commands.items())]
+    return "\n".join(lines)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -26,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"ERROR: there is no command '{command}'.{did_you_mean(command, COMMANDS)}\n{usage()}", file=sys.stderr)
         return 2
     try:
-        module = importlib.import_module(f"lockstep.commands.{command.replace('-', '_')}")
+        module = importlib.import_module(module_of(command))
         code: int = module.main(rest)
         sys.stdout.flush()
         return code

@@ -13,7 +13,7 @@ from pathlib import Path
 from unittest import mock
 
 from lockstep.__main__ import main
-from lockstep.commands import COMMANDS, example_of
+from lockstep.commands import COMMANDS, ROOMS, Room, example_of
 
 PAGE = Path(__file__).parent.parent / "docs/commands.md"
 _WIDTH = 100
@@ -24,9 +24,7 @@ _BEGINNING = """\
 {count} commands stand beside DVC's own. `python -m lockstep COMMAND --help` says what each option means.
 This page is made by `make pages`, from the commands themselves.
 
-| Command | What it does |
-|---|---|
-{rows}
+{tables}
 """
 _COMMAND = """
 ## {name}
@@ -43,12 +41,18 @@ For example: `{example}`
 
 def page() -> str:
     """The text of docs/commands.md."""
-    rows = "\n".join(f"| [{name}](#{name}) | {command.purpose} |" for name, command in COMMANDS.items())
-    parts = [_BEGINNING.format(count=len(COMMANDS), rows=rows)]
+    tables = "\n\n".join(_table(room) for room in ROOMS.values())
+    parts = [_BEGINNING.format(count=len(COMMANDS), tables=tables)]
     for name, command in COMMANDS.items():
         purpose = f"{command.purpose[0].upper()}{command.purpose[1:]}."
         parts.append(_COMMAND.format(name=name, purpose=purpose, usage=_usages(name), example=example_of(name)))
     return "".join(parts)
+
+
+def _table(room: Room) -> str:
+    """The commands of a room, with what each is for."""
+    rows = (f"| [{name}](#{name}) | {command.purpose} |" for name, command in room.commands.items())
+    return "\n".join([f"| {room.title[0].upper()}{room.title[1:]} | |", "|---|---|", *rows])
 
 
 def _usages(name: str) -> str:

@@ -174,7 +174,7 @@ def _fill_disk(pattern: str) -> None:
 
 def _serve() -> None:
     # All that a command would import: its parser those of all commands, and DVC what it puts off.
-    import lockstep.commands.doctor
+    import lockstep.commands.repository.doctor
 
     import dvc.analytics
     import dvc.cli.parser
@@ -197,7 +197,7 @@ def _serve() -> None:
         if words[0] == "dvc":
             return int(dvc.cli.main(words[1:]))
         assert words[:1] == ["doctor"]
-        return lockstep.commands.doctor.main(words[1:])
+        return lockstep.commands.repository.doctor.main(words[1:])
 
     for line in sys.stdin:
         request = json.loads(line)

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from lockstep.intake.contract_inference import infer_contract, write_contract
+from lockstep.intake.problems.contract_inference import infer_contract, write_contract
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.model_file import sidecar_of
 from lockstep.learning.model_types import KINDS, MODELS

@@ -20,61 +20,121 @@ class Command(NamedTuple):
     example: str = ""
 
 
-COMMANDS = {
-    "add": Command("make a table of yours a problem of this repository", "~/customers.csv --target churned"),
-    "update": Command("bring new data of a problem in: more rows, or the table anew", "customers new.csv --append"),
-    "rename": Command("give a problem another name", "customers churn"),
-    "remove": Command("take a problem out of the repository", "customers --dry-run"),
-    "new": Command(
-        "begin a repository of your own with this one's pipeline, and without its problems", "../churn-model"
+class Room(NamedTuple):
+    """Commands for one need, whose modules are in a folder here; what the need is called where they are listed."""
+
+    title: str
+    commands: dict[str, Command]
+
+
+ROOMS = {
+    "intake": Room(
+        "tables of yours",
+        {
+            "add": Command("make a table of yours a problem of this repository", "~/customers.csv --target churned"),
+            "update": Command(
+                "bring new data of a problem in: more rows, or the table anew", "customers new.csv --append"
+            ),
+            "rename": Command("give a problem another name", "customers churn"),
+            "remove": Command("take a problem out of the repository", "customers --dry-run"),
+        },
     ),
-    "upgrade": Command(
-        "bring a later version of Lockstep into a repository that 'new' made", "../lockstep --revision v2.0"
+    "pipeline": Room(
+        "runs",
+        {
+            "check": Command("whether the settings in params.yaml are sound"),
+            "repro": Command("dvc repro, with how far it has come and how long the rest took last", "report@customers"),
+            "explain": Command("which stages would run now, and because of what", "customers"),
+            "log": Command(
+                "the last run of each stage: when, how long, how much memory, what took longest", "customers"
+            ),
+            "summary": Command("what the last run gave: models, files, metrics"),
+            "index": Command("all problems on one page, with links to their reports", "--open"),
+            "worker": Command(
+                "compute folds for another machine, as a worker of a Dask cluster", "tcp://10.0.0.1:8786"
+            ),
+            "example": Command("the Python API on the two problems that Lockstep ships"),
+        },
     ),
-    "check": Command("whether the settings in params.yaml are sound"),
-    "repro": Command("dvc repro, with how far it has come and how long the rest took last", "report@customers"),
-    "log": Command("the last run of each stage: when, how long, how much memory, what took longest", "customers"),
-    "predict": Command("score new rows with a saved model", "customers new.csv -o predictions.csv"),
-    "serve": Command("answer requests for predictions over HTTP", "customers --port 8000"),
-    "watch": Command(
-        "whether new rows are what the model was trained on, and it is as good on them",
-        "customers new.csv --actual churned --fail-if shifted,worse",
+    "comparing": Room(
+        "comparisons",
+        {
+            "compare": Command(
+                "whether the model of one revision is better than another's, or it is noise",
+                "main try-300 --problem customers",
+            ),
+            "leaderboard": Command(
+                "the models of all commits and experiments, the best first, and which are as good",
+                "--problem customers --html",
+            ),
+            "sweep": Command(
+                "cross-validate every model type on a problem, and rank them",
+                "customers --models lightgbm logistic_regression",
+            ),
+            "data-diff": Command("what changed in the data between two revisions", "v1.0 main --problem customers"),
+        },
     ),
-    "export": Command("write a model as a file that runs no code when it is loaded", "customers --format skops"),
-    "explain": Command("which stages would run now, and because of what", "customers"),
-    "versions": Command("the recorded versions of what decides results, and those that are here"),
-    "verify": Command("whether what is here is what dvc.lock says, from the bytes", "--all"),
-    "repair": Command("put the recorded bytes back where they are missing or altered"),
-    "merge": Command("settle what git cannot merge (dvc.lock, metrics), by building it anew"),
-    "rebuild": Command(
-        "prove that a commit's outputs follow from its raw data, code and settings", "v1.0 --output rebuild.json"
+    "deployment": Room(
+        "models at work",
+        {
+            "predict": Command("score new rows with a saved model", "customers new.csv -o predictions.csv"),
+            "export": Command(
+                "write a model as a file that runs no code when it is loaded", "customers --format skops"
+            ),
+            "models": Command("the registered models: versions, stages, how good each is", "customers"),
+            "promote": Command(
+                "put a commit's model into a stage, such as prod, unless it is worse than the one there",
+                "customers --to prod",
+            ),
+            "demote": Command("take the model out of a stage, or go back to the one before", "customers --from prod"),
+            "serve": Command("answer requests for predictions over HTTP", "customers --port 8000"),
+            "watch": Command(
+                "whether new rows are what the model was trained on, and it is as good on them",
+                "customers new.csv --actual churned --fail-if shifted,worse",
+            ),
+        },
     ),
-    "release": Command("sign a release, or check one: tag, code, data and models", "sign v1.0 --key ~/.ssh/id_ed25519"),
-    "summary": Command("what the last run gave: models, files, metrics"),
-    "sweep": Command(
-        "cross-validate every model type on a problem, and rank them", "customers --models lightgbm logistic_regression"
+    "provenance": Room(
+        "proofs",
+        {
+            "verify": Command("whether what is here is what dvc.lock says, from the bytes", "--all"),
+            "repair": Command("put the recorded bytes back where they are missing or altered"),
+            "rebuild": Command(
+                "prove that a commit's outputs follow from its raw data, code and settings",
+                "v1.0 --output rebuild.json",
+            ),
+            "release": Command(
+                "sign a release, or check one: tag, code, data and models", "sign v1.0 --key ~/.ssh/id_ed25519"
+            ),
+            "versions": Command("the recorded versions of what decides results, and those that are here"),
+        },
     ),
-    "compare": Command(
-        "whether the model of one revision is better than another's, or it is noise", "main try-300 --problem customers"
+    "repository": Room(
+        "the repository",
+        {
+            "new": Command(
+                "begin a repository of your own with this one's pipeline, and without its problems", "../churn-model"
+            ),
+            "upgrade": Command(
+                "bring a later version of Lockstep into a repository that 'new' made", "../lockstep --revision v2.0"
+            ),
+            "merge": Command("settle what git cannot merge (dvc.lock, metrics), by building it anew"),
+            "remote": Command(
+                "push or pull data and models, with a time limit, from a cache that was verified",
+                "push --time-limit 600",
+            ),
+            "doctor": Command("what is wrong that DVC does not say, and fix it", "--fix"),
+        },
     ),
-    "leaderboard": Command(
-        "the models of all commits and experiments, the best first, and which are as good", "--problem customers --html"
-    ),
-    "promote": Command(
-        "put a commit's model into a stage, such as prod, unless it is worse than the one there", "customers --to prod"
-    ),
-    "demote": Command("take the model out of a stage, or go back to the one before", "customers --from prod"),
-    "models": Command("the registered models: versions, stages, how good each is", "customers"),
-    "worker": Command("compute folds for another machine, as a worker of a Dask cluster", "tcp://10.0.0.1:8786"),
-    "index": Command("all problems on one page, with links to their reports", "--open"),
-    "remote": Command(
-        "push or pull data and models, with a time limit, from a cache that was verified", "push --time-limit 600"
-    ),
-    "data-diff": Command("what changed in the data between two revisions", "v1.0 main --problem customers"),
-    "doctor": Command("what is wrong that DVC does not say, and fix it", "--fix"),
-    "example": Command("the Python API on the two problems that Lockstep ships"),
 }
 """Every command, as usage, --help and docs/commands.md show it; its module here has its name, with ``_`` for ``-``."""
+COMMANDS = {name: command for room in ROOMS.values() for name, command in room.commands.items()}
+
+
+def module_of(name: str) -> str:
+    """The name of the module whose ``main`` is the command ``name``."""
+    room = next(room for room, each in ROOMS.items() if name in each.commands)
+    return f"lockstep.commands.{room}.{name.replace('-', '_')}"
 
 
 def example_of(name: str) -> str:

@@ -1,5 +1,4 @@
-"""What ``add`` finds out about a file, and decides; and which files are a problem's, to rename and to remove it.
+"""From a user's files to problems of the repository, and new data into these.
 
-No stage imports it. Imports ``kernel``, ``tables``, ``reading``, ``splitting``, ``learning``,
-``repository``.
+A room for each task; no stage imports one.
 """

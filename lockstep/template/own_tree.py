@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from lockstep.intake.problem_files import IGNORED
-from lockstep.intake.yaml_entries import without_entries
+from lockstep.intake.editing.yaml_entries import without_entries
+from lockstep.intake.problems.problem_files import IGNORED
 from lockstep.kernel.lock_file import LOCK_FILE
 from lockstep.kernel.paths import CONTRACTS, PARAMS, PIPELINE
 from lockstep.kernel.settings import check_problems

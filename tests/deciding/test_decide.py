@@ -8,9 +8,9 @@ from lockstep.deciding.decide import decide
 from lockstep.deciding.decision import ClassSets, Decision, NumberIntervals, decision_of
 from lockstep.deciding.out_of_fold import OutOfFold, out_of_fold_of
 from lockstep.deciding.threshold import choose_threshold
+from lockstep.deployment.exchange import skops_file
 from lockstep.evaluating.decisions import decision_metrics, uncalibrated, without_threshold
 from lockstep.evaluating.resampling import Design
-from lockstep.exchange import skops_file
 from lockstep.kernel.errors import DataError, IntegrityError, SettingsError
 from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, out_of_fold
 from lockstep.learning.estimators import Costs, build_estimator

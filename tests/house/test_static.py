@@ -53,7 +53,9 @@ def test_skops_is_loaded_by_the_fixed_list_alone():
         for file, name, words, _ in all_calls()
         if re.fullmatch(r"(skops\.|skops_)?(io|sio)\.loads?", name)
     ]
-    assert [(file, words["trusted"]) for file, words in loading] == [("lockstep/exchange/skops_file.py", "_TRUSTED")]
+    assert [(file, words["trusted"]) for file, words in loading] == [
+        ("lockstep/deployment/exchange/skops_file.py", "_TRUSTED")
+    ]
     for path in (*CODE, *DOCUMENTS):
         assert "get_untrusted_types" not in path.read_text(), path
 

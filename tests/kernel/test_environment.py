@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from lockstep.commands.versions import write_versions
+from lockstep.commands.provenance.versions import write_versions
 from lockstep.kernel import environment
 from lockstep.kernel.environment import LIBRARIES, PYTHON, VERSIONS, check_environment, differences, read_versions
 from lockstep.kernel.errors import MachineError, SettingsError

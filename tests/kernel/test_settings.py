@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from lockstep.intake.yaml_text import dump_yaml
+from lockstep.intake.editing.yaml_text import dump_yaml
 from lockstep.kernel.errors import SettingsError
 from lockstep.kernel.settings import (
     Problem,

@@ -4,7 +4,7 @@ import io
 import subprocess
 import sys
 
-from lockstep.exchange import skops_file
+from lockstep.deployment.exchange import skops_file
 from lockstep.learning.date_parts import MAX_COMPARED, date_parts
 from lockstep.learning.preprocessing import PreprocessSettings, fit_preprocessor
 

@@ -4,7 +4,7 @@ import csv
 import io
 import logging
 
-from lockstep.intake.csv_text import read_csv
+from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.kernel.errors import DataError
 from lockstep.kernel.log import logger
 from lockstep.reading import blocks, column_types, csvfile

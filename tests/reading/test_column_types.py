@@ -2,7 +2,7 @@
 
 import logging
 
-from lockstep.intake.csv_text import read_csv
+from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.kernel.errors import DataError
 from lockstep.reading.column_types import typed_frame
 

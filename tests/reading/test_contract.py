@@ -2,8 +2,8 @@
 
 import logging
 
-from lockstep.intake.contract_inference import HEADER, infer_contract, write_contract
-from lockstep.intake.csv_text import read_csv
+from lockstep.intake.detecting.csv_text import read_csv
+from lockstep.intake.problems.contract_inference import HEADER, infer_contract, write_contract
 from lockstep.kernel.errors import DataError, LockstepError, SettingsError
 from lockstep.reading.column_types import row_index, typed_frame
 from lockstep.reading.contract import Constraints, Contract, Field, Own, Severities, read_contract, violations

@@ -6,7 +6,7 @@ import mmap
 import os
 import re
 
-from lockstep.intake.csv_text import read_csv
+from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.kernel.errors import DataError
 from lockstep.reading import csvfile
 from lockstep.reading.csvfile import Dialect

@@ -1,6 +1,6 @@
 """The types that the columns of a user's DataFrame get: those of its CSV file."""
 
-from lockstep.intake.csv_text import read_csv
+from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.kernel.errors import DataError
 from lockstep.reading.column_types import typed_frame
 from lockstep.reading.dataframes import normalised_frame

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from lockstep.intake.csv_text import read_csv
+from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.reading import csvfile
 from lockstep.reading.blocks import read_typed

@@ -21,8 +21,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from lockstep.intake.csv_text import read_csv
-from lockstep.intake.file_format import detect_csv
+from lockstep.intake.detecting.csv_text import read_csv
+from lockstep.intake.detecting.file_format import detect_csv
 from lockstep.kernel.errors import DataError
 from lockstep.reading.csvfile import Dialect
 

@@ -5,8 +5,8 @@ import io
 import random
 import re
 
-from lockstep.intake.csv_text import read_csv
-from lockstep.intake.file_format import detect_csv
+from lockstep.intake.detecting.csv_text import read_csv
+from lockstep.intake.detecting.file_format import detect_csv
 from lockstep.kernel.errors import DataError
 from lockstep.reading.csvfile import Dialect
 from lockstep.reading.quirks import numbered

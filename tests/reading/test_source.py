@@ -11,7 +11,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from lockstep.intake.csv_text import read_csv
+from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.kernel.errors import DataError
 from lockstep.reading import source
 from lockstep.reading.csvfile import Dialect
@@ -202,7 +202,7 @@ BOMB_SIZE = 1 << 30
 BOMB = """
 import resource, sys
 from pathlib import Path
-from lockstep.intake.csv_text import read_csv
+from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.kernel.errors import DataError
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:

@@ -1,6 +1,6 @@
 """Values that stock readers change without a word: each is kept, read right, refused, or changed with a word."""
 
-from lockstep.intake.csv_text import read_csv
+from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.kernel.errors import DataError
 from lockstep.reading.column_types import Format, typed_frame
 from lockstep.reading.csvfile import Dialect

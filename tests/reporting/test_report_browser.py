@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from lockstep.commands.index import Entry, Figure
+from lockstep.commands.pipeline.index import Entry, Figure
 from lockstep.reporting.facts import facts_of
 from lockstep.reporting.page import index_page, picture_file, report_page
 from lockstep.reporting.pictures import pictures_of

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from lockstep.commands.versions import write_versions
+from lockstep.commands.provenance.versions import write_versions
 from lockstep.kernel.environment import PYTHON, read_versions
 from lockstep.kernel.lock_file import outputs, read_lock
 

@@ -146,7 +146,7 @@ from lockstep.learning.estimators import TrainSettings, build_estimator, fit_est
 from lockstep import load_model
 from lockstep.saving.joblib_file import save_model
 from lockstep.learning.preprocessing import PreprocessSettings, categories_of, fit_preprocessor
-from lockstep.exchange.skops_file import dumps
+from lockstep.deployment.exchange.skops_file import dumps
 from lockstep.tables.table import Table
 
 warnings.simplefilter("ignore")

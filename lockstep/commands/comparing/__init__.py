@@ -1,0 +1,1 @@
+"""The commands that put models and data of several revisions side by side."""

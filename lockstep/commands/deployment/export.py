@@ -1,0 +1,40 @@
+"""``python -m lockstep export MODEL --format skops``: write a model as a file that runs no code when it is loaded.
+
+A .joblib file is a pickle: loading it can run code that is in it. A .skops file names types, of which ``load_model``
+takes only those that Lockstep's models are made of. Its predictions are the same, bit for bit, and so is the file
+whenever the same model is exported. Whoever has no Lockstep loads it with skops.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from lockstep.commands import add_model, command_parser, model_path
+from lockstep.deployment.exchange.model_loading import load_model
+from lockstep.deployment.exchange.skops_file import dumps
+from lockstep.kernel.errors import SettingsError
+from lockstep.kernel.files import Outputs
+from lockstep.learning.model_file import sidecar_of
+from lockstep.saving.sidecar import MODEL_LIBRARIES, read_about, read_trusted, sidecar
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the file and its sidecar. Raises LockstepError; then nothing was written."""
+    parser = command_parser("export", __doc__)
+    add_model(parser)
+    parser.add_argument("--format", choices=["skops"], required=True, help="what to write")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write here (default: beside the model)")
+    parser.add_argument("--sha256", metavar="HEX", help="the model's SHA-256, if nothing here records the file")
+    args = parser.parse_args(argv)
+    model = model_path(args.model)
+    output: Path = args.output or model.with_suffix(".skops")
+    if output.suffix != ".skops" or output.is_dir():
+        raise SettingsError(f"-o {output}: give the name of a file that ends in .skops; load_model goes by that.")
+    data = dumps(load_model(model, sha256=args.sha256))
+    about = read_about(model) if sidecar_of(model).exists() else {}
+    about["made_from"] = {"file": model.name, "sha256": hashlib.sha256(read_trusted(model, args.sha256)).hexdigest()}
+    with Outputs() as outputs:
+        outputs.write(output, lambda path: path.write_bytes(data))
+        outputs.json(sidecar_of(output), sidecar(data, output.name, about, (*MODEL_LIBRARIES, "skops")))
+    print(f"{output}: {len(data):,} bytes, and {sidecar_of(output).name} beside it")
+    return 0

@@ -1,0 +1,99 @@
+"""``python -m lockstep predict MODEL rows.csv -o predictions.csv``: score new rows with a saved model.
+
+The rows are read as strictly as training data, block by block, so that a file may be larger than memory; their types
+are those that the model was fitted on, and the problem's data contract guards them. The output is written whole or not
+at all.
+"""
+
+import contextlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+from lockstep.commands import add_model, command_parser, model_path
+from lockstep.deployment.serving.predicting import REASONS, blocks_of, make_scorer, note_of, score, training_rows
+from lockstep.kernel.errors import DataError, SettingsError, called
+from lockstep.kernel.files import Outputs
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Score the rows. Raises LockstepError; then nothing was written."""
+    parser = command_parser("predict", __doc__)
+    add_model(parser)
+    parser.add_argument("rows", help="a CSV file (also .gz, .zst, .zip), a parquet file, or - for CSV from stdin")
+    parser.add_argument("-o", "--output", default="-", metavar="CSV", help="write here (default: -, stdout)")
+    parser.add_argument("--problem", metavar="NAME", help="the problem in params.yaml (default: the model's folder)")
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help=f"add the {REASONS} columns that moved each prediction furthest, and how far: docs/decisions.md",
+    )
+    parser.add_argument("--sha256", metavar="HEX", help="the model's SHA-256, if nothing here records the file")
+    args = parser.parse_args(argv)
+    model = model_path(args.model)
+    _check_output(args.output, args.rows, model)
+    scorer = make_scorer(model, args.problem, sha256=args.sha256)
+    background = training_rows(model, args.problem, "--explain") if args.explain else None
+    with rows_file(args.rows) as path, tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
+        name = "stdin" if args.rows == "-" else args.rows
+        n_rows = 0
+        with called(path, name):
+            for frame in score(scorer, blocks_of(scorer, path, name), name, background):
+                frame.to_csv(spool, index=False, header=n_rows == 0, lineterminator="\n")
+                n_rows += len(frame)
+        if not n_rows:
+            raise DataError(f"{name} has no rows below its header. Nothing was written.")
+        spool.seek(0)
+        _deliver(spool, args.output)
+    print(f"{n_rows:,} rows scored{'' if args.output == '-' else f': {args.output}'}", file=sys.stderr)
+    if note := note_of(scorer, model):
+        print(note, file=sys.stderr)
+    return 0
+
+
+@contextlib.contextmanager
+def rows_file(rows: str) -> Iterator[Path]:
+    """The path of the rows; those of stdin are put into a temporary file first."""
+    if rows != "-":
+        if not Path(rows).is_file():
+            what = "is not a file" if Path(rows).exists() else "does not exist"
+            raise DataError(f"{rows} {what}. Give a CSV file, packed or not, a parquet file, or - for stdin.")
+        yield Path(rows)
+        return
+    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+        file.flush()
+        yield Path(file.name)
+
+
+def _check_output(output: str, rows: str, model: Path) -> None:
+    """Raise SettingsError if the output is a directory, or would replace what it is made from."""
+    path = Path(output)
+    if output == "-":
+        return
+    if path.is_dir():
+        raise SettingsError(f"{path} is a directory. Give the name of a file: -o {path / 'predictions.csv'}.")
+    for what, other in (("rows", Path(rows)), ("model", model)):
+        if path.exists() and other.exists() and path.samefile(other):
+            raise SettingsError(f"-o {path} would replace the {what}. Give another name: -o predictions.csv.")
+
+
+def _deliver(spool: IO[str], output: str) -> None:
+    """Copy the finished predictions to stdout, to a device or pipe, or to a file that appears whole."""
+    if output == "-":
+        shutil.copyfileobj(spool, sys.stdout)
+        return
+    if Path(output).exists() and not Path(output).is_file():  # /dev/null is written to, not replaced by a file
+        with Path(output).open("w", encoding="utf-8", newline="") as file:
+            shutil.copyfileobj(spool, file)
+        return
+
+    def writer(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            shutil.copyfileobj(spool, file)
+
+    with Outputs() as outputs:
+        outputs.write(Path(output), writer)

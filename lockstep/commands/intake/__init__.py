@@ -1,0 +1,1 @@
+"""The commands that bring tables in, and the problems made of them."""

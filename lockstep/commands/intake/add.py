@@ -1,0 +1,338 @@
+"""``python -m lockstep add customers.csv``: make a table of yours a problem of this repository.
+
+The table may be a CSV or parquet file; or a sheet of a workbook, JSON lines, several CSV files of one layout, or the
+result of a query (--sql URL --query FILE), of which a snapshot is made: one file, which says what it was made of.
+
+Looks at the file, says what it found and what it chose, then copies the file below data/raw, has DVC track it, writes
+its data contract, and adds the problem to params.yaml and its model to dvc.yaml.
+"""
+
+import argparse
+import logging
+import shlex
+import sys
+import tempfile
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from lockstep.commands import command_parser
+from lockstep.intake.choosing.decisions import FLAGS, Decision, Decisions, decide, flag_of, shown_name
+from lockstep.intake.detecting.date_columns import EPOCHS, DateForm
+from lockstep.intake.detecting.file_format import TableFacts, look
+from lockstep.intake.detecting.formatted_numbers import NumberForm
+from lockstep.intake.editing.yaml_text import dump_yaml
+from lockstep.intake.problems.adding import find_place, write
+from lockstep.intake.sources.snapshots import Request, Snapshot, take_snapshot
+from lockstep.kernel.errors import DataError, Message, Setting, SettingsError, some
+from lockstep.kernel.locks import exclusive_command
+from lockstep.kernel.log import above_bar, heartbeat, logger
+from lockstep.kernel.paths import PARAMS, PIPELINE
+from lockstep.learning.model_types import KINDS
+from lockstep.reading.column_warnings import ReaderWarning
+from lockstep.reading.date_formats import ISO
+from lockstep.reading.encodings import NO_CHARACTER_SET, is_character_set
+from lockstep.reading.quirks import QUIRKS
+from lockstep.tables.statistics import n_distinct, n_duplicate_rows
+from lockstep.tables.table import class_counts, column_type
+
+LINES = 1000
+"""So many lines may be skipped at either end of a file."""
+COLUMNS = 20
+"""Of a table with more columns, those that are alike share a line."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Add the problem, or with --dry-run say what would be done. Raises LockstepError; then nothing was changed."""
+    args = _parser().parse_intermixed_args(argv)  # else no file, where FILE stands behind a flag
+    handler = _WarningPrinter()
+    logger.addHandler(handler)
+    try:
+        with exclusive_command("add"), tempfile.TemporaryDirectory(prefix="lockstep.") as folder:
+            return _add(args, handler, Path(folder))
+    except (DataError, SettingsError) as error:
+        raise type(error)(handler.shown(error.parts)) from None
+    finally:
+        logger.removeHandler(handler)
+        handler.flush()
+
+
+def _add(args: argparse.Namespace, reader: "_WarningPrinter", folder: Path) -> int:
+    given = {setting: getattr(args, flag_of(setting).strip("-").replace("-", "_"), None) for setting in FLAGS}
+    given = {setting: value for setting, value in given.items() if value is not None}
+    given |= {setting: None for setting in ("split.group", "split.time") if given.get(setting) == ""}
+    request = Request(args.files, args.sheet, args.file_column, args.sql, args.query)
+    table = take_snapshot(request, given, args.text or (), folder)
+    snapshot = table if isinstance(table, Snapshot) else None
+    path = table.path if isinstance(table, Snapshot) else table
+    if snapshot is not None:
+        reader.names[str(path)] = snapshot.name
+        given = {setting: value for setting, value in given.items() if setting not in snapshot.used}
+    place = find_place(path, args.name)
+    facts = look(path, given)
+    reader.doubts = facts.doubts
+    with heartbeat(f"deciding by {len(facts.frame)} rows"):
+        decisions = decide(facts, given)
+    reader.target = decisions.target.value
+    reader.flush()
+    _tell(facts, decisions, snapshot)
+    source = None if snapshot is None else snapshot.record
+    problem, undo = write(place, facts, decisions, dry_run=args.dry_run, source=source)
+    if args.dry_run:
+        print(
+            f"\nWould write {place.data}, {place.pointer}, {place.contract}, {place.features}, and add to {PARAMS}, "
+            "with the other settings' defaults and what each means:\n"
+        )
+        print(dump_yaml({place.name: problem}), end="")
+        print("\nNothing was changed.")
+        return 0
+    print(
+        f"\nAdded: {place.pointer}, {place.contract}, {place.features}, and '{place.name}' in {PARAMS} and {PIPELINE}."
+    )
+    print(f"Next:  dvc repro report@{place.name} && python -m lockstep summary {place.name}")
+    print(f"Undo:  {undo}")
+    if decisions.warnings:
+        print("To follow a WARNING above, undo it first, and add the table anew.")
+    return 0
+
+
+class _WarningPrinter(logging.Handler):
+    """Prints what the reader warns of: once, though the file is read twice, with the flags of this command, and without
+    what ``decide`` says itself, and knows more of.
+
+    Attributes:
+        doubts: the columns of which ``decide`` says why they are no numbers.
+        target: the target: words for a missing value in it are no values, and it is refused with them.
+        names: {path of a snapshot: what it is called, which is what it was made of}.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.held: dict[tuple[str, str], str] = {}
+        self.printed: set[tuple[str, str]] = set()
+        self.doubts: Collection[str] = ()
+        self.target = ""
+        self.names: dict[str, str] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        found = record.msg
+        if isinstance(found, ReaderWarning):
+            self.held[found.column, found.warning.kind] = self.shown(found.parts)
+        else:
+            parts = found.parts if isinstance(found, Message) else [record.getMessage()]
+            with above_bar():
+                print(f"WARNING {self.shown(parts)}", file=sys.stderr)
+
+    def flush(self) -> None:
+        """Print what was held back until it is known what ``decide`` says."""
+        for (column, kind), message in self.held.items():
+            is_said = column in self.doubts and kind in ("formatted numbers", "mostly numbers")
+            is_said |= column == self.target and kind == "missing words"
+            if not is_said and (column, kind) not in self.printed:
+                self.printed.add((column, kind))
+                print(f"WARNING {message}", file=sys.stderr)
+        self.held.clear()
+
+    def shown(self, message: Sequence[str]) -> str:
+        """A message with the flags of this command."""
+        text = "".join(flag_of(part) if isinstance(part, Setting) else part for part in message)
+        for path, name in self.names.items():
+            text = text.replace(path, name)
+        return text
+
+
+def _tell(facts: TableFacts, decisions: Decisions, snapshot: Snapshot | None) -> None:
+    frame, target = facts.frame, decisions.target.value
+    name = facts.path if snapshot is None else f"{snapshot.name}, as {facts.path.name}"
+    print(f"{name}: {len(frame):,} rows, {frame.shape[1]} columns; {facts.about}")
+    for note in snapshot.notes if snapshot else ():
+        print(f"  {note}")
+    _tell_decision("Target", decisions.target, f"'{target}'")
+    _tell_decision("Task", decisions.task)
+    if decisions.task.value == "classification":
+        counts = class_counts(frame[target][decisions.has_target].astype(object))
+        print(f"Classes: {some([f'{name} {count / len(frame):.1%}' for name, count in counts.items()], 10)}")
+    _tell_decision("Dropped", decisions.drop, some(map(shown_name, decisions.drop.value), 20) or "nothing")
+    target_rows, parts = decisions.target_rows, decisions.parts
+    ours = decisions.group, decisions.time, decisions.weight, decisions.model, decisions.positive
+    for decision in *target_rows, *parts, *ours:
+        if decision.value is not None:
+            _tell_decision(decision.key.replace("_", " ").capitalize(), decision)
+    if texts := decisions.text_columns.value:
+        _tell_decision("Free text", decisions.text_columns, some(map(shown_name, texts), 20))
+    for decision in decisions.file_format:
+        if decision.reason:
+            value = decision.value
+            shown = some(value, 10) if isinstance(value, list | tuple) else repr(value)
+            _tell_decision(decision.key.replace("_", " ").capitalize(), decision, shown)
+    for name, number in facts.numbers.items():
+        print(f"{shown_name(name)}: {_written(number)} (--text {shlex.quote(name)})")
+    for name, dates in facts.dates.items():
+        print(f"{shown_name(name)}: {_written_dates(dates)} (--dates {shlex.quote(f'{name}=FORMAT')}, --text ...)")
+    _tell_columns(facts, decisions)
+    without = ", by the columns that are not dropped" if decisions.drop.value else ""
+    print(f"Duplicate rows: {n_duplicate_rows(frame.drop(columns=decisions.drop.value)):,}{without}")
+    for warning in decisions.warnings:
+        print(f"WARNING {warning}")
+    for proposal in decisions.proposals:
+        print(f"Consider: {proposal}")
+
+
+def _tell_columns(facts: TableFacts, decisions: Decisions) -> None:
+    """Print what is in each column; where there are many, those that are alike together."""
+    frame, target = facts.frame, decisions.target.value
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for name in map(str, frame):
+        column = frame[name]
+        kind, missing = column_type(column), int(column.isna().sum())
+        words = [facts.unneeded[name]] if name in facts.unneeded else decisions.roles.of(name)
+        words += ["rows of one value stay together"] if name == decisions.group.value else []
+        words += ["the target"] if name == target else []
+        words += ["the weights"] if name == decisions.weight.value else []
+        more = "".join(f", {word}" for word in words) + (": dropped" if name in decisions.drop.value else "")
+        counts = f", {n_distinct(column):,} distinct" + (f", {missing:,} missing" if missing else "")
+        alike = f"{kind}{', some missing' if missing else ''}{more}" if frame.shape[1] > COLUMNS else name
+        groups.setdefault(alike, []).append((name, f"{kind}{counts}{more}"))
+    for alike, columns in groups.items():
+        if len(columns) == 1:
+            print(f"  {shown_name(columns[0][0])}: {columns[0][1]}")
+        else:
+            print(f"  {len(columns)} columns, {alike}: {some([shown_name(name) for name, _ in columns], 10)}")
+
+
+def _written(found: NumberForm) -> str:
+    """In words, how a column is read."""
+    marks = found.form.marks
+    words = [f"numbers written as {found.example}"] + ([f"in {marks.unit}"] if marks.unit else [])
+    words += ["in groups by Indian custom"] if marks.groups == "indian" else []
+    decimal, thousands = found.form.decimal, found.form.thousands
+    if thousands:
+        tells = found.example.count(thousands) > 1 or decimal in found.example.partition(thousands)[2]
+        # One late cell is enough for a mark that the example does not show.
+        words += [] if tells else [f"{thousands!r} between thousands"]
+    elif decimal != ".":
+        words.append(f"{decimal!r} before decimals")
+    words += [f"negative ones by {marks.negative}"] if marks.negative != "minus" else []
+    words += ["k, M, B are thousands, millions, billions"] if marks.magnitudes else []
+    words += [f"{word!r} is missing ({count:,} cells)" for word, count in found.words.items()]
+    if found.strays:
+        strays = [repr(stray)[:40] for stray in found.strays]
+        words.append(f"other cells are missing ({sum(found.strays.values()):,}: {some(strays)})")
+    return ", ".join(words)
+
+
+def _written_dates(found: DateForm) -> str:
+    """In words, how a column of dates is read."""
+    pattern, epoch = found.form.dates, found.form.marks.epoch
+    how = f"counted in {epoch}" if epoch else f"written as {'ISO 8601 says' if pattern == ISO else pattern}"
+    words = [f"dates {how}: {found.example} is {found.read}"]
+    words += ["times with an offset are converted to UTC"] if found.converted else []
+    words += [f"{word!r} is missing ({count:,} cells)" for word, count in found.words.items()]
+    return ", ".join(words)
+
+
+def _tell_decision(label: str, decision: Decision[Any], shown: str | None = None) -> None:
+    """Print a decision with its reason, and the flag that changes it unless that is the reason."""
+    reason = f", since {decision.reason}" if decision.reason else ""
+    flag = "" if decision.is_given else f" ({FLAGS.get(decision.setting, f'{decision.setting} in {PARAMS}')})"
+    print(f"{label}: {shown or decision.value}{reason}{flag}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command_parser("add", __doc__)
+    add = parser.add_argument
+    add(
+        "files",
+        metavar="FILE",
+        nargs="*",
+        help="a CSV file (.csv, also .gz, .zst, .zip), or several of one layout ('churn/*.csv'); a parquet file "
+        "(.parquet), an Excel workbook (.xlsx) or JSON lines (.jsonl, .ndjson)",
+    )
+    add("--sheet", metavar="NAME", help="the sheet of a workbook (default: the one that is not empty)")
+    add("--file-column", metavar="NAME", help="of several files: a column, so named, with each row's file")
+    add("--sql", metavar="URL", help="a database such as sqlite:///shop.db, instead of FILE")
+    add("--query", type=Path, metavar="FILE", help="a file with the SELECT that gives the table")
+    add("--name", help="the problem's name (default: the file's)")
+    add("--target", metavar="COLUMN", help="the column to predict")
+    add("--task", choices=list(KINDS), help="classification or regression")
+    add("--drop", metavar="COLUMN", nargs="*", help="columns to leave out, instead of those proposed")
+    add("--group", metavar="COLUMN", help="a column whose rows stay together when rows are split; '' for none")
+    add("--time", metavar="COLUMN", help="a column that orders the rows; the last are the test; '' for none")
+    add("--test-size", type=float, metavar="SHARE", help="share of the rows, or groups, for the test (default: 0.2)")
+    add("--stratify", type=_or_auto, metavar="auto|true|false", help="keep the classes' shares (default: auto)")
+    add("--folds", type=int, metavar="N", help="parts for the cross-validation (default: 5)")
+    add("--model", metavar="TYPE", help="the model type (default: by the number of rows)")
+    add("--delimiter", type=_character, metavar="CHARACTER", help="the character between cells")
+    add("--encoding", type=_encoding, metavar="NAME", help="for instance utf-8, cp1252, utf-16")
+    add("--decimal", choices=[".", ","], help="the decimal mark")
+    add("--thousands", choices=["", ",", ".", " ", "'"], help="the mark between groups of three digits")
+    add("--quote", type=_mark, metavar="CHARACTER", help="the character around cells; '' for none")
+    add("--escape", type=_mark, metavar="CHARACTER", help="the character that escapes the next one")
+    add("--skip-lines", type=_lines, metavar="N", help="lines above the header")
+    add("--skip-footer-lines", type=_lines, metavar="N", help="lines below the last row")
+    add("--quirks", choices=QUIRKS, metavar="QUIRK", nargs="*", help=f"ways of writing: {', '.join(QUIRKS)}")
+    add("--missing", metavar="WORD", nargs="*", help="words for a missing value, instead of NA, None, ?, ...")
+    add("--missing-texts", metavar="WORD", nargs="*", help="words for a missing value in columns of texts")
+    add(
+        "--missing-target", choices=["error", "drop"], help="rows without a target: refuse the table, or leave them out"
+    )
+    add(
+        "--rare-classes",
+        choices=["keep", "drop", "merge"],
+        help="rows of rare classes: leave out, or merge the classes",
+    )
+    add("--class-rows", type=int, metavar="N", help="classes of fewer rows are rare (default: 2)")
+    add("--positive", metavar="CLASS", help="the positive one of two classes (default: the last in sorted order)")
+    add("--weight", metavar="COLUMN", help="a column that says how much each row counts (default: all alike)")
+    add("--numbers", metavar="COLUMN", nargs="*", help="columns of numbers: what is none in them is missing")
+    add("--text", metavar="COLUMN", nargs="*", help="columns that stay texts, though they look like numbers")
+    add(
+        "--dates",
+        type=_dates,
+        metavar="COLUMN=FORMAT",
+        nargs="*",
+        help=f"columns of dates: iso, a pattern such as %%d.%%m.%%Y, {', '.join(EPOCHS)}",
+    )
+    add("--dry-run", action="store_true", help="show everything, change nothing")
+    return parser
+
+
+def _dates(text: str) -> tuple[str, str]:
+    """A column and the format of its dates, for argparse."""
+    name, mark, pattern = text.rpartition("=")
+    if not (name and mark and pattern):
+        raise argparse.ArgumentTypeError(f"{text!r} is no column and its format, such as birthday=%d.%m.%Y")
+    return name, pattern
+
+
+def _character(text: str) -> str:
+    """A delimiter, for argparse; ``\\t`` is a tab."""
+    character = text.replace("\\t", "\t")
+    if len(character) != 1 or not character.isascii() or character in '\r\n\0"':
+        raise argparse.ArgumentTypeError(f"{text!r} is not one ASCII character such as ; or | or \\t")
+    return character
+
+
+def _mark(text: str) -> str:
+    """A quote or an escape character, for argparse; an empty text for none."""
+    return text if text in ("", '"') else _character(text)
+
+
+def _or_auto(text: str) -> bool | str:
+    """A switch that may be left to decide itself, for argparse."""
+    values: dict[str, bool | str] = {"auto": "auto", "true": True, "false": False}
+    if text not in values:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(values)}")
+    return values[text]
+
+
+def _lines(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > LINES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of lines from 0 to {LINES}")
+    return int(text)
+
+
+def _encoding(text: str) -> str:
+    if not is_character_set(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is {NO_CHARACTER_SET}")
+    return text

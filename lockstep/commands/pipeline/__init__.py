@@ -1,0 +1,1 @@
+"""The commands that run stages, and show what they gave."""

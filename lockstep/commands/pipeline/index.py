@@ -1,0 +1,93 @@
+"""``python -m lockstep index``: write reports/index.html, all problems on one page, with links to their reports."""
+
+import os
+import sys
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lockstep.commands import add_params, command_parser
+from lockstep.commands.pipeline.results import results_of
+from lockstep.kernel.files import Outputs
+from lockstep.kernel.settings import NO_PROBLEM, Problem, Settings, Task, read_problems
+from lockstep.learning.metrics import qualified
+from lockstep.learning.model_file import ModelFile
+from lockstep.reporting.metric_titles import TITLES, headline
+from lockstep.reporting.page import index_page
+from lockstep.reporting.sources import ReportSettings
+from lockstep.reporting.wording import visible
+
+REPORTS = Path("reports")
+
+
+class TaskOnly(Settings, frozen=True):
+    """The one key of ``load`` that decides which metrics there are."""
+
+    task: Task
+
+
+class Figure(NamedTuple):
+    """A metric on the test rows, the baseline's, and mean and standard deviation over the folds."""
+
+    name: str
+    value: float
+    baseline: float | None
+    folds_mean: float | None
+    folds_std: float | None
+
+
+class Entry(NamedTuple):
+    """A problem. ``figures`` is empty where it has not been built; then there is no report either."""
+
+    problem: str
+    title: str
+    task: str
+    model: str
+    test_rows: int
+    figures: list[Figure]
+
+
+def entry_of(problem: Problem) -> Entry:
+    """The headline figures of a problem, from its metrics files. Raises DataError where one is damaged."""
+    settings, task = problem.section("report", ReportSettings), problem.pick("load", TaskOnly).task
+    title, model = visible(settings.title or problem.name, 120), problem.pick("train", ModelFile).model
+    if not (REPORTS / f"{problem.name}.html").exists():
+        return Entry(problem.name, title, task, model, 0, [])
+    results = results_of(problem.name)
+    accuracy = results.metrics.get("accuracy")
+    figures = [
+        Figure(
+            qualified(key, results.average, results.unit, TITLES[key]),
+            results.metrics[key].test,
+            results.metrics[key].baseline,
+            results.metrics[key].folds_mean,
+            results.metrics[key].folds_std,
+        )
+        for key in headline(task, accuracy and accuracy.baseline, results.metrics)
+    ]
+    return Entry(problem.name, title, task, model, results.test_rows, figures)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the page and say where it is. Raises LockstepError."""
+    parser = command_parser("index", __doc__)
+    add_params(parser)
+    parser.add_argument("--open", action="store_true", help="open it in the browser, where there is a display")
+    args = parser.parse_args(argv)
+    problems = read_problems(args.params)
+    if not problems:
+        print(f"{args.params} has {NO_PROBLEM}")
+        return 0
+    entries = [entry_of(Problem(args.params, name, problems)) for name in problems]
+    path = REPORTS / "index.html"
+    with Outputs() as outputs:
+        text = index_page(entries)
+        outputs.text(path, text)
+    print(path)
+    for entry in entries:
+        page = REPORTS / f"{entry.problem}.html"
+        print(page if entry.figures else f"{page} (not built: dvc repro report@{entry.problem})")
+    if args.open and (sys.platform == "darwin" or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)):
+        webbrowser.open(path.resolve().as_uri())
+    return 0

@@ -1,0 +1,96 @@
+"""What a service counts, in the form that Prometheus reads. No label holds a value of a row, but for the classes."""
+
+from collections.abc import Iterable
+
+from lockstep.deciding.decision import NumberIntervals
+from lockstep.deployment.serving.identity import Identity
+from lockstep.deployment.serving.mistakes import Mistake
+from lockstep.deployment.serving.predicting import Scorer
+
+import numpy as np
+import pandas as pd
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+ROWS = (1, 10, 100, 1_000, 10_000, 100_000)
+PROBABILITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
+VALUES = (-1e6, -1e3, -1, 0, 1, 1e3, 1e6)
+
+
+class Metrics:
+    """The counts of one service.
+
+    Args:
+        scorer, identity: the model.
+    """
+
+    def __init__(self, scorer: Scorer, identity: Identity) -> None:
+        self._registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            "lockstep_requests", "Answers, by path and HTTP status.", ["path", "status"], registry=registry
+        )
+        self.seconds = Histogram(
+            "lockstep_request_seconds",
+            "From a request to its whole answer.",
+            ["path"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.rows = Histogram("lockstep_rows", "Rows scored in a request.", buckets=ROWS, registry=registry)
+        self.refused = Counter(
+            "lockstep_refused_requests", "Requests that were refused, by why.", ["reason"], registry=registry
+        )
+        self.refused_rows = Counter(
+            "lockstep_refused_rows", "Rows that broke a rule, by which.", ["reason"], registry=registry
+        )
+        self.warnings = Counter("lockstep_warnings", "Warnings that answers gave of their rows.", registry=registry)
+        model = Gauge("lockstep_model", "The model that serves.", ["problem", "sha256", "commit"], registry=registry)
+        model.labels(identity.problem, identity.sha256, identity.commit or "").set(1)
+        self._classes: Counter | None = None
+        self._values: Histogram | None = None
+        if scorer.task == "classification":
+            self._classes = Counter(
+                "lockstep_predictions", "Rows that were given each class.", ["predicted"], registry=registry
+            )
+            for name in scorer.model.classes_:
+                self._classes.labels(str(name))
+            self._values = Histogram(
+                "lockstep_predicted_probability",
+                "The probability of the most probable class.",
+                buckets=PROBABILITIES,
+                registry=registry,
+            )
+        else:
+            intervals = scorer.decision.intervals
+            edges = intervals.edges if isinstance(intervals, NumberIntervals) else []
+            # The tenths of the out-of-fold predictions, where the model knows them: a shift moves rows between them.
+            self._values = Histogram(
+                "lockstep_predicted_value", "Predicted numbers.", buckets=edges or VALUES, registry=registry
+            )
+
+    def scored(self, frame: pd.DataFrame) -> None:
+        """Count the predictions of a request: a table of ``predicting.score``."""
+        self.rows.observe(len(frame))
+        if self._classes is None:
+            values = frame["predicted"].to_numpy(dtype="float64")
+        else:
+            for name, count in frame["predicted"].astype(str).value_counts().items():
+                self._classes.labels(str(name)).inc(count)
+            probabilities = frame.filter(regex="^probability_")
+            values = probabilities.max(axis=1).to_numpy() if probabilities.shape[1] else np.array([])
+        assert self._values is not None
+        for value in values.tolist():
+            self._values.observe(value)
+
+    def refuse(self, mistakes: Iterable[Mistake]) -> None:
+        """Count a request that was refused."""
+        found = list(mistakes)
+        for reason in sorted({mistake.reason for mistake in found}):
+            self.refused.labels(reason).inc()
+        for mistake in found:
+            if mistake.row_count:
+                self.refused_rows.labels(mistake.reason).inc(mistake.row_count)
+
+    def text(self) -> bytes:
+        """All counts, as Prometheus reads them."""
+        return bytes(generate_latest(self._registry))

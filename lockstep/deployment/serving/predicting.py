@@ -1,0 +1,293 @@
+"""New rows to predictions, block by block: what ``predict`` does with a file, and ``serve`` with a request.
+
+The rows are read as strictly as training data; their types are those that the model was fitted on, and the problem's
+data contract guards them.
+"""
+
+import contextlib
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lockstep.deciding.conformal import interval_columns
+from lockstep.deciding.decision import Decision, decision_of
+from lockstep.deployment.exchange.model_loading import load_model
+from lockstep.diagnosing.reasons import reasons_of, strongest
+from lockstep.intake.detecting.csv_text import read_csv_blocks
+from lockstep.kernel.errors import DataError, IntegrityError, some
+from lockstep.kernel.log import logger
+from lockstep.kernel.paths import CONTRACTS, PARAMS
+from lockstep.kernel.portable import estimator_of
+from lockstep.kernel.settings import Problem, Task, read_problems
+from lockstep.learning.preprocessing import raw_types_of
+from lockstep.learning.scoring import predict, prediction_columns
+from lockstep.reading.column_types import Format, typed_frame
+from lockstep.reading.contract import (
+    Contract,
+    Violation,
+    enforce,
+    is_of_type,
+    read_contract,
+    typed_as,
+    violations,
+)
+from lockstep.reading.csvfile import Dialect
+from lockstep.reading.dataframes import typed_dataframe
+from lockstep.reading.loading import LoadSettings, too_large
+from lockstep.saving.sidecar import read_about
+from lockstep.tables.table import Table, read_hashed_table
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from sklearn.pipeline import Pipeline
+
+NO_DECISION = Decision()
+PARQUET_ROWS = 100_000
+CONTRACT_TYPES = {"text": "string", "date": "datetime"}
+"""{type of a column: what a contract calls it}, where that is another word."""
+REASONS = 3
+"""Columns that are named for each row, where reasons are asked for."""
+ROW_NUMBER = "row"
+"""The first column of predictions: the row's number, from 1."""
+
+
+class RefusedRowsError(DataError):
+    """Rows that break the contract.
+
+    Args:
+        parts: see LockstepError.
+        broken: the rules that they break; their rows are those of one block.
+        before: the rows before that block.
+        line_starts: (n_rows,) the line on which each row of it begins; None where there are no lines.
+    """
+
+    def __init__(self, *parts: str, broken: Collection[Violation], before: int, line_starts: np.ndarray | None) -> None:
+        super().__init__(*parts)
+        self.broken, self.before, self.line_starts = broken, before, line_starts
+
+
+class Scorer(NamedTuple):
+    """A model, and what its rows must look like.
+
+    Attributes:
+        model: takes raw rows.
+        types: {column: type} of the columns that the model uses, as the contract names types.
+        dialect, form: how files are written.
+        contract: None for no other demand than the types.
+        decision: what its sidecar says of its intervals.
+    """
+
+    model: Pipeline
+    types: dict[str, str]
+    dialect: Dialect
+    form: Format
+    contract: Contract | None
+    decision: Decision = NO_DECISION
+
+    @property
+    def task(self) -> Task:
+        """What the model does."""
+        return "classification" if hasattr(self.model, "classes_") else "regression"
+
+
+class Block(NamedTuple):
+    """Some of the rows to score.
+
+    Attributes:
+        frame: (n_rows, n_columns), typed; of the columns that the model uses, those that are there.
+        line_starts: (n_rows,) the line of the file on which each begins; None where there are no lines.
+        others: the other columns that are there.
+        ids: (n_rows,) what names each row to whoever asked; None where nothing does.
+    """
+
+    frame: pd.DataFrame
+    line_starts: np.ndarray | None
+    others: tuple[str, ...] = ()
+    ids: list[Any] | None = None
+
+
+def make_scorer(path: Path, problem: str | None = None, params: Path = PARAMS, *, sha256: str | None = None) -> Scorer:
+    """Load the model at ``path`` with the settings and the contract of its problem.
+
+    The problem is ``problem``, or the one that the model's folder is named after, if params.yaml has it.
+    """
+    model = load_model(path, sha256=sha256)
+    about: dict[str, Any] = {}
+    decision = NO_DECISION
+    with contextlib.suppress(IntegrityError):  # no sidecar, where dvc.lock or --sha256 vouches for the model
+        about = read_about(path)
+        decision = decision_of(about)
+    try:
+        encoder, own = model.named_steps["preprocess"], model.named_steps.get("features")
+        # Any column that the user's code is given may be one that it uses.
+        kinds = raw_types_of(encoder, about.get("features", {})) if own is None else own.raw_types_
+    except (AttributeError, KeyError):
+        raise IntegrityError(f"{path} is not a model of Lockstep's. Give a file below models/.") from None
+    types = {column: CONTRACT_TYPES.get(kind, kind) for column, kind in kinds.items()}
+    name = problem or path.resolve().parent.name
+    if problem is None and not (params.exists() and name in read_problems(params)):
+        return Scorer(model, types, Dialect(), Format(), None, decision)
+    load = Problem(params, name).section("load", LoadSettings)
+    declared = CONTRACTS / f"{name}.yaml"
+    contract = read_contract(declared) if declared.exists() else None
+    narrower = {"number": "integer", "datetime": "date"}  # what a contract may say more than the model
+    said = contract.types if contract else {}
+    types |= {column: said[column] for column, kind in types.items() if said.get(column) == narrower.get(kind, "")}
+    return Scorer(model, types, load.dialect, load.form, contract, decision)
+
+
+def blocks_of(scorer: Scorer, path: Path, name: str, id_column: str | None = None) -> Iterator[Block]:
+    """The rows of a CSV file, packed or not, or of a parquet file.
+
+    Args:
+        scorer: the model.
+        path: the file.
+        name: what messages call it.
+        id_column: of a CSV file, the column whose texts are the rows' ids, if it is there.
+
+    Raises:
+        DataError: a cell, or the file, is not as it must be.
+    """
+    forms = scorer.contract.forms(scorer.form) if scorer.contract else {}
+    if path.suffix.lower() == ".parquet":
+        for frame in _parquet_blocks(path, name, scorer.types):
+            typed = typed_dataframe(frame, name, scorer.types, forms).frame if len(frame.columns) else frame
+            _check_types(typed, scorer.types, name)
+            yield Block(typed, None)
+        return
+    for text in read_csv_blocks(path, scorer.dialect):
+        others = tuple(column for column in text.cells.column_names if column not in scorer.types)
+        ids = text.cells.column(id_column).to_pylist() if id_column in others else None
+        typed = typed_frame(text.without(others), name, scorer.form, scorer.types, forms).frame
+        yield Block(typed, text.line_starts, others, ids)
+
+
+def score(
+    scorer: Scorer, blocks: Iterable[Block], name: str, background: Table | None = None
+) -> Iterator[pd.DataFrame]:
+    """Predictions, block by block: row (its number), id where the block has them, predicted, the probability of each
+    class, the interval or set and, with training rows to compare with, the reasons.
+
+    Raises:
+        RefusedRowsError: a row breaks a rule of the contract that is an error.
+        DataError: a column is missing, or a number is too large to compute with.
+    """
+    before = 0
+    for block in blocks:
+        rows = checked_rows(scorer, block, name, before)
+        if not len(rows):
+            continue
+        found = predict(scorer.model, rows, scorer.task)
+        columns: dict[str, Any] = {ROW_NUMBER: np.arange(before + 1, before + len(rows) + 1)}
+        columns |= {} if block.ids is None else {"id": pd.Series(block.ids, dtype=object)}
+        columns |= prediction_columns(found._replace(scores=None)) | interval_columns(scorer.decision, found)
+        if background is not None:
+            columns |= _reason_columns(scorer, rows, background)
+        yield pd.DataFrame(columns)
+        before += len(rows)
+
+
+def note_of(scorer: Scorer, path: Path) -> str:
+    """What is to be known of the probabilities of the model at ``path``; "" for nothing."""
+    if (
+        scorer.decision.calibrate == "none"
+        and hasattr(scorer.model, "predict_proba")
+        and _has_weighted_classes(scorer.model, path)
+    ):
+        return (
+            "The probabilities are those of equally frequent classes, not of the data (train.class_weight: balanced)."
+        )
+    return ""
+
+
+def training_rows(path: Path, problem: str | None, asking: str) -> Table:
+    """The rows that the model at ``path`` was fitted on, for what ``asking`` names.
+
+    Raises:
+        DataError: they are not here, or are others.
+    """
+    file = Path(f"data/split/{problem or path.resolve().parent.name}/train.parquet")
+    if not file.exists():
+        raise DataError(
+            f"{asking} compares with the training rows, but {file} is not here. Run 'dvc checkout {file}', 'dvc pull "
+            f"{file}' or 'dvc repro'; or name the problem: --problem NAME."
+        )
+    table, sha256 = read_hashed_table(file)
+    if read_about(path).get("training_rows", {}).get("sha256") != sha256:
+        raise DataError(f"{file} holds other rows than {path} was fitted on. Run 'dvc checkout' or 'dvc repro'.")
+    return table
+
+
+def _reason_columns(scorer: Scorer, rows: pd.DataFrame, background: Table) -> dict[str, Any]:
+    """reason_1, contribution_1, ...: the columns that moved each prediction furthest, and how far."""
+    known = background.features[list(rows)]
+    moved = reasons_of(scorer.model, rows, known, scorer.task, background.positive)
+    found = strongest(moved, list(map(str, rows)), REASONS)
+    columns: dict[str, Any] = {}
+    for number in range(min(REASONS, rows.shape[1])):
+        columns[f"reason_{number + 1}"] = [row[number][0] for row in found]
+        columns[f"contribution_{number + 1}"] = [row[number][1] for row in found]
+    return columns
+
+
+def _parquet_blocks(path: Path, name: str, columns: Container[str]) -> Iterator[pd.DataFrame]:
+    """Those of the columns that the file has, as pandas types them."""
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(PARQUET_ROWS):
+                kept = [number for number, column in enumerate(batch.schema.names) if column in columns]
+                yield batch.select(kept).to_pandas()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{name} is not a parquet file that can be read: {error}.") from None
+
+
+def _check_types(frame: pd.DataFrame, types: Mapping[str, str], name: str) -> None:
+    """Refuse columns of other types than the model was fitted on, or the contract declares whole; the cells of a CSV
+    file have those by now."""
+    wrong = [
+        f"'{column}' is {typed_as(frame[column])}, the model takes {'text' if kind == 'string' else kind}"
+        for column, kind in types.items()
+        if column in frame and not is_of_type(frame[column], kind)
+    ]
+    if wrong:
+        raise DataError(
+            f"{name} has columns of the wrong type: {some(wrong, 10)}. Convert them where they come from: the zeros of "
+            "a code such as 00105 are lost once it is a number."
+        )
+
+
+def checked_rows(scorer: Scorer, block: Block, name: str, before: int) -> pd.DataFrame:
+    """The columns that the model uses; missing ones filled with missing values if the contract allows it."""
+    frame, line_starts = block.frame, block.line_starts
+    absent = [column for column in scorer.types if column not in frame]
+    if absent:
+        if scorer.contract is None or scorer.contract.lockstep.severity.columns == "error":
+            raise DataError(
+                f"{name} lacks columns that the model uses: {some(absent, 20)}. Add them, or set "
+                "lockstep.severity.columns in the contract to warning to have them imputed."
+            )
+        if before == 0:
+            logger.warning("%s lacks columns that the model uses, they are imputed: %s", name, some(absent, 20))
+    if scorer.contract is not None:
+        unused = [field.name for field in scorer.contract.fields if field.name not in frame]
+        found = violations(frame, scorer.contract, without=unused)
+        # Of a few rows it is neither wrong to be few nor, block by block, to be seen as unique.
+        found = [broken for broken in found if broken.rule not in ("rows", "unique", "columns")]
+        try:
+            enforce(found, name, line_starts)
+        except DataError as error:
+            grave = [broken for broken in found if broken.severity == "error"]
+            raise RefusedRowsError(*error.parts, broken=grave, before=before, line_starts=line_starts) from None
+    frame = frame.assign(**dict.fromkeys(absent, np.nan))[list(scorer.types)]
+    if wrong := too_large(frame, name, line_starts):
+        raise DataError(f"{wrong} Correct those cells.")
+    return frame
+
+
+def _has_weighted_classes(model: Pipeline, path: Path) -> bool:
+    """Whether the classes of the model at ``path`` were weighted: some estimators know it, of all the sidecar does."""
+    weight = getattr(estimator_of(model), "class_weight", None)
+    with contextlib.suppress(IntegrityError):  # no sidecar, where dvc.lock or --sha256 vouches for the model
+        weight = weight or read_about(path).get("settings", {}).get("train", {}).get("class_weight")
+    return weight is not None

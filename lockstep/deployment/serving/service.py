@@ -1,0 +1,213 @@
+"""The answer to one request for predictions, without HTTP: bytes to predictions, or to what is wrong with them."""
+
+import codecs
+import json
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lockstep.deployment.serving.identity import Identity
+from lockstep.deployment.serving.json_rows import read_rows, too_many_rows, unknown_columns
+from lockstep.deployment.serving.mistakes import NAME, Mistake, RequestError, mistakes_of
+from lockstep.deployment.serving.predicting import Block, Scorer, blocks_of, score
+from lockstep.deployment.serving.row_schema import known_columns
+from lockstep.kernel.errors import DataError, called
+from lockstep.learning.scoring import PROBABILITY
+from lockstep.reading.source import PACKED
+
+import pandas as pd
+
+ID = "id"
+"""The column that names the rows, unless a request says another."""
+JSON, CSV = "application/json", "text/csv"
+
+
+class Limits(NamedTuple):
+    """What a client may ask at most.
+
+    Attributes:
+        body: bytes of a request's body.
+        rows: in one request.
+        seconds: for a request to arrive, and for each part of the answer to be taken.
+    """
+
+    body: int = 32 << 20
+    rows: int = 100_000
+    seconds: float = 30.0
+
+
+class Answer(NamedTuple):
+    """Predictions.
+
+    Attributes:
+        frame: what ``predicting.score`` gives, all rows.
+        warnings: what the contract only warns of.
+    """
+
+    frame: pd.DataFrame
+    warnings: list[str]
+
+
+_heard: ContextVar[list[str] | None] = ContextVar("_heard", default=None)
+
+
+class Listening(logging.Filter):
+    """Takes what the log is told of a request's rows for the answer; it has values of them, and is not logged.
+
+    Args:
+        logs_values: whether it is logged, too.
+    """
+
+    def __init__(self, logs_values: bool = False) -> None:
+        super().__init__()
+        self._logs_values = logs_values
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the log gets a record."""
+        if (heard := _heard.get()) is None:
+            return True
+        if record.levelno >= logging.WARNING:
+            heard.append(record.getMessage())
+        return self._logs_values
+
+
+def answer(scorer: Scorer, limits: Limits, body: bytes, content_type: str, id_column: str | None) -> Answer:
+    """Score the rows of a request's body; the log must have a Listening.
+
+    Args:
+        scorer: the model.
+        limits: what may be asked.
+        body: the rows, as the content type says.
+        content_type: the header of that name.
+        id_column: the column that names the rows, which must be there; None: ``id``, if it is.
+
+    Raises:
+        RequestError: the request is refused: what is wrong with it.
+    """
+    kind, charset = _media_type(content_type)
+    if id_column is not None and id_column in scorer.types:
+        message = f"the model uses the column '{id_column}': it cannot be the rows' id. Give another: ?id=COLUMN."
+        raise RequestError([Mistake("unknown_column", message, id_column)])
+    with _listening() as heard:
+        try:
+            if kind == JSON:
+                _check_charset(charset, "utf-8")
+                block = read_rows(body, scorer, limits.rows, id_column or ID)
+                _check_id(block, id_column)
+                found = list(score(scorer, [block], NAME))
+            else:
+                found = _of_csv(scorer, limits, body, charset, id_column)
+        except DataError as error:
+            mistakes = mistakes_of(error, scorer, "json" if kind == JSON else "csv")
+            raise RequestError(mistakes, getattr(error, "status", 422)) from None
+        if not found:
+            raise RequestError([Mistake("csv", f"{NAME} has no rows below its header.")])
+        return Answer(pd.concat(found, ignore_index=True) if len(found) > 1 else found[0], heard)
+
+
+def _media_type(content_type: str) -> tuple[str, str]:
+    """(JSON or CSV, the character set or "")"""
+    kind, _, parameters = content_type.partition(";")
+    kind = kind.strip().lower()
+    if kind not in (JSON, CSV):
+        given = f"'{kind[:100]}'" if kind else "none"
+        message = f"the Content-Type is {given}. Allowed: {JSON} and {CSV}."
+        raise RequestError([Mistake("content_type", message, allowed=f"{JSON}, {CSV}")], 415)
+    words = dict(word.strip().lower().split("=", 1) for word in parameters.split(";") if "=" in word)
+    return kind, words.get("charset", "").strip('"')
+
+
+def _check_charset(given: str, demanded: str) -> None:
+    try:
+        is_other = bool(given) and codecs.lookup(given).name != codecs.lookup(demanded).name
+    except LookupError:
+        is_other = True
+    if is_other:
+        message = f"the charset '{given[:40]}' is not the one that is read here: {demanded}."
+        raise RequestError([Mistake("content_type", message, allowed=demanded)], 415)
+
+
+@contextmanager
+def _listening() -> Iterator[list[str]]:
+    heard: list[str] = []
+    token = _heard.set(heard)
+    try:
+        yield heard
+    finally:
+        _heard.reset(token)
+
+
+def _check_id(block: Block, id_column: str | None) -> None:
+    if id_column is not None and block.ids is None:
+        message = f"{NAME} lacks the column '{id_column}', which ?id= names. Add it, or leave ?id= out."
+        raise RequestError([Mistake("columns", message, id_column)])
+
+
+def _of_csv(scorer: Scorer, limits: Limits, body: bytes, charset: str, id_column: str | None) -> list[pd.DataFrame]:
+    """The predictions of the rows of a CSV text, block by block, as ``predict`` makes them of a file."""
+    if any(body.startswith(magic) for magic in PACKED.values()):
+        raise RequestError([Mistake("csv", f"{NAME} is packed. Send plain text.", allowed="plain text")], 415)
+    _check_charset(charset, scorer.dialect.encoding)
+    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
+        file.write(body)
+        file.flush()
+
+        def checked() -> Iterator[Block]:
+            rows, known = 0, known_columns(scorer) | {id_column or ID}
+            for block in blocks_of(scorer, Path(file.name), NAME, id_column or ID):
+                if unknown := [name for name in block.others if name not in known]:
+                    raise unknown_columns(dict.fromkeys(unknown, ()), known)
+                _check_id(block, id_column)
+                rows += len(block.frame)
+                if rows > limits.rows:
+                    raise too_many_rows(limits.rows)
+                yield block
+
+        with called(file.name, NAME):
+            return list(score(scorer, checked(), NAME))
+
+
+def plain_model(identity: Identity, scorer: Scorer) -> dict[str, Any]:
+    """What every answer says of the model, as JSON has it."""
+    decision = scorer.decision
+    found: dict[str, Any] = {
+        "problem": identity.problem,
+        "file": identity.file,
+        "sha256": identity.sha256,
+        "md5": identity.md5,
+        "commit": identity.commit,
+        "task": scorer.task,
+    }
+    if decision.threshold is not None:
+        chosen = decision.threshold
+        found["threshold"] = {"value": chosen.value, "of": chosen.positive, "chosen_by": chosen.by}
+    if decision.intervals is not None:
+        found["interval_level"] = decision.intervals.level
+    if identity.note:
+        found["note"] = identity.note
+    return found
+
+
+def plain_predictions(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table of ``predicting.score``, as JSON has them, with ``probabilities``, ``interval``, ``set``."""
+    columns = {str(name): frame[name].tolist() for name in frame}
+    classes = [name for name in columns if name.startswith(PROBABILITY)]
+    names = [name.removeprefix(PROBABILITY) for name in classes]
+    found: list[dict[str, Any]] = [
+        dict(zip(("row", "predicted"), pair, strict=True))
+        for pair in zip(columns["row"], columns["predicted"], strict=True)
+    ]
+    for place, row in enumerate(found):
+        if ID in columns:
+            row[ID] = columns[ID][place]
+        if classes:
+            row["probabilities"] = {name: columns[key][place] for name, key in zip(names, classes, strict=True)}
+        if "low" in columns:
+            row["interval"] = {"low": columns["low"][place], "high": columns["high"][place]}
+        if "set" in columns:
+            row["set"] = json.loads(columns["set"][place])
+    return found

@@ -1,0 +1,264 @@
+"""Finds out how a data file is written, and reads it: delimiter, encoding, decimal mark, lines above the header.
+
+What is found is proposed, shown, and written into the settings: the stages themselves guess nothing.
+"""
+
+import re
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from lockstep.intake.detecting.codes import codes_like_numbers
+from lockstep.intake.detecting.csv_detection import detect_dialect
+from lockstep.intake.detecting.date_columns import DateForm, find_date_forms
+from lockstep.intake.detecting.decimal_marks import usual_format
+from lockstep.intake.detecting.formatted_numbers import Doubt, NumberForm, are_usual, find_number_forms, open_readings
+from lockstep.kernel.errors import DataError, SettingsError, did_you_mean, some
+from lockstep.reading.blocks import read_typed
+from lockstep.reading.column_types import DATE_TYPE, MISSING, NUMBER_TYPE, STRING_TYPE, Format
+from lockstep.reading.csvfile import TEXT, CsvFile, Dialect, TextTable
+from lockstep.reading.dataframes import normalised_frame, read_parquet, typed_dataframe
+from lockstep.reading.quirks import ROW_NAMES
+from lockstep.reading.source import check_file
+from lockstep.splitting.identifiers import DATE, counts_up
+from lockstep.tables.table import column_type
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+_PANDAS_INDEX = re.compile(r"Unnamed: 0([._][0-9]+)*")
+"""The name of an index that was saved without one and read by pandas as a column."""
+
+
+class TableFacts(NamedTuple):
+    """What a data file holds, and how it is written.
+
+    Attributes:
+        path: the file.
+        frame: (n_rows, n_columns), typed.
+        about: in words, how it is written.
+        settings: those of the section load that say so, where they are not the defaults or have a reason.
+        reasons: {setting: why it has its value}, where that is not plain.
+        warnings: what it could be read as, too.
+        missing_as: {column: {word: count}}: what is in the cells that count as missing.
+        unneeded: {column: why}: columns that no one has named, or that are there twice, and that say nothing.
+        numbers: {column: how it is read}, of those whose numbers are written in a form of their own.
+        doubts: {column: why it stays text}, of those that seem to be numbers.
+        dates: {column: how it is read}, of those whose cells are texts or numbers and mean dates.
+    """
+
+    path: Path
+    frame: pd.DataFrame
+    about: str
+    settings: dict[str, Any]
+    reasons: dict[str, str]
+    warnings: list[str]
+    missing_as: dict[str, dict[str, int]]
+    unneeded: Mapping[str, str] = MappingProxyType({})
+    numbers: Mapping[str, NumberForm] = MappingProxyType({})
+    doubts: Mapping[str, Doubt] = MappingProxyType({})
+    dates: Mapping[str, DateForm] = MappingProxyType({})
+
+
+class CsvFormat(NamedTuple):
+    """How a CSV file is written (see Detected), and how numbers are written in it."""
+
+    dialect: Dialect
+    text: TextTable
+    header: list[str]
+    beside: list[str]
+    reasons: dict[str, str]
+    form: Format
+
+
+def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
+    """Read a CSV or parquet file.
+
+    Args:
+        path: the file.
+        given: what the user has decided, and is not to be found out: {setting: value}.
+
+    Raises:
+        DataError: it is no table, or can be read in two ways.
+        SettingsError: what is given contradicts itself or the file.
+    """
+    check_file(path)
+    defaults: dict[str, Any] = Dialect()._asdict() | Format()._asdict()
+    rest = {name: given[f"load.{name}"] for name in defaults if f"load.{name}" in given}
+    words: dict[str, Any] = {name: tuple(rest.pop(name)) for name in ("missing", "missing_texts") if name in rest}
+    said = {"numbers": given.get(NUMBER_TYPE, ()), "text": given.get(STRING_TYPE, ())}
+    said |= {"dates": dict(given.get(DATE_TYPE, ()))}
+    for one, other in ("numbers", "text"), ("numbers", "dates"), ("text", "dates"):
+        if both := [name for name in said[one] if name in said[other]]:
+            raise SettingsError(f"--{one} and --{other} both name '{both[0]}'. Leave it out of one of them.")
+    if path.suffix.lower() == ".parquet":
+        if rest:
+            flag = next(iter(rest)).replace("_", "-")
+            raise SettingsError(f"--{flag} says how a CSV file is written, and {path} is none. Leave it out.")
+        form, frame = Format(**words), read_parquet(path)
+        plain = normalised_frame(frame)
+        _check_said(plain.columns, said)
+        kept = [str(name) for name in plain if column_type(plain[name]) == "text" or name in said["dates"]]
+        cells = {name: pa.array(plain[name].astype("str").fillna(""), TEXT) for name in kept}
+        rows = plain.index.to_numpy()
+        dates, doubtful = find_date_forms(cells, form, rows, given=said["dates"], texts=said["text"], place="row")
+        cells = {name: column for name, column in cells.items() if name not in dates}
+        numbers, doubts = find_number_forms(cells, form, numbers=said["numbers"], texts=said["text"], given=words)
+        read = typed_dataframe(frame, str(path), *_declared(numbers, dates, said["text"]))
+        warnings = [*doubtful, *open_readings(cells, read.frame, numbers, form, ())]
+        about = "a parquet file"
+        return TableFacts(path, read.frame, about, words, {}, warnings, read.missing_as, {}, numbers, doubts, dates)
+    for one, other in ("delimiter", "quote"), ("delimiter", "escape"), ("quote", "escape"), ("decimal", "thousands"):
+        if rest.get(one) and rest[one] == rest.get(other):
+            raise SettingsError(f"--{one} and --{other} are the same, {rest[one]!r}. Give different characters.")
+    given_dialect = {name: value for name, value in rest.items() if name in Dialect._fields}
+    marks = {name: rest.get(name) for name in ("decimal", "thousands")}
+    dialect, text, header, beside, reasons, form = detect_csv(
+        path, **given_dialect, **marks, missing=words.get("missing", MISSING), texts=(*said["text"], *said["dates"])
+    )
+    form = form._replace(**words)
+    cells = dict(zip(text.cells.column_names, text.cells.columns, strict=True))
+    usual = {name for name, column in cells.items() if name not in said["dates"] and are_usual(column, form)}
+    cells = {name: column if name in usual else column.combine_chunks() for name, column in cells.items()}
+    own = [name for name in ("decimal", "thousands", "missing") if f"load.{name}" in given]
+    _check_said(cells, said)
+    passed_over = {*said["text"], *usual}
+    dates, doubtful = find_date_forms(cells, form, text.line_starts, given=said["dates"], texts=passed_over)
+    cells = {name: column for name, column in cells.items() if name not in dates}
+    codes = codes_like_numbers(
+        {name: column for name, column in cells.items() if name not in (*said["numbers"], *said["text"])}, form.missing
+    )
+    texts = {*said["text"], *codes}
+    numbers, doubts = find_number_forms(cells, form, numbers=said["numbers"], texts=texts, given=own, plain=usual)
+    types, forms = _declared(numbers, dates, said["text"])
+    types |= dict.fromkeys(codes, "string")
+    typed = read_typed(CsvFile(path, dialect), form, types, forms=forms)  # block by block: it takes half of the time
+    warnings = [
+        f"'{name}' is read as text: {why}. If they are numbers, add the table with --numbers {shlex.quote(name)}"
+        for name, why in codes.items()
+    ]
+    warnings += [*doubtful, *open_readings(cells, typed.frame, numbers, form, own)]
+    check_header(typed.frame, form, path)
+    found: dict[str, Any] = dialect._asdict() | form._asdict()
+    settings = {name: value for name, value in found.items() if value != defaults[name] or name in reasons}
+    marks_found = [f"delimiter {dialect.delimiter!r}", f"encoding {dialect.encoding}", f"decimal mark {form.decimal!r}"]
+    about = ", ".join([*marks_found, *beside])
+    unneeded = _unneeded(typed.frame, header)
+    return TableFacts(
+        path, typed.frame, about, settings, reasons, warnings, typed.missing_as, unneeded, numbers, doubts, dates
+    )
+
+
+def _check_said(names: Collection[str], said: Mapping[str, Collection[str]]) -> None:
+    """Raise DataError if the user names a column that is not there."""
+    for kind, columns in said.items():
+        for name in columns:
+            if name not in names:
+                there = f"There are: {some(names, 20)}.{did_you_mean(name, names)}"
+                raise DataError(f"--{kind}: there is no column '{name}'. {there}")
+
+
+def _declared(
+    numbers: Mapping[str, NumberForm], dates: Mapping[str, DateForm], texts: Collection[str]
+) -> tuple[dict[str, str], dict[str, Format]]:
+    """(the types, the forms) that the contract will declare of the columns that have a form of their own, or that the
+    user says are texts."""
+    types = dict.fromkeys(numbers, "number") | {name: date.type for name, date in dates.items()}
+    forms = {name: number.form for name, number in numbers.items()} | {name: date.form for name, date in dates.items()}
+    return types | dict.fromkeys(texts, "string"), forms
+
+
+def detect_csv(
+    path: Path,
+    *,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    missing: Sequence[str] = MISSING,
+    texts: Collection[str] = (),
+    **given: Any,
+) -> CsvFormat:
+    """Find out how a CSV file and the numbers in it are written.
+
+    Args:
+        path: the file.
+        decimal, thousands: not to be found out; None to find out.
+        missing: words for a missing value among numbers.
+        texts: columns that the user declares to be texts.
+        given: fields of Dialect that are not to be found out.
+
+    Raises:
+        DataError: it is no table, row by row, however it is read; or numbers can be read in two ways.
+    """
+    found = detect_dialect(path, given)
+    columns = dict(zip(found.text.cells.column_names, found.text.cells.columns, strict=True))
+    form = usual_format(
+        columns, path, found.dialect.delimiter, missing, decimal=decimal, thousands=thousands, texts=texts
+    )
+    return CsvFormat(*found, form)
+
+
+def _unneeded(frame: pd.DataFrame, header: Sequence[str]) -> dict[str, str]:
+    """{column: why it says nothing}: saved indices, empty columns without a name, copies of a column.
+
+    Args:
+        frame: (n_rows, n_columns), typed.
+        header: the names as they are written: blank for a column without one; one fewer if rows have names.
+    """
+    names = [str(name) for name in frame]
+    unneeded = {ROW_NAMES: "it names the rows"} if len(header) < len(names) else {}
+    for place, (name, written) in enumerate(zip(names[-len(header) :], header, strict=True)):
+        column = frame[name]
+        if not written.strip():
+            if column.isna().all():
+                unneeded[name] = "it has neither name nor content"
+            elif place == 0 and (why := _as_index(column)):
+                unneeded[name] = f"it has no name and {why}, as a saved index does"
+        elif _PANDAS_INDEX.fullmatch(written) and (why := _as_index(column)):
+            unneeded[name] = f"it is named as pandas names a saved index and {why}"
+        elif name != written and column.equals(frame[written]):
+            unneeded[name] = f"it is a copy of '{written}'"
+    return unneeded
+
+
+def _as_index(column: pd.Series) -> str:
+    """In words, in what the present values of a column are like a table's index; "" if they are not. Its whole numbers
+    count up; or anew for each of several files; or all differ, as those of rows that were chosen or shuffled."""
+    present = column.dropna()
+    if column_type(column) != "number" or len(present) < 2 or (present % 1 != 0).any():
+        return ""
+    if counts_up(present):
+        return "numbers the rows"
+    if present.is_unique:
+        return "holds no whole number twice"
+    starts = np.flatnonzero(np.diff(present) <= 0) + 1
+    parts = np.split(present.to_numpy(), starts)
+    alike = all(part[0] == parts[0][0] and (len(part) == 1 or counts_up(pd.Series(part))) for part in parts)
+    return f"counts up from {parts[0][0]:.0f} {len(parts)} times" if alike and len(parts[0]) > 1 else ""
+
+
+def check_header(frame: pd.DataFrame, form: Format, path: Path) -> None:
+    """Raise DataError if the column names are a row: the header is missing, and the row is lost.
+
+    Numbers are names in wide tables (a column per year): there they go up or down, and other columns have names.
+    """
+    names = [str(name) for name in frame]
+    kinds = {name: column_type(frame[name]) for name in names}
+    numbers = [name for name in names if kinds[name] == "number"]
+    hits = [name for name in numbers if re.match(form.number, name.strip())]
+    echoes = [name for name in names if kinds[name] == "text" and (frame[name] == name).any()]
+    echoes += [name for name in names if kinds[name] == "date" and DATE.search(name)]
+    clear = [name for name in names if name[:1].isalpha() and name not in echoes and not DATE.search(name)]
+    values = pd.Series(
+        [float(name.strip().replace(form.thousands or " ", "").replace(form.decimal, ".")) for name in hits]
+    )
+    scale = values.is_monotonic_increasing or values.is_monotonic_decreasing
+    if (hits and (echoes or not clear or (not scale and 2 * len(hits) > len(numbers)))) or (
+        len(echoes) > 1 and 2 * len(echoes) > len(names)
+    ):
+        raise DataError(
+            f"{path}: the first line looks like a row, not like column names: {some([*map(repr, [*hits, *echoes])])} "
+            "are like the cells below them. Put a line with the names above it; if they are names, rename them."
+        )

@@ -1,0 +1,138 @@
+"""The model type that add chooses, and what goes with it."""
+
+import pickle
+
+from lockstep.intake.choosing.model_choice import (
+    FIXED,
+    FIXED_FEW,
+    LARGE_ROWS,
+    LARGE_STEPS,
+    VOTE_CLASSES,
+    VOTE_ROWS,
+    choose_model,
+    choose_settings,
+)
+from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator, member_of
+from lockstep.learning.model_types import KINDS
+
+import numpy as np
+import pandas as pd
+import pytest
+from threadpoolctl import threadpool_limits
+
+NATIVE = {"numeric_impute": "native", "encode": "native"}
+
+
+def boosting(target, task="classification", *, shuffled=True):
+    found = choose_settings("hist_gradient_boosting", pd.Series(target), task, shuffled=shuffled)
+    assert found.preprocess == NATIVE
+    return found.hyperparameters
+
+
+@pytest.mark.parametrize(
+    ("rows", "classes", "model", "why"),
+    [
+        (299, None, "random_forest", "there are fewer than 300 rows"),
+        (300, None, "voting", "up to 5,000 rows the mean of four models tells more than one of them"),
+        (300, VOTE_CLASSES, "voting", "up to 5,000 rows"),
+        (
+            300,
+            VOTE_CLASSES + 1,
+            "hist_gradient_boosting",
+            "there are 300 rows or more, and it learns best in small steps",
+        ),
+        (VOTE_ROWS, 2, "voting", "up to 5,000 rows"),
+        (
+            VOTE_ROWS + 1,
+            2,
+            "hist_gradient_boosting",
+            "there are 300 rows or more, and it learns best in small steps, end",
+        ),
+        (LARGE_ROWS - 1, 2, "hist_gradient_boosting", "there are 300 rows or more"),
+        (
+            LARGE_ROWS,
+            None,
+            "xgboost",
+            "there are 100,000 rows or more, where it learns about as well as hist_gradient_boosting",
+        ),
+    ],
+)
+def test_the_numbers_of_rows_and_classes_decide_the_model_type(rows, classes, model, why):
+    target = pd.Series(np.arange(rows) % classes if classes else np.arange(rows) / 7)
+    found, reason = choose_model(target, "classification" if classes else "regression")
+    assert found == model
+    assert reason.startswith(why)
+
+
+def test_what_a_model_type_can_take_is_left_as_it_is():
+    for model, expected in (("random_forest", NATIVE), ("ridge", {})):
+        assert choose_settings(model, pd.Series([1.0, 2.0]), "regression", shuffled=True) == ({}, expected)
+
+
+@pytest.mark.parametrize("task", list(KINDS))
+def test_large_tables_get_settings_of_their_own_that_can_be_fitted(task):
+    y = pd.Series(np.arange(LARGE_ROWS) % 3)
+    found = choose_settings("xgboost", y, task, shuffled=True)
+    assert found == (LARGE_STEPS, NATIVE)
+    assert choose_settings("xgboost", y[1:], task, shuffled=True) == ({}, NATIVE)
+    model = TrainSettings(model="xgboost", kind=KINDS[task], version=1, hyperparameters=found.hyperparameters)
+    estimator = build_estimator(model, task)
+    fit_estimator(estimator, np.arange(90.0)[:, None] % 4, y.to_numpy()[:90], model, n_jobs=1)
+    assert member_of(estimator).get_booster().num_boosted_rounds() == LARGE_STEPS["n_estimators"]
+
+
+def test_boosting_ends_by_itself_where_rows_can_be_spared():
+    assert boosting(np.arange(1000.0), "regression")["max_iter"] == 3000
+    assert boosting(np.arange(1000.0), "regression", shuffled=False)["early_stopping"]
+    assert boosting(["a", "b"] * 500)["max_iter"] == 3000
+    assert [boosting(np.arange(2600) % classes)["max_iter"] for classes in (3, 10, 26)] == [1000, 300, 200]
+    small = boosting(["a", "b"] * 499)
+    assert (small["early_stopping"], small["max_iter"]) == (False, FIXED_FEW)
+
+
+def test_where_a_class_may_be_missing_among_the_rows_that_say_when_it_ends_it_does_not_end_by_itself():
+    """scikit-learn refuses to cut them off then."""
+    for target, shuffled in ((["a", "c"] * 496 + ["b"] * 8, True), (["a", "b"] * 500, False)):
+        found = boosting(target, shuffled=shuffled)
+        assert (found["early_stopping"], found["max_iter"]) == (False, FIXED)
+    assert boosting(["a", "c"] * 495 + ["b"] * 10)["early_stopping"]
+
+
+def test_where_one_of_two_classes_has_few_rows_a_tenth_of_them_does_not_tell_when_to_end():
+    few = boosting(["a"] * 2000 + ["b"] * 399)
+    assert (few["early_stopping"], few["max_iter"]) == (False, FIXED_FEW)
+    assert boosting(["a"] * 2000 + ["b"] * 400)["early_stopping"]
+    assert boosting(["a"] * 4601 + ["b"] * 399)["early_stopping"]
+
+
+@pytest.mark.parametrize("task", list(KINDS))
+def test_the_settings_are_ones_that_can_be_fitted(task):
+    rows = 1000
+    y = np.arange(rows) % 3 if task == "classification" else np.arange(rows) / 7
+    X = np.column_stack([np.arange(rows) % 2 + 0.1, np.arange(rows) % 5])
+    model = TrainSettings(
+        model="hist_gradient_boosting", kind=KINDS[task], version=1, hyperparameters=boosting(y, task)
+    )
+    estimator = build_estimator(model, task)
+    fit_estimator(estimator, X, y, model, n_jobs=1, categories=[1])
+    assert estimator.n_iter_ < estimator.max_iter
+
+
+@pytest.mark.parametrize("task", list(KINDS))
+def test_a_vote_has_the_boosting_among_its_members_and_has_the_same_bytes_with_any_number_of_threads(task):
+    y = pd.Series(np.arange(300) % 3 if task == "classification" else np.arange(300) / 7)
+    hyperparameters, preprocess = choose_settings("voting", y, task, shuffled=True)
+    assert preprocess == NATIVE
+    assert hyperparameters["folds"] == 0
+    first = hyperparameters["members"][0]
+    assert first == {"model": "hist_gradient_boosting", **boosting(y, task)}
+    X = np.column_stack([np.where(np.arange(300) % 7, np.arange(300) % 11, np.nan), np.arange(300) % 5])
+    model = TrainSettings(model="voting", kind=KINDS[task], version=1, hyperparameters=hyperparameters)
+    found = []
+    for threads in (1, 3):
+        estimator = build_estimator(model, task)
+        with threadpool_limits(threads, user_api="openmp"):
+            fit_estimator(estimator, X, y.to_numpy(), model, n_jobs=threads, categories=[1])
+        found.append(pickle.dumps(estimator))
+    assert found[0] == found[1]
+    assert estimator.weights == [0.25] * 4
