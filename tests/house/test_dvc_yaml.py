@@ -1,7 +1,6 @@
 """The graph in dvc.yaml: exact code dependencies, no leak, nothing dangerous in it."""
 
 import re
-import shutil
 import subprocess
 import sys
 from itertools import filterfalse
@@ -20,7 +19,7 @@ from graph import (
     is_own_code,
     libraries,
 )
-from workspace import ROOT
+from workspace import ROOT, Repository
 
 
 def test_one_script_per_stage():
@@ -206,15 +205,9 @@ def test_the_bundled_tables_are_served_by_their_own_remote_alone():
 
 def test_the_users_code_is_what_dvc_tracks_in_its_folders(tmp_path):
     """A folder of which DVC ignored all would be the same, whatever is in it."""
-    from dvc.fs import localfs
-    from dvc.repo import Repo
-
-    shutil.copyfile(ROOT / ".dvcignore", tmp_path / ".dvcignore")
-    for folder in ("estimators", "scorers"):
-        (tmp_path / folder).mkdir()
-        for name in ("mine.py", "README.md"):
-            (tmp_path / folder / name).touch()
-    repo = Repo.init(str(tmp_path), no_scm=True)
-    for folder in ("estimators", "scorers"):
-        assert list(repo.dvcignore.find(localfs, str(tmp_path / folder))) == [str(tmp_path / folder / "mine.py")]
-    repo.close()
+    repository = Repository(tmp_path / "copy")
+    names = [f"{folder}/{name}" for folder in ("estimators", "scorers") for name in ("mine.py", "README.md")]
+    for name in names:
+        (repository.folder / name).touch()
+    ignored = repository.dvc("check-ignore", *names).stdout.split()
+    assert ignored == [name for name in names if name.endswith("README.md")]
