@@ -26,6 +26,7 @@ from typing import Any
 
 import psutil
 
+ROOT = Path(__file__).parent.parent
 
 class Forks:
     """The server, seen from a test: ``forks.start(folder, ["dvc", "repro"])``; it is started by the first command."""
@@ -188,8 +189,11 @@ def _serve() -> None:
     import dvc.repo.status
     import dvc.rwlock
     import dvc.utils.strictyaml
+    import dvc.stage.run
     import networkx  # noqa: F401
+    import stage_forks
 
+    stage_forks.install(dvc.stage.run, ROOT)
     gc.freeze()  # the forks' collector leaves alone what they all share
 
     def command(words: list[str]) -> int:
@@ -226,5 +230,5 @@ def _serve() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent.parent))
+    sys.path.insert(0, str(ROOT))
     _serve()

@@ -1,0 +1,134 @@
+"""Stages in quick succession: the server of dvc_forks.py has imported what stages import, and DVC, forked from it, forks
+itself for each of them.
+
+A stage costs a second of processor time before its first line, nearly all of it for scikit-learn and pandas; the
+hundreds of runs here cannot pay that. The stage is a child of DVC's process as it always is, and imports the code of its
+own repository, which a test may have changed; only libraries are there already. Where its variables are not those of the
+server (another processor, locale, home), where it is no plain ``python -m stages.NAME``, it is started as DVC does.
+"""
+
+import atexit
+import contextlib
+import gc
+import importlib
+import io
+import os
+import re
+import runpy
+import shlex
+import signal
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+OWN = ("lockstep", "stages", "features", "estimators", "scorers")
+"""The packages of a repository, of which each has its own."""
+_LATER = (
+    "lightgbm", "matplotlib.backends.backend_svg", "pandas.io.parquet", "pyarrow.parquet", "sklearn.calibration",
+    "sklearn.dummy", "sklearn.ensemble", "sklearn.impute", "sklearn.inspection", "sklearn.linear_model",
+    "sklearn.neighbors", "sklearn.pipeline", "sklearn.svm", "sklearn.tree", "xgboost",
+)  # fmt: skip
+"""What stages import within functions."""
+
+
+def install(module: Any, root: Path) -> None:
+    """Have DVC's ``module``, dvc.stage.run, fork stages: to be called in the server, which imports the libraries that
+    those of the repository at ``root``, which must be in ``sys.path``, do."""
+    before = dict(os.environ)
+    for path in sorted((root / "stages").glob("[!_]*.py")):
+        importlib.import_module(f"stages.{path.stem}")
+    for name in _LATER:
+        importlib.import_module(name)
+
+    module.subprocess = SimpleNamespace(Popen=_Starter(before, dict(os.environ)), check_output=subprocess.check_output)
+
+
+class _Starter:
+    """In place of subprocess.Popen."""
+
+    def __init__(self, before: dict[str, str], after: dict[str, str]) -> None:
+        self._before = _compared(before)
+        self._set = {name: value for name, value in after.items() if name not in before}
+        """What libraries set as they are imported."""
+
+    def __call__(self, command: list[str], *, env: dict[str, str], cwd: str, **options: Any) -> Any:
+        shell, words = command[:-1], command[-1]
+        plain = shell == ["/bin/sh", "-c"] and re.match(r"python -m stages\.\w+ [^$`;|&<>*?~#(){}!\\]*$", words)
+        if not plain or _compared(env) != self._before or not Path(cwd, "stages/__init__.py").exists():
+            return subprocess.Popen(command, env=env, cwd=cwd, **options)
+        return _Stage(shlex.split(words)[2:], self._set | env, cwd)
+
+
+_libraries = [path for path in sys.path if Path(path) not in (Path(__file__).parent, Path(__file__).parents[1])]
+
+
+def _compared(variables: dict[str, str]) -> dict[str, str]:
+    """The variables that a process may act on before it has imported anything, or by what it imported."""
+    return {name: value for name, value in variables.items() if not name.startswith(("DVC_", "_", "PWD"))}
+
+
+class _Stage:
+    """The fork, with what DVC asks a Popen for."""
+
+    returncode: int | None = None
+
+    def __init__(self, words: list[str], variables: dict[str, str], folder: str) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _become(words, variables, folder)
+
+    def communicate(self) -> None:
+        _, status = os.waitpid(self.pid, 0)
+        self.returncode = os.waitstatus_to_exitcode(status)
+
+
+def _become(words: list[str], variables: dict[str, str], folder: str) -> None:
+    """Be ``python -m WORDS``; never returns."""
+    code = 70
+    try:
+        os.closerange(3, 1024)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        os.environ.clear()
+        os.environ.update(variables)
+        os.chdir(folder)
+        atexit._clear()  # DVC's, which are its own process's
+        gc.enable()
+        sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), line_buffering=True)
+        sys.stderr = io.TextIOWrapper(
+            io.FileIO(2, "w", closefd=False), errors="backslashreplace", line_buffering=True, write_through=True
+        )
+        for name in [name for name in sys.modules if name.partition(".")[0] in OWN]:
+            del sys.modules[name]
+        sys.path[:] = [folder, *_libraries]
+        importlib.invalidate_caches()
+        sys.argv = words
+        code = _run(words[0])
+    finally:
+        with contextlib.suppress(Exception):
+            atexit._run_exitfuncs()
+        os._exit(code)
+
+
+def _run(module: str) -> int:
+    """The exit code of the module, run as Python's -m does."""
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as stop:
+        if isinstance(stop.code, str):
+            print(stop.code, file=sys.stderr)
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except KeyboardInterrupt:
+        traceback.print_exc()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
