@@ -28,6 +28,7 @@ import psutil
 
 ROOT = Path(__file__).parent.parent
 
+
 class Forks:
     """The server, seen from a test: ``forks.start(folder, ["dvc", "repro"])``; it is started by the first command."""
 
@@ -188,8 +189,8 @@ def _serve() -> None:
     import dvc.repo.reproduce
     import dvc.repo.status
     import dvc.rwlock
-    import dvc.utils.strictyaml
     import dvc.stage.run
+    import dvc.utils.strictyaml
     import networkx  # noqa: F401
     import stage_forks
 

@@ -1,10 +1,10 @@
-"""Stages in quick succession: the server of dvc_forks.py has imported what stages import, and DVC, forked from it, forks
-itself for each of them.
+"""Stages in quick succession: the server of dvc_forks.py has imported what stages import, and DVC, forked from it,
+forks itself for each of them.
 
 A stage costs a second of processor time before its first line, nearly all of it for scikit-learn and pandas; the
-hundreds of runs here cannot pay that. The stage is a child of DVC's process as it always is, and imports the code of its
-own repository, which a test may have changed; only libraries are there already. Where its variables are not those of the
-server (another processor, locale, home), where it is no plain ``python -m stages.NAME``, it is started as DVC does.
+hundreds of runs here cannot pay that. The stage is a child of DVC's process as it always is, and imports the code of
+its own repository, which a test may have changed; only libraries are there already. Where its variables are not those
+of the server (another processor, locale, home), or it is no plain ``python -m stages.NAME``, it starts as DVC does it.
 """
 
 import atexit
