@@ -18,6 +18,8 @@ from lockstep.deployment.serving.predicting import REASONS, blocks_of, make_scor
 from lockstep.kernel.errors import DataError, SettingsError, called
 from lockstep.kernel.files import Outputs
 
+import pandas as pd
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Score the rows. Raises LockstepError; then nothing was written."""
@@ -41,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = "stdin" if args.rows == "-" else args.rows
         n_rows = 0
         with called(path, name):
-            for frame in score(scorer, blocks_of(scorer, path, name), name, background):
+            for columns in score(scorer, blocks_of(scorer, path, name), name, background):
+                frame = pd.DataFrame(columns)
                 frame.to_csv(spool, index=False, header=n_rows == 0, lineterminator="\n")
                 n_rows += len(frame)
         if not n_rows:
