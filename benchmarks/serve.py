@@ -32,7 +32,7 @@ import lockstep  # noqa: F401 - first: it pins the processor's choices before an
 
 # isort: split
 from lockstep.commands import model_path
-from lockstep.serving.predicting import make_scorer
+from lockstep.deployment.serving.predicting import make_scorer
 
 import pandas as pd
 

@@ -74,8 +74,8 @@ class Service:
         self.metrics = Metrics(scorer, identity)
         self.headers = [
             (f"lockstep-{name}".encode(), quote(str(self.model[name]), safe="/").encode())
-            for name in ("problem", "file", "sha256", "md5", "commit")
-            if self.model[name] is not None
+            for name in ("problem", "file", "sha256", "md5", "commit", "version", "stage")
+            if self.model.get(name) is not None
         ]
         self._limiter: anyio.CapacityLimiter | None = None
 

@@ -107,7 +107,14 @@ class Block(NamedTuple):
     ids: list[Any] | None = None
 
 
-def make_scorer(path: Path, problem: str | None = None, params: Path = PARAMS, *, sha256: str | None = None) -> Scorer:
+def make_scorer(
+    path: Path,
+    problem: str | None = None,
+    params: Path = PARAMS,
+    *,
+    sha256: str | None = None,
+    contracts: Path = CONTRACTS,
+) -> Scorer:
     """Load the model at ``path`` with the settings and the contract of its problem.
 
     The problem is ``problem``, or the one that the model's folder is named after, if params.yaml has it.
@@ -129,7 +136,7 @@ def make_scorer(path: Path, problem: str | None = None, params: Path = PARAMS, *
     if problem is None and not (params.exists() and name in read_problems(params)):
         return Scorer(model, types, Dialect(), Format(), None, decision)
     load = Problem(params, name).section("load", LoadSettings)
-    declared = CONTRACTS / f"{name}.yaml"
+    declared = contracts / f"{name}.yaml"
     contract = read_contract(declared) if declared.exists() else None
     narrower = {"number": "integer", "datetime": "date"}  # what a contract may say more than the model
     said = contract.types if contract else {}
@@ -201,13 +208,13 @@ def note_of(scorer: Scorer, path: Path) -> str:
     return ""
 
 
-def training_rows(path: Path, problem: str | None, asking: str) -> Table:
-    """The rows that the model at ``path`` was fitted on, for what ``asking`` names.
+def training_rows(path: Path, problem: str | None, asking: str, root: Path = Path()) -> Table:
+    """The rows that the model at ``path`` was fitted on, for what ``asking`` names; ``root``: of the repository.
 
     Raises:
         DataError: they are not here, or are others.
     """
-    file = Path(f"data/split/{problem or path.resolve().parent.name}/train.parquet")
+    file = root / f"data/split/{problem or path.resolve().parent.name}/train.parquet"
     if not file.exists():
         raise DataError(
             f"{asking} compares with the training rows, but {file} is not here. Run 'dvc checkout {file}', 'dvc pull "

@@ -184,6 +184,7 @@ def plain_model(identity: Identity, scorer: Scorer) -> dict[str, Any]:
         "sha256": identity.sha256,
         "md5": identity.md5,
         "commit": identity.commit,
+        **({"version": identity.version, "stage": identity.stage} if identity.stage else {}),
         "task": scorer.task,
     }
     if decision.threshold is not None:

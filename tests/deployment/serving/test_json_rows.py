@@ -97,7 +97,7 @@ def test_what_is_typed_at_sight_is_what_the_reader_of_cells_gives(monkeypatch, c
     rows = "[" + ",".join(json.dumps({**ROW, column: "HERE"}).replace('"HERE"', value) for value in values) + "]"
     found, said = read(rows).frame, caplog.messages.copy()
     caplog.clear()
-    monkeypatch.setattr("lockstep.serving.json_rows._at_sight", lambda *_: None)
+    monkeypatch.setattr("lockstep.deployment.serving.json_rows._at_sight", lambda *_: None)
     slow = read(rows).frame
     pd.testing.assert_frame_equal(found, slow, check_exact=True)
     assert found[column].astype(str).tolist() == slow[column].astype(str).tolist()  # -0.0 and 0.0 are equal
