@@ -4,13 +4,18 @@ The only folder that prints. Imports any other folder.
 """
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from lockstep.kernel.errors import DataError, did_you_mean, some
+from lockstep.kernel.errors import DataError, SettingsError, did_you_mean, some
 from lockstep.kernel.paths import PARAMS
 from lockstep.kernel.settings import Problem, read_problems
 from lockstep.learning.model_file import ModelFile, model_file_name
+
+if TYPE_CHECKING:
+    from lockstep.deployment.registry.staged_model import StagedModel
 
 
 class Command(NamedTuple):
@@ -157,9 +162,51 @@ def add_params(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--params", type=Path, default=PARAMS, metavar="FILE", help="default: %(default)s")
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add ``MODEL``, which ``model_path`` finds the file of."""
-    parser.add_argument("model", metavar="MODEL", help="a model file, models/NAME/....joblib, or the NAME of a problem")
+def add_model(parser: argparse.ArgumentParser, *, staged: bool = False) -> None:
+    """Add ``MODEL``, which ``model_path`` finds the file of or, if it may be in a stage, ``given_model``."""
+    more = ", or NAME#STAGE: what that stage of the registry has (docs/promoting.md)" if staged else ""
+    parser.add_argument(
+        "model", metavar="MODEL", help=f"a model file, models/NAME/....joblib, or the NAME of a problem{more}"
+    )
+
+
+class GivenModel(NamedTuple):
+    """A model that a command was given.
+
+    Attributes:
+        path: of its file.
+        problem: its problem, where that is known.
+        root: of the repository, or of the copy of a commit, that its settings, contract and training rows are in.
+        staged: the model, where it was asked for by its stage.
+    """
+
+    path: Path
+    problem: str | None
+    root: Path = Path()
+    staged: "StagedModel | None" = None
+
+
+@contextmanager
+def given_model(model: str, problem: str | None) -> Iterator[GivenModel]:
+    """Find what ``model`` means: a path, a problem's name, or NAME#STAGE; the last is gone when the block ends.
+
+    Args:
+        problem: what --problem says.
+
+    Raises:
+        DataError, SettingsError: as ``model_path``; or --problem beside a stage.
+        LockstepError: as ``staged_model``.
+    """
+    name, mark, stage = model.partition("#")
+    if not mark or Path(model).exists():
+        yield GivenModel(model_path(model), problem)
+        return
+    if problem is not None:
+        raise SettingsError(f"--problem is for model files. {model} names its problem: leave --problem out.")
+    from lockstep.deployment.registry.staged_model import staged_model  # imports DVC, which a file does without
+
+    with staged_model(name, stage) as found:
+        yield GivenModel(found.path, name, found.root, found)
 
 
 def model_path(model: str) -> Path:

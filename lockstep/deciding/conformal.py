@@ -113,5 +113,6 @@ def interval_columns(decision: Decision, predictions: Predictions) -> dict[str, 
         return {}
     names = predictions.classes.astype(object)
     rows = sets_of(intervals, predictions)
-    texts = [json.dumps([names[place] for place in np.flatnonzero(row)], ensure_ascii=False) for row in rows]
-    return {"set": np.array(texts, dtype=object)}
+    kinds, which = np.unique(rows, axis=0, return_inverse=True)  # of many rows, few sets
+    texts = [json.dumps([names[place] for place in np.flatnonzero(kind)], ensure_ascii=False) for kind in kinds]
+    return {"set": np.array(texts, dtype=object)[which]}

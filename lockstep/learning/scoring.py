@@ -23,6 +23,7 @@ from sklearn.metrics import (
     recall_score,
     roc_auc_score,
 )
+from sklearn.pipeline import Pipeline
 
 Average = Literal["macro", "weighted", "micro", "binary"]
 """How precision, recall and F1 are averaged over the classes (scikit-learn's ``average``)."""
@@ -30,6 +31,16 @@ WEIGHT = "weight"
 """The column of a table of predictions that says how much each row counts, where they do not all count alike."""
 PROBABILITY, DECISION = "probability_", "decision_"
 """What the name of a column of probabilities, or of values of ``decision_function``, begins with; the class follows."""
+_FORESTS = (
+    "sklearn.RandomForestClassifier",
+    "sklearn.RandomForestRegressor",
+    "sklearn.ExtraTreesClassifier",
+    "sklearn.ExtraTreesRegressor",
+)
+"""Estimators, by library and class, whose output is the mean of that of their trees."""
+_LIKELIEST = (*_FORESTS, "sklearn.VotingClassifier", "sklearn.CalibratedClassifierCV", "lightgbm.LGBMClassifier")
+"""Estimators whose ``predict`` is the class of the highest ``predict_proba``, the first one of equals: it need not be
+computed twice."""
 
 
 class Predictions(NamedTuple):
@@ -83,19 +94,52 @@ def predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task, positive: Any 
 
 
 def _predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Predictions:
+    estimator, rows = model, X
+    if type(model) is Pipeline:
+        estimator = model.steps[-1][1]
+        for _, step in model.steps[:-1]:  # once, for classes and probabilities
+            rows = rows if step in (None, "passthrough") else step.transform(rows)
     if task == "regression":
-        return Predictions(_as_float64(model.predict(X)), None, None, None)
-    classes = model.classes_
-    # Not the argmax of the probabilities: some models break ties, or decide, in another way.
-    values = model.predict(X)
-    probabilities = _probabilities(model.predict_proba(X)) if hasattr(model, "predict_proba") else None
+        return Predictions(_as_float64(_numbers(estimator, rows)), None, None, None)
+    classes = estimator.classes_
+    found = _forest(estimator, "predict_proba", rows) if _is_one_of(estimator, _FORESTS) else None
+    if found is None and hasattr(estimator, "predict_proba"):
+        found = estimator.predict_proba(rows)
+    if found is not None and _is_one_of(estimator, _LIKELIEST):
+        values = classes.take(np.argmax(found, axis=1))
+    else:  # some break ties, or decide, in another way
+        values = estimator.predict(rows)
+    probabilities = None if found is None else _probabilities(found)
     if len(classes) != 2:
         scores = None
     elif probabilities is not None:
         scores = probabilities[:, 1]
     else:
-        scores = model.decision_function(X)
+        scores = estimator.decision_function(rows)
     return Predictions(values, classes, probabilities, scores)
+
+
+def _numbers(estimator: Any, X: np.ndarray | pd.DataFrame) -> np.ndarray:
+    found: np.ndarray = _forest(estimator, "predict", X) if _is_one_of(estimator, _FORESTS) else estimator.predict(X)
+    return found
+
+
+def _is_one_of(estimator: Any, names: Sequence[str]) -> bool:
+    """Whether it is of one of these classes itself, not of one that is derived from it."""
+    kind = type(estimator)
+    return f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}" in names
+
+
+def _forest(forest: Any, method: str, X: np.ndarray | pd.DataFrame) -> np.ndarray:
+    """(n_rows, ...): what ``method`` of a fitted forest gives, the same sums in the same order, without the thread pool
+    through which scikit-learn sends each tree: of few rows, that takes most of the time."""
+    first, *others = forest.estimators_
+    rows = np.asarray(X, dtype=np.float32)  # what trees compare
+    total: np.ndarray = np.array(getattr(first, method)(rows))  # it alone looks whether the rows can be taken
+    for tree in others:
+        total += getattr(tree, method)(rows, check_input=False)
+    total /= len(forest.estimators_)
+    return total
 
 
 def _as_float64(values: np.ndarray) -> np.ndarray:

@@ -270,11 +270,13 @@ def check_n_rows(n_rows: int, name: str) -> None:
 def too_large(frame: pd.DataFrame, name: str, line_starts: np.ndarray | None, largest: float = LARGEST) -> str:
     """What to say of the first column with numbers beyond ``largest``, by default single precision, in which forests
     compute; other models square them. "" if there is none. Other arguments as of checked_table."""
-    for column in frame.select_dtypes(["int64", "float64"]):
-        beyond = np.flatnonzero(np.abs(frame[column].to_numpy()) > largest)
+    for column, cells in frame.items():
+        if cells.dtype.kind not in "if":
+            continue
+        beyond = np.flatnonzero(np.abs(cells.to_numpy()) > largest)
         if len(beyond):
             where = _places(frame, beyond, line_starts)
-            value = frame[column].iloc[beyond[0]]
+            value = cells.iloc[beyond[0]]
             return f"{name} column '{column}': {value:g} in {where} is beyond {largest:.2g}, too large to compute with."
     return ""
 

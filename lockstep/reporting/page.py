@@ -56,6 +56,14 @@ def leaderboard_page(heading: str, sections: Sequence[Any], note: str) -> str:
     return render("leaderboard.html", heading=heading, sections=sections, note=note)
 
 
+def watch_page(
+    problem: str, summary: str, metrics: Sequence[str], batches: Sequence[Any], pictures: Sequence[Any]
+) -> str:
+    """The page of the batches that ``watch`` has seen; ``batches``, ``pictures``: those of watching/history_page.py."""
+    drawn = [picture._replace(svg=Markup(picture.svg)) for picture in pictures]  # noqa: S704 - as in report_page
+    return render("watch.html", problem=problem, summary=summary, metrics=metrics, batches=batches, pictures=drawn)
+
+
 def picture_file(facts: Facts, pictures: dict[str, str]) -> str:
     """The one picture by which the problem is shown elsewhere, as an SVG file for light and dark pages."""
     style = render("colors.css").replace("\n", " ").strip()

@@ -10,9 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import metrics
-from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    RandomForestClassifier,
+    VotingClassifier,
+)
+from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
 TYPES = [(name, task) for name, entry in MODELS.items() for task in entry.estimators]
@@ -169,6 +177,39 @@ def test_predicted_values_are_the_models_own(model, X, y):
     """Of two classes as likely, gradient boosting predicts the second one; SVC goes by its decision function."""
     model.set_params(random_state=0).fit(X, y)
     np.testing.assert_array_equal(predict(model, X, "classification").values, model.predict(X))
+
+
+class Contrary(RandomForestClassifier):
+    """A forest that predicts what is least likely."""
+
+    def predict(self, X):
+        return self.classes_[self.predict_proba(X).argmin(axis=1)]
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        ExtraTreesClassifier(3, max_depth=2, random_state=0),
+        Contrary(3, random_state=0),
+        CalibratedClassifierCV(RandomForestClassifier(3, random_state=0), cv=2),
+        FixedThresholdClassifier(RandomForestClassifier(3, random_state=0), threshold=0.2, pos_label="perhaps"),
+        VotingClassifier([("forest", RandomForestClassifier(3, random_state=0))], voting="soft"),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_rows_are_prepared_once_and_walked_through_once_for_the_same_predictions(estimator):
+    """Classes by probabilities only where the estimator does so itself; ties among few trees included."""
+    X, y = labelled(2)
+    prepared = []
+    note = FunctionTransformer(lambda rows: prepared.append(len(rows)) or rows)
+    model = Pipeline([("note", note), ("nothing", "passthrough"), ("scale", StandardScaler()), ("model", estimator)])
+    model.fit(X, y)
+    X = labelled(2, seed=1)[0].round(0)
+    prepared.clear()
+    found = predict(model, X, "classification")
+    assert prepared == [300]
+    np.testing.assert_array_equal(found.values, model.predict(X))
+    np.testing.assert_array_equal(found.probabilities, model.predict_proba(X))
 
 
 def test_a_model_that_can_be_fitted_and_cannot_predict():

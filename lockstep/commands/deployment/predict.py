@@ -13,16 +13,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from lockstep.commands import add_model, command_parser, model_path
+from lockstep.commands import add_model, command_parser, given_model
 from lockstep.deployment.serving.predicting import REASONS, blocks_of, make_scorer, note_of, score, training_rows
 from lockstep.kernel.errors import DataError, SettingsError, called
 from lockstep.kernel.files import Outputs
+from lockstep.kernel.paths import CONTRACTS, PARAMS
+
+import pandas as pd
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Score the rows. Raises LockstepError; then nothing was written."""
     parser = command_parser("predict", __doc__)
-    add_model(parser)
+    add_model(parser, staged=True)
     parser.add_argument("rows", help="a CSV file (also .gz, .zst, .zip), a parquet file, or - for CSV from stdin")
     parser.add_argument("-o", "--output", default="-", metavar="CSV", help="write here (default: -, stdout)")
     parser.add_argument("--problem", metavar="NAME", help="the problem in params.yaml (default: the model's folder)")
@@ -33,15 +36,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--sha256", metavar="HEX", help="the model's SHA-256, if nothing here records the file")
     args = parser.parse_args(argv)
-    model = model_path(args.model)
-    _check_output(args.output, args.rows, model)
-    scorer = make_scorer(model, args.problem, sha256=args.sha256)
-    background = training_rows(model, args.problem, "--explain") if args.explain else None
+    with given_model(args.model, args.problem) as (model, problem, root, _):
+        _check_output(args.output, args.rows, model)
+        scorer = make_scorer(model, problem, root / PARAMS, contracts=root / CONTRACTS, sha256=args.sha256)
+        background = training_rows(model, problem, "--explain", root) if args.explain else None
+        note = note_of(scorer, model)
     with rows_file(args.rows) as path, tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
         name = "stdin" if args.rows == "-" else args.rows
         n_rows = 0
         with called(path, name):
-            for frame in score(scorer, blocks_of(scorer, path, name), name, background):
+            for columns in score(scorer, blocks_of(scorer, path, name), name, background):
+                frame = pd.DataFrame(columns)
                 frame.to_csv(spool, index=False, header=n_rows == 0, lineterminator="\n")
                 n_rows += len(frame)
         if not n_rows:
@@ -49,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         spool.seek(0)
         _deliver(spool, args.output)
     print(f"{n_rows:,} rows scored{'' if args.output == '-' else f': {args.output}'}", file=sys.stderr)
-    if note := note_of(scorer, model):
+    if note:
         print(note, file=sys.stderr)
     return 0
 

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from lockstep.commands import add_model, command_parser, model_path
+from lockstep.commands import add_model, command_parser, given_model
 from lockstep.kernel.errors import MachineError, SettingsError
 from lockstep.kernel.log import logger
 
@@ -19,7 +19,7 @@ LIBRARIES = ("fastapi", "starlette", "uvicorn", "prometheus_client", "anyio")
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until it is stopped. Raises LockstepError before it listens."""
     parser = command_parser("serve", __doc__)
-    add_model(parser)
+    add_model(parser, staged=True)
     parser.add_argument("--problem", metavar="NAME", help="the problem in params.yaml (default: the model's folder)")
     parser.add_argument("--sha256", metavar="HEX", help="the model's SHA-256, if nothing here records the file")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
@@ -52,14 +52,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     key = os.environ.get(KEY) or None
     check_host(args.host, key)
-    scorer, identity = open_model(model_path(args.model), args.problem, args.sha256)
+    with given_model(args.model, args.problem) as given:
+        scorer, identity = open_model(given.path, given.problem, args.sha256, given.staged)
     limits = Limits(args.max_bytes, args.max_rows, args.max_seconds)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     before = logger.level
     logger.setLevel(logging.INFO)
 
     def started(address: str) -> None:
-        print(f"{identity.file} (SHA-256 {identity.sha256}) answers at {address}", flush=True)
+        name = identity.version or str(identity.commit)[:7]
+        staged = f"{identity.problem} {name}, in {identity.stage}: " if identity.stage else ""
+        print(f"{staged}{identity.file} (SHA-256 {identity.sha256}) answers at {address}", flush=True)
         print(f"What a row may hold: {address}/docs. Stop it with Ctrl-C or SIGTERM.", flush=True)
 
     try:

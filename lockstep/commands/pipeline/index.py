@@ -1,4 +1,7 @@
-"""``python -m lockstep index``: write reports/index.html, all problems on one page, with links to their reports."""
+"""``python -m lockstep index``: write reports/index.html, all problems on one page, with links to their reports.
+
+Where 'watch' has recorded batches of a problem, they are drawn over time on a page beside it.
+"""
 
 import os
 import sys
@@ -9,6 +12,9 @@ from typing import NamedTuple
 
 from lockstep.commands import add_params, command_parser
 from lockstep.commands.pipeline.results import results_of
+from lockstep.deployment.watching.history_page import history_page, summary
+from lockstep.deployment.watching.record import read_record
+from lockstep.intake.problems.problem_files import watch_record_of
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.settings import NO_PROBLEM, Problem, Settings, Task, read_problems
 from lockstep.learning.metrics import qualified
@@ -19,6 +25,11 @@ from lockstep.reporting.sources import ReportSettings
 from lockstep.reporting.wording import visible
 
 REPORTS = Path("reports")
+
+
+def batches_page(problem: str) -> Path:
+    """The page of a problem's record of batches; no problem's report is called so."""
+    return REPORTS / f"{problem}.watch.html"
 
 
 class TaskOnly(Settings, frozen=True):
@@ -38,7 +49,9 @@ class Figure(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A problem. ``figures`` is empty where it has not been built; then there is no report either."""
+    """A problem. ``figures`` is empty where it has not been built; then there is no report either. ``watched`` is what
+    its record of batches comes to; "" without one.
+    """
 
     problem: str
     title: str
@@ -46,6 +59,7 @@ class Entry(NamedTuple):
     model: str
     test_rows: int
     figures: list[Figure]
+    watched: str = ""
 
 
 def entry_of(problem: Problem) -> Entry:
@@ -80,14 +94,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{args.params} has {NO_PROBLEM}")
         return 0
     entries = [entry_of(Problem(args.params, name, problems)) for name in problems]
+    records = {name: record for name in problems if (record := read_record(watch_record_of(name)))}
+    entries = [
+        entry._replace(watched=summary(records[entry.problem])) if entry.problem in records else entry
+        for entry in entries
+    ]
     path = REPORTS / "index.html"
     with Outputs() as outputs:
-        text = index_page(entries)
-        outputs.text(path, text)
+        outputs.text(path, index_page(entries))
+        for name, record in records.items():
+            outputs.text(batches_page(name), history_page(name, record))
     print(path)
     for entry in entries:
         page = REPORTS / f"{entry.problem}.html"
         print(page if entry.figures else f"{page} (not built: dvc repro report@{entry.problem})")
+        if entry.watched:
+            print(batches_page(entry.problem))
     if args.open and (sys.platform == "darwin" or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)):
         webbrowser.open(path.resolve().as_uri())
     return 0

@@ -18,7 +18,7 @@ from lockstep.comparing.model_words import summary, verdict_on, why_not
 from lockstep.comparing.recorded_evaluations import Interval, model_md5, read_intervals, was_evaluated
 from lockstep.comparing.rendering import visible
 from lockstep.comparing.verdicts import ALPHA, NOT_COMPARABLE, NotComparable
-from lockstep.deployment.registry.registered import Registered, find_registered
+from lockstep.deployment.registry.registered import Registered, find_registered, nothing_in
 from lockstep.deployment.registry.tags import (
     NewTag,
     artifact_name,
@@ -37,8 +37,6 @@ from lockstep.kernel.errors import (
     did_you_mean,
     some,
 )
-from lockstep.kernel.paths import PARAMS
-from lockstep.kernel.settings import read_problems
 from lockstep.provenance.changed_modules import CodeHistory
 from lockstep.provenance.verifying_commits import verify_commit
 from lockstep.repository import git
@@ -194,7 +192,7 @@ def demote(problem: str, stage: str, *, back: bool) -> Demoted:
     found = find_registered(artifact, read_tags(root))
     held = found.held(stage)
     if held is None:
-        raise SettingsError(_empty(problem, stage, found))
+        raise SettingsError(nothing_in(stage, problem, found))
     out = tuple(found.name_of(one.commit) for one in found.stages[stage])
     before = found.before[stage]
     if back and not before:
@@ -378,14 +376,3 @@ def _objection(problem: str, comparison: Comparison | None) -> str | None:
 def _lines(candidate: Candidate) -> str:
     assert candidate.comparison is not None
     return "\n".join(summary(candidate.problem, candidate.comparison.problems[candidate.problem], visible))
-
-
-def _empty(problem: str, stage: str, found: Registered) -> str:
-    occupied = [name for name, held in found.stages.items() if held]
-    if not occupied:
-        known = list(read_problems(PARAMS)) if PARAMS.exists() else []
-        hint = did_you_mean(problem, known) if problem not in known else ""
-        return f"no model of '{problem}' is in any stage.{hint} 'python -m lockstep models' shows those that are."
-    return (
-        f"nothing is in '{stage}' of {problem}. Stages with a model: {some(occupied)}.{did_you_mean(stage, occupied)}"
-    )

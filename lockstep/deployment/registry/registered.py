@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from lockstep.deployment.registry.tags import RegistryTag
+from lockstep.kernel.errors import did_you_mean, some
+from lockstep.kernel.paths import PARAMS
+from lockstep.kernel.settings import read_problems
 
 
 class Held(NamedTuple):
@@ -80,6 +83,21 @@ def find_registered(artifact: str, tags: Iterable[RegistryTag]) -> Registered:
         },
         counter=max((tag.counter for tag in own), default=0),
         time=max((tag.time for tag in own), default=0),
+    )
+
+
+def nothing_in(stage: str, problem: str, found: Registered) -> str:
+    """What to say where a stage has no model of a problem."""
+    occupied = [name for name, held in found.stages.items() if held]
+    if not occupied:
+        known = list(read_problems(PARAMS)) if PARAMS.exists() else []
+        hint = did_you_mean(problem, known) if problem not in known else ""
+        return (
+            f"no model of '{problem}' is in any stage.{hint} 'python -m lockstep models' shows those that are; 'git "
+            "fetch --tags' brings those that others have promoted."
+        )
+    return (
+        f"nothing is in '{stage}' of {problem}. Stages with a model: {some(occupied)}.{did_you_mean(stage, occupied)}"
     )
 
 

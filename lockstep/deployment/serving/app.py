@@ -31,6 +31,7 @@ from lockstep.deployment.serving.service import (
 from lockstep.kernel.log import logger
 
 import anyio
+import pandas as pd
 from fastapi import FastAPI, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
@@ -73,8 +74,8 @@ class Service:
         self.metrics = Metrics(scorer, identity)
         self.headers = [
             (f"lockstep-{name}".encode(), quote(str(self.model[name]), safe="/").encode())
-            for name in ("problem", "file", "sha256", "md5", "commit")
-            if self.model[name] is not None
+            for name in ("problem", "file", "sha256", "md5", "commit", "version", "stage")
+            if self.model.get(name) is not None
         ]
         self._limiter: anyio.CapacityLimiter | None = None
 
@@ -94,14 +95,15 @@ class Service:
 
     def _respond(self, body: bytes, content_type: str, id_column: str | None, wants_csv: bool) -> Response:
         found = answer(self.scorer, self.limits, body, content_type, id_column)
-        self.metrics.scored(found.frame)
+        self.metrics.scored(found.columns)
         self.metrics.warnings.inc(len(found.warnings))
         if wants_csv:
-            return Response(found.frame.to_csv(index=False, lineterminator="\n"), media_type=CSV)
+            table = pd.DataFrame(found.columns)
+            return Response(table.to_csv(index=False, lineterminator="\n"), media_type=CSV)
         return _json(self._plain(found))
 
     def _plain(self, found: Answer) -> dict[str, Any]:
-        return {"model": self.model, "predictions": plain_predictions(found.frame), "warnings": found.warnings}
+        return {"model": self.model, "predictions": plain_predictions(found.columns), "warnings": found.warnings}
 
     def _refusal(self, error: RequestError) -> Response:
         self.metrics.refuse(error.mistakes)

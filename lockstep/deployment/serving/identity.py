@@ -3,13 +3,17 @@
 import hashlib
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lockstep.deployment.serving.predicting import Scorer, make_scorer, note_of
 from lockstep.kernel.errors import LockstepError
 from lockstep.kernel.lock_file import LOCK_FILE, outputs, parse_lock
+from lockstep.kernel.paths import CONTRACTS, PARAMS
 from lockstep.repository import git
 from lockstep.saving.sidecar import read_trusted
+
+if TYPE_CHECKING:
+    from lockstep.deployment.registry.staged_model import StagedModel  # imports DVC, which serving a file does without
 
 COMMIT = "LOCKSTEP_COMMIT"
 """The environment variable that names the commit where there is no git repository, as in a container."""
@@ -25,6 +29,7 @@ class Identity(NamedTuple):
         commit: the commit whose dvc.lock records these bytes, or what LOCKSTEP_COMMIT says where there is no git; None
             where neither names one.
         note: what is to be known of the probabilities; "" for nothing.
+        version, stage: of the registry, where the model was asked for by its stage.
     """
 
     problem: str
@@ -33,15 +38,22 @@ class Identity(NamedTuple):
     md5: str
     commit: str | None
     note: str = ""
+    version: str | None = None
+    stage: str | None = None
 
 
-def open_model(path: Path, problem: str | None = None, sha256: str | None = None) -> tuple[Scorer, Identity]:
-    """Open the model at ``path``. Arguments and errors as of ``make_scorer``."""
+def open_model(
+    path: Path, problem: str | None = None, sha256: str | None = None, staged: "StagedModel | None" = None
+) -> tuple[Scorer, Identity]:
+    """Open the model at ``path``, or that of a stage, which lies there. Arguments and errors as of ``make_scorer``."""
     data = read_trusted(path, sha256)
     digest, md5 = hashlib.sha256(data).hexdigest(), hashlib.md5(data, usedforsecurity=False).hexdigest()
-    scorer = make_scorer(path, problem, sha256=digest)  # of these very bytes
-    name = problem or path.resolve().parent.name
-    return scorer, Identity(name, path.as_posix(), digest, md5, _commit_of(path, md5), note_of(scorer, path))
+    root = Path() if staged is None else staged.root
+    scorer = make_scorer(path, problem, root / PARAMS, contracts=root / CONTRACTS, sha256=digest)  # of these very bytes
+    name, note = problem or path.resolve().parent.name, note_of(scorer, path)
+    if staged is not None:
+        return scorer, Identity(name, staged.file, digest, md5, staged.commit, note, staged.version, staged.stage)
+    return scorer, Identity(name, path.as_posix(), digest, md5, _commit_of(path, md5), note)
 
 
 def _commit_of(path: Path, md5: str) -> str | None:

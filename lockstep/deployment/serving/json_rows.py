@@ -1,29 +1,34 @@
 """Rows in JSON to typed columns: by way of the texts that a CSV file would have, so that both are read by one reader.
 
-A number keeps the digits that it was written with until Arrow reads them, so that nothing is rounded on the way; JSON's
-types must be those of the columns.
+A number that a float may round keeps the digits that it was written with until that reader sees it with its column;
+JSON's types must be those of the columns. A column in which the reader has nothing to decide (``_at_sight``) does not
+go through it: of one row, it would take most of the time.
 """
 
 import json
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 from lockstep.deployment.serving.mistakes import MOST, NAME, Mistake, RequestError
 from lockstep.deployment.serving.predicting import Block, Scorer
 from lockstep.deployment.serving.row_schema import allowed, is_demanded, known_columns
 from lockstep.kernel.errors import DataError, did_you_mean, some
-from lockstep.reading.column_types import EXACT_FLOAT, Cells, Column, Format, typed_columns
+from lockstep.reading.column_types import EXACT_FLOAT, Cells, Column, Format, row_index, typed_columns
 from lockstep.reading.csvfile import TEXT
 from lockstep.reading.date_formats import DATE_TYPES
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 LONGEST_NUMBER = 100
 """Characters of a number; longer ones are no number that anybody measured."""
+SHORT = 15
+"""Digits that a float holds whatever they are."""
+LARGEST_SHORT = 10**SHORT - 1
 
 
 class _Number(str):
@@ -80,18 +85,24 @@ def read_rows(body: bytes, scorer: Scorer, most: int, id_column: str) -> Block:
         raise too_many_rows(most, len(rows))
     ids = _ids(rows, id_column) if id_column not in scorer.types and any(id_column in row for row in rows) else None
     _check_columns(rows, known_columns(scorer) | {id_column})
+    forms = scorer.contract.forms(scorer.form) if scorer.contract else {}
     mistakes: list[Mistake] = []
-    cells: dict[str, list[str]] = {}
-    for column in scorer.types:
+    found: dict[str, Any] = {}
+    cells: dict[str, list[Any]] = {}
+    for column, kind in scorer.types.items():
         values = [row.get(column, _ABSENT) for row in rows]
         if all(value is _ABSENT for value in values):
             continue  # whether it may be missing is said of files and requests alike
-        mistakes += _mistakes(scorer, column, values)
-        cells[column] = [_text(value) for value in values]
+        found[column] = _at_sight(kind, values, forms.get(column, scorer.form).missing_texts)
+        if found[column] is None:
+            cells[column] = [_as_written(value) for value in values]
+            is_counted = _is_counted(kind, forms.get(column))
+            mistakes += _mistakes(scorer, column, cells[column], is_counted=is_counted)
     if mistakes:
         raise RequestError(mistakes)
-    others = tuple(dict.fromkeys(name for row in rows for name in row if name not in scorer.types))
-    return Block(_typed(scorer, cells, len(rows)), None, others, ids)
+    others = tuple(name for name in dict.fromkeys(chain.from_iterable(rows)) if name not in scorer.types)
+    found |= _typed(scorer, cells, forms, len(rows))
+    return Block(pd.DataFrame(found, index=row_index(len(rows)), copy=False), None, others, ids)
 
 
 def too_many_rows(most: int, found: int | None = None) -> RequestError:
@@ -118,14 +129,17 @@ def unknown_columns(found: Mapping[str, Sequence[int]], known: set[str]) -> Requ
 
 
 def _parsed(body: bytes) -> Any:
+    """What a JSON text holds: numbers that any reader reads as the same are Python's, as whole ones of any size are;
+    others are texts."""
     try:
-        return json.loads(
-            body.decode("utf-8"),
-            parse_int=_number,
-            parse_float=_number,
-            parse_constant=_NotFinite,
-            object_pairs_hook=_object,
-        )
+        text = body.decode("utf-8")
+        hooks: dict[str, Any] = {"parse_float": _float, "parse_constant": _NotFinite, "object_pairs_hook": _object}
+        try:
+            return json.loads(text, **hooks)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:  # more digits than Python reads
+            return json.loads(text, parse_int=_number, **hooks)
     except UnicodeDecodeError as error:
         raise _json(f"byte {error.start + 1} is not UTF-8") from None
     except RecursionError:
@@ -138,13 +152,15 @@ def _json(what: str) -> RequestError:
     return RequestError([Mistake("json", f"{NAME} is not JSON that can be read: {what}.")])
 
 
+def _float(text: str) -> float | str:
+    return float(text) if len(text) <= SHORT and "e" not in text and "E" not in text else _number(text)
+
+
 def _number(text: str) -> str:
     """A number, unless it is beyond what a float holds, or a whole one, written in digits, that a float rounds."""
     if len(text) > LONGEST_NUMBER:
         return _Inexact(text)
     has_exponent = "e" in text or "E" in text
-    if len(text) < 16 and not has_exponent:
-        return _Number(text)
     held = float(text)
     if math.isinf(held):
         return _NotFinite(text)
@@ -168,9 +184,11 @@ def _ids(rows: list[dict[str, Any]], column: str) -> list[Any]:
     wrong: list[int] = []
     for number, row in enumerate(rows, 1):
         given = row.get(column)
-        if isinstance(given, _Number | _Inexact) and re.fullmatch(r"-?[0-9]{1,100}", given):
-            given = int(given)
-        elif given is not None and type(given) is not str:
+        if (
+            given is not None
+            and type(given) is not str
+            and not (type(given) is int and abs(given) < 10**LONGEST_NUMBER)
+        ):
             wrong.append(number)
         found.append(given)
     if wrong:
@@ -191,10 +209,9 @@ def _check_columns(rows: list[dict[str, Any]], known: set[str]) -> None:
         raise unknown_columns(found, known)
 
 
-def _mistakes(scorer: Scorer, column: str, values: list[Any]) -> list[Mistake]:
+def _mistakes(scorer: Scorer, column: str, values: list[Any], *, is_counted: bool) -> list[Mistake]:
     """What is wrong with the values of one column, by JSON's types."""
-    kind = scorer.types[column]
-    fine = _TYPES[kind] if not _is_counted(scorer, column) else _TYPES["number"]
+    fine = _TYPES["number" if is_counted else scorer.types[column]]
     if not is_demanded(scorer, "columns"):
         fine |= {object}  # absent in some rows
     if set(map(type, values)) <= fine:
@@ -220,10 +237,9 @@ def _mistakes(scorer: Scorer, column: str, values: list[Any]) -> list[Mistake]:
     ]
 
 
-def _is_counted(scorer: Scorer, column: str) -> bool:
-    """Whether a column's dates are numbers that count days or seconds."""
-    form = scorer.contract.forms(scorer.form).get(column) if scorer.contract else None
-    return form is not None and scorer.types[column] in DATE_TYPES and bool(form.marks.epoch)
+def _is_counted(kind: str, form: Format | None) -> bool:
+    """Whether a column of a type, written in a form of its own, has dates that are numbers of days or seconds."""
+    return form is not None and kind in DATE_TYPES and bool(form.marks.epoch)
 
 
 def _what(value: Any) -> str:
@@ -248,6 +264,11 @@ def _quoted(value: Any) -> str:
     return repr(text) if type(value) is str else text
 
 
+def _as_written(value: Any) -> Any:
+    """A value with numbers as texts, as they may have been written."""
+    return _number(str(value)) if type(value) in (int, float) else value
+
+
 def _text(value: Any) -> str:
     """The cell that a CSV file would have."""
     if value is None or value is _ABSENT:
@@ -255,9 +276,8 @@ def _text(value: Any) -> str:
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
-def _typed(scorer: Scorer, cells: dict[str, list[str]], n_rows: int) -> Any:
-    """The columns, (n_rows, n_columns), typed as those of a CSV file are."""
-    forms = scorer.contract.forms(scorer.form) if scorer.contract else {}
+def _typed(scorer: Scorer, cells: Mapping[str, list[Any]], forms: Mapping[str, Format], n_rows: int) -> dict[str, Any]:
+    """{column: its values, (n_rows,)}, typed as those of a CSV file are."""
     rows = np.arange(1, n_rows + 1)
 
     def column_of(name: str) -> Column:
@@ -265,10 +285,40 @@ def _typed(scorer: Scorer, cells: dict[str, list[str]], n_rows: int) -> Any:
         is_plain = scorer.types[name] in ("number", "integer", "boolean")
         form = Format() if is_plain else forms.get(name, scorer.form)
         try:
-            texts = pa.array(cells[name], TEXT)
+            texts = pa.array(map(_text, cells[name]), TEXT)
         except UnicodeEncodeError:
             raise DataError(f"{NAME} column '{name}' has a text that is not Unicode (a lone surrogate).") from None
         return Column(Cells(texts, rows), name, NAME, form, "row")
 
-    columns = [column_of(name) for name in cells]
-    return typed_columns(columns, lambda column: column.typed(scorer.types[column.name]), NAME, rows).frame
+    if not cells:
+        return {}
+    columns = map(column_of, cells)
+    read = typed_columns(columns, lambda column: column.typed(scorer.types[column.name]), NAME, rows).frame
+    return {name: read[name].array for name in cells}
+
+
+def _at_sight(kind: str, values: list[Any], missing: Collection[str]) -> Any:
+    """(n_rows,) the values of a column as the reader of cells types them, where it has nothing to say of them; None
+    where it may have.
+
+    Args:
+        kind: the column's type.
+        values: (n_rows,) as ``_parsed`` gives them.
+        missing: texts that mean a missing value.
+    """
+    kinds = set(map(type, values))
+    if kind == "boolean" and kinds == {bool}:
+        return np.array(values)
+    if kind == "string" and kinds == {str}:
+        levels = set(values)
+        is_plain = all(level.isascii() and level[:1] not in ("", "'") for level in levels) and not levels & {*missing}
+        are_alike = len({" ".join(level.casefold().split()) for level in levels}) < len(levels)
+        return pd.array(values, dtype="str") if is_plain and not are_alike else None
+    if kind not in ("number", "integer") or not kinds <= {int, float, type(None)}:
+        return None
+    if int in kinds and max(abs(value) for value in values if type(value) is int) > LARGEST_SHORT:
+        return None
+    if kinds == {int}:
+        return np.array(values)
+    numbers = np.array([math.nan if value is None else value for value in values], dtype="float64")
+    return None if kind == "integer" and (np.nan_to_num(numbers) % 1).any() else numbers

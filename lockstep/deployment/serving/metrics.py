@@ -1,14 +1,15 @@
 """What a service counts, in the form that Prometheus reads. No label holds a value of a row, but for the classes."""
 
-from collections.abc import Iterable
+from collections import Counter as Counts
+from collections.abc import Iterable, Mapping
 
 from lockstep.deciding.decision import NumberIntervals
 from lockstep.deployment.serving.identity import Identity
 from lockstep.deployment.serving.mistakes import Mistake
 from lockstep.deployment.serving.predicting import Scorer
+from lockstep.learning.scoring import PROBABILITY
 
 import numpy as np
-import pandas as pd
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
@@ -47,7 +48,6 @@ class Metrics:
         model = Gauge("lockstep_model", "The model that serves.", ["problem", "sha256", "commit"], registry=registry)
         model.labels(identity.problem, identity.sha256, identity.commit or "").set(1)
         self._classes: Counter | None = None
-        self._values: Histogram | None = None
         if scorer.task == "classification":
             self._classes = Counter(
                 "lockstep_predictions", "Rows that were given each class.", ["predicted"], registry=registry
@@ -68,17 +68,15 @@ class Metrics:
                 "lockstep_predicted_value", "Predicted numbers.", buckets=edges or VALUES, registry=registry
             )
 
-    def scored(self, frame: pd.DataFrame) -> None:
-        """Count the predictions of a request: a table of ``predicting.score``."""
-        self.rows.observe(len(frame))
-        if self._classes is None:
-            values = frame["predicted"].to_numpy(dtype="float64")
-        else:
-            for name, count in frame["predicted"].astype(str).value_counts().items():
-                self._classes.labels(str(name)).inc(count)
-            probabilities = frame.filter(regex="^probability_")
-            values = probabilities.max(axis=1).to_numpy() if probabilities.shape[1] else np.array([])
-        assert self._values is not None
+    def scored(self, columns: Mapping[str, np.ndarray]) -> None:
+        """Count the predictions of a request: what ``predicting.score`` gives of its rows."""
+        values = columns["predicted"]
+        self.rows.observe(len(values))
+        if self._classes is not None:
+            for name, count in Counts(map(str, values.tolist())).items():
+                self._classes.labels(name).inc(count)
+            probabilities = [column for name, column in columns.items() if name.startswith(PROBABILITY)]
+            values = np.max(probabilities, axis=0) if probabilities else np.array([])
         for value in values.tolist():
             self._values.observe(value)
 

@@ -107,7 +107,14 @@ class Block(NamedTuple):
     ids: list[Any] | None = None
 
 
-def make_scorer(path: Path, problem: str | None = None, params: Path = PARAMS, *, sha256: str | None = None) -> Scorer:
+def make_scorer(
+    path: Path,
+    problem: str | None = None,
+    params: Path = PARAMS,
+    *,
+    sha256: str | None = None,
+    contracts: Path = CONTRACTS,
+) -> Scorer:
     """Load the model at ``path`` with the settings and the contract of its problem.
 
     The problem is ``problem``, or the one that the model's folder is named after, if params.yaml has it.
@@ -129,7 +136,7 @@ def make_scorer(path: Path, problem: str | None = None, params: Path = PARAMS, *
     if problem is None and not (params.exists() and name in read_problems(params)):
         return Scorer(model, types, Dialect(), Format(), None, decision)
     load = Problem(params, name).section("load", LoadSettings)
-    declared = CONTRACTS / f"{name}.yaml"
+    declared = contracts / f"{name}.yaml"
     contract = read_contract(declared) if declared.exists() else None
     narrower = {"number": "integer", "datetime": "date"}  # what a contract may say more than the model
     said = contract.types if contract else {}
@@ -165,9 +172,9 @@ def blocks_of(scorer: Scorer, path: Path, name: str, id_column: str | None = Non
 
 def score(
     scorer: Scorer, blocks: Iterable[Block], name: str, background: Table | None = None
-) -> Iterator[pd.DataFrame]:
-    """Predictions, block by block: row (its number), id where the block has them, predicted, the probability of each
-    class, the interval or set and, with training rows to compare with, the reasons.
+) -> Iterator[dict[str, np.ndarray]]:
+    """Predictions, block by block, as columns, (n_rows,) each: row (its number), id where the block has them,
+    predicted, the probability of each class, the interval or set and, with training rows to compare with, the reasons.
 
     Raises:
         RefusedRowsError: a row breaks a rule of the contract that is an error.
@@ -179,12 +186,12 @@ def score(
         if not len(rows):
             continue
         found = predict(scorer.model, rows, scorer.task)
-        columns: dict[str, Any] = {ROW_NUMBER: np.arange(before + 1, before + len(rows) + 1)}
-        columns |= {} if block.ids is None else {"id": pd.Series(block.ids, dtype=object)}
+        columns = {ROW_NUMBER: np.arange(before + 1, before + len(rows) + 1)}
+        columns |= {} if block.ids is None else {"id": np.array(block.ids, dtype=object)}
         columns |= prediction_columns(found._replace(scores=None)) | interval_columns(scorer.decision, found)
         if background is not None:
             columns |= _reason_columns(scorer, rows, background)
-        yield pd.DataFrame(columns)
+        yield columns
         before += len(rows)
 
 
@@ -201,13 +208,13 @@ def note_of(scorer: Scorer, path: Path) -> str:
     return ""
 
 
-def training_rows(path: Path, problem: str | None, asking: str) -> Table:
-    """The rows that the model at ``path`` was fitted on, for what ``asking`` names.
+def training_rows(path: Path, problem: str | None, asking: str, root: Path = Path()) -> Table:
+    """The rows that the model at ``path`` was fitted on, for what ``asking`` names; ``root``: of the repository.
 
     Raises:
         DataError: they are not here, or are others.
     """
-    file = Path(f"data/split/{problem or path.resolve().parent.name}/train.parquet")
+    file = root / f"data/split/{problem or path.resolve().parent.name}/train.parquet"
     if not file.exists():
         raise DataError(
             f"{asking} compares with the training rows, but {file} is not here. Run 'dvc checkout {file}', 'dvc pull "
@@ -219,15 +226,15 @@ def training_rows(path: Path, problem: str | None, asking: str) -> Table:
     return table
 
 
-def _reason_columns(scorer: Scorer, rows: pd.DataFrame, background: Table) -> dict[str, Any]:
+def _reason_columns(scorer: Scorer, rows: pd.DataFrame, background: Table) -> dict[str, np.ndarray]:
     """reason_1, contribution_1, ...: the columns that moved each prediction furthest, and how far."""
     known = background.features[list(rows)]
     moved = reasons_of(scorer.model, rows, known, scorer.task, background.positive)
     found = strongest(moved, list(map(str, rows)), REASONS)
-    columns: dict[str, Any] = {}
+    columns: dict[str, np.ndarray] = {}
     for number in range(min(REASONS, rows.shape[1])):
-        columns[f"reason_{number + 1}"] = [row[number][0] for row in found]
-        columns[f"contribution_{number + 1}"] = [row[number][1] for row in found]
+        columns[f"reason_{number + 1}"] = np.array([row[number][0] for row in found], dtype=object)
+        columns[f"contribution_{number + 1}"] = np.array([row[number][1] for row in found])
     return columns
 
 
@@ -279,7 +286,10 @@ def checked_rows(scorer: Scorer, block: Block, name: str, before: int) -> pd.Dat
         except DataError as error:
             grave = [broken for broken in found if broken.severity == "error"]
             raise RefusedRowsError(*error.parts, broken=grave, before=before, line_starts=line_starts) from None
-    frame = frame.assign(**dict.fromkeys(absent, np.nan))[list(scorer.types)]
+    if absent:
+        frame = frame.assign(**dict.fromkeys(absent, np.nan))
+    if list(frame) != list(scorer.types):
+        frame = frame[list(scorer.types)]
     if wrong := too_large(frame, name, line_starts):
         raise DataError(f"{wrong} Correct those cells.")
     return frame

@@ -1,5 +1,6 @@
 """The process that listens: a socket, connections with a time limit, a stop that ends what it began."""
 
+import gc
 import ipaddress
 import signal
 import socket
@@ -78,6 +79,9 @@ def serve(service: Service, host: str, port: int, started: Callable[[str], None]
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
         raise MachineError(f"{host}:{port} cannot be listened on ({error}). Give another: --port 8001.") from None
+    # Connections inherit it; asyncio sets it itself, but not for a socket that was made like this one. Without it, an
+    # answer waits for the client to acknowledge its headers: 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(
         make_app(service),
         http=Impatient,
@@ -92,6 +96,9 @@ def serve(service: Service, host: str, port: int, started: Callable[[str], None]
     )
     # uvicorn stops at these, then raises them anew: here they are obeyed by then.
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    # What is there now stays: looking through it for garbage takes a tenth of a second, every few hundred rows.
+    gc.collect()
+    gc.freeze()
     try:
         with listener:
             shown = f"[{host}]" if family == socket.AF_INET6 else host
@@ -100,3 +107,4 @@ def serve(service: Service, host: str, port: int, started: Callable[[str], None]
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        gc.unfreeze()

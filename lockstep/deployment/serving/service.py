@@ -4,7 +4,7 @@ import codecs
 import json
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -19,7 +19,7 @@ from lockstep.kernel.errors import DataError, called
 from lockstep.learning.scoring import PROBABILITY
 from lockstep.reading.source import PACKED
 
-import pandas as pd
+import numpy as np
 
 ID = "id"
 """The column that names the rows, unless a request says another."""
@@ -44,11 +44,11 @@ class Answer(NamedTuple):
     """Predictions.
 
     Attributes:
-        frame: what ``predicting.score`` gives, all rows.
+        columns: what ``predicting.score`` gives, all rows.
         warnings: what the contract only warns of.
     """
 
-    frame: pd.DataFrame
+    columns: dict[str, np.ndarray]
     warnings: list[str]
 
 
@@ -106,7 +106,9 @@ def answer(scorer: Scorer, limits: Limits, body: bytes, content_type: str, id_co
             raise RequestError(mistakes, getattr(error, "status", 422)) from None
         if not found:
             raise RequestError([Mistake("csv", f"{NAME} has no rows below its header.")])
-        return Answer(pd.concat(found, ignore_index=True) if len(found) > 1 else found[0], heard)
+        if len(found) > 1:
+            found = [{name: np.concatenate([block[name] for block in found]) for name in found[0]}]
+        return Answer(found[0], heard)
 
 
 def _media_type(content_type: str) -> tuple[str, str]:
@@ -147,7 +149,9 @@ def _check_id(block: Block, id_column: str | None) -> None:
         raise RequestError([Mistake("columns", message, id_column)])
 
 
-def _of_csv(scorer: Scorer, limits: Limits, body: bytes, charset: str, id_column: str | None) -> list[pd.DataFrame]:
+def _of_csv(
+    scorer: Scorer, limits: Limits, body: bytes, charset: str, id_column: str | None
+) -> list[dict[str, np.ndarray]]:
     """The predictions of the rows of a CSV text, block by block, as ``predict`` makes them of a file."""
     if any(body.startswith(magic) for magic in PACKED.values()):
         raise RequestError([Mistake("csv", f"{NAME} is packed. Send plain text.", allowed="plain text")], 415)
@@ -180,6 +184,7 @@ def plain_model(identity: Identity, scorer: Scorer) -> dict[str, Any]:
         "sha256": identity.sha256,
         "md5": identity.md5,
         "commit": identity.commit,
+        **({"version": identity.version, "stage": identity.stage} if identity.stage else {}),
         "task": scorer.task,
     }
     if decision.threshold is not None:
@@ -192,22 +197,17 @@ def plain_model(identity: Identity, scorer: Scorer) -> dict[str, Any]:
     return found
 
 
-def plain_predictions(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table of ``predicting.score``, as JSON has them, with ``probabilities``, ``interval``, ``set``."""
-    columns = {str(name): frame[name].tolist() for name in frame}
-    classes = [name for name in columns if name.startswith(PROBABILITY)]
-    names = [name.removeprefix(PROBABILITY) for name in classes]
-    found: list[dict[str, Any]] = [
-        dict(zip(("row", "predicted"), pair, strict=True))
-        for pair in zip(columns["row"], columns["predicted"], strict=True)
-    ]
-    for place, row in enumerate(found):
-        if ID in columns:
-            row[ID] = columns[ID][place]
-        if classes:
-            row["probabilities"] = {name: columns[key][place] for name, key in zip(names, classes, strict=True)}
-        if "low" in columns:
-            row["interval"] = {"low": columns["low"][place], "high": columns["high"][place]}
-        if "set" in columns:
-            row["set"] = json.loads(columns["set"][place])
-    return found
+def plain_predictions(columns: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """The rows of what ``predicting.score`` gives, as JSON has them, with ``probabilities``, ``interval``, ``set``."""
+    known = {name: column.tolist() for name, column in columns.items()}
+    fields: dict[str, Iterable[Any]] = {name: known[name] for name in ("row", "predicted", ID) if name in known}
+    if classes := [name for name in known if name.startswith(PROBABILITY)]:
+        names = [name.removeprefix(PROBABILITY) for name in classes]
+        rows = zip(*(known[name] for name in classes), strict=True)
+        fields["probabilities"] = [dict(zip(names, row, strict=True)) for row in rows]
+    if "low" in known:
+        fields["interval"] = [{"low": low, "high": high} for low, high in zip(known["low"], known["high"], strict=True)]
+    if "set" in known:
+        sets = {text: json.loads(text) for text in set(known["set"])}
+        fields["set"] = [sets[text] for text in known["set"]]
+    return [dict(zip(fields, row, strict=True)) for row in zip(*fields.values(), strict=True)]

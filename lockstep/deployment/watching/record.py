@@ -1,10 +1,11 @@
 """The record of a problem's batches, ``metrics/<problem>_watch.csv``: a line each, for plots over time.
 
-It is no stage's output: git tracks it as any file, and DVC's only part in it is ``dvc plots show``.
+It is no stage's output: git tracks it as any file, ``dvc plots show`` and ``python -m lockstep index`` draw it.
 """
 
 import csv
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -35,7 +36,7 @@ def record_batch(path: Path, batch: BatchFile, found: Watched) -> Recorded:
         IntegrityError: the file is no such record.
     """
     line = _line(batch, found)
-    lines = _read(path)
+    lines = read_record(path)
     same = [number for number, other in enumerate(lines) if (other["date"], other["sha256"]) == batch[::2]]
     if same and {key: cell for key, cell in lines[same[0]].items() if cell} == line:
         return "there already"
@@ -66,7 +67,8 @@ def _line(batch: BatchFile, found: Watched) -> dict[str, str]:
     return {key: str(cell) for key, cell in line.items() if cell not in ("", None)}
 
 
-def _read(path: Path) -> list[dict[str, str]]:
+def read_record(path: Path) -> list[dict[str, str]]:
+    """The lines of a record, {column: cell}; none where there is no file. Raises IntegrityError: it is no record."""
     try:
         with path.open(encoding="utf-8", newline="") as handle:
             table = csv.DictReader(handle, strict=True)
@@ -78,7 +80,16 @@ def _read(path: Path) -> list[dict[str, str]]:
         raise _another(path, str(error)) from None
     if not sound or any(None in line or None in line.values() for line in lines):
         raise _another(path, f"its first columns are {', '.join(COLUMNS)}, and each line has all of them")
-    return [{str(key): str(cell) for key, cell in line.items()} for line in lines]
+    found = [{str(key): str(cell) for key, cell in line.items()} for line in lines]
+    numbers = {"rows", "columns_shifted", "odd_share", *(key for line in found for key in line if key not in COLUMNS)}
+    try:
+        for line in found:
+            datetime.fromisoformat(line["date"])
+            for key in numbers:
+                float(line[key] or 0)
+    except ValueError as error:
+        raise _another(path, str(error)) from None
+    return found
 
 
 def _another(path: Path, why: str) -> IntegrityError:

@@ -41,7 +41,7 @@ scorer, identity = open_model(next(Path("models/p").glob("*.joblib")))
 make_app(Service(scorer, identity, Limits()))
 row = b'{"number": 0.5, "text": "low", "flag": true}'
 found = answer(scorer, Limits(), row, "application/json", None)
-print(identity.commit, len(found.frame), "psutil" in sys.modules)
+print(identity.commit, len(found.columns["row"]), "psutil" in sys.modules)
 """
 
 

@@ -72,6 +72,38 @@ def test_the_columns_are_those_of_a_csv_file(tmp_path):
     assert found["text"].isna().tolist() == [False, True, True, True, False, False, False]
 
 
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("number", ["1", "2", "-0", "999999999999999"]),
+        ("number", ["1", "1000000000000000"]),
+        ("number", ["1", "9007199254740994"]),
+        ("number", ["1", "2.50", "null", "-0.0", "1e5"]),
+        ("number", ["1e5", "2e5"]),
+        ("number", ["null", "null"]),
+        ("count", ["3", "4.0", "null"]),
+        ("flag", ["true", "false"]),
+        ("flag", ["true", "null"]),
+        ("flag", ["null", "null"]),
+        ("text", ['"low"', '"high"', '"low"']),
+        ("text", ['"low"', '"Low "']),
+        ("text", ['"none"', '"low"', '""']),
+        ("text", ['"é"', '"e\u0301"']),
+        ("text", ['"\'low"', "\"'high'\""]),
+    ],
+)
+def test_what_is_typed_at_sight_is_what_the_reader_of_cells_gives(monkeypatch, caplog, column, values):
+    """Its values, types and warnings."""
+    rows = "[" + ",".join(json.dumps({**ROW, column: "HERE"}).replace('"HERE"', value) for value in values) + "]"
+    found, said = read(rows).frame, caplog.messages.copy()
+    caplog.clear()
+    monkeypatch.setattr("lockstep.deployment.serving.json_rows._at_sight", lambda *_: None)
+    slow = read(rows).frame
+    pd.testing.assert_frame_equal(found, slow, check_exact=True)
+    assert found[column].astype(str).tolist() == slow[column].astype(str).tolist()  # -0.0 and 0.0 are equal
+    assert said == caplog.messages
+
+
 def test_how_files_write_numbers_does_not_matter():
     fields = (Field("number", "number", bare_number=False, decimal_char=",", lockstep=Marks(prefix="$")), *FIELDS[1:])
     used = scorer()._replace(contract=Contract(fields), form=Format(decimal=",", thousands="."))
