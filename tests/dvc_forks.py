@@ -14,6 +14,7 @@ import gc
 import io
 import itertools
 import json
+import math
 import os
 import re
 import signal
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +64,12 @@ class Forks:
             raise
 
     def start(
-        self, folder: Path, *commands: list[str], full: str | None = None, environment: dict[str, str] | None = None
+        self,
+        folder: Path,
+        *commands: list[str],
+        full: str | None = None,
+        environment: dict[str, str] | None = None,
+        merged: bool = False,
     ) -> "Fork":
         """Run ``commands`` one after another, until one fails, in a new session; ``["dvc", "repro"]`` and the like.
 
@@ -71,10 +78,14 @@ class Forks:
             commands: see above.
             full: a regular expression; the disk is full when a file with such a path is written (open is replaced).
             environment: their variables, by default those of the server.
+            merged: whether errors go to where output goes.
         """
         log = Path(self._logs.name) / str(next(self._numbers))
         variables = self.environment if environment is None else environment
-        pid = self._ask(start=commands, folder=str(folder), log=str(log), full=full, environment=variables)
+        log.with_suffix(".out").touch()
+        pid = self._ask(
+            start=commands, folder=str(folder), log=str(log), full=full, environment=variables, merged=merged
+        )
         while os.getsid(pid) != pid:
             time.sleep(0.001)
         return Fork(pid, log, self)
@@ -90,12 +101,73 @@ class Forks:
     def wait(self, pid: int) -> int:
         return int(self._ask(wait=pid))
 
+    def popen(self, command: list[str], **options: Any) -> Any:
+        """In place of subprocess.Popen in lockstep/repository/dvc_process.py: what that starts, as a fork, if it reads
+        all that DVC says."""
+        if options["stdout"] is None:
+            return subprocess.Popen(command, **options)
+        words = command[command.index("dvc") + 3 :]  # behind the root, and the process to end with
+        environment = dict(os.environ if options["env"] is None else options["env"])
+        return _Started(self.start(Path.cwd(), ["own dvc", *words], environment=environment, merged=True))
+
+
+class _Lines:
+    """Lines that are read within a ``with``, as those of a file."""
+
+    def __init__(self, lines: Iterator[bytes]) -> None:
+        self._lines = lines
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._lines
+
+    def __enter__(self) -> "_Lines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+class _Started:
+    """A fork, with what dvc_process asks a Popen for."""
+
+    stderr = None
+    returncode: int | None = None
+
+    def __init__(self, fork: "Fork") -> None:
+        self._fork, self.pid, self.stdout = fork, fork.pid, _Lines(fork.lines())
+
+    def wait(self, limit: float | None = None) -> int:
+        deadline = time.monotonic() + (math.inf if limit is None else limit)
+        while self.returncode is None:
+            if self._fork.ended():
+                self.returncode = self._fork.wait()
+            elif time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("dvc", limit or 0)
+            else:
+                time.sleep(0.005)
+        return self.returncode
+
 
 class Fork:
     """A running command: the leader of its session and process group."""
 
     def __init__(self, pid: int, log: Path, forks: Forks) -> None:
         self.pid, self._log, self._forks = pid, log, forks
+
+    def lines(self) -> Iterator[bytes]:
+        """What it writes, a line at a time, until it has ended."""
+        with self._log.with_suffix(".out").open("rb") as file:
+            rest = b""
+            while True:
+                ended = self.ended()  # before it is read: then nothing comes after
+                rest += file.read()
+                *whole, rest = rest.split(b"\n")
+                yield from (line + b"\n" for line in whole)
+                if ended:
+                    break
+                time.sleep(0.005)
+            if rest:
+                yield rest
 
     def ended(self) -> bool:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -177,6 +249,7 @@ def _fill_disk(pattern: str) -> None:
 def _serve() -> None:
     # All that a command would import: its parser those of all commands, and DVC what it puts off.
     import lockstep.commands.repository.doctor
+    import lockstep.repository.dvc_process
 
     import dvc.analytics
     import dvc.cli.parser
@@ -201,6 +274,10 @@ def _serve() -> None:
         sys.argv = words
         if words[0] == "dvc":
             return int(dvc.cli.main(words[1:]))
+        if words[0] == "own dvc":
+            lockstep.repository.dvc_process.write_settings_as_utf8()
+            sys.argv[0] = "dvc"
+            return int(dvc.cli.main(words[1:]))
         assert words[:1] == ["doctor"]
         return lockstep.commands.repository.doctor.main(words[1:])
 
@@ -216,8 +293,11 @@ def _serve() -> None:
             os.chdir(request["folder"])
             os.environ.clear()
             os.environ.update(request["environment"])
-            for path, target in ((os.devnull, 0), (request["log"] + ".out", 1), (request["log"] + ".err", 2)):
+            out, err = request["log"] + ".out", request["log"] + ".err"
+            for path, target in ((os.devnull, 0), (out, 1), *([] if request["merged"] else [(err, 2)])):
                 os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT if target else os.O_RDONLY), target)
+            if request["merged"]:
+                os.dup2(1, 2)
             code = 70
             try:
                 if request["full"]:

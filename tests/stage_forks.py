@@ -16,6 +16,7 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,7 +68,10 @@ _libraries = [path for path in sys.path if Path(path) not in (Path(__file__).par
 
 def _compared(variables: dict[str, str]) -> dict[str, str]:
     """The variables that a process may act on before it has imported anything, or by what it imported."""
-    return {name: value for name, value in variables.items() if not name.startswith(("DVC_", "_", "PWD"))}
+    # The fork writes each line at once as it is; of PATH, where the interpreter comes from matters.
+    other = ("DVC_", "_", "PWD", "PATH", "PYTHONUNBUFFERED")
+    kept = {name: value for name, value in variables.items() if not name.startswith(other)}
+    return kept | {"python": shutil.which("python", path=variables.get("PATH")) or ""}
 
 
 class _Stage:

@@ -47,6 +47,13 @@ def forks() -> Forks:
     return started
 
 
+class _WithForks:
+    """The module subprocess, of which Popen is a fork of a process that has DVC imported."""
+
+    def __getattr__(self, name: str) -> object:
+        return forks().popen if name == "Popen" else getattr(subprocess, name)
+
+
 class Repository:
     """A copy with its own git history, DVC cache and DVC state.
 
@@ -120,11 +127,13 @@ class Repository:
         """Run a command of Lockstep's in this process, which has imported what takes one a second; what became of it,
         as of a process."""
         from lockstep.__main__ import main  # here: this file is run as a script, too
+        from lockstep.repository import dvc_process
 
         words, out, err = list(map(str, arguments)), io.StringIO(), io.StringIO()
         with (
             contextlib.chdir(self.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
             mock.patch.dict(os.environ, self.environment, clear=True),
+            mock.patch.object(dvc_process, "subprocess", _WithForks()),
         ):  # fmt: skip
             try:
                 code = main(words)

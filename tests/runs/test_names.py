@@ -56,7 +56,7 @@ def test_columns_of_any_name(tmp_path):
             numbers = [round(chance.gauss(0, 1), 2) for _ in NAMES]
             cells = [chance.choice(["<b>", "=cmd", "{}"]) if i % 3 == 0 else x for i, x in enumerate(numbers)]
             writer.writerow([*cells, "yes" if numbers[1] + numbers[4] > 0 else "no"])
-    repository.run("python", "-m", "lockstep", "add", str(table), "--target", "y", "--drop")
+    repository.lockstep("add", str(table), "--target", "y", "--drop")
     repository.set("names", "diagnose", top_features=3, learning_curve_rows=0)
     repository.dvc("repro", "report@names")
     profile = json.loads((repository.folder / "metrics/names_profile.json").read_text())
@@ -64,5 +64,5 @@ def test_columns_of_any_name(tmp_path):
     page = (repository.folder / "reports/names.html").read_text()
     assert "<script>alert(1)" not in page
     model = "models/names/random_forest_classifier_v1.joblib"
-    scored = repository.run("python", "-m", "lockstep", "predict", model, str(table)).stdout
+    scored = repository.lockstep("predict", model, str(table)).stdout
     assert scored.startswith("row,predicted,probability_no,probability_yes,set\n1,")

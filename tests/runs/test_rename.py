@@ -15,7 +15,7 @@ def test_models_are_the_same_under_another_name(built_repository, tmp_path):
 
     before = models("iris")
     assert len(before) == 2
-    done = repository.run("python", "-m", "lockstep", "rename", "iris", "flowers")
+    done = repository.lockstep("rename", "iris", "flowers")
     assert models("flowers") == before  # moved
     assert {"load@flowers", "train@flowers"} <= set(repository.repro("train@flowers"))
     assert models("flowers") == before  # built

@@ -179,7 +179,7 @@ def test_what_add_says_comes_next_builds_the_problem_and_no_other(copy, customer
     assert {f"{name}@customers" for name in stages} <= set(ran)
     assert all(name.endswith("@customers") for name in ran)
     assert json.loads((copy.folder / "metrics/customers.json").read_text())["accuracy"] > 0.6
-    assert "customers" in copy.run("python", "-m", "lockstep", "summary").stdout
+    assert "customers" in copy.lockstep("summary").stdout
 
 
 def test_the_undo_line_undoes(copy, customers):
@@ -230,7 +230,7 @@ def test_what_looks_like_numbers_dates_and_settings_is_added_so_that_it_can_be_r
     frame["day"] = np.resize(["2024-1-5", "1e5", "0o17", "0x1F", "1_000"], len(frame))
     frame.to_csv(tmp_path / "${nope}.csv", index=False)
     add(copy, tmp_path / "${nope}.csv", "--target", "churned", "--name", "visits")
-    copy.run("python", "-m", "lockstep", "check")
+    copy.lockstep("check")
     assert artifact(copy, "visits")["desc"] == "churned of ${nope}.csv"
     assert problems(copy)["visits"]["load"]["drop"] == ["2024-1-5"]
     assert copy.repro("load@visits") == ["check@visits", "load@visits"]

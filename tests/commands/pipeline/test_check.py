@@ -293,7 +293,7 @@ def test_injections_through_dvc(tmp_path):
     path.write_text(path.read_text().replace("  iris:\n", "  \"iris'; touch ran; '\":\n", 1))
     makefile = (copy.folder / "Makefile").read_text()
     assert makefile.index("python -m lockstep check", makefile.index("\nrepro:")) < makefile.index("-m lockstep repro")
-    done = copy.run("python", "-m", "lockstep", "check", check=False)
+    done = copy.lockstep("check", check=False)
     assert done.returncode == 2
     assert "is not a problem name" in done.stderr
     assert not ran.exists()

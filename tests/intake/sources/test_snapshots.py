@@ -54,7 +54,7 @@ def test_json_lines_are_added_and_read_by_the_stage(copy, add, tmp_path):
     assert recorded["snapshot_md5"] == md5_of(copy.folder / "data/raw/clients.parquet")
     assert read_pointer(copy.folder / "data/raw/clients.parquet.dvc", copy.folder).path == "data/raw/clients.parquet"
     assert copy.dvc("repro", "-q", "load@clients").returncode == 0
-    copy.run("python", "-m", "lockstep", "rename", "clients", "customers")
+    copy.lockstep("rename", "clients", "customers")
     assert source(copy, "customers.parquet") == recorded
 
 
