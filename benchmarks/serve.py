@@ -4,7 +4,7 @@ All serve the same model files on this machine, each in one process, and are ask
 in turns: one row a request, and 1,000; by one client, and by eight at once. First their answers are compared: the
 predictions must be the same.
 
-    python -m benchmarks.serve --seconds 5 --mlflow ~/peers/bin/python
+    python -m benchmarks.serve --seconds 5 --mlflow ~/mlflow/bin/python
 
 ``--mlflow`` names the Python of an environment of its own (benchmarks/peers/mlflow.txt); without it, MLflow is left
 out.

@@ -102,7 +102,7 @@ def read_rows(body: bytes, scorer: Scorer, most: int, id_column: str) -> Block:
         raise RequestError(mistakes)
     others = tuple(name for name in dict.fromkeys(chain.from_iterable(rows)) if name not in scorer.types)
     found |= _typed(scorer, cells, forms, len(rows))
-    return Block(pd.DataFrame(found, index=row_index(len(rows)), copy=False), None, others, ids)
+    return Block(pd.DataFrame(found, index=row_index(len(rows))), None, others, ids)
 
 
 def too_many_rows(most: int, found: int | None = None) -> RequestError:
