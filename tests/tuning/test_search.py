@@ -7,8 +7,10 @@ from dataclasses import replace
 from itertools import pairwise
 
 from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.learning import kept_results
 from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, summary
 from lockstep.learning.estimators import with_best_trial
+from lockstep.learning.kept_results import KeptResults
 from lockstep.learning.model_types import MODELS
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.splitting.parts import SplitSettings, split_table
@@ -289,6 +291,31 @@ def test_a_vote_is_searched_the_same_whatever_runs_beside_it_and_with_weights_on
         assert search(table, given, space=OF_MEMBERS, trials=6) == voted
     weighted = msgspec.structs.replace(given, hyperparameters={**VOTE, "folds": 2})
     assert search(table, weighted, space=OF_MEMBERS, trials=1).trials[0][2] is not None
+
+
+def test_a_search_of_a_vote_that_is_interrupted_goes_on_where_it_was(voted, table, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(kept_results, "SECONDS", 0.0)
+    given, fitted, original = model_settings("voting", "classification", hyperparameters=VOTE), [], module.score_setting
+
+    def run(most):
+        def counted(able, number, *others):
+            if len(fitted) == most:
+                raise KeyboardInterrupt
+            fitted.append(number)
+            return original(able, number, *others)
+
+        monkeypatch.setattr(module, "score_setting", counted)
+        settings = TuneSettings(trials=6, space=OF_MEMBERS, metric="accuracy")
+        kept = KeptResults("tune@p", [given])
+        return search_of(table, settings, FOLDS, PreprocessSettings(), given, kept=kept)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(4)
+    done = fitted.copy()
+    assert run(99) == voted
+    assert done == [0, 1, 2, 3]
+    assert not set(done) & set(fitted[len(done) :])
 
 
 def test_the_space_of_a_vote_is_that_of_its_members():
