@@ -137,8 +137,8 @@ def _member_of(name: str, members: Mapping[str, TrainSettings]) -> tuple[TrainSe
     if member not in members:
         near = ", ".join(nearest(member, members))
         raise SettingsError(
-            f"tune.space.{name} is of no member of the vote. Write '<member>.<hyperparameter>'; the members, nearest "
-            f"first: {near}."
+            f"tune.space.{name} is of no member of the vote. Write '<member>.<hyperparameter>'; or set tune.space to "
+            f"{{}}, for what comes with their model types. The members, nearest first: {near}."
         )
     return members[member], f"tune.space.{member}", key
 

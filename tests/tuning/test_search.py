@@ -329,8 +329,8 @@ def test_the_space_of_a_vote_is_that_of_its_members():
 @pytest.mark.parametrize(
     ("name", "entry", "message"),
     [
-        ("folds", [0, 5], r"tune\.space\.folds is of no member of the vote\. Write '<member>\.<hyperparameter>'; the"),
-        ("random_forest_1.max_depth", [1], r"members, nearest first: random_forest_2, hist_gradient_boosting_1\."),
+        ("folds", [0, 5], r"tune\.space\.folds is of no member of the vote\. Write '<member>\.<hyperparameter>'; or "),
+        ("random_forest_1.max_depth", [1], r"The members, nearest first: random_forest_2, hist_gradient_boosting_1\."),
         (f"{FOREST}.max_dept", [1], rf"tune\.space\.{FOREST}\.max_dept is not a hyperparameter of Random.*: max_depth"),
         (f"{FOREST}.max_depth", [0], rf"tune\.space\.{FOREST}: The 'max_depth' .* Got 0 instead"),
         (f"{FOREST}.n_jobs", [1], rf"tune\.space\.{FOREST}\.n_jobs cannot be set"),
