@@ -35,15 +35,15 @@ def boosting(target, task="classification", *, shuffled=True):
     ("rows", "classes", "model", "why"),
     [
         (299, None, "random_forest", "there are fewer than 300 rows"),
-        (300, None, "voting", "up to 5,000 rows the mean of four models tells more than one of them"),
-        (300, VOTE_CLASSES, "voting", "up to 5,000 rows"),
+        (300, None, "voting", "up to 10,000 rows the mean of four models tells more than one of them"),
+        (300, VOTE_CLASSES, "voting", "up to 10,000 rows"),
         (
             300,
             VOTE_CLASSES + 1,
             "hist_gradient_boosting",
             "there are 300 rows or more, and it learns best in small steps",
         ),
-        (VOTE_ROWS, 2, "voting", "up to 5,000 rows"),
+        (VOTE_ROWS, 2, "voting", "up to 10,000 rows"),
         (
             VOTE_ROWS + 1,
             2,
