@@ -38,7 +38,7 @@ LARGE_STEPS = {
 }
 """With so many rows, fewer and larger steps; their number is fixed, since none of the tables measured was learnt by
 heart in them."""
-VOTE_ROWS, VOTE_CLASSES = 10_000, 5
+VOTE_ROWS, VOTE_CLASSES = 10_000, 10
 """Tables of at most so many rows and classes were learnt better by the mean of VOTERS and the boosting."""
 DRAWN_ROWS = {"learning_rate": 0.05, "reg_lambda": 1.0, "subsample": 0.8, "subsample_freq": 1}
 FEW_LEAVES = {"model": "lightgbm", **DRAWN_ROWS, "num_leaves": 12, "min_child_samples": 10}
