@@ -99,8 +99,7 @@ def compare(path: Path, args: argparse.Namespace) -> None:
     print(f"{about} **{settings.model}, as add chooses** | {value:.4f} | | {product.seconds:.1f} |", flush=True)
     vote = TrainSettings(model=VOTING, kind=settings.kind, version=1)
     print_peer(about, "voting, default members", test, fitted(parts, vote, NATIVE), product)
-    if settings.model != VOTING:  # which is not searched
-        print_peer(about, f"tune, {args.seconds:.0f} s", test, searched(parts, settings, chosen, args.seconds), product)
+    print_peer(about, f"tune, {args.seconds:.0f} s", test, searched(parts, settings, chosen, args.seconds), product)
     for name in DEFAULTS:
         plain = TrainSettings(model=name, kind=KINDS[test.task], version=1)
         print_peer(about, f"{name}, defaults", test, fitted(parts, plain, PreprocessSettings()), product)

@@ -182,6 +182,30 @@ def test_a_search_gives_the_same_best_trial_table_and_model(config, tmp_path, mo
     assert result.cross_validation["mae_mean"] == best["mean"] == result.trials["best"].iloc[-1]
 
 
+def test_a_search_of_a_vote_gives_the_same_model_whose_members_have_what_was_found(config, tmp_path, monkeypatch):
+    data = make_table("regression", rows=120).frame
+    data.to_csv(tmp_path / "data.csv", index=False)
+    given = {"members": [{"model": "ridge", "alpha": 1e6}, {"model": "k_neighbors"}], "folds": 0}
+    search = {"trials": 4, "space": {"ridge_1.alpha": [0.1, 1.0], "k_neighbors_2.n_neighbors": {"low": 2, "high": 9}}}
+    params = {
+        "load": {"path": "data.csv", "task": "regression", "target": "y"},
+        **{name: {} for name in ("split", "preprocess", "cross_validate")},
+        "evaluate": {"average": "macro"},
+        "tune": search,
+        "train": {"model": "voting", "kind": "regressor", "version": 1, "hyperparameters": given},
+    }
+    saved = run_stages(tmp_path, monkeypatch, params)
+    result = run_pipeline(
+        data, config(model_type="voting", task_type="regression", target="y", hyperparameters=given, tune=search)
+    )
+    assert result.model_path.read_bytes() == saved.read_bytes()
+    assert sidecar_of(result.model_path).read_bytes() == sidecar_of(saved).read_bytes()
+    best = json.loads((tmp_path / "w.json").read_text())
+    ridge = dict(result.model[-1].estimators)["ridge_1"]
+    assert best["hyperparameters"]["ridge_1.alpha"] == ridge.alpha < 1e6
+    assert result.cross_validation["mse_mean"] == best["mean"] == result.trials["best"].iloc[-1]
+
+
 def test_the_committed_model_is_the_apis_too(config):
     """The hash that dvc.lock records for iris, from the API."""
     import hashlib

@@ -7,6 +7,7 @@ from lockstep.comparing.rendering import Quote
 from lockstep.kernel.errors import some
 from lockstep.kernel.lock_file import ABSENT, CODE_FOLDER, LockedFile, LockedStage, outputs
 from lockstep.kernel.paths import PARAMS
+from lockstep.learning.search_result import by_name
 from lockstep.provenance.changes import Change, FindModules, differing, stage_changes
 
 import msgspec
@@ -110,10 +111,10 @@ def _is_read_elsewhere(change: Change, before: Stages, after: Stages) -> bool:
 
 
 def _hyperparameters(stages: Stages, problem: str) -> dict[str, Any]:
-    """Those that were given to train."""
+    """Those that were given to train, by the names that a search has for them."""
     train = stages.get(f"train@{problem}")
     section = train.params.get(PARAMS.name, {}).get(f"problems.{problem}.train") if train else None
-    return dict((section or {}).get("hyperparameters") or {})
+    return by_name((section or {}).get("hyperparameters") or {})
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,7 @@
 import copy
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from lockstep.kernel.errors import DataError, Setting, SettingsError, nearest
@@ -14,8 +14,8 @@ from lockstep.learning.model_types import CUSTOM, KINDS, MODELS, VOTING, Argumen
 from lockstep.learning.own_code import said_of
 from lockstep.learning.own_estimators import WHERE, check_name, hyperparameters_of, is_near, load_estimator
 from lockstep.learning.refusals import refusals_of
-from lockstep.learning.search_result import BestTrial
-from lockstep.learning.voting import fit_vote, make_vote, read_members, read_voting
+from lockstep.learning.search_result import BestTrial, name_of
+from lockstep.learning.voting import fit_vote, make_vote, members_with, read_members, read_voting
 from lockstep.tables.table import Table
 
 import msgspec
@@ -63,7 +63,16 @@ def with_best_trial(settings: TrainSettings, best: BestTrial | None) -> TrainSet
     if best is None or not best.hyperparameters:
         return settings
     logger.info("hyperparameters that the search chose: %s", best.hyperparameters)
-    return msgspec.structs.replace(settings, hyperparameters={**settings.hyperparameters, **best.hyperparameters})
+    return with_values(settings, best.hyperparameters)
+
+
+def with_values(settings: TrainSettings, values: Mapping[str, Any]) -> TrainSettings:
+    """Put values in place of, or beside, the given hyperparameters; those of a vote's members are named
+    "<member>.<hyperparameter>"."""
+    if settings.model == VOTING:
+        vote = read_voting(settings.hyperparameters, "train.hyperparameters")
+        values = {"members": members_with(vote, values)}
+    return msgspec.structs.replace(settings, hyperparameters={**settings.hyperparameters, **values})
 
 
 def check_train(settings: TrainSettings, task: Task) -> None:
@@ -183,6 +192,13 @@ def members_of(settings: TrainSettings, where: str = "train.hyperparameters") ->
         msgspec.structs.replace(settings, model=member.model, hyperparameters=member.hyperparameters)
         for member in members
     ]
+
+
+def named_members(settings: TrainSettings) -> dict[str, TrainSettings]:
+    """members_of by the members' names; a model that is no vote is called "". Raises as members_of."""
+    if settings.model != VOTING:
+        return {"": settings}
+    return {name_of(number, member.model): member for number, member in enumerate(members_of(settings))}
 
 
 def _check_values(estimator: BaseEstimator, task: Task) -> None:

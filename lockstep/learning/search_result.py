@@ -1,8 +1,10 @@
-"""The best trial of a search: the file in which ``tune`` hands it on. estimators.py puts it in place of the settings.
+"""The best trial of a search: the file in which ``tune`` hands it on, and how hyperparameters are called in it.
+estimators.py puts it in place of the settings.
 
 It imports nothing that takes long: without a search the stage ``tune`` costs a start of Python.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,24 @@ from lockstep.kernel.errors import IntegrityError
 from lockstep.kernel.files import Outputs, not_made
 
 import msgspec
+
+
+def name_of(number: int, model: str) -> str:
+    """What the member of this number, from 0, of a vote is called: in ``tune.space``, log, sidecar and report."""
+    return f"{model}_{number + 1}"
+
+
+def by_name(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Hyperparameters by the names that a search has for them: those of a vote's members, which are a list of mappings
+    with their model types, are called "<member>.<hyperparameter>"."""
+    members = hyperparameters.get("members")
+    if not isinstance(members, list) or not all(isinstance(one, dict) and "model" in one for one in members):
+        return {**hyperparameters}
+    found = {name: value for name, value in hyperparameters.items() if name != "members"}
+    for number, member in enumerate(members):
+        name = name_of(number, member["model"])
+        found |= {f"{name}.{key}": value for key, value in member.items() if key != "model"}
+    return found
 
 
 class BestTrial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -17,6 +17,7 @@ from lockstep.kernel.errors import SettingsError, nearest
 from lockstep.kernel.settings import Settings, Task, convert
 from lockstep.learning.model_types import MODELS, VOTING
 from lockstep.learning.scoring import given_to_actual
+from lockstep.learning.search_result import name_of
 
 import msgspec
 import numpy as np
@@ -131,6 +132,15 @@ def read_members(settings: VotingSettings, task: Task, where: str) -> list[Membe
     return found
 
 
+def members_with(settings: VotingSettings, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The members, with values, named as by_name names them, in place of, or beside, their hyperparameters."""
+    members = {name_of(number, member["model"]): {**member} for number, member in enumerate(settings.members)}
+    for name, value in values.items():
+        member, _, key = name.partition(".")
+        members[member][key] = value
+    return list(members.values())
+
+
 def make_vote(members: Sequence[tuple[str, BaseEstimator]], task: Task, where: str) -> Vote:
     """An unfitted vote of unfitted estimators, named by their model types.
 
@@ -143,7 +153,7 @@ def make_vote(members: Sequence[tuple[str, BaseEstimator]], task: Task, where: s
                 f"{where}.members[{number}]: {model} gives no probabilities, which are what is averaged. Take another "
                 "model type."
             )
-    named = [(f"{model}_{number}", estimator) for number, (model, estimator) in enumerate(members, 1)]
+    named = [(name_of(number, model), estimator) for number, (model, estimator) in enumerate(members)]
     return VotingClassifier(named, voting="soft") if task == "classification" else VotingRegressor(named)
 
 

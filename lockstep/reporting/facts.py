@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from lockstep.diagnosing.diagnosis import Dependence, OfClasses, Slices, Worst, WorstRow
 from lockstep.kernel.settings import Task
 from lockstep.learning.metrics import ALL
+from lockstep.learning.search_result import by_name
 from lockstep.reporting.classification import ClassificationFacts, classification_facts
 from lockstep.reporting.data import CheckFacts, DataFacts, check_facts, data_facts
 from lockstep.reporting.decisions import DecisionFacts, decision_facts
@@ -199,7 +200,7 @@ def _shown_settings(given: Sources) -> list[Setting]:
             if isinstance(value, dict):
                 found += [
                     Setting(section, f"{key}.{name}", _value(entry) + (CHOSEN if name in chosen else ""))
-                    for name, entry in sorted(value.items())
+                    for name, entry in sorted(by_name(value).items())
                 ]
             else:
                 found.append(Setting(section, key, _value(value)))

@@ -6,12 +6,12 @@ No hyperparameter of an estimator touches the preprocessor, so a fold's encoded 
 import hashlib
 import json
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from lockstep.kernel.errors import MachineError, SettingsError
+from lockstep.kernel.errors import MachineError, SettingsError, nearest
 from lockstep.kernel.log import Progress, heartbeat, logger
 from lockstep.kernel.settings import Task
 from lockstep.learning.cross_validation import (
@@ -25,7 +25,14 @@ from lockstep.learning.cross_validation import (
     mean_and_std,
     score_encoded,
 )
-from lockstep.learning.estimators import TrainSettings, build_estimator, make_estimator, member_of
+from lockstep.learning.estimators import (
+    TrainSettings,
+    build_estimator,
+    make_estimator,
+    member_of,
+    named_members,
+    with_values,
+)
 from lockstep.learning.kept_results import KeptResults
 from lockstep.learning.metrics import AUTO, find_metric, metric_of
 from lockstep.learning.model_types import CUSTOM, VOTING, model_type
@@ -41,6 +48,7 @@ from lockstep.tuning.trials import COLUMNS, Search, Step, Trial, table_of
 
 import msgspec
 import numpy as np
+from sklearn.base import BaseEstimator
 
 
 class EncodedFold(NamedTuple):
@@ -93,15 +101,11 @@ def check_settings(
         SettingsError: an unknown metric, a range or list that is none, an unknown or illegal hyperparameter.
     """
     may_run = custom or model.model != CUSTOM
-    space = parse_space(settings.space or model_type(model.model).space, "tune.space")
+    members = named_members(model)
+    space = parse_space(settings.space or _space_of(members), "tune.space")
     metric = find_metric(settings.metric, task, "tune.metric", own)
     if settings.metric == "auto" and may_run:
         metric = _best_metric(model, task)
-    if settings.trials and model.model == VOTING:
-        raise SettingsError(
-            "tune.trials: a vote is not searched. Set tune.trials to 0; or set train.model to a member's type, such as "
-            "hist_gradient_boosting, remove train.hyperparameters, and write what is found to the members."
-        )
     if settings.trials and not space:
         raise SettingsError(
             f"tune.space is empty, and {model.model} has no hyperparameters that are worth a search. Give some their "
@@ -109,9 +113,34 @@ def check_settings(
         )
     if settings.trials and may_run:
         for name, entry in space.items():
+            member, where, key = _member_of(name, members)
             for value in ends(entry):
-                build_estimator(msgspec.structs.replace(model, hyperparameters={name: value}), task, "tune.space")
+                build_estimator(msgspec.structs.replace(member, hyperparameters={key: value}), task, where)
     return space, metric
+
+
+def _space_of(members: Mapping[str, TrainSettings]) -> dict[str, Any]:
+    """The space that comes with a model type; of a vote, those of its members; see by_name."""
+    return {
+        f"{name}.{key}" if name else key: entry
+        for name, member in members.items()
+        for key, entry in model_type(member.model).space.items()
+    }
+
+
+def _member_of(name: str, members: Mapping[str, TrainSettings]) -> tuple[TrainSettings, str, str]:
+    """Whose hyperparameter ``name`` in tune.space is: (the member of the vote or else the model, the setting that holds
+    it, its own name). Raises SettingsError if the vote has no such member."""
+    if "" in members:
+        return members[""], "tune.space", name
+    member, _, key = name.partition(".")
+    if member not in members:
+        near = ", ".join(nearest(member, members))
+        raise SettingsError(
+            f"tune.space.{name} is of no member of the vote. Write '<member>.<hyperparameter>'; or set tune.space to "
+            f"{{}}, for what comes with their model types. The members, nearest first: {near}."
+        )
+    return members[member], f"tune.space.{member}", key
 
 
 def _best_metric(model: TrainSettings, task: Task) -> str:
@@ -162,7 +191,7 @@ def search(
     """
     own = make_scorers(metrics, train.task, weighted=train.weight is not None)
     space, metric = check_settings(settings, model, train.task, [scorer.key for scorer in own])
-    defaults = member_of(build_estimator(model, train.task)).get_params(deep=False)
+    defaults = _values_of(build_estimator(model, train.task), model)
     given = {name: defaults.get(name) for name in space}
     cut = make_folds(train, cross_validation)
     if settings.metric == "auto" and metric == "log_loss" and not _all_have_all_classes(train.labels, cut):
@@ -180,6 +209,16 @@ def search(
         folds = encode_folds(able, train, cut, preprocess, model, features)
         steps = list(run_trials(able, settings, space, scoring, folds, kept, progress))
     return _found(steps, settings.trials, scoring)
+
+
+def _values_of(estimator: BaseEstimator, model: TrainSettings) -> dict[str, Any]:
+    """The values of all hyperparameters, defaults included, by their names in a space."""
+    named = estimator.estimators if model.model == VOTING else [("", estimator)]
+    return {
+        f"{name}.{key}" if name else key: value
+        for name, one in named
+        for key, value in member_of(one).get_params(deep=False).items()
+    }
 
 
 def _all_have_all_classes(labels: np.ndarray, folds: list[Fold]) -> bool:
@@ -233,6 +272,9 @@ def run_trials(
 ) -> Iterator[Step]:
     """Score the given setting, then ask, score and tell ``settings.trials`` times.
 
+    The members of a vote take turns, each with a sampler of its own: a trial draws anew for one, and leaves the others
+    as they are in the best trial so far. All at once would hardly ever be better for all.
+
     A trial of a run that was interrupted is not fitted again: what the sampler asks next depends on the scores alone.
     """
     from lockstep.tuning import sampler  # imports Optuna, which those who only check settings need not wait for
@@ -250,25 +292,37 @@ def run_trials(
             kept.keep(name, partial(_packed, trial))
         return trial
 
-    study = sampler.make_study(settings.seed, lower_is_better=scoring.lower_is_better)
+    parts = _parts(space)
+    studies = [sampler.make_study(settings.seed, lower_is_better=scoring.lower_is_better) for _ in parts]
     given = best = scored(0, {})
     yield Step(given, best)
-    if given.mean is not None and all(holds(entry, scoring.given[name]) for name, entry in space.items()):
-        sampler.add_known(study, space, scoring.given, given.mean)
+    for study, part in zip(studies, parts, strict=True):
+        if given.mean is not None and all(holds(entry, scoring.given[name]) for name, entry in part.items()):
+            sampler.add_known(study, part, scoring.given, given.mean)
     known = {key_of(scoring.given): given}
     for number in range(1, settings.trials + 1):
-        asked, values = sampler.ask(study, space)
-        key = key_of(values)
+        turn = (number - 1) % len(parts)
+        asked, drawn = sampler.ask(studies[turn], parts[turn])
+        values = {**best.values, **drawn}
+        key = key_of({**scoring.given, **values})
         if key in known:
             progress.advance(found=True)
         else:
             known[key] = scored(number, values)
         trial = known[key]
-        sampler.tell(study, asked, trial.mean)
+        sampler.tell(studies[turn], asked, trial.mean)
         if _is_better(trial, best, scoring):
             best = trial
             logger.info("trial %d: %s %.6g +- %.2g with %s", number, scoring.metric, best.mean, best.std, best.shown)
         yield Step(trial, best)
+
+
+def _parts(space: Space) -> list[Space]:
+    """The space of each member of a vote that has one; the whole of any other model type's."""
+    parts: dict[str, Space] = {}
+    for name, entry in space.items():
+        parts.setdefault(name.rpartition(".")[0], {})[name] = entry
+    return list(parts.values())
 
 
 def _packed(trial: Trial) -> bytes:
@@ -292,7 +346,7 @@ def score_setting(
 ) -> Trial:
     """Fit and score the estimator with ``values`` in place of the given hyperparameters in each fold; what a library
     refuses, in whichever way, is a failed trial."""
-    model = msgspec.structs.replace(scoring.model, hyperparameters={**scoring.model.hyperparameters, **values})
+    model = with_values(scoring.model, values)
     mean = std = None
     reason = f"{scoring.metric} cannot be computed in every fold"
     try:

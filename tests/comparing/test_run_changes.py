@@ -46,6 +46,13 @@ def test_what_a_search_found_goes_before_the_given_hyperparameters():
     assert find_changes(before, before, "p", [{}, {}]).hyperparameters == ()
 
 
+def test_what_a_search_found_for_a_vote_is_compared_with_what_its_members_had():
+    members = [{"model": "ridge", "alpha": 1}, {"model": "lightgbm", "num_leaves": 8, "n_estimators": 9}]
+    before = stages("a", {"members": members, "folds": 0}, "2.0")
+    found = find_changes(before, before, "p", [{}, {"lightgbm_2.num_leaves": 12}])
+    assert found.hyperparameters == (ValueChange("lightgbm_2.num_leaves", 8, 12),)
+
+
 def test_what_another_stage_still_reads_is_not_gone():
     """As when a report no longer reads the raw table, nor the settings of the stages before it."""
     raw, other = LockedFile("data/raw/p.csv", "a" * 32, 9), LockedFile("notes.csv", "b" * 32, 9)

@@ -94,7 +94,18 @@ DIFFERENT = SIMULATED[OTHERWISE] | OLD_KERNELS
 """A machine that differs in everything at once: an older processor's kernels, and all that is not the processor."""
 PRODUCTS = ("logistic_regression", "linear_regression", "ridge", "mlp")
 """The model types whose products of matrices come out differently on other processors, were it not for the pinning."""
-SOME = (*PRODUCTS, "hist_gradient_boosting", "lightgbm", "xgboost")
+SOME = (*PRODUCTS, "hist_gradient_boosting", "lightgbm", "xgboost", "voting")
+OF_ALL_LIBRARIES = {
+    "members": [
+        {"model": "hist_gradient_boosting", "max_iter": 8, "max_features": 0.5},
+        {"model": "lightgbm", "n_estimators": 8, "subsample": 0.8, "subsample_freq": 1},
+        {"model": "lightgbm", "n_estimators": 8, "extra_trees": True, "colsample_bytree": 0.5},
+        {"model": "extra_trees", "n_estimators": 8, "max_features": 1.0},
+        {"model": "xgboost", "n_estimators": 8},
+    ],
+    "folds": 3,
+}
+"""A vote of all that the votes which add writes are made of, and more."""
 UNFIT = portable._unfit()
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the promise is for Linux")
@@ -106,7 +117,11 @@ def outputs(models, pinned=True, variables=()):
     """{output: its bytes' digest} of the work with these model types, in a process with these variables."""
     own = {**PINNED, **SIMULATED[OTHERWISE]}
     clean = {name: value for name, value in os.environ.items() if name not in own}
-    arguments = ("pinned" if pinned else "unpinned", json.dumps(models), json.dumps(SMALL))
+    arguments = (
+        "pinned" if pinned else "unpinned",
+        json.dumps(models),
+        json.dumps(SMALL | {"voting": OF_ALL_LIBRARIES}),
+    )
     done = subprocess.run(
         [sys.executable, "-c", WORK, *arguments],
         cwd=ROOT, env=clean | dict(variables), capture_output=True, text=True, check=False,

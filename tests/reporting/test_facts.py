@@ -8,6 +8,7 @@ from lockstep.reporting.facts import facts_of
 from lockstep.reporting.metric_titles import TITLES, headline
 from reports import FOUND, noisy, sources_of, table_of
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -90,3 +91,12 @@ def test_settings_are_those_that_the_model_was_made_with(binary):
     assert shown["train.version"] == "1"
     trees = SMALL["gradient_boosting"]["n_estimators"]
     assert shown["train.hyperparameters.n_estimators"] == f"{trees} (chosen by the search)"
+
+
+def test_settings_of_a_vote_are_those_of_its_members(binary):
+    vote = {"members": [{"model": "ridge", "alpha": 1}, {"model": "lightgbm", "num_leaves": 8}], "folds": 0}
+    sidecar = msgspec.structs.replace(binary.sidecar, settings={"train": {"hyperparameters": vote}})
+    best = msgspec.structs.replace(FOUND, hyperparameters={"lightgbm_2.num_leaves": 8})
+    shown = {one.key: one.value for one in facts_of(replace(binary, sidecar=sidecar, best_trial=best)).card.settings}
+    assert shown["hyperparameters.ridge_1.alpha"] == "1"
+    assert shown["hyperparameters.lightgbm_2.num_leaves"] == "8 (chosen by the search)"

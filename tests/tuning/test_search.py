@@ -1,11 +1,17 @@
 """The search for hyperparameters: what it finds, what it records, that it gives the same on every machine."""
 
+import copy
 import json
 import logging
 from dataclasses import replace
+from itertools import pairwise
 
 from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.learning import kept_results
 from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, summary
+from lockstep.learning.estimators import with_best_trial
+from lockstep.learning.kept_results import KeptResults
+from lockstep.learning.model_types import MODELS
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.splitting.parts import SplitSettings, split_table
 from lockstep.tables.table import Table
@@ -217,11 +223,6 @@ def test_each_model_type_comes_with_a_space_of_legal_values(name, task):
     if name == "linear_regression":
         with pytest.raises(SettingsError, match=r"tune\.space is empty, and linear_regression has no .* to 0"):
             check_settings(settings, model, task)
-    elif name == "voting":
-        with pytest.raises(
-            SettingsError, match=r"tune\.trials: a vote is not searched\. Set tune\.trials to 0; or set"
-        ):
-            check_settings(settings, model, task)
     else:
         assert len(check_settings(settings, model, task)[0]) > 0
 
@@ -243,3 +244,100 @@ def test_whatever_a_library_raises_is_a_failed_trial(table, bad, monkeypatch, ca
     assert found.best.failed == len(failed) > 0
     assert {(trial["weights"], trial["reason"]) for trial in failed} == {("distance", "RuntimeError")}
     assert f", {len(failed)} failed, accuracy" in caplog.text
+
+
+BOOSTING, FOREST = "hist_gradient_boosting_1", "random_forest_2"
+VOTE = {
+    "members": [
+        {"model": "hist_gradient_boosting", "max_iter": 4, "learning_rate": 0.01},
+        {"model": "random_forest", "n_estimators": 4, "max_depth": 1},
+    ],
+    "folds": 0,
+}
+OF_MEMBERS = {f"{BOOSTING}.learning_rate": {"low": 0.01, "high": 0.5, "log": True}, f"{FOREST}.max_depth": [1, 6]}
+
+
+@pytest.fixture(scope="module")
+def voted(table):
+    return search(table, model_settings("voting", "classification", hyperparameters=VOTE), space=OF_MEMBERS, trials=6)
+
+
+def test_the_members_of_a_vote_take_turns_and_the_others_stay_as_in_the_best_trial(voted):
+    trials = rows(voted)
+    assert [trials[0][name] for name in OF_MEMBERS] == ["0.01", "1"]
+    for before, trial in pairwise(trials):
+        best = next(one for one in trials if one["mean"] == before["best"])
+        stays = list(OF_MEMBERS)[1 - before["trial"] % 2]
+        assert trial[stays] == best[stays]
+    assert voted.best.best_trial > 0
+    assert set(voted.best.hyperparameters) <= set(OF_MEMBERS)
+
+
+def test_what_a_search_finds_for_a_vote_goes_into_its_members(voted, table):
+    given = model_settings("voting", "classification", hyperparameters=VOTE)
+    found = with_best_trial(given, voted.best)
+    expected = copy.deepcopy(VOTE)
+    for name, value in voted.best.hyperparameters.items():
+        member, key = name.split(".")
+        expected["members"][[BOOSTING, FOREST].index(member)][key] = value
+    assert found.hyperparameters == expected != VOTE == given.hyperparameters
+    means = summary(cross_validate(table, FOLDS, PreprocessSettings(), found))
+    assert (means["accuracy_mean"], means["accuracy_std"]) == (voted.best.mean, voted.best.std)
+
+
+def test_a_vote_is_searched_the_same_whatever_runs_beside_it_and_with_weights_on_folds(voted, table):
+    given = model_settings("voting", "classification", hyperparameters=VOTE)
+    with joblib.parallel_config(n_jobs=1):
+        assert search(table, given, space=OF_MEMBERS, trials=6) == voted
+    weighted = msgspec.structs.replace(given, hyperparameters={**VOTE, "folds": 2})
+    assert search(table, weighted, space=OF_MEMBERS, trials=1).trials[0][2] is not None
+
+
+def test_a_search_of_a_vote_that_is_interrupted_goes_on_where_it_was(voted, table, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(kept_results, "SECONDS", 0.0)
+    given, fitted, original = model_settings("voting", "classification", hyperparameters=VOTE), [], module.score_setting
+
+    def run(most):
+        def counted(able, number, *others):
+            if len(fitted) == most:
+                raise KeyboardInterrupt
+            fitted.append(number)
+            return original(able, number, *others)
+
+        monkeypatch.setattr(module, "score_setting", counted)
+        settings = TuneSettings(trials=6, space=OF_MEMBERS, metric="accuracy")
+        kept = KeptResults("tune@p", [given])
+        return search_of(table, settings, FOLDS, PreprocessSettings(), given, kept=kept)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(4)
+    done = fitted.copy()
+    assert run(99) == voted
+    assert done == [0, 1, 2, 3]
+    assert not set(done) & set(fitted[len(done) :])
+
+
+def test_the_space_of_a_vote_is_that_of_its_members():
+    given = model_settings("voting", "classification", hyperparameters=VOTE)
+    space = check_settings(TuneSettings(trials=1), given, "classification")[0]
+    expected = {f"{name}_{place}.{key}" for place, name in enumerate(("hist_gradient_boosting", "random_forest"), 1)
+                for key in MODELS[name].space}  # fmt: skip
+    assert set(space) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "message"),
+    [
+        ("folds", [0, 5], r"tune\.space\.folds is of no member of the vote\. Write '<member>\.<hyperparameter>'; or "),
+        ("random_forest_1.max_depth", [1], r"The members, nearest first: random_forest_2, hist_gradient_boosting_1\."),
+        (f"{FOREST}.max_dept", [1], rf"tune\.space\.{FOREST}\.max_dept is not a hyperparameter of Random.*: max_depth"),
+        (f"{FOREST}.max_depth", [0], rf"tune\.space\.{FOREST}: The 'max_depth' .* Got 0 instead"),
+        (f"{FOREST}.n_jobs", [1], rf"tune\.space\.{FOREST}\.n_jobs cannot be set"),
+        (f"{BOOSTING}.model", ["lightgbm"], rf"tune\.space\.{BOOSTING}\.model is not a hyperparameter of Hist"),
+    ],
+)
+def test_bad_settings_of_the_search_of_a_vote(name, entry, message):
+    given = model_settings("voting", "classification", hyperparameters=VOTE)
+    with pytest.raises(SettingsError, match=message):
+        check_settings(TuneSettings(trials=2, space={name: entry}), given, "classification")

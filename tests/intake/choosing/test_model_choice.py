@@ -8,12 +8,14 @@ from lockstep.intake.choosing.model_choice import (
     LARGE_ROWS,
     LARGE_STEPS,
     VOTE_CLASSES,
+    VOTE_FOLDS,
     VOTE_ROWS,
     choose_model,
     choose_settings,
 )
 from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator, member_of
 from lockstep.learning.model_types import KINDS
+from lockstep.learning.voting import tally_of
 
 import numpy as np
 import pandas as pd
@@ -33,15 +35,15 @@ def boosting(target, task="classification", *, shuffled=True):
     ("rows", "classes", "model", "why"),
     [
         (299, None, "random_forest", "there are fewer than 300 rows"),
-        (300, None, "voting", "up to 5,000 rows the mean of four models tells more than one of them"),
-        (300, VOTE_CLASSES, "voting", "up to 5,000 rows"),
+        (300, None, "voting", "up to 10,000 rows the mean of four models tells more than one of them"),
+        (300, VOTE_CLASSES, "voting", "up to 10,000 rows"),
         (
             300,
             VOTE_CLASSES + 1,
             "hist_gradient_boosting",
             "there are 300 rows or more, and it learns best in small steps",
         ),
-        (VOTE_ROWS, 2, "voting", "up to 5,000 rows"),
+        (VOTE_ROWS, 2, "voting", "up to 10,000 rows"),
         (
             VOTE_ROWS + 1,
             2,
@@ -123,16 +125,18 @@ def test_a_vote_has_the_boosting_among_its_members_and_has_the_same_bytes_with_a
     y = pd.Series(np.arange(300) % 3 if task == "classification" else np.arange(300) / 7)
     hyperparameters, preprocess = choose_settings("voting", y, task, shuffled=True)
     assert preprocess == NATIVE
-    assert hyperparameters["folds"] == 0
+    assert hyperparameters["folds"] == VOTE_FOLDS
     first = hyperparameters["members"][0]
     assert first == {"model": "hist_gradient_boosting", **boosting(y, task)}
     X = np.column_stack([np.where(np.arange(300) % 7, np.arange(300) % 11, np.nan), np.arange(300) % 5])
     model = TrainSettings(model="voting", kind=KINDS[task], version=1, hyperparameters=hyperparameters)
+    halves = np.arange(len(y)) % 2
+    folds = [(np.flatnonzero(halves == part), np.flatnonzero(halves != part)) for part in (0, 1)]
     found = []
     for threads in (1, 3):
         estimator = build_estimator(model, task)
         with threadpool_limits(threads, user_api="openmp"):
-            fit_estimator(estimator, X, y.to_numpy(), model, n_jobs=threads, categories=[1])
+            fit_estimator(estimator, X, y.to_numpy(), model, n_jobs=threads, categories=[1], folds=folds)
         found.append(pickle.dumps(estimator))
     assert found[0] == found[1]
-    assert estimator.weights == [0.25] * 4
+    assert tally_of(estimator).rows == len(y)
