@@ -18,7 +18,7 @@ DOCS := $(VENV)/docs
 
 help:
 	@echo "make repro    build what changed, from the data to the metrics (dvc repro), and show the result"
-	@echo "make report   the same, then open the reports of all problems (reports/index.html)"
+	@echo "make report   the same, then open the reports of all problems (reports/index.html); beside them reports/plots.html"
 	@echo "make sweep    PROBLEM=NAME: try every model type, ranked by cross-validation"
 	@echo "make test     run the tests: a few minutes"
 	@echo "make test-all the same and more of each (kills, polluted files, simulated processors, long pages), as CI does"
@@ -43,6 +43,7 @@ leftovers: $(READY)
 	@python -m lockstep doctor --leftovers --fix
 
 report: repro
+	@python -m lockstep plots
 	@python -m lockstep index --open
 
 sweep: $(READY) $(BUNDLED)

@@ -64,6 +64,12 @@ def watch_page(
     return render("watch.html", problem=problem, summary=summary, metrics=metrics, batches=batches, pictures=drawn)
 
 
+def plots_page(revisions: Sequence[str], sections: Sequence[Any], scripts: Sequence[str]) -> str:
+    """The page of DVC's plots; ``sections``: those of comparing/plots.py, ``scripts``: the libraries that draw them."""
+    # Markup: the libraries are the repository's own files.
+    return render("plots.html", revisions=revisions, sections=sections, scripts=list(map(Markup, scripts)))
+
+
 def picture_file(facts: Facts, pictures: dict[str, str]) -> str:
     """The one picture by which the problem is shown elsewhere, as an SVG file for light and dark pages."""
     style = render("colors.css").replace("\n", " ").strip()
