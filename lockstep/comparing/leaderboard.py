@@ -53,7 +53,7 @@ SUITED: dict[Task, tuple[str, ...]] = {
     "classification": ("rare_class_average_precision", "log_loss", AUTO["classification"]),
     "regression": ("rmse", AUTO["regression"]),
 }
-"""What models are ranked by where the settings leave it open (auto): the first that all of them have. A proper score
+"""What models are ranked by where the settings leave it open (auto): the first that most of them have. A proper score
 tells models apart that are right equally often; beside a class that most of the rows are of, the rare one counts."""
 NOT_EVALUATED, NOT_HERE = "not evaluated", "no predictions"
 OTHER_ROWS = "other test rows"
@@ -279,8 +279,9 @@ def _metric(models: Sequence[_Model], name: str, asked: str | None) -> str:
 
 
 def suited_metric(task: Task, scored: Sequence[Collection[str]]) -> str:
-    """The metric to rank models by, of those that each of them has."""
-    return next((name for name in SUITED[task] if all(name in metrics for metrics in scored)), AUTO[task])
+    """The metric to rank models by; ``scored``: the metrics that each of them has."""
+    most = (name for name in SUITED[task] if 2 * sum(name in metrics for metrics in scored) > len(scored))
+    return next(most, AUTO[task])
 
 
 def _complete(folds: Folds) -> set[str]:

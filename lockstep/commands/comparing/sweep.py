@@ -24,7 +24,7 @@ from lockstep.kernel.errors import SettingsError, nearest
 from lockstep.kernel.log import duration
 from lockstep.kernel.paths import PARAMS
 from lockstep.kernel.settings import Task, read_problems
-from lockstep.learning.metrics import find_metric, qualified
+from lockstep.learning.metrics import AUTO, find_metric, qualified
 from lockstep.learning.model_types import CUSTOM, MODELS
 from lockstep.learning.own_metrics import check_metrics
 from lockstep.repository import git
@@ -46,6 +46,11 @@ class Candidate(NamedTuple):
     experiment: str
     scores: dict[str, Any]
     failure: str
+
+    @property
+    def scored(self) -> set[str]:
+        """The metrics that every fold has."""
+        return {name.removesuffix("_mean") for name in self.scores if name.endswith("_mean")}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             found.append(_run(args.problem, model, config.model_type, head))
             spent = time.monotonic() - began
             left = f", about {duration(spent / number * (len(models) - number))} left" if number < len(models) else ""
-            said = _said(found[-1], config.task_type, metric)
+            said = _said(found, config.task_type, metric)
             print(f"  {said} ({duration(spent)} so far{left})", file=sys.stderr)
         except KeyboardInterrupt:
             interrupted = True
@@ -142,14 +147,14 @@ def _section(problem: str, section: str) -> dict[str, Any]:
     return read_problems(PARAMS)[problem].get(section) or {}
 
 
-def _said(candidate: Candidate, task: Task, metric: str | None) -> str:
-    """What came of a model type, in a line: its score over the folds, or why there is none."""
+def _said(found: Sequence[Candidate], task: Task, metric: str | None) -> str:
+    """What came of the last model type, in a line: its score over the folds, or why there is none."""
+    *_, candidate = found
     if candidate.failure:
         return f"failed: {candidate.failure}"
-    scored = {name.removesuffix("_mean") for name in candidate.scores if name.endswith("_mean")}
-    metric = metric or suited_metric(task, [scored])
-    if metric not in scored:
-        return f"it has no {metric} in every fold"
+    metric = metric or suited_metric(task, [one.scored for one in found if not one.failure])
+    if metric not in candidate.scored:
+        return f"no {metric} in every fold: --metric {AUTO[task]} ranks it, too"
     mean, std = candidate.scores[f"{metric}_mean"], candidate.scores[f"{metric}_std"]
     return f"{qualified(metric, candidate.scores.get('average'))} {mean:.4g} \N{PLUS-MINUS SIGN} {std:.2g}"
 
@@ -167,12 +172,13 @@ def _report(problem: str, found: list[Candidate], metric: str | None) -> None:
     if not isinstance(board, Leaderboard) or board.entries[0].place is None:
         return
     best = next(name for name in names if name in board.entries[0].names)
-    shown = f"train.model$|{board.metric}_(mean|std)"
-    order = f"--sort-by {board.metric}_mean --sort-order {'asc' if board.lower_is_better else 'desc'}"
+    scores = f"metrics/{problem}_cross_validation.json:{board.metric}"
+    columns = f"--drop '.*' --keep '(Experiment|problems.{problem}.train.model$|{scores}_)'"
+    order = f"--sort-by {scores}_mean --sort-order {'asc' if board.lower_is_better else 'desc'}"
     print(
         "The best of many is optimistic: let the test rows judge the one you keep.\n\n"
         f"Keep one:       dvc exp apply {best} && dvc repro\n"
         f"On a branch:    dvc exp branch {best} try-{best}\n"
-        f"Beside others:  dvc exp show --drop '.*' --keep 'problems.{problem}.{shown}' {order}\n"
+        f"Beside others:  dvc exp show {columns} {order}\n"
         f"Drop them all:  dvc exp remove {' '.join(names)}"
     )
