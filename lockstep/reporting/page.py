@@ -47,7 +47,7 @@ def report_page(facts: Facts, pictures: dict[str, str]) -> str:
 
 
 def index_page(entries: Sequence[Any]) -> str:
-    """The page that leads to all reports; ``entries``: those of commands/index.py."""
+    """The page that leads to all reports; ``entries``: those of commands/pipeline/index.py."""
     return render("index.html", entries=entries)
 
 
