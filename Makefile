@@ -11,20 +11,22 @@ BUNDLED := $(patsubst %.dvc,%,$(shell grep -ls 'remote: bundled' data/raw/*.dvc)
 SCALE := $(VENV)/scale
 SERVE := $(VENV)/serve
 SOURCES := $(VENV)/sources
+NOTEBOOKS := $(VENV)/notebooks
 DOCS := $(VENV)/docs
 
-.PHONY: help venv scale serve sources repro leftovers report sweep summary test test-all check format schema lock pages docs clean
+.PHONY: help venv scale serve sources notebooks repro leftovers report sweep summary test test-all check format schema lock pages docs clean
 
 help:
 	@echo "make repro    build what changed, from the data to the metrics (dvc repro), and show the result"
-	@echo "make report   the same, then open the reports of all problems (reports/index.html)"
+	@echo "make report   the same, then open the reports of all problems (reports/index.html); beside them reports/plots.html"
 	@echo "make sweep    PROBLEM=NAME: try every model type, ranked by cross-validation"
 	@echo "make test     run the tests: a few minutes"
 	@echo "make test-all the same and more of each (kills, polluted files, simulated processors, long pages), as CI does"
 	@echo "make check    lint, types, settings"
 	@echo "make scale    install what computes folds on a cluster (docs/scale.md)"
 	@echo "make serve    install what serves a model over HTTP (docs/serving.md)"
-	@echo "make sources  install what reads Excel workbooks (docs/own-data.md)"
+	@echo "make sources  install what reads Excel workbooks and a PostgreSQL database (docs/own-data.md)"
+	@echo "make notebooks install what runs notebooks (docs/python.md)"
 	@echo "make venv     only make $(VENV); then: source $(VENV)/bin/activate"
 	@echo "make format   format the code"
 	@echo "make schema   params.schema.json anew, after a change of settings: what editors complete and check params.yaml by"
@@ -41,6 +43,7 @@ leftovers: $(READY)
 	@python -m lockstep doctor --leftovers --fix
 
 report: repro
+	@python -m lockstep plots
 	@python -m lockstep index --open
 
 sweep: $(READY) $(BUNDLED)
@@ -52,7 +55,7 @@ PYTEST := python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 test: $(READY) $(BUNDLED)
 	$(PYTEST) -m "not exhaustive" $(ARGS)
 
-test-all: $(READY) $(SCALE) $(SERVE) $(SOURCES) $(BUNDLED)
+test-all: $(READY) $(SCALE) $(SERVE) $(SOURCES) $(NOTEBOOKS) $(BUNDLED)
 	$(PYTEST) $(ARGS)
 
 check: $(READY)
@@ -79,10 +82,10 @@ format: $(READY)
 
 venv: $(READY)
 
-scale serve sources: %: $(VENV)/%
+scale serve sources notebooks: %: $(VENV)/%
 
 # Beside what is there already.
-$(SCALE) $(SERVE) $(SOURCES) $(DOCS): $(VENV)/%: requirements-%.lock $(READY)
+$(SCALE) $(SERVE) $(SOURCES) $(NOTEBOOKS) $(DOCS): $(VENV)/%: requirements-%.lock $(READY)
 	@if [ -x $(VENV)/bin/pip ]; then \
 	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<; \
 	else \
@@ -129,6 +132,8 @@ lock: $(READY)
 	  $(ARGS) --group serve --constraint requirements.lock --output-file requirements-serve.lock
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
 	  $(ARGS) --group sources --constraint requirements.lock --output-file requirements-sources.lock
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
+	  $(ARGS) --group notebooks --constraint requirements.lock --output-file requirements-notebooks.lock
 ifneq ($(wildcard publishing),)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
 	  $(ARGS) --group docs --constraint requirements.lock --output-file requirements-docs.lock

@@ -33,6 +33,7 @@ what stages are made of, from the bytes of a table to the pages of a report, the
 - ``deployment.watching``: rows that came after training: did they shift, is the model still as good on them
 - ``template``: a repository of one's own, and later versions of this one brought into it
 - ``api``: the functions of the stages, composed without DVC; the one module that imports ``stages/``
+- ``notebooks``: comparisons, leaderboards and reports for Python and Jupyter
 - ``commands``: the commands of ``python -m lockstep``; the one folder that prints
 """
 
@@ -43,8 +44,19 @@ from lockstep.kernel.portable import pin
 if TYPE_CHECKING:
     from lockstep.api import ModelConfig, PipelineResult, run_pipeline
     from lockstep.deployment.exchange.model_loading import load_model
+    from lockstep.notebooks import compare_results, compare_revisions, leaderboards, report
 
-__all__ = ["ModelConfig", "PipelineResult", "load_model", "run_pipeline"]
+__all__ = [
+    "ModelConfig",
+    "PipelineResult",
+    "compare_results",
+    "compare_revisions",
+    "leaderboards",
+    "load_model",
+    "report",
+    "run_pipeline",
+]
+_IN_NOTEBOOKS = {"compare_results", "compare_revisions", "leaderboards", "report"}
 
 pin()
 
@@ -54,6 +66,10 @@ def __getattr__(name: str) -> Any:
         from lockstep.deployment.exchange import model_loading
 
         return model_loading.load_model
+    if name in _IN_NOTEBOOKS:
+        from lockstep import notebooks
+
+        return getattr(notebooks, name)
     if name in __all__:
         from lockstep import api
 

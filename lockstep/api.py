@@ -10,10 +10,12 @@ import re
 import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lockstep.comparing.evaluations import Evaluated, Folds
+from lockstep.comparing.rendering import Block, Report, html, metric_value, visible
 from lockstep.deciding.decide import decide
 from lockstep.diagnosing.settings import DiagnoseSettings
 from lockstep.evaluating.settings import EvaluateSettings
@@ -28,6 +30,7 @@ from lockstep.learning.cross_validation import (
     Averaged,
     Averaging,
     CrossValidateSettings,
+    FoldScores,
     cross_validate,
     out_of_fold,
     summary,
@@ -60,6 +63,8 @@ from lockstep.tuning.search import check_settings as check_tune
 from lockstep.tuning.search import search
 from lockstep.tuning.search_space import TuneSettings
 from lockstep.tuning.trials import NO_SEARCH
+from stages.cross_validate import COLUMNS as FOLD_COLUMNS
+from stages.cross_validate import rows_of
 from stages.evaluate import evaluate
 from stages.load import log_table
 from stages.preprocess import describe, preprocess
@@ -260,6 +265,8 @@ class PipelineResult(NamedTuple):
         cross_validation: mean and standard deviation of each metric over the folds.
         predictions: one row per test row: row (its number in the data), row_hash, actual, predicted, probabilities.
         trials: what the search for hyperparameters tried, one row per trial; none without a search.
+        settings: of every stage, as they were used.
+        evaluated: what ``lockstep.notebooks.compare_results`` compares.
     """
 
     model: Pipeline
@@ -269,6 +276,27 @@ class PipelineResult(NamedTuple):
     cross_validation: dict[str, float]
     predictions: pd.DataFrame
     trials: pd.DataFrame
+    settings: Sections
+    evaluated: Evaluated
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the metrics, and where the model is."""
+        folds = self.cross_validation
+        spread = "{} \N{PLUS-MINUS SIGN} {}".format
+        numbers = {name: value for name, value in self.metrics.items() if f"{name}_mean" in folds}
+        rows = [
+            [
+                name,
+                metric_value(value),
+                metric_value(baseline) if (baseline := self.metrics.get(f"baseline_{name}")) is not None else "",
+                spread(metric_value(folds[f"{name}_mean"]), metric_value(folds[f"{name}_std"])),
+            ]
+            for name, value in numbers.items()
+        ]
+        title = f"{visible(self.evaluated.target)}: {visible(self.settings.train.model)}, {visible(self.model_path)}"
+        counted = f"{self.metrics['test_rows']:,} test rows"
+        block = Block(counted, [], ("metric", "test", "baseline", "cross-validation"), rows)
+        return html(Report(title, [], [block]))
 
 
 def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> PipelineResult:
@@ -302,8 +330,8 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             else:
                 table = load_file(Path(data), settings.load, contract).table
             log_table(table)
-            of_file = settings.split.kept is not None and not isinstance(data, pd.DataFrame)
-            parts = split_table(table, settings.split, md5_of(Path(str(data))) if of_file else None)
+            md5 = None if isinstance(data, pd.DataFrame) else md5_of(Path(data))
+            parts = split_table(table, settings.split, md5)
             log_parts(parts)
             check_parts(parts, settings.split.checks)
             own = settings.evaluate.metrics
@@ -340,7 +368,39 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
         ) from error
     history = pd.DataFrame(trained.history, columns=list(COLUMNS))
     trials = pd.DataFrame(tried.trials, columns=list(tried.columns))
-    return PipelineResult(fitted, found.metrics, path, history, summary(folds), found.predictions, trials)
+    evaluated = _evaluated(path, settings, found.predictions, folds, sha256, md5)
+    if tried.best is not None:
+        evaluated = replace(evaluated, found=tried.best.hyperparameters)
+    return PipelineResult(
+        fitted, found.metrics, path, history, summary(folds), found.predictions, trials, settings, evaluated
+    )
+
+
+def _evaluated(
+    path: Path, settings: Sections, predictions: pd.DataFrame, folds: Sequence[FoldScores], rows: str, md5: str | None
+) -> Evaluated:
+    """What a comparison needs, as ``recorded_evaluations`` reads it from a revision; ``rows``: the hash of the training
+    rows; ``md5``: of the data's file, None for a DataFrame."""
+    load, split, validation = settings.load, settings.split, settings.cross_validate
+    average, grouped, in_time = settings.evaluate.average, split.group is not None, split.time is not None
+    return Evaluated(
+        shown=str(path),
+        predictions=predictions,
+        task=load.task,
+        target=target_of(load),
+        average=average,
+        stratified=split.stratify is not False and not grouped and not in_time,
+        grouped=grouped,
+        in_time=in_time,
+        raw=None if md5 is None else f"{md5} from line {load.skip_lines}",
+        folds=Folds(
+            scores=pd.DataFrame(rows_of(folds), columns=list(FOLD_COLUMNS)),
+            made_from=(rows, validation.folds, validation.repeats, validation.seed),
+            average=average if load.positive is None or average != "binary" else f"binary of {load.positive}",
+        ),
+        metrics=tuple(settings.evaluate.metrics),
+        positive=load.positive,
+    )
 
 
 @contextlib.contextmanager

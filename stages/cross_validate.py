@@ -13,6 +13,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
 from lockstep.kernel.files import Outputs
@@ -22,6 +23,7 @@ from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.cross_validation import (
     Averaging,
     CrossValidateSettings,
+    FoldScores,
     cross_validate,
     out_of_fold,
     summary,
@@ -52,12 +54,16 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
         logger.info("%s: %.4g +- %.2g", name, means[f"{name}_mean"], means[f"{name}_std"])
     if best is not None and best.hyperparameters:
         logger.info("these scores are optimistic: on the same rows the search chose its best trial among many")
-    rows = [(*fold[:4], name, value) for fold in scores for name, value in fold.metrics.items()]
     content = means | ({"average": scored.average} if train.task == "classification" else {})
     outputs.json(args.scores, content)
-    outputs.csv(args.folds, COLUMNS, rows)
+    outputs.csv(args.folds, COLUMNS, rows_of(scores))
     predictions = out_of_fold(scores)
     outputs.write(args.predictions, lambda path: predictions.to_parquet(path, index=False, compression="zstd"))
+
+
+def rows_of(scores: Sequence[FoldScores]) -> list[tuple[Any, ...]]:
+    """Every metric of every fold, a row of COLUMNS each."""
+    return [(*fold[:4], name, value) for fold in scores for name, value in fold.metrics.items()]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -98,7 +98,7 @@ def diagnose(
     dependence = dependence_of(model, train, test, followed, series, settings.seed)
     with heartbeat("subgroups and worst rows"):
         slices = (
-            slices_of(test.features, errors, test.task, settings.slice_rows, settings.slices)
+            slices_of(test.features, errors, found.values, test.task, settings.slice_rows, settings.slices)
             if settings.slices
             else None
         )

@@ -1,4 +1,4 @@
-"""Real servers on loopback, for the tests of remotes: OpenSSH, S3 by rclone, and one that never answers.
+"""Real servers on loopback: OpenSSH, S3 by rclone and one that never answers, for the tests of remotes; PostgreSQL.
 
 Each is started on a free port, with keys of its own, and ended by its process id.
 """
@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -59,8 +60,8 @@ class Server:
 
     def kill(self):
         """End it and its sessions, as a machine that loses its power."""
-        with contextlib.suppress(ProcessLookupError):
-            for pid in [*_descendants(self.process.pid), self.process.pid]:
+        for pid in [*_descendants(self.process.pid), self.process.pid]:
+            with contextlib.suppress(ProcessLookupError):  # one of a session that has just ended
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
         self.process.stderr.close()
@@ -150,3 +151,37 @@ def hanging():
 
 def user():
     return getpass.getuser()
+
+
+@contextlib.contextmanager
+def postgresql():
+    """A PostgreSQL with a user ``reader``, who needs no password; its port."""
+    newest = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), default=Path())
+    initdb = need(str(newest / "initdb"), "postgresql")
+    folder, port = Path(tempfile.mkdtemp()), free_port()
+    # It refuses to run as root; Debian's package brings a user for it.
+    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    if user:
+        shutil.chown(folder, "postgres")
+    server = None
+    try:
+        made = ["--username=reader", "--auth=trust", "--no-sync", "--encoding=UTF8", folder / "data"]
+        subprocess.run([*user, initdb, *made], check=True, capture_output=True, cwd="/")
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": folder,
+            "fsync": "off",
+            "log_min_messages": "panic",
+        }
+        settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        server = Server([*user, newest / "postgres", "-D", folder / "data", "-p", str(port), *settings], port)
+        for _ in range(300):  # it listens before it answers
+            asked = [newest / "pg_isready", "--host=127.0.0.1", f"--port={port}", "--quiet"]
+            if subprocess.run(asked, check=False).returncode == 0:
+                break
+            time.sleep(0.1)
+        yield port
+    finally:
+        if server is not None:
+            server.kill()
+        shutil.rmtree(folder)

@@ -54,6 +54,7 @@ ROOMS = {
                 "the last run of each stage: when, how long, how much memory, what took longest", "customers"
             ),
             "summary": Command("what the last run gave: models, files, metrics"),
+            "plots": Command("the plots of dvc.yaml on one page that needs no network", "main try-300 --open"),
             "index": Command("all problems on one page, with links to their reports", "--open"),
             "worker": Command(
                 "compute folds for another machine, as a worker of a Dask cluster", "tcp://10.0.0.1:8786"

@@ -5,11 +5,11 @@ The test rows never decide the order: who picks the best of many by them has fou
 differ from the best beyond chance, one pair at a time. docs/leaderboard.md says it in prose.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from lockstep.comparing.evaluations import Evaluated
+from lockstep.comparing.evaluations import Evaluated, Folds
 from lockstep.comparing.fold_verdicts import FoldsComparison
 from lockstep.comparing.model_revisions import Failed
 from lockstep.comparing.model_verdicts import RowsComparison, RowsMetric, compare_models, unless_contradicted
@@ -35,7 +35,8 @@ from lockstep.comparing.verdicts import (
 )
 from lockstep.kernel.errors import DataError, LockstepError, SettingsError, did_you_mean
 from lockstep.kernel.lock_file import LockedStage
-from lockstep.learning.metrics import ALL, METRICS, find_metric, metric_of
+from lockstep.kernel.settings import Task
+from lockstep.learning.metrics import ALL, AUTO, METRICS, find_metric, metric_of
 from lockstep.provenance.changed_modules import CodeHistory
 from lockstep.provenance.plan import computing, needed
 from lockstep.repository.dvc import Repository
@@ -48,6 +49,12 @@ import numpy as np
 
 MOST_PAIRS = 30
 """So many models, at most, are compared with the best: each pair takes half a second, of many test rows ten."""
+SUITED: dict[Task, tuple[str, ...]] = {
+    "classification": ("rare_class_average_precision", "log_loss", AUTO["classification"]),
+    "regression": ("rmse", AUTO["regression"]),
+}
+"""What models are ranked by where the settings leave it open (auto): the first that most of them have. A proper score
+tells models apart that are right equally often; beside a class that most of the rows are of, the rare one counts."""
 NOT_EVALUATED, NOT_HERE = "not evaluated", "no predictions"
 OTHER_ROWS = "other test rows"
 
@@ -147,7 +154,7 @@ def find_leaderboards(
 
     Args:
         problem: this one alone.
-        metric: to rank and compare by; by default what the settings search by (tune.metric).
+        metric: to rank and compare by; by default what the settings search by (tune.metric), for auto see SUITED.
         revisions: these alone; by default the workspace and all that branches, tags and experiments lead to.
 
     Raises:
@@ -265,8 +272,22 @@ def _metric(models: Sequence[_Model], name: str, asked: str | None) -> str:
     if asked is not None:
         return find_metric(asked, task, "--metric", own)
     settings = models[0].revision.params.get("problems", {}).get(name) or {}
-    section = settings.get("tune") or {}
-    return find_metric(str(section.get("metric", "auto")), task, f"problems.{name}.tune.metric", own)
+    given = str((settings.get("tune") or {}).get("metric", "auto"))
+    if given != "auto":
+        return find_metric(given, task, f"problems.{name}.tune.metric", own)
+    return suited_metric(task, [_complete(model.record.folds) for model in models if model.record.folds])
+
+
+def suited_metric(task: Task, scored: Sequence[Collection[str]]) -> str:
+    """The metric to rank models by; ``scored``: the metrics that each of them has."""
+    most = (name for name in SUITED[task] if 2 * sum(name in metrics for metrics in scored) > len(scored))
+    return next(most, AUTO[task])
+
+
+def _complete(folds: Folds) -> set[str]:
+    """The metrics that every fold has."""
+    by_metric = folds.scores.groupby("metric")["value"]
+    return {str(name) for name, values in by_metric if values.notna().all()}
 
 
 def _why_unranked(record: Evaluated, judge: Evaluated | None, metric: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Shows a report of a command in the terminal, or as GitHub's Markdown for a pull request."""
+"""Shows a report of a command in the terminal, as GitHub's Markdown for a pull request, or in a notebook."""
 
 import math
 import re
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from lockstep.reporting.wording import percent as to_decimals
 from lockstep.reporting.wording import visible as spelled_out
 
+from markupsafe import Markup
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
@@ -110,6 +111,44 @@ def markdown(report: Report) -> str:
             lines.append("")
     lines.append(report.note)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def html(report: Report) -> str:
+    """The report for a notebook, all of it escaped; its names and cells must have been quoted by ``visible``.
+
+    It has no colours of its own, so that it reads on a light notebook as on a dark one; what else could be the
+    notebook's own (Jupyter aligns cells to the right) stands at each element, for a page has only one style sheet.
+    """
+    parts = [_paragraph(report.title, "font-weight: 600"), *map(_paragraph, report.lines)]
+    for block in report.blocks:
+        parts.append(_paragraph(block.title, "font-weight: 600; margin-top: 1em"))
+        parts += [_paragraph(line.strip()) for line in block.lines]
+        if block.rows:
+            unbroken = [heading in block.unbroken for heading in block.headings]
+            rows = [_row("th", block.headings, unbroken), *(_row("td", row, unbroken) for row in block.rows)]
+            table = Markup("<table style='border-collapse: collapse; margin: .5em 0'>\n{}\n</table>")
+            parts.append(Markup("<div style='overflow-x: auto'>{}</div>").format(table.format(_lines(rows))))
+    if report.note:
+        parts.append(_paragraph(report.note, "opacity: .75"))
+    return str(Markup("<div style='max-width: 70em'>\n{}\n</div>").format(_lines(parts)))
+
+
+def _paragraph(text: str, style: str = "") -> Markup:
+    return Markup("<p style='margin: .3em 0; {}'>{}</p>").format(style, text)
+
+
+def _row(kind: str, cells: Sequence[str], unbroken: Sequence[bool]) -> Markup:
+    style = "text-align: left; vertical-align: top; padding: .2em 1em .2em 0; border-bottom: 1px solid #8888"
+    cell = Markup(f"<{kind} style='{style}{{}}'><bdi>{{}}</bdi></{kind}>")  # noqa: S704 - of this module alone
+    shown = [
+        cell.format("; white-space: nowrap" if whole else "", Markup("<br>").join(text.split("\n")))
+        for text, whole in zip(cells, unbroken, strict=True)
+    ]
+    return Markup("<tr>{}</tr>").format(Markup().join(shown))
+
+
+def _lines(parts: Sequence[Markup]) -> Markup:
+    return Markup("\n").join(parts)
 
 
 def console_of(width: int, **options: bool) -> Console:

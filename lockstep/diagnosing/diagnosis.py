@@ -38,14 +38,18 @@ class Slice(_Part, frozen=True):
         level: its value there, or the range of its values.
         rows: test rows in it.
         error: share of wrong classes, or mean absolute error.
-        low, high: the interval of ``error``, simultaneous for all the subgroups that were looked at (Bonferroni).
-        stands_out: whether the interval lies wholly above the error of all test rows.
+        ratio: of a regression, the mean of each row's error over that of the test rows with predictions of about the
+            same size; None of a classification.
+        low, high: the interval of ``ratio``, or else of ``error``, simultaneous for all the subgroups that were looked
+            at (Bonferroni).
+        stands_out: whether the interval lies wholly above that of all test rows.
     """
 
     column: str
     level: str
     rows: int
     error: float
+    ratio: float | None
     low: float
     high: float
     stands_out: bool

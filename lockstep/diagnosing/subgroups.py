@@ -17,11 +17,18 @@ MAX_LEVELS = 50
 """Levels of a text column that are looked at as subgroups: the most frequent ones."""
 NOTABLE = 1.1
 """A subgroup is a weak spot only if its error is so many times that of all rows."""
+SIZES, SIZE_ROWS = 10, 50
+"""Predictions are put into so many sizes at most, of at least so many test rows each."""
 MISSING = "(missing)"
 
 
-def slices_of(features: pd.DataFrame, errors: np.ndarray, task: Task, least: int, most: int) -> Slices:
+def slices_of(
+    features: pd.DataFrame, errors: np.ndarray, predicted: np.ndarray, task: Task, least: int, most: int
+) -> Slices:
     """The subgroups in which the model errs most: levels of texts and booleans, quarters of numbers and dates.
+
+    Where targets are large, so are errors, and the worst subgroups of a regression would be those with large targets.
+    So each row's error is taken in relation to that of the rows with predictions of about the same size.
 
     The worst of many subgroups looks bad by chance alone; so the intervals are widened until they hold for all of the
     subgroups at once (Bonferroni), and a subgroup stands out only if its interval excludes the error of all rows.
@@ -29,6 +36,7 @@ def slices_of(features: pd.DataFrame, errors: np.ndarray, task: Task, least: int
     Args:
         features: (n_rows, n_features) raw.
         errors: (n_rows,), of errors_of.
+        predicted: (n_rows,) of a regression the prediction.
         task: of the problem.
         least: rows that a subgroup must have.
         most: subgroups to give.
@@ -42,22 +50,45 @@ def slices_of(features: pd.DataFrame, errors: np.ndarray, task: Task, least: int
                 known.add(rows.tobytes())
                 groups.append((str(name), level, rows))
     overall = float(np.mean(errors)) if len(errors) else 0.0
+    judged = _against_size(errors, predicted) if task == "regression" else errors
+    typical = float(np.mean(judged)) if len(judged) else 0.0
     simultaneous = 1 - (1 - LEVEL) / max(1, len(groups))
     found = []
     for column, level, rows in groups:
-        inside = errors[rows]
+        inside = judged[rows]
         low, high = (
             mean_interval(inside, simultaneous)
             if task == "regression"
             else wilson(round(float(inside.sum())), len(inside), simultaneous)
         )
-        found.append(
-            Slice(column, level[:MAX_TEXT], len(rows), float(np.mean(inside)), max(0.0, low), high, low > overall)
+        mean = float(np.mean(inside))
+        part = Slice(
+            column=column,
+            level=level[:MAX_TEXT],
+            rows=len(rows),
+            error=float(np.mean(errors[rows])),
+            ratio=mean if task == "regression" else None,
+            low=max(0.0, low),
+            high=high,
+            stands_out=low > typical,
         )
+        found.append((mean, part))
     # By what is known to be bad rather than by what looks bad: the lower end of the interval, then the error itself.
-    found.sort(key=lambda entry: (-entry.low, -entry.error, entry.column, entry.level))
-    worse = [entry for entry in found if entry.error > NOTABLE * overall][:most]
+    found.sort(key=lambda entry: (-entry[1].low, -entry[0], entry[1].column, entry[1].level))
+    worse = [part for mean, part in found if mean > NOTABLE * typical][:most]
     return Slices(worse, len(groups), least, overall)
+
+
+def _against_size(errors: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """(n_rows,): each row's error over the mean error of the rows with predictions of about the same size; 0 where
+    these have no error. Sizes are (nearly) as many rows each, in the order of the predictions."""
+    count = max(1, min(SIZES, len(errors) // SIZE_ROWS))
+    edges = np.unique(np.quantile(predicted, np.linspace(0, 1, count + 1)[1:-1])) if count > 1 else np.array([])
+    sizes = np.searchsorted(edges, predicted, side="right")
+    means = np.bincount(sizes, errors) / np.maximum(1, np.bincount(sizes))
+    expected = means[sizes]
+    ratios: np.ndarray = np.divide(errors, expected, out=np.zeros(len(errors)), where=expected > 0)
+    return ratios
 
 
 def _levels(column: pd.Series) -> list[tuple[str, np.ndarray]]:

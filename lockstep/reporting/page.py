@@ -47,7 +47,7 @@ def report_page(facts: Facts, pictures: dict[str, str]) -> str:
 
 
 def index_page(entries: Sequence[Any]) -> str:
-    """The page that leads to all reports; ``entries``: those of commands/index.py."""
+    """The page that leads to all reports; ``entries``: those of commands/pipeline/index.py."""
     return render("index.html", entries=entries)
 
 
@@ -62,6 +62,12 @@ def watch_page(
     """The page of the batches that ``watch`` has seen; ``batches``, ``pictures``: those of watching/history_page.py."""
     drawn = [picture._replace(svg=Markup(picture.svg)) for picture in pictures]  # noqa: S704 - as in report_page
     return render("watch.html", problem=problem, summary=summary, metrics=metrics, batches=batches, pictures=drawn)
+
+
+def plots_page(revisions: Sequence[str], sections: Sequence[Any], scripts: Sequence[str]) -> str:
+    """The page of DVC's plots; ``sections``: those of comparing/plots.py, ``scripts``: the libraries that draw them."""
+    # Markup: the libraries are the repository's own files.
+    return render("plots.html", revisions=revisions, sections=sections, scripts=list(map(Markup, scripts)))
 
 
 def picture_file(facts: Facts, pictures: dict[str, str]) -> str:

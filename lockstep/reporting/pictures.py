@@ -20,6 +20,11 @@ UNIT = (-0.02, 1.02)
 """The range of axes on which shares are drawn."""
 
 
+FLAT, MINUTE = 0.15, 1e-6
+"""A curve of dependence that spans less than the first share of the common scale is drawn on its own scale, too, unless
+it spans less than the second."""
+
+
 def pictures_of(facts: Facts) -> dict[str, str]:
     """{name: SVG}; what the facts lack has no picture. ``dependence`` ones are numbered: dependence-1, ..."""
     own = facts.predictions
@@ -256,18 +261,24 @@ def _features(facts: Facts) -> dict[str, str]:
             f"{facts.features.unit}, mean and spread of the shuffles",
             spread=[row.std for row in importance],
         )
+    all_means = [value for entry in facts.features.dependence for value in _means(entry)]
+    common = _around(all_means)  # on one scale, a flat line is a feature of no effect
     for place, entry in enumerate(facts.features.dependence, 1):
-        found[f"dependence-{place}"] = _dependence(f"dependence-{place}", entry, facts)
+        name = f"dependence-{place}"
+        found[name] = _dependence(name, entry, facts, common)
+        share = _span(_means(entry)) / (_span(all_means) or 1.0)
+        if entry.kind in ("number", "date") and MINUTE < share < FLAT:
+            found[f"{name}-closer"] = _dependence(f"{name}-closer", entry, facts, _around(_means(entry)))
     return found
 
 
-def _dependence(name: str, entry: Dependence, facts: Facts) -> str:
+def _dependence(name: str, entry: Dependence, facts: Facts, reach: tuple[float, float]) -> str:
     what = f"predicted {facts.target}" if facts.task == "regression" else "mean probability"
     if facts.task == "classification" and len(entry.series) == 1:
         what = f"mean probability of {next(iter(entry.series))}"
     several = len(entry.series) > 1
     curves = [(shortened(series, NAME), line) for series, line in entry.series.items()]
-    values = [value for line in entry.series.values() for value in line]
+    values = _means(entry)
     alt = f"Mean prediction as {entry.feature} changes: from {number(min(values))} to {number(max(values))}."
     if entry.kind in ("number", "date"):
         grid = _numbers(entry.grid)
@@ -277,7 +288,7 @@ def _dependence(name: str, entry: Dependence, facts: Facts) -> str:
             alt,
             [Line(series if several else "", grid, line) for series, line in curves],
             Axis(entry.feature, dates=entry.kind == "date"),
-            Axis(what, _reach(facts)),
+            Axis(what, reach),
             band=band,
             marks=len(grid) <= 8,
         )
@@ -288,11 +299,18 @@ def _numbers(grid: Sequence[Cell]) -> list[float]:
     return [value for value in grid if isinstance(value, int | float)]
 
 
-def _reach(facts: Facts) -> tuple[float, float]:
-    """Of the mean predictions in all pictures of dependence: on one scale, a flat line is a feature of no effect."""
-    values = [value for entry in facts.features.dependence for line in entry.series.values() for value in line]
-    margin = 0.05 * (max(values) - min(values)) or 1.0
-    return min(values) - margin, max(values) + margin
+def _means(entry: Dependence) -> list[float]:
+    return [value for line in entry.series.values() for value in line]
+
+
+def _span(values: Sequence[float]) -> float:
+    return max(values, default=0.0) - min(values, default=0.0)
+
+
+def _around(values: Sequence[float]) -> tuple[float, float]:
+    """From the least to the greatest value, and a little beyond; of no values, anything."""
+    margin = 0.05 * _span(values) or 1.0
+    return min(values, default=0.0) - margin, max(values, default=0.0) + margin
 
 
 def _areas(curves: list[Curve]) -> str:

@@ -1,7 +1,9 @@
-"""A report in terminals of several widths."""
+"""A report in terminals of several widths, and in a notebook."""
+
+import re
 
 from lockstep.comparing import rendering
-from lockstep.comparing.rendering import Block, Report, percent, show, visible
+from lockstep.comparing.rendering import Block, Report, html, percent, show, visible
 
 import pytest
 from rich.console import Console
@@ -70,3 +72,12 @@ def test_a_narrow_terminal_has_a_cell_per_line_and_breaks_no_word(shown):
         "    type          text",
         "    verdict       not tested",
     ]
+
+
+def test_a_notebook_gets_tables_with_all_of_it_escaped():
+    block = Block("<i>", ["  & more"], ("column", "p"), [["<script>\nsecond", "0.1"]], ("p",))
+    page = html(Report("<b>", ["1 < 2"], [block], "a & b"))
+    assert "&lt;script&gt;<br>second" in page
+    assert "white-space: nowrap'><bdi>0.1</bdi>" in page
+    assert not re.search("<b>|<i>|<script|& ", page)
+    assert "color:" not in page  # the notebook's own, light or dark

@@ -5,6 +5,7 @@ import itertools
 import re
 from html.parser import HTMLParser
 
+from lockstep.diagnosing.diagnosis import Dependence
 from lockstep.reporting.data import ColumnFacts
 from lockstep.reporting.facts import Facts, facts_of
 from lockstep.reporting.page import card_header, model_card, picture_file, render, report_page
@@ -115,6 +116,20 @@ def test_each_task_has_its_pictures(binary, regression):
     for facts, pictures in (binary, regression):
         text = report_page(facts, pictures)
         assert all(svg in text for svg in pictures.values())  # none is drawn in vain
+
+
+def test_a_curve_that_is_flat_beside_the_others_stands_there_again_on_its_own_scale(regression):
+    facts, _ = regression
+    curves = {"steep": [0.0, 100.0], "flat": [50.0, 52.0], "constant": [50.0, 50.0], "sloped": [0.0, 50.0]}
+    entries = [Dependence(name, "number", 9, [0, 1], {"": line}, 0, 1) for name, line in curves.items()]
+    text = Dependence("text", "text", 2, ["a", "b"], {"": [50.0, 51.0]}, None, None)
+    features = dataclasses.replace(facts.features, dependence=[*entries, text])
+    facts = dataclasses.replace(facts, features=features)
+    pictures = pictures_of(facts)
+    assert [name for name in pictures if name.endswith("-closer")] == ["dependence-2-closer"]
+    page = report_page(facts, pictures)
+    assert "<bdi>flat</bdi>, closer</h3>" in page
+    assert page.count("The same on a scale of its own") == 1
 
 
 def test_the_data_cannot_write_markup(hostile):

@@ -11,6 +11,7 @@ from publishing.report_picture import FLAGS, chromium
 from reports import noisy, sources_of
 
 import pytest
+from workspace import Repository
 
 CONTRAST = """() => {
   const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
@@ -66,6 +67,14 @@ def folder(tmp_path_factory):
         entries.append(Entry(name, facts.title, facts.task, model, 80, [Figure("Accuracy", 0.9, 0.5, 0.9, 0.01)]))
     (folder / "index.html").write_text(index_page(entries), encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="module")
+def plots(tmp_path_factory):
+    """The page of DVC's plots, of the metrics that the repository records."""
+    folder = tmp_path_factory.mktemp("plots") / "repository"
+    assert Repository(folder).lockstep("plots").stdout == "reports/plots.html\n"
+    return folder / "reports/plots.html"
 
 
 class Seen:
@@ -124,6 +133,20 @@ def test_everything_can_be_read_in_light_and_dark(browser, folder, scheme):
         assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(18, 23, 30)")
         contrast, text = seen.page.evaluate(CONTRAST)
         assert contrast >= 4.5, (contrast, text)  # WCAG AA
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_plots_of_dvc_are_drawn_without_a_network(browser, plots, scheme):
+    with Seen(browser, plots, scheme=scheme, width=390, offline=True) as seen:
+        seen.page.wait_for_function(
+            "[...document.querySelectorAll('.plot')].every(place => place.querySelector('svg'))", timeout=30_000
+        )
+        assert seen.complaints == []
+        assert [url for url in seen.requests if not url.startswith("data:")] == [plots.resolve().as_uri()]
+        assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
+        heights = seen.page.evaluate("[...document.querySelectorAll('.plot svg')].map(picture => picture.clientHeight)")
+        assert len(heights) >= 12
+        assert 40 < min(heights) <= max(heights) < 900
 
 
 def test_print_is_light_and_fits_the_paper(browser, folder):

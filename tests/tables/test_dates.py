@@ -91,7 +91,9 @@ def test_dependence_and_subgroups():
     assert entry.low < entry.high
     errors = np.where(given.frame["when"] < pd.Timestamp("2024-01-11"), 9.0, 1.0)
     assert (
-        slices_of(given.frame[["when"]], errors, "regression", 10, 3).worst[0].level.startswith("2024-01-01 to below ")
+        slices_of(given.frame[["when"]], errors, np.zeros(len(errors)), "regression", 10, 3)
+        .worst[0]
+        .level.startswith("2024-01-01 to below ")
     )
 
 

@@ -1,4 +1,5 @@
-"""``python -m lockstep sweep PROBLEM``: cross-validate every model type that can do the problem's task, and rank them.
+"""``python -m lockstep sweep PROBLEM``: cross-validate every model type that can do the problem's task, and rank them
+as ``leaderboard`` does.
 
 Each is a DVC experiment of its own, named <problem>-<model type> and run in a copy of the workspace (dvc exp run
 --temp): what lies in the workspace stays as it is. The model type of params.yaml is tried with the hyperparameters that
@@ -10,24 +11,25 @@ experiments of the first, and says which before it starts ('dvc exp rename' keep
 
 import json
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from lockstep.api import ModelConfig
 from lockstep.commands import command_parser
-from lockstep.comparing.rendering import console_of
+from lockstep.comparing.leaderboard import Leaderboard, find_leaderboards, suited_metric
+from lockstep.comparing.leaderboard_words import report
+from lockstep.comparing.rendering import show, visible
 from lockstep.kernel.errors import SettingsError, nearest
+from lockstep.kernel.log import duration
 from lockstep.kernel.paths import PARAMS
 from lockstep.kernel.settings import Task, read_problems
-from lockstep.learning.metrics import find_metric, metric_of, qualified
+from lockstep.learning.metrics import AUTO, find_metric, qualified
 from lockstep.learning.model_types import CUSTOM, MODELS
 from lockstep.learning.own_metrics import check_metrics
 from lockstep.repository import git
 from lockstep.repository.dvc_process import run_dvc
 from lockstep.repository.experiments import experiments_of, read_experiment
-
-from rich import box
-from rich.table import Table as Grid
 
 
 class Candidate(NamedTuple):
@@ -45,6 +47,11 @@ class Candidate(NamedTuple):
     scores: dict[str, Any]
     failure: str
 
+    @property
+    def scored(self) -> set[str]:
+        """The metrics that every fold has."""
+        return {name.removesuffix("_mean") for name in self.scores if name.endswith("_mean")}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the experiments and print the table; 1 if one failed, 130 if it was interrupted."""
@@ -52,13 +59,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("problem", help="the problem's name in params.yaml")
     parser.add_argument("--models", nargs="+", metavar="TYPE", help="these model types only")
     parser.add_argument(
-        "--metric", help="rank by this one (default: tune.metric of the problem; for auto, accuracy or r2_score)"
+        "--metric",
+        help="rank by this one (default: tune.metric of the problem; for auto, log_loss, of a rare class its average "
+        "precision, in a regression rmse)",
     )
     args = parser.parse_args(argv)
 
     config = ModelConfig.from_params(args.problem, PARAMS)
     own = check_metrics(config.sections.evaluate.metrics, config.task_type)
-    metric = find_metric(args.metric or config.sections.tune.metric, config.task_type, "--metric", own)
+    asked = args.metric or config.sections.tune.metric
+    metric = None if asked == "auto" else find_metric(asked, config.task_type, "--metric", own)
     models = _models(config.task_type, config.model_type, args.models)
     head = git.output("rev-parse", "HEAD").strip()
     there = experiments_of(head)
@@ -67,11 +77,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         noun = "experiment" if len(replaced) == 1 else "experiments"
         print(f"replaces the {noun} {', '.join(replaced)} of an earlier sweep", file=sys.stderr)
     found: list[Candidate] = []
-    interrupted = False
+    interrupted, began = False, time.monotonic()
     for number, model in enumerate(models, 1):
         print(f"{model} ({number} of {len(models)}) ...", file=sys.stderr)
         try:
             found.append(_run(args.problem, model, config.model_type, head))
+            spent = time.monotonic() - began
+            left = f", about {duration(spent / number * (len(models) - number))} left" if number < len(models) else ""
+            said = _said(found, config.task_type, metric)
+            print(f"  {said} ({duration(spent)} so far{left})", file=sys.stderr)
         except KeyboardInterrupt:
             interrupted = True
             name = f"{args.problem}-{model}"
@@ -79,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 found.append(Candidate(model, name, _scores(args.problem, name, head), ""))
             print("interrupted: what follows is of the models that were done", file=sys.stderr)
             break
-    _report(found, metric)
+    _report(args.problem, found, metric)
     return 130 if interrupted else int(any(candidate.failure for candidate in found))
 
 
@@ -133,36 +147,38 @@ def _section(problem: str, section: str) -> dict[str, Any]:
     return read_problems(PARAMS)[problem].get(section) or {}
 
 
-def _report(found: list[Candidate], metric: str) -> None:
-    """Print the ranking, and what to type next."""
-    column = f"{metric}_mean"
-    ranked = sorted(
-        (candidate for candidate in found if column in candidate.scores),
-        key=lambda candidate: candidate.scores[column] * (1 if metric_of(metric).lower_is_better else -1),
-    )
-    grid = Grid(box=box.SIMPLE_HEAD)
-    average = ranked[0].scores.get("average") if ranked else None
-    for title in ("", "model", f"cross-validation: {qualified(metric, average)}", "experiment"):
-        grid.add_column(title, no_wrap=True, overflow="fold")
-    for place, candidate in enumerate(ranked, 1):
-        mean, std = candidate.scores[column], candidate.scores[f"{metric}_std"]
-        grid.add_row(str(place), candidate.model, f"{mean:.4g} \N{PLUS-MINUS SIGN} {std:.2g}", candidate.experiment)
-    console = console_of(140)
-    console.print(grid)
-    for candidate in found:
-        if candidate not in ranked:
-            reason = candidate.failure or f"it has no {metric} in every fold"
-            console.print(f"{candidate.model} is not ranked: {reason}", soft_wrap=True, markup=False)
-    if not ranked:
-        return
+def _said(found: Sequence[Candidate], task: Task, metric: str | None) -> str:
+    """What came of the last model type, in a line: its score over the folds, or why there is none."""
+    *_, candidate = found
+    if candidate.failure:
+        return f"failed: {candidate.failure}"
+    metric = metric or suited_metric(task, [one.scored for one in found if not one.failure])
+    if metric not in candidate.scored:
+        return f"no {metric} in every fold: --metric {AUTO[task]} ranks it, too"
+    mean, std = candidate.scores[f"{metric}_mean"], candidate.scores[f"{metric}_std"]
+    return f"{qualified(metric, candidate.scores.get('average'))} {mean:.4g} \N{PLUS-MINUS SIGN} {std:.2g}"
+
+
+def _report(problem: str, found: list[Candidate], metric: str | None) -> None:
+    """Print the leaderboard of the experiments, and what to type next."""
     names = [candidate.experiment for candidate in found if not candidate.failure]
-    best = ranked[0].experiment
-    better = "lower" if metric_of(metric).lower_is_better else "higher"
-    console.print(
-        f"{metric}, the {better} the better: mean and standard deviation over the folds. A difference below the\n"
-        "deviation says little, and the best of many is optimistic: let the test rows judge the one you keep.\n\n"
+    boards = find_leaderboards(problem, metric, names) if names else None
+    if boards is not None:
+        show(report(boards, visible))
+    for candidate in found:
+        if candidate.failure:
+            print(f"{candidate.model} is not ranked: {candidate.failure}")
+    board = boards.problems[problem] if boards is not None else None
+    if not isinstance(board, Leaderboard) or board.entries[0].place is None:
+        return
+    best = next(name for name in names if name in board.entries[0].names)
+    scores = f"metrics/{problem}_cross_validation.json:{board.metric}"
+    columns = f"--drop '.*' --keep '(Experiment|problems.{problem}.train.model$|{scores}_)'"
+    order = f"--sort-by {scores}_mean --sort-order {'asc' if board.lower_is_better else 'desc'}"
+    print(
+        "The best of many is optimistic: let the test rows judge the one you keep.\n\n"
         f"Keep one:       dvc exp apply {best} && dvc repro\n"
         f"On a branch:    dvc exp branch {best} try-{best}\n"
-        f"Drop them all:  dvc exp remove {' '.join(names)}",
-        soft_wrap=True, markup=False,
-    )  # fmt: skip
+        f"Beside others:  dvc exp show {columns} {order}\n"
+        f"Drop them all:  dvc exp remove {' '.join(names)}"
+    )

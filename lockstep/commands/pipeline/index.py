@@ -110,6 +110,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(page if entry.figures else f"{page} (not built: dvc repro report@{entry.problem})")
         if entry.watched:
             print(batches_page(entry.problem))
-    if args.open and (sys.platform == "darwin" or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)):
-        webbrowser.open(path.resolve().as_uri())
+    if args.open:
+        open_page(path)
     return 0
+
+
+def open_page(path: Path) -> None:
+    """Open a page in the browser, where there is a display."""
+    if sys.platform == "darwin" or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
+        webbrowser.open(path.resolve().as_uri())

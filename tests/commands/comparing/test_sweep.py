@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from lockstep.repository import git
 
 import pytest
 import yaml
+from model_history import History
 
 # What a shell starts in the background ignores interrupts, and so would all that a test run in the background starts.
 UNDER_AN_INTERRUPT = (
@@ -36,7 +38,9 @@ def test_a_sweep_ranks_what_it_has_done_and_leaves_the_workspace_as_it_was(built
         [sys.executable, "-c", UNDER_AN_INTERRUPT, "sweep", "iris", "--models", "k_neighbors", "mlp", "svm"],
         cwd=copy.folder, env=copy.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as running:  # fmt: skip
+        seen = ""
         for line in running.stderr:
+            seen += line
             if line.startswith("mlp"):
                 break
         time.sleep(1)
@@ -46,7 +50,8 @@ def test_a_sweep_ranks_what_it_has_done_and_leaves_the_workspace_as_it_was(built
     assert "interrupted" in told
     assert state(copy) == before
 
-    assert "log_loss, the lower the better" in printed
+    assert re.search(r"k_neighbors \(2 of 3\) \.\.\.\n  log_loss \d.* \(.* so far, about .* left\)\n", seen + told)
+    assert re.search(r"iris: \d models? by log_loss, the lower the better", printed)
     assert "Keep one:       dvc exp apply iris-" in printed
     # The ranking is of the experiments that are there: an interrupt may reach DVC when it is done with the second.
     experiments = copy.dvc("exp", "list", "--name-only").stdout.split()
@@ -140,18 +145,18 @@ def test_a_sweep_below_a_larger_repository(built_repository, tmp_path):
 def test_an_experiment_that_an_interrupt_reached_too_late_is_done(tmp_path, monkeypatch, capsys):
     """DVC has finished it: it is ranked, and not left behind unsaid."""
     there = {}
+    ranked = []
 
     def run(problem, model, *_):
         there[f"{problem}-{model}"] = "its commit"
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sweep, "_run", run)
+    monkeypatch.setattr(sweep, "_report", lambda problem, found, metric: ranked.extend(found))
     monkeypatch.setattr(sweep, "experiments_of", lambda head: dict(there))
     monkeypatch.setattr(sweep, "_scores", lambda *_: {"accuracy_mean": 0.9, "accuracy_std": 0.1})
     assert sweep.main(["iris", "--models", "svm", "mlp", "--metric", "accuracy"]) == 130
-    printed = capsys.readouterr().out
-    assert "dvc exp remove iris-svm\n" in printed
-    assert "mlp" not in printed
+    assert [one.experiment for one in ranked] == ["iris-svm"]
 
 
 def state(repository):
@@ -159,31 +164,44 @@ def state(repository):
     return [repository.run("git", *words.split()).stdout for words in ("diff HEAD", "status --short", "stash list")]
 
 
-def test_the_ranking_follows_the_metrics_direction(capsys):
-    found = [
-        Candidate("svm", "p-svm", {"mae_mean": 2.0, "mae_std": 0.1, "r2_score_mean": 0.5, "r2_score_std": 0.1}, ""),
-        Candidate("mlp", "p-mlp", {"mae_mean": 1.0, "mae_std": 0.2, "r2_score_mean": 0.4, "r2_score_std": 0.1}, ""),
-        Candidate("ridge", "p-ridge", {}, "ERROR cross_validate@p: [no] way"),
-    ]
-    for metric, order in (("mae", ["mlp", "svm"]), ("r2_score", ["svm", "mlp"])):
-        sweep._report(found, metric)
-        shown = capsys.readouterr().out
-        assert shown.index(f" {order[0]} ") < shown.index(f" {order[1]} ")
-        assert f"dvc exp apply p-{order[0]} " in shown
-        assert "ridge is not ranked: ERROR cross_validate@p: [no] way" in shown
-        assert "dvc exp remove p-svm p-mlp\n" in shown
-    sweep._report(found, "rmse")
+def test_the_ranking_is_the_leaderboard_of_the_experiments(tmp_path, monkeypatch, capsys):
+    history = History(tmp_path / "toy")
+    history.record(skill=1.0, accuracy=0.6)
+    for name, accuracy in (("toy-svm", 0.7), ("toy-mlp", 0.8)):
+        history.git("branch", name, history.record(skill=accuracy, accuracy=accuracy, evaluated=False))
+    monkeypatch.chdir(history.folder)
+    found = [Candidate(name, f"toy-{name}", {"accuracy_mean": 0, "accuracy_std": 0}, "") for name in ("svm", "mlp")]
+    found.append(Candidate("ridge", "toy-ridge", {}, "ERROR cross_validate@toy: [no] way"))
+    sweep._report("toy", found, None)
     shown = capsys.readouterr().out
-    assert "svm is not ranked: it has no rmse in every fold" in shown
+    assert "toy: 2 models by accuracy, the higher the better" in shown
+    assert shown.index("1 toy-mlp") < shown.index("2 toy-svm")
+    assert "ridge is not ranked: ERROR cross_validate@toy: [no] way" in shown
+    assert "dvc exp apply toy-mlp && dvc repro\n" in shown
+    assert "metrics/toy_cross_validation.json:accuracy_mean --sort-order desc\n" in shown
+    assert "dvc exp remove toy-svm toy-mlp\n" in shown
+    sweep._report("toy", found[2:], None)
+    shown = capsys.readouterr().out
+    assert "ridge is not ranked" in shown
     assert "Keep one" not in shown
 
 
-def test_the_ranking_says_which_average(capsys):
-    scores = {"f1_score_mean": 0.5, "f1_score_std": 0.1, "accuracy_mean": 0.5, "accuracy_std": 0.1, "average": "binary"}
-    sweep._report([Candidate("svm", "p-svm", scores, "")], "f1_score")
-    assert "cross-validation: f1_score (binary)" in capsys.readouterr().out
-    sweep._report([Candidate("svm", "p-svm", scores, "")], "accuracy")
-    assert "binary" not in capsys.readouterr().out
+def test_each_model_type_says_its_score_as_it_comes():
+    def candidate(failure="", **scores):
+        return Candidate("m", "p-m", {f"{key}_{end}": value for key, value in scores.items() for end in ("mean", "std")}
+                         | {"average": "binary"}, failure)  # fmt: skip
+
+    proper = candidate(accuracy=0.5, f1_score=0.25, log_loss=0.125)
+    assert sweep._said([proper], "classification", None) == "log_loss 0.125 \N{PLUS-MINUS SIGN} 0.12"
+    assert sweep._said([proper], "classification", "f1_score").startswith("f1_score (binary) 0.25 ")
+    rare = candidate(accuracy=0.5, log_loss=0.125, rare_class_average_precision=0.75)
+    assert sweep._said([rare], "classification", None).startswith("rare_class_average_precision 0.75 ")
+    assert sweep._said([candidate(r2_score=0.5, rmse=2.0)], "regression", None).startswith("rmse 2 ")
+    assert sweep._said([candidate(failure="no way")], "regression", None) == "failed: no way"
+    without = [proper, proper, candidate(accuracy=0.5)]
+    assert sweep._said(without, "classification", None) == (
+        "no log_loss in every fold: --metric accuracy ranks it, too"
+    )
 
 
 def test_the_models_that_are_tried():
