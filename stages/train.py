@@ -85,7 +85,7 @@ def train(processed: Table, preprocessor: Preprocessor, validation: Table, setti
         settings.class_weight,
         given,
     )
-    X, y = _row_by_row(processed.features), processed.labels
+    X, y = _numbers(processed.features, by_columns=model_type(settings.model).by_columns), processed.labels
     with heartbeat(f"fit on {len(y)} rows of {X.shape[1]} features"):
         folds = inner_folds(processed, settings)
         fit_estimator(estimator, X, y, settings, -1, categories_of(preprocessor), processed.weights, folds)
@@ -103,9 +103,10 @@ def train(processed: Table, preprocessor: Preprocessor, validation: Table, setti
     return Trained(Pipeline([*steps, ("model", estimator)]), history)
 
 
-def _row_by_row(features: pd.DataFrame) -> np.ndarray:
-    """(n_rows, n_features) float64, as estimators want it in memory; to_numpy would make one copy more."""
-    X = np.empty(features.shape)
+def _numbers(features: pd.DataFrame, *, by_columns: bool) -> np.ndarray:
+    """(n_rows, n_features) float64, one row after another in memory, as most estimators read it, or one column after
+    another; to_numpy would make one copy more."""
+    X = np.empty(features.shape, order="F" if by_columns else "C")
     for place in range(features.shape[1]):
         X[:, place] = features.iloc[:, place]
     return X
