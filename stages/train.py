@@ -85,17 +85,18 @@ def train(processed: Table, preprocessor: Preprocessor, validation: Table, setti
         settings.class_weight,
         given,
     )
-    X, y = _row_by_row(processed.features), processed.labels
+    X, y = _numbers(processed.features, by_columns=model_type(settings.model).by_columns), processed.labels
+    task, weights, folds = processed.task, processed.weights, inner_folds(processed, settings)
+    del processed  # as large as X
     with heartbeat(f"fit on {len(y)} rows of {X.shape[1]} features"):
-        folds = inner_folds(processed, settings)
-        fit_estimator(estimator, X, y, settings, -1, categories_of(preprocessor), processed.weights, folds)
+        fit_estimator(estimator, X, y, settings, -1, categories_of(preprocessor), weights, folds)
     if (tally := tally_of(estimator)) and read_voting(settings.hyperparameters, "train.hyperparameters").folds:
         _log_tally(tally)
-    parts = {"train": Part(X, y, processed.weights)}
+    parts = {"train": Part(X, y, weights)}
     if len(validation):
         encoded = preprocessor.transform(validation.features)
         parts["validation"] = Part(encoded, validation.labels, validation.weights)
-    history = history_of(estimator, parts, processed.task)
+    history = history_of(estimator, parts, task)
     logger.info(
         "loss: %s", ", ".join(f"{part} {loss:.6g}" for part, loss in {row[1]: row[2] for row in history}.items())
     )
@@ -103,9 +104,10 @@ def train(processed: Table, preprocessor: Preprocessor, validation: Table, setti
     return Trained(Pipeline([*steps, ("model", estimator)]), history)
 
 
-def _row_by_row(features: pd.DataFrame) -> np.ndarray:
-    """(n_rows, n_features) float64, as estimators want it in memory; to_numpy would make one copy more."""
-    X = np.empty(features.shape)
+def _numbers(features: pd.DataFrame, *, by_columns: bool) -> np.ndarray:
+    """(n_rows, n_features) float64, one row after another in memory, as most estimators read it, or one column after
+    another; to_numpy would make one copy more."""
+    X = np.empty(features.shape, order="F" if by_columns else "C")
     for place in range(features.shape[1]):
         X[:, place] = features.iloc[:, place]
     return X
@@ -148,9 +150,9 @@ def libraries_of(settings: TrainSettings) -> list[str]:
 
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = with_best_trial(problem.section("train", TrainSettings), read_best_trial(args.best_trial))
-    processed, preprocessor = read_table(args.processed), load_model(args.preprocessor)
-    trained = train(processed, preprocessor, read_table(args.validation), settings)
-    model, decision = decide(trained.model, read_out_of_fold(args.out_of_fold), settings, processed.positive)
+    preprocessor, validation = load_model(args.preprocessor), read_table(args.validation)
+    trained = train(read_table(args.processed), preprocessor, validation, settings)  # which lets go of the encoded rows
+    model, decision = decide(trained.model, read_out_of_fold(args.out_of_fold), settings, validation.positive)
     about = describe(read_about(args.preprocessor), settings, decision, tally_of(trained.model[-1]))
     path = args.models / model_file_name(settings.model, settings.kind, settings.version)
     write_model(outputs, path, model, about, libraries_of(settings))

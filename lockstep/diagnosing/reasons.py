@@ -46,10 +46,11 @@ def _contributions(model: Any, rows: pd.DataFrame, background: pd.DataFrame, tas
     random = np.random.default_rng(0)
     n_rows, n_columns = rows.shape
     own = predict(model, rows, task, positive)
-    pool = pd.concat([rows, background[list(rows)]], ignore_index=True)
+    drawn = [(random.permutation(n_columns), int(random.integers(len(background)))) for _ in range(ORDERS)]
+    starts = background[list(rows)].iloc[[start for _, start in drawn]]
+    pool = pd.concat([rows, starts], ignore_index=True)
     steps, found = np.arange(n_columns + 1)[:, None], np.zeros((n_rows, n_columns))
-    for _ in range(ORDERS):
-        order, start = random.permutation(n_columns), n_rows + int(random.integers(len(background)))
+    for start, (order, _) in enumerate(drawn, n_rows):
         for way in (order, order[::-1]):
             place = np.argsort(way)  # of each column in the order
             taken = [np.where(steps > place[column], np.arange(n_rows), start).ravel() for column in range(n_columns)]

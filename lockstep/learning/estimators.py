@@ -20,6 +20,7 @@ from lockstep.tables.table import Table
 
 import msgspec
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.ensemble import VotingClassifier, VotingRegressor
 from sklearn.utils.class_weight import compute_sample_weight
@@ -345,10 +346,12 @@ def fit_estimator(
         estimator.set_params(n_jobs=n_jobs)
     try:
         with refusals_of(estimator, "fit"):
-            estimator.fit(X, y, **fit)
+            estimator.fit(pd.DataFrame(X, copy=False) if kind.by_columns else X, y, **fit)
     finally:
         if parallel:
             estimator.set_params(n_jobs=before)
+    if kind.by_columns:
+        _forget_columns(estimator)
     if is_classifier(estimator) and not hasattr(estimator, "classes_"):
         raise DataError(
             f"{type(estimator).__name__} has no classes_ once it is fitted. A classifier sets it in fit: "
@@ -357,6 +360,17 @@ def fit_estimator(
     # Histogram boosting remembers how many threads fitted it: of no effect on what it predicts, but on its bytes.
     if hasattr(estimator, "_bin_mapper"):
         estimator._bin_mapper.n_threads = 1
+
+
+def _forget_columns(estimator: BaseEstimator) -> None:
+    """Take the names of the columns, which are their numbers, and their types out of a fitted estimator of XGBoost's,
+    where an array would have left none: of the types, unless it was told which columns are categories."""
+    member = member_of(estimator)
+    booster = member.get_booster()
+    booster.feature_names = None
+    booster.feature_types = member.feature_types
+    if estimator is not member:
+        del estimator.feature_names_in_
 
 
 def _oversampled(y: np.ndarray, seed: int) -> np.ndarray:

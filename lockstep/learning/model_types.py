@@ -31,6 +31,7 @@ class ModelType:
         scale_free: whether it looks at the order of values only, so that it needs no scaling.
         numbered_classes: whether its classifier takes no classes but 0, 1, 2, ...
         threaded: whether a fit uses all processors by itself, whatever number of threads it is told.
+        by_columns: whether a fit reads its rows faster column by column.
         native_missing: whether it learns from missing values as they are.
         native_categories: how it is told which of the encoded columns hold codes of categories, from their numbers and
             the number of all columns; None if it cannot be told.
@@ -43,6 +44,7 @@ class ModelType:
     scale_free: bool
     numbered_classes: bool = False
     threaded: bool = False
+    by_columns: bool = False
     native_missing: bool = False
     native_categories: Callable[[Sequence[int], int], Arguments] | None = None
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -133,6 +135,7 @@ MODELS = {
         scale_free=True,
         numbered_classes=True,
         threaded=True,
+        by_columns=True,
         native_missing=True,
         native_categories=lambda columns, width: Arguments(
             {"feature_types": ["c" if number in columns else "q" for number in range(width)]}, {}

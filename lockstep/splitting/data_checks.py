@@ -22,6 +22,8 @@ LEAK_R2, LEAK_ACCURACY = 0.9, 0.99
 """One feature that explains so much of the target on rows that it was not fitted on is suspected to be a leak."""
 MOSTLY_DIFFERENT = 0.5
 """What names a thing rather than a level has more distinct values than this share of the rows."""
+LEAK_ROWS = 100_000
+"""One feature that gives the target away shows on so many training rows, drawn at random where there are more."""
 RARE_ROWS = 20
 """A class of fewer training rows than this is hardly learned, and hardly measured."""
 SHIFT_LEVEL = 0.001
@@ -80,9 +82,18 @@ def _target_leak(train: Table, _: Table) -> list[str]:
     """Features that nearly determine the target, each alone, or numbers that add up to it.
 
     Each feature is cut into BINS bins (texts: by level); the bins' mean target, or most frequent class, is learned on
-    the even rows and tried on the odd ones.
+    the even rows and tried on the odd ones; of LEAK_ROWS at most. What adds up to the target, does so in all rows.
     """
-    labels, found = train.labels, []
+    found = [
+        f"the target is {exact.formula}, within the rounding of their digits"
+        for exact in (exact_sums(train.features, train.labels) if train.task == "regression" else [])
+        if len(exact.weights) > 1
+    ]
+    drawn = ""
+    if len(train) > LEAK_ROWS:
+        drawn = f", of {LEAK_ROWS:,} training rows drawn at random"
+        train = train.rows(np.sort(np.random.default_rng(0).choice(len(train), LEAK_ROWS, replace=False)))
+    labels, alone = train.labels, []
     features = train.features
     codes = pd.factorize(labels, sort=True)[0] if train.task == "classification" else labels
     even = np.arange(len(train)) % 2 == 0
@@ -91,18 +102,12 @@ def _target_leak(train: Table, _: Table) -> list[str]:
         if train.task == "regression":
             score = _explained(bins, labels.astype("float64"), even)
             if score > LEAK_R2:
-                found.append(f"'{name}' explains {score:.1%} of the target's variance alone")
+                alone.append(f"'{name}' explains {score:.1%} of the target's variance alone{drawn}")
         else:
             score, most = _accuracy(bins, codes, even)
             if score > LEAK_ACCURACY and score - most > (1 - most) / 2:
-                found.append(f"'{name}' predicts {score:.1%} of the classes alone")
-    if train.task == "regression":
-        found += [
-            f"the target is {exact.formula}, within the rounding of their digits"
-            for exact in exact_sums(features, labels)
-            if len(exact.weights) > 1
-        ]
-    return found
+                alone.append(f"'{name}' predicts {score:.1%} of the classes alone{drawn}")
+    return alone + found
 
 
 def _binned(column: pd.Series) -> np.ndarray:

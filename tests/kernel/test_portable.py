@@ -228,6 +228,17 @@ def test_other_architectures_and_systems_are_told(monkeypatch):
 
 
 @simulations
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Arrow has what it has by itself")
+def test_arrow_gives_back_what_reading_a_table_took_unless_another_allocator_is_asked_for():
+    for asked, expected in (({}, "jemalloc"), ({"ARROW_DEFAULT_MEMORY_POOL": "system"}, "system")):
+        environment = {name: value for name, value in os.environ.items() if name != "ARROW_DEFAULT_MEMORY_POOL"} | asked
+        code = "import lockstep, pyarrow; print(pyarrow.default_memory_pool().backend_name)"
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == expected
+
+
 def test_numpy_before_lockstep_is_told(monkeypatch):
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Zen")
     assert shortcoming() == "NumPy was imported before lockstep: import lockstep first"

@@ -6,8 +6,8 @@ import sys
 
 from lockstep.kernel.errors import DataError, MachineError, SettingsError
 from lockstep.kernel.settings import convert
-from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator
-from lockstep.learning.model_types import CUSTOM, MODELS, model_type
+from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator, member_of
+from lockstep.learning.model_types import CUSTOM, KINDS, MODELS, model_type
 
 import numpy as np
 import pytest
@@ -48,6 +48,21 @@ def test_every_type_learns(fitted, model, task):
     estimator = fitted(model, task, *data(task))
     score = estimator.score(*data(task, seed=1))
     assert score > (0.6 if task == "regression" else 0.85)  # R2, accuracy; of the mean and of a coin: 0 and 0.5
+
+
+@pytest.mark.parametrize("categories", [(), (1,)])
+@pytest.mark.parametrize("task", list(KINDS))
+def test_rows_taken_column_by_column_leave_no_trace(make_settings, task, categories):
+    X, y = data(task)
+    X[:, 1] = np.abs(X[:, 1]).round()
+    settings = make_settings("xgboost", task)
+    by_rows, by_columns = build_estimator(settings, task), build_estimator(settings, task)
+    if categories:
+        kinds = ["c" if number in categories else "q" for number in range(X.shape[1])]
+        member_of(by_rows).set_params(feature_types=kinds)
+    by_rows.fit(X, y)
+    fit_estimator(by_columns, X, y, settings, 1, categories)
+    assert pickle.dumps(by_rows) == pickle.dumps(by_columns)
 
 
 @pytest.mark.parametrize(("model", "task"), TYPES)

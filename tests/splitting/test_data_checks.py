@@ -91,6 +91,14 @@ def test_numbers_that_add_up_to_the_target():
     assert finding.message == "the target is 'one' + 'two', within the rounding of their digits"
 
 
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_a_leak_of_many_rows_is_found_on_some_of_them_and_says_so(monkeypatch, task):
+    split = parts(task, 6000, leak=lambda _, data: data["y"])
+    assert "drawn" not in found(split)["target_leak"].message
+    monkeypatch.setattr("lockstep.splitting.data_checks.LEAK_ROWS", 3000)
+    assert found(split)["target_leak"].message.endswith(" alone, of 3,000 training rows drawn at random")
+
+
 HOUSE = np.random.default_rng(2).integers(0, 900, 600)
 LIKE_HOUSE = {"rooms": 1 + HOUSE % 7, "area": HOUSE * 37 % 101}
 

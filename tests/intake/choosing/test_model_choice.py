@@ -7,6 +7,8 @@ from lockstep.intake.choosing.model_choice import (
     FIXED_FEW,
     LARGE_ROWS,
     LARGE_STEPS,
+    LARGER_ROWS,
+    LARGER_STEPS,
     VOTE_CLASSES,
     VOTE_FOLDS,
     VOTE_ROWS,
@@ -73,14 +75,15 @@ def test_what_a_model_type_can_take_is_left_as_it_is():
 
 @pytest.mark.parametrize("task", list(KINDS))
 def test_large_tables_get_settings_of_their_own_that_can_be_fitted(task):
-    y = pd.Series(np.arange(LARGE_ROWS) % 3)
-    found = choose_settings("xgboost", y, task, shuffled=True)
-    assert found == (LARGE_STEPS, NATIVE)
-    assert choose_settings("xgboost", y[1:], task, shuffled=True) == ({}, NATIVE)
-    model = TrainSettings(model="xgboost", kind=KINDS[task], version=1, hyperparameters=found.hyperparameters)
-    estimator = build_estimator(model, task)
-    fit_estimator(estimator, np.arange(90.0)[:, None] % 4, y.to_numpy()[:90], model, n_jobs=1)
-    assert member_of(estimator).get_booster().num_boosted_rounds() == LARGE_STEPS["n_estimators"]
+    y = pd.Series(np.arange(LARGER_ROWS) % 3)
+    assert choose_settings("xgboost", y[: LARGE_ROWS - 1], task, shuffled=True) == ({}, NATIVE)
+    for rows, steps in ((LARGE_ROWS, LARGE_STEPS), (LARGER_ROWS - 1, LARGE_STEPS), (LARGER_ROWS, LARGER_STEPS)):
+        found = choose_settings("xgboost", y[:rows], task, shuffled=True)
+        assert found == (steps, NATIVE)
+        model = TrainSettings(model="xgboost", kind=KINDS[task], version=1, hyperparameters=found.hyperparameters)
+        estimator = build_estimator(model, task)
+        fit_estimator(estimator, np.arange(90.0)[:, None] % 4, y.to_numpy()[:90], model, n_jobs=1)
+        assert member_of(estimator).get_booster().num_boosted_rounds() == steps["n_estimators"]
 
 
 def test_boosting_ends_by_itself_where_rows_can_be_spared():
