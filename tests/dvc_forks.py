@@ -246,6 +246,19 @@ def _fill_disk(pattern: str) -> None:
     builtins.open = full_disk  # type: ignore[assignment]
 
 
+def _read_locks_quickly(module: Any) -> None:
+    """Have DVC's ``module``, dvc.utils.serialize._yaml, read a lock that it is about to write as it reads all else.
+
+    It reads it by a parser that keeps comments, of which a lock has none: a third of a second for each stage that runs.
+    """
+    keeping = module.parse_yaml_for_update
+
+    def parse(text: str, path: str) -> Any:
+        return (module.parse_yaml if str(path).endswith("dvc.lock") else keeping)(text, path)
+
+    module.parse_yaml_for_update = parse
+
+
 def _serve() -> None:
     # All that a command would import: its parser those of all commands, and DVC what it puts off.
     import lockstep.commands.repository.doctor
@@ -268,6 +281,7 @@ def _serve() -> None:
     import stage_forks
 
     stage_forks.install(dvc.stage.run, ROOT)
+    _read_locks_quickly(dvc.utils.serialize._yaml)
     gc.freeze()  # the forks' collector leaves alone what they all share
 
     def command(words: list[str]) -> int:

@@ -58,7 +58,7 @@ class _Starter:
     def __call__(self, command: list[str], *, env: dict[str, str], cwd: str, **options: Any) -> Any:
         shell, words = command[:-1], command[-1]
         plain = shell == ["/bin/sh", "-c"] and re.match(r"python -m stages\.\w+ [^$`;|&<>*?~#(){}!\\]*$", words)
-        if not plain or _compared(env) != self._before or not Path(cwd, "stages/__init__.py").exists():
+        if not plain or _compared(env) != self._before or not Path(cwd, "stages").is_dir():
             return subprocess.Popen(command, env=env, cwd=cwd, **options)
         return _Stage(shlex.split(words)[2:], self._set | env, cwd)
 

@@ -87,7 +87,9 @@ def outcome(stage):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("stage", "nap"), [("tune", 0.3), ("cross_validate", 1.0)])
+@pytest.mark.parametrize(
+    ("stage", "nap"), [pytest.param("tune", 0.3, marks=pytest.mark.exhaustive), ("cross_validate", 1.0)]
+)
 def test_a_killed_stage_goes_on_where_it_was(stage, nap):
     expected, _ = outcome(stage)
     undisturbed = fits()

@@ -63,7 +63,7 @@ BY_HAND = (sys.executable, "-m", "stages.quick", "--problem", "iris", "--source"
     [
         pytest.param("one", ("dvc", "repro"), 255, id="one-repro"),
         pytest.param("two", ("dvc", "repro"), 255, id="two-repro", marks=pytest.mark.exhaustive),
-        pytest.param("two", ("dvc", "repro", "--force", "one"), 255, id="two-force"),
+        pytest.param("two", ("dvc", "repro", "--force", "one"), 255, id="two-force", marks=pytest.mark.exhaustive),
         pytest.param("one", BY_HAND, 4, id="one-hand", marks=pytest.mark.exhaustive),
         pytest.param("two", BY_HAND, 4, id="two-hand"),
     ],

@@ -25,8 +25,9 @@ NOT_RUN = re.compile(r"# not run by the tests: \S")
 LANGUAGES = {"", "console", "python", "yaml", "json"}
 SELF = {"make test", "make test-all"}  # which would run this file again
 LONG = {
-    "comparing.md", "data-diff.md", "experiments.md", "faults.md", "leaderboard.md", "own-data.md", "remotes.md",
-    "reproducibility.md", "tuning.md", "versions.md", "voting.md",
+    "README.md", "comparing.md", "data-diff.md", "every-day.md", "experiments.md", "faults.md", "leaderboard.md",
+    "own-data.md", "promoting.md", "remotes.md", "report.md", "reproducibility.md", "security.md", "tuning.md",
+    "versions.md", "voting.md",
 }  # fmt: skip
 
 

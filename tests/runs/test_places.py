@@ -55,7 +55,13 @@ def test_a_clone_may_lie_below_any_folder_in_any_locale(repository):
         subprocess.run(["rm", "-r", site], check=True)
 
 
-@pytest.mark.parametrize("kind", ["worktree", "submodule", "folder of a larger repository"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "worktree",
+        *(pytest.param(kind, marks=pytest.mark.exhaustive) for kind in ("submodule", "folder of a larger repository")),
+    ],
+)
 def test_a_clone_may_be_part_of_another_repository(tmp_path, kind):
     with QuickRepository(tmp_path / "origin") as origin:
         (origin.folder / ".dvc/config.local").unlink()

@@ -207,8 +207,8 @@ def killed_push(kind, clone, end):
 @pytest.mark.parametrize(
     ("kind", "who"),
     [
-        ("ssh", "server"),
         ("s3", "client"),
+        pytest.param("ssh", "server", marks=pytest.mark.exhaustive),
         pytest.param("ssh", "client", marks=pytest.mark.exhaustive),
         pytest.param("s3", "server", marks=pytest.mark.exhaustive),
     ],

@@ -5,6 +5,7 @@ import hashlib
 import pytest
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_models_are_the_same_under_another_name(built_repository, tmp_path):
     repository = built_repository.copy_to(tmp_path / "copy")

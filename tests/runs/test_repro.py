@@ -72,7 +72,10 @@ def test_a_setting_touches_the_stages_that_read_it(edited, section, values, stag
     assert edited.changed() == {f"{stage}@iris" for stage in {"check", *stages}}
 
 
-@pytest.mark.parametrize("library", ["python", "pyarrow", "scikit-learn", "scipy"])
+@pytest.mark.parametrize(
+    "library",
+    ["scipy", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("python", "pyarrow", "scikit-learn"))],
+)
 def test_a_version_touches_the_stages_that_use_the_library_and_params_diff_shows_it(clean, library):
     path = clean.folder / "versions.toml"
     recorded = read_versions(path)
@@ -88,6 +91,7 @@ def test_a_version_touches_the_stages_that_use_the_library_and_params_diff_shows
         assert "exited with 4" in done.stderr
 
 
+@pytest.mark.exhaustive
 def test_a_module_touches_the_stages_that_import_it(built):
     """The behaviour that test_dvc_yaml's exact deps promise: a comment in a module outdates its importers. One module
     stands for all that the same stages import."""
@@ -164,6 +168,7 @@ def clone(author, tmp_path):
     return clone
 
 
+@pytest.mark.exhaustive
 def test_going_back_trains_nothing_in_a_fresh_clone_either(clone):
     """There DVC's run cache knows no run: all outputs were pulled, or are in git."""
     clone.dvc("pull", "-q")
@@ -176,6 +181,7 @@ def test_going_back_trains_nothing_in_a_fresh_clone_either(clone):
     assert clone.lock() == first
 
 
+@pytest.mark.exhaustive
 def test_going_back_to_the_settings_of_an_older_commit_brings_what_it_made(clone):
     clone.dvc("pull", "-q")
     clone.set("iris", "train", hyperparameters={"n_estimators": 9, "max_depth": 2})
@@ -216,9 +222,24 @@ def test_plots_are_drawn_for_both_problems(clean):
             {"test_sise": 0.1},
             "problems.iris.split.test_sise is not a setting. Allowed, nearest first: test_size",
         ),
-        ("split", {"test_size": 1.5}, "problems.iris.split.test_size is 1.5. Allowed: a number above 0 and below 1"),
-        ("train", {"hyperparameters": {"n_trees": 3}}, "n_trees is not a hyperparameter of RandomForestClassifier"),
-        ("tune", {"trials": "5 "}, 'problems.iris.tune.trials is "5 ". Allowed: a whole number at least 0'),
+        pytest.param(
+            "split",
+            {"test_size": 1.5},
+            "problems.iris.split.test_size is 1.5. Allowed: a number above 0 and below 1",
+            marks=pytest.mark.exhaustive,
+        ),
+        pytest.param(
+            "train",
+            {"hyperparameters": {"n_trees": 3}},
+            "n_trees is not a hyperparameter of RandomForestClassifier",
+            marks=pytest.mark.exhaustive,
+        ),
+        pytest.param(
+            "tune",
+            {"trials": "5 "},
+            'problems.iris.tune.trials is "5 ". Allowed: a whole number at least 0',
+            marks=pytest.mark.exhaustive,
+        ),
         ("load", {"path": "data/raw/irsi.csv"}, "load.path is data/raw/irsi.csv, which does not exist"),
     ],
 )

@@ -26,6 +26,7 @@ UNDER_AN_INTERRUPT = (
 )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_sweep_ranks_what_it_has_done_and_leaves_the_workspace_as_it_was(built_repository, tmp_path):
     """The first model type is done when the second is interrupted, and there is a third; the user is amid changes of

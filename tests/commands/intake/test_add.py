@@ -60,6 +60,7 @@ def add(copy, *arguments, check=True):
     return copy.lockstep("add", *arguments, check=check)
 
 
+@pytest.mark.exhaustive
 def test_two_at_once_add_both(copy, customers):
     """The second waits for the first, and then reads what that has written."""
     command = [sys.executable, "-m", "lockstep", "add", str(customers), "--name"]
