@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from functools import cache
 from importlib.metadata import requires
 
 from lockstep.kernel.environment import INSTALLED_AS
@@ -29,19 +30,21 @@ def local_files(module):
         yield path.with_suffix(".py")
 
 
+@cache
 def imported_modules(file):
     """The modules that ``file`` imports, also those that its functions import when called. The package's own lazy
     exports (PEP 562) are for users of the API: no stage calls them.
     """
-    tree = ast.parse(file.read_text())
+    tree, found = ast.parse(file.read_text()), []
     for node in tree.body if file.name == "__init__.py" else ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found
 
 
+@cache
 def templates_of(file):
     """The templates that a module names, and those that these include."""
     names = {node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)}
@@ -54,6 +57,7 @@ def templates_of(file):
     return found
 
 
+@cache
 def import_closure(module):
     """All files of this repository that running ``module`` reads, as paths from the root."""
     files, todo = set(), [module]
@@ -111,6 +115,7 @@ OF_MODELS = {entry.library for entry in MODELS.values()}
 FITS_OR_PREDICTS = {"lockstep/learning/estimators.py", "lockstep/learning/scoring.py"}
 
 
+@cache
 def libraries(stage):
     """The libraries that the code of ``stage`` imports, and those that these need, by the names they are installed
     under."""

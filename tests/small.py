@@ -12,6 +12,7 @@ from stages import cross_validate, evaluate, load, preprocess, split, train, tun
 
 import numpy as np
 import pandas as pd
+import pytest
 
 SMALL = {
     "random_forest": {"n_estimators": 8},
@@ -29,6 +30,11 @@ SMALL = {
 }
 """Hyperparameters of each model type that make it small and quick."""
 TYPES = [(name, task) for name, entry in MODELS.items() for task in entry.estimators]
+_FEW = ("logistic_regression", "random_forest", "ridge", "voting")
+EACH_TYPE = [
+    pytest.param(*pair, marks=() if pair[0] in _FEW else pytest.mark.exhaustive, id="-".join(pair)) for pair in TYPES
+]
+"""The same as parameters of a test: some of them for every run, all for 'make test-all'."""
 
 
 def make_table(task="classification", rows=300, classes=2, seed=0):

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from small import SMALL, TYPES, make_table, run_stages
+from small import EACH_TYPE, SMALL, make_table, run_stages
 from workspace import ROOT
 
 IRIS = ROOT / "data/raw/iris.csv"
@@ -106,7 +106,7 @@ def test_versions_count_up_and_never_over_another_file(config, tmp_path):
 @pytest.mark.parametrize(
     ("name", "task", "source"),
     [
-        *[(name, task, "csv") for name, task in TYPES],
+        *[pytest.param(*each.values, "csv", marks=each.marks) for each in EACH_TYPE],
         ("random_forest", "classification", "frame"),
         ("ridge", "regression", "frame"),
     ],

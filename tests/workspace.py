@@ -191,7 +191,7 @@ def _committed(rows: int | None) -> Path:
     return folder
 
 
-def everything_built(folder: Path) -> Repository:
+def everything_built(folder: Path, rows: int | None) -> Repository:
     """A Repository in ``folder`` in which everything is built from nothing, as if on another machine, and committed;
     made by the first who asks.
 
@@ -202,7 +202,7 @@ def everything_built(folder: Path) -> Repository:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "done").exists():
             shutil.rmtree(folder / "repository", ignore_errors=True)
-            repository = Repository(folder / "repository", rows=None)
+            repository = Repository(folder / "repository", rows)
             repository.environment |= ANOTHER_MACHINE
             (repository.folder / "dvc.lock").unlink()
             repository.run("dvc", "repro", "-q")  # by the DVC that users have: all else is by forks of one
@@ -212,4 +212,4 @@ def everything_built(folder: Path) -> Repository:
 
 
 if __name__ == "__main__":
-    everything_built(Path(sys.argv[1]))
+    everything_built(Path(sys.argv[1]), None if sys.argv[2] == "None" else int(sys.argv[2]))

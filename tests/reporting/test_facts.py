@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
-from small import SMALL
+from small import EACH_TYPE, SMALL
 
 RNG = np.random.default_rng(0)
 
@@ -35,9 +35,7 @@ def test_the_same_sources_give_the_same_facts(binary):
     assert facts_of(binary) == facts_of(binary)
 
 
-@pytest.mark.parametrize(
-    ("name", "task"), [(name, task) for name, entry in MODELS.items() for task in entry.estimators]
-)
+@pytest.mark.parametrize(("name", "task"), EACH_TYPE)
 def test_every_model_type_has_facts(name, task):
     facts = facts_of(sources_of(noisy(task, rows=200), name, slices=3, worst_rows=2))
     assert facts.card.model == name

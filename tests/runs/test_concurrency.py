@@ -77,6 +77,7 @@ def test_a_second_run_is_kept_out(repository, stage, second, code):
     check_first(repository, first)
 
 
+@pytest.mark.exhaustive
 def test_a_run_of_other_stages_is_kept_out_too(repository):
     """DVC would let them run, since they share no file; between two stages of the first, the second would slip in."""
     first = run_into(repository, "two")
@@ -140,6 +141,7 @@ def test_an_experiment_in_a_copy_runs_beside_it(repository):
     assert code == 0, message
 
 
+@pytest.mark.exhaustive
 def test_an_experiment_is_queued_beside_it(repository):
     first = run_into(repository, "two")
     code, message = repository.start(*EXPERIMENT, "--queue").ended()

@@ -33,6 +33,7 @@ def repository(tmp_path):
         yield made
 
 
+@pytest.mark.exhaustive
 def test_a_clone_may_lie_below_any_folder_in_any_locale(repository):
     repository.run("make", "venv", "leftovers", "data/raw/iris.csv")
     site = repository.run("dvc", "config", "core.site_cache_dir").stdout.strip()

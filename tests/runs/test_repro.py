@@ -333,6 +333,7 @@ def test_a_killed_stage_leaves_nothing_that_passes_for_a_result(clean):
     assert clean.lock() == before
 
 
+@pytest.mark.exhaustive
 def test_the_committed_lock_is_what_a_clean_rebuild_gives_on_another_machine(built):
     made_with = read_lock(ROOT / "dvc.lock")["load@iris"].params["versions.toml"]["python"]
     if made_with != PYTHON:

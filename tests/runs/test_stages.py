@@ -15,7 +15,7 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.pipeline import Pipeline
-from small import TYPES, make_table, model_settings
+from small import EACH_TYPE, make_table, model_settings
 
 
 def fit(table, name="random_forest", split=None, **values):
@@ -26,7 +26,7 @@ def fit(table, name="random_forest", split=None, **values):
     return parts, *train(processed, preprocessor, parts.validation, settings)
 
 
-@pytest.mark.parametrize(("name", "task"), TYPES)
+@pytest.mark.parametrize(("name", "task"), EACH_TYPE)
 def test_every_model_type_takes_raw_rows_and_beats_the_baseline(name, task):
     parts, model, history = fit(make_table(task), name, SplitSettings(validation_size=0.1))
     assert isinstance(model, Pipeline)

@@ -27,7 +27,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from sklearn.linear_model import Ridge
-from small import SMALL, TYPES
+from small import EACH_TYPE, SMALL, TYPES
 from workspace import ROOT
 
 GZIP = zlib.MAX_WBITS | 16
@@ -205,13 +205,13 @@ def twice(tmp_path_factory):
     return folders
 
 
-@pytest.mark.parametrize(("model", "task"), TYPES)
+@pytest.mark.parametrize(("model", "task"), EACH_TYPE)
 def test_every_type_has_the_same_bytes_in_another_process(twice, model, task):
     plain, other = ((folder / f"{model} {task}").read_bytes() for folder in twice)
     assert plain == other
 
 
-@pytest.mark.parametrize(("model", "task"), TYPES)
+@pytest.mark.parametrize(("model", "task"), EACH_TYPE)
 def test_every_type_predicts_raw_rows_as_before_when_it_is_loaded(twice, model, task):
     loaded, rows = opened(twice[0] / f"{model} {task}"), pd.read_pickle(twice[0] / "rows")
     assert loaded.predict(rows).tolist() == json.loads((twice[0] / f"{model} {task}.json").read_text())

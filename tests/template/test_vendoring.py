@@ -86,6 +86,7 @@ def test_its_links_lead_to_files(made):
     assert n_links > 40
 
 
+@pytest.mark.exhaustive
 def test_it_is_sound_and_takes_a_table(pair, tmp_path):
     _, own = pair
     assert "has no problem yet" in lockstep(own, "check")

@@ -25,7 +25,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
-from small import TYPES, make_table, model_settings
+from small import EACH_TYPE, make_table, model_settings
 
 FOLDS = CrossValidateSettings(folds=3)
 # By brute force: scikit-learn's search in trees warns now and then when threads run beside it.
@@ -217,7 +217,7 @@ def test_auto_compares_by_log_loss_where_it_can(table, bad, caplog):
     assert "log_loss cannot be computed: trials compare by accuracy" in caplog.text
 
 
-@pytest.mark.parametrize(("name", "task"), TYPES)
+@pytest.mark.parametrize(("name", "task"), EACH_TYPE)
 def test_each_model_type_comes_with_a_space_of_legal_values(name, task):
     settings, model = TuneSettings(trials=1), model_settings(name, task, hyperparameters={})
     if name == "linear_regression":

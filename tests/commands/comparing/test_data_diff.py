@@ -186,6 +186,7 @@ def test_mistakes_are_one_message(clean, arguments, code, message):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.exhaustive
 def test_a_table_that_is_not_in_the_cache(clean):
     """And that both ways of bringing it back, which the message names, do."""
     md5 = re.search(r"loaded/iris.parquet\n +hash: md5\n +md5: (\w+)", clean.lock())[1]
