@@ -51,27 +51,27 @@ def shared_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def rows(request):
+def built_rows(request):
     """How many rows of housing.csv that has: all (None) where the exhaustive tests run."""
     return None if any(item.get_closest_marker("exhaustive") for item in request.session.items) else 400
 
 
 @pytest.fixture(scope="session", autouse=True)
-def begin_to_build(request, shared_folder, rows):
+def begin_to_build(request, shared_folder, built_rows):
     """Build what some tests begin with while others run."""
     first = os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0"
     if not first or all("built_repository" not in getattr(item, "fixturenames", ()) for item in request.session.items):
         yield
         return
-    with subprocess.Popen([sys.executable, workspace.__file__, shared_folder, str(rows)]) as building:
+    with subprocess.Popen([sys.executable, workspace.__file__, shared_folder, str(built_rows)]) as building:
         yield
         building.kill()
 
 
 @pytest.fixture(scope="session")
-def built_repository(shared_folder, rows):
+def built_repository(shared_folder, built_rows):
     """A Repository in which everything is built and committed, one for all workers: for copies, not to be changed."""
-    return workspace.everything_built(shared_folder, rows)
+    return workspace.everything_built(shared_folder, built_rows)
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ def test_the_picture_has_the_metrics_that_git_has():
     assert f"off by {metrics['mae']:,.0f} on average" in shown_in(PICTURE), "type: make pages"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_picture_shows_what_the_report_says(built_repository):
     report = (built_repository.folder / REPORT).read_text(encoding="utf-8")
