@@ -44,7 +44,8 @@ class RunChanges(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         parameters: settings in params.yaml.
         libraries: settings in other files: versions.
-        data, code: files that the stages read and no stage wrote.
+        data, code: files that the stages read and no stage wrote; a module that one stage tracks alone, and another one
+            with its folder, is told with the folder.
         hyperparameters: those that the models were trained with, those that a search found before the given ones; empty
             where no search found any, for then ``parameters`` has them.
     """
@@ -83,13 +84,14 @@ def find_changes(
                 settings[change.file, change.what] = ValueChange(key, *values)
             elif change.kind == "file" and change.what not in written:
                 files[change.what] = FileChange(change.what, *values, tuple(change.modules or ()))
+    in_folders = {f"{path}/{module}" for path, change in files.items() for module in change.modules}
     is_code = {path: path.endswith(".py") or path.startswith(CODE_FOLDER) for path in sorted(files)}
     trained = [{**_hyperparameters(side, problem), **found} for side, found in zip(own, searched, strict=True)]
     return RunChanges(
         parameters=tuple(settings[key] for key in sorted(settings) if key[0] == PARAMS.name),
         libraries=tuple(settings[key] for key in sorted(settings) if key[0] != PARAMS.name),
         data=tuple(files[path] for path, code in is_code.items() if not code),
-        code=tuple(files[path] for path, code in is_code.items() if code),
+        code=tuple(files[path] for path, code in is_code.items() if code and path not in in_folders),
         hyperparameters=tuple(
             ValueChange(key, _plain(old), _plain(new))
             for name in sorted({*trained[0], *trained[1]} if any(searched) else ())

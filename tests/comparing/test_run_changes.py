@@ -39,6 +39,14 @@ def test_settings_libraries_data_and_code_are_told_apart():
     ]
 
 
+def test_a_module_that_its_folder_names_is_told_once():
+    sides = [stages(md5, {}, "2.0", ["lockstep/kernel/files.py", "lockstep/kernel/paths.py"]) for md5 in "ab"]
+    found = find_changes(*sides, "p", [{}, {}], lambda *_: ["files.py", "log.py"])
+    assert sentences(found, visible)[-1] == (
+        "Changed code: lockstep/kernel (files.py, log.py), lockstep/kernel/paths.py, stages/load.py."
+    )
+
+
 def test_what_a_search_found_goes_before_the_given_hyperparameters():
     before, after = stages("a", {"depth": 1, "rate": 1}, "2.0"), stages("a", {"depth": 1, "rate": 1}, "2.0")
     found = find_changes(before, after, "p", [{}, {"depth": 7}])
