@@ -41,7 +41,7 @@ def test_settings_libraries_data_and_code_are_told_apart():
 
 def test_a_module_that_its_folder_names_is_told_once():
     sides = [stages(md5, {}, "2.0", ["lockstep/kernel/files.py", "lockstep/kernel/paths.py"]) for md5 in "ab"]
-    found = find_changes(*sides, "p", [{}, {}], lambda *_: ["files.py", "log.py"])
+    found = find_changes(*sides, "p", [{}, {}], lambda old, _: ["files.py", "log.py"] * (old.path == "lockstep/kernel"))
     assert sentences(found, visible)[-1] == (
         "Changed code: lockstep/kernel (files.py, log.py), lockstep/kernel/paths.py, stages/load.py."
     )
