@@ -40,10 +40,15 @@ def test_settings_libraries_data_and_code_are_told_apart():
 
 
 def test_a_module_that_its_folder_names_is_told_once():
-    sides = [stages(md5, {}, "2.0", ["lockstep/kernel/files.py", "lockstep/kernel/paths.py"]) for md5 in "ab"]
-    found = find_changes(*sides, "p", [{}, {}], lambda old, _: ["files.py", "log.py"] * (old.path == "lockstep/kernel"))
+    sides = []
+    for md5 in ("a" * 32, "b" * 32):
+        folder = LockedFile("lockstep/kernel", f"{md5}.dir", 9)
+        modules = [LockedFile(f"lockstep/kernel/{name}.py", md5, 9) for name in ("files", "paths")]
+        read = {"load@p": [folder], "train@p": modules}
+        sides.append({name: LockedStage(name, "", tuple(deps), {}, ()) for name, deps in read.items()})
+    found = find_changes(*sides, "p", [{}, {}], lambda *_: ["files.py", "log.py"])
     assert sentences(found, visible)[-1] == (
-        "Changed code: lockstep/kernel (files.py, log.py), lockstep/kernel/paths.py, stages/load.py."
+        "Changed code: lockstep/kernel (files.py, log.py), lockstep/kernel/paths.py."
     )
 
 
