@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PLAIN_SCRIPT = str(ROOT / "benchmarks/plain_iris.py")
 SOURCE = "data/raw/iris.csv"
 TARGET = "evaluate@iris"
-RERUN_STAGES = ["stages.check", "stages.tune", "stages.train", "stages.evaluate"]
+RERUN_STAGES = ["stages.check", "stages.tune", "stages.cross_validate", "stages.train", "stages.evaluate"]
 PLAIN, COLD, RERUN, ECHO, NOOP = "plain script", "cold repro", "rerun", "echo pipeline", "no-op repro"
 
 
