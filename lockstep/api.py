@@ -14,7 +14,7 @@ from dataclasses import InitVar, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lockstep.comparing.evaluations import Evaluated, Folds
+from lockstep.comparing.evaluations import Evaluated, Folds, average_of_folds, name_of_raw
 from lockstep.comparing.rendering import Block, Report, html, metric_value, visible
 from lockstep.deciding.decide import decide
 from lockstep.diagnosing.settings import DiagnoseSettings
@@ -392,11 +392,11 @@ def _evaluated(
         stratified=split.stratify is not False and not grouped and not in_time,
         grouped=grouped,
         in_time=in_time,
-        raw=None if md5 is None else f"{md5} from line {load.skip_lines}",
+        raw=name_of_raw(md5, load.skip_lines),
         folds=Folds(
             scores=pd.DataFrame(rows_of(folds), columns=list(FOLD_COLUMNS)),
             made_from=(rows, validation.folds, validation.repeats, validation.seed),
-            average=average if load.positive is None or average != "binary" else f"binary of {load.positive}",
+            average=average_of_folds(average, load.positive),
         ),
         metrics=tuple(settings.evaluate.metrics),
         positive=load.positive,

@@ -6,7 +6,7 @@ Each is what the command of the same kind finds, as the same object, which Jupyt
 
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lockstep.api import PipelineResult, Sections
 from lockstep.comparing import leaderboard_words, model_words
@@ -82,12 +82,12 @@ def _changes(before: Sections, after: Sections) -> tuple[ValueChange, ...]:
 def compare_revisions(before: str = "HEAD", after: str = WORKSPACE, problem: str | None = None) -> ShownComparison:
     """Compare the models of two commits, branches, tags or experiments; see compare_model_revisions, also for what it
     raises."""
-    return ShownComparison(**_fields(compare_model_revisions(before, after, problem)))
+    return ShownComparison(**msgspec.structs.asdict(compare_model_revisions(before, after, problem)))
 
 
 def leaderboards(problem: str | None = None, metric: str | None = None) -> ShownLeaderboards:
     """Rank all recorded models of a problem, or of each; see find_leaderboards, also for what it raises."""
-    return ShownLeaderboards(**_fields(find_leaderboards(problem, metric)))
+    return ShownLeaderboards(**msgspec.structs.asdict(find_leaderboards(problem, metric)))
 
 
 def report(problem: str) -> ShownReport:
@@ -96,7 +96,3 @@ def report(problem: str) -> ShownReport:
     if not path.is_file():
         raise DataError(f"{path} is not built yet. Run 'dvc repro report@{problem}', which makes it.")
     return ShownReport(path)
-
-
-def _fields(found: msgspec.Struct) -> dict[str, Any]:
-    return {name: getattr(found, name) for name in found.__struct_fields__}

@@ -285,15 +285,15 @@ def _serve() -> None:
     gc.freeze()  # the forks' collector leaves alone what they all share
 
     def command(words: list[str]) -> int:
-        sys.argv = words
-        if words[0] == "dvc":
-            return int(dvc.cli.main(words[1:]))
-        if words[0] == "own dvc":
+        name, *arguments = words
+        if name == "doctor":
+            sys.argv = words
+            return lockstep.commands.repository.doctor.main(arguments)
+        assert name in ("dvc", "own dvc")
+        if name == "own dvc":
             lockstep.repository.dvc_process.write_settings_as_utf8()
-            sys.argv[0] = "dvc"
-            return int(dvc.cli.main(words[1:]))
-        assert words[:1] == ["doctor"]
-        return lockstep.commands.repository.doctor.main(words[1:])
+        sys.argv = ["dvc", *arguments]
+        return int(dvc.cli.main(arguments))
 
     for line in sys.stdin:
         request = json.loads(line)

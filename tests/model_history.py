@@ -1,8 +1,11 @@
 """A history of models that is made by hand, as if DVC had trained and evaluated them; nothing is executed."""
 
 import hashlib
+import json
 import shutil
 import subprocess
+
+from lockstep.__main__ import main
 
 import numpy as np
 import pandas as pd
@@ -12,6 +15,14 @@ from recorded import dump
 CLASSES = np.array(["a", "b", "c"], dtype=object)
 N = 120
 ODD = "x<b>&y"
+
+
+def run_command(capsys, *arguments):
+    """Run a command of Lockstep's: its exit code, and what it printed, with --json what that has of ``toy``."""
+    status = main(arguments)
+    printed = capsys.readouterr()
+    text = printed.out + printed.err
+    return status, json.loads(text)["problems"]["toy"] if "--json" in arguments and status == 0 else text
 
 
 class History:

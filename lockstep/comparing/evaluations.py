@@ -66,6 +66,16 @@ class Evaluated:
     positive: str | int | bool | None = None
 
 
+def name_of_raw(md5: str | None, skip_lines: int) -> str | None:
+    """``Evaluated.raw`` of a data file with this MD5, of which so many lines are skipped; None if that is not known."""
+    return None if md5 is None else f"{md5} from line {skip_lines}"
+
+
+def average_of_folds(average: str, positive: str | int | bool | None) -> str:
+    """``Folds.average``: what it is an average of depends on the class that load.positive names."""
+    return average if positive is None or average != "binary" else f"binary of {positive}"
+
+
 def another_target(before: Evaluated, after: Evaluated) -> AnotherTarget | None:
     """Say what the two predict, where it is not the same."""
     targets = Target(before.target, before.task), Target(after.target, after.task)

@@ -7,7 +7,7 @@ import json
 from dataclasses import replace
 from typing import Any, Literal
 
-from lockstep.comparing.evaluations import Evaluated, Folds
+from lockstep.comparing.evaluations import Evaluated, Folds, average_of_folds, name_of_raw
 from lockstep.kernel.errors import IntegrityError
 from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, md5_of, outputs
 from lockstep.kernel.paths import PARAMS
@@ -89,7 +89,7 @@ def read_record(repo: Repository, history: CodeHistory, revision: Revision, name
         stratified=split.get("stratify", "auto") is not False and not grouped and not in_time,
         grouped=grouped,
         in_time=in_time,
-        raw=None if raw is None else f"{raw} from line {load.get('skip_lines', 0)}",
+        raw=name_of_raw(raw, load.get("skip_lines", 0)),
         folds=_read_folds(repo, history, revision, name),
         current=stage in revision.stages and not is_stale(revision, stage),
         found=_read_found(repo, revision, name),
@@ -179,7 +179,7 @@ def _read_folds(repo: Repository, history: CodeHistory, revision: Revision, name
     return Folds(
         scores=pd.read_csv(io.BytesIO(content)),
         made_from=(rows, settings["folds"], settings["repeats"], settings["seed"]),
-        average=average if positive is None or average != "binary" else f"binary of {positive}",
+        average=average_of_folds(average, positive),
         current=not has_other_folds(history, revision, name),
     )
 

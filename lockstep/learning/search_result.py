@@ -19,6 +19,11 @@ def name_of(number: int, model: str) -> str:
     return f"{model}_{number + 1}"
 
 
+def full_name(member: str, key: str) -> str:
+    """What a hyperparameter is called; ``member``: of a vote, "" for that of a model of its own."""
+    return f"{member}.{key}" if member else key
+
+
 def by_name(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
     """Hyperparameters by the names that a search has for them: those of a vote's members, which are a list of mappings
     with their model types, are called "<member>.<hyperparameter>"."""
@@ -28,7 +33,7 @@ def by_name(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: value for name, value in hyperparameters.items() if name != "members"}
     for number, member in enumerate(members):
         name = name_of(number, member["model"])
-        found |= {f"{name}.{key}": value for key, value in member.items() if key != "model"}
+        found |= {full_name(name, key): value for key, value in member.items() if key != "model"}
     return found
 
 

@@ -78,8 +78,9 @@ def size(n_bytes: int) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """1 row; 2 rows."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}es" if noun[-1] == "s" else f"{count:,} {noun}s"
+    """1 row; 2 rows; 2 classes; 2 batches."""
+    ending = "" if count == 1 else "es" if noun.endswith(("s", "ch")) else "s"
+    return f"{count:,} {noun}{ending}"
 
 
 def visible(value: Any, most: int = 60) -> str:

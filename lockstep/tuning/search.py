@@ -40,7 +40,7 @@ from lockstep.learning.own_features import OwnFeatures
 from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import Average
-from lockstep.learning.search_result import BestTrial
+from lockstep.learning.search_result import BestTrial, full_name
 from lockstep.learning.workers import Workers, workers
 from lockstep.tables.table import Table
 from lockstep.tuning.search_space import Space, TuneSettings, ends, holds, key_of, parse_space
@@ -122,7 +122,7 @@ def check_settings(
 def _space_of(members: Mapping[str, TrainSettings]) -> dict[str, Any]:
     """The space that comes with a model type; of a vote, those of its members; see by_name."""
     return {
-        f"{name}.{key}" if name else key: entry
+        full_name(name, key): entry
         for name, member in members.items()
         for key, entry in model_type(member.model).space.items()
     }
@@ -215,7 +215,7 @@ def _values_of(estimator: BaseEstimator, model: TrainSettings) -> dict[str, Any]
     """The values of all hyperparameters, defaults included, by their names in a space."""
     named = estimator.estimators if model.model == VOTING else [("", estimator)]
     return {
-        f"{name}.{key}" if name else key: value
+        full_name(name, key): value
         for name, one in named
         for key, value in member_of(one).get_params(deep=False).items()
     }

@@ -56,6 +56,7 @@ def test_shares_counts_and_sizes():
     assert percent(None) == "–"
     assert count(5072) == "5,072"
     assert (plural(1, "row"), plural(5072, "row"), plural(2, "class")) == ("1 row", "5,072 rows", "2 classes")
+    assert (plural(1, "batch"), plural(2, "batch")) == ("1 batch", "2 batches")
     assert (size(999), size(82_200), size(2_573_468)) == ("999 bytes", "82.2 kB", "2.6 MB")
 
 

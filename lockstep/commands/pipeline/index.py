@@ -93,11 +93,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not problems:
         print(f"{args.params} has {NO_PROBLEM}")
         return 0
-    entries = [entry_of(Problem(args.params, name, problems)) for name in problems]
     records = {name: record for name in problems if (record := read_record(watch_record_of(name)))}
     entries = [
-        entry._replace(watched=summary(records[entry.problem])) if entry.problem in records else entry
-        for entry in entries
+        entry_of(Problem(args.params, name, problems))._replace(
+            watched=summary(records[name]) if name in records else ""
+        )
+        for name in problems
     ]
     path = REPORTS / "index.html"
     with Outputs() as outputs:

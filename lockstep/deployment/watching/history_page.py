@@ -7,7 +7,7 @@ from typing import NamedTuple
 from lockstep.deployment.watching.record import COLUMNS
 from lockstep.reporting.figures import Axis, Line, lines
 from lockstep.reporting.page import watch_page
-from lockstep.reporting.wording import visible
+from lockstep.reporting.wording import plural, visible
 
 _DAY = 86_400
 _SHARES = {"odd_share": "Share of odd rows", "columns_shifted": "Columns that shifted"}
@@ -49,11 +49,7 @@ def history_page(problem: str, record: Sequence[Mapping[str, str]]) -> str:
 def summary(record: Sequence[Mapping[str, str]]) -> str:
     """How many batches there are, and what the last one in time was found to be."""
     last = max(record, key=lambda line: _seconds(line["date"]))
-    return f"{_batches(record)}, the last of {visible(last['date'])}: {visible(last['verdict'])}"
-
-
-def _batches(found: Sequence[object]) -> str:
-    return f"{len(found):,} batch{'es'[: 2 * (len(found) != 1)]}"
+    return f"{plural(len(record), 'batch')}, the last of {visible(last['date'])}: {visible(last['verdict'])}"
 
 
 def _batch(line: Mapping[str, str], metrics: Sequence[str]) -> Batch:
@@ -71,7 +67,7 @@ def _batch(line: Mapping[str, str], metrics: Sequence[str]) -> Batch:
 def _drawn(name: str, title: str, record: Sequence[Mapping[str, str]], column: str) -> str:
     points = [(_seconds(line["date"]) / _DAY, float(line[column])) for line in record if line[column]]
     days, values = zip(*points, strict=True)
-    alt = f"{title} of {_batches(points)} over time, from {min(values):.4g} to {max(values):.4g}"
+    alt = f"{title} of {plural(len(points), 'batch')} over time, from {min(values):.4g} to {max(values):.4g}"
     return lines(name, alt, [Line("", days, values)], Axis("Date", dates=True), Axis(title), marks=True)
 
 

@@ -1,14 +1,13 @@
 """The command leaderboard, and compare of more than two revisions: a history of models that is made by hand."""
 
-import json
 import re
+from functools import partial
 
-from lockstep.__main__ import main
 from lockstep.comparing import leaderboard as ranking
 
 import pytest
 import yaml
-from model_history import History
+from model_history import History, run_command
 
 pytestmark = pytest.mark.usefixtures("few_resamples")
 
@@ -34,14 +33,7 @@ def history(tmp_path_factory):
 def run(history, monkeypatch, capsys):
     """A function that runs a command there: its exit code, and what it printed, with --json parsed."""
     monkeypatch.chdir(history.folder)
-
-    def run(*arguments):
-        status = main(arguments)
-        printed = capsys.readouterr()
-        text = printed.out + printed.err
-        return status, json.loads(text)["problems"]["toy"] if "--json" in arguments and status == 0 else text
-
-    return run
+    return partial(run_command, capsys)
 
 
 def by_name(board):

@@ -1,15 +1,13 @@
 """The commands promote, demote and models: a history of models that is made by hand."""
 
-import json
 import shutil
 import subprocess
-
-from lockstep.__main__ import main
+from functools import partial
 
 import gto.api
 import pytest
 import yaml
-from model_history import History
+from model_history import History, run_command
 
 pytestmark = pytest.mark.usefixtures("few_resamples")
 
@@ -40,14 +38,7 @@ def history(made, tmp_path, monkeypatch):
 @pytest.fixture
 def run(history, capsys):
     """A function that runs a command there: its exit code, and what it printed, with --json parsed."""
-
-    def run(*arguments):
-        status = main(arguments)
-        printed = capsys.readouterr()
-        text = printed.out + printed.err
-        return status, json.loads(text)["problems"]["toy"] if "--json" in arguments and status == 0 else text
-
-    return run
+    return partial(run_command, capsys)
 
 
 def tags(history):
