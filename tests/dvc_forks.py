@@ -260,6 +260,7 @@ def _read_locks_quickly(module: Any) -> None:
 
 
 def _serve() -> None:
+    variables = dict(os.environ)
     # All that a command would import: its parser those of all commands, and DVC what it puts off.
     import lockstep.commands.repository.doctor
     import lockstep.repository.dvc_process
@@ -280,7 +281,7 @@ def _serve() -> None:
     import networkx  # noqa: F401
     import stage_forks
 
-    stage_forks.install(dvc.stage.run, ROOT)
+    stage_forks.install(dvc.stage.run, ROOT, variables)
     _read_locks_quickly(dvc.utils.serialize._yaml)
     gc.freeze()  # the forks' collector leaves alone what they all share
 

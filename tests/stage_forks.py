@@ -35,10 +35,13 @@ _LATER = (
 """What stages import within functions."""
 
 
-def install(module: Any, root: Path) -> None:
+def install(module: Any, root: Path, before: dict[str, str]) -> None:
     """Have DVC's ``module``, dvc.stage.run, fork stages: to be called in the server, which imports the libraries that
-    those of the repository at ``root``, which must be in ``sys.path``, do."""
-    before = dict(os.environ)
+    those of the repository at ``root``, which must be in ``sys.path``, do.
+
+    Args:
+        before: the variables that the server was started with: Lockstep changes some as it is imported.
+    """
     for path in sorted((root / "stages").glob("[!_]*.py")):
         importlib.import_module(f"stages.{path.stem}")
     for name in _LATER:
@@ -52,15 +55,15 @@ class _Starter:
 
     def __init__(self, before: dict[str, str], after: dict[str, str]) -> None:
         self._before = _compared(before)
-        self._set = {name: value for name, value in after.items() if name not in before}
-        """What libraries set as they are imported."""
+        self._set = {name: value for name, value in after.items() if before.get(name) != value}
+        """What Lockstep and libraries set as they are imported."""
 
     def __call__(self, command: list[str], *, env: dict[str, str], cwd: str, **options: Any) -> Any:
         shell, words = command[:-1], command[-1]
         plain = shell == ["/bin/sh", "-c"] and re.match(r"python -m stages\.\w+ [^$`;|&<>*?~#(){}!\\]*$", words)
         if not plain or _compared(env) != self._before or not Path(cwd, "stages").is_dir():
             return subprocess.Popen(command, env=env, cwd=cwd, **options)
-        return _Stage(shlex.split(words)[2:], self._set | env, cwd)
+        return _Stage(shlex.split(words)[2:], env | self._set, cwd)
 
 
 _libraries = [path for path in sys.path if Path(path) not in (Path(__file__).parent, Path(__file__).parents[1])]

@@ -9,6 +9,7 @@ import itertools
 import re
 import shlex
 from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Literal, NamedTuple, get_args
 
 from lockstep.intake.detecting.formatted_numbers import A_FEW, MAX_WORDS, NEARLY_ALL, SYMBOLS, WORDS, distinct_cells
@@ -158,7 +159,7 @@ class _Cells:
         """(n,) the dates that the distinct cells are by a format, NaT where one is none."""
         if pattern == ISO:
             return dates_of(self.distinct, ISO)
-        fits = pc.match_substring_regex(self.distinct, _regex(pattern))
+        fits = pc.match_substring_regex(self.distinct, _regex(pattern).pattern)
         return dates_of(pc.if_else(fits, self.distinct, pa.scalar(None, self.distinct.type)), pattern)
 
     def where(self, mask: np.ndarray) -> str:
@@ -206,12 +207,13 @@ def _forms_of(sample: pa.Array) -> list[str]:
     marks = ("T", " ", ", ")
     long = [f"{day}{mark}{time}" for day in DAYS for time in TIMES for mark in (marks if time else ("",))]
     patterns = [*long, *MONTHS, *LONG, *SHORT_YEARS]
-    return [*iso, *(one for one in patterns if any(re.match(_regex(one), cell) for cell in cells))]
+    return [*iso, *(one for one in patterns if any(map(_regex(one).match, cells)))]
 
 
-def _regex(pattern: str) -> str:
+@cache
+def _regex(pattern: str) -> re.Pattern[str]:
     parts = re.split("(%[A-Za-z])", pattern)
-    return f"^{''.join(_DIRECTIVES.get(part, re.escape(part)) for part in parts)}$"
+    return re.compile(f"^{''.join(_DIRECTIVES.get(part, re.escape(part)) for part in parts)}$")
 
 
 def _nearly(held: _Cells, name: str, tried: Mapping[str, np.ndarray]) -> str | None:
