@@ -5,6 +5,7 @@ On a copy of this repository in a temporary folder, with DVC's caches in that fo
 - a cold ``dvc repro evaluate@iris``: a fresh clone, nothing built, nothing cached, each time,
 - a rerun of it with a value of one hyperparameter that was never used before,
 - ``dvc repro`` of everything where nothing changed,
+- each of these by ``python -m lockstep repro``, which runs the same DVC, and its stages as forks of one process,
 
 the first two beside benchmarks/plain_iris.py, the last beside a DVC pipeline of as many stages that only echo. What is
 compared is run in turns, so that a slow moment of the machine falls on both sides.
@@ -13,6 +14,7 @@ compared is run in turns, so that a slow moment of the machine falls on both sid
 """
 
 import argparse
+import itertools
 import os
 import re
 import shutil
@@ -31,11 +33,14 @@ PLAIN_SCRIPT = str(ROOT / "benchmarks/plain_iris.py")
 SOURCE = "data/raw/iris.csv"
 TARGET = "evaluate@iris"
 RERUN_STAGES = ["stages.check", "stages.tune", "stages.cross_validate", "stages.train", "stages.evaluate"]
-PLAIN, COLD, RERUN, ECHO, NOOP = "plain script", "cold repro", "rerun", "echo pipeline", "no-op repro"
+PLAIN, ECHO = "plain script", "echo pipeline"
+COLD, RERUN, NOOP = "cold", "rerun", "no-op"
+PROGRAMS = {"dvc repro": ["dvc", "repro"], "lockstep repro": ["python", "-m", "lockstep", "repro"]}
+"""How a user runs the pipeline; the stages are those of the first."""
 
 
 class Aim(NamedTuple):
-    """``measured`` is to take at most ``times`` as long as ``reference``."""
+    """``measured``, by each of PROGRAMS, is to take at most ``times`` as long as ``reference``."""
 
     what: str
     measured: str
@@ -44,9 +49,9 @@ class Aim(NamedTuple):
 
 
 AIMS = (
-    Aim("cold `dvc repro evaluate@iris`", COLD, PLAIN, 4.0),
+    Aim("cold, `evaluate@iris`", COLD, PLAIN, 4.0),
     Aim("rerun after one hyperparameter changed", RERUN, PLAIN, 2.5),
-    Aim("no-op `dvc repro`, all stages", NOOP, ECHO, 1.3),
+    Aim("no-op, all stages", NOOP, ECHO, 1.3),
 )
 
 
@@ -133,30 +138,34 @@ class Bench:
         """The plain script, on the same file."""
         self.run(["python", PLAIN_SCRIPT, SOURCE, str(self.folder / "plain")], self.pristine, name)
 
-    def repro(self, folder: Path, target: str | None = None, name: str | None = None) -> list[str]:
-        """``dvc repro``; the commands of the stages that it ran, none of them restored from a cache."""
-        printed = self.run(["dvc", "repro", *([target] if target else [])], folder, name)
+    def repro(
+        self, folder: Path, target: str | None = None, name: str | None = None, program: str = "dvc repro"
+    ) -> list[str]:
+        """One of PROGRAMS; the commands of the stages that it ran, none of them restored from a cache."""
+        named = f"{name} {program}" if name in (COLD, RERUN, NOOP) else name
+        printed = self.run([*PROGRAMS[program], *([target] if target else [])], folder, named)
         return re.findall(r"^> (.+)$", printed, re.MULTILINE)
 
-    def nothing_changed(self) -> None:
-        """The two no-ops, one after the other."""
-        if self.repro(self.echo, name=ECHO) or self.repro(self.built, name=NOOP):
+    def nothing_changed(self, program: str) -> None:
+        """The no-op of the echo pipeline and of this one, one after the other."""
+        if self.repro(self.echo, name=ECHO) or self.repro(self.built, name=NOOP, program=program):
             sys.exit("ERROR: a stage ran although nothing had changed.")
 
     def repetition(self, number: int) -> None:
         """Measure everything once."""
-        work = self.folder / f"clone{number}"
-        # A new clone: neither outputs nor run cache, and at a path that DVC's site cache knows nothing of.
-        shutil.copytree(self.pristine, work)
-        self.plain()
-        ran = self.repro(work, TARGET, COLD)
-        self.nothing_changed()
-        self.plain()
-        change_trees(work / "params.yaml", number)
-        rerun = [command.split()[2] for command in self.repro(work, TARGET, RERUN)]
-        self.nothing_changed()
-        if sorted(ran) != sorted(self.commands) or sorted(rerun) != sorted(RERUN_STAGES):
-            sys.exit(f"ERROR: cold, {len(ran)} stages ran, not {len(self.commands)}; and again {', '.join(rerun)}.")
+        for program in PROGRAMS:
+            work = self.folder / f"clone{number}-{program.split()[0]}"
+            # A new clone: neither outputs nor run cache, and at a path that DVC's site cache knows nothing of.
+            shutil.copytree(self.pristine, work)
+            self.plain()
+            ran = self.repro(work, TARGET, COLD, program)
+            self.nothing_changed(program)
+            self.plain()
+            change_trees(work / "params.yaml", number)
+            rerun = [command.split()[2] for command in self.repro(work, TARGET, RERUN, program)]
+            self.nothing_changed(program)
+            if sorted(ran) != sorted(self.commands) or sorted(rerun) != sorted(RERUN_STAGES):
+                sys.exit(f"ERROR: cold, {len(ran)} stages ran, not {len(self.commands)}; and again {', '.join(rerun)}.")
         for command in self.commands:  # the stages without DVC, to tell the one from the other
             stage = command.split()[2]
             self.run(["python", "-m", stage, "--help"], work, f"import {stage}")
@@ -167,17 +176,19 @@ class Bench:
         """The result as Markdown."""
         typical = {name: median(values) for name, values in self.seconds.items()}
         lines = ["| measured | seconds | compared with | seconds | ratio | aim |", "|---|---|---|---|---|---|"]
-        for what, measured, reference, times in AIMS:
+        for (what, first, reference, times), program in itertools.product(AIMS, PROGRAMS):
+            measured = f"{first} {program}"
             ratio = typical[measured] / typical[reference]
             with_what = f"echo pipeline, {self.n_stages} stages" if reference == ECHO else "`plain_iris.py`"
             verdict = "met" if ratio <= times else "missed"
             lines.append(
-                f"| {what} | {self.spread(measured)} | {with_what} | {self.spread(reference)} "
+                f"| {what}, `{program}` | {self.spread(measured)} | {with_what} | {self.spread(reference)} "
                 f"| {ratio:.2f} | at most {times:g}: {verdict} |"
             )
+        cold = f"{COLD} dvc repro"
         lines += [
             "",
-            f"| within the cold run of {typical[COLD]:.2f} s | starts and imports | all of it |",
+            f"| within the cold `dvc repro` of {typical[cold]:.2f} s | starts and imports | all of it |",
             "|---|---|---|",
         ]
         stages = [command.split()[2] for command in self.commands]
@@ -185,7 +196,7 @@ class Bench:
             lines.append(f"| `{stage}` | {typical[f'import {stage}']:.2f} | {typical[stage]:.2f} |")
         imports, work = (sum(typical[prefix + stage] for stage in stages) for prefix in ("import ", ""))
         lines.append(f"| the {len(stages)} stages without DVC | {imports:.2f} | {work:.2f} |")
-        lines.append(f"| DVC around them | | {typical[COLD] - work:.2f} |")
+        lines.append(f"| DVC around them | | {typical[cold] - work:.2f} |")
         return "\n".join(lines)
 
     def spread(self, name: str) -> str:

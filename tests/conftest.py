@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -27,6 +28,12 @@ def pytest_collection_modifyitems(items):
     waiting = {item.path for item in items if "built_repository" in getattr(item, "fixturenames", ())}
     slow = {item.path for item in items if item.get_closest_marker("slow")} | waiting
     items.sort(key=lambda item: (item.path not in slow, item.path in waiting))
+
+
+def pytest_collection_finish(session):
+    """What is imported by now is no garbage; the collector would go through it thousands of times."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 os.environ.update(workspace.OWN_DVC)  # for what runs in this process, too

@@ -40,7 +40,11 @@ class Forks:
         self._logs, self._numbers = tempfile.TemporaryDirectory(), itertools.count()
 
     def close(self) -> None:
-        """End the server."""
+        """End the server for good."""
+        self._stop()
+        self._logs.cleanup()
+
+    def _stop(self) -> None:
         if self._server is not None:
             self._server.kill()
             self._server.communicate()
@@ -60,7 +64,7 @@ class Forks:
             self._server.stdin.flush()
             return json.loads(self._server.stdout.readline())
         except BaseException:  # a test out of time: its answer would be taken for that of the next one
-            self.close()
+            self._stop()
             raise
 
     def start(
@@ -246,19 +250,6 @@ def _fill_disk(pattern: str) -> None:
     builtins.open = full_disk  # type: ignore[assignment]
 
 
-def _read_locks_quickly(module: Any) -> None:
-    """Have DVC's ``module``, dvc.utils.serialize._yaml, read a lock that it is about to write as it reads all else.
-
-    It reads it by a parser that keeps comments, of which a lock has none: a third of a second for each stage that runs.
-    """
-    keeping = module.parse_yaml_for_update
-
-    def parse(text: str, path: str) -> Any:
-        return (module.parse_yaml if str(path).endswith("dvc.lock") else keeping)(text, path)
-
-    module.parse_yaml_for_update = parse
-
-
 def _serve() -> None:
     variables = dict(os.environ)
     # All that a command would import: its parser those of all commands, and DVC what it puts off.
@@ -282,7 +273,7 @@ def _serve() -> None:
     import stage_forks
 
     stage_forks.install(dvc.stage.run, ROOT, variables)
-    _read_locks_quickly(dvc.utils.serialize._yaml)
+    lockstep.repository.dvc_process.read_locks_quickly(dvc.utils.serialize._yaml)
     gc.freeze()  # the forks' collector leaves alone what they all share
 
     def command(words: list[str]) -> int:

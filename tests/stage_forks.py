@@ -1,10 +1,10 @@
 """Stages in quick succession: the server of dvc_forks.py has imported what stages import, and DVC, forked from it,
 forks itself for each of them.
 
-A stage costs a second of processor time before its first line, nearly all of it for scikit-learn and pandas; the
-hundreds of runs here cannot pay that. The stage is a child of DVC's process as it always is, and imports the code of
-its own repository, which a test may have changed; only libraries are there already. Where its variables are not those
-of the server (another processor, locale, home), or it is no plain ``python -m stages.NAME``, it starts as DVC does it.
+``python -m lockstep`` saves the same imports by a process that each of its runs of DVC starts
+(lockstep/repository/stage_forks.py); the hundreds of runs here cannot pay even for that one. The stage is a child of
+DVC's process as it always is. Where its variables are not those of the server (another processor, locale), or it is no
+plain ``python -m stages.NAME``, it starts as DVC does it.
 """
 
 import atexit
@@ -13,10 +13,8 @@ import gc
 import importlib
 import io
 import os
-import re
 import runpy
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,14 +23,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-OWN = ("lockstep", "stages", "features", "estimators", "scorers")
-"""The packages of a repository, of which each has its own."""
 _LATER = (
     "lightgbm", "matplotlib.backends.backend_svg", "pandas.io.parquet", "pyarrow.parquet", "sklearn.calibration",
     "sklearn.dummy", "sklearn.ensemble", "sklearn.impute", "sklearn.inspection", "sklearn.linear_model",
     "sklearn.neighbors", "sklearn.pipeline", "sklearn.svm", "sklearn.tree", "xgboost",
 )  # fmt: skip
 """What stages import within functions."""
+_libraries = [path for path in sys.path if Path(path) not in (Path(__file__).parent, Path(__file__).parents[1])]
 
 
 def install(module: Any, root: Path, before: dict[str, str]) -> None:
@@ -59,22 +56,21 @@ class _Starter:
         """What Lockstep and libraries set as they are imported."""
 
     def __call__(self, command: list[str], *, env: dict[str, str], cwd: str, **options: Any) -> Any:
-        shell, words = command[:-1], command[-1]
-        plain = shell == ["/bin/sh", "-c"] and re.match(r"python -m stages\.\w+ [^$`;|&<>*?~#(){}!\\]*$", words)
-        if not plain or _compared(env) != self._before or not Path(cwd, "stages").is_dir():
+        from lockstep.repository.stage_forks import is_plain
+
+        *shell, words = command
+        if not is_plain(shell, words, env) or _compared(env) != self._before or not Path(cwd, "stages").is_dir():
             return subprocess.Popen(command, env=env, cwd=cwd, **options)
         return _Stage(shlex.split(words)[2:], env | self._set, cwd)
 
 
-_libraries = [path for path in sys.path if Path(path) not in (Path(__file__).parent, Path(__file__).parents[1])]
-
-
 def _compared(variables: dict[str, str]) -> dict[str, str]:
-    """The variables that a process may act on before it has imported anything, or by what it imported."""
-    # The fork writes each line at once as it is; of PATH, where the interpreter comes from matters.
-    other = ("DVC_", "_", "PWD", "PATH", "PYTHONUNBUFFERED")
-    kept = {name: value for name, value in variables.items() if not name.startswith(other)}
-    return kept | {"python": shutil.which("python", path=variables.get("PATH")) or ""}
+    """The variables that a process may act on as it imports libraries."""
+    from lockstep.repository.stage_forks import compared
+
+    # The fork writes each line at once as it is; the others are read when they are needed.
+    later = ("HOME", "PATH", "PWD", "PYTHONUNBUFFERED")
+    return {name: value for name, value in compared(variables).items() if name not in later}
 
 
 class _Stage:
@@ -96,25 +92,20 @@ class _Stage:
 
 def _become(words: list[str], variables: dict[str, str], folder: str) -> None:
     """Be ``python -m WORDS``; never returns."""
+    from lockstep.repository.stage_forks import become
+
     code = 70
     try:
         os.closerange(3, 1024)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
-        os.environ.clear()
-        os.environ.update(variables)
-        os.chdir(folder)
         atexit._clear()  # DVC's, which are its own process's
         gc.enable()
         sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), line_buffering=True)
         sys.stderr = io.TextIOWrapper(
             io.FileIO(2, "w", closefd=False), errors="backslashreplace", line_buffering=True, write_through=True
         )
-        for name in [name for name in sys.modules if name.partition(".")[0] in OWN]:
-            del sys.modules[name]
-        sys.path[:] = [folder, *_libraries]
-        importlib.invalidate_caches()
+        become(variables, folder, _libraries)
         sys.argv = words
         code = _run(words[0])
     finally:

@@ -13,8 +13,10 @@ from workspace import ROOT
 
 LAW = re.findall(r"^- ``([\w.]+)``:", lockstep.__doc__, re.MULTILINE)
 PACKAGE = ROOT / "lockstep"
-IMPORTING_BY_NAME = ("lockstep/__main__.py", "lockstep/learning/own_estimators.py")
-"""The commands, of a fixed list; and the class that train.estimator names, of a library that is installed."""
+IMPORTING_BY_NAME = (
+    "lockstep/__main__.py", "lockstep/learning/own_estimators.py", "lockstep/repository/stage_forks.py",
+)  # fmt: skip
+"""The commands, of a fixed list; the class that train.estimator names, of a library that is installed; the stages."""
 
 
 def place_of(module):
@@ -93,7 +95,7 @@ def test_load_needs_no_scikit_learn():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def test_one_module_runs_git_one_runs_dvc_and_two_import_dvc():
+def test_one_module_runs_git_one_dvc_one_stages_and_three_import_dvc():
     running, importing = set(), set()
     for file in [*PACKAGE.rglob("*.py"), *(ROOT / "stages").rglob("*.py")]:
         roots = {module.split(".")[0] for module in imported_modules(file)}
@@ -104,9 +106,9 @@ def test_one_module_runs_git_one_runs_dvc_and_two_import_dvc():
         assert not [call for call in calls if re.match(r"os\.(system|popen|exec|spawn|posix_spawn)", call)], name
         assert not {"importlib.import_module", "__import__"} & calls or name in IMPORTING_BY_NAME, name
     git, dvc = "lockstep/repository/git.py", "lockstep/repository/dvc_process.py"
-    assert running == {git, dvc}
-    assert importing == {"lockstep/repository/dvc.py", "lockstep/repository/dvc_config.py"}
-    # Each of the two runs the one program: its only command begins with it.
+    assert running == {git, dvc, "lockstep/repository/stage_forks.py"}
+    assert importing == {dvc, "lockstep/repository/dvc.py", "lockstep/repository/dvc_config.py"}
+    # Each of the first two runs the one program: its only command begins with it.
     assert commands_of(git) == [["git"]]
     assert commands_of(dvc) == [["sys.executable", "-c", "_DVC"]]
     assert "from dvc.cli import main" in (ROOT / dvc).read_text()

@@ -1,6 +1,7 @@
 """``python -m lockstep repro [TARGET ...]``: ``dvc repro``, with how far it has come.
 
-Each stage that runs says which of how many it is, how long all have taken so far, and how long the rest may take. Takes
+Each stage that runs says which of how many it is, how long all have taken so far, and how long the rest may take.
+Stages start quicker than those of a plain ``dvc repro``, and write the same: they find their libraries imported. Takes
 what ``dvc repro`` takes, such as --force, and has its exit codes and its locks.
 """
 
