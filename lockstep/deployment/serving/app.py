@@ -31,6 +31,7 @@ from lockstep.deployment.serving.service import (
 from lockstep.kernel.log import logger
 
 import anyio
+import msgspec
 import pandas as pd
 from fastapi import FastAPI, Query, Request, Response
 from starlette.requests import ClientDisconnect
@@ -277,9 +278,11 @@ async def _body_of(request: Request, limits: Limits) -> bytes:
 
 
 def _json(content: Any, status: int = 200) -> Response:
-    # NaN is no JSON: a model that predicts it would be at fault, and the answer is an error of the server.
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Response(text.encode("utf-8", "backslashreplace"), status, media_type=JSON)
+    try:
+        text = msgspec.json.encode(content)
+    except UnicodeEncodeError:  # half a character, from the request
+        text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    return Response(text, status, media_type=JSON)
 
 
 def _csv_of(row: dict[str, Any]) -> str:

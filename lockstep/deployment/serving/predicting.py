@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from lockstep.deciding.conformal import interval_columns
 from lockstep.deciding.decision import Decision, decision_of
 from lockstep.deployment.exchange.model_loading import load_model
+from lockstep.deployment.serving.encoding import with_quick_encoder
 from lockstep.diagnosing.reasons import reasons_of, strongest
 from lockstep.intake.detecting.csv_text import read_csv_blocks
 from lockstep.kernel.errors import DataError, IntegrityError, some
@@ -131,6 +132,7 @@ def make_scorer(
         kinds = raw_types_of(encoder, about.get("features", {})) if own is None else own.raw_types_
     except (AttributeError, KeyError):
         raise IntegrityError(f"{path} is not a model of Lockstep's. Give a file below models/.") from None
+    model = with_quick_encoder(model, "preprocess")
     types = {column: CONTRACT_TYPES.get(kind, kind) for column, kind in kinds.items()}
     name = problem or path.resolve().parent.name
     if problem is None and not (params.exists() and name in read_problems(params)):
