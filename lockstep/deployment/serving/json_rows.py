@@ -81,7 +81,8 @@ def read_rows(body: bytes, scorer: Scorer, most: int, id_column: str) -> Block:
     if not isinstance(rows, list) or not all(type(row) is dict for row in rows):
         raise _json("it must be one row, an object {column: value}, or a list of such rows")
     if not rows:
-        raise _json("it has no rows")
+        what = "one row, an object {column: value}, or a list of such rows"
+        raise RequestError([Mistake("json", f"{NAME} has no rows. Send {what}.", allowed=what)])
     if len(rows) > most:
         raise too_many_rows(most, len(rows))
     names = dict.fromkeys(chain.from_iterable(rows))

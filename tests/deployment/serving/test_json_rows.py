@@ -153,7 +153,7 @@ def test_a_fraction_where_whole_numbers_are_declared_and_a_date_that_is_none():
         ("", "Expecting value in line 1, character 1"),
         ('{"number": 1', "in line 1"),
         ("[" * 100_000, "nested too deep"),
-        ("[]", "it has no rows"),
+        ("[]", "the request has no rows. Send one row, an object {column: value}, or a list of such rows."),
         ("3", "it must be one row"),
         ("[1]", "it must be one row"),
         ('[{"number": 1}, []]', "it must be one row"),
