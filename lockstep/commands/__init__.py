@@ -188,11 +188,12 @@ class GivenModel(NamedTuple):
 
 
 @contextmanager
-def given_model(model: str, problem: str | None) -> Iterator[GivenModel]:
+def given_model(model: str, problem: str | None = None, *, evaluated: bool = False) -> Iterator[GivenModel]:
     """Find what ``model`` means: a path, a problem's name, or NAME#STAGE; the last is gone when the block ends.
 
     Args:
         problem: what --problem says.
+        evaluated: as of ``staged_model``.
 
     Raises:
         DataError, SettingsError: as ``model_path``; or --problem beside a stage.
@@ -206,7 +207,7 @@ def given_model(model: str, problem: str | None) -> Iterator[GivenModel]:
         raise SettingsError(f"--problem is for model files. {model} names its problem: leave --problem out.")
     from lockstep.deployment.registry.staged_model import staged_model  # imports DVC, which a file does without
 
-    with staged_model(name, stage) as found:
+    with staged_model(name, stage, evaluated=evaluated) as found:
         yield GivenModel(found.path, name, found.root, found)
 
 

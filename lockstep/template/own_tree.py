@@ -32,6 +32,8 @@ _OWN = (
 )  # fmt: skip
 """The owner's, in a repository of one's own: no later version touches it. What there is of it here is about the
 problems that Lockstep ships, tests Lockstep itself, or is written anew by each repository."""
+_NOT_OWN = (".github/workflows/retrain.yml",)
+"""Lockstep's all the same: it says how Lockstep's commands retrain any problem."""
 _README = """\
 # {name}
 
@@ -73,7 +75,7 @@ _TABLE = re.compile(r"^## raw/.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 def is_own(path: str) -> bool:
     """Whether a file belongs to whoever owns the repository."""
-    return any(fnmatchcase(path, own) for own in _OWN)
+    return path not in _NOT_OWN and any(fnmatchcase(path, own) for own in _OWN)
 
 
 def lockstep_tree(template: Tree) -> dict[str, File]:

@@ -60,12 +60,14 @@ def test_it_has_the_pipeline_in_one_commit_and_nothing_of_the_problems(made):
     assert own.run("git", "log", "-1", "--format=%s").stdout == f"Lockstep {head}"
     files = tracked(own)
     assert {name.split("/")[0] for name in files} == {
-        ".dockerignore", ".dvc", ".dvcignore", ".gitattributes", ".gitignore", ".pre-commit-config.yaml", "Dockerfile",
-        "LICENSE", "Makefile", "README.md", "data", "docs", "dvc.yaml", "estimators", "features", "lockstep",
+        ".dockerignore", ".dvc", ".dvcignore", ".gitattributes", ".github", ".gitignore", ".pre-commit-config.yaml",
+        "Dockerfile", "LICENSE", "Makefile", "README.md", "data", "docs", "dvc.yaml", "estimators", "features",
+        "lockstep",
         "params.schema.json", "params.yaml", "pyproject.toml", "requirements-notebooks.lock", "requirements-scale.lock",
         "requirements-serve.lock", "requirements-sources.lock", "requirements.lock", "scorers", "stages", "tests",
         "versions.toml",
     }  # fmt: skip
+    assert [name for name in files if name.startswith(".github/")] == [".github/workflows/retrain.yml"]
     assert not [name for name in files if re.search("iris|housing", name)]
     for name in files:
         if name.startswith(("lockstep/", "stages/", "requirements")):

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from lockstep.commands import add_model, command_parser, model_path
+from lockstep.commands import GivenModel, add_model, command_parser, given_model
 from lockstep.deployment.exchange.model_loading import load_model
 from lockstep.deployment.exchange.skops_file import dumps
 from lockstep.kernel.errors import SettingsError
@@ -21,20 +21,39 @@ from lockstep.saving.sidecar import MODEL_LIBRARIES, read_about, read_trusted, s
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the file and its sidecar. Raises LockstepError; then nothing was written."""
     parser = command_parser("export", __doc__)
-    add_model(parser)
+    add_model(parser, staged=True)
     parser.add_argument("--format", choices=["skops"], required=True, help="what to write")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write here (default: beside the model)")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write here (default: beside the model; of a stage: models/NAME/STAGE.skops)",
+    )
     parser.add_argument("--sha256", metavar="HEX", help="the model's SHA-256, if nothing here records the file")
     args = parser.parse_args(argv)
-    model = model_path(args.model)
-    output: Path = args.output or model.with_suffix(".skops")
-    if output.suffix != ".skops" or output.is_dir():
-        raise SettingsError(f"-o {output}: give the name of a file that ends in .skops; load_model goes by that.")
-    data = dumps(load_model(model, sha256=args.sha256))
-    about = read_about(model) if sidecar_of(model).exists() else {}
-    about["made_from"] = {"file": model.name, "sha256": hashlib.sha256(read_trusted(model, args.sha256)).hexdigest()}
+    with given_model(args.model) as given:
+        model = given.path
+        output: Path = args.output or _place(given)
+        if output.suffix != ".skops" or output.is_dir():
+            raise SettingsError(f"-o {output}: give the name of a file that ends in .skops; load_model goes by that.")
+        data = dumps(load_model(model, sha256=args.sha256))
+        about = read_about(model) if sidecar_of(model).exists() else {}
+        digest = hashlib.sha256(read_trusted(model, args.sha256)).hexdigest()
+        about["made_from"] = {"file": model.name, "sha256": digest}
+        if given.staged is not None:
+            about["made_from"] |= {"commit": given.staged.commit, "version": given.staged.version}
     with Outputs() as outputs:
         outputs.write(output, lambda path: path.write_bytes(data))
         outputs.json(sidecar_of(output), sidecar(data, output.name, about, (*MODEL_LIBRARIES, "skops")))
-    print(f"{output}: {len(data):,} bytes, and {sidecar_of(output).name} beside it")
+    title = "" if given.staged is None else f"{given.staged.title}: "
+    print(f"{title}{output}: {len(data):,} bytes, and {sidecar_of(output).name} beside it")
     return 0
+
+
+def _place(given: GivenModel) -> Path:
+    """Where the file goes by itself: beside the model; of a stage by the stage's name, since the workspace's model,
+    which may be another, goes by the model's own."""
+    if given.staged is None:
+        return given.path.with_suffix(".skops")
+    return Path(given.staged.file).with_name(f"{given.staged.stage.replace('/', '-')}.skops")

@@ -54,15 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_host(args.host, key)
     with given_model(args.model, args.problem) as given:
         scorer, identity = open_model(given.path, given.problem, args.sha256, given.staged)
+        title = "" if given.staged is None else f"{given.staged.title}: "
     limits = Limits(args.max_bytes, args.max_rows, args.max_seconds)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     before = logger.level
     logger.setLevel(logging.INFO)
 
     def started(address: str) -> None:
-        name = identity.version or str(identity.commit)[:7]
-        staged = f"{identity.problem} {name}, in {identity.stage}: " if identity.stage else ""
-        print(f"{staged}{identity.file} (SHA-256 {identity.sha256}) answers at {address}", flush=True)
+        print(f"{title}{identity.file} (SHA-256 {identity.sha256}) answers at {address}", flush=True)
         print(f"What a row may hold: {address}/docs. Stop it with Ctrl-C or SIGTERM.", flush=True)
 
     try:

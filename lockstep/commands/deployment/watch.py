@@ -8,12 +8,13 @@ on the test rows. One line a batch is added to metrics/PROBLEM_watch.csv. docs/w
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from lockstep.commands import add_params, command_parser, model_of
+from lockstep.commands import GivenModel, add_params, command_parser, given_model, model_of
 from lockstep.commands.comparing.two_revisions import add_forms, emit
 from lockstep.commands.deployment.predict import rows_file
 from lockstep.deployment.serving.predicting import (
@@ -31,6 +32,7 @@ from lockstep.evaluating.settings import EvaluateSettings
 from lockstep.intake.problems.problem_files import watch_record_of
 from lockstep.kernel.errors import DataError, SettingsError, called
 from lockstep.kernel.locks import exclusive_command
+from lockstep.kernel.paths import CONTRACTS, PARAMS
 from lockstep.kernel.settings import Problem
 from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.scoring import predict, values_of
@@ -59,7 +61,11 @@ class Extras(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> int:
     """Print what is found; the exit code is 1 if ``--fail-if`` names a part of it, else 0."""
     parser = command_parser("watch", __doc__)
-    parser.add_argument("problem", metavar="PROBLEM", help="its name in params.yaml")
+    parser.add_argument(
+        "problem",
+        metavar="PROBLEM",
+        help="its name in params.yaml, or NAME#STAGE: what that stage of the registry has (docs/promoting.md)",
+    )
     parser.add_argument("rows", help="a CSV file (also .gz, .zst, .zip), a parquet file, or - for CSV from stdin")
     parser.add_argument("--actual", metavar="COLUMN", help="the column of the truth; rows without it have none yet")
     parser.add_argument("--date", type=_date, metavar="WHEN", help="what the rows are of: 2024-01-31; default: today")
@@ -75,13 +81,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if "worse" in args.fail_if and args.actual is None:
         raise SettingsError("--fail-if worse needs the truth: name its column with --actual COLUMN.")
-    problem = Problem(args.params, args.problem)
-    settings = problem.section("evaluate", EvaluateSettings)
-    model = model_of(problem)
-    if not model.exists():
-        raise DataError(f"{model} does not exist: it is not built yet. Run 'dvc repro evaluate@{problem.name}'.")
-    scorer = make_scorer(model, problem.name, args.params)
-    reference = _reference(scorer, model, problem.name)
+    with _asked(args.problem, args.params) as given:
+        params = args.params if given.staged is None else given.root / PARAMS
+        problem = Problem(params, str(given.problem))
+        settings = problem.section("evaluate", EvaluateSettings)
+        scorer = make_scorer(given.path, problem.name, params, contracts=given.root / CONTRACTS)
+        reference = _reference(scorer, given, problem.name)
     own = make_scorers(settings.metrics, reference.test.task, weighted=reference.test.weight is not None)
     name = "stdin" if args.rows == "-" else args.rows
     with rows_file(args.rows) as path:
@@ -95,8 +100,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         said = _said(record_batch(record, file, found), record, file)
     if args.json:
         print(said, file=sys.stderr)
-    emit(args, found, lambda quote: report(problem.name, found, said, quote))
+    title = problem.name if given.staged is None else given.staged.title
+    emit(args, found, lambda quote: report(title, found, said, quote))
     return int(bool(set(args.fail_if) & set(found.found)))
+
+
+@contextmanager
+def _asked(name: str, params: Path) -> Iterator[GivenModel]:
+    """The model of a problem in ``params``, or of NAME#STAGE; the latter is gone when the block ends.
+
+    Raises:
+        DataError: it is not built.
+        SettingsError: there is no such problem; or --params beside a stage.
+        LockstepError: as ``given_model``.
+    """
+    if "#" in name:
+        if params != PARAMS:
+            raise SettingsError(f"{name} is taken with the settings of its commit: leave --params out.")
+        with given_model(name, evaluated=True) as given:
+            yield given
+        return
+    problem = Problem(params, name)
+    model = model_of(problem)
+    if not model.exists():
+        raise DataError(f"{model} does not exist: it is not built yet. Run 'dvc repro evaluate@{name}'.")
+    yield GivenModel(model, name)
 
 
 def _date(text: str) -> str:
@@ -126,14 +154,15 @@ def _said(recorded: Recorded, record: Path, file: BatchFile) -> str:
             return f"{record} has {of} already, with this result: nothing was added."
 
 
-def _reference(scorer: Scorer, model: Path, problem: str) -> Reference:
+def _reference(scorer: Scorer, given: GivenModel, problem: str) -> Reference:
     """The rows that the model was fitted on and evaluated by, and what it says of the latter.
 
     Raises:
         DataError: they are not here, or not those of this model.
     """
-    train = training_rows(model, problem, "watch")
-    file, recorded = Path(f"data/split/{problem}/test.parquet"), Path(f"data/predictions/{problem}.parquet")
+    model, root = given.path, given.root
+    train = training_rows(model, problem, "watch", root)
+    file, recorded = root / f"data/split/{problem}/test.parquet", root / f"data/predictions/{problem}.parquet"
     for path in (file, recorded):
         if not path.exists():
             raise DataError(

@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         exclusive_command("update"), exclusive_run("update"),
         planned_update(args.name, args.rows, args.mode, args.key, drop_repeated=drop) as update,
     ):  # fmt: skip
-        show(report(_diff(update, args.rows), visible))
+        whole = str(args.rows) if args.mode == "replace" else f"{update.data} with {args.rows}"
+        show(report(_diff(update, whole), visible))
         if update.left_out:
             print(f"Left out of {args.rows}, being in the table or standing there twice: {update.left_out:,}.")
         refused = []
@@ -68,8 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _diff(update: Update, rows: Path) -> DataDiff:
-    before, after = (RevisionName(str(path), None, str(path)) for path in (update.data, rows))
+def _diff(update: Update, whole: str) -> DataDiff:
+    """What changes; ``whole``: what the table that is to be is called."""
+    before, after = (RevisionName(name, None, name) for name in (str(update.data), whole))
     changes = {name: renewal.changes for name, renewal in update.renewals.items()}
     changed = any(found.status != UNCHANGED for found in changes.values())
     return DataDiff(alpha=ALPHA, before=before, after=after, changed=changed, problems={**changes}, outdated={})
@@ -100,22 +102,27 @@ def _refused(renewal: Renewal, update: Update, args: argparse.Namespace) -> list
     found = []
     if renewal.repeated and args.repeated is None:
         found.append(
-            f"{_rows(renewal.repeated)} of {args.rows} stand in the table already, or twice there, cell by cell "
+            f"{_rows(renewal.repeated)} of {args.rows} {_verb(renewal.repeated, 'stand', 'stands')} in the table "
+            "already, or twice there, cell by cell "
             "(--repeated drop leaves them out, --repeated keep adds them)"
         )
     if renewal.changed_targets and not args.allow_changed_targets:
         where = "the table that is to be" if args.mode == "append" else args.rows
         found.append(
-            f"{_rows(renewal.changed_targets)} of {where} have another target than the row of the same "
-            f"'{renewal.key}' has now (--allow-changed-targets)"
+            f"{_rows(renewal.changed_targets)} of {where} {_verb(renewal.changed_targets, 'have', 'has')} another "
+            f"target than the row of the same '{renewal.key}' has now (--allow-changed-targets)"
         )
     if renewal.vanished and not args.allow_vanished:
         by = f"'{renewal.key}'" if renewal.key else "their cells, by which a changed row is gone, too"
         found.append(
-            f"{_rows(renewal.vanished)} of {update.data} are gone, {renewal.vanished_test:,} of them test rows, by "
-            f"{by} (--allow-vanished)"
+            f"{_rows(renewal.vanished)} of {update.data} {_verb(renewal.vanished, 'are', 'is')} gone, "
+            f"{plural(renewal.vanished_test, 'test row')} among them, by {by} (--allow-vanished)"
         )
     return found
+
+
+def _verb(numbers: list[int], of_many: str, of_one: str) -> str:
+    return of_one if len(numbers) == 1 else of_many
 
 
 def _rows(numbers: list[int]) -> str:

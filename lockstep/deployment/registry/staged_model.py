@@ -16,6 +16,9 @@ from lockstep.repository.dvc import Repository
 from lockstep.repository.dvc_process import TIME_LIMIT, run_dvc
 from lockstep.repository.revisions import Revision, opened_repository, read_revision, stage_output
 
+_EVALUATION = (("split", "/test.parquet"), ("evaluate", ".parquet"))
+"""The test rows and their predictions: the stage that makes each, and how the name of its output ends."""
+
 
 class StagedModel(NamedTuple):
     """A model in a stage.
@@ -26,7 +29,8 @@ class StagedModel(NamedTuple):
         commit: its hash.
         file: the model's path in the repository.
         root: a folder with what is needed of the commit, in the places where the repository has it: the model and its
-            sidecar, params.yaml, the contract, dvc.lock and, if they are at hand, the training rows.
+            sidecar, params.yaml, the contract, dvc.lock and, if they are at hand or were asked for, the training rows;
+            the test rows and their predictions, if they were asked for.
     """
 
     problem: str
@@ -41,14 +45,22 @@ class StagedModel(NamedTuple):
         """Where the model file lies."""
         return self.root / self.file
 
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return f"{self.problem} {self.version or self.commit[:7]}, in {self.stage}"
+
 
 @contextmanager
-def staged_model(problem: str, stage: str) -> Iterator[StagedModel]:
+def staged_model(problem: str, stage: str, *, evaluated: bool = False) -> Iterator[StagedModel]:
     """Find the model that ``stage`` has of ``problem``; what is found is gone when the block ends.
+
+    Args:
+        evaluated: whether what it was fitted on and evaluated by is needed.
 
     Raises:
         SettingsError: the stage has none, or cannot be the name of one.
-        DataError: the commit records no model.
+        DataError: the commit records no model, or no evaluation that is needed.
         IntegrityError: its bytes are neither in DVC's cache nor in the workspace nor on the remote, or not the recorded
             ones.
         MachineError: no DVC or git repository.
@@ -68,9 +80,15 @@ def staged_model(problem: str, stage: str) -> Iterator[StagedModel]:
             sidecar = stage_output(repo, revision, f"train@{problem}", ".joblib.json")
             if model is None or sidecar is None:
                 raise DataError(f"{shown}, which is in '{stage}', has no model: its dvc.lock records none.")
-            _place(repo, [model, sidecar], root, shown)
             rows = stage_output(repo, revision, f"split@{problem}", "/train.parquet")
-            if rows is not None:
+            more = [rows] if evaluated else []
+            for made_by, suffix in _EVALUATION if evaluated else ():
+                more.append(stage_output(repo, revision, f"{made_by}@{problem}", suffix))
+            needed = [file for file in more if file is not None]
+            if len(needed) < len(more):
+                raise DataError(f"{shown}, which is in '{stage}', was never evaluated: its dvc.lock records no test.")
+            _place(repo, [model, sidecar, *needed], root, shown)
+            if rows is not None and not evaluated:
                 _link(repo, rows, root)
             _place_settings(repo, revision, problem, root)
         with called(f"{root}/", f"{shown}: "):

@@ -31,8 +31,10 @@ from lockstep.deployment.serving.service import (
 from lockstep.kernel.log import logger
 
 import anyio
+import msgspec
 import pandas as pd
 from fastapi import FastAPI, Query, Request, Response
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 OPEN = ("/health", "/ready")
@@ -115,6 +117,16 @@ class Service:
             response.headers["connection"] = "close"  # the rest of the body is not read
         return response
 
+    async def elsewhere(self, request: Request, error: Exception) -> Response:
+        """The answer where there is nothing, or nothing for the request's method."""
+        assert isinstance(error, HTTPException)
+        message = f"nothing is here. There are: {', '.join(PATHS)}."
+        if error.status_code == 405:
+            message = f"{request.url.path} takes {(error.headers or {})['Allow']} alone."
+        response = self._refusal(RequestError([Mistake("path", message, allowed=", ".join(PATHS))], error.status_code))
+        response.headers.update(error.headers or {})
+        return response
+
     async def health(self) -> Response:
         """Whether the process answers."""
         return _json({"status": "ok", "model": self.model})
@@ -188,6 +200,7 @@ def make_app(service: Service) -> Any:
     for path, handler in plain:
         app.add_api_route(path, handler, methods=["GET"])
     app.add_api_route("/docs", service.docs, methods=["GET"], include_in_schema=False)
+    app.add_exception_handler(HTTPException, service.elsewhere)
     for known in [known for known in logger.filters if isinstance(known, Listening)]:
         logger.removeFilter(known)
     logger.addFilter(Listening(service.logs_values))
@@ -277,9 +290,11 @@ async def _body_of(request: Request, limits: Limits) -> bytes:
 
 
 def _json(content: Any, status: int = 200) -> Response:
-    # NaN is no JSON: a model that predicts it would be at fault, and the answer is an error of the server.
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Response(text.encode("utf-8", "backslashreplace"), status, media_type=JSON)
+    try:
+        text = msgspec.json.encode(content)
+    except UnicodeEncodeError:  # half a character, from the request
+        text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    return Response(text, status, media_type=JSON)
 
 
 def _csv_of(row: dict[str, Any]) -> str:

@@ -7,9 +7,10 @@ go through it: of one row, it would take most of the time.
 
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 from lockstep.deployment.serving.mistakes import MOST, NAME, Mistake, RequestError
@@ -80,19 +81,23 @@ def read_rows(body: bytes, scorer: Scorer, most: int, id_column: str) -> Block:
     if not isinstance(rows, list) or not all(type(row) is dict for row in rows):
         raise _json("it must be one row, an object {column: value}, or a list of such rows")
     if not rows:
-        raise _json("it has no rows")
+        what = "one row, an object {column: value}, or a list of such rows"
+        raise RequestError([Mistake("json", f"{NAME} has no rows. Send {what}.", allowed=what)])
     if len(rows) > most:
         raise too_many_rows(most, len(rows))
-    ids = _ids(rows, id_column) if id_column not in scorer.types and any(id_column in row for row in rows) else None
-    _check_columns(rows, known_columns(scorer) | {id_column})
+    names = dict.fromkeys(chain.from_iterable(rows))
+    ids = _ids(rows, id_column) if id_column in names and id_column not in scorer.types else None
+    known = known_columns(scorer) | {id_column}
+    if not names.keys() <= known:
+        raise unknown_columns(_places_of([name for name in names if name not in known], rows), known)
     forms = scorer.contract.forms(scorer.form) if scorer.contract else {}
     mistakes: list[Mistake] = []
     found: dict[str, Any] = {}
     cells: dict[str, list[Any]] = {}
     for column, kind in scorer.types.items():
-        values = [row.get(column, _ABSENT) for row in rows]
-        if all(value is _ABSENT for value in values):
+        if column not in names:
             continue  # whether it may be missing is said of files and requests alike
+        values = _values(column, rows)
         found[column] = _at_sight(kind, values, forms.get(column, scorer.form).missing_texts)
         if found[column] is None:
             cells[column] = [_as_written(value) for value in values]
@@ -100,7 +105,7 @@ def read_rows(body: bytes, scorer: Scorer, most: int, id_column: str) -> Block:
             mistakes += _mistakes(scorer, column, cells[column], is_counted=is_counted)
     if mistakes:
         raise RequestError(mistakes)
-    others = tuple(name for name in dict.fromkeys(chain.from_iterable(rows)) if name not in scorer.types)
+    others = tuple(name for name in names if name not in scorer.types)
     found |= _typed(scorer, cells, forms, len(rows))
     return Block(pd.DataFrame(found, index=row_index(len(rows))), None, others, ids)
 
@@ -198,15 +203,17 @@ def _ids(rows: list[dict[str, Any]], column: str) -> list[Any]:
     return found
 
 
-def _check_columns(rows: list[dict[str, Any]], known: set[str]) -> None:
-    found: dict[str, list[int]] = {}
-    for number, row in enumerate(rows, 1):
-        if not row.keys() <= known:
-            for name in row:
-                if name not in known:
-                    found.setdefault(name, []).append(number)
-    if found:
-        raise unknown_columns(found, known)
+def _places_of(names: Iterable[str], rows: list[dict[str, Any]]) -> dict[str, list[int]]:
+    """{key: the rows (from 1) that have it}"""
+    return {name: [number for number, row in enumerate(rows, 1) if name in row] for name in names}
+
+
+def _values(column: str, rows: list[dict[str, Any]]) -> list[Any]:
+    """(n_rows,) the column's values, _ABSENT in a row without it."""
+    try:
+        return [*map(itemgetter(column), rows)]
+    except KeyError:
+        return [row.get(column, _ABSENT) for row in rows]
 
 
 def _mistakes(scorer: Scorer, column: str, values: list[Any], *, is_counted: bool) -> list[Mistake]:
@@ -316,9 +323,12 @@ def _at_sight(kind: str, values: list[Any], missing: Collection[str]) -> Any:
         return pd.array(values, dtype="str") if is_plain and not are_alike else None
     if kind not in ("number", "integer") or not kinds <= {int, float, type(None)}:
         return None
-    if int in kinds and max(abs(value) for value in values if type(value) is int) > LARGEST_SHORT:
+    try:
+        numbers = np.array(values, dtype="int64" if kinds == {int} else "float64")  # None becomes NaN
+    except OverflowError:
         return None
-    if kinds == {int}:
-        return np.array(values)
-    numbers = np.array([math.nan if value is None else value for value in values], dtype="float64")
-    return None if kind == "integer" and (np.nan_to_num(numbers) % 1).any() else numbers
+    if ((numbers < -LARGEST_SHORT) | (numbers > LARGEST_SHORT)).any():
+        return None
+    if kind == "integer" and numbers.dtype.kind == "f" and (np.nan_to_num(numbers) % 1).any():
+        return None
+    return numbers

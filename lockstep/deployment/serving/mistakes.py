@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from lockstep.deployment.serving.predicting import RefusedRowsError, Scorer
+from lockstep.deployment.serving.predicting import RefusedColumnsError, RefusedRowsError, Scorer
 from lockstep.deployment.serving.row_schema import allowed
-from lockstep.kernel.errors import DataError
+from lockstep.kernel.errors import DataError, some
 from lockstep.reading.contract import Violation, places
 
 NAME = "the request"
@@ -63,6 +63,10 @@ def mistakes_of(error: DataError, scorer: Scorer, kind: str) -> list[Mistake]:
     """
     if isinstance(error, RequestError):
         return error.mistakes
+    if isinstance(error, RefusedColumnsError):
+        one = error.columns[0] if len(error.columns) == 1 else None
+        may_be = f"the columns {some(error.columns, 100)}" if one is None else allowed(scorer, one)
+        return [Mistake(error.rule, str(error), one, allowed=may_be)]
     if not isinstance(error, RefusedRowsError):
         return [Mistake(kind, str(error))]
     return [_of_violation(broken, error, scorer) for broken in error.broken]

@@ -5,13 +5,14 @@ data contract guards them.
 """
 
 import contextlib
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lockstep.deciding.conformal import interval_columns
 from lockstep.deciding.decision import Decision, decision_of
 from lockstep.deployment.exchange.model_loading import load_model
+from lockstep.deployment.serving.encoding import with_quick_encoder
 from lockstep.diagnosing.reasons import reasons_of, strongest
 from lockstep.intake.detecting.csv_text import read_csv_blocks
 from lockstep.kernel.errors import DataError, IntegrityError, some
@@ -65,6 +66,20 @@ class RefusedRowsError(DataError):
     def __init__(self, *parts: str, broken: Collection[Violation], before: int, line_starts: np.ndarray | None) -> None:
         super().__init__(*parts)
         self.broken, self.before, self.line_starts = broken, before, line_starts
+
+
+class RefusedColumnsError(DataError):
+    """Columns that are missing, or that no model computes with.
+
+    Args:
+        parts: see LockstepError.
+        rule: the rule that they break, as the contract calls it: columns or range.
+        columns: their names.
+    """
+
+    def __init__(self, *parts: str, rule: str, columns: Sequence[str]) -> None:
+        super().__init__(*parts)
+        self.rule, self.columns = rule, columns
 
 
 class Scorer(NamedTuple):
@@ -131,6 +146,7 @@ def make_scorer(
         kinds = raw_types_of(encoder, about.get("features", {})) if own is None else own.raw_types_
     except (AttributeError, KeyError):
         raise IntegrityError(f"{path} is not a model of Lockstep's. Give a file below models/.") from None
+    model = with_quick_encoder(model, "preprocess")
     types = {column: CONTRACT_TYPES.get(kind, kind) for column, kind in kinds.items()}
     name = problem or path.resolve().parent.name
     if problem is None and not (params.exists() and name in read_problems(params)):
@@ -178,7 +194,7 @@ def score(
 
     Raises:
         RefusedRowsError: a row breaks a rule of the contract that is an error.
-        DataError: a column is missing, or a number is too large to compute with.
+        RefusedColumnsError: a column is missing, or a number is too large to compute with.
     """
     before = 0
     for block in blocks:
@@ -265,14 +281,17 @@ def _check_types(frame: pd.DataFrame, types: Mapping[str, str], name: str) -> No
 
 
 def checked_rows(scorer: Scorer, block: Block, name: str, before: int) -> pd.DataFrame:
-    """The columns that the model uses; missing ones filled with missing values if the contract allows it."""
+    """The columns that the model uses; missing ones filled with missing values if the contract allows it. Raises as
+    ``score``."""
     frame, line_starts = block.frame, block.line_starts
     absent = [column for column in scorer.types if column not in frame]
     if absent:
         if scorer.contract is None or scorer.contract.lockstep.severity.columns == "error":
-            raise DataError(
+            raise RefusedColumnsError(
                 f"{name} lacks columns that the model uses: {some(absent, 20)}. Add them, or set "
-                "lockstep.severity.columns in the contract to warning to have them imputed."
+                "lockstep.severity.columns in the contract to warning to have them imputed.",
+                rule="columns",
+                columns=absent,
             )
         if before == 0:
             logger.warning("%s lacks columns that the model uses, they are imputed: %s", name, some(absent, 20))
@@ -291,7 +310,8 @@ def checked_rows(scorer: Scorer, block: Block, name: str, before: int) -> pd.Dat
     if list(frame) != list(scorer.types):
         frame = frame[list(scorer.types)]
     if wrong := too_large(frame, name, line_starts):
-        raise DataError(f"{wrong} Correct those cells.")
+        column = next(column for column in scorer.types if too_large(frame[[column]], name, line_starts))
+        raise RefusedColumnsError(f"{wrong} Correct those cells.", rule="range", columns=[column])
     return frame
 
 

@@ -198,7 +198,14 @@ def plain_model(identity: Identity, scorer: Scorer) -> dict[str, Any]:
 
 
 def plain_predictions(columns: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """The rows of what ``predicting.score`` gives, as JSON has them, with ``probabilities``, ``interval``, ``set``."""
+    """The rows of what ``predicting.score`` gives, as JSON has them, with ``probabilities``, ``interval``, ``set``.
+
+    Raises:
+        ValueError: the model predicts NaN or an infinite number, which JSON has not.
+    """
+    for name, column in columns.items():
+        if column.dtype.kind == "f" and not np.isfinite(column).all():
+            raise ValueError(f"the model's '{name}' is no finite number in some rows")
     known = {name: column.tolist() for name, column in columns.items()}
     fields: dict[str, Iterable[Any]] = {name: known[name] for name in ("row", "predicted", ID) if name in known}
     if classes := [name for name in known if name.startswith(PROBABILITY)]:

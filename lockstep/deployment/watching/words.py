@@ -20,11 +20,11 @@ READING = (
 )
 
 
-def report(problem: str, found: Watched, recorded: str, quote: Quote) -> Report:
+def report(title: str, found: Watched, recorded: str, quote: Quote) -> Report:
     """Write what a batch shows in words.
 
     Args:
-        problem: its name.
+        title: what the model is called.
         found: what was found.
         recorded: the sentence on the record, the last line above the tables.
     """
@@ -64,7 +64,7 @@ def report(problem: str, found: Watched, recorded: str, quote: Quote) -> Report:
     if isinstance(found.metrics, tuple):
         tests += f", metrics at {ALPHA:.0%} over all metrics"
     return Report(
-        title=f"{quote(problem)}: {found.verdict}",
+        title=f"{quote(title)}: {found.verdict}",
         lines=[*_lines(found, quote), recorded],
         blocks=blocks,
         note=f"{tests}: p is Holm's. {READING}",

@@ -174,9 +174,12 @@ def test_what_breaks_the_contract_is_told_and_warnings_come_back(classes):
     (error,) = said["errors"]
     assert (status, error["column"], error["rows"], error["reason"]) == (422, "number", [2], "type")
     assert error["allowed"].startswith("a number from -")
-    assert classes.predict({"number": 1})[1]["detail"].startswith(
-        "the request lacks columns that the model uses: flag, text."
-    )
+    said = classes.predict({"number": 1})[1]
+    assert said["detail"].startswith("the request lacks columns that the model uses: flag, text.")
+    assert [(error["reason"], error["allowed"]) for error in said["errors"]] == [("columns", "the columns flag, text")]
+    (error,) = classes.predict({**ROW, "number": 1e39})[1]["errors"]
+    assert (error["reason"], error["column"]) == ("range", "number")
+    assert "1e+39 in row 1 is beyond 3.4e+38, too large to compute with." in error["message"]
     for body, what in (
         (b"number,text,flag\n1,low,True\n1,low\n", "the request line 3: 2 cells, the header has 3"),
         (
@@ -242,6 +245,14 @@ def test_what_is_too_much_or_of_another_kind(classes, body, headers, status, wha
     assert found == status, answer
     assert what in json.loads(answer)["detail"]
     assert classes.predict(ROW)[0] == 200
+
+
+def test_another_path_or_method_is_told_what_there_is(classes):
+    status, _, body = classes.ask("GET", "/")
+    assert status == 404
+    assert json.loads(body)["detail"].startswith("nothing is here. There are: /predict, /metrics, /docs, ")
+    status, headers, body = classes.ask("GET", "/predict")
+    assert (status, headers["Allow"], json.loads(body)["detail"]) == (405, "POST", "/predict takes POST alone.")
 
 
 def test_a_body_of_unknown_length_is_bounded_too(classes):

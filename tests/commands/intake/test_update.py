@@ -72,6 +72,8 @@ def undo(copy, done):
 def test_appended_rows_leave_the_bytes_and_the_parts_as_they_are_and_can_be_taken_back(copy):
     before, (train, test) = copy.everything(), parts(copy, "iris")
     done = update(copy, "iris", HEADER + NEW, "--append")
+    file = copy.folder.parent / "new.csv"
+    assert done.stdout.startswith(f"Data of data/raw/iris.csv (before) and of data/raw/iris.csv with {file} (after)\n")
     old = before[Path("data/raw/iris.csv")]
     assert (copy.folder / "data/raw/iris.csv").read_bytes() == old.rstrip(b"\n") + b"\n" + NEW.encode()
     assert "Rows: 150 before, 152 after: 2 added" in done.stdout
@@ -133,13 +135,13 @@ def test_a_new_row_is_the_same_part_beside_whatever_it_comes(copy, committed, tm
         (
             people([3, 150]),
             ["--append"],
-            "1 row (1) of {file} stand in the table already, or twice there, cell by cell",
+            "1 row (1) of {file} stands in the table already, or twice there, cell by cell",
         ),
-        (people([150, 150]), ["--append"], "1 row (2) of {file} stand in the table already"),
+        (people([150, 150]), ["--append"], "1 row (2) of {file} stands in the table already"),
         (
             people([4, 150], changed=[4]),
             ["--append"],
-            "have another target than the row of the same 'customer_id' has now",
+            "has another target than the row of the same 'customer_id' has now",
         ),
         (people(range(150), changed=[4, 5]), ["--replace"], "2 rows (5, 6) of {file} have another target"),
         (people(range(2, 150)), ["--replace"], "2 rows (1, 2) of data/raw/people.csv are gone"),

@@ -1,8 +1,10 @@
-"""predict and serve by a stage of the registry: the model of the tagged commit, whatever the workspace has by now."""
+"""Commands by a stage of the registry: the model of the tagged commit, whatever the workspace has by now."""
 
 import hashlib
+import json
 import shutil
 import subprocess
+from pathlib import Path
 
 from lockstep.__main__ import main
 from lockstep.commands import given_model
@@ -13,6 +15,7 @@ from lockstep.learning.model_file import sidecar_of
 
 import pandas as pd
 import pytest
+import yaml
 from recorded import dump
 from small import problem_with_model
 
@@ -32,23 +35,37 @@ def made(tmp_path_factory):
     folder.mkdir()
     with pytest.MonkeyPatch.context() as monkeypatch:
         model = problem_with_model(folder, monkeypatch, "classification")
-    outs = []
-    for path in (model, sidecar_of(model)):
-        data = path.read_bytes()
-        md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
-        outs.append({"path": path.relative_to(folder).as_posix(), "hash": "md5", "md5": md5, "size": len(data)})
-        kept = folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_bytes(data)
+    made_by = {"train": [model, sidecar_of(model)]}
+    made_by["split"] = [folder / f"data/split/p/{part}.parquet" for part in ("train", "test")]
+    made_by["evaluate"] = [folder / "data/predictions/p.parquet"]
+    for path in (*made_by["split"], *made_by["evaluate"]):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    for path in made_by["split"]:
+        (folder / path.name).rename(path)
+    (folder / "predictions.parquet").rename(*made_by["evaluate"])
+    locked = {}
+    for stage, paths in made_by.items():
+        outs = []
+        for path in paths:
+            data = path.read_bytes()
+            md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            outs.append({"path": path.relative_to(folder).as_posix(), "hash": "md5", "md5": md5, "size": len(data)})
+            kept = folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_bytes(data)
+        locked[f"{stage}@p"] = {"cmd": stage, "outs": outs}
     remote = folder.parent / "remote"
     shutil.copytree(folder / ".dvc/cache/files", remote / "files")
     core = f"[core]\n    remote = r\n    site_cache_dir = {folder / '.dvc/tmp/site'}\n"
     (folder / ".dvc/config").write_text(f"{core}['remote \"r\"']\n    url = {remote}\n")
-    (folder / ".gitignore").write_text("/.dvc/tmp\n/.dvc/cache\n/models\n/data/split\n/logs\n/new.csv\n/out.csv\n")
-    paths = [out["path"] for out in outs]
-    stages = {"train": {"foreach": ["p"], "do": {"cmd": "train", "outs": paths}}}
+    ignored = ".dvc/tmp .dvc/cache models data/split data/predictions logs new.csv out.csv"
+    (folder / ".gitignore").write_text("".join(f"/{path}\n" for path in ignored.split()))
+    stages = {
+        stage: {"foreach": ["p"], "do": {"cmd": stage, "outs": [out["path"] for out in locked[f"{stage}@p"]["outs"]]}}
+        for stage in made_by
+    }
     (folder / "dvc.yaml").write_bytes(dump({"stages": stages}))
-    (folder / "dvc.lock").write_bytes(dump({"schema": "2.0", "stages": {"train@p": {"cmd": "train", "outs": outs}}}))
+    (folder / "dvc.lock").write_bytes(dump({"schema": "2.0", "stages": locked}))
     git(folder, "init", "-q", "-b", "main")
     git(folder, "config", "user.email", "test@example.org")
     git(folder, "config", "user.name", "Test")
@@ -59,6 +76,8 @@ def made(tmp_path_factory):
     contract = folder / "data/contracts/p.yaml"
     contract.write_text(contract.read_text().replace("- name: text", "- name: texts"))
     model.write_bytes(b"another")
+    for path in (*made_by["split"], *made_by["evaluate"]):
+        path.unlink()
     (folder / "new.csv").write_text(ROWS)
     return folder
 
@@ -107,6 +126,42 @@ def test_what_the_cache_lacks_comes_from_the_remote_and_what_is_nowhere_is_named
     assert "p v1.2.0 (" in said
     assert "is neither in DVC's cache, with the recorded bytes, nor on the remote" in said
     assert "python -m lockstep remote push" in said
+
+
+def test_it_watches_by_the_rows_of_the_tagged_commit(folder, capsys):
+    assert main(["watch", "p", "data.csv", "--actual", "y"]) != 0  # the workspace's model is another
+    capsys.readouterr()
+    assert main(["watch", "p#prod", "data.csv", "--actual", "y", "--date", "2024-01-31"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("p v1.2.0, in prod: no detectable shift")
+    assert "Recorded: data.csv of 2024-01-31, in metrics/p_watch.csv." in said
+    assert (folder / "metrics/p_watch.csv").exists()
+    assert not (folder / "data/split/p/train.parquet").exists()
+    assert main(["watch", "p#prod", "data.csv", "--params", "other.yaml"]) == 2
+    assert "p#prod is taken with the settings of its commit: leave --params out." in capsys.readouterr().err
+
+
+def test_what_it_was_evaluated_by_is_fetched_and_must_be_somewhere(folder, capsys):
+    shutil.rmtree(".dvc/cache")
+    assert main(["watch", "p#prod", "data.csv"]) == 0
+    lock = yaml.safe_load((folder / "dvc.lock").read_text())
+    (folder / "dvc.lock").write_bytes(dump({**lock, "stages": {"train@p": lock["stages"]["train@p"]}}))
+    git(folder, "commit", "-q", "-am", "y")
+    make_tags([NewTag("p#prod#2", git(folder, "rev-parse", "HEAD"), 3, "prod")], folder)
+    capsys.readouterr()
+    assert main(["watch", "p#prod", "data.csv"]) == 2
+    assert "which is in 'prod', was never evaluated: its dvc.lock records no test." in capsys.readouterr().err
+
+
+def test_it_exports_the_bytes_of_the_tagged_commit(folder, capsys):
+    assert main(["export", "p#prod", "--format", "skops"]) == 0
+    assert capsys.readouterr().out.startswith("p v1.2.0, in prod: models/p/prod.skops: ")
+    made_from = json.loads((folder / "models/p/prod.skops.json").read_text())["made_from"]
+    assert made_from["commit"] == git(folder, "rev-parse", "HEAD")
+    assert made_from["version"] == "v1.2.0"
+    for model in ("p#prod", "models/p/prod.skops"):
+        assert main(["predict", model, "data.csv", "-o", f"{Path(model).suffix}.csv"]) == 0
+    assert Path(".csv").read_bytes() == Path(".skops.csv").read_bytes()
 
 
 @pytest.mark.parametrize(

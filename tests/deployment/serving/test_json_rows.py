@@ -77,6 +77,8 @@ def test_the_columns_are_those_of_a_csv_file(tmp_path):
     [
         ("number", ["1", "2", "-0", "999999999999999"]),
         ("number", ["1", "1000000000000000"]),
+        ("number", ["1", "-9223372036854775808"]),
+        ("number", ["1.5", "-1000000000000000"]),
         ("number", ["1", "9007199254740994"]),
         ("number", ["1", "2.50", "null", "-0.0", "1e5"]),
         ("number", ["1e5", "2e5"]),
@@ -151,7 +153,7 @@ def test_a_fraction_where_whole_numbers_are_declared_and_a_date_that_is_none():
         ("", "Expecting value in line 1, character 1"),
         ('{"number": 1', "in line 1"),
         ("[" * 100_000, "nested too deep"),
-        ("[]", "it has no rows"),
+        ("[]", "the request has no rows. Send one row, an object {column: value}, or a list of such rows."),
         ("3", "it must be one row"),
         ("[1]", "it must be one row"),
         ('[{"number": 1}, []]', "it must be one row"),
