@@ -10,7 +10,7 @@ from lockstep.learning.voting import SMALL_STEPS
 import pandas as pd
 
 FEW_ROWS = 300
-"""Tables of fewer rows get a random forest, which was better there on most."""
+"""Tables of fewer rows, and too many classes for a vote, get a random forest."""
 MANY_ROWS = 1_000
 """Tables of so many rows have some to spare that tell boosting when to end."""
 BOOSTING = "hist_gradient_boosting"
@@ -49,7 +49,8 @@ LARGER_STEPS = {
 }
 """From so many rows on: half as many trees, each of more leaves, told about as much in three quarters of the time."""
 VOTE_ROWS, VOTE_CLASSES = 10_000, 10
-"""Tables of at most so many rows and classes were learnt better by the mean of VOTERS and the boosting."""
+"""Tables of at most so many rows and classes were learnt better by the mean of four: VOTERS, a LightGBM, and a linear
+model or the boosting."""
 DRAWN_ROWS = {"learning_rate": 0.05, "reg_lambda": 1.0, "subsample": 0.8, "subsample_freq": 1}
 FEW_LEAVES = {"model": "lightgbm", **DRAWN_ROWS, "num_leaves": 12, "min_child_samples": 10}
 LEAVES_TREES: dict[Task, dict[str, Any]] = {
@@ -69,6 +70,12 @@ VOTERS: tuple[dict[str, Any], ...] = (
     },
 )
 """What is averaged beside boostings that choose their splits: trees, and a boosting, whose splits are drawn."""
+LINEAR: dict[Task, dict[str, Any]] = {
+    "regression": {"model": "ridge"},
+    "classification": {"model": "logistic_regression", "C": 10.0, "max_iter": 1000},
+}
+"""The fourth below MANY_ROWS, where it tells more than the boosting, and for more than two classes, where it tells as
+much in a small part of the time; in larger regressions a value far off would carry it away."""
 VOTE_FOLDS = 2
 """Of a vote's weights: more of them gave little more, at the cost of another fit of all members each."""
 
@@ -83,10 +90,10 @@ class ModelSettings(NamedTuple):
 def choose_model(target: pd.Series, task: Task) -> tuple[str, str]:
     """(the model type for a table with this target, why)"""
     n_rows = len(target)
-    if n_rows < FEW_ROWS:
-        return "random_forest", f"there are fewer than {FEW_ROWS} rows"
     if n_rows <= VOTE_ROWS and (task == "regression" or target.nunique() <= VOTE_CLASSES):
         return VOTING, f"up to {VOTE_ROWS:,} rows the mean of four models tells more than one of them"
+    if n_rows < FEW_ROWS:
+        return "random_forest", f"there are fewer than {FEW_ROWS} rows, of more than {VOTE_CLASSES} classes"
     if n_rows >= LARGE_ROWS:
         why = f"it learns about as well as {BOOSTING} in a third of the time, on the median of the tables measured"
         return LARGE_MODEL, f"there are {LARGE_ROWS:,} rows or more, where {why}"
@@ -111,12 +118,14 @@ def choose_settings(model: str, target: pd.Series, task: Task, *, shuffled: bool
     if model not in (BOOSTING, VOTING):
         return ModelSettings({}, preprocess)
     boosting = _boosting(target, task, shuffled)
-    return ModelSettings(boosting if model == BOOSTING else _vote(boosting, task), preprocess)
+    return ModelSettings(boosting if model == BOOSTING else _vote(boosting, target, task), preprocess)
 
 
-def _vote(boosting: dict[str, Any], task: Task) -> dict[str, Any]:
+def _vote(boosting: dict[str, Any], target: pd.Series, task: Task) -> dict[str, Any]:
+    is_linear = len(target) < MANY_ROWS or (task == "classification" and target.nunique() > 2)
+    first = {**LINEAR[task]} if is_linear else {"model": BOOSTING, **boosting}
     leaves = {**FEW_LEAVES, **LEAVES_TREES[task]}
-    return {"members": [{"model": BOOSTING, **boosting}, leaves, *map(dict, VOTERS)], "folds": VOTE_FOLDS}
+    return {"members": [first, leaves, *map(dict, VOTERS)], "folds": VOTE_FOLDS}
 
 
 def _boosting(target: pd.Series, task: Task, shuffled: bool) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from lockstep.intake.choosing.model_choice import (
     LARGE_STEPS,
     LARGER_ROWS,
     LARGER_STEPS,
+    LINEAR,
     VOTE_CLASSES,
     VOTE_FOLDS,
     VOTE_ROWS,
@@ -18,6 +19,7 @@ from lockstep.intake.choosing.model_choice import (
 from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator, member_of
 from lockstep.learning.model_types import KINDS
 from lockstep.learning.voting import tally_of
+from lockstep.reading.loading import MINIMUM_ROWS
 
 import numpy as np
 import pandas as pd
@@ -36,8 +38,8 @@ def boosting(target, task="classification", *, shuffled=True):
 @pytest.mark.parametrize(
     ("rows", "classes", "model", "why"),
     [
-        (299, None, "random_forest", "there are fewer than 300 rows"),
-        (300, None, "voting", "up to 10,000 rows the mean of four models tells more than one of them"),
+        (MINIMUM_ROWS, None, "voting", "up to 10,000 rows the mean of four models tells more than one of them"),
+        (299, VOTE_CLASSES + 1, "random_forest", "there are fewer than 300 rows, of more than 10 classes"),
         (300, VOTE_CLASSES, "voting", "up to 10,000 rows"),
         (
             300,
@@ -123,15 +125,26 @@ def test_the_settings_are_ones_that_can_be_fitted(task):
     assert estimator.n_iter_ < estimator.max_iter
 
 
-@pytest.mark.parametrize("task", list(KINDS))
-def test_a_vote_has_the_boosting_among_its_members_and_has_the_same_bytes_with_any_number_of_threads(task):
-    y = pd.Series(np.arange(300) % 3 if task == "classification" else np.arange(300) / 7)
+@pytest.mark.parametrize(
+    ("rows", "classes", "linear"),
+    [(999, None, True), (1000, None, False), (999, 2, True), (1000, 2, False), (9000, 3, True)],
+)
+def test_a_vote_has_a_linear_member_or_the_boosting(rows, classes, linear):
+    task = "classification" if classes else "regression"
+    y = pd.Series(np.arange(rows) % classes if classes else np.arange(rows) / 7)
     hyperparameters, preprocess = choose_settings("voting", y, task, shuffled=True)
     assert preprocess == NATIVE
     assert hyperparameters["folds"] == VOTE_FOLDS
-    first = hyperparameters["members"][0]
-    assert first == {"model": "hist_gradient_boosting", **boosting(y, task)}
-    X = np.column_stack([np.where(np.arange(300) % 7, np.arange(300) % 11, np.nan), np.arange(300) % 5])
+    assert len(hyperparameters["members"]) == 4
+    expected = LINEAR[task] if linear else {"model": "hist_gradient_boosting", **boosting(y, task)}
+    assert hyperparameters["members"][0] == expected
+
+
+@pytest.mark.parametrize(("task", "rows"), [("classification", 300), ("regression", 300), ("regression", 1000)])
+def test_a_vote_has_the_same_bytes_with_any_number_of_threads(task, rows):
+    y = pd.Series(np.arange(rows) % 3 if task == "classification" else np.arange(rows) / 7)
+    hyperparameters, _ = choose_settings("voting", y, task, shuffled=True)
+    X = np.column_stack([np.where(np.arange(rows) % 7, np.arange(rows) % 11, np.nan), np.arange(rows) % 5])
     model = TrainSettings(model="voting", kind=KINDS[task], version=1, hyperparameters=hyperparameters)
     halves = np.arange(len(y)) % 2
     folds = [(np.flatnonzero(halves == part), np.flatnonzero(halves != part)) for part in (0, 1)]
