@@ -74,8 +74,9 @@ LINEAR: dict[Task, dict[str, Any]] = {
     "regression": {"model": "ridge"},
     "classification": {"model": "logistic_regression", "C": 10.0, "max_iter": 1000},
 }
-"""The fourth below MANY_ROWS, where it tells more than the boosting, and for more than two classes, where it tells as
-much in a small part of the time; in larger regressions a value far off would carry it away."""
+LINEAR_ROWS = 2_500
+"""LINEAR is the fourth below so many rows, where it told more than the boosting, and for more than two classes, where it
+told as much in a small part of the time. In larger regressions a value far off was seen to carry it away."""
 VOTE_FOLDS = 2
 """Of a vote's weights: more of them gave little more, at the cost of another fit of all members each."""
 
@@ -122,7 +123,7 @@ def choose_settings(model: str, target: pd.Series, task: Task, *, shuffled: bool
 
 
 def _vote(boosting: dict[str, Any], target: pd.Series, task: Task) -> dict[str, Any]:
-    is_linear = len(target) < MANY_ROWS or (task == "classification" and target.nunique() > 2)
+    is_linear = len(target) < LINEAR_ROWS or (task == "classification" and target.nunique() > 2)
     first = {**LINEAR[task]} if is_linear else {"model": BOOSTING, **boosting}
     leaves = {**FEW_LEAVES, **LEAVES_TREES[task]}
     return {"members": [first, leaves, *map(dict, VOTERS)], "folds": VOTE_FOLDS}

@@ -127,7 +127,7 @@ def test_the_settings_are_ones_that_can_be_fitted(task):
 
 @pytest.mark.parametrize(
     ("rows", "classes", "linear"),
-    [(999, None, True), (1000, None, False), (999, 2, True), (1000, 2, False), (9000, 3, True)],
+    [(2499, None, True), (2500, None, False), (2499, 2, True), (2500, 2, False), (9000, 3, True)],
 )
 def test_a_vote_has_a_linear_member_or_the_boosting(rows, classes, linear):
     task = "classification" if classes else "regression"
@@ -140,7 +140,7 @@ def test_a_vote_has_a_linear_member_or_the_boosting(rows, classes, linear):
     assert hyperparameters["members"][0] == expected
 
 
-@pytest.mark.parametrize(("task", "rows"), [("classification", 300), ("regression", 300), ("regression", 1000)])
+@pytest.mark.parametrize(("task", "rows"), [("classification", 300), ("regression", 300), ("regression", 2500)])
 def test_a_vote_has_the_same_bytes_with_any_number_of_threads(task, rows):
     y = pd.Series(np.arange(rows) % 3 if task == "classification" else np.arange(rows) / 7)
     hyperparameters, _ = choose_settings("voting", y, task, shuffled=True)
