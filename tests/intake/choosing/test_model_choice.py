@@ -3,6 +3,7 @@
 import pickle
 
 from lockstep.intake.choosing.model_choice import (
+    CLASSES_STEPS,
     FIXED,
     FIXED_FEW,
     LARGE_ROWS,
@@ -10,6 +11,8 @@ from lockstep.intake.choosing.model_choice import (
     LARGER_ROWS,
     LARGER_STEPS,
     LINEAR,
+    MEAN_ROWS,
+    MORE_FEATURES,
     VOTE_CLASSES,
     VOTE_FOLDS,
     VOTE_ROWS,
@@ -54,6 +57,11 @@ def boosting(target, task="classification", *, shuffled=True):
             "hist_gradient_boosting",
             "there are 300 rows or more, and it learns best in small steps, end",
         ),
+        (VOTE_ROWS + 1, None, "voting", "up to 30,000 rows the mean of three boostings tells more than one of them"),
+        (MEAN_ROWS, None, "voting", "up to 30,000 rows"),
+        (MEAN_ROWS + 1, None, "hist_gradient_boosting", "there are 300 rows or more"),
+        (VOTE_ROWS, 3, "voting", "up to 10,000 rows"),
+        (VOTE_ROWS + 1, 3, "xgboost", "there are more than 10,000 rows of more than two classes, which it learns as "),
         (LARGE_ROWS - 1, 2, "hist_gradient_boosting", "there are 300 rows or more"),
         (
             LARGE_ROWS,
@@ -65,7 +73,7 @@ def boosting(target, task="classification", *, shuffled=True):
 )
 def test_the_numbers_of_rows_and_classes_decide_the_model_type(rows, classes, model, why):
     target = pd.Series(np.arange(rows) % classes if classes else np.arange(rows) / 7)
-    found, reason = choose_model(target, "classification" if classes else "regression")
+    found, reason = choose_model(target, "classification" if classes else "regression", shuffled=True)
     assert found == model
     assert reason.startswith(why)
 
@@ -78,7 +86,10 @@ def test_what_a_model_type_can_take_is_left_as_it_is():
 @pytest.mark.parametrize("task", list(KINDS))
 def test_large_tables_get_settings_of_their_own_that_can_be_fitted(task):
     y = pd.Series(np.arange(LARGER_ROWS) % 3)
-    assert choose_settings("xgboost", y[: LARGE_ROWS - 1], task, shuffled=True) == ({}, NATIVE)
+    assert choose_settings("xgboost", y[:VOTE_ROWS], task, shuffled=True) == ({}, NATIVE)
+    below = CLASSES_STEPS if task == "classification" else {}
+    assert choose_settings("xgboost", y[: LARGE_ROWS - 1], task, shuffled=True) == (below, NATIVE)
+    assert choose_settings("xgboost", y[: LARGE_ROWS - 1] % 2, task, shuffled=True) == ({}, NATIVE)
     for rows, steps in ((LARGE_ROWS, LARGE_STEPS), (LARGER_ROWS - 1, LARGE_STEPS), (LARGER_ROWS, LARGER_STEPS)):
         found = choose_settings("xgboost", y[:rows], task, shuffled=True)
         assert found == (steps, NATIVE)
@@ -138,6 +149,17 @@ def test_a_vote_has_a_linear_member_or_the_boosting(rows, classes, linear):
     assert len(hyperparameters["members"]) == 4
     expected = LINEAR[task] if linear else {"model": "hist_gradient_boosting", **boosting(y, task)}
     assert hyperparameters["members"][0] == expected
+
+
+def test_the_mean_of_three_boostings_has_no_weights_and_is_for_rows_that_are_split_at_random():
+    y = pd.Series(np.arange(VOTE_ROWS + 1) / 7)
+    first = {"model": "hist_gradient_boosting", **boosting(y, "regression")}
+    found = choose_settings("voting", y, "regression", shuffled=True).hyperparameters
+    assert found["folds"] == 0
+    assert found["members"][:2] == [first, {**first, **MORE_FEATURES}]
+    assert [member["model"] for member in found["members"][2:]] == ["lightgbm"]
+    assert choose_model(y, "regression", shuffled=False)[0] == "hist_gradient_boosting"
+    assert choose_model(y[:VOTE_ROWS], "regression", shuffled=False)[0] == "voting"
 
 
 @pytest.mark.parametrize(("task", "rows"), [("classification", 300), ("regression", 300), ("regression", 2500)])
