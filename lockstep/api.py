@@ -40,7 +40,6 @@ from lockstep.learning.estimators import (
     build_estimator,
     check_train,
     check_weights,
-    members_of,
     with_best_trial,
 )
 from lockstep.learning.model_file import model_file_name, sidecar_of
@@ -203,8 +202,7 @@ def _check(sections: Sections) -> None:
         estimator = build_estimator(sections.train, sections.load.task)
         if sections.load.weight is not None:
             check_weights(estimator)
-    for member in members_of(sections.train):
-        check_preprocess(sections.preprocess, member.model)
+    check_preprocess(sections.preprocess, sections.train.model)
     own = check_metrics(sections.evaluate.metrics, sections.load.task)
     check_tune(sections.tune, sections.train, sections.load.task, own, custom=False)
 

@@ -119,14 +119,14 @@ class EncodedRows(NamedTuple):
     Attributes:
         X: (n_rows, n_encoded) float64.
         y: (n_rows,): the target; see Table.labels.
-        categories: the columns of X that hold codes of categories, by number.
+        categories: the columns of X that hold codes of categories, by number; see categories_of.
         weights: (n_rows,) how much each row counts, or None; see Table.weights.
         folds: of these rows, see inner_folds.
     """
 
     X: np.ndarray
     y: np.ndarray
-    categories: Sequence[int] = ()
+    categories: Sequence[int] | None = None
     weights: np.ndarray | None = None
     folds: Sequence[Fold] = ()
 

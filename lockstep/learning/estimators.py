@@ -15,7 +15,7 @@ from lockstep.learning.own_code import said_of
 from lockstep.learning.own_estimators import WHERE, check_name, hyperparameters_of, is_near, load_estimator
 from lockstep.learning.refusals import refusals_of
 from lockstep.learning.search_result import BestTrial, name_of
-from lockstep.learning.voting import fit_vote, make_vote, members_with, read_members, read_voting
+from lockstep.learning.voting import fit_vote, make_vote, members_with, plain_numbers, read_members, read_voting
 from lockstep.tables.table import Table
 
 import msgspec
@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.ensemble import VotingClassifier, VotingRegressor
+from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_sample_weight
 
 _OWN_SETTINGS = {"random_state": "train.seed", "class_weight": "train.class_weight"}
@@ -290,7 +291,7 @@ def fit_estimator(
     y: np.ndarray,
     settings: TrainSettings,
     n_jobs: int,
-    categories: Sequence[int] = (),
+    categories: Sequence[int] | None = None,
     weights: np.ndarray | None = None,
     folds: Sequence[tuple[np.ndarray, np.ndarray]] = (),
 ) -> None:
@@ -307,7 +308,8 @@ def fit_estimator(
         y: (n_rows,).
         settings: the section ``train``, which the estimator was built from.
         n_jobs: threads.
-        categories: the columns of X that hold codes of categories, by number; only for model types that take them.
+        categories: the columns of X that hold codes of categories, by number; only for model types that take them, and
+            for a vote, whose other members get numbers made of them. None: X has neither codes nor missing values.
         weights: (n_rows,) how much each row counts, in any unit: the estimator is given them with a mean of 1, so that
             what its hyperparameters count in rows (a leaf's least weight, a penalty) means the same. None: all alike.
         folds: of a vote, see fit_vote; of no effect on other model types.
@@ -319,9 +321,14 @@ def fit_estimator(
     if settings.model == VOTING:
         members = members_of(settings)
 
-        def fit_member(number: int, member: BaseEstimator, rows: np.ndarray, targets: np.ndarray) -> None:
+        def fit_member(number: int, member: BaseEstimator, rows: np.ndarray, targets: np.ndarray) -> BaseEstimator:
+            numbers, codes, encoder = X[rows], categories, None
+            if categories is not None and not model_type(members[number].model).is_native:
+                encoder, codes = plain_numbers(categories, X.shape[1]), None
+                numbers = encoder.fit_transform(numbers)
             given = None if weights is None else weights[rows]
-            fit_estimator(member, X[rows], targets[rows], members[number], n_jobs, categories, given)
+            fit_estimator(member, numbers, targets[rows], members[number], n_jobs, codes, given)
+            return member if encoder is None else Pipeline([("encode", encoder), ("model", member)])
 
         fit_vote(estimator, X, y, folds, fit_member, weights)
         return

@@ -51,6 +51,11 @@ class ModelType:
     more: Sequence[str] = ()
     space: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_native(self) -> bool:
+        """Whether it learns from missing values and from codes of categories as they are."""
+        return self.native_missing and self.native_categories is not None
+
     def estimator(self, task: Task) -> type[BaseEstimator]:
         """Import the class for a task that it can do. Raises MachineError where its library cannot be loaded."""
         module, _, name = self.estimators[task].partition(":")

@@ -52,6 +52,8 @@ TEXT = "text"
 _RAW_TYPES = {"number": "number", "boolean": "boolean", "date": "date", "missing": ""}
 _RAW_TYPES |= dict.fromkeys(("onehot", "ordinal", "target", CATEGORIES, "ordered", TEXT), "text")
 """{kind of column: the type of its cells}; "" for any."""
+_MAY_MISS = ("number", "boolean", "date", "ordered")
+"""The kinds of columns whose missing values are left as they are unless a step imputes them."""
 _SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
 
 
@@ -263,9 +265,14 @@ def encoder_of(preprocessor: Preprocessor) -> ColumnTransformer:
     return preprocessor[-1] if isinstance(preprocessor, Pipeline) else preprocessor
 
 
-def categories_of(preprocessor: Preprocessor) -> list[int]:
-    """The numbers of the encoded columns whose values are codes of categories, by a fitted preprocessor."""
-    span = encoder_of(preprocessor).output_indices_.get(CATEGORIES, slice(0, 0))
+def categories_of(preprocessor: Preprocessor) -> list[int] | None:
+    """The numbers of the encoded columns whose values are codes of categories, by a fitted preprocessor; None if it
+    leaves neither categories nor missing values as they are, so that any estimator can take what it makes."""
+    encoder = encoder_of(preprocessor)
+    steps = [fitted.named_steps for kind, fitted, _ in encoder.transformers_ if kind in _MAY_MISS]
+    if CATEGORIES not in encoder.output_indices_ and all("impute" in names for names in steps):
+        return None
+    span = encoder.output_indices_.get(CATEGORIES, slice(0, 0))
     return list(range(span.start, span.stop))
 
 

@@ -22,8 +22,10 @@ from lockstep.learning.search_result import name_of
 import msgspec
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import VotingClassifier, VotingRegressor
-from sklearn.preprocessing import LabelEncoder
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import LabelEncoder, OneHotEncoder
 
 Vote: TypeAlias = VotingClassifier | VotingRegressor
 STEPS = 50
@@ -157,12 +159,29 @@ def make_vote(members: Sequence[tuple[str, BaseEstimator]], task: Task, where: s
     return VotingClassifier(named, voting="soft") if task == "classification" else VotingRegressor(named)
 
 
+def plain_numbers(categories: Sequence[int], width: int) -> ColumnTransformer:
+    """An unfitted transformer of encoded rows, (n_rows, width), to numbers that any estimator can take: codes of
+    categories one-hot, the missing ones among them, and the mean for other missing values.
+
+    Args:
+        categories: the columns that hold codes of categories, by number.
+        width: of the encoded rows.
+    """
+    others = [number for number in range(width) if number not in categories]
+    return ColumnTransformer(
+        [
+            ("number", SimpleImputer(keep_empty_features=True), others),
+            ("category", OneHotEncoder(handle_unknown="ignore", sparse_output=False), list(categories)),
+        ]
+    )
+
+
 def fit_vote(
     vote: Vote,
     X: np.ndarray,
     y: np.ndarray,
     folds: Sequence[tuple[np.ndarray, np.ndarray]],
-    fit: Callable[[int, BaseEstimator, np.ndarray, np.ndarray], None],
+    fit: Callable[[int, BaseEstimator, np.ndarray, np.ndarray], BaseEstimator],
     sample_weight: np.ndarray | None = None,
 ) -> None:
     """Choose the weights, and fit the members on all rows, in place.
@@ -174,7 +193,7 @@ def fit_vote(
         folds: positions of the rows that members are fitted on, and of those that they predict; without any, all
             members weigh the same.
         fit: fits the member of this number, in place, on the rows at these positions, with these targets: (n_rows,), of
-            all rows, the numbers of the classes in place of the classes.
+            all rows, the numbers of the classes in place of the classes; gives what predicts.
         sample_weight: (n_rows,): what each row counts in the loss; None: all the same.
     """
     classifies = isinstance(vote, VotingClassifier)
@@ -185,9 +204,7 @@ def fit_vote(
     names, members = zip(*vote.estimators, strict=True)
 
     def fitted(number: int, rows: np.ndarray) -> BaseEstimator:
-        member = copy.deepcopy(members[number])
-        fit(number, member, rows, y)
-        return member
+        return fit(number, copy.deepcopy(members[number]), rows, y)
 
     usable = [fold for fold in folds if not classifies or len(np.unique(y[fold[0]])) > 1]
     scored = np.concatenate([rows for _, rows in usable]) if usable else np.zeros(0, dtype=np.int64)

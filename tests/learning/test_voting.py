@@ -7,7 +7,7 @@ from dataclasses import replace
 from lockstep.kernel.errors import SettingsError
 from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, inner_folds, make_folds
 from lockstep.learning.estimators import build_estimator, fit_estimator
-from lockstep.learning.preprocessing import PreprocessSettings
+from lockstep.learning.preprocessing import PreprocessSettings, categories_of
 from lockstep.learning.voting import DEFAULT_MEMBERS, STEPS, choose_weights, tally_of
 from stages.preprocess import preprocess
 from stages.train import libraries_of, train
@@ -218,15 +218,36 @@ def test_settings_that_are_refused(hyperparameters, said):
     assert str(caught.value).startswith(said)
 
 
-def test_a_member_that_cannot_take_what_the_settings_leave_is_refused_before_anything_runs():
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_member_that_takes_no_missing_values_or_categories_gets_numbers_in_their_place(task):
     from lockstep.api import ModelConfig
 
-    members = {"members": [HGB, {"model": "logistic_regression"}]}
-    with pytest.raises(SettingsError, match=r"preprocess\.encode is native, but the model type logistic_regression"):
-        ModelConfig("voting", "classification", members, preprocess={"encode": "native"})
-    with pytest.raises(SettingsError, match=r"preprocess\.numeric_impute is native, but the model type logistic_regr"):
-        ModelConfig("voting", "classification", members, preprocess={"numeric_impute": "native"})
-    ModelConfig("voting", "classification", members)
+    native = {"encode": "native", "numeric_impute": "native"}
+    linear = {"model": "logistic_regression" if task == "classification" else "ridge"}
+    ModelConfig("voting", task, {"members": [HGB, linear]}, preprocess=native)  # is not refused
+    table = make_table(task, rows=120)
+    complete = table.frame.fillna({"number": 0.0, "text": "low"})
+    settings = voting(task, HGB, linear, folds=0)
+    for learnt in (table, replace(table, frame=complete)):  # what misses nothing in training may later
+        preprocessor, processed = preprocess(learnt, PreprocessSettings(**native), "voting")
+        model = train(processed, preprocessor, table.rows(np.arange(0)), settings).model
+        rows = table.features.assign(text=table.features["text"].replace("low", "unheard of"))
+        assert len(model.predict(rows)) == len(rows)
+    encoder, alone = model[-1].estimators_[1].named_steps.values()
+    codes = preprocessor.transform(table.features)
+    numbers = encoder.transform(codes)
+    assert numbers.shape[1] == codes.shape[1] - 1 + table.features["text"].nunique()
+    assert alone.n_features_in_ == numbers.shape[1]
+
+
+def test_members_get_what_is_encoded_for_all_unless_something_is_left_as_it_is():
+    table = make_table("regression", rows=60)
+    settings = voting("regression", HGB, {"model": "ridge"}, folds=0)
+    for given, kind in (({}, "Ridge"), ({"numeric_impute": "native"}, "Pipeline"), ({"encode": "native"}, "Pipeline")):
+        preprocessor, processed = preprocess(table, PreprocessSettings(**given), "voting")
+        assert (categories_of(preprocessor) is None) == (not given)
+        vote = train(processed, preprocessor, table.rows(np.arange(0)), settings).model[-1]
+        assert type(vote.estimators_[1]).__name__ == kind
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])

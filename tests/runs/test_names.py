@@ -63,6 +63,6 @@ def test_columns_of_any_name(tmp_path):
     assert {column["column"] for column in profile["columns"]} == {*NAMES, "y"}
     page = (repository.folder / "reports/names.html").read_text()
     assert "<script>alert(1)" not in page
-    model = "models/names/random_forest_classifier_v1.joblib"
+    model = "models/names/voting_classifier_v1.joblib"
     scored = repository.lockstep("predict", model, str(table)).stdout
     assert scored.startswith("row,predicted,probability_no,probability_yes,set\n1,")

@@ -186,12 +186,12 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         if chosen.value is not None and chosen.value not in beside:
             what = f": '{chosen.value}' is no column beside the target. It has: {_named(chosen.value, beside)}"
             raise DataError(chosen.setting, what)
-    model = _decide("train.model", given, lambda: choose_model(labels, task.value))
+    shuffled = group.value is None and time.value is None
+    model = _decide("train.model", given, lambda: choose_model(labels, task.value, shuffled=shuffled))
     _check_positive(labels, given.get("load.positive"), task.value)
     estimator = build_estimator(TrainSettings(model=model.value, kind=KINDS[task.value], version=1), task.value)  # type: ignore[arg-type]
     if weight.value is not None:
         check_weights(estimator)
-    shuffled = group.value is None and time.value is None
     parts = _given(("split.test_size", "split.stratify", "cross_validate.folds"), given)
     left = [name for name in map(str, beside) if name not in (group.value, *drop.value)]
     if time.value is not None and left == [time.value] and column_type(frame[time.value]) == "date":

@@ -1,5 +1,5 @@
-"""Chooses a model type and its settings by what was measured on many tables (benchmarks/README.md): from the number of
-rows and classes alone, never by trying models on the rows at hand."""
+"""Chooses a model type and its settings by what was measured on many tables (benchmarks/README.md): from the numbers of
+rows and classes and whether rows are split at random, never by trying models on the rows at hand, which told less."""
 
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from lockstep.learning.voting import SMALL_STEPS
 import pandas as pd
 
 FEW_ROWS = 300
-"""Tables of fewer rows get a random forest, which was better there on most."""
+"""Tables of fewer rows, and too many classes for a vote, get a random forest."""
 MANY_ROWS = 1_000
 """Tables of so many rows have some to spare that tell boosting when to end."""
 BOOSTING = "hist_gradient_boosting"
@@ -38,6 +38,16 @@ LARGE_STEPS = {
 }
 """With so many rows, fewer and larger steps; their number is fixed, since none of the tables measured was learnt by
 heart in them."""
+CLASSES_STEPS = {
+    "n_estimators": 120,
+    "learning_rate": 0.12,
+    "max_depth": 8,
+    "min_child_weight": 3,
+    "colsample_bynode": 0.7,
+    "reg_lambda": 10.0,
+}
+"""Of more than two classes and VOTE_ROWS rows, LARGE_MODEL in these told as much as the boosting, in half the time,
+and a tenth more where rules are intricate."""
 LARGER_ROWS = 500_000
 LARGER_STEPS = {
     "n_estimators": 60,
@@ -49,7 +59,8 @@ LARGER_STEPS = {
 }
 """From so many rows on: half as many trees, each of more leaves, told about as much in three quarters of the time."""
 VOTE_ROWS, VOTE_CLASSES = 10_000, 10
-"""Tables of at most so many rows and classes were learnt better by the mean of VOTERS and the boosting."""
+"""Tables of at most so many rows and classes were learnt better by the mean of four: VOTERS, a LightGBM, and a linear
+model or the boosting."""
 DRAWN_ROWS = {"learning_rate": 0.05, "reg_lambda": 1.0, "subsample": 0.8, "subsample_freq": 1}
 FEW_LEAVES = {"model": "lightgbm", **DRAWN_ROWS, "num_leaves": 12, "min_child_samples": 10}
 LEAVES_TREES: dict[Task, dict[str, Any]] = {
@@ -69,6 +80,17 @@ VOTERS: tuple[dict[str, Any], ...] = (
     },
 )
 """What is averaged beside boostings that choose their splits: trees, and a boosting, whose splits are drawn."""
+LINEAR: dict[Task, dict[str, Any]] = {
+    "regression": {"model": "ridge"},
+    "classification": {"model": "logistic_regression", "C": 10.0, "max_iter": 1000},
+}
+LINEAR_ROWS = 2_500
+"""LINEAR is the fourth below so many rows, where it told more than the boosting, and for more than two classes, where
+it told as much in a small part of the time. In larger regressions a value far off was seen to carry it away."""
+MEAN_ROWS = 30_000
+"""Regressions of at most so many rows that are split at random, where weights would cost too much, get the plain mean
+of three: two boostings that differ in MORE_FEATURES, and FEW_LEAVES, which tells less of later rows."""
+MORE_FEATURES = {"max_features": 0.8}
 VOTE_FOLDS = 2
 """Of a vote's weights: more of them gave little more, at the cost of another fit of all members each."""
 
@@ -80,13 +102,18 @@ class ModelSettings(NamedTuple):
     preprocess: dict[str, str]
 
 
-def choose_model(target: pd.Series, task: Task) -> tuple[str, str]:
-    """(the model type for a table with this target, why)"""
+def choose_model(target: pd.Series, task: Task, *, shuffled: bool) -> tuple[str, str]:
+    """(the model type for a table with this target, why); arguments as of choose_settings."""
     n_rows = len(target)
-    if n_rows < FEW_ROWS:
-        return "random_forest", f"there are fewer than {FEW_ROWS} rows"
     if n_rows <= VOTE_ROWS and (task == "regression" or target.nunique() <= VOTE_CLASSES):
         return VOTING, f"up to {VOTE_ROWS:,} rows the mean of four models tells more than one of them"
+    if n_rows <= MEAN_ROWS and task == "regression" and shuffled:
+        return VOTING, f"up to {MEAN_ROWS:,} rows the mean of three boostings tells more than one of them"
+    if n_rows < FEW_ROWS:
+        return "random_forest", f"there are fewer than {FEW_ROWS} rows, of more than {VOTE_CLASSES} classes"
+    if VOTE_ROWS < n_rows < LARGE_ROWS and _has_more_than_two_classes(target, task):
+        why = f"which it learns as well as {BOOSTING} or better"
+        return LARGE_MODEL, f"there are more than {VOTE_ROWS:,} rows of more than two classes, {why}"
     if n_rows >= LARGE_ROWS:
         why = f"it learns about as well as {BOOSTING} in a third of the time, on the median of the tables measured"
         return LARGE_MODEL, f"there are {LARGE_ROWS:,} rows or more, where {why}"
@@ -106,17 +133,33 @@ def choose_settings(model: str, target: pd.Series, task: Task, *, shuffled: bool
     kind = model_type(model)
     preprocess = {"numeric_impute": "native"} if kind.native_missing else {}
     preprocess |= {"encode": "native"} if kind.native_categories is not None else {}
-    if model == LARGE_MODEL and len(target) >= LARGE_ROWS:
-        return ModelSettings({**(LARGER_STEPS if len(target) >= LARGER_ROWS else LARGE_STEPS)}, preprocess)
+    if model == LARGE_MODEL and (steps := _large_steps(target, task)):
+        return ModelSettings({**steps}, preprocess)
     if model not in (BOOSTING, VOTING):
         return ModelSettings({}, preprocess)
     boosting = _boosting(target, task, shuffled)
-    return ModelSettings(boosting if model == BOOSTING else _vote(boosting, task), preprocess)
+    return ModelSettings(boosting if model == BOOSTING else _vote(boosting, target, task), preprocess)
 
 
-def _vote(boosting: dict[str, Any], task: Task) -> dict[str, Any]:
+def _large_steps(target: pd.Series, task: Task) -> dict[str, Any]:
+    """Hyperparameters of LARGE_MODEL; none where there is nothing measured."""
+    if len(target) >= LARGE_ROWS:
+        return LARGER_STEPS if len(target) >= LARGER_ROWS else LARGE_STEPS
+    return CLASSES_STEPS if _has_more_than_two_classes(target, task) and len(target) > VOTE_ROWS else {}
+
+
+def _has_more_than_two_classes(target: pd.Series, task: Task) -> bool:
+    return task == "classification" and target.nunique() > 2
+
+
+def _vote(boosting: dict[str, Any], target: pd.Series, task: Task) -> dict[str, Any]:
     leaves = {**FEW_LEAVES, **LEAVES_TREES[task]}
-    return {"members": [{"model": BOOSTING, **boosting}, leaves, *map(dict, VOTERS)], "folds": VOTE_FOLDS}
+    if task == "regression" and len(target) > VOTE_ROWS:
+        two = [{"model": BOOSTING, **boosting}, {"model": BOOSTING, **boosting, **MORE_FEATURES}]
+        return {"members": [*two, leaves], "folds": 0}
+    is_linear = len(target) < LINEAR_ROWS or _has_more_than_two_classes(target, task)
+    first = {**LINEAR[task]} if is_linear else {"model": BOOSTING, **boosting}
+    return {"members": [first, leaves, *map(dict, VOTERS)], "folds": VOTE_FOLDS}
 
 
 def _boosting(target: pd.Series, task: Task, shuffled: bool) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def test_add_changes_these_files_and_no_line_that_was_there(copy, customers):
     keys = [line.split(":")[0] for line in more if line.strip()]
     assert keys == ["  customers", "    path", "    type", "    desc"]
     assert artifact(copy, "customers") == {
-        "path": "models/customers/random_forest_classifier_v1.joblib",
+        "path": "models/customers/voting_classifier_v1.joblib",
         "type": "model",
         "desc": "churned of customers.csv",
     }

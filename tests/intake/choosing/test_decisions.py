@@ -29,7 +29,8 @@ def test_each_decision_has_a_value_a_reason_and_a_flag():
     assert found.task == Decision(Setting("load.task"), "classification", "a text column")
     assert found.drop == Decision(Setting("load.drop"), ["row"])
     assert found.group == Decision(Setting("split.group"), None, "it is an identifier that repeats")
-    assert found.model == Decision(Setting("train.model"), "random_forest", "there are fewer than 300 rows")
+    why = "up to 10,000 rows the mean of four models tells more than one of them"
+    assert found.model == Decision(Setting("train.model"), "voting", why)
     assert not any(decision.is_given for decision in (found.target, found.task, found.drop, found.model))
     assert found.warnings == []
 
@@ -173,8 +174,13 @@ def test_the_block_has_what_was_decided_and_defaults():
         "delimiter": ";",
         "missing": ["NA"],
     }
-    assert (block["train"]["model"], block["train"]["kind"]) == ("random_forest", "classifier")
-    assert block["train"]["hyperparameters"] == {}
+    assert (block["train"]["model"], block["train"]["kind"]) == ("voting", "classifier")
+    assert [one["model"] for one in block["train"]["hyperparameters"]["members"]] == [
+        "logistic_regression",
+        "lightgbm",
+        "extra_trees",
+        "lightgbm",
+    ]
     assert block["preprocess"] == {"numeric_impute": "native", "encode": "native"}
     boosted = problem_block(decide(table, {"train.model": "hist_gradient_boosting"}), Path("data/raw/f.csv"))
     assert boosted["train"]["hyperparameters"]["learning_rate"] == 0.05

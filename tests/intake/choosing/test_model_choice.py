@@ -3,12 +3,16 @@
 import pickle
 
 from lockstep.intake.choosing.model_choice import (
+    CLASSES_STEPS,
     FIXED,
     FIXED_FEW,
     LARGE_ROWS,
     LARGE_STEPS,
     LARGER_ROWS,
     LARGER_STEPS,
+    LINEAR,
+    MEAN_ROWS,
+    MORE_FEATURES,
     VOTE_CLASSES,
     VOTE_FOLDS,
     VOTE_ROWS,
@@ -18,6 +22,7 @@ from lockstep.intake.choosing.model_choice import (
 from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator, member_of
 from lockstep.learning.model_types import KINDS
 from lockstep.learning.voting import tally_of
+from lockstep.reading.loading import MINIMUM_ROWS
 
 import numpy as np
 import pandas as pd
@@ -36,8 +41,8 @@ def boosting(target, task="classification", *, shuffled=True):
 @pytest.mark.parametrize(
     ("rows", "classes", "model", "why"),
     [
-        (299, None, "random_forest", "there are fewer than 300 rows"),
-        (300, None, "voting", "up to 10,000 rows the mean of four models tells more than one of them"),
+        (MINIMUM_ROWS, None, "voting", "up to 10,000 rows the mean of four models tells more than one of them"),
+        (299, VOTE_CLASSES + 1, "random_forest", "there are fewer than 300 rows, of more than 10 classes"),
         (300, VOTE_CLASSES, "voting", "up to 10,000 rows"),
         (
             300,
@@ -52,6 +57,11 @@ def boosting(target, task="classification", *, shuffled=True):
             "hist_gradient_boosting",
             "there are 300 rows or more, and it learns best in small steps, end",
         ),
+        (VOTE_ROWS + 1, None, "voting", "up to 30,000 rows the mean of three boostings tells more than one of them"),
+        (MEAN_ROWS, None, "voting", "up to 30,000 rows"),
+        (MEAN_ROWS + 1, None, "hist_gradient_boosting", "there are 300 rows or more"),
+        (VOTE_ROWS, 3, "voting", "up to 10,000 rows"),
+        (VOTE_ROWS + 1, 3, "xgboost", "there are more than 10,000 rows of more than two classes, which it learns as "),
         (LARGE_ROWS - 1, 2, "hist_gradient_boosting", "there are 300 rows or more"),
         (
             LARGE_ROWS,
@@ -63,7 +73,7 @@ def boosting(target, task="classification", *, shuffled=True):
 )
 def test_the_numbers_of_rows_and_classes_decide_the_model_type(rows, classes, model, why):
     target = pd.Series(np.arange(rows) % classes if classes else np.arange(rows) / 7)
-    found, reason = choose_model(target, "classification" if classes else "regression")
+    found, reason = choose_model(target, "classification" if classes else "regression", shuffled=True)
     assert found == model
     assert reason.startswith(why)
 
@@ -76,7 +86,10 @@ def test_what_a_model_type_can_take_is_left_as_it_is():
 @pytest.mark.parametrize("task", list(KINDS))
 def test_large_tables_get_settings_of_their_own_that_can_be_fitted(task):
     y = pd.Series(np.arange(LARGER_ROWS) % 3)
-    assert choose_settings("xgboost", y[: LARGE_ROWS - 1], task, shuffled=True) == ({}, NATIVE)
+    assert choose_settings("xgboost", y[:VOTE_ROWS], task, shuffled=True) == ({}, NATIVE)
+    below = CLASSES_STEPS if task == "classification" else {}
+    assert choose_settings("xgboost", y[: LARGE_ROWS - 1], task, shuffled=True) == (below, NATIVE)
+    assert choose_settings("xgboost", y[: LARGE_ROWS - 1] % 2, task, shuffled=True) == ({}, NATIVE)
     for rows, steps in ((LARGE_ROWS, LARGE_STEPS), (LARGER_ROWS - 1, LARGE_STEPS), (LARGER_ROWS, LARGER_STEPS)):
         found = choose_settings("xgboost", y[:rows], task, shuffled=True)
         assert found == (steps, NATIVE)
@@ -123,15 +136,37 @@ def test_the_settings_are_ones_that_can_be_fitted(task):
     assert estimator.n_iter_ < estimator.max_iter
 
 
-@pytest.mark.parametrize("task", list(KINDS))
-def test_a_vote_has_the_boosting_among_its_members_and_has_the_same_bytes_with_any_number_of_threads(task):
-    y = pd.Series(np.arange(300) % 3 if task == "classification" else np.arange(300) / 7)
+@pytest.mark.parametrize(
+    ("rows", "classes", "linear"),
+    [(2499, None, True), (2500, None, False), (2499, 2, True), (2500, 2, False), (9000, 3, True)],
+)
+def test_a_vote_has_a_linear_member_or_the_boosting(rows, classes, linear):
+    task = "classification" if classes else "regression"
+    y = pd.Series(np.arange(rows) % classes if classes else np.arange(rows) / 7)
     hyperparameters, preprocess = choose_settings("voting", y, task, shuffled=True)
     assert preprocess == NATIVE
     assert hyperparameters["folds"] == VOTE_FOLDS
-    first = hyperparameters["members"][0]
-    assert first == {"model": "hist_gradient_boosting", **boosting(y, task)}
-    X = np.column_stack([np.where(np.arange(300) % 7, np.arange(300) % 11, np.nan), np.arange(300) % 5])
+    assert len(hyperparameters["members"]) == 4
+    expected = LINEAR[task] if linear else {"model": "hist_gradient_boosting", **boosting(y, task)}
+    assert hyperparameters["members"][0] == expected
+
+
+def test_the_mean_of_three_boostings_has_no_weights_and_is_for_rows_that_are_split_at_random():
+    y = pd.Series(np.arange(VOTE_ROWS + 1) / 7)
+    first = {"model": "hist_gradient_boosting", **boosting(y, "regression")}
+    found = choose_settings("voting", y, "regression", shuffled=True).hyperparameters
+    assert found["folds"] == 0
+    assert found["members"][:2] == [first, {**first, **MORE_FEATURES}]
+    assert [member["model"] for member in found["members"][2:]] == ["lightgbm"]
+    assert choose_model(y, "regression", shuffled=False)[0] == "hist_gradient_boosting"
+    assert choose_model(y[:VOTE_ROWS], "regression", shuffled=False)[0] == "voting"
+
+
+@pytest.mark.parametrize(("task", "rows"), [("classification", 300), ("regression", 300), ("regression", 2500)])
+def test_a_vote_has_the_same_bytes_with_any_number_of_threads(task, rows):
+    y = pd.Series(np.arange(rows) % 3 if task == "classification" else np.arange(rows) / 7)
+    hyperparameters, _ = choose_settings("voting", y, task, shuffled=True)
+    X = np.column_stack([np.where(np.arange(rows) % 7, np.arange(rows) % 11, np.nan), np.arange(rows) % 5])
     model = TrainSettings(model="voting", kind=KINDS[task], version=1, hyperparameters=hyperparameters)
     halves = np.arange(len(y)) % 2
     folds = [(np.flatnonzero(halves == part), np.flatnonzero(halves != part)) for part in (0, 1)]
