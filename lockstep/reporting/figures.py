@@ -149,6 +149,7 @@ def bars(
     *,
     spread: Sequence[float] | None = None,
     whole: bool = False,
+    reach: Point | None = None,
 ) -> str:
     """Horizontal bars, the first on top; the labels stand above their bars, so that long ones fit.
 
@@ -157,6 +158,8 @@ def bars(
         series: (label, values) each.
         spread: half the length of the error bars of the first series.
         whole: the values are counts.
+        reach: draw points instead, on an axis from where to where: the length of a bar that does not begin at zero
+            means nothing.
     """
     label_height, thickness, gap = 15, 9, 6  # of a row, in pixels, from top to bottom
     step = label_height + thickness * len(series) + gap
@@ -167,8 +170,10 @@ def bars(
         handles = []
         for number, (_, values) in enumerate(series):
             places = [row + (label_height + thickness * (number + 0.5)) / step for row in range(len(labels))]
-            drawn = axes.barh(places, values, 0.86 * thickness / step, color=SERIES[number])
-            handles.append(drawn[0])
+            if reach is None:
+                handles.append(axes.barh(places, values, 0.86 * thickness / step, color=SERIES[number])[0])
+            else:
+                handles += axes.plot(values, places, "o", color=SERIES[number], markersize=6, markeredgewidth=0)
             if number == 0 and spread is not None:
                 axes.errorbar(values, places, xerr=spread, fmt="none", ecolor=INK, elinewidth=1, capsize=2)
         low = min(0.0, *(value for _, values in series for value in values))
@@ -178,7 +183,9 @@ def bars(
         axes.set_ylim(len(labels), 0)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
-        if low < 0:
+        if reach is not None:
+            axes.set_xlim(*reach)
+        elif low < 0:
             axes.axvline(0, color=SOFT, linewidth=0.8)
         if whole:
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))

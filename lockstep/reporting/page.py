@@ -46,9 +46,14 @@ def report_page(facts: Facts, pictures: dict[str, str]) -> str:
     return render("report.html", facts=facts, pictures={name: Markup(svg) for name, svg in pictures.items()})  # noqa: S704
 
 
-def index_page(entries: Sequence[Any]) -> str:
-    """The page that leads to all reports; ``entries``: those of commands/pipeline/index.py."""
-    return render("index.html", entries=entries)
+def index_page(entries: Sequence[Any], *, plots: str = "") -> str:
+    """The page that leads to all reports, and to the page of DVC's plots.
+
+    Args:
+        entries: those of commands/pipeline/index.py.
+        plots: the name of the other page; "": there is none.
+    """
+    return render("index.html", entries=entries, plots=plots)
 
 
 def leaderboard_page(heading: str, sections: Sequence[Any], note: str) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.commands import command_parser
+from lockstep.commands.new_rows import lines
 from lockstep.intake.choosing.decisions import FLAGS, Decision, Decisions, decide, flag_of, shown_name
 from lockstep.intake.detecting.date_columns import EPOCHS, DateForm
 from lockstep.intake.detecting.file_format import TableFacts, look
@@ -36,8 +37,6 @@ from lockstep.reading.quirks import QUIRKS
 from lockstep.tables.statistics import n_distinct, n_duplicate_rows
 from lockstep.tables.table import class_counts, column_type
 
-LINES = 1000
-"""So many lines may be skipped at either end of a file."""
 COLUMNS = 20
 """Of a table with more columns, those that are alike share a line."""
 
@@ -268,8 +267,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--thousands", choices=["", ",", ".", " ", "'"], help="the mark between groups of three digits")
     add("--quote", type=_mark, metavar="CHARACTER", help="the character around cells; '' for none")
     add("--escape", type=_mark, metavar="CHARACTER", help="the character that escapes the next one")
-    add("--skip-lines", type=_lines, metavar="N", help="lines above the header")
-    add("--skip-footer-lines", type=_lines, metavar="N", help="lines below the last row")
+    add("--skip-lines", type=lines, metavar="N", help="lines above the header")
+    add("--skip-footer-lines", type=lines, metavar="N", help="lines below the last row")
     add("--quirks", choices=QUIRKS, metavar="QUIRK", nargs="*", help=f"ways of writing: {', '.join(QUIRKS)}")
     add("--missing", metavar="WORD", nargs="*", help="words for a missing value, instead of NA, None, ?, ...")
     add("--missing-texts", metavar="WORD", nargs="*", help="words for a missing value in columns of texts")
@@ -324,12 +323,6 @@ def _or_auto(text: str) -> bool | str:
     if text not in values:
         raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(values)}")
     return values[text]
-
-
-def _lines(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > LINES:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of lines from 0 to {LINES}")
-    return int(text)
 
 
 def _encoding(text: str) -> str:

@@ -1,5 +1,6 @@
 """``python -m lockstep index``: write reports/index.html, all problems on one page, with links to their reports.
 
+It leads to the page of 'plots', too, where that is there.
 Where 'watch' has recorded batches of a problem, they are drawn over time on a page beside it.
 """
 
@@ -25,6 +26,8 @@ from lockstep.reporting.sources import ReportSettings
 from lockstep.reporting.wording import visible
 
 REPORTS = Path("reports")
+PLOTS = REPORTS / "plots.html"
+"""The page that ``plots`` writes."""
 
 
 def batches_page(problem: str) -> Path:
@@ -102,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ]
     path = REPORTS / "index.html"
     with Outputs() as outputs:
-        outputs.text(path, index_page(entries))
+        outputs.text(path, index_page(entries, plots=PLOTS.name if PLOTS.exists() else ""))
         for name, record in records.items():
             outputs.text(batches_page(name), history_page(name, record))
     print(path)

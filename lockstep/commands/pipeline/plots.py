@@ -10,12 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lockstep.commands import command_parser
-from lockstep.commands.pipeline.index import REPORTS, open_page
+from lockstep.commands.pipeline.index import PLOTS, open_page
 from lockstep.kernel.errors import MachineError
 from lockstep.kernel.files import Outputs
 from lockstep.repository.dvc_process import run_dvc
-
-PAGE = REPORTS / "plots.html"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "revisions", nargs="*", metavar="REV", help="commits, branches, tags or experiments; default: the workspace"
     )
-    parser.add_argument("-o", "--out", type=Path, default=PAGE, metavar="FILE", help="default: %(default)s")
+    parser.add_argument("-o", "--out", type=Path, default=PLOTS, metavar="FILE", help="default: %(default)s")
     parser.add_argument("--open", action="store_true", help="open it in the browser, where there is a display")
     args = parser.parse_args(argv)
     command = ["plots", "diff", *args.revisions] if args.revisions else ["plots", "show"]
