@@ -89,7 +89,6 @@ def _classification(own: ClassificationFacts, facts: Facts) -> dict[str, str]:
             ],
             Axis("threshold", UNIT),
             Axis("precision, recall, F1", UNIT),
-            legend="lower left",
         )
     return found
 
