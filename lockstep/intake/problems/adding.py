@@ -91,7 +91,7 @@ def write(
     if dry_run:
         return problem, ""
     created = [file for file in (place.pointer, place.contract, place.features, place.data) if not file.exists()]
-    undo = _undo(place.name, created)
+    undo = _undo(place, created)
     with undone_on_error((PARAMS, PIPELINE, IGNORED), created=created):
         with heartbeat(f"putting {place.data} into DVC's cache"):
             if place.data.resolve() != facts.path.resolve():
@@ -196,11 +196,14 @@ def _allowed_name(text: str) -> str:
     return (name if allowed else f"data_{name}")[:64].strip("_-")
 
 
-def _undo(name: str, created: list[Path]) -> str:
+def _undo(place: Place, created: list[Path]) -> str:
     """What takes back that the problem is added; to be called before, to see what other changes git would take back."""
     remove, changed = shlex.join(["rm", *map(str, created)]), [PARAMS, PIPELINE, IGNORED]
     if as_committed(changed).issuperset(changed):
         return f"{shlex.join(['git', 'checkout', *map(str, changed)])} && {remove}"
-    places = [f"problems.{name} in {PARAMS}", f"artifacts.{name} in {PIPELINE}"]
+    if place.data in created:
+        return f"python -m lockstep remove {place.name} --yes"
+    # That would remove the user's own file, too.
+    places = [f"problems.{place.name} in {PARAMS}", f"artifacts.{place.name} in {PIPELINE}"]
     places += [f"/{path.stem} in {IGNORED}" for path in created if path.suffix == ".dvc"]
     return f"delete {', '.join(places)} by hand ('git checkout' would lose your other changes there), then: {remove}"
