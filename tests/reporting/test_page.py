@@ -135,6 +135,18 @@ def test_a_curve_that_is_flat_beside_the_others_stands_there_again_on_its_own_sc
     assert page.count("The same on a scale of its own") == 2
 
 
+def test_the_cells_of_wide_tables_say_what_column_they_are_of(binary):
+    """On a phone, where a row is a card, there is no head above them."""
+    text = report_page(*binary)
+    tables = re.findall(r'<table class="cards">.*?</table>', text, re.DOTALL)
+    assert tables
+    for table in tables:
+        head = re.findall(r'<th scope="col"[^>]*><bdi>(.*?)</bdi>', table)
+        assert len(head) > 3
+        for row in re.findall(r"<tr><th scope=\"row\".*?</tr>", table, re.DOTALL):
+            assert re.findall(r'<td data-label="([^"]*)"', row) == head[1:]
+
+
 def test_the_data_cannot_write_markup(hostile):
     facts, pictures = hostile
     text = report_page(facts, pictures)
