@@ -156,7 +156,7 @@ def test_the_plots_of_dvc_are_drawn_without_a_network(browser, plots, scheme):
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
         heights = seen.page.evaluate("[...document.querySelectorAll('.plot svg')].map(picture => picture.clientHeight)")
         assert len(heights) >= 12
-        assert 40 < min(heights) <= max(heights) < 900
+        assert 40 < min(heights) <= max(heights) < 1300  # three, which a wide page has side by side, in one column
 
 
 def test_print_is_light_and_fits_the_paper(browser, folder):

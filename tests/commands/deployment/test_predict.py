@@ -297,7 +297,7 @@ def test_outputs_and_rows_that_will_not_do(trained, capsys):
         (["data.csv", "-o", str(model)], 2, "would replace the model."),
         (["data.csv", "-o", "models"], 2, "models is a directory."),
         (["data.csv", "-o", "data.csv/out.csv"], 4, "data.csv: File exists. Correct that, then run it again."),
-        (["none.csv"], 2, "none.csv does not exist. Give a CSV file, packed or not, a parquet file, or - for stdin."),
+        (["none.csv"], 2, "none.csv does not exist. Give a CSV file (also .gz"),
         (["models"], 2, "models is not a file."),
     ):
         assert main(["predict", str(model), *arguments]) == code
