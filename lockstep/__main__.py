@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from lockstep.commands import COMMANDS, ROOMS, module_of
+from lockstep.comparing.wrapping import for_stream
 from lockstep.kernel.errors import LockstepError, did_you_mean
 from lockstep.kernel.log import end_bars
 
@@ -36,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
         end_bars()
         # It has names from data and settings: none may steer the terminal.
         shown = "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in str(error))
-        print(f"ERROR {command}: {shown}", file=sys.stderr)
+        print(for_stream(f"ERROR {command}: {shown}", sys.stderr), file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # whoever read the output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

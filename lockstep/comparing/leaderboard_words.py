@@ -81,12 +81,14 @@ def lines(board: Leaderboard, quote: Quote) -> list[str]:
     judged = next((entry for entry in board.entries if entry.place == board.compared_with), None)
     if judged and judged.evaluated_models is not None and judged.evaluated_models > 1:
         found.append(
-            f"The test rows of {board.compared_with} have evaluated {judged.evaluated_models} models that are on "
-            "record. The best of so many there looks better than it is: choose by cross-validation."
+            f"{judged.evaluated_models} models that are on record were evaluated on the test rows of model "
+            f"{board.compared_with}. The best of so many looks better there than it is: choose by cross-validation."
         )
     if board.compared_with and board.compared_with > 1:
-        above = "1 has" if board.compared_with == 2 else f"1 to {board.compared_with - 1} have"
-        found.append(f"All are compared with {board.compared_with}, since {above} no predictions of test rows here.")
+        above = "model 1 has" if board.compared_with == 2 else f"models 1 to {board.compared_with - 1} have"
+        found.append(
+            f"All are compared with model {board.compared_with}, since {above} no predictions of test rows here."
+        )
     if any(entry.tuned for entry in board.entries):
         found.append(
             "(tuned): a search chose the hyperparameters on these folds, so its cross-validation is optimistic."

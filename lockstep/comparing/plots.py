@@ -78,14 +78,15 @@ def _filled(plots: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _figure(problem: str, path: str, entry: Mapping[str, Any]) -> Figure | None:
-    """A picture as the page draws it; None where it would be empty."""
+    """A picture as the page draws it; None where it would be empty, or say nothing."""
     spec = dict(entry["content"])
     title = spec.pop("title", None)
     text = str(title.get("text", "") if isinstance(title, dict) else title or path)
     note = ""
     if _is_bars(spec):
         spec, note = _longest(spec)
-    if not spec.get("data", {}).get("values"):
+    rows = spec.get("data", {}).get("values")
+    if not rows or len({row.get("iteration") for row in rows if "iteration" in row}) == 1:  # a curve of one point
         return None
     alone = len(entry["revisions"]) == 1
     if alone and isinstance(spec.get("facet"), dict) and spec["facet"].get("field") == "rev":

@@ -5,7 +5,9 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from lockstep.comparing.wrapping import wrapped
 from lockstep.reporting.wording import percent as to_decimals
 from lockstep.reporting.wording import visible as spelled_out
 
@@ -162,16 +164,23 @@ def console_of(width: int, **options: bool) -> Console:
 def show(report: Report) -> None:
     """Print the report; its names and cells must have been quoted by ``visible``."""
     console = console_of(160, markup=False, emoji=False)
-    console.print(report.title, *report.lines, sep="\n", soft_wrap=True)
+    say = partial(print_wrapped, console)
+    say(report.title, *report.lines)
     for block in report.blocks:
-        console.print("", block.title, *[f"  {line}" for line in block.lines], sep="\n", soft_wrap=True)
+        say("", block.title, *[f"  {line}" for line in block.lines])
         narrow = console.width < WIDE and _natural_width(block) > console.width
         if block.rows and narrow and (block.listed or not block.unbroken):
-            console.print(*_listed(block), sep="\n", soft_wrap=True)
+            say(*_listed(block))
         elif block.rows:
             console.print(_grid(block))
     if report.note:
-        console.print(report.note, soft_wrap=True)
+        say(report.note)
+
+
+def print_wrapped(console: Console, *lines: str) -> None:
+    """Print sentences: on a terminal broken between words, elsewhere as they are."""
+    shown = (wrapped(line, console.width) if console.is_terminal else line for line in lines)
+    console.print(*shown, sep="\n", soft_wrap=True, markup=False)
 
 
 def _grid(block: Block) -> Grid:

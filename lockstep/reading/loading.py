@@ -108,15 +108,18 @@ def load_file(path: Path, settings: LoadSettings, contract: Contract | None = No
 
 
 def check_rows(path: Path, settings: LoadSettings, contract: Contract) -> None:
-    """Check rows, fewer than a table must have, that are to be added to one: each cell of a CSV file, packed or not.
+    """Check rows, fewer than a table must have, that are to be added to one: each cell of a CSV or parquet file.
 
     Raises:
         DataError: as load_file, for what can be said of these rows alone.
     """
     _check_settings(settings)
-    typed = _typed_file(path, settings, contract)
-    found = violations(typed.frame, contract, without=settings.drop)
-    enforce([one for one in found if one.rule != "rows"], str(path), typed.line_starts)
+    if path.suffix.lower() == ".parquet":
+        frame, lines = _typed_frame(read_parquet(path), settings, contract, str(path)).frame, None
+    else:
+        frame, _, lines = _typed_file(path, settings, contract)
+    found = violations(frame, contract, without=settings.drop)
+    enforce([one for one in found if one.rule != "rows"], str(path), lines)
 
 
 def _typed_file(path: Path, settings: LoadSettings, contract: Contract | None) -> Typed:
@@ -136,18 +139,24 @@ def load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract |
 
 
 def _load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract | None, name: str) -> Loaded:
-    check_names(frame, name)
-    _check_columns(list(frame.columns), settings, name)
-    types, forms = _declared(contract, settings)
-    typed, missing_as, _ = typed_dataframe(frame.drop(columns=list(settings.drop)), name, types, forms)
-    if contract is not None and (wrong := wrong_types(typed, contract)):
-        raise DataError(
-            f"{name} breaks its contract: {some(wrong, 10)}. Convert those columns, or change the contract."
-        )
+    typed, missing_as, _ = _typed_frame(frame, settings, contract, name)
     if contract is not None:
         enforce(violations(typed, contract, without=settings.drop), name, None)
     table = checked_table(typed, settings, name, None)
     return Loaded(_with_orders(table, contract), missing_as, len(typed) - len(table))
+
+
+def _typed_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract | None, name: str) -> Typed:
+    """The columns of a DataFrame that load.drop does not leave out, of the types that the contract declares."""
+    check_names(frame, name)
+    _check_columns(list(frame.columns), settings, name)
+    types, forms = _declared(contract, settings)
+    typed = typed_dataframe(frame.drop(columns=list(settings.drop)), name, types, forms)
+    if contract is not None and (wrong := wrong_types(typed.frame, contract)):
+        raise DataError(
+            f"{name} breaks its contract: {some(wrong, 10)}. Convert those columns, or change the contract."
+        )
+    return typed
 
 
 def _declared(contract: Contract | None, settings: LoadSettings) -> tuple[dict[str, str], dict[str, Format]]:

@@ -36,17 +36,19 @@ _VARIABLES = {INK: "ink", SOFT: "soft", LINE: "line", PAPER: "paper", WASH: "was
 }
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (3, 1)), (0, (8, 3)))
 """Series differ in their dashes too, for readers who do not tell the colours apart."""
+SMALLEST = 11.2
+"""Pixels of the letters of a picture; a phone shows it a little smaller than it is drawn."""
 INSIDE = 3
 """Series, at most, whose legend is inside the picture; that of more is above it."""
 _STYLE: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],
-    "font.size": 10.5,
+    "font.size": SMALLEST,
     "text.color": INK,
     "text.parse_math": False,
     "axes.edgecolor": LINE,
     "axes.facecolor": "none",
     "axes.labelcolor": SOFT,
-    "axes.labelsize": 10.5,
+    "axes.labelsize": SMALLEST,
     "axes.linewidth": 1,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -60,12 +62,12 @@ _STYLE: dict[Any, Any] = {
     "ytick.color": LINE,
     "xtick.labelcolor": SOFT,
     "ytick.labelcolor": SOFT,
-    "xtick.labelsize": 10,
-    "ytick.labelsize": 10,
+    "xtick.labelsize": SMALLEST,
+    "ytick.labelsize": SMALLEST,
     "xtick.major.size": 3,
     "ytick.major.size": 0,
     "legend.frameon": False,
-    "legend.fontsize": 10,
+    "legend.fontsize": SMALLEST,
     "legend.handlelength": 1.8,
     "legend.labelspacing": 0.3,
     "legend.borderaxespad": 0.2,
@@ -98,7 +100,7 @@ def drawing() -> Iterator[None]:
 
 
 def new_figure(
-    *, height: float = HEIGHT, left: float = 50, right: float = 12, top: float = 10, bottom: float = 42
+    *, height: float = HEIGHT, left: float = 60, right: float = 12, top: float = 10, bottom: float = 42
 ) -> tuple[Figure, Axes]:
     """A figure of WIDTH x ``height`` pixels with one pair of axes and these margins."""
     figure = Figure(figsize=(WIDTH / 72, height / 72), frameon=False)
@@ -175,9 +177,9 @@ def draw_legend(axes: Axes, handles: Sequence[Any], labels: Sequence[str], where
 
 def _columns(labels: Sequence[str]) -> int:
     """Of a legend above the picture: as many as there is room for."""
-    return max(1, min(len(labels), int((WIDTH - 50) // (36 + 5.8 * max(map(len, labels))))))
+    return max(1, min(len(labels), int((WIDTH - 50) // (36 + 6.4 * max(map(len, labels))))))
 
 
 def height_above(labels: Sequence[str], inside: int = INSIDE) -> float:
     """The height of the legend above the picture, in pixels; 0 if it has no more series than may stand ``inside``."""
-    return 8 + 15 * math.ceil(len(labels) / _columns(labels)) if len(labels) > inside else 0.0
+    return 8 + 17 * math.ceil(len(labels) / _columns(labels)) if len(labels) > inside else 0.0

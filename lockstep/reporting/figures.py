@@ -10,6 +10,7 @@ from lockstep.reporting.drawing import (
     INK,
     PAPER,
     SERIES,
+    SMALLEST,
     SOFT,
     WASH,
     WIDTH,
@@ -48,7 +49,7 @@ class Axis(NamedTuple):
     Attributes:
         label: what it shows, with the unit.
         range: from where to where; None: what the curves need.
-        log: it is logarithmic, with a tick at each value of the curves (x alone).
+        log: it is logarithmic, of numbers of rows, with a tick at each value of the curves (x alone).
         most: what the values cannot exceed, though error bars may (y alone).
         dates: its values are days since 1970-01-01 (x alone).
     """
@@ -114,9 +115,11 @@ def _scale(axes: Axes, curves: Sequence[Line], x: Axis, y: Axis) -> None:
         axes.set_xscale("log")
         ticks = sorted({value for curve in curves for value in curve.x})
         axes.xaxis.set_major_locator(FixedLocator(_apart(ticks)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
+        axes.xaxis.set_major_formatter(FuncFormatter(_rows))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.minorticks_off()
+    elif all(float(value).is_integer() for curve in curves for value in curve.x):
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     if x.dates:
         locator = AutoDateLocator(minticks=3, maxticks=5)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
@@ -129,6 +132,11 @@ def _scale(axes: Axes, curves: Sequence[Line], x: Axis, y: Axis) -> None:
         axes.set_ylim(top=min(axes.get_ylim()[1], y.most + 0.02 * (y.most - axes.get_ylim()[0])))
     axes.set_xlabel(x.label)
     axes.set_ylabel(y.label)
+
+
+def _rows(value: float, _: int) -> str:
+    """A tick that counts rows: 2,000, as sentences have it, and not a year's 2000."""
+    return f"{value:,.0f}" if 1000 <= value < 10_000 else compact(value)
 
 
 def _apart(ticks: Sequence[float], ratio: float = 1.45) -> list[float]:
@@ -149,6 +157,7 @@ def bars(
     *,
     spread: Sequence[float] | None = None,
     whole: bool = False,
+    reach: Point | None = None,
 ) -> str:
     """Horizontal bars, the first on top; the labels stand above their bars, so that long ones fit.
 
@@ -157,8 +166,10 @@ def bars(
         series: (label, values) each.
         spread: half the length of the error bars of the first series.
         whole: the values are counts.
+        reach: draw points instead, on an axis from where to where: the length of a bar that does not begin at zero
+            means nothing.
     """
-    label_height, thickness, gap = 15, 9, 6  # of a row, in pixels, from top to bottom
+    label_height, thickness, gap = 16, 9, 6  # of a row, in pixels, from top to bottom
     step = label_height + thickness * len(series) + gap
     above = height_above([label for label, _ in series], inside=1)
     height = 46 + step * len(labels) + above
@@ -167,21 +178,27 @@ def bars(
         handles = []
         for number, (_, values) in enumerate(series):
             places = [row + (label_height + thickness * (number + 0.5)) / step for row in range(len(labels))]
-            drawn = axes.barh(places, values, 0.86 * thickness / step, color=SERIES[number])
-            handles.append(drawn[0])
+            if reach is None:
+                handles.append(axes.barh(places, values, 0.86 * thickness / step, color=SERIES[number])[0])
+            else:
+                handles += axes.plot(values, places, "o", color=SERIES[number], markersize=6, markeredgewidth=0)
             if number == 0 and spread is not None:
                 axes.errorbar(values, places, xerr=spread, fmt="none", ecolor=INK, elinewidth=1, capsize=2)
         low = min(0.0, *(value for _, values in series for value in values))
         for row, label in enumerate(labels):
             beside = axes.get_yaxis_transform()  # x: 0 is the left end of the axis, whatever its numbers
-            axes.text(0, row + (label_height - 1) / step, label, va="bottom", ha="left", fontsize=10, transform=beside)
+            behind = {"facecolor": PAPER, "edgecolor": "none", "pad": 1} if low < 0 else None  # hides the line at zero
+            axes.text(0, row + (label_height - 1) / step, label, va="bottom", ha="left", transform=beside, bbox=behind)
         axes.set_ylim(len(labels), 0)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
-        if low < 0:
+        if reach is not None:
+            axes.set_xlim(*reach)
+        elif low < 0:
             axes.axvline(0, color=SOFT, linewidth=0.8)
         if whole:
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            axes.xaxis.set_major_formatter(FuncFormatter(_rows))
         axes.set_xlabel(x_label)
         if len(series) > 1:
             draw_legend(axes, handles, [label for label, _ in series])
@@ -276,7 +293,7 @@ def matrix(name: str, alt: str, names: Sequence[str], counts: Sequence[Sequence[
                     text = compact(rows) if size > 5 or rows >= 10**6 else f"{rows:,}"
                     axes.text(
                         predicted + 0.5, actual + 0.5, text, ha="center", va="center",
-                        color=PAPER if share > 0.7 else INK, fontsize=11 if size <= 6 else 8.5,
+                        color=PAPER if share > 0.7 else INK, fontsize=min(SMALLEST, (cell - 1) / (0.64 * len(text))),
                     )  # fmt: skip
         axes.set_xlim(0, size)
         axes.set_ylim(size, 0)
@@ -347,7 +364,7 @@ def dots(name: str, alt: str, rows: Sequence[tuple[str, Sequence[float]]], x_lab
         axes.set_ylim(len(rows) - 0.4, -0.5)
         low, high = axes.get_xlim()
         for number, (label, _) in enumerate(rows):
-            axes.text(low, number - 0.08, label, va="bottom", ha="left", fontsize=10)
+            axes.text(low, number - 0.08, label, va="bottom", ha="left")
         axes.set_xlim(low, high)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)

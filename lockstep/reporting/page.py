@@ -11,7 +11,7 @@ from typing import Any
 
 from lockstep.reporting.drawing import standalone
 from lockstep.reporting.facts import Facts
-from lockstep.reporting.wording import count, number, percent, plural, score, size, spread
+from lockstep.reporting.wording import count, number, percent, plural, ratio, score, size, spread
 
 import jinja2
 import yaml
@@ -35,8 +35,11 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    words = (count, number, percent, plural, score, size, spread)
-    environment.filters |= {function.__name__: function for function in words} | {"md": _markdown}
+    words = (count, number, percent, plural, ratio, score, size, spread)
+    environment.filters |= {function.__name__: function for function in words} | {
+        "md": _markdown,
+        "labelled": _labelled,
+    }
     return environment.get_template(template).render(**values)
 
 
@@ -46,9 +49,14 @@ def report_page(facts: Facts, pictures: dict[str, str]) -> str:
     return render("report.html", facts=facts, pictures={name: Markup(svg) for name, svg in pictures.items()})  # noqa: S704
 
 
-def index_page(entries: Sequence[Any]) -> str:
-    """The page that leads to all reports; ``entries``: those of commands/pipeline/index.py."""
-    return render("index.html", entries=entries)
+def index_page(entries: Sequence[Any], *, plots: str = "") -> str:
+    """The page that leads to all reports, and to the page of DVC's plots.
+
+    Args:
+        entries: those of commands/pipeline/index.py.
+        plots: the name of the other page; "": there is none.
+    """
+    return render("index.html", entries=entries, plots=plots)
 
 
 def leaderboard_page(heading: str, sections: Sequence[Any], note: str) -> str:
@@ -106,6 +114,23 @@ def card_header(facts: Facts) -> dict[str, Any]:
             }
         ],
     }
+
+
+def _labelled(rows: Markup, columns: Sequence[str]) -> Markup:
+    """The rows of a table, whose cells say what column they are of, for pages too narrow for a head: all but the first
+    of a row, which names it, unless that is a number."""
+
+    def row(match: re.Match[str]) -> str:
+        places = iter(columns)
+
+        def cell(match: re.Match[str]) -> str:
+            label = next(places)
+            names_row = match[1] == "th" and 'class="n"' not in match[2]
+            return match[0] if names_row else f'<{match[1]} data-label="{escape(label)}"{match[2]}>'
+
+        return re.sub(r"<(t[dh])\b([^>]*)>", cell, match[0])
+
+    return Markup(re.sub(r"<tr\b.*?</tr>", row, rows, flags=re.DOTALL))  # noqa: S704 - what is in the rows is escaped
 
 
 def _markdown(value: Any) -> Markup:

@@ -89,7 +89,6 @@ def _classification(own: ClassificationFacts, facts: Facts) -> dict[str, str]:
             ],
             Axis("threshold", UNIT),
             Axis("precision, recall, F1", UNIT),
-            legend="lower left",
         )
     return found
 
@@ -267,12 +266,12 @@ def _features(facts: Facts) -> dict[str, str]:
         name = f"dependence-{place}"
         found[name] = _dependence(name, entry, facts, common)
         share = _span(_means(entry)) / (_span(all_means) or 1.0)
-        if entry.kind in ("number", "date") and MINUTE < share < FLAT:
-            found[f"{name}-closer"] = _dependence(f"{name}-closer", entry, facts, _around(_means(entry)))
+        if MINUTE < share < FLAT:
+            found[f"{name}-closer"] = _dependence(f"{name}-closer", entry, facts, _around(_means(entry)), closer=True)
     return found
 
 
-def _dependence(name: str, entry: Dependence, facts: Facts, reach: tuple[float, float]) -> str:
+def _dependence(name: str, entry: Dependence, facts: Facts, reach: tuple[float, float], *, closer: bool = False) -> str:
     what = f"predicted {facts.target}" if facts.task == "regression" else "mean probability"
     if facts.task == "classification" and len(entry.series) == 1:
         what = f"mean probability of {next(iter(entry.series))}"
@@ -292,7 +291,7 @@ def _dependence(name: str, entry: Dependence, facts: Facts, reach: tuple[float, 
             band=band,
             marks=len(grid) <= 8,
         )
-    return bars(name, alt, [str(value) for value in entry.grid], curves, what)
+    return bars(name, alt, [str(value) for value in entry.grid], curves, what, reach=reach if closer else None)
 
 
 def _numbers(grid: Sequence[Cell]) -> list[float]:

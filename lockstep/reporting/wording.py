@@ -43,10 +43,18 @@ def _trimmed(text: str) -> str:
 
 
 def score(value: Any) -> str:
-    """A metric: three decimals, or where that is too few or too many, three or four significant digits."""
-    if value is None or not 0.1 <= abs(value) < 10:
+    """A metric: three decimals, or where that is too few or too many, three or four significant digits: 19.60; 2,820.
+
+    Unlike a value of the data, which may be a year, it has marks between thousands, and zeros at its end.
+    """
+    if value is None or math.isnan(value) or not 0.1 <= abs(value) < 1e7:
         return number(value, 3 if value is not None and abs(value) < 0.1 else 4)
-    return _signed(f"{value:.3f}")
+    return _signed(f"{value:,.{_decimals(value)}f}")
+
+
+def _decimals(value: float) -> int:
+    """So many decimals show three of a number below 10, four digits of one below 1,000, and all others whole."""
+    return 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1 if abs(value) < 1000 else 0
 
 
 def ratio(value: Any) -> str:
@@ -58,8 +66,9 @@ def spread(mean: Any, deviation: Any) -> str:
     """A mean and its standard deviation, to the same decimals: 0.950 and 0.035."""
     if mean is None or deviation is None:
         return ""
-    if 0.1 <= abs(mean) < 10:
-        return f"{score(mean)} \N{PLUS-MINUS SIGN} {deviation:.3f}"
+    if mean == 0 or 0.1 <= abs(mean) < 1e7:
+        shown = f"{mean:,.{_decimals(mean)}f} \N{PLUS-MINUS SIGN} {deviation:,.{_decimals(mean)}f}"
+        return _signed(shown)
     return f"{number(mean)} \N{PLUS-MINUS SIGN} {number(deviation, 2)}"
 
 

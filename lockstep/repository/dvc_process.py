@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,6 +38,10 @@ sys.exit(main(sys.argv[1:]))
 DVC's lock. It is called "dvc", as in DVC's rwlock file and as ``doctor`` looks for it."""
 
 
+_TRACEBACK, _RAISED = "Traceback (most recent call last):", re.compile(r"[A-Za-z_][\w.]*(Error|Exception)(: |$)")
+"""How Python shows an exception that nothing caught: what comes first, and what last."""
+
+
 class Ended(NamedTuple):
     """A command of DVC's that has ended: its exit code, and the lines that it wrote."""
 
@@ -45,11 +50,15 @@ class Ended(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """Why it failed: a stage's own message, else DVC's, else the last line."""
+        """Why it failed: a stage's own message, else the exception that it ended with, else DVC's message, else the
+        last line."""
         errors = [line for line in self.lines if line.startswith("ERROR")]
         own = [line for line in errors if not line.startswith("ERROR:")]  # a stage's, not DVC's of the same
+        raised = [line for line in self.lines if _RAISED.match(line)] if _TRACEBACK in self.lines else []
         last = [line for line in self.lines if line][-1:]
-        return (own or errors or last or [f"exit code {self.code}"])[0].removeprefix("ERROR: ").rstrip(".")
+        return (
+            (own or raised[-1:] or errors or last or [f"exit code {self.code}"])[0].removeprefix("ERROR: ").rstrip(".")
+        )
 
 
 def run_dvc(

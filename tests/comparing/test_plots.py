@@ -39,8 +39,9 @@ def test_results_come_first_and_problems_keep_their_order():
     ]  # fmt: skip
 
 
-def test_nothing_is_drawn_of_no_values_or_of_bars_without_a_length():
+def test_nothing_is_drawn_of_no_values_of_bars_without_a_length_or_of_one_iteration():
     empty = {"metrics/a_profile.json": bars("a: missing", {"x": 0, "y": "0"}), "metrics/a_trials.csv": plot("t", [])}
+    empty |= {"metrics/plots/a/history.csv": plot("a: loss", [{"iteration": 1, "loss": 0.5}])}
     assert sections_of({"data": empty}) == []
     assert "There is nothing to show" in page_of({"data": empty})
     assert "There is nothing to show" in page_of({})

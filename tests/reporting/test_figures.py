@@ -18,6 +18,7 @@ EACH = {
     "bars": lambda name="n", alt="An alt": bars(
         name, alt, NAMES, [("one", range(-1, 7)), ("two", range(8))], NAMES[1], spread=[0.5] * 8
     ),
+    "points": lambda name="n", alt="An alt": bars(name, alt, NAMES, [("", range(8))], NAMES[1], reach=(3, 9)),
     "histogram": lambda name="n", alt="An alt": histogram(
         name, alt, [0, 1, 2], [(NAMES[0], [0.5, 0.5]), (NAMES[2], [1, 0])], NAMES[3]
     ),

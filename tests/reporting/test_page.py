@@ -122,14 +122,29 @@ def test_a_curve_that_is_flat_beside_the_others_stands_there_again_on_its_own_sc
     facts, _ = regression
     curves = {"steep": [0.0, 100.0], "flat": [50.0, 52.0], "constant": [50.0, 50.0], "sloped": [0.0, 50.0]}
     entries = [Dependence(name, "number", 9, [0, 1], {"": line}, 0, 1) for name, line in curves.items()]
-    text = Dependence("text", "text", 2, ["a", "b"], {"": [50.0, 51.0]}, None, None)
+    text = Dependence("levels", "text", 2, ["a", "b"], {"": [50.0, 51.0]}, None, None)
     features = dataclasses.replace(facts.features, dependence=[*entries, text])
     facts = dataclasses.replace(facts, features=features)
     pictures = pictures_of(facts)
-    assert [name for name in pictures if name.endswith("-closer")] == ["dependence-2-closer"]
+    assert [name for name in pictures if name.endswith("-closer")] == ["dependence-2-closer", "dependence-5-closer"]
+    # A bar shows by its length how far it is from zero; on another scale there are points.
+    assert pictures["dependence-5-closer"].count("<use") >= pictures["dependence-5"].count("<use") + 2
     page = report_page(facts, pictures)
     assert "<bdi>flat</bdi>, closer</h3>" in page
-    assert page.count("The same on a scale of its own") == 1
+    assert "<bdi>levels</bdi>, closer</h3>" in page
+    assert page.count("The same on a scale of its own") == 2
+
+
+def test_the_cells_of_wide_tables_say_what_column_they_are_of(binary):
+    """On a phone, where a row is a card, there is no head above them."""
+    text = report_page(*binary)
+    tables = re.findall(r'<table class="cards">.*?</table>', text, re.DOTALL)
+    assert tables
+    for table in tables:
+        head = re.findall(r'<th scope="col"[^>]*><bdi>(.*?)</bdi>', table)
+        assert len(head) > 3
+        for row in re.findall(r"<tr><th scope=\"row\".*?</tr>", table, re.DOTALL):
+            assert re.findall(r'<td data-label="([^"]*)"', row) == head[1:]
 
 
 def test_the_data_cannot_write_markup(hostile):

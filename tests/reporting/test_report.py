@@ -191,6 +191,15 @@ def test_the_index_has_every_problem(problems, capsys):
     assert (problems / "reports/index.html").read_bytes() == first
 
 
+def test_the_index_leads_to_the_page_of_plots_where_that_is_there(problems, capsys):
+    assert command(["index"]) == 0
+    assert "plots.html" not in (problems / "reports/index.html").read_text()
+    (problems / "reports/plots.html").write_text("")
+    assert command(["index"]) == 0
+    assert '<a href="plots.html">' in (problems / "reports/index.html").read_text()
+    assert "plots.html" not in capsys.readouterr().out  # of problems, it lists the pages
+
+
 @pytest.mark.parametrize(("display", "opened"), [({"DISPLAY": ":0"}, 1), ({}, 0)])
 def test_the_index_opens_where_there_is_a_display(problems, monkeypatch, display, opened):
     found = []

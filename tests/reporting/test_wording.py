@@ -106,3 +106,16 @@ def test_a_metric_within_a_sentence_has_an_article_where_it_is_words():
         "the area under the ROC curve",
         "R²",
     ]
+
+
+def test_metrics_have_marks_between_thousands_and_zeros_at_their_end():
+    assert [score(value) for value in (0.5, 17.0, 117.26, 2820.4, 13762.0)] == [
+        "0.500",
+        "17.00",
+        "117.3",
+        "2,820",
+        "13,762",
+    ]
+    assert spread(2820.4, 1486.3) == "2,820 ± 1,486"
+    assert spread(36.89, 8.6) == "36.89 ± 8.60"
+    assert spread(0.0, 0.0) == "0.000 ± 0.000"

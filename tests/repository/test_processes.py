@@ -36,6 +36,16 @@ def test_a_machine_without_git(monkeypatch, tmp_path):
         (["ERROR: no such remote.", "see docs"], "no such remote"),
         (["killed", ""], "killed"),
         ([], "exit code 7"),
+        (
+            [
+                "Traceback (most recent call last):",
+                "File x, line 1, in <module>",
+                "import y",
+                "ModuleNotFoundError: No module named 'y'",
+                "ERROR: failed to reproduce 'check@a': exited with 1",
+            ],
+            "ModuleNotFoundError: No module named 'y'",
+        ),
     ],
 )
 def test_why_dvc_failed(lines, reason):

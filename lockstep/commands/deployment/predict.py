@@ -5,18 +5,22 @@ are those that the model was fitted on, and the problem's data contract guards t
 at all.
 """
 
+import argparse
 import contextlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 from lockstep.commands import add_model, command_parser, given_model
+from lockstep.commands.new_rows import KINDS, add_sheet, new_rows
 from lockstep.deployment.serving.predicting import REASONS, blocks_of, make_scorer, note_of, score, training_rows
+from lockstep.intake.sources.snapshots import Snapshot, as_table
 from lockstep.kernel.errors import DataError, SettingsError, called
 from lockstep.kernel.files import Outputs
+from lockstep.kernel.log import logger
 from lockstep.kernel.paths import CONTRACTS, PARAMS
 
 import pandas as pd
@@ -26,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Score the rows. Raises LockstepError; then nothing was written."""
     parser = command_parser("predict", __doc__)
     add_model(parser, staged=True)
-    parser.add_argument("rows", help="a CSV file (also .gz, .zst, .zip), a parquet file, or - for CSV from stdin")
+    parser.add_argument("rows", help=f"{KINDS}, or - for CSV from stdin")
     parser.add_argument("-o", "--output", default="-", metavar="CSV", help="write here (default: -, stdout)")
     parser.add_argument("--problem", metavar="NAME", help="the problem in params.yaml (default: the model's folder)")
     parser.add_argument(
@@ -35,20 +39,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         help=f"add the {REASONS} columns that moved each prediction furthest, and how far: docs/decisions.md",
     )
     parser.add_argument("--sha256", metavar="HEX", help="the model's SHA-256, if nothing here records the file")
+    add_sheet(parser)
     args = parser.parse_args(argv)
     with given_model(args.model, args.problem) as (model, problem, root, _):
         _check_output(args.output, args.rows, model)
         scorer = make_scorer(model, problem, root / PARAMS, contracts=root / CONTRACTS, sha256=args.sha256)
         background = training_rows(model, problem, "--explain", root) if args.explain else None
         note = note_of(scorer, model)
-    with rows_file(args.rows) as path, tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
-        name = "stdin" if args.rows == "-" else args.rows
+    with (
+        rows_file(args, scorer.form.missing) as (path, name),
+        tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool,
+    ):
         n_rows = 0
-        with called(path, name):
-            for columns in score(scorer, blocks_of(scorer, path, name), name, background):
-                frame = pd.DataFrame(columns)
-                frame.to_csv(spool, index=False, header=n_rows == 0, lineterminator="\n")
-                n_rows += len(frame)
+        for columns in score(scorer, blocks_of(scorer, path, name), name, background):
+            frame = pd.DataFrame(columns)
+            frame.to_csv(spool, index=False, header=n_rows == 0, lineterminator="\n")
+            n_rows += len(frame)
         if not n_rows:
             raise DataError(f"{name} has no rows below its header. Nothing was written.")
         spool.seek(0)
@@ -60,18 +66,35 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @contextlib.contextmanager
-def rows_file(rows: str) -> Iterator[Path]:
-    """The path of the rows; those of stdin are put into a temporary file first."""
-    if rows != "-":
-        if not Path(rows).is_file():
-            what = "is not a file" if Path(rows).exists() else "does not exist"
-            raise DataError(f"{rows} {what}. Give a CSV file, packed or not, a parquet file, or - for stdin.")
-        yield Path(rows)
+def rows_file(args: argparse.Namespace, missing: Collection[str]) -> Iterator[tuple[Path, str]]:
+    """A CSV or parquet file with the rows that ``args`` name, and what messages call it.
+
+    Those of stdin are put into a temporary file, and a snapshot is made of a workbook or of JSON lines, for the time of
+    the block; what was decided of their cells is said.
+
+    Args:
+        args: with ``rows`` and the flags of ``add_sheet``.
+        missing: words for a missing value, of the problem's settings.
+    """
+    if args.rows != "-":
+        path = Path(args.rows)
+        if not path.is_file():
+            what = "is not a file" if path.exists() else "does not exist"
+            raise DataError(f"{path} {what}. Give {KINDS}, or - for CSV from stdin.")
+        with as_table(new_rows(path, args), missing) as table:
+            if isinstance(table, Snapshot):
+                for note in table.notes:
+                    logger.warning("%s: %s", table.name, note)
+                yield table.path, table.name
+            else:
+                yield table, str(table)
         return
     with tempfile.NamedTemporaryFile(suffix=".csv") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
         file.flush()
-        yield Path(file.name)
+        path = Path(file.name)
+        with as_table(new_rows(path, args), missing), called(path, "stdin"):
+            yield path, "stdin"
 
 
 def _check_output(output: str, rows: str, model: Path) -> None:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from lockstep.commands import GivenModel, add_params, command_parser, given_model, model_of
 from lockstep.commands.comparing.two_revisions import add_forms, emit
 from lockstep.commands.deployment.predict import rows_file
+from lockstep.commands.new_rows import KINDS, add_sheet
 from lockstep.deployment.serving.predicting import (
     CONTRACT_TYPES,
     Scorer,
@@ -30,7 +31,7 @@ from lockstep.deployment.watching.record import BatchFile, Recorded, record_batc
 from lockstep.deployment.watching.words import report
 from lockstep.evaluating.settings import EvaluateSettings
 from lockstep.intake.problems.problem_files import watch_record_of
-from lockstep.kernel.errors import DataError, SettingsError, called
+from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.kernel.locks import exclusive_command
 from lockstep.kernel.paths import CONTRACTS, PARAMS
 from lockstep.kernel.settings import Problem
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="PROBLEM",
         help="its name in params.yaml, or NAME#STAGE: what that stage of the registry has (docs/promoting.md)",
     )
-    parser.add_argument("rows", help="a CSV file (also .gz, .zst, .zip), a parquet file, or - for CSV from stdin")
+    parser.add_argument("rows", help=f"{KINDS}, or - for CSV from stdin")
     parser.add_argument("--actual", metavar="COLUMN", help="the column of the truth; rows without it have none yet")
     parser.add_argument("--date", type=_date, metavar="WHEN", help="what the rows are of: 2024-01-31; default: today")
     parser.add_argument(
@@ -76,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="WHAT",
         help="exit code 1 for: shifted, worse, or shifted,worse",
     )
+    add_sheet(parser)
     add_forms(parser)
     add_params(parser)
     args = parser.parse_args(argv)
@@ -88,11 +90,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         scorer = make_scorer(given.path, problem.name, params, contracts=given.root / CONTRACTS)
         reference = _reference(scorer, given, problem.name)
     own = make_scorers(settings.metrics, reference.test.task, weighted=reference.test.weight is not None)
-    name = "stdin" if args.rows == "-" else args.rows
-    with rows_file(args.rows) as path:
-        sha256 = digest(path, "sha256")
-        with called(path, name):
-            batch = _read_batch(scorer, reference, path, name, args.actual)
+    with rows_file(args, scorer.form.missing) as (path, name):
+        sha256 = digest(path if args.rows == "-" else Path(args.rows), "sha256")
+        batch = _read_batch(scorer, reference, path, name, args.actual)
     found = watch_batch(reference, batch, settings.average, own)
     record = watch_record_of(problem.name)
     file = BatchFile(args.date or datetime.now().astimezone().date().isoformat(), Path(name).name, sha256)

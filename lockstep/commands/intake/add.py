@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.commands import command_parser
+from lockstep.commands.new_rows import lines
+from lockstep.comparing.wrapping import for_stream
 from lockstep.intake.choosing.decisions import FLAGS, Decision, Decisions, decide, flag_of, shown_name
 from lockstep.intake.detecting.date_columns import EPOCHS, DateForm
 from lockstep.intake.detecting.file_format import TableFacts, look
@@ -36,8 +38,6 @@ from lockstep.reading.quirks import QUIRKS
 from lockstep.tables.statistics import n_distinct, n_duplicate_rows
 from lockstep.tables.table import class_counts, column_type
 
-LINES = 1000
-"""So many lines may be skipped at either end of a file."""
 COLUMNS = 20
 """Of a table with more columns, those that are alike share a line."""
 
@@ -79,14 +79,14 @@ def _add(args: argparse.Namespace, reader: "_WarningPrinter", folder: Path) -> i
     source = None if snapshot is None else snapshot.record
     problem, undo = write(place, facts, decisions, dry_run=args.dry_run, source=source)
     if args.dry_run:
-        print(
+        _say(
             f"\nWould write {place.data}, {place.pointer}, {place.contract}, {place.features}, and add to {PARAMS}, "
             "with the other settings' defaults and what each means:\n"
         )
         print(dump_yaml({place.name: problem}), end="")
         print("\nNothing was changed.")
         return 0
-    print(
+    _say(
         f"\nAdded: {place.pointer}, {place.contract}, {place.features}, and '{place.name}' in {PARAMS} and {PIPELINE}."
     )
     print(f"Next:  dvc repro report@{place.name} && python -m lockstep summary {place.name}")
@@ -121,7 +121,7 @@ class _WarningPrinter(logging.Handler):
         else:
             parts = found.parts if isinstance(found, Message) else [record.getMessage()]
             with above_bar():
-                print(f"WARNING {self.shown(parts)}", file=sys.stderr)
+                print(for_stream(f"WARNING {self.shown(parts)}", sys.stderr), file=sys.stderr)
 
     def flush(self) -> None:
         """Print what was held back until it is known what ``decide`` says."""
@@ -130,7 +130,7 @@ class _WarningPrinter(logging.Handler):
             is_said |= column == self.target and kind == "missing words"
             if not is_said and (column, kind) not in self.printed:
                 self.printed.add((column, kind))
-                print(f"WARNING {message}", file=sys.stderr)
+                print(for_stream(f"WARNING {message}", sys.stderr), file=sys.stderr)
         self.held.clear()
 
     def shown(self, message: Sequence[str]) -> str:
@@ -144,14 +144,14 @@ class _WarningPrinter(logging.Handler):
 def _tell(facts: TableFacts, decisions: Decisions, snapshot: Snapshot | None) -> None:
     frame, target = facts.frame, decisions.target.value
     name = facts.path if snapshot is None else f"{snapshot.name}, as {facts.path.name}"
-    print(f"{name}: {len(frame):,} rows, {frame.shape[1]} columns; {facts.about}")
+    _say(f"{name}: {len(frame):,} rows, {frame.shape[1]} columns; {facts.about}")
     for note in snapshot.notes if snapshot else ():
-        print(f"  {note}")
+        _say(f"  {note}")
     _tell_decision("Target", decisions.target, f"'{target}'")
     _tell_decision("Task", decisions.task)
     if decisions.task.value == "classification":
         counts = class_counts(frame[target][decisions.has_target].astype(object))
-        print(f"Classes: {some([f'{name} {count / len(frame):.1%}' for name, count in counts.items()], 10)}")
+        _say(f"Classes: {some([f'{name} {count / len(frame):.1%}' for name, count in counts.items()], 10)}")
     _tell_decision("Dropped", decisions.drop, some(map(shown_name, decisions.drop.value), 20) or "nothing")
     target_rows, parts = decisions.target_rows, decisions.parts
     ours = decisions.group, decisions.time, decisions.weight, decisions.model, decisions.positive
@@ -166,16 +166,16 @@ def _tell(facts: TableFacts, decisions: Decisions, snapshot: Snapshot | None) ->
             shown = some(value, 10) if isinstance(value, list | tuple) else repr(value)
             _tell_decision(decision.key.replace("_", " ").capitalize(), decision, shown)
     for name, number in facts.numbers.items():
-        print(f"{shown_name(name)}: {_written(number)} (--text {shlex.quote(name)})")
+        _say(f"{shown_name(name)}: {_written(number)} (--text {shlex.quote(name)})")
     for name, dates in facts.dates.items():
-        print(f"{shown_name(name)}: {_written_dates(dates)} (--dates {shlex.quote(f'{name}=FORMAT')}, --text ...)")
+        _say(f"{shown_name(name)}: {_written_dates(dates)} (--dates {shlex.quote(f'{name}=FORMAT')}, --text ...)")
     _tell_columns(facts, decisions)
     without = ", by the columns that are not dropped" if decisions.drop.value else ""
-    print(f"Duplicate rows: {n_duplicate_rows(frame.drop(columns=decisions.drop.value)):,}{without}")
+    _say(f"Duplicate rows: {n_duplicate_rows(frame.drop(columns=decisions.drop.value)):,}{without}")
     for warning in decisions.warnings:
-        print(f"WARNING {warning}")
+        _say(f"WARNING {warning}")
     for proposal in decisions.proposals:
-        print(f"Consider: {proposal}")
+        _say(f"Consider: {proposal}")
 
 
 def _tell_columns(facts: TableFacts, decisions: Decisions) -> None:
@@ -195,9 +195,9 @@ def _tell_columns(facts: TableFacts, decisions: Decisions) -> None:
         groups.setdefault(alike, []).append((name, f"{kind}{counts}{more}"))
     for alike, columns in groups.items():
         if len(columns) == 1:
-            print(f"  {shown_name(columns[0][0])}: {columns[0][1]}")
+            _say(f"  {shown_name(columns[0][0])}: {columns[0][1]}")
         else:
-            print(f"  {len(columns)} columns, {alike}: {some([shown_name(name) for name, _ in columns], 10)}")
+            _say(f"  {len(columns)} columns, {alike}: {some([shown_name(name) for name, _ in columns], 10)}")
 
 
 def _written(found: NumberForm) -> str:
@@ -235,7 +235,11 @@ def _tell_decision(label: str, decision: Decision[Any], shown: str | None = None
     """Print a decision with its reason, and the flag that changes it unless that is the reason."""
     reason = f", since {decision.reason}" if decision.reason else ""
     flag = "" if decision.is_given else f" ({FLAGS.get(decision.setting, f'{decision.setting} in {PARAMS}')})"
-    print(f"{label}: {shown or decision.value}{reason}{flag}")
+    _say(f"{label}: {shown or decision.value}{reason}{flag}")
+
+
+def _say(text: str) -> None:
+    print(for_stream(text, sys.stdout))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -268,8 +272,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--thousands", choices=["", ",", ".", " ", "'"], help="the mark between groups of three digits")
     add("--quote", type=_mark, metavar="CHARACTER", help="the character around cells; '' for none")
     add("--escape", type=_mark, metavar="CHARACTER", help="the character that escapes the next one")
-    add("--skip-lines", type=_lines, metavar="N", help="lines above the header")
-    add("--skip-footer-lines", type=_lines, metavar="N", help="lines below the last row")
+    add("--skip-lines", type=lines, metavar="N", help="lines above the header")
+    add("--skip-footer-lines", type=lines, metavar="N", help="lines below the last row")
     add("--quirks", choices=QUIRKS, metavar="QUIRK", nargs="*", help=f"ways of writing: {', '.join(QUIRKS)}")
     add("--missing", metavar="WORD", nargs="*", help="words for a missing value, instead of NA, None, ?, ...")
     add("--missing-texts", metavar="WORD", nargs="*", help="words for a missing value in columns of texts")
@@ -324,12 +328,6 @@ def _or_auto(text: str) -> bool | str:
     if text not in values:
         raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(values)}")
     return values[text]
-
-
-def _lines(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > LINES:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of lines from 0 to {LINES}")
-    return int(text)
 
 
 def _encoding(text: str) -> str:

@@ -36,5 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         carry_out(change)
     print("Removed. What DVC's cache has of it, its models too, stays there (until 'dvc gc').")
-    print(f"Undo:  {change.undo}" + (f"    (without what is lost: {lost})" if lost else ""))
+    if change.undo:
+        print(f"Undo:  {change.undo}" + (f"    (without what is lost: {lost})" if lost else ""))
     return 0

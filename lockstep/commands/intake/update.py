@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lockstep.commands import command_parser
+from lockstep.commands.new_rows import KINDS, add_sheet, new_rows
 from lockstep.comparing.rendering import percent, show, visible
 from lockstep.comparing.table_changes import ALPHA, UNCHANGED
 from lockstep.comparing.table_revisions import DataDiff
@@ -28,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     changed."""
     parser = command_parser("update", __doc__)
     parser.add_argument("name", metavar="NAME", help="the problem's name")
-    parser.add_argument("rows", type=Path, metavar="FILE", help="new rows, or the whole table anew; read as load says")
+    parser.add_argument(
+        "rows", type=Path, metavar="FILE", help=f"new rows, or the whole table anew, read as load says: {KINDS}"
+    )
     way = parser.add_mutually_exclusive_group(required=True)
     way.add_argument("--append", dest="mode", action="store_const", const="append", help="add its rows to the table")
     way.add_argument(
@@ -40,13 +43,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--allow-changed-targets", action="store_true", help="rows may have another target than before")
     parser.add_argument("--allow-vanished", action="store_true", help="the table may lack rows that it had")
+    add_sheet(parser)
     parser.add_argument("--dry-run", action="store_true", help="show everything, change nothing")
     args = parser.parse_args(argv)
     drop = args.repeated == "drop"
     with (
         exclusive_command("update"), exclusive_run("update"),
-        planned_update(args.name, args.rows, args.mode, args.key, drop_repeated=drop) as update,
+        planned_update(args.name, new_rows(args.rows, args), args.mode, args.key, drop_repeated=drop) as update,
     ):  # fmt: skip
+        print(*(f"{args.rows}: {note}\n" for note in update.notes), sep="", end="")
         whole = str(args.rows) if args.mode == "replace" else f"{update.data} with {args.rows}"
         show(report(_diff(update, whole), visible))
         if update.left_out:

@@ -1,5 +1,6 @@
 """``python -m lockstep index``: write reports/index.html, all problems on one page, with links to their reports.
 
+It leads to the page of 'plots', too, where that is there.
 Where 'watch' has recorded batches of a problem, they are drawn over time on a page beside it.
 """
 
@@ -21,10 +22,13 @@ from lockstep.learning.metrics import qualified
 from lockstep.learning.model_file import ModelFile
 from lockstep.reporting.metric_titles import TITLES, headline
 from lockstep.reporting.page import index_page
+from lockstep.reporting.result import Metric
 from lockstep.reporting.sources import ReportSettings
 from lockstep.reporting.wording import visible
 
 REPORTS = Path("reports")
+PLOTS = REPORTS / "plots.html"
+"""The page that ``plots`` writes."""
 
 
 def batches_page(problem: str) -> Path:
@@ -38,16 +42,6 @@ class TaskOnly(Settings, frozen=True):
     task: Task
 
 
-class Figure(NamedTuple):
-    """A metric on the test rows, the baseline's, and mean and standard deviation over the folds."""
-
-    name: str
-    value: float
-    baseline: float | None
-    folds_mean: float | None
-    folds_std: float | None
-
-
 class Entry(NamedTuple):
     """A problem. ``figures`` is empty where it has not been built; then there is no report either. ``watched`` is what
     its record of batches comes to; "" without one.
@@ -58,7 +52,7 @@ class Entry(NamedTuple):
     task: str
     model: str
     test_rows: int
-    figures: list[Figure]
+    figures: list[Metric]
     watched: str = ""
 
 
@@ -70,16 +64,10 @@ def entry_of(problem: Problem) -> Entry:
         return Entry(problem.name, title, task, model, 0, [])
     results = results_of(problem.name)
     accuracy = results.metrics.get("accuracy")
-    figures = [
-        Figure(
-            qualified(key, results.average, results.unit, TITLES[key]),
-            results.metrics[key].test,
-            results.metrics[key].baseline,
-            results.metrics[key].folds_mean,
-            results.metrics[key].folds_std,
-        )
-        for key in headline(task, accuracy and accuracy.baseline, results.metrics)
-    ]
+    figures = []
+    for key in headline(task, accuracy and accuracy.baseline, results.metrics):
+        name, found = qualified(key, results.average, results.unit, TITLES[key]), results.metrics[key]
+        figures.append(Metric(key, name, found.test, None, None, found.baseline, found.folds_mean, found.folds_std))
     return Entry(problem.name, title, task, model, results.test_rows, figures)
 
 
@@ -102,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ]
     path = REPORTS / "index.html"
     with Outputs() as outputs:
-        outputs.text(path, index_page(entries))
+        outputs.text(path, index_page(entries, plots=PLOTS.name if PLOTS.exists() else ""))
         for name, record in records.items():
             outputs.text(batches_page(name), history_page(name, record))
     print(path)

@@ -10,12 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lockstep.commands import command_parser
-from lockstep.commands.pipeline.index import REPORTS, open_page
+from lockstep.commands.pipeline.index import PLOTS, open_page
 from lockstep.kernel.errors import MachineError
 from lockstep.kernel.files import Outputs
 from lockstep.repository.dvc_process import run_dvc
-
-PAGE = REPORTS / "plots.html"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,9 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "revisions", nargs="*", metavar="REV", help="commits, branches, tags or experiments; default: the workspace"
     )
-    parser.add_argument("-o", "--out", type=Path, default=PAGE, metavar="FILE", help="default: %(default)s")
+    parser.add_argument("-o", "--out", type=Path, default=PLOTS, metavar="FILE", help="default: %(default)s")
     parser.add_argument("--open", action="store_true", help="open it in the browser, where there is a display")
     args = parser.parse_args(argv)
+    _check_revisions(args.revisions)
     command = ["plots", "diff", *args.revisions] if args.revisions else ["plots", "show"]
     done = run_dvc([*command, "--json"])
     filled = next((line for line in done.lines if line.startswith("{")), None)
@@ -40,3 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.open:
         open_page(args.out)
     return 0
+
+
+def _check_revisions(names: Sequence[str]) -> None:
+    """Raise SettingsError where one of them is none."""
+    if names:
+        from lockstep.repository.revisions import opened_repository, read_revision
+
+        with opened_repository() as repo:
+            for name in names:
+                read_revision(repo, name)

@@ -16,7 +16,9 @@ from lockstep.commands import command_parser
 from lockstep.kernel.errors import LockstepError, some
 from lockstep.kernel.lock_file import LOCK_FILE, read_lock
 from lockstep.kernel.log import duration
+from lockstep.kernel.paths import PARAMS
 from lockstep.kernel.run_progress import RUN, begin_run, read_run
+from lockstep.kernel.settings import check_there, read_problems
 from lockstep.provenance.plan import needed, plan
 from lockstep.provenance.stage_logs import last_seconds
 from lockstep.reporting.wording import plural
@@ -25,10 +27,11 @@ from lockstep.repository.dvc_process import run_dvc
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``dvc repro``; its exit code."""
+    """Run ``dvc repro``; its exit code. Raises SettingsError for a stage of a problem that is not there."""
     parser = command_parser("repro", __doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="as report@customers; default: everything")
     args, options = parser.parse_known_args(argv)
+    _check_problems(args.targets)
     begun = time.monotonic()
     planned = _planned(args.targets, everything=bool({"-f", "--force"} & set(options)))
     with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
@@ -42,6 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     ran = f"{plural(len(started), 'stage')} ran in {took}{f': {some(started, 6)}' if started else ''}"
     print(f"{ran}{outcome}", file=sys.stderr)
     return ended.code
+
+
+def _check_problems(targets: Sequence[str]) -> None:
+    """Raise SettingsError where a stage is asked for of a problem that is not there: DVC does not say which are."""
+    names = [target.partition("@")[2] for target in targets if "@" in target]
+    if names and PARAMS.exists():
+        problems = read_problems(PARAMS)
+        for name in names:
+            check_there(name, problems, PARAMS)
 
 
 def _planned(targets: Sequence[str], *, everything: bool) -> dict[str, float | None]:

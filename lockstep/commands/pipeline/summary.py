@@ -7,7 +7,7 @@ from typing import Any
 
 from lockstep.commands import add_params, command_parser, model_of
 from lockstep.commands.pipeline.results import Results, results_of
-from lockstep.comparing.rendering import console_of, metric_value
+from lockstep.comparing.rendering import console_of, metric_value, print_wrapped
 from lockstep.kernel.errors import DataError, some
 from lockstep.kernel.settings import NO_PROBLEM, Problem, check_there, read_problems
 from lockstep.learning.metrics import is_lopsided, qualified
@@ -17,11 +17,11 @@ from lockstep.reporting.wording import percent
 from rich import box
 from rich.table import Table as Grid
 
-ACTIVATE = "  source .venv/bin/activate                  once per terminal: dvc and python are then this repository's"
+ACTIVATE = "  source .venv/bin/activate                  once per terminal"
 NEXT = """\
   dvc repro                                  run what changed since
   dvc exp run -S {change}
-  dvc metrics diff                           what that changed, against the last commit
+  dvc metrics diff                           what that changed
   python -m lockstep compare                 whether that is better, or noise
   dvc plots show                             pictures: dvc_plots/index.html"""
 
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             continue
         results = results_of(name)
         model = _model(Problem(args.params, name, problems))
-        console.print(f"{name}: {model}", *_warnings(results), sep="\n", soft_wrap=True, markup=False)
+        print_wrapped(console, f"{name}: {model}", *_warnings(results))
         console.print(_table(results))
     what_next = NEXT.format(change=_example(*next(iter(problems.items()))))
     lines = ["Next:", *([] if "VIRTUAL_ENV" in os.environ else [ACTIVATE]), what_next]
@@ -90,7 +90,9 @@ def _table(results: Results) -> Grid:
     grid = Grid(box=box.SIMPLE_HEAD)
     grid.add_column("metric", no_wrap=True, overflow="fold")
     for title in ("test", "95% interval", "baseline", "cross-validation"):
-        grid.add_column(title, justify="right", no_wrap=True)
+        # On a narrow terminal a pair of numbers takes two lines: a number is never cut.
+        whole = title in ("test", "baseline")
+        grid.add_column(title, justify="right", no_wrap=whole, min_width=0 if whole else 10, overflow="fold")
     for metric, found in results.metrics.items():
         interval = _shown(found.interval, " \N{HORIZONTAL ELLIPSIS} ")
         folds = _shown((found.folds_mean, found.folds_std), " \N{PLUS-MINUS SIGN} ")

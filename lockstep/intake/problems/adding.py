@@ -13,13 +13,12 @@ from lockstep.intake.choosing.decisions import Decisions, problem_block
 from lockstep.intake.detecting.file_format import TableFacts
 from lockstep.intake.editing.undoing import as_committed, dvc_add, undone_on_error
 from lockstep.intake.editing.yaml_entries import with_entry
-from lockstep.intake.editing.yaml_text import dump_yaml
 from lockstep.intake.problems.contract_inference import infer_contract, write_contract
 from lockstep.intake.problems.problem_files import IGNORED, NO_FEATURES, RAW
 from lockstep.intake.problems.settings_reference import commented, with_defaults
+from lockstep.intake.problems.source_record import record_source
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, some
 from lockstep.kernel.files import Outputs
-from lockstep.kernel.lock_file import md5_of
 from lockstep.kernel.log import heartbeat
 from lockstep.kernel.paths import CONTRACTS, PARAMS, PIPELINE, features_of
 from lockstep.kernel.settings import check_problem_name, check_problems, convert, read_problems
@@ -92,7 +91,7 @@ def write(
     if dry_run:
         return problem, ""
     created = [file for file in (place.pointer, place.contract, place.features, place.data) if not file.exists()]
-    undo = _undo(place.name, created)
+    undo = _undo(place, created)
     with undone_on_error((PARAMS, PIPELINE, IGNORED), created=created):
         with heartbeat(f"putting {place.data} into DVC's cache"):
             if place.data.resolve() != facts.path.resolve():
@@ -100,10 +99,7 @@ def write(
                 shutil.copyfile(facts.path, place.data)
             dvc_add(place.data)
             if source is not None:
-                # DVC keeps it when the data change: the hash says of which content it is true.
-                record = {"meta": {"source": {"snapshot_md5": md5_of(place.data), **source}}}
-                with place.pointer.open("a", encoding="utf-8", newline="\n") as handle:
-                    handle.write(dump_yaml(record))
+                record_source(place.pointer, place.data, source)
         with Outputs() as outputs:
             outputs.write(place.contract, partial(write_contract, contract))
             if place.features in created:  # else it was written for this problem before it was added
@@ -200,11 +196,14 @@ def _allowed_name(text: str) -> str:
     return (name if allowed else f"data_{name}")[:64].strip("_-")
 
 
-def _undo(name: str, created: list[Path]) -> str:
+def _undo(place: Place, created: list[Path]) -> str:
     """What takes back that the problem is added; to be called before, to see what other changes git would take back."""
     remove, changed = shlex.join(["rm", *map(str, created)]), [PARAMS, PIPELINE, IGNORED]
     if as_committed(changed).issuperset(changed):
         return f"{shlex.join(['git', 'checkout', *map(str, changed)])} && {remove}"
-    places = [f"problems.{name} in {PARAMS}", f"artifacts.{name} in {PIPELINE}"]
+    if place.data in created:
+        return f"python -m lockstep remove {place.name} --yes"
+    # That would remove the user's own file, too.
+    places = [f"problems.{place.name} in {PARAMS}", f"artifacts.{place.name} in {PIPELINE}"]
     places += [f"/{path.stem} in {IGNORED}" for path in created if path.suffix == ".dvc"]
     return f"delete {', '.join(places)} by hand ('git checkout' would lose your other changes there), then: {remove}"

@@ -34,7 +34,7 @@ class Change(NamedTuple):
         texts: the files that are edited, as they will be.
         moves: files and folders, each with its new place; None if it goes.
         lost: what neither the last commit nor DVC's cache could give back.
-        undo: a command that takes it all back.
+        undo: a command that takes it all back; "" where nothing can be.
     """
 
     texts: dict[Path, str]
@@ -59,7 +59,7 @@ def plan_removal(name: str) -> Change:
     lost += [path for path in _files_below(gone) if path not in committed and not is_in_cache(path)]
     kept = [path for path in gone if committed & set(_files_below([path]))]
     back = [str(path) for path in (*texts, *kept) if path not in lost]
-    undo = f"{shlex.join(['git', 'checkout', 'HEAD', '--', *back])} && dvc checkout"
+    undo = f"{shlex.join(['git', 'checkout', 'HEAD', '--', *back])} && dvc checkout" if back else ""
     return Change(texts, dict.fromkeys(gone), lost, undo)
 
 

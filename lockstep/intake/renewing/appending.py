@@ -1,7 +1,7 @@
 """Adds the rows of one CSV file to another, whose bytes stay as they are: what is added is written as its rows are.
 
 Cells are carried over as text, never as values, and read back before the file is used: a cell that would be another one
-is an error.
+is an error. Of parquet files, which have values, those keep their types.
 """
 
 import bz2
@@ -11,16 +11,18 @@ import gzip
 import io
 import lzma
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from lockstep.intake.sources.values import write_snapshot
 from lockstep.kernel.errors import DataError, Setting, absent_columns, some
 from lockstep.reading.csvfile import MAX_RECORD, CsvFile, Dialect
 from lockstep.reading.source import BOMS, unpacked
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 _PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "": lambda text: text,
@@ -48,7 +50,7 @@ def append_rows(table: Path, rows: Path, dialect: Dialect, result: Path, without
         DataError: other columns; a table behind which no row can stand; a row that it cannot hold; no row to add.
     """
     old, new = CsvFile(table, dialect), CsvFile(rows, dialect)
-    _check_columns(old, new)
+    _check_columns(old.name, old.names, new.name, new.names)
     _check_end(old, dialect)
     packed = unpacked(table)
     if packed.packed not in _PACKERS:
@@ -76,13 +78,63 @@ def append_rows(table: Path, rows: Path, dialect: Dialect, result: Path, without
     _check_read_back(result, old, cells, dialect, str(rows))
 
 
-def _check_columns(old: CsvFile, new: CsvFile) -> None:
-    lacking = [name for name in old.names if name not in new.names]
-    more = [name for name in new.names if name not in old.names]
+def append_parquet_rows(table: Path, rows: Path, result: Path, without: Collection[int] = ()) -> None:
+    """The same of parquet files: values keep the types that ``table`` has for them, or are refused.
+
+    Args:
+        table, rows, result, without: as of ``append_rows``.
+
+    Raises:
+        DataError: other columns; a column of another type; no row to add.
+    """
+    old, new = _parquet_table(table), _parquet_table(rows)
+    _check_columns(str(table), old.column_names, str(rows), new.column_names)
+    kept = np.setdiff1d(np.arange(len(new)), np.array(list(without), dtype=np.int64) - 1)
+    new = new.select(old.column_names).take(pa.array(kept))
+    if not len(new):
+        raise DataError(f"{rows} has no row that {table} lacks: there is nothing to add.")
+    columns = {field.name: _as_type(new.column(field.name), field, table, rows) for field in old.schema}
+    write_snapshot(pa.concat_tables([old, pa.table(columns, schema=old.schema)]), result)
+
+
+def _parquet_table(path: Path) -> pa.Table:
+    """The columns of a parquet file, but for an index of pandas, which is no column to ``load`` either."""
+    try:
+        table = pq.read_table(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not a parquet file that can be read: {error}.") from None
+    index = (table.schema.pandas_metadata or {}).get("index_columns", [])
+    return table.drop_columns([name for name in index if isinstance(name, str)]).replace_schema_metadata(None)
+
+
+def _as_type(column: pa.ChunkedArray, field: pa.Field, table: Path, rows: Path) -> pa.ChunkedArray:
+    """The values of ``rows`` with the type that ``table`` has for them: numbers and days exactly, or DataError."""
+    is_, to = column.type, field.type
+    empty = column.null_count == len(column)
+    are_numbers = pa.types.is_integer(is_) or pa.types.is_floating(is_)
+    exact = are_numbers and (pa.types.is_integer(to) or pa.types.is_float64(to))
+    exact |= pa.types.is_date32(is_) and pa.types.is_timestamp(to) and to.tz is None
+    try:
+        if empty:
+            return pa.chunked_array([pa.nulls(len(column), to)])
+        if is_ == to or exact:
+            return column.cast(to)
+        why = ""
+    except pa.ArrowInvalid as error:
+        why = f" ({error})"
+    raise DataError(
+        f"{rows}: column '{field.name}' is of {is_}, and in {table} of {to}{why}. Make it alike where it comes from. "
+        + _OTHERWISE
+    )
+
+
+def _check_columns(table: str, old: Sequence[str], rows: str, new: Sequence[str]) -> None:
+    lacking = [name for name in old if name not in new]
+    more = [name for name in new if name not in old]
     if lacking:
-        raise DataError(f"{new.name} lacks columns of {old.name}: {absent_columns(lacking, more)}. Add them.")
+        raise DataError(f"{rows} lacks columns of {table}: {absent_columns(lacking, more)}. Add them.")
     if more:
-        raise DataError(f"{new.name} has columns that {old.name} lacks: {some(more, 20)}. Remove them, or give the "
+        raise DataError(f"{rows} has columns that {table} lacks: {some(more, 20)}. Remove them, or give the "
                         "whole table, with its new columns, with --replace.")  # fmt: skip
 
 

@@ -242,13 +242,19 @@ def check_added_rows(given: Given, rows: Path) -> None:
 def _check_kind(data: Path, rows: Path, mode: Mode) -> None:
     kinds = [".parquet", *PACKED]
     ours, theirs = ([kind for kind in kinds if path.suffix.lower() == kind] for path in (data, rows))
-    if mode == "append" and ".parquet" in (*ours, *theirs):
+    is_parquet = [".parquet" in own for own in (ours, theirs)]
+    if mode == "append" and is_parquet[0] != is_parquet[1]:
+        written = ("a CSV file", "a parquet file")
         raise DataError(
-            f"rows are added to CSV files alone: the table is {data}, the rows are {rows}. Give the whole table, with "
-            "its new rows, with --replace."
+            f"{data} is {written[is_parquet[0]]}, behind which rows of {rows} cannot be written as they are. "
+            + (
+                "Give them as a parquet file, a workbook or JSON lines."
+                if is_parquet[0]
+                else "Save them as CSV (UTF-8)."
+            )
         )
     if mode == "replace" and ours != theirs:
         raise DataError(
-            f"{rows} would become {data}, and is another kind of file by its name. Give it as "
+            f"{rows} would become {data}, and is another kind of file. Give it as "
             f"{ours[0] if ours else 'a CSV file that is not packed'}."
         )

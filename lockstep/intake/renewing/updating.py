@@ -3,17 +3,19 @@
 import os
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lockstep.intake.editing.undoing import as_committed, dvc_add, undone_on_error
 from lockstep.intake.editing.yaml_entries import with_setting
 from lockstep.intake.problems.problem_files import kept_rows_of
 from lockstep.intake.problems.removing import is_in_cache
-from lockstep.intake.renewing.appending import append_rows
+from lockstep.intake.problems.source_record import record_source
+from lockstep.intake.renewing.appending import append_parquet_rows, append_rows
 from lockstep.intake.renewing.renewal import Given, Mode, Renewal, check_added_rows, find_renewal, new_data
+from lockstep.intake.sources.snapshots import NewRows, Snapshot, as_table
 from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.kernel.files import Outputs, temporary_beside
 from lockstep.kernel.lock_file import md5_of, read_pointer
@@ -31,6 +33,8 @@ class Update(NamedTuple):
 
     Attributes:
         data: the tracked file, and ``result``, what is to become of it.
+        notes: in words, what was decided of cells of a workbook or of JSON lines.
+        source: of what the new table was made, for its pointer; None where it is a user's own file, or was extended.
         renewals: what becomes of each problem that uses the file, the one that was asked for first.
         texts: the files that are written beside the data, as they will be.
         left_out: how many of the given rows are left out, being there already.
@@ -39,6 +43,8 @@ class Update(NamedTuple):
 
     data: Path
     result: Path
+    notes: list[str]
+    source: dict[str, Any] | None
     renewals: dict[str, Renewal]
     texts: dict[Path, str]
     left_out: int
@@ -51,12 +57,12 @@ class Update(NamedTuple):
 
 
 @contextmanager
-def planned_update(name: str, rows: Path, mode: Mode, key: str | None, *, drop_repeated: bool) -> Iterator[Update]:
+def planned_update(name: str, rows: NewRows, mode: Mode, key: str | None, *, drop_repeated: bool) -> Iterator[Update]:
     """Find out what ``rows``, added to the data of a problem or in their place, come to; the block may carry it out.
 
     Args:
         name: the problem.
-        rows: the file.
+        rows: the file, which may be a workbook or JSON lines.
         mode: which of the two.
         key: the column that names the rows; None: the one that is found.
         drop_repeated: leave out rows to add that the data have.
@@ -71,27 +77,38 @@ def planned_update(name: str, rows: Path, mode: Mode, key: str | None, *, drop_r
     users = [name, *(other for other in problems if other != name and problems[other]["load"].get("path") == path)]
     given = {user: _given(Problem(PARAMS, user, problems)) for user in users}
     own = given[name]
-    check_file(rows)
+    check_file(rows.path)
     _check_committed(own.data, [Path(one.split.kept.file) for one in given.values() if one.split.kept is not None])
-    if md5_of(rows) == md5_of(own.data):
-        raise DataError(f"{rows} is what {own.data} is already, byte by byte: there is nothing to update.")
-    with new_data(own, rows, mode) as result:
-        left_out: list[int] = []
-        if mode == "replace":
-            shutil.copyfile(rows, result)
-        else:
-            check_added_rows(own, rows)
-            append_rows(own.data, rows, own.load.dialect, result)
-        renewal = find_renewal(own, rows, result, mode, key)
-        if drop_repeated and renewal.repeated:
-            left_out = renewal.repeated
-            append_rows(own.data, rows, own.load.dialect, result, left_out)
-            renewal = find_renewal(own, rows, result, mode, key)
-        renewals = {name: renewal}
-        renewals |= {user: find_renewal(given[user], rows, result, mode, key) for user in users[1:]}
-        texts = _texts({user: (given[user], one) for user, one in renewals.items() if not one.in_time}, md5_of(result))
-        undo = _undo(own.data, list(texts))
-        yield Update(own.data, result, renewals, texts, len(left_out), undo)
+    with as_table(rows, own.load.missing) as table:
+        notes, source = (table.notes, table.record) if isinstance(table, Snapshot) else ([], None)
+        path = table.path if isinstance(table, Snapshot) else table
+        if md5_of(path) == md5_of(own.data):
+            raise DataError(f"{path} is what {own.data} is already, byte by byte: there is nothing to update.")
+        with new_data(own, path, mode) as result:
+            if mode == "replace":
+                shutil.copyfile(path, result)
+            else:
+                check_added_rows(own, path)
+                _append(own, path, result)
+            renewal = find_renewal(own, path, result, mode, key)
+            left_out = renewal.repeated if drop_repeated else []
+            if left_out:
+                _append(own, path, result, left_out)
+                renewal = find_renewal(own, path, result, mode, key)
+            renewals = {name: renewal}
+            renewals |= {user: find_renewal(given[user], path, result, mode, key) for user in users[1:]}
+            kept = {user: (given[user], one) for user, one in renewals.items() if not one.in_time}
+            texts = _texts(kept, md5_of(result))
+            source = source if mode == "replace" else None
+            undo = _undo(own.data, list(texts))
+            yield Update(own.data, result, notes, source, renewals, texts, len(left_out), undo)
+
+
+def _append(own: Given, rows: Path, result: Path, without: Collection[int] = ()) -> None:
+    if own.data.suffix.lower() == ".parquet":
+        append_parquet_rows(own.data, rows, result, without)
+    else:
+        append_rows(own.data, rows, own.load.dialect, result, without)
 
 
 def carry_out(update: Update) -> None:
@@ -104,6 +121,8 @@ def carry_out(update: Update) -> None:
             update.result.rename(update.data)
             dvc_add(update.data)
             _leave_bundle(update.pointer)
+            if update.source is not None:
+                record_source(update.pointer, update.data, update.source)
             with Outputs() as outputs:
                 for file, text in update.texts.items():
                     outputs.text(file, text)

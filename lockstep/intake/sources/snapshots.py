@@ -1,7 +1,12 @@
-"""What ``add`` is given to the one file that it adds: the file itself, or a snapshot of what is none yet."""
+"""What ``add`` is given to the one file that it adds: the file itself, or a snapshot of what is none yet.
+
+New rows of a problem that is there are read by the same readers.
+"""
 
 import glob
-from collections.abc import Collection, Mapping, Sequence
+import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +17,7 @@ from lockstep.intake.sources.json_lines import read_json_lines
 from lockstep.intake.sources.queries import run_query
 from lockstep.intake.sources.values import Origin, snapshot_table, write_snapshot
 from lockstep.intake.sources.workbooks import read_workbook
-from lockstep.kernel.errors import SettingsError
+from lockstep.kernel.errors import SettingsError, called
 from lockstep.reading.csvfile import Dialect
 from lockstep.reading.source import PACKED, check_file
 from lockstep.repository.hashes import digest
@@ -51,6 +56,54 @@ class Snapshot(NamedTuple):
     record: dict[str, Any]
     notes: list[str]
     used: frozenset[str] = frozenset()
+
+
+class NewRows(NamedTuple):
+    """A file of rows for a problem that is there, and how it is read where it is no table yet.
+
+    Attributes:
+        path: the file.
+        sheet: of a workbook; None: the one that is not empty.
+        texts: columns that the user says are texts.
+        skip_lines, skip_footer_lines: rows of a workbook above the header, and below the last row; None: as found.
+    """
+
+    path: Path
+    sheet: str | None = None
+    texts: Collection[str] = ()
+    skip_lines: int | None = None
+    skip_footer_lines: int | None = None
+
+
+@contextmanager
+def as_table(rows: NewRows, missing: Collection[str]) -> Iterator[Path | Snapshot]:
+    """The file, if it is a table; or a snapshot of it, which is gone when the block ends, and which the errors of the
+    block call what it was made of.
+
+    Args:
+        rows: a file that is there.
+        missing: words for a missing value in a column of another type than text.
+
+    Raises:
+        LockstepError: as ``take_snapshot``.
+    """
+    kind = _kind(rows.path)
+    numbers = {"skip_lines": rows.skip_lines, "skip_footer_lines": rows.skip_footer_lines}
+    lines = {f"load.{name}": number for name, number in numbers.items() if number is not None}
+    if lines and kind != "workbook":
+        raise SettingsError("--skip-lines and --skip-footer-lines are of an Excel workbook (.xlsx); lines of other "
+                            "files are skipped as params.yaml says (load). Leave them out.")  # fmt: skip
+    if rows.texts and kind == "table":
+        raise SettingsError("--text is of workbooks and JSON lines; of other files the data contract says which "
+                            "columns are texts. Leave it out.")  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="lockstep.") as folder:
+        given = {"load.missing": missing, **lines}
+        found = take_snapshot(Request([str(rows.path)], rows.sheet), given, rows.texts, Path(folder))
+        if isinstance(found, Path):
+            yield rows.path
+            return
+        with called(found.path, found.name):
+            yield found
 
 
 def take_snapshot(request: Request, given: Mapping[str, Any], texts: Collection[str], folder: Path) -> Path | Snapshot:

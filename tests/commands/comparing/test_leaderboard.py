@@ -90,8 +90,8 @@ def test_words(run):
     status, text = run("leaderboard", "--problem", "toy")
     assert status == 0
     assert "toy: 7 models by accuracy, the higher the better" in text
-    assert "The test rows of 2 have evaluated 6 models that are on record." in text
-    assert "All are compared with 2, since 1 has no predictions of test rows here." in text
+    assert "6 models that are on record were evaluated on the test rows of model 2." in text
+    assert "All are compared with model 2, since model 1 has no predictions of test rows here." in text
     assert "type 'dvc fetch --all-commits data/predictions/toy.parquet'" in text
     _, text = run("leaderboard", "--md")
     assert "| model | cross-validation | test | against 2 | size |" in text

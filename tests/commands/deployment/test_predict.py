@@ -1,5 +1,6 @@
 """python -m lockstep predict: the pipeline's own predictions again, whole or not at all."""
 
+import importlib.util
 import io
 import json
 import os
@@ -296,7 +297,7 @@ def test_outputs_and_rows_that_will_not_do(trained, capsys):
         (["data.csv", "-o", str(model)], 2, "would replace the model."),
         (["data.csv", "-o", "models"], 2, "models is a directory."),
         (["data.csv", "-o", "data.csv/out.csv"], 4, "data.csv: File exists. Correct that, then run it again."),
-        (["none.csv"], 2, "none.csv does not exist. Give a CSV file, packed or not, a parquet file, or - for stdin."),
+        (["none.csv"], 2, "none.csv does not exist. Give a CSV file (also .gz"),
         (["models"], 2, "models is not a file."),
     ):
         assert main(["predict", str(model), *arguments]) == code
@@ -355,3 +356,26 @@ def test_reasons_need_the_training_rows_and_name_columns(trained, capsys):
     shutil.copyfile("test.parquet", "data/split/p/train.parquet")
     assert main(["predict", str(model), "data.csv", "--explain"]) == 2
     assert "holds other rows than" in capsys.readouterr().err
+
+
+def test_rows_of_a_workbook_and_of_json_lines_are_predicted_as_those_of_a_csv_file(trained, capsys):
+    folder, model, _ = trained
+    rows = pd.read_csv("data.csv").head(20)
+    rows.to_csv("rows.csv", index=False)
+    rows.to_json("rows.jsonl", orient="records", lines=True, double_precision=15)
+    (folder / "bad.jsonl").write_text(rows.to_json(orient="records", lines=True).replace("{", '{"x":{},', 1))
+    files = ["rows.jsonl"]
+    if importlib.util.find_spec("openpyxl"):
+        with pd.ExcelWriter("rows.xlsx") as book:
+            rows.to_excel(book, sheet_name="May", index=False)
+            rows.head(3).to_excel(book, sheet_name="June", index=False)
+        files.append("rows.xlsx --sheet May")
+    assert main(["predict", str(model), "rows.csv", "-o", "expected.csv"]) == 0
+    for file in files:
+        assert main(["predict", str(model), *file.split(), "-o", "found.csv"]) == 0
+        assert (folder / "found.csv").read_text() == (folder / "expected.csv").read_text()
+    capsys.readouterr()
+    assert main(["predict", str(model), "bad.jsonl"])
+    assert "bad.jsonl line 1: the key 'x' holds another object" in capsys.readouterr().err
+    assert main(["predict", str(model), "rows.csv", "--text", "x"])
+    assert "--text is of workbooks and JSON lines" in capsys.readouterr().err

@@ -2,7 +2,9 @@
 
 import bz2
 import contextlib
+import csv
 import gzip
+import json
 from pathlib import Path
 from unittest import mock
 
@@ -13,6 +15,7 @@ from lockstep.kernel.settings import Problem
 from lockstep.reading.loading import LoadSettings, load_file
 from lockstep.splitting.parts import SplitSettings, split_table
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from workspace import Repository
@@ -286,3 +289,37 @@ def test_a_packed_table_gets_a_second_packed_part(copy, suffix, pack):
     assert raw.read_bytes().startswith(table.read_bytes())
     with opened(raw) as file:
         assert file.read() == people(range(151))
+
+
+def json_lines(numbers):
+    """The people of a CSV file as JSON lines."""
+    rows = csv.DictReader(people(numbers).decode().splitlines())
+    typed = ({**row, "visits": int(row["visits"]), "spent": float(row["spent"])} for row in rows)
+    return "".join(json.dumps(row) + "\n" for row in typed)
+
+
+def test_a_table_of_json_lines_is_extended_and_replaced_by_more_of_them(copy):
+    table = copy.folder.parent / "folk.jsonl"
+    table.write_text(json_lines(range(150)))
+    copy.lockstep("add", str(table), "--target", "churned")
+    copy.commit("folk")
+    raw, pointer = copy.folder / "data/raw/folk.parquet", copy.folder / "data/raw/folk.parquet.dvc"
+    old = pq.read_table(raw)
+    done = update(copy, "folk", json_lines([150, 151]), "--append", suffix=".jsonl")
+    assert "Rows: 150 before, 152 after: 2 added" in done.stdout
+    assert pq.read_table(raw).slice(0, 150) == old
+    undo(copy, done)
+    assert pq.read_table(raw) == old
+    update(copy, "folk", json_lines(range(160)), "--replace", suffix=".jsonl")
+    source = yaml.safe_load(pointer.read_text())["meta"]["source"]
+    assert source["file"] == "new.jsonl"
+    assert source["snapshot_md5"] == md5_of(raw)
+
+
+def test_json_lines_are_no_rows_of_a_csv_file(copy):
+    done = update(copy, "people", json_lines([150]), "--append", check=False, suffix=".jsonl")
+    assert done.returncode
+    assert "data/raw/people.csv is a CSV file, behind which rows of" in done.stderr
+    assert "new.jsonl cannot be written as they are. Save them as CSV (UTF-8)." in done.stderr
+    done = update(copy, "people", people([150]), "--append", "--sheet", "May", check=False)
+    assert "--sheet is of an Excel workbook (.xlsx), and none is named" in done.stderr

@@ -1,11 +1,14 @@
 """Rows behind those of another file: written as that file writes them, read back cell by cell."""
 
 import csv
+from datetime import datetime
 
-from lockstep.intake.renewing.appending import append_rows
+from lockstep.intake.renewing.appending import append_parquet_rows, append_rows
 from lockstep.kernel.errors import DataError
 from lockstep.reading.csvfile import CsvFile, Dialect
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 
@@ -78,3 +81,41 @@ def test_a_cell_that_would_be_read_otherwise_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(csv, "writer", Careless)
     with pytest.raises(DataError, match="would be read otherwise"):
         appended(tmp_path, b"a,b\n1,2\n", b"a,b\n3,4\n")
+
+
+def appended_values(tmp_path, table, rows, **own):
+    """What is read of parquet files with these columns, the rows of one behind the other."""
+    for name, columns in (("table", table), ("rows", rows)):
+        pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+    append_parquet_rows(tmp_path / "table.parquet", tmp_path / "rows.parquet", tmp_path / "result.parquet", **own)
+    return pq.read_table(tmp_path / "result.parquet")
+
+
+def test_values_of_parquet_rows_get_the_types_of_the_table(tmp_path):
+    day = datetime(2024, 1, 31)  # noqa: DTZ001 # of a workbook, which has no time zones
+    table = {"id": ["007"], "n": [1], "x": [0.5], "day": [day], "gone": ["a"]}
+    rows = {"x": [2, 3], "n": [4.0, None], "id": ["008", "009"], "gone": [None, None], "day": [day.date()] * 2}
+    found = appended_values(tmp_path, table, rows)
+    assert found.schema.types == pa.table(table).schema.types
+    assert found.to_pylist()[1:] == [
+        {"id": "008", "n": 4, "x": 2.0, "day": day, "gone": None},
+        {"id": "009", "n": None, "x": 3.0, "day": day, "gone": None},
+    ]
+    assert appended_values(tmp_path, table, rows, without={1}).num_rows == 2
+
+
+@pytest.mark.parametrize(
+    ("table", "rows", "message"),
+    [
+        ({"zip": ["007"]}, {"zip": [8]}, "rows.parquet: column 'zip' is of int64, and in .*table.parquet of string"),
+        ({"n": [1]}, {"n": [0.5]}, "column 'n' is of double, and in .* of int64 .*truncated"),
+        ({"x": [0.5]}, {"x": [2**53 + 1]}, "column 'x' is of int64, and in .* of double"),
+        ({"n": [1]}, {"n": [True]}, "column 'n' is of bool, and in .* of int64"),
+        ({"n": [1]}, {"m": [1]}, "lacks columns of .*: n"),
+        ({"n": [1]}, {"n": [1], "m": [1]}, "has columns that .* lacks: m"),
+    ],
+)
+def test_values_that_would_become_others_are_refused(tmp_path, table, rows, message):
+    with pytest.raises(DataError, match=message):
+        appended_values(tmp_path, table, rows)
+    assert not (tmp_path / "result.parquet").exists()
