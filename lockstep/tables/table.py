@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,6 +20,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pandas.api.internals import create_dataframe_from_blocks
 
 ROW = "__row__"
 """The index of every table: the number of the row in the raw data, the first data row being 1. It survives
@@ -215,31 +217,62 @@ def read_hashed_table(path: Path) -> tuple[Table, str]:
     """Read what write_table wrote, and the SHA-256 of the very bytes that the table comes from. Raises as
     read_table.
 
-    Columns of one type are one piece of memory, of which folds are taken more quickly, and encoded with one copy less.
+    Numbers of one type are one piece of memory, of which folds are taken more quickly, and encoded with one copy less.
     """
-    with _reading(path):
-        data = path.read_bytes()
-        return _parsed(data, split_blocks=False), hashlib.sha256(data).hexdigest()
+    with _reading(path), path.open("rb") as file:
+        before = os.fstat(file.fileno())
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        table = _parsed(file, in_pieces=True)
+        after = os.fstat(file.fileno())
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise ValueError("it changed while it was read")
+        return table, sha256
 
 
-def _parsed(source: Path | bytes, *, only_target: bool = False, split_blocks: bool = True) -> Table:
-    def opened() -> Path | pa.BufferReader:
-        return pa.BufferReader(source) if isinstance(source, bytes) else source
-
-    own = json.loads(pq.read_schema(opened()).metadata[b"lockstep"])
-    file = pq.ParquetFile(opened(), page_checksum_verification=True, pre_buffer=False)
-    schema = file.schema_arrow
-    if only_target:
-        columns = [ROW, own["target"], *([own["weight"]] if "weight" in own else [])]
-        schema = pa.schema([schema.field(name) for name in columns], schema.metadata)
-    # Column by column, here and, with split_blocks, in to_pandas: what decoding takes is that of one, and the table is
-    # never there twice.
-    arrow = pa.table([file.read(columns=[name], use_threads=False).column(0) for name in schema.names], schema=schema)
-    frame = arrow.to_pandas(split_blocks=split_blocks, self_destruct=True)
-    del arrow, file
+def _parsed(source: Path | IO[bytes], *, only_target: bool = False, in_pieces: bool = False) -> Table:
+    with pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False) as file:
+        schema = file.schema_arrow
+        own = json.loads(schema.metadata[b"lockstep"])
+        if only_target:
+            columns = [ROW, own["target"], *([own["weight"]] if "weight" in own else [])]
+            schema = pa.schema([schema.field(name) for name in columns], schema.metadata)
+        frame = _in_pieces(file, schema) if in_pieces else _by_columns(file, schema)
     pa.default_memory_pool().release_unused()  # what decoding took, which would be kept for the next file
     frame.index.name = ROW
     return Table(frame, **{**own, "copies": tuple(own.get("copies", ()))})
+
+
+def _column(file: pq.ParquetFile, name: str) -> pa.ChunkedArray:
+    """One column alone: what decoding takes is that of one, and the table is never there twice."""
+    return file.read(columns=[name], use_threads=False).column(0)
+
+
+def _by_columns(file: pq.ParquetFile, schema: pa.Schema) -> pd.DataFrame:
+    """The columns of ``schema``, each a piece of memory of its own."""
+    arrow = pa.table([_column(file, name) for name in schema.names], schema=schema)
+    return arrow.to_pandas(split_blocks=True, self_destruct=True)
+
+
+def _in_pieces(file: pq.ParquetFile, schema: pa.Schema) -> pd.DataFrame:
+    """The same; but the columns of whole numbers are one piece of memory, those of decimal numbers another."""
+    names = [name for name in schema.names if name != ROW]
+    blocks: list[tuple[Any, np.ndarray]] = []
+    for kind in (pa.float64(), pa.int64()):
+        places = [place for place, name in enumerate(names) if schema.field(name).type == kind]
+        block = np.empty((len(places), file.metadata.num_rows), dtype=kind.to_pandas_dtype())
+        for row, place in zip(block, places, strict=True):
+            row[:] = _column(file, names[place])
+        if places:
+            blocks.append((block, np.array(places)))
+    found = {place for _, places in blocks for place in places}
+    others = [name for place, name in enumerate(names) if place not in found]
+    rest = _by_columns(file, pa.schema([schema.field(name) for name in (*others, ROW)], schema.metadata))
+    for name in others:
+        array = rest[name].array
+        # A NumPy array is wanted as the one row that it is of a block.
+        values = array.to_numpy()[None] if isinstance(array, pd.arrays.NumpyExtensionArray) else array
+        blocks.append((values, np.array([names.index(name)])))
+    return create_dataframe_from_blocks(blocks, rest.index, pd.Index(names))
 
 
 @contextlib.contextmanager
