@@ -31,12 +31,19 @@ import msgspec
 
 
 def preprocess(
-    train: Table, settings: PreprocessSettings, model: str, features: OwnFeatures | None = None
+    train: Table,
+    settings: PreprocessSettings,
+    model: str,
+    features: OwnFeatures | None = None,
+    *,
+    overwrite: bool = False,
 ) -> tuple[Preprocessor, Table]:
     """Fit the preprocessor on the training rows, and encode them: (n_rows, n_encoded) float64, the target, the weights
-    of the rows, and the columns by which folds are cut."""
+    of the rows, and the columns by which folds are cut. ``overwrite``: see fit_preprocessor."""
+    others = [name for name in (train.target, train.weight, train.group, train.time) if name is not None]
+    beside = train.frame[others].copy()  # before they may be overwritten
     with heartbeat(f"encoding of {len(train)} rows"):
-        preprocessor, encoded = fit_preprocessor(train, settings, model, features=features)
+        preprocessor, encoded = fit_preprocessor(train, settings, model, features=features, overwrite=overwrite)
     if features is not None:
         made = preprocessor[0].types_
         logger.info("%s: %d features of %d columns", features.path, len(made), train.features.shape[1])
@@ -44,8 +51,7 @@ def preprocess(
         if kind != "remainder":
             logger.info("%s: %d columns", kind, len(names))
     logger.info("%d rows, %d features encoded as %d", len(train), train.features.shape[1], encoded.shape[1])
-    beside = [name for name in (train.target, train.weight, train.group, train.time) if name is not None]
-    encoded[beside] = train.frame[beside]
+    encoded[others] = beside
     return preprocessor, replace(train, frame=encoded, time_is_feature=False, levels={})
 
 
@@ -77,7 +83,7 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     model = problem.pick("train", ModelName).model
     train, sha256 = read_hashed_table(args.train)
     features = read_features(args.features)
-    preprocessor, processed = preprocess(train, settings, model, features)
+    preprocessor, processed = preprocess(train, settings, model, features, overwrite=True)
     write_model(outputs, args.preprocessor, preprocessor, describe(train, sha256, settings, features))
     outputs.write(args.processed, lambda path: write_table(processed, path))
 

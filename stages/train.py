@@ -34,7 +34,7 @@ from lockstep.learning.estimators import (
     with_best_trial,
 )
 from lockstep.learning.model_file import model_file_name
-from lockstep.learning.model_types import CUSTOM, model_type
+from lockstep.learning.model_types import CUSTOM, ModelType, model_type
 from lockstep.learning.own_code import sha256_of
 from lockstep.learning.own_estimators import parse_name, untracked_library
 from lockstep.learning.preprocessing import Preprocessor, categories_of
@@ -85,9 +85,11 @@ def train(processed: Table, preprocessor: Preprocessor, validation: Table, setti
         settings.class_weight,
         given,
     )
-    X, y = _numbers(processed.features, by_columns=model_type(settings.model).by_columns), processed.labels
-    task, weights, folds = processed.task, processed.weights, inner_folds(processed, settings)
-    del processed  # as large as X
+    y, task, weights = processed.labels, processed.task, processed.weights
+    folds = inner_folds(processed, settings)
+    encoded = processed.features.copy(deep=False)
+    del processed  # of which, if nobody else has it, each column is let go of as soon as it is in X
+    X = _numbers(encoded, model_type(settings.model))
     with heartbeat(f"fit on {len(y)} rows of {X.shape[1]} features"):
         fit_estimator(estimator, X, y, settings, -1, categories_of(preprocessor), weights, folds)
     if (tally := tally_of(estimator)) and read_voting(settings.hyperparameters, "train.hyperparameters").folds:
@@ -104,12 +106,12 @@ def train(processed: Table, preprocessor: Preprocessor, validation: Table, setti
     return Trained(Pipeline([*steps, ("model", estimator)]), history)
 
 
-def _numbers(features: pd.DataFrame, *, by_columns: bool) -> np.ndarray:
-    """(n_rows, n_features) float64, one row after another in memory, as most estimators read it, or one column after
-    another; to_numpy would make one copy more."""
-    X = np.empty(features.shape, order="F" if by_columns else "C")
-    for place in range(features.shape[1]):
-        X[:, place] = features.iloc[:, place]
+def _numbers(encoded: pd.DataFrame, kind: ModelType) -> np.ndarray:
+    """(n_rows, n_encoded) numbers, one row after another in memory, as most estimators read them, or one column after
+    another; taken out of ``encoded`` column by column."""
+    X = np.empty(encoded.shape, dtype=kind.precision, order="F" if kind.by_columns else "C")
+    for place, name in enumerate(list(encoded)):
+        X[:, place] = encoded.pop(name)
     return X
 
 

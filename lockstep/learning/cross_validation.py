@@ -117,7 +117,7 @@ class EncodedRows(NamedTuple):
     """Rows as an estimator takes them.
 
     Attributes:
-        X: (n_rows, n_encoded) float64.
+        X: (n_rows, n_encoded) float64, or float32 (ModelType.precision).
         y: (n_rows,): the target; see Table.labels.
         categories: the columns of X that hold codes of categories, by number; see categories_of.
         weights: (n_rows,) how much each row counts, or None; see Table.weights.
@@ -230,9 +230,15 @@ def encode_fitted(
     """
     rows = train.rows(fitted_on)
     check_classes(rows, f"the {len(rows)} training rows that a fold is fitted on")
-    preprocessor, encoded = fit_preprocessor(rows, preprocess, model.model, features=features, log=False)
-    categories, folds = categories_of(preprocessor), inner_folds(rows, model)
-    return preprocessor, EncodedRows(encoded.to_numpy(), rows.labels, categories, rows.weights, folds)
+    folds = inner_folds(rows, model)
+    copied = len(rows) < len(train)  # pandas copies no cells for all rows in their order
+    preprocessor, encoded = fit_preprocessor(
+        rows, preprocess, model.model, features=features, log=False, overwrite=copied
+    )
+    y, weights = rows.labels, rows.weights
+    del rows  # as large as the encoded ones
+    X = encoded.to_numpy(dtype=model_type(model.model).precision)
+    return preprocessor, EncodedRows(X, y, categories_of(preprocessor), weights, folds)
 
 
 def encode(train: Table, positions: np.ndarray, preprocessor: Preprocessor) -> EncodedRows:

@@ -304,7 +304,7 @@ def fit_estimator(
     It multiplies the weights that rows have of their own.
 
     Args:
-        X: (n_rows, n_encoded) float64.
+        X: (n_rows, n_encoded) float64, or float32 (ModelType.precision).
         y: (n_rows,).
         settings: the section ``train``, which the estimator was built from.
         n_jobs: threads.

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from lockstep.kernel.errors import MachineError, Setting, SettingsError, nearest
 from lockstep.kernel.settings import Settings, Task
@@ -32,6 +32,7 @@ class ModelType:
         numbered_classes: whether its classifier takes no classes but 0, 1, 2, ...
         threaded: whether a fit uses all processors by itself, whatever number of threads it is told.
         by_columns: whether a fit reads its rows faster column by column.
+        precision: the type of number that its rows are given in: float32 where it rounds them to that itself.
         native_missing: whether it learns from missing values as they are.
         native_categories: how it is told which of the encoded columns hold codes of categories, from their numbers and
             the number of all columns; None if it cannot be told.
@@ -45,6 +46,7 @@ class ModelType:
     numbered_classes: bool = False
     threaded: bool = False
     by_columns: bool = False
+    precision: Literal["float32", "float64"] = "float64"
     native_missing: bool = False
     native_categories: Callable[[Sequence[int], int], Arguments] | None = None
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -89,12 +91,19 @@ _FOREST_NATIVE: dict[str, Any] = {"native_missing": True, "native_categories": l
 _FOREST = {"max_features": _range(0.2, 1.0), "min_samples_leaf": _range(1, 20, log=True)}
 MODELS = {
     "random_forest": ModelType(
-        _both("sklearn.ensemble:RandomForest"), scale_free=True, space=_FOREST, **_FOREST_NATIVE
+        _both("sklearn.ensemble:RandomForest"),
+        scale_free=True,
+        precision="float32",
+        space=_FOREST,
+        **_FOREST_NATIVE,
     ),
-    "extra_trees": ModelType(_both("sklearn.ensemble:ExtraTrees"), scale_free=True, space=_FOREST, **_FOREST_NATIVE),
+    "extra_trees": ModelType(
+        _both("sklearn.ensemble:ExtraTrees"), scale_free=True, precision="float32", space=_FOREST, **_FOREST_NATIVE
+    ),
     "gradient_boosting": ModelType(
         _both("sklearn.ensemble:GradientBoosting"),
         scale_free=True,
+        precision="float32",
         space={
             "n_estimators": _range(50, 500, log=True),
             "learning_rate": _range(0.02, 0.3, log=True),
@@ -141,6 +150,7 @@ MODELS = {
         numbered_classes=True,
         threaded=True,
         by_columns=True,
+        precision="float32",
         native_missing=True,
         native_categories=lambda columns, width: Arguments(
             {"feature_types": ["c" if number in columns else "q" for number in range(width)]}, {}

@@ -305,11 +305,14 @@ def fit_preprocessor(
     *,
     features: OwnFeatures | None = None,
     log: bool = True,
+    overwrite: bool = False,
 ) -> tuple[Preprocessor, pd.DataFrame]:
     """Fit the preprocessor on the rows of ``table``, and encode them.
 
     Args:
         features: the user's own, which come first; a copy of them is fitted.
+        overwrite: whether the features' cells in ``table`` may become the encoded ones, which saves a copy of them. Not
+            for a table that shares its cells with another one, or whose features are looked at afterwards.
 
     Returns:
         The fitted transformer (with features of the user's own a pipeline of both), and a float64 frame (n_rows,
@@ -320,13 +323,36 @@ def fit_preprocessor(
     taken = {table.target, table.weight, table.group, table.time}
     table = table if own is None else own.apply(table)
     preprocessor = build_preprocessor(table, settings, model, log=log)
-    with refusals_of(preprocessor, "fit"):
-        encoded = preprocessor.fit_transform(table.features, table.labels)
-    names = _distinct(_encoded_names(preprocessor), taken)
+    # A column that is looked at for missing values, too, must not be filled before.
+    in_place = overwrite and "missing" not in (kind for kind, _, _ in preprocessor.transformers)
+    preprocessor.__class__ = _Unstacked  # while it is fitted: what is saved is scikit-learn's
+    try:
+        _set_copy(preprocessor.transformers, copy=not in_place)
+        with refusals_of(preprocessor, "fit"):
+            encoded = preprocessor.fit_transform(table.features, table.labels)
+        _set_copy([*preprocessor.transformers, *preprocessor.transformers_], copy=True)
+    finally:
+        preprocessor.__class__ = ColumnTransformer
+    encoded.index, encoded.columns = table.frame.index, _distinct(_encoded_names(preprocessor), taken)
     fitted = preprocessor if own is None else Pipeline([("features", own), ("preprocess", preprocessor)])
-    numbers = np.asarray(encoded, dtype="float64")
-    # Not copied, as pandas would by itself: it is as large as the table.
-    return fitted, pd.DataFrame(numbers, index=table.frame.index, columns=names, copy=False)
+    return fitted, encoded
+
+
+class _Unstacked(ColumnTransformer):  # type: ignore[misc]
+    """Gives what its transformers give as a frame, each kind of column a piece of memory of its own, where scikit-learn
+    copies all of them into one array."""
+
+    def _hstack(self, Xs: Sequence[Any], *, n_samples: int) -> pd.DataFrame:  # noqa: ARG002 - scikit-learn names it
+        parts = (pd.DataFrame(np.asarray(X, dtype="float64"), copy=False) for X in Xs)
+        return pd.concat(parts, axis="columns", ignore_index=True)
+
+
+def _set_copy(transformers: Iterable[tuple[str, Any, Any]], *, copy: bool) -> None:
+    """Have the steps that fill and scale numbers do so in a copy of them, which is the default, or in place."""
+    for _, pipeline, _ in transformers:
+        for _, step in pipeline.steps if isinstance(pipeline, Pipeline) else ():
+            if hasattr(step, "copy"):
+                step.set_params(copy=copy)
 
 
 def _encoded_names(encoder: ColumnTransformer) -> list[str]:

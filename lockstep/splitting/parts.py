@@ -1,7 +1,8 @@
 """Cuts a table into training, validation and test rows."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from lockstep.kernel.errors import DataError, Setting, SettingsError, did_you_mean, some
 from lockstep.kernel.settings import Seed, Settings
@@ -11,6 +12,7 @@ from lockstep.tables.table import Table, class_counts, column_type
 
 import msgspec
 import numpy as np
+import pandas as pd
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 
 _TEST, _VALIDATION = Setting("split.test_size"), Setting("split.validation_size")
@@ -68,19 +70,44 @@ def split_table(table: Table, settings: SplitSettings, md5: str | None = None) -
         raise DataError(
             "no feature is left: the group and time columns are not features. Leave ", _GROUP, " or ", _TIME, " empty."
         )
+    positions = _positions(table, settings, md5)
+    frame, empty = table.frame.copy(deep=False), replace(table, frame=pd.DataFrame())
+    del table  # of which, if nobody else has it, each column is let go of as soon as it is cut
+    train, validation, test = (replace(empty, frame=part) for part in _taken(frame, positions))
+    return Parts(train, validation, test.with_copies(train))
+
+
+def _positions(table: Table, settings: SplitSettings, md5: str | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The positions (0-based) of the training, validation and test rows, each in the order that the part has."""
+    names = dict.fromkeys(name for name in (table.target, settings.group, settings.time) if name is not None)
+    table = replace(table, frame=table.frame[list(names)])  # what rows are cut by
+    order = np.arange(len(table))
     if settings.time is not None:
-        table = table.rows(np.argsort(table.time_stamps, kind="stable"))
+        order = np.argsort(table.time_stamps, kind="stable")
+        table = table.rows(order)
     if settings.kept is None:
         rest, test = _cut(table, settings.test_size, settings, _TEST)
     else:
         is_test = table.frame.index.isin(read_kept_rows(settings.kept, md5))
-        rest, test = (table.rows(np.flatnonzero(chosen)) for chosen in (~is_test, is_test))
+        rest, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
         if not len(rest) or not len(test):
             raise DataError(_KEPT, f" leaves {len(rest)} training and {len(test)} test rows. Leave it empty.")
-    if settings.validation_size == 0:
-        return Parts(rest, rest.rows(np.array([], dtype=np.intp)), test.with_copies(rest))
-    train, validation = _cut(rest, settings.validation_size / (1 - settings.test_size), settings, _VALIDATION)
-    return Parts(train, validation, test.with_copies(train))
+    kept, cut = np.arange(len(rest)), np.array([], dtype=np.intp)
+    if settings.validation_size != 0:
+        share = settings.validation_size / (1 - settings.test_size)
+        kept, cut = _cut(table.rows(rest), share, settings, _VALIDATION)
+    return order[rest[kept]], order[rest[cut]], order[test]
+
+
+def _taken(frame: pd.DataFrame, positions: Sequence[np.ndarray]) -> list[pd.DataFrame]:
+    """The rows of ``frame`` at each of the ``positions``, which are taken out of it column by column."""
+    indexes = [frame.index.take(rows) for rows in positions]
+    columns: list[dict[str, Any]] = [{} for _ in positions]
+    for name in list(frame):
+        cells = frame.pop(name).array
+        for part, rows in zip(columns, positions, strict=True):
+            part[name] = cells.take(rows)
+    return [pd.DataFrame(part, index=index, copy=False) for part, index in zip(columns, indexes, strict=True)]
 
 
 def check_settings(settings: SplitSettings) -> None:
@@ -149,15 +176,15 @@ def _check_columns(table: Table, settings: SplitSettings) -> None:
         raise SettingsError(_STRATIFY, " is true, but only classes can be stratified. Set it to auto or false.")
 
 
-def _cut(table: Table, share: float, settings: SplitSettings, key: Setting) -> tuple[Table, Table]:
-    """(rows kept, rows cut off); ``share`` of the rows, or of the groups, are cut off."""
+def _cut(table: Table, share: float, settings: SplitSettings, key: Setting) -> tuple[np.ndarray, np.ndarray]:
+    """(positions of the rows kept, of those cut off); ``share`` of the rows, or of the groups, are cut off."""
     n_rows = len(table)
     if settings.time is not None:
         first = _first_of_its_time(table, n_rows - max(1, round(n_rows * share)))
         if first == 0:
             what = f": '{settings.time}' has the same value in too many rows for "
             raise DataError(_TIME, what, key, f" {share:g}. Lower it, or leave ", _TIME, " empty.")
-        return table.rows(np.arange(first)), table.rows(np.arange(first, n_rows))
+        return np.arange(first), np.arange(first, n_rows)
     if settings.group is not None:
         groups = table.frame[settings.group]
         if groups.nunique() < 3:
@@ -171,7 +198,7 @@ def _cut(table: Table, share: float, settings: SplitSettings, key: Setting) -> t
         kept, cut = next(splitter.split(table.frame, table.labels))
     else:
         kept, cut = next(ShuffleSplit(n_splits=1, test_size=share, random_state=settings.seed).split(table.frame))
-    return table.rows(np.sort(kept)), table.rows(np.sort(cut))
+    return np.sort(kept), np.sort(cut)
 
 
 def _check_classes(table: Table, share: float, key: Setting) -> None:
