@@ -8,6 +8,7 @@ from lockstep.diagnosing.row_errors import cell
 from lockstep.kernel.log import heartbeat
 from lockstep.learning.scoring import Predictions, predict
 from lockstep.tables.dates import numbers_of
+from lockstep.tables.statistics import has_more_levels, n_distinct
 from lockstep.tables.table import Table, column_type
 
 import numpy as np
@@ -50,7 +51,7 @@ def dependence_of(
             if not len(present) or not train.features[feature].count():
                 continue
             is_ordered = kind in ("number", "date")
-            if is_ordered and present.nunique() > FEW:
+            if is_ordered and has_more_levels(present, FEW):
                 marks, values = np.linspace(0.02, 0.98, GRID), present if kind == "number" else present.astype("int64")
                 tried = np.unique(np.quantile(values.to_numpy(), marks, method="inverted_cdf"))
                 grid = pd.Series(tried).astype(column.dtype).tolist() if kind == "date" else tried.tolist()
@@ -67,7 +68,7 @@ def dependence_of(
             inner = (
                 numbers_of(present).quantile([0.05, 0.95]).astype("float64").tolist() if is_ordered else (None, None)
             )
-            levels = int(train.features[feature].nunique())
+            levels = n_distinct(train.features[feature])
             shown = numbers_of(pd.Series(grid)).tolist() if kind == "date" else [cell(value) for value in grid]
             found.append(Dependence(feature, kind, levels, shown, means, *inner))
     return found

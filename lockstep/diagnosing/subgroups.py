@@ -6,6 +6,7 @@ from lockstep.diagnosing.diagnosis import MAX_TEXT, Slice, Slices
 from lockstep.evaluating.intervals import LEVEL, mean_interval, wilson
 from lockstep.kernel.settings import Task
 from lockstep.tables.dates import date_of, numbers_of, shown_date
+from lockstep.tables.statistics import has_more_levels
 from lockstep.tables.table import column_type
 
 import numpy as np
@@ -96,7 +97,7 @@ def _levels(column: pd.Series) -> list[tuple[str, np.ndarray]]:
     missing = column.isna().to_numpy()
     found = [(MISSING, np.flatnonzero(missing))]
     kind = column_type(column)
-    if kind in ("number", "date") and column.nunique() > QUARTERS:
+    if kind in ("number", "date") and has_more_levels(column, QUARTERS):
         shown = date_of if kind == "date" else "{:.6g}".format
         values = numbers_of(column).to_numpy(dtype="float64", na_value=np.nan)
         edges = np.unique(np.nanquantile(values, np.linspace(0, 1, QUARTERS + 1)))

@@ -1,16 +1,34 @@
 """The first import of every stage's script: what has to happen before the others, if this process is a stage.
 
 Under ``python -m stages.train`` importing this module checks that the recorded versions are installed (before anything
-is imported that may be missing), ties the process to the DVC that runs it, and remembers the code as it is now.
+is imported that may be missing), ties the process to the DVC that runs it, remembers the code as it is now, and has the
+memory of arrays given back.
 Imported otherwise, as by the API, it does nothing.
 """
 
+import ctypes
 import gc
 import sys
 
 from lockstep.kernel.environment import check_environment
 from lockstep.kernel.errors import LockstepError
 from lockstep.kernel.locks import join_dvc_run
+
+_ARRAY = 4 * 2**20
+"""Bytes from which on an array is given a piece of memory of its own."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
+
+def give_back_memory() -> None:
+    """Have the memory of large arrays go back to the system as soon as they are freed; of no effect but under glibc.
+
+    As soon as one array of up to 32 MiB was freed, glibc would take memory for later ones of that size from its heap,
+    of which what lies between things that live on cannot be given back.
+    """
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
+        library.mallopt(_M_MMAP_THRESHOLD, _ARRAY)
+        library.mallopt(_M_TRIM_THRESHOLD, 2 * _ARRAY)  # what glibc makes of the other one
+
 
 _main = getattr(sys.modules.get("__main__"), "__spec__", None)
 
@@ -19,6 +37,7 @@ if _main is not None and _main.name.startswith("stages."):
     try:
         check_environment()
         join_dvc_run()
+        give_back_memory()
     except LockstepError as error:
         print(f"ERROR: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -5,7 +5,8 @@ The column choices (which are constant, which have many levels) are made from th
 cross-validation fold that builds its own learns nothing from the rows it is scored on.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import methodcaller
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -325,14 +326,8 @@ def fit_preprocessor(
     preprocessor = build_preprocessor(table, settings, model, log=log)
     # A column that is looked at for missing values, too, must not be filled before.
     in_place = overwrite and "missing" not in (kind for kind, _, _ in preprocessor.transformers)
-    preprocessor.__class__ = _Unstacked  # while it is fitted: what is saved is scikit-learn's
-    try:
-        _set_copy(preprocessor.transformers, copy=not in_place)
-        with refusals_of(preprocessor, "fit"):
-            encoded = preprocessor.fit_transform(table.features, table.labels)
-        _set_copy([*preprocessor.transformers, *preprocessor.transformers_], copy=True)
-    finally:
-        preprocessor.__class__ = ColumnTransformer
+    with refusals_of(preprocessor, "fit"), _sparing(preprocessor, in_place=in_place):
+        encoded = preprocessor.fit_transform(table.features, table.labels)
     encoded.index, encoded.columns = table.frame.index, _distinct(_encoded_names(preprocessor), taken)
     fitted = preprocessor if own is None else Pipeline([("features", own), ("preprocess", preprocessor)])
     return fitted, encoded
@@ -347,8 +342,20 @@ class _Unstacked(ColumnTransformer):  # type: ignore[misc]
         return pd.concat(parts, axis="columns", ignore_index=True)
 
 
+@contextlib.contextmanager
+def _sparing(encoder: ColumnTransformer, *, in_place: bool) -> Iterator[None]:
+    """While the block runs, let ``encoder`` give its columns without stacking them; and fill and scale numbers in place
+    of a copy of them, if they are one piece of memory. It is scikit-learn's again afterwards, with its settings."""
+    encoder.__class__ = _Unstacked
+    try:
+        _set_copy(encoder.transformers, copy=not in_place)
+        yield
+        _set_copy([*encoder.transformers, *encoder.transformers_], copy=True)
+    finally:
+        encoder.__class__ = ColumnTransformer
+
+
 def _set_copy(transformers: Iterable[tuple[str, Any, Any]], *, copy: bool) -> None:
-    """Have the steps that fill and scale numbers do so in a copy of them, which is the default, or in place."""
     for _, pipeline, _ in transformers:
         for _, step in pipeline.steps if isinstance(pipeline, Pipeline) else ():
             if hasattr(step, "copy"):

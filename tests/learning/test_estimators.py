@@ -314,3 +314,12 @@ def test_a_model_that_knows_no_weights_says_so(make_settings):
     settings, (X, y) = make_settings("k_neighbors", "classification"), data("classification")
     with pytest.raises(SettingsError, match=r"load\.weight is set, and KNeighborsClassifier knows no weights of rows"):
         fit_estimator(build_estimator(settings, "classification"), X, y, settings, 1, weights=np.ones(len(y)))
+
+
+@pytest.mark.parametrize(("model", "task"), [one for one in TYPES if MODELS[one[0]].precision == "float32"])
+def test_single_precision_is_what_these_models_read_anyway(fitted, model, task):
+    X, y = data(task)
+    double, single = (fitted(model, task, rows, y) for rows in (X, X.astype("float32")))
+    assert pickle.dumps(single) == pickle.dumps(double)
+    predicted = [one.predict(rows).tolist() for one in (double, single) for rows in (X, X.astype("float32"))]
+    assert all(found == predicted[0] for found in predicted)

@@ -1,13 +1,17 @@
 """Imputation, encoding, scaling: which columns come out, and with which values."""
 
 import logging
+import tracemalloc
 
 from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.learning.preprocessing import PreprocessSettings, categories_of, fit_preprocessor
+from lockstep.saving.joblib_file import save_model
+from lockstep.tables.table import ROW, Table
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import TargetEncoder
 
@@ -347,3 +351,44 @@ def test_an_order_is_not_that_of_other_texts_of_the_same_name(make_table):
     """As features of the user's own may make them."""
     table = make_table({"size": ["s", "m", "l"] * 2, "y": Y[:6]}, levels={"size": SIZES})
     assert list(fit_preprocessor(table, PreprocessSettings(), "random_forest")[1]) == ["ordinal__size"]
+
+
+@pytest.mark.parametrize(
+    ("overwrite", "missing", "most"),
+    # To fit the mean of numbers of which some are missing, scikit-learn fills a copy of them with zeros.
+    [(True, False, 0.5), (False, False, 1.5), (True, True, 1.4)],
+)
+def test_encoding_takes_one_copy_of_the_numbers_or_none(overwrite, missing, most):
+    cells = np.random.default_rng(0).random((20, 100_000))  # one piece of memory
+    if missing:
+        cells[:, 7] = NAN
+    frame = pd.DataFrame(cells.T, columns=[f"x{place}" for place in range(20)], copy=False)
+    frame.index = pd.RangeIndex(1, 100_001, name=ROW)
+    frame["y"] = np.arange(100_000) % 2
+    table = Table(frame, "y", "classification")
+    tracemalloc.start()
+    try:
+        fit_preprocessor(table, PreprocessSettings(), "random_forest", overwrite=overwrite)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < most * cells.nbytes
+
+
+@pytest.mark.parametrize("model", ["random_forest", "mlp", "xgboost"])
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"missing_indicator": True}, {"numeric_impute": "median", "scale": "robust"}, {"scale": "minmax"}],
+)
+def test_overwriting_the_raw_cells_changes_no_result(make_table, tmp_path, model, values):
+    def encoded(*, overwrite):
+        columns = {"a": [1.5, NAN, 3.5, 9.5] * 5, "t": ["u", None, "v", "u"] * 5, "b": [NAN, 2.5, 7.5, 8.5] * 5}
+        table = make_table(columns | {"flag": [True, None, False, True] * 5, "y": Y})
+        preprocessor, found = fit_preprocessor(table, PreprocessSettings(**values), model, overwrite=overwrite)
+        save_model(preprocessor, tmp_path / "p.joblib")
+        return found, (tmp_path / "p.joblib").read_bytes(), type(preprocessor)
+
+    (copied, one, kind), (in_place, other, _) = encoded(overwrite=False), encoded(overwrite=True)
+    pd.testing.assert_frame_equal(in_place, copied, check_exact=True)
+    assert one == other
+    assert kind is ColumnTransformer

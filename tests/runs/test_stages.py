@@ -1,6 +1,7 @@
 """The stages behind the split: preprocess, train, evaluate, as functions of tables."""
 
 import logging
+import tracemalloc
 
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.metrics import METRICS
@@ -13,6 +14,7 @@ from stages.train import train
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 from small import EACH_TYPE, make_table, model_settings
@@ -152,3 +154,23 @@ def test_wrong_model_settings(values, message):
     settings = TrainSettings(**({"model": "random_forest", "kind": "classifier", "version": 1} | values))
     with pytest.raises(ValueError, match=message):
         train(processed, preprocessor, parts.validation, settings)
+
+
+def test_training_holds_the_encoded_rows_once():
+    def processed():
+        random = np.random.default_rng(0)
+        frame = pd.DataFrame({f"number__x{place}": random.random(100_000) for place in range(40)}, copy=False)
+        frame["y"] = np.arange(100_000) % 2
+        return Table(frame, "y", "classification")
+
+    preprocessor, _ = preprocess(make_table(), PreprocessSettings(), "random_forest")
+    settings = model_settings("random_forest", "classification", hyperparameters={"n_estimators": 1, "max_depth": 1})
+    none = make_table().rows(np.array([], dtype=int))
+    tracemalloc.start()
+    try:
+        train(processed(), preprocessor, none, settings)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # The room for what the model reads, half of it, is counted from the start.
+    assert peak < 1.7 * processed().frame.memory_usage().sum()

@@ -1,5 +1,7 @@
 """The split: the shares, the seed, the strata, groups and time."""
 
+import tracemalloc
+
 from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.splitting.data_checks import CheckSettings
 from lockstep.splitting.parts import SplitSettings, split_table
@@ -152,3 +154,33 @@ def test_test_rows_that_are_training_rows_too_are_known_whatever_is_checked(vali
     expected = [row for row, cells in parts.test.frame.iterrows() if tuple(cells) in trained]
     assert list(parts.test.copies) == expected != []
     assert parts.train.copies == parts.validation.copies == ()
+
+
+@pytest.mark.parametrize("values", [{}, {"validation_size": 0.2}, {"time": "t"}])
+def test_a_table_that_nobody_else_has_is_there_once(values):
+    def made():
+        rng = np.random.default_rng(0)
+        columns = {"t": np.arange(100_000), "y": np.arange(100_000) % 2}
+        columns |= {f"x{place}": rng.random(100_000) for place in range(40)}
+        # Each column a piece of memory of its own, as read_table gives them.
+        frame = pd.DataFrame(columns, index=pd.RangeIndex(1, 100_001, name="__row__"), copy=False)
+        return Table(frame, "y", "classification")
+
+    tracemalloc.start()
+    try:
+        split_table(made(), settings(**values))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.5 * made().frame.memory_usage().sum()
+
+
+@pytest.mark.parametrize("values", [{}, {"validation_size": 0.2}, {"time": "t"}, {"group": "g"}])
+def test_the_rows_and_types_of_the_parts_are_those_of_the_table_which_stays_as_it_is(values):
+    flags = pd.Series([True, None, False, False] * 250, dtype="object")
+    days = pd.Series(np.datetime64("2020-01-01") + np.arange(1000)).astype("datetime64[us]")
+    data = table(flag=flags, day=days, t=np.arange(1000)[::-1], g=np.arange(1000) % 50, whole=np.arange(1000) < 500)
+    before = data.frame.copy()
+    for part in split_table(data, settings(**values)):
+        pd.testing.assert_frame_equal(part.frame, before.loc[part.frame.index], check_exact=True)
+    pd.testing.assert_frame_equal(data.frame, before)

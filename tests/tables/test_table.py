@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -88,23 +89,24 @@ def test_no_rows_keep_their_types(table, tmp_path):
 READ = """
 import sys
 from pathlib import Path
-from lockstep.tables.table import read_table
+from lockstep.tables import table
 def peak():  # not ru_maxrss, which begins at that of the process that started this one
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
 before = peak()
-read_table(Path(sys.argv[1]))
+getattr(table, sys.argv[2])(Path(sys.argv[1]))
 print(peak() - before)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
-def test_reading_holds_the_table_once(tmp_path):
+@pytest.mark.parametrize("read", ["read_table", "read_hashed_table"])
+def test_reading_holds_the_table_once(tmp_path, read):
     rows, columns = 100_000, 80
     numbers = np.random.default_rng(0).random((rows, columns))  # random, so that they cannot be compressed
     frame = pd.DataFrame(numbers, columns=[f"x{place}" for place in range(columns)])
     frame.index = pd.RangeIndex(1, rows + 1, name=ROW)
     write_table(Table(frame, "x0", "regression"), tmp_path / "table.parquet")
-    command = [sys.executable, "-c", READ, str(tmp_path / "table.parquet")]
+    command = [sys.executable, "-c", READ, str(tmp_path / "table.parquet"), read]
     peak = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     # With the libraries that reading loads. Reading all columns at once took 3.2 times the table.
     assert peak < 2.4 * numbers.nbytes
@@ -143,6 +145,30 @@ def test_the_hash_is_of_the_bytes_that_were_read_and_would_be_written(saved, tab
     assert sha256 == hashlib.sha256(saved.read_bytes()).hexdigest() == table_sha256(table)
     pd.testing.assert_frame_equal(found.frame, read_table(saved).frame)
     assert (found.target, found.task, found.group) == (table.target, table.task, table.group)
+
+
+def test_numbers_of_one_type_are_one_piece_of_memory(make_table, tmp_path):
+    columns = {"a": [0.5, np.nan, 2.5], "n": [1, 2, 3], "t": ["u", "v", None], "b": [4.5, 5.5, 6.5], "y": [7, 8, 9]}
+    write_table(make_table(columns, "regression"), tmp_path / "t.parquet")
+    frame = read_hashed_table(tmp_path / "t.parquet")[0].frame
+    assert list(frame) == list(columns)
+    for one, other in (("a", "b"), ("n", "y")):
+        first, second = (frame[name].to_numpy().base for name in (one, other))
+        while first.base is not None:
+            first, second = first.base, second.base
+        assert first is second
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(saved, monkeypatch):
+    def digest(file, name):
+        found = original(file, name)
+        os.utime(saved, ns=(0, 0))  # as whoever writes to it does
+        return found
+
+    original = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", digest)
+    with pytest.raises(IntegrityError, match="it changed while it was read"):
+        read_hashed_table(saved)
 
 
 READERS = pytest.mark.parametrize("read", [read_table, read_hashed_table])
