@@ -110,7 +110,7 @@ def _numbers(encoded: pd.DataFrame, kind: ModelType) -> np.ndarray:
     """(n_rows, n_encoded) numbers, one row after another in memory, as most estimators read them, or one column after
     another; taken out of ``encoded`` column by column."""
     X = np.empty(encoded.shape, dtype=kind.precision, order="F" if kind.by_columns else "C")
-    for place, name in enumerate(list(encoded)):
+    for place, name in enumerate(map(str, list(encoded))):
         X[:, place] = encoded.pop(name)
     return X
 

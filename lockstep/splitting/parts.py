@@ -103,7 +103,7 @@ def _taken(frame: pd.DataFrame, positions: Sequence[np.ndarray]) -> list[pd.Data
     """The rows of ``frame`` at each of the ``positions``, which are taken out of it column by column."""
     indexes = [frame.index.take(rows) for rows in positions]
     columns: list[dict[str, Any]] = [{} for _ in positions]
-    for name in list(frame):
+    for name in map(str, list(frame)):
         cells = frame.pop(name).array
         for part, rows in zip(columns, positions, strict=True):
             part[name] = cells.take(rows)

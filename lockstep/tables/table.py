@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pandas.api.internals import create_dataframe_from_blocks
+from pandas.api.internals import create_dataframe_from_blocks  # type: ignore[import-not-found] # by the stubs
 
 ROW = "__row__"
 """The index of every table: the number of the row in the raw data, the first data row being 1. It survives
@@ -250,7 +250,8 @@ def _column(file: pq.ParquetFile, name: str) -> pa.ChunkedArray:
 def _by_columns(file: pq.ParquetFile, schema: pa.Schema) -> pd.DataFrame:
     """The columns of ``schema``, each a piece of memory of its own."""
     arrow = pa.table([_column(file, name) for name in schema.names], schema=schema)
-    return arrow.to_pandas(split_blocks=True, self_destruct=True)
+    frame: pd.DataFrame = arrow.to_pandas(split_blocks=True, self_destruct=True)
+    return frame
 
 
 def _in_pieces(file: pq.ParquetFile, schema: pa.Schema) -> pd.DataFrame:
@@ -272,7 +273,8 @@ def _in_pieces(file: pq.ParquetFile, schema: pa.Schema) -> pd.DataFrame:
         # A NumPy array is wanted as the one row that it is of a block.
         values = array.to_numpy()[None] if isinstance(array, pd.arrays.NumpyExtensionArray) else array
         blocks.append((values, np.array([names.index(name)])))
-    return create_dataframe_from_blocks(blocks, rest.index, pd.Index(names))
+    frame: pd.DataFrame = create_dataframe_from_blocks(blocks, rest.index, pd.Index(names))
+    return frame
 
 
 @contextlib.contextmanager
