@@ -181,8 +181,8 @@ def test_summary_and_index_lead_with_what_measures_a_rare_class(results, capsys,
     Path("reports/churn.html").touch()
     assert main(["index"]) == 0
     page = Path("reports/index.html").read_text()
-    assert ("<td>Area under the ROC curve</td>" in page) == ("<td>Balanced accuracy</td>" in page) == rare
-    assert ("<td>Accuracy</td>" in page) == (not rare)
+    assert (">Area under the ROC curve</td>" in page) == (">Balanced accuracy</td>" in page) == rare
+    assert (">Accuracy</td>" in page) == (not rare)
 
 
 def test_summary_before_a_run(params, capsys):

@@ -164,12 +164,12 @@ def test_the_deepest_and_the_largest_that_is_accepted(params):
     assert len(read_yaml(params("a" * MAX_BYTES))) == MAX_BYTES
 
 
-@pytest.mark.parametrize("there", [{}, {"n_estimators": 100}])
+@pytest.mark.parametrize("there", [{}, {"max_depth": 10}])
 def test_a_setting_that_is_left_to_its_default_is_set_for_an_experiment_as_documented(params, there):
-    assert "-S ++problems.customers.train.hyperparameters.n_estimators=30" in (ROOT / "docs/experiments.md").read_text()
-    path = params(f"problems: {{customers: {{train: {{hyperparameters: {json.dumps(there)}}}}}}}\n")
-    apply_overrides(path, ["++problems.customers.train.hyperparameters.n_estimators=30"])
-    assert read_problems(path)["customers"]["train"] == {"hyperparameters": {"n_estimators": 30}}
+    assert "-S ++problems.iris.train.hyperparameters.max_depth=3" in (ROOT / "docs/experiments.md").read_text()
+    path = params(f"problems: {{iris: {{train: {{hyperparameters: {json.dumps(there)}}}}}}}\n")
+    apply_overrides(path, ["++problems.iris.train.hyperparameters.max_depth=3"])
+    assert read_problems(path)["iris"]["train"] == {"hyperparameters": {"max_depth": 3}}
 
 
 def test_hundreds_of_problems_have_room():

@@ -149,7 +149,7 @@ def test_a_stage_that_fails_is_named(repository, capsys, monkeypatch):
     assert main(["rebuild", "main"]) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("ERROR rebuild: main (")
-    assert "cannot be rebuilt: train failed. failed to reproduce 'train'" in error
+    assert "cannot be rebuilt: train failed. ValueError: could not convert string to float: 'steep'" in error
 
 
 def test_what_is_not_committed(repository, capsys):
