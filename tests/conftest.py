@@ -58,9 +58,15 @@ def shared_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def built_rows(request):
+def exhaustively(request):
+    """Whether the exhaustive tests run."""
+    return any(item.get_closest_marker("exhaustive") for item in request.session.items)
+
+
+@pytest.fixture(scope="session")
+def built_rows(exhaustively):
     """How many rows of housing.csv that has: all (None) where the exhaustive tests run."""
-    return None if any(item.get_closest_marker("exhaustive") for item in request.session.items) else 400
+    return None if exhaustively else 400
 
 
 @pytest.fixture(scope="session", autouse=True)

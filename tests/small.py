@@ -31,6 +31,13 @@ SMALL = {
 """Hyperparameters of each model type that make it small and quick."""
 TYPES = [(name, task) for name, entry in MODELS.items() for task in entry.estimators]
 _FEW = ("logistic_regression", "random_forest", "ridge", "voting")
+
+
+def widened(values, few):
+    """Parameters of a test: the ``few`` for every run, all ``values`` for 'make test-all'."""
+    return [pytest.param(value, marks=() if value in few else pytest.mark.exhaustive) for value in values]
+
+
 EACH_TYPE = [
     pytest.param(*pair, marks=() if pair[0] in _FEW else pytest.mark.exhaustive, id="-".join(pair)) for pair in TYPES
 ]

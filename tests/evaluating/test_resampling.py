@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from small import widened
 
 
 def classified(n, k, seed=0, skill=0.5):
@@ -309,7 +310,7 @@ def test_the_accuracy_of_weighted_rows_has_the_bootstraps_interval():
         assert alike[name] == pytest.approx(without[name])
 
 
-@pytest.mark.parametrize("kind", ["rows", "stratified", "groups", "blocks", "weighted"])
+@pytest.mark.parametrize("kind", widened(["rows", "stratified", "groups", "blocks", "weighted"], ("rows", "groups")))
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_resamples_of_subsets_spread_as_those_of_all_rows(monkeypatch, task, kind):
     random = np.random.default_rng(1)

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small import widened
 from test_values import CASES
 
 quickly = settings(
@@ -97,7 +98,7 @@ BEGINNINGS = {
 }
 
 
-@pytest.mark.parametrize("beginning", BEGINNINGS)
+@pytest.mark.parametrize("beginning", widened(BEGINNINGS, ("integers", "texts")))
 def test_the_cases_of_single_values_behind_others(tmp_path, beginning):
     for case in CASES.values():
         if len(case.cells) < 50:

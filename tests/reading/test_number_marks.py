@@ -54,7 +54,7 @@ def read(path, cells, own, declared="number"):
     """The column's values, read at once and in blocks, which must give the same or the same message."""
     file, types, forms = write(path / "f.csv", cells), {"c": declared}, {"c": own}
     results = []
-    for chunk in (csvfile.CHUNK, 24):
+    for chunk in (csvfile.CHUNK, max(24, file.stat().st_size // 50)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(csvfile, "CHUNK", chunk)
             try:

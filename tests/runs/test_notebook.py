@@ -30,6 +30,7 @@ def test_the_notebook_is_kept_without_outputs():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore")
 def test_it_runs_and_shows_tables_and_the_report(client, built_repository, tmp_path, monkeypatch):
     import nbformat

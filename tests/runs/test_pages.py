@@ -29,7 +29,7 @@ SELF = {"make test", "make test-all"}  # which would run this file again
 LONG = {
     "README.md", "comparing.md", "data-diff.md", "every-day.md", "experiments.md", "faults.md", "leaderboard.md",
     "own-data.md", "promoting.md", "remotes.md", "report.md", "reproducibility.md", "security.md", "tuning.md",
-    "updating.md", "upgrading.md", "versions.md", "voting.md",
+    "updating.md", "upgrading.md", "versions.md", "voting.md", "watching.md",
 }  # fmt: skip
 
 

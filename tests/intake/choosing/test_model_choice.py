@@ -162,7 +162,14 @@ def test_the_mean_of_three_boostings_has_no_weights_and_is_for_rows_that_are_spl
     assert choose_model(y[:VOTE_ROWS], "regression", shuffled=False)[0] == "voting"
 
 
-@pytest.mark.parametrize(("task", "rows"), [("classification", 300), ("regression", 300), ("regression", 2500)])
+@pytest.mark.parametrize(
+    ("task", "rows"),
+    [
+        ("classification", 300),
+        ("regression", 300),
+        pytest.param("regression", 2500, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_vote_has_the_same_bytes_with_any_number_of_threads(task, rows):
     y = pd.Series(np.arange(rows) % 3 if task == "classification" else np.arange(rows) / 7)
     hyperparameters, _ = choose_settings("voting", y, task, shuffled=True)
