@@ -423,14 +423,15 @@ def test_two_equal_models_are_called_different_in_at_most_one_of_twenty(pairs, m
     assert alarms <= most
 
 
-def test_metrics_beside_the_built_in_ones_are_compared_if_one_side_asked_for_them():
+@pytest.mark.parametrize("asking", [0, pytest.param(1, marks=pytest.mark.exhaustive)])
+def test_metrics_beside_the_built_in_ones_are_compared_if_one_side_asked_for_them(asking):
     own = ("average_precision", "neg_brier_score")
-    before, after = classifier(300, skill=0.2, k=2), classifier(300, skill=2.0, seed=1, k=2)
-    for sides in ((replace(before, metrics=own), after), (before, replace(after, metrics=own))):
-        found = compare_models(*sides)
-        assert {name: verdicts(found)[name] for name in own} == dict.fromkeys(own, BETTER)
-        assert list(verdicts(found))[-2:] == list(own)
-        assert metric(found, "average_precision").test == "bootstrap"
+    sides = [classifier(300, skill=0.2, k=2), classifier(300, skill=2.0, seed=1, k=2)]
+    sides[asking] = replace(sides[asking], metrics=own)
+    found = compare_models(*sides)
+    assert {name: verdicts(found)[name] for name in own} == dict.fromkeys(own, BETTER)
+    assert list(verdicts(found))[-2:] == list(own)
+    assert metric(found, "average_precision").test == "bootstrap"
 
 
 def test_models_are_compared_by_the_weights_of_the_rows():

@@ -207,7 +207,7 @@ def killed_push(kind, clone, end):
 @pytest.mark.parametrize(
     ("kind", "who"),
     [
-        ("s3", "client"),
+        pytest.param("s3", "client", marks=pytest.mark.exhaustive),
         pytest.param("ssh", "server", marks=pytest.mark.exhaustive),
         pytest.param("ssh", "client", marks=pytest.mark.exhaustive),
         pytest.param("s3", "server", marks=pytest.mark.exhaustive),
