@@ -26,8 +26,9 @@ from typing import Any
 _LATER = (
     "lightgbm", "matplotlib.backends.backend_svg", "multiprocessing.dummy", "narwhals._pandas_like.namespace",
     "pandas.core.arrays.arrow.extension_types", "pandas.io.parquet", "pyarrow.dataset", "pyarrow.pandas_compat",
-    "pyarrow.parquet", "sklearn.calibration", "sklearn.dummy", "sklearn.ensemble", "sklearn.impute", "sklearn.inspection", "sklearn.linear_model",
-    "sklearn.neighbors", "sklearn.pipeline", "sklearn.svm", "sklearn.tree", "tomllib", "xgboost",
+    "pyarrow.parquet", "sklearn.calibration", "sklearn.dummy", "sklearn.ensemble", "sklearn.impute",
+    "sklearn.inspection", "sklearn.linear_model", "sklearn.neighbors", "sklearn.pipeline", "sklearn.svm",
+    "sklearn.tree", "tomllib", "xgboost",
 )  # fmt: skip
 """What stages import within functions."""
 _libraries = [path for path in sys.path if Path(path) not in (Path(__file__).parent, Path(__file__).parents[1])]
