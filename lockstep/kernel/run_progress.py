@@ -1,7 +1,8 @@
-"""How far a run of several stages has come: ``lockstep repro`` writes its plan into a file, each stage that begins its
-name, and says what that makes.
+"""How far a run of several stages has come: each stage that begins writes its name into a file of ``lockstep repro``'s,
+which writes its plan beside it, and says what that makes.
 
-Not part of any result: where no run is named, as under a plain ``dvc repro``, nothing is said.
+Not part of any result: where no run is named, as under a plain ``dvc repro``, or its plan is not there yet, nothing is
+said.
 """
 
 import json
@@ -45,15 +46,23 @@ class RunProgress(NamedTuple):
         return f"{text}, about {duration(left)} left if each takes as long as it took last"
 
 
-def begin_run(path: Path, planned: Mapping[str, float | None]) -> None:
+def begin_run(path: Path) -> None:
     """Write the file of a run that begins now."""
-    path.write_text(json.dumps({"begun": time.time(), "planned": planned}) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(time.time()) + "\n", encoding="utf-8")
+
+
+def plan_run(path: Path, planned: Mapping[str, float | None]) -> None:
+    """Write the plan of that run."""
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(planned), encoding="utf-8")
+    new.rename(path.with_suffix(".plan"))
 
 
 def read_run(path: Path) -> RunProgress:
-    """What the file of a run says."""
-    plan, *started = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    return RunProgress(plan["begun"], plan["planned"], started)
+    """What the file of a run, and its plan, if there is one yet, say."""
+    begun, *started = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    plan = path.with_suffix(".plan")
+    return RunProgress(begun, json.loads(plan.read_text(encoding="utf-8")) if plan.exists() else {}, started)
 
 
 def note_start(stage: str) -> RunProgress | None:

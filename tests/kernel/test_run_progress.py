@@ -2,17 +2,19 @@
 
 import time
 
-from lockstep.kernel.run_progress import RUN, RunProgress, begin_run, note_start
+from lockstep.kernel.run_progress import RUN, RunProgress, begin_run, note_start, plan_run
 
 
 def test_each_stage_that_begins_is_told_where_it_stands(tmp_path, monkeypatch):
     run = tmp_path / "run.jsonl"
-    begin_run(run, {"load@a": 1.0, "train@a": 7.0, "load@b": 2.0})
+    begin_run(run)
     monkeypatch.setenv(RUN, str(run))
-    assert str(note_start("load@a")) == "stage 1 of at most 3, 0 s so far"
-    second = note_start("load@b")
-    assert str(second).startswith("stage 2 of at most 3, 0 s so far, about 9 s left")
-    assert second.started == ["load@a", "load@b"]
+    assert note_start("check@a") is None  # there is no plan yet
+    plan_run(run, {"check@a": 1.0, "load@a": 1.0, "train@a": 7.0, "load@b": 2.0})
+    assert str(note_start("load@a")).startswith("stage 2 of at most 4, 0 s so far, about 10 s left")
+    third = note_start("load@b")
+    assert str(third).startswith("stage 3 of at most 4, 0 s so far, about 9 s left")
+    assert third.started == ["check@a", "load@a", "load@b"]
     assert note_start("split@a") is None  # not planned: nothing can be said
 
 

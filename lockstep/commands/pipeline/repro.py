@@ -5,9 +5,11 @@ Stages start quicker than those of a plain ``dvc repro``, and write the same: th
 what ``dvc repro`` takes, such as --force, and has its exit codes and its locks.
 """
 
+import contextlib
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +19,7 @@ from lockstep.kernel.errors import LockstepError, some
 from lockstep.kernel.lock_file import LOCK_FILE, read_lock
 from lockstep.kernel.log import duration
 from lockstep.kernel.paths import PARAMS
-from lockstep.kernel.run_progress import RUN, begin_run, read_run
+from lockstep.kernel.run_progress import RUN, begin_run, plan_run, read_run
 from lockstep.kernel.settings import check_there, read_problems
 from lockstep.provenance.plan import needed, plan
 from lockstep.provenance.stage_logs import last_seconds
@@ -33,10 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args, options = parser.parse_known_args(argv)
     _check_problems(args.targets)
     begun = time.monotonic()
-    planned = _planned(args.targets, everything=bool({"-f", "--force"} & set(options)))
+    everything = bool({"-f", "--force"} & set(options))
     with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
         run = Path(folder) / "run.jsonl"
-        begin_run(run, planned)
+        begin_run(run)
+        # Meanwhile, since it takes as long as DVC to see what changed; a run that ends before does not wait for it.
+        threading.Thread(target=_plan, args=(run, args.targets), kwargs={"everything": everything}, daemon=True).start()
         arguments = ["repro", *options, *args.targets]
         ended = run_dvc(arguments, environment={**os.environ, RUN: str(run)}, show="all", interruptible=True)
         started = read_run(run).started
@@ -56,14 +60,17 @@ def _check_problems(targets: Sequence[str]) -> None:
             check_there(name, problems, PARAMS)
 
 
+def _plan(run: Path, targets: Sequence[str], *, everything: bool) -> None:
+    """Write the plan of the run, unless it cannot be told: DVC says why, or is changing the files just now."""
+    with contextlib.suppress(LockstepError, OSError):
+        plan_run(run, _planned(targets, everything=everything))
+
+
 def _planned(targets: Sequence[str], *, everything: bool) -> dict[str, float | None]:
-    """The stages that may run, with the seconds they took last; none where that cannot be told: DVC says why."""
-    try:
-        recorded = read_lock() if LOCK_FILE.exists() else {}
-        with Repository() as repo:
-            now = repo.current_stages()
-    except LockstepError:
-        return {}
+    """The stages that may run, with the seconds they took last."""
+    recorded = read_lock() if LOCK_FILE.exists() else {}
+    with Repository() as repo:
+        now = repo.current_stages()
     names = [name for target in targets for name in now if target in (name, name.split("@")[0])]
     stages = needed(names, now) if targets else now
     found = plan(recorded, stages)

@@ -43,7 +43,7 @@ def copy(built):
     """The repository as it was committed; whatever a test leaves is removed."""
     yield built
     built.run("git", "reset", "-q", "--hard")
-    built.run("git", "clean", "-qfd")
+    built.run("git", "clean", "-qfdx", "-e", ".dvc", "-e", "data/raw")
     for path in (built.folder / "data/raw").iterdir():
         if path.name.split(".")[0] not in ("iris", "housing") and path.name != ".gitignore":
             path.unlink()
