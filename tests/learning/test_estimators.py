@@ -6,6 +6,7 @@ import sys
 
 from lockstep.kernel.errors import DataError, MachineError, SettingsError
 from lockstep.kernel.settings import convert
+from lockstep.learning import estimators
 from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator, member_of
 from lockstep.learning.model_types import CUSTOM, KINDS, MODELS, model_type
 
@@ -14,6 +15,7 @@ import pytest
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.metrics import recall_score
 from sklearn.utils.class_weight import compute_sample_weight
+from threadpoolctl import threadpool_info, threadpool_limits
 
 TYPES = [(name, task) for name, entry in MODELS.items() for task in entry.estimators]
 CLASSIFIERS = [name for name, task in TYPES if task == "classification"]
@@ -72,6 +74,30 @@ def test_threads_leave_no_trace_and_the_seed_decides(fitted, model, task):
     assert pickle.dumps(one) == pickle.dumps(two)
     if "random_state" in one.get_params():
         assert (one.random_state, other.random_state) == (3, 4)
+
+
+@pytest.mark.parametrize("model", [name for name, entry in MODELS.items() if entry.threaded])
+def test_several_threads_are_left_to_many_cells(make_settings, monkeypatch, model):
+    """Both fits give the same bits, and the threads are as many as before afterwards."""
+    settings, found, bits = make_settings(model), [], []
+    X, y = np.arange(400.0).reshape(100, 4) % 37, np.arange(100) % 2
+    for cells in (X.size + 1, X.size):
+        monkeypatch.setattr(estimators, "THREADS_PAY", cells)
+        estimator = build_estimator(settings, "classification")
+        kind = type(estimator)
+        real = kind.fit
+
+        def fit(self, *args, real=real, **more):
+            found.append({one["num_threads"] for one in threadpool_info() if one["user_api"] == "openmp"})
+            return real(self, *args, **more)
+
+        with threadpool_limits(3, user_api="openmp"), monkeypatch.context() as patch:
+            patch.setattr(kind, "fit", fit)
+            fit_estimator(estimator, X, y, settings, -1)
+            found.append({one["num_threads"] for one in threadpool_info() if one["user_api"] == "openmp"})
+        bits.append(pickle.dumps(estimator))
+    assert found == [{1}, {3}, {3}, {3}]
+    assert bits[0] == bits[1]
 
 
 def test_another_seed_gives_another_forest(fitted):
