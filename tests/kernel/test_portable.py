@@ -30,12 +30,14 @@ if sys.argv[1] == "unpinned":
 import lockstep
 import numpy as np, pandas as pd
 from lockstep.learning.model_types import MODELS
+from lockstep.learning import estimators
 from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator
 from lockstep.api import ModelConfig, run_pipeline
 from lockstep.kernel.portable import shortcoming
 from lockstep.learning.scoring import predict
 
 warnings.simplefilter("ignore")
+estimators.THREADS_PAY = 0  # so few rows would have one thread
 models, small = json.loads(sys.argv[2]), json.loads(sys.argv[3])
 random = np.random.default_rng(0)
 rows, found = 300, {}
