@@ -35,12 +35,15 @@ _FEW = ("logistic_regression", "random_forest", "ridge", "voting")
 
 def widened(values, few):
     """Parameters of a test: the ``few`` for every run, all ``values`` for 'make test-all'."""
-    return [pytest.param(value, marks=() if value in few else pytest.mark.exhaustive) for value in values]
+    return [
+        pytest.param(
+            *(value if isinstance(value, tuple) else [value]), marks=() if value in few else pytest.mark.exhaustive
+        )
+        for value in values
+    ]
 
 
-EACH_TYPE = [
-    pytest.param(*pair, marks=() if pair[0] in _FEW else pytest.mark.exhaustive, id="-".join(pair)) for pair in TYPES
-]
+EACH_TYPE = widened(TYPES, [pair for pair in TYPES if pair[0] in _FEW])
 """The same as parameters of a test: some of them for every run, all for 'make test-all'."""
 
 

@@ -85,20 +85,26 @@ def estimator_of(model: Any) -> Any:
 
 
 @contextlib.contextmanager
-def fixed_threads(model: Any) -> Iterator[None]:
-    """While the block runs, let ``model``, an estimator or a pipeline that ends in one, predict with one thread if its
-    predictions depend on how many there are.
-
-    Only nearest neighbours do, alone or as members of a vote: scikit-learn's brute-force search cuts the rows among
-    OpenMP's threads, and which of several equally distant rows it takes depends on the cut. The limit holds for the
-    calling thread alone.
-    """
-    estimator = estimator_of(model)
-    members = [member for _, member in getattr(estimator, "estimators", ())]
-    if not any(hasattr(one, "kneighbors") for one in (estimator, *members)):
+def one_thread(*, wanted: bool) -> Iterator[None]:
+    """While the block runs, let the calling thread use one of OpenMP's threads, if that is wanted."""
+    if not wanted:
         yield
         return
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, user_api="openmp"):
+        yield
+
+
+@contextlib.contextmanager
+def fixed_threads(model: Any) -> Iterator[None]:
+    """While the block runs, let ``model``, an estimator or a pipeline that ends in one, predict with one thread if its
+    predictions depend on how many there are.
+
+    Only nearest neighbours do, alone or as members of a vote: scikit-learn's brute-force search cuts the rows among
+    OpenMP's threads, and which of several equally distant rows it takes depends on the cut.
+    """
+    estimator = estimator_of(model)
+    members = [member for _, member in getattr(estimator, "estimators", ())]
+    with one_thread(wanted=any(hasattr(one, "kneighbors") for one in (estimator, *members))):
         yield

@@ -1,17 +1,17 @@
 """How an estimator of each model type is built from the settings, and fitted."""
 
-import contextlib
 import copy
 import inspect
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from lockstep.kernel.errors import DataError, Setting, SettingsError, nearest
 from lockstep.kernel.log import logger
+from lockstep.kernel.portable import one_thread
 from lockstep.kernel.settings import Seed, Settings, Task
 from lockstep.learning.model_file import ModelFile
-from lockstep.learning.model_types import CUSTOM, KINDS, MODELS, VOTING, Arguments, ModelType, model_type
+from lockstep.learning.model_types import CUSTOM, KINDS, MODELS, VOTING, Arguments, model_type
 from lockstep.learning.own_code import said_of
 from lockstep.learning.own_estimators import WHERE, check_name, hyperparameters_of, is_near, load_estimator
 from lockstep.learning.refusals import refusals_of
@@ -357,7 +357,8 @@ def fit_estimator(
     if parallel:
         estimator.set_params(n_jobs=n_jobs)
     try:
-        with refusals_of(estimator, "fit"), _threads(kind, X.size):
+        # The bits are the same with any number.
+        with refusals_of(estimator, "fit"), one_thread(wanted=kind.threaded and X.size < THREADS_PAY):
             estimator.fit(pd.DataFrame(X, copy=False) if kind.by_columns else X, y, **fit)
     finally:
         if parallel:
@@ -372,19 +373,6 @@ def fit_estimator(
     # Histogram boosting remembers how many threads fitted it: of no effect on what it predicts, but on its bytes.
     if hasattr(estimator, "_bin_mapper"):
         estimator._bin_mapper.n_threads = 1
-
-
-@contextlib.contextmanager
-def _threads(kind: ModelType, cells: int) -> Iterator[None]:
-    """While the block runs, let a fit on so many cells have the threads of OpenMP that pay; it gives the same bits with
-    any number. The limit holds for the calling thread alone."""
-    if not kind.threaded or cells >= THREADS_PAY:
-        yield
-        return
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, user_api="openmp"):
-        yield
 
 
 def _forget_columns(estimator: BaseEstimator) -> None:

@@ -63,8 +63,7 @@ class _Starter:
         *shell, words = command
         with contextlib.suppress(OSError, ValueError):  # a server that was killed
             if is_plain(shell, words, env) and self._has_variables(env):
-                self._channel.write(json.dumps([shlex.split(words)[2:], dict(env), cwd]) + "\n")
-                self._channel.flush()
+                _send(self._channel, [shlex.split(words)[2:], env, cwd])
                 if json.loads(self._channel.readline()):
                     return _Stage(self._channel)
         return subprocess.Popen(command, env=env, cwd=cwd, **options)  # noqa: S603 - DVC's own call
@@ -137,13 +136,16 @@ def serve(number: int) -> list[str]:
                 become(environment | set_by_libraries, folder, libraries)
                 channel.close()
                 return list(words)
-            channel.write(json.dumps(pid) + "\n")
-            channel.flush()
+            _send(channel, pid)
             if pid is not None:
                 _, status = os.waitpid(pid, 0)
-                channel.write(json.dumps(os.waitstatus_to_exitcode(status)) + "\n")
-                channel.flush()
+                _send(channel, os.waitstatus_to_exitcode(status))
     return []
+
+
+def _send(channel: Any, message: Any) -> None:
+    channel.write(json.dumps(message) + "\n")
+    channel.flush()
 
 
 def _import_libraries(stage: str) -> bool:
