@@ -27,7 +27,7 @@ from lockstep.learning.model_types import KINDS
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import predict
 from lockstep.reading.loading import LoadSettings, load_file
-from lockstep.splitting.parts import SplitSettings, split_table
+from lockstep.steps.splitting.parts import SplitSettings, split_table
 from lockstep.tables.table import Table
 from stages.evaluate import prediction_table
 from stages.preprocess import preprocess

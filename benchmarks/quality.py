@@ -33,10 +33,10 @@ from lockstep.learning.model_types import KINDS, VOTING
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import given_to_actual, predict
 from lockstep.reading.loading import LoadSettings, load_file
-from lockstep.splitting.parts import Parts, SplitSettings, split_table
+from lockstep.steps.splitting.parts import Parts, SplitSettings, split_table
+from lockstep.steps.tuning.search import search
+from lockstep.steps.tuning.search_space import TuneSettings
 from lockstep.tables.table import Table
-from lockstep.tuning.search import search
-from lockstep.tuning.search_space import TuneSettings
 from stages.preprocess import preprocess
 from stages.train import train
 

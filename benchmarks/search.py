@@ -17,10 +17,10 @@ from lockstep.learning.cross_validation import CrossValidateSettings, cross_vali
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.reading.loading import LoadSettings, load_file
-from lockstep.splitting.parts import SplitSettings, split_table
+from lockstep.steps.splitting.parts import SplitSettings, split_table
+from lockstep.steps.tuning.search import search
+from lockstep.steps.tuning.search_space import TuneSettings
 from lockstep.tables.table import Table
-from lockstep.tuning.search import search
-from lockstep.tuning.search_space import TuneSettings
 
 import msgspec
 

@@ -20,13 +20,13 @@ import lockstep  # noqa: F401 - first: it pins the processor's choices before an
 from benchmarks.compare_calibration import share
 from lockstep.comparing.verdicts import ALPHA
 from lockstep.deployment.watching.batch import Batch, Reference, Watched, watch_batch
-from lockstep.evaluating import resampling
 from lockstep.kernel.log import logger
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.model_types import KINDS
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import predict
 from lockstep.reading.loading import LoadSettings, load_file
+from lockstep.steps.evaluating import resampling
 from lockstep.tables.table import ROW, Table
 from stages.preprocess import preprocess
 from stages.train import train

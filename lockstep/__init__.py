@@ -4,20 +4,21 @@
 that a stage that imports one module pays for that module alone, and depends on nothing else.
 
 The folders are the map. A folder imports only folders above it in this list (tests/house/test_import_law.py): first
-what stages are made of, from the bytes of a table to the pages of a report, then what no stage needs.
+what stages are made of, from the bytes of a table to the pages of a report, then what no stage needs. ``steps`` has a
+room for each stage that needs one, and no ``__init__.py``, which all of these stages would depend on.
 
 - ``kernel``: settings, paths, files, logs, locks, errors: what every stage needs
 - ``tables``: the typed table that stages hand to each other
 - ``reading``: a user's bytes to typed, checked columns (stage ``load``)
-- ``splitting``: the checks of the data on both sides of the split (stage ``split``)
+- ``steps.splitting``: the checks of the data on both sides of the split (stage ``split``)
 - ``learning``: preprocessing, model types, metrics, cross-validation: what several stages fit and score by
 - ``deciding``: calibrated probabilities, thresholds, intervals, reasons: what one acts on
 - ``saving``: model files and their sidecars
-- ``tuning``: the search for hyperparameters (stage ``tune``)
-- ``training``: the training history (stage ``train``)
-- ``evaluating``: curves, resamples, intervals of test predictions (stage ``evaluate``)
-- ``diagnosing``: what only model and rows together can say (stage ``diagnose``)
-- ``reporting``: facts to pictures to pages (stage ``report``)
+- ``steps.tuning``: the search for hyperparameters (stage ``tune``)
+- ``steps.training``: the training history (stage ``train``)
+- ``steps.evaluating``: curves, resamples, intervals of test predictions (stage ``evaluate``)
+- ``steps.diagnosing``: what only model and rows together can say (stage ``diagnose``)
+- ``steps.reporting``: facts to pictures to pages (stage ``report``)
 - ``repository``: git's commands and DVC's internals, known here alone
 - ``provenance``: what was made from what, whether it is still so, how it is put right
 - ``comparing``: two revisions side by side

@@ -17,8 +17,6 @@ from typing import Any, NamedTuple
 from lockstep.comparing.evaluations import Evaluated, Folds, average_of_folds, name_of_raw
 from lockstep.comparing.rendering import Block, Report, html, metric_value, visible
 from lockstep.deciding.decide import decide
-from lockstep.diagnosing.settings import DiagnoseSettings
-from lockstep.evaluating.settings import EvaluateSettings
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, did_you_mean
 from lockstep.kernel.files import Outputs, temporary_beside
 from lockstep.kernel.lock_file import md5_of
@@ -52,16 +50,18 @@ from lockstep.learning.voting import tally_of
 from lockstep.reading.contract import Contract, read_contract
 from lockstep.reading.loading import LoadSettings, load_file, load_frame, target_of
 from lockstep.reading.source import data_path
-from lockstep.reporting.sources import ReportSettings
 from lockstep.saving.joblib_file import save_model
 from lockstep.saving.sidecar import sidecar
-from lockstep.splitting.parts import SplitSettings, check_settings, split_table
+from lockstep.steps.diagnosing.settings import DiagnoseSettings
+from lockstep.steps.evaluating.settings import EvaluateSettings
+from lockstep.steps.reporting.sources import ReportSettings
+from lockstep.steps.splitting.parts import SplitSettings, check_settings, split_table
+from lockstep.steps.training.history import COLUMNS
+from lockstep.steps.tuning.search import check_settings as check_tune
+from lockstep.steps.tuning.search import search
+from lockstep.steps.tuning.search_space import TuneSettings
+from lockstep.steps.tuning.trials import NO_SEARCH
 from lockstep.tables.table import table_sha256
-from lockstep.training.history import COLUMNS
-from lockstep.tuning.search import check_settings as check_tune
-from lockstep.tuning.search import search
-from lockstep.tuning.search_space import TuneSettings
-from lockstep.tuning.trials import NO_SEARCH
 from stages.cross_validate import COLUMNS as FOLD_COLUMNS
 from stages.cross_validate import rows_of
 from stages.evaluate import evaluate

@@ -18,15 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
-from lockstep.diagnosing.dependence import dependence_of
-from lockstep.diagnosing.diagnosis import Diagnosis, Iterations, OfClasses, OfNumbers, Worst
-from lockstep.diagnosing.distributions import cloud_of, scores_of, target_histogram
-from lockstep.diagnosing.learning_curve import learning_curve_of
-from lockstep.diagnosing.reasons import reasons_of, strongest
-from lockstep.diagnosing.row_errors import copies_of, errors_of, worst_of
-from lockstep.diagnosing.settings import DiagnoseSettings
-from lockstep.diagnosing.subgroups import slices_of
-from lockstep.evaluating.curves import followed_classes
 from lockstep.kernel.files import Outputs, read_made_rows
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.portable import estimator_of
@@ -40,6 +31,15 @@ from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import Predictions, predictions_of
 from lockstep.learning.search_result import read_best_trial
 from lockstep.saving.joblib_file import load_model
+from lockstep.steps.diagnosing.dependence import dependence_of
+from lockstep.steps.diagnosing.diagnosis import Diagnosis, Iterations, OfClasses, OfNumbers, Worst
+from lockstep.steps.diagnosing.distributions import cloud_of, scores_of, target_histogram
+from lockstep.steps.diagnosing.learning_curve import learning_curve_of
+from lockstep.steps.diagnosing.reasons import reasons_of, strongest
+from lockstep.steps.diagnosing.row_errors import copies_of, errors_of, worst_of
+from lockstep.steps.diagnosing.settings import DiagnoseSettings
+from lockstep.steps.diagnosing.subgroups import slices_of
+from lockstep.steps.evaluating.curves import followed_classes
 from lockstep.tables.table import Table, class_counts, read_table
 
 import msgspec

@@ -18,16 +18,6 @@ from typing import Any, NamedTuple
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
 from lockstep.deciding.conformal import interval_columns
 from lockstep.deciding.decision import Decision, decision_of
-from lockstep.evaluating.curves import (
-    CURVES_COLUMNS,
-    PREDICTIONS_COLUMNS,
-    curve_rows,
-    prediction_rows,
-)
-from lockstep.evaluating.decisions import decision_metrics, uncalibrated
-from lockstep.evaluating.importance import IMPORTANCE_COLUMNS, importance_of
-from lockstep.evaluating.resampling import Design, intervals_of
-from lockstep.evaluating.settings import EvaluateSettings
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
@@ -38,6 +28,16 @@ from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.scoring import WEIGHT, Predictions, metrics_of, predict, prediction_columns
 from lockstep.saving.joblib_file import load_model
 from lockstep.saving.sidecar import read_about
+from lockstep.steps.evaluating.curves import (
+    CURVES_COLUMNS,
+    PREDICTIONS_COLUMNS,
+    curve_rows,
+    prediction_rows,
+)
+from lockstep.steps.evaluating.decisions import decision_metrics, uncalibrated
+from lockstep.steps.evaluating.importance import IMPORTANCE_COLUMNS, importance_of
+from lockstep.steps.evaluating.resampling import Design, intervals_of
+from lockstep.steps.evaluating.settings import EvaluateSettings
 from lockstep.tables.table import Table, read_table
 
 import numpy as np

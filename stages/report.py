@@ -19,17 +19,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
-from lockstep.diagnosing.diagnosis import read_diagnosis
 from lockstep.kernel.files import Outputs, read_made
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import check_inputs, run_stage, stage_parser
 from lockstep.learning.model_file import ModelFile, model_file_name, sidecar_of
 from lockstep.learning.search_result import read_best_trial
-from lockstep.reporting.facts import facts_of
-from lockstep.reporting.page import TEMPLATES, model_card, picture_file, report_page
-from lockstep.reporting.pictures import pictures_of
-from lockstep.reporting.sources import (
+from lockstep.steps.diagnosing.diagnosis import read_diagnosis
+from lockstep.steps.reporting.facts import facts_of
+from lockstep.steps.reporting.page import TEMPLATES, model_card, picture_file, report_page
+from lockstep.steps.reporting.pictures import pictures_of
+from lockstep.steps.reporting.sources import (
     Checks,
     Profile,
     ReportSettings,

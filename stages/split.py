@@ -21,8 +21,8 @@ from lockstep.kernel.files import Outputs, read_made
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
-from lockstep.splitting.data_checks import CheckSettings, DataFinding, run_checks
-from lockstep.splitting.parts import Parts, SplitSettings, split_table
+from lockstep.steps.splitting.data_checks import CheckSettings, DataFinding, run_checks
+from lockstep.steps.splitting.parts import Parts, SplitSettings, split_table
 from lockstep.tables.table import class_counts, read_table, write_table
 
 import msgspec

@@ -42,8 +42,8 @@ from lockstep.learning.search_result import read_best_trial
 from lockstep.learning.voting import Tally, read_voting, tally_of
 from lockstep.saving.joblib_file import load_model, write_model
 from lockstep.saving.sidecar import MODEL_LIBRARIES, read_about
+from lockstep.steps.training.history import COLUMNS, Part, Row, history_of
 from lockstep.tables.table import Table, read_table
-from lockstep.training.history import COLUMNS, Part, Row, history_of
 
 import msgspec
 import numpy as np

@@ -20,8 +20,8 @@ from lockstep.kernel.files import Outputs
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.learning.search_result import write_best_trial
-from lockstep.tuning.search_space import TuneSettings
-from lockstep.tuning.trials import NO_SEARCH, Search
+from lockstep.steps.tuning.search_space import TuneSettings
+from lockstep.steps.tuning.trials import NO_SEARCH, Search
 
 
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
@@ -39,8 +39,8 @@ def tune(problem: Problem, path: Path, code: Path | None, settings: TuneSettings
     from lockstep.learning.kept_results import KeptResults
     from lockstep.learning.own_features import read_features
     from lockstep.learning.preprocessing import PreprocessSettings
+    from lockstep.steps.tuning.search import search
     from lockstep.tables.table import read_hashed_table
-    from lockstep.tuning.search import search
 
     import msgspec
 

@@ -9,9 +9,9 @@ import lockstep  # noqa: F401 - first, as everywhere: it pins the processor's ch
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # else threads of OpenMP that wait slow the tests beside them down
 # isort: split
-from lockstep.evaluating import resampling
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.model_types import KINDS
+from lockstep.steps.evaluating import resampling
 from lockstep.tables.table import ROW, Table
 
 import numpy as np

@@ -16,7 +16,7 @@ from workspace import ROOT
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 NAMES = [stage for stage in STAGES if stage != "check"]
 """The stages that compute: what ``check`` writes never differs, so it tracks no code, and nothing reruns for it."""
-TEMPLATES = ROOT / "lockstep/reporting/templates"
+TEMPLATES = ROOT / "lockstep/steps/reporting/templates"
 
 
 def local_files(module):

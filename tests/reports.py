@@ -3,14 +3,6 @@
 from typing import Any, NamedTuple
 
 from lockstep.deciding.decide import decide
-from lockstep.diagnosing.settings import DiagnoseSettings
-from lockstep.evaluating.curves import (
-    CURVES_COLUMNS,
-    PREDICTIONS_COLUMNS,
-    curve_rows,
-    prediction_rows,
-)
-from lockstep.evaluating.importance import IMPORTANCE_COLUMNS
 from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, out_of_fold, summary
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.model_file import ModelFile
@@ -19,7 +11,16 @@ from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.search_result import BestTrial
 from lockstep.learning.voting import tally_of
 from lockstep.reading.profile import profile_of
-from lockstep.reporting.sources import (
+from lockstep.saving.sidecar import sidecar
+from lockstep.steps.diagnosing.settings import DiagnoseSettings
+from lockstep.steps.evaluating.curves import (
+    CURVES_COLUMNS,
+    PREDICTIONS_COLUMNS,
+    curve_rows,
+    prediction_rows,
+)
+from lockstep.steps.evaluating.importance import IMPORTANCE_COLUMNS
+from lockstep.steps.reporting.sources import (
     Checks,
     Fold,
     Importance,
@@ -33,11 +34,10 @@ from lockstep.reporting.sources import (
     Sidecar,
     Sources,
 )
-from lockstep.saving.sidecar import sidecar
-from lockstep.splitting.data_checks import CheckSettings, run_checks
-from lockstep.splitting.parts import SplitSettings, split_table
+from lockstep.steps.splitting.data_checks import CheckSettings, run_checks
+from lockstep.steps.splitting.parts import SplitSettings, split_table
+from lockstep.steps.training.history import COLUMNS
 from lockstep.tables.table import ROW, Table
-from lockstep.training.history import COLUMNS
 from stages.diagnose import diagnose
 from stages.evaluate import INTERVALS_COLUMNS, EvaluateSettings, evaluate
 from stages.preprocess import describe, preprocess

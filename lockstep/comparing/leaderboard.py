@@ -42,7 +42,7 @@ from lockstep.provenance.plan import computing, needed
 from lockstep.repository.dvc import Repository
 from lockstep.repository.evaluated_models import evaluated_in
 from lockstep.repository.revisions import WORKSPACE, Revision, opened_repository, read_revision
-from lockstep.splitting.two_samples import holm
+from lockstep.steps.splitting.two_samples import holm
 
 import msgspec
 import numpy as np

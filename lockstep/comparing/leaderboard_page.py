@@ -17,8 +17,8 @@ from lockstep.comparing.leaderboard_words import (
 )
 from lockstep.comparing.recorded_evaluations import Interval
 from lockstep.comparing.rendering import metric_value, visible
-from lockstep.reporting.page import leaderboard_page
-from lockstep.reporting.wording import size
+from lockstep.steps.reporting.page import leaderboard_page
+from lockstep.steps.reporting.wording import size
 
 
 class Drawn(NamedTuple):

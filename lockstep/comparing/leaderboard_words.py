@@ -8,10 +8,10 @@ from lockstep.comparing.recorded_evaluations import Interval
 from lockstep.comparing.rendering import Block, Quote, Report, metric_value, p_value
 from lockstep.comparing.run_changes import FileChange, RunChanges, ValueChange
 from lockstep.comparing.verdicts import BETTER, NO_DIFFERENCE, WORSE
-from lockstep.evaluating.intervals import LEVEL
 from lockstep.kernel.errors import some
 from lockstep.learning.metrics import qualified
-from lockstep.reporting.wording import plural, size
+from lockstep.steps.evaluating.intervals import LEVEL
+from lockstep.steps.reporting.wording import plural, size
 
 UNBROKEN = ("cross-validation", "test", "size")
 NAMES, CHANGES = 3, 3

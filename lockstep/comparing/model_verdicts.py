@@ -24,7 +24,10 @@ from lockstep.comparing.verdicts import (
     overall_verdict,
     verdict_of,
 )
-from lockstep.evaluating.resampling import (
+from lockstep.learning.metrics import in_order, metric_of
+from lockstep.learning.own_metrics import make_scorers
+from lockstep.learning.scoring import WEIGHT, Predictions, Scorer, predictions_of, values_of
+from lockstep.steps.evaluating.resampling import (
     LEAST_UNITS,
     Design,
     Rows,
@@ -34,9 +37,6 @@ from lockstep.evaluating.resampling import (
     resampled_own,
     rows_of,
 )
-from lockstep.learning.metrics import in_order, metric_of
-from lockstep.learning.own_metrics import make_scorers
-from lockstep.learning.scoring import WEIGHT, Predictions, Scorer, predictions_of, values_of
 from lockstep.tables.table import positive_class
 
 import msgspec

@@ -15,8 +15,8 @@ from lockstep.comparing.recorded_evaluations import OutdatedStage
 from lockstep.comparing.rendering import Block, Quote, Report, metric_value, p_value
 from lockstep.comparing.run_changes import sentences
 from lockstep.comparing.verdicts import ALPHA, BETTER, WORSE, AnotherTarget, MetricComparison, NotComparable
-from lockstep.evaluating.intervals import LEVEL
 from lockstep.kernel.errors import some
+from lockstep.steps.evaluating.intervals import LEVEL
 
 HEADINGS = ("metric", "A", "B", f"B \N{MINUS SIGN} A [{LEVEL:.0%}]", "p", "verdict")
 UNBROKEN = ("metric", "A", "B", "p")

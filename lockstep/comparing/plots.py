@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lockstep.reporting.page import plots_page
-from lockstep.reporting.wording import visible
+from lockstep.steps.reporting.page import plots_page
+from lockstep.steps.reporting.wording import visible
 
 VEGA = tuple(Path(__file__).parent / "vega" / f"{name}.min.js" for name in ("vega", "vega-lite", "vega-embed"))
 """In the order in which they need each other."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from lockstep.comparing.wrapping import wrapped
-from lockstep.reporting.wording import percent as to_decimals
-from lockstep.reporting.wording import visible as spelled_out
+from lockstep.steps.reporting.wording import percent as to_decimals
+from lockstep.steps.reporting.wording import visible as spelled_out
 
 from markupsafe import Markup
 from rich import box

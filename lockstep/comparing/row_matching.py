@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from lockstep.splitting.identifiers import NEARLY_UNIQUE, is_code, is_named_as_identifier
-from lockstep.splitting.two_samples import Codes, encode
+from lockstep.steps.splitting.identifiers import NEARLY_UNIQUE, is_code, is_named_as_identifier
+from lockstep.steps.splitting.two_samples import Codes, encode
 from lockstep.tables.dates import shown_date
 from lockstep.tables.table import column_type
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from lockstep.evaluating.resampling import (
+from lockstep.steps.evaluating.resampling import (
     LEAST_DEFINED,
     SEED,
     ClassRows,

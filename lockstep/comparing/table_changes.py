@@ -5,7 +5,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from lockstep.comparing.row_matching import RowChanges, Rows, kind_of, match_rows, scalar
 from lockstep.comparing.verdicts import Target
-from lockstep.splitting.two_samples import Codes, Difference, encode, holm, missing_differ, values_differ
+from lockstep.steps.splitting.two_samples import Codes, Difference, encode, holm, missing_differ, values_differ
 from lockstep.tables.dates import date_of, numbers_of
 from lockstep.tables.table import Table, column_type
 

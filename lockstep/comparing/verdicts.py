@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 from lockstep.learning.metrics import metric_of
-from lockstep.splitting.two_samples import holm
+from lockstep.steps.splitting.two_samples import holm
 
 import msgspec
 import numpy as np

@@ -4,7 +4,7 @@ import json
 
 from lockstep.comparing.row_matching import CellChange, Key
 from lockstep.comparing.table_changes import NO_SHIFT, NOT_TESTED, SHIFTED, ColumnType, Level, Retyped, compare_tables
-from lockstep.splitting.data_checks import SHIFT_LEVEL, CheckSettings, run_checks
+from lockstep.steps.splitting.data_checks import SHIFT_LEVEL, CheckSettings, run_checks
 
 import msgspec
 import numpy as np

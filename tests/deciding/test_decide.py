@@ -9,15 +9,15 @@ from lockstep.deciding.decision import ClassSets, Decision, NumberIntervals, dec
 from lockstep.deciding.out_of_fold import OutOfFold, out_of_fold_of
 from lockstep.deciding.threshold import choose_threshold
 from lockstep.deployment.exchange import skops_file
-from lockstep.evaluating.decisions import decision_metrics, uncalibrated, without_threshold
-from lockstep.evaluating.resampling import Design
 from lockstep.kernel.errors import DataError, IntegrityError, SettingsError
 from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, out_of_fold
 from lockstep.learning.estimators import Costs, build_estimator
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import Predictions, at, predict
 from lockstep.saving.joblib_file import save_model
-from lockstep.splitting.parts import SplitSettings, split_table
+from lockstep.steps.evaluating.decisions import decision_metrics, uncalibrated, without_threshold
+from lockstep.steps.evaluating.resampling import Design
+from lockstep.steps.splitting.parts import SplitSettings, split_table
 from stages.preprocess import preprocess
 from stages.train import train
 

@@ -117,7 +117,7 @@ def test_the_report_computes_nothing_from_rows():
     """It reads what stages have written of the rows, and imports no library that fits, scores or counts."""
     assert libraries("report") == {"jinja2", "matplotlib", "numpy"}
     assert not [path for path in STAGES["report"]["do"]["deps"] if path.endswith((".parquet", ".joblib", ".yaml"))]
-    importing = {"lockstep/kernel", "lockstep/reporting"}
+    importing = {"lockstep/kernel", "lockstep/steps/reporting"}
     assert importing < set(code_deps("report"))
 
 

@@ -28,7 +28,7 @@ def place_of(module):
 def test_the_list_names_every_folder():
     folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     for parent in {place.split(".")[0] for place in LAW if "." in place}:
-        assert [path.name for path in (PACKAGE / parent).glob("*.py")] == ["__init__.py"], parent
+        assert {path.name for path in (PACKAGE / parent).glob("*.py")} <= {"__init__.py"}, parent
         rooms = {f"{parent}.{path.parent.name}" for path in (PACKAGE / parent).glob("*/__init__.py")}
         folders = folders - {parent} | rooms
     modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
@@ -73,7 +73,7 @@ def test_a_folder_has_a_docstring_and_few_entries():
         entries = {
             path.relative_to(folder).parts[0] for path in folder.rglob("*") if path.suffix != ".pyc" and path.is_file()
         }
-        assert len(entries) <= (23 if folder == PACKAGE else 22), (folder, len(entries))
+        assert len(entries) <= (18 if folder == PACKAGE else 22), (folder, len(entries))
 
 
 def test_the_lazy_export_costs_a_stage_nothing():

@@ -71,9 +71,9 @@ def test_the_table_of_models_is_the_tables():
 def test_params_yaml_names_every_model_type_and_every_setting_is_the_default():
     """The comments in params.yaml are the reference of the settings: nothing missing, and iris shows the defaults."""
     from lockstep.api import ModelConfig, Sections
-    from lockstep.diagnosing.settings import DiagnoseSettings
     from lockstep.learning.model_types import MODELS
-    from lockstep.reporting.sources import ReportSettings
+    from lockstep.steps.diagnosing.settings import DiagnoseSettings
+    from lockstep.steps.reporting.sources import ReportSettings
 
     import msgspec
     import yaml

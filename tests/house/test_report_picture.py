@@ -29,7 +29,7 @@ def test_the_picture_shows_what_the_report_says(built_repository):
 
 def test_a_picture_carries_its_words(tmp_path):
     if chromium() is None:
-        pytest.skip("Chromium is missing: tests/reporting/test_report_browser.py says what installs it")
+        pytest.skip("Chromium is missing: tests/steps/reporting/test_report_browser.py says what installs it")
     (tmp_path / "page.html").write_text(PAGE, encoding="utf-8")
     make(tmp_path / "page.html", tmp_path / "images/page.png")
     assert (tmp_path / "images/page.png").read_bytes().startswith(b"\x89PNG")

@@ -7,14 +7,17 @@ import re
 from lockstep.kernel.errors import DataError, Message, Setting, did_you_mean
 from lockstep.learning.cross_validation import CrossValidateSettings
 from lockstep.reading.loading import LoadSettings
-from lockstep.splitting.parts import SplitSettings
+from lockstep.steps.splitting.parts import SplitSettings
 
 import pytest
 from workspace import ROOT
 
 RAISED_BY_ADD = [
     *sorted((ROOT / "lockstep/reading").glob("*.py")),
-    *(ROOT / "lockstep" / file for file in ("tables/table.py", "splitting/parts.py", "learning/cross_validation.py")),
+    *(
+        ROOT / "lockstep" / file
+        for file in ("tables/table.py", "steps/splitting/parts.py", "learning/cross_validation.py")
+    ),
 ]
 """Whose messages ``add`` shows, with flags for settings; but for the contract's, which there is none of yet."""
 SECTIONS = {"load": LoadSettings, "split": SplitSettings, "cross_validate": CrossValidateSettings}

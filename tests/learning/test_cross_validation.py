@@ -20,7 +20,7 @@ from lockstep.learning.kept_results import KeptResults
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import metrics_of, predictions_of
 from lockstep.learning.workers import workers
-from lockstep.splitting.parts import SplitSettings, split_table
+from lockstep.steps.splitting.parts import SplitSettings, split_table
 from lockstep.tables.table import ROW, Table
 
 import numpy as np

@@ -1,12 +1,12 @@
 """Metrics beside the built-in ones: scikit-learn's scorers, functions of the user's own."""
 
-from lockstep.evaluating.resampling import Design, intervals_of
 from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate
 from lockstep.learning.metrics import find_metric, metric_of
 from lockstep.learning.own_metrics import check_metrics, make_scorers
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import Predictions, metrics_of
+from lockstep.steps.evaluating.resampling import Design, intervals_of
 
 import numpy as np
 import pytest

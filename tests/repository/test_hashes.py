@@ -11,7 +11,7 @@ import pytest
 import yaml
 from workspace import ROOT, environment
 
-FOLDERS = ["lockstep/kernel", "lockstep/reporting"]
+FOLDERS = ["lockstep/kernel", "lockstep/steps/reporting"]
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_what_an_editor_or_python_leaves_there_changes_nothing_and_a_module_does
         "notes.txt",
         "__pycache__/log.cpython-311.pyc",
         ".log.py.swp",
-        "../reporting/templates/card.md~",
+        "../steps/reporting/templates/card.md~",
     ):
         (folder / "lockstep/kernel" / name).parent.mkdir(exist_ok=True)
         (folder / "lockstep/kernel" / name).write_text("left behind")
@@ -59,7 +59,7 @@ def test_what_an_editor_or_python_leaves_there_changes_nothing_and_a_module_does
     assert done.stdout.strip() == "{}"
     assert hashed(folder) == recorded(folder)
     (folder / "lockstep/kernel/new.py").write_text("")
-    (folder / "lockstep/reporting/templates/style.css").write_text("p { margin: 0 }")
+    (folder / "lockstep/steps/reporting/templates/style.css").write_text("p { margin: 0 }")
     assert not set(hashed(folder).values()) & set(recorded(folder).values())
 
 

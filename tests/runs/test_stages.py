@@ -6,7 +6,7 @@ import tracemalloc
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.metrics import METRICS
 from lockstep.learning.preprocessing import PreprocessSettings
-from lockstep.splitting.parts import SplitSettings, split_table
+from lockstep.steps.splitting.parts import SplitSettings, split_table
 from lockstep.tables.table import Table
 from stages.evaluate import EvaluateSettings, evaluate
 from stages.preprocess import preprocess

@@ -1,12 +1,12 @@
 """Dates beside the other types of columns: split, checked, compared, described."""
 
 from lockstep.comparing.table_changes import compare_tables
-from lockstep.diagnosing.dependence import dependence_of
-from lockstep.diagnosing.subgroups import slices_of
 from lockstep.kernel.errors import SettingsError
 from lockstep.reading.profile import profile_of
-from lockstep.splitting.data_checks import CheckSettings, run_checks
-from lockstep.splitting.parts import SplitSettings, split_table
+from lockstep.steps.diagnosing.dependence import dependence_of
+from lockstep.steps.diagnosing.subgroups import slices_of
+from lockstep.steps.splitting.data_checks import CheckSettings, run_checks
+from lockstep.steps.splitting.parts import SplitSettings, split_table
 from lockstep.tables.dates import date_of, shown_date
 from lockstep.tables.table import Table, column_type, read_table, write_table
 

@@ -29,7 +29,6 @@ from lockstep.deployment.serving.predicting import (
 from lockstep.deployment.watching.batch import LEAST_ROWS, Batch, Reference, watch_batch
 from lockstep.deployment.watching.record import BatchFile, Recorded, record_batch
 from lockstep.deployment.watching.words import report
-from lockstep.evaluating.settings import EvaluateSettings
 from lockstep.intake.problems.problem_files import watch_record_of
 from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.kernel.locks import exclusive_command
@@ -38,6 +37,7 @@ from lockstep.kernel.settings import Problem
 from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.scoring import predict, values_of
 from lockstep.repository.hashes import digest
+from lockstep.steps.evaluating.settings import EvaluateSettings
 from lockstep.tables.table import Table, column_type, read_table
 
 import numpy as np

@@ -15,13 +15,13 @@ from lockstep.comparing.rendering import percent, show, visible
 from lockstep.comparing.table_changes import ALPHA, UNCHANGED
 from lockstep.comparing.table_revisions import DataDiff
 from lockstep.comparing.table_words import report
-from lockstep.evaluating.resampling import LEAST_UNITS
 from lockstep.intake.renewing.renewal import Renewal
 from lockstep.intake.renewing.updating import Update, carry_out, planned_update
 from lockstep.kernel.errors import DataError, some
 from lockstep.kernel.locks import exclusive_command, exclusive_run
-from lockstep.reporting.wording import plural
 from lockstep.repository.revisions import RevisionName
+from lockstep.steps.evaluating.resampling import LEAST_UNITS
+from lockstep.steps.reporting.wording import plural
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -20,11 +20,11 @@ from lockstep.kernel.files import Outputs
 from lockstep.kernel.settings import NO_PROBLEM, Problem, Settings, Task, read_problems
 from lockstep.learning.metrics import qualified
 from lockstep.learning.model_file import ModelFile
-from lockstep.reporting.metric_titles import TITLES, headline
-from lockstep.reporting.page import index_page
-from lockstep.reporting.result import Metric
-from lockstep.reporting.sources import ReportSettings
-from lockstep.reporting.wording import visible
+from lockstep.steps.reporting.metric_titles import TITLES, headline
+from lockstep.steps.reporting.page import index_page
+from lockstep.steps.reporting.result import Metric
+from lockstep.steps.reporting.sources import ReportSettings
+from lockstep.steps.reporting.wording import visible
 
 REPORTS = Path("reports")
 PLOTS = REPORTS / "plots.html"

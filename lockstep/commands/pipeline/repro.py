@@ -23,9 +23,9 @@ from lockstep.kernel.run_progress import RUN, begin_run, plan_run, read_run
 from lockstep.kernel.settings import check_there, read_problems
 from lockstep.provenance.plan import needed, plan
 from lockstep.provenance.stage_logs import last_seconds
-from lockstep.reporting.wording import plural
 from lockstep.repository.dvc import Repository
 from lockstep.repository.dvc_process import run_dvc
+from lockstep.steps.reporting.wording import plural
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 from lockstep.kernel.errors import DataError
 from lockstep.kernel.files import not_made
 from lockstep.learning.metrics import metric_of
-from lockstep.reporting.wording import visible
+from lockstep.steps.reporting.wording import visible
 
 T = TypeVar("T")
 

@@ -11,8 +11,8 @@ from lockstep.comparing.rendering import console_of, metric_value, print_wrapped
 from lockstep.kernel.errors import DataError, some
 from lockstep.kernel.settings import NO_PROBLEM, Problem, check_there, read_problems
 from lockstep.learning.metrics import is_lopsided, qualified
-from lockstep.reporting.metric_titles import headline
-from lockstep.reporting.wording import percent
+from lockstep.steps.reporting.metric_titles import headline
+from lockstep.steps.reporting.wording import percent
 
 from rich import box
 from rich.table import Table as Grid

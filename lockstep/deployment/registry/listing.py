@@ -11,13 +11,13 @@ from lockstep.comparing.rendering import Block, Quote, Report
 from lockstep.deployment.registry.promoting import why_anyway
 from lockstep.deployment.registry.registered import Held, Registered, find_registered
 from lockstep.deployment.registry.tags import RegistryTag, artifact_name, has_good_signature, read_tags, version_order
-from lockstep.evaluating.intervals import LEVEL
 from lockstep.kernel.errors import LockstepError, SettingsError, did_you_mean, some
 from lockstep.learning.metrics import AUTO
-from lockstep.reporting.wording import plural
-from lockstep.reporting.wording import visible as cut
 from lockstep.repository.dvc import Repository
 from lockstep.repository.revisions import WORKSPACE, opened_repository, read_revision
+from lockstep.steps.evaluating.intervals import LEVEL
+from lockstep.steps.reporting.wording import plural
+from lockstep.steps.reporting.wording import visible as cut
 
 import msgspec
 

@@ -13,7 +13,6 @@ from lockstep.deciding.conformal import interval_columns
 from lockstep.deciding.decision import Decision, decision_of
 from lockstep.deployment.exchange.model_loading import load_model
 from lockstep.deployment.serving.encoding import with_quick_encoder
-from lockstep.diagnosing.reasons import reasons_of, strongest
 from lockstep.intake.detecting.csv_text import read_csv_blocks
 from lockstep.kernel.errors import DataError, IntegrityError, some
 from lockstep.kernel.log import logger
@@ -36,6 +35,7 @@ from lockstep.reading.csvfile import Dialect
 from lockstep.reading.dataframes import typed_dataframe
 from lockstep.reading.loading import LoadSettings, too_large
 from lockstep.saving.sidecar import read_about
+from lockstep.steps.diagnosing.reasons import reasons_of, strongest
 from lockstep.tables.table import Table, read_hashed_table
 
 import numpy as np

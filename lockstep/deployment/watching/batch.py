@@ -12,9 +12,9 @@ from lockstep.comparing.table_changes import (
 )
 from lockstep.comparing.verdicts import WORSE, overall_verdict
 from lockstep.deployment.watching.sample_verdicts import Sample, SampleMetric, TooFew, compare_samples
-from lockstep.evaluating.resampling import LEAST_UNITS, Design
 from lockstep.learning.scoring import Average, Predictions, Scorer, at
-from lockstep.splitting.two_samples import encode
+from lockstep.steps.evaluating.resampling import LEAST_UNITS, Design
+from lockstep.steps.splitting.two_samples import encode
 from lockstep.tables.statistics import n_distinct
 from lockstep.tables.table import Table, column_type
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from lockstep.deployment.watching.record import COLUMNS
-from lockstep.reporting.figures import Axis, Line, lines
-from lockstep.reporting.page import watch_page
-from lockstep.reporting.wording import plural, visible
+from lockstep.steps.reporting.figures import Axis, Line, lines
+from lockstep.steps.reporting.page import watch_page
+from lockstep.steps.reporting.wording import plural, visible
 
 _DAY = 86_400
 _SHARES = {"odd_share": "Share of odd rows", "columns_shifted": "Columns that shifted"}

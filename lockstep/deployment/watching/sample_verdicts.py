@@ -13,7 +13,10 @@ from lockstep.comparing.verdicts import (
     find_families,
     verdict_of,
 )
-from lockstep.evaluating.resampling import (
+from lockstep.kernel.settings import Task
+from lockstep.learning.metrics import RARE, in_order, metric_of
+from lockstep.learning.scoring import Average, Predictions, Scorer, metrics_of
+from lockstep.steps.evaluating.resampling import (
     LEAST_UNITS,
     SEED,
     ClassRows,
@@ -25,9 +28,6 @@ from lockstep.evaluating.resampling import (
     resampled_own,
     rows_of,
 )
-from lockstep.kernel.settings import Task
-from lockstep.learning.metrics import RARE, in_order, metric_of
-from lockstep.learning.scoring import Average, Predictions, Scorer, metrics_of
 
 import msgspec
 import numpy as np

@@ -4,8 +4,8 @@ import re
 from typing import NamedTuple
 
 from lockstep.kernel.settings import Task
-from lockstep.splitting.exact_sums import exact_sums
-from lockstep.splitting.identifiers import are_dates, identifier_of_rows, is_group
+from lockstep.steps.splitting.exact_sums import exact_sums
+from lockstep.steps.splitting.identifiers import are_dates, identifier_of_rows, is_group
 from lockstep.tables.statistics import has_more_levels, n_distinct
 from lockstep.tables.table import column_type
 

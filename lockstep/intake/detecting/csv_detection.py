@@ -17,7 +17,7 @@ from lockstep.reading.csvfile import DELIMITERS, CsvFile, Dialect, TextTable
 from lockstep.reading.encodings import difference, likeliest, line_of_utf8, plausible_readings, some_reading
 from lockstep.reading.quirks import Quirk
 from lockstep.reading.source import Source, decoded, decodes, unpacked
-from lockstep.splitting.identifiers import counts_up
+from lockstep.steps.splitting.identifiers import counts_up
 
 import pandas as pd
 import pyarrow as pa

@@ -22,7 +22,7 @@ from lockstep.reading.csvfile import TEXT, CsvFile, Dialect, TextTable
 from lockstep.reading.dataframes import normalised_frame, read_parquet, typed_dataframe
 from lockstep.reading.quirks import ROW_NAMES
 from lockstep.reading.source import check_file
-from lockstep.splitting.identifiers import DATE, counts_up
+from lockstep.steps.splitting.identifiers import DATE, counts_up
 from lockstep.tables.table import column_type
 
 import numpy as np

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from lockstep.intake.detecting.column_roles import ColumnRoles
 from lockstep.learning.preprocessing import PreprocessSettings
-from lockstep.splitting.identifiers import plain_words
+from lockstep.steps.splitting.identifiers import plain_words
 from lockstep.tables.table import column_type
 
 import pandas as pd

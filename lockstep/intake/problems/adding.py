@@ -28,7 +28,7 @@ from lockstep.learning.estimators import check_classes
 from lockstep.reading.contract import Contract, read_contract
 from lockstep.reading.loading import LoadSettings, load_file
 from lockstep.reading.source import PACKED
-from lockstep.splitting.parts import SplitSettings, split_table
+from lockstep.steps.splitting.parts import SplitSettings, split_table
 from lockstep.tables.table import Table, column_type
 
 

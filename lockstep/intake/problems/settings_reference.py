@@ -7,8 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lockstep.diagnosing.settings import DiagnoseSettings
-from lockstep.evaluating.settings import EvaluateSettings
 from lockstep.intake.editing.yaml_text import dump_yaml
 from lockstep.kernel.settings import PROBLEM_NAME, SECTIONS, Settings
 from lockstep.kernel.strict_yaml import parse_yaml
@@ -16,9 +14,11 @@ from lockstep.learning.cross_validation import CrossValidateSettings
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.reading.loading import LoadSettings
-from lockstep.reporting.sources import ReportSettings
-from lockstep.splitting.parts import SplitSettings
-from lockstep.tuning.search_space import TuneSettings
+from lockstep.steps.diagnosing.settings import DiagnoseSettings
+from lockstep.steps.evaluating.settings import EvaluateSettings
+from lockstep.steps.reporting.sources import ReportSettings
+from lockstep.steps.splitting.parts import SplitSettings
+from lockstep.steps.tuning.search_space import TuneSettings
 
 import msgspec
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from lockstep.comparing.row_matching import Matched, content_numbers, of_one_type
 from lockstep.comparing.table_changes import Side
-from lockstep.splitting.parts import SplitSettings
-from lockstep.splitting.two_samples import Codes, encode
+from lockstep.steps.splitting.parts import SplitSettings
+from lockstep.steps.splitting.two_samples import Codes, encode
 from lockstep.tables.table import column_type
 
 import numpy as np

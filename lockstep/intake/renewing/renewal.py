@@ -23,9 +23,9 @@ from lockstep.kernel.lock_file import md5_of
 from lockstep.reading.contract import read_contract
 from lockstep.reading.loading import LoadSettings, check_rows, load_file
 from lockstep.reading.source import PACKED
-from lockstep.splitting.identifiers import NEARLY_UNIQUE, is_code
-from lockstep.splitting.parts import SplitSettings, split_table
-from lockstep.splitting.two_samples import encode
+from lockstep.steps.splitting.identifiers import NEARLY_UNIQUE, is_code
+from lockstep.steps.splitting.parts import SplitSettings, split_table
+from lockstep.steps.splitting.two_samples import encode
 from lockstep.tables.table import column_type
 
 import numpy as np

@@ -24,8 +24,8 @@ from lockstep.kernel.settings import Problem, check_problems, check_there, read_
 from lockstep.kernel.strict_yaml import parse_yaml
 from lockstep.reading.loading import LoadSettings
 from lockstep.reading.source import check_file, data_path
-from lockstep.splitting.kept_rows import kept_rows_hash, kept_rows_text
-from lockstep.splitting.parts import SplitSettings
+from lockstep.steps.splitting.kept_rows import kept_rows_hash, kept_rows_text
+from lockstep.steps.splitting.parts import SplitSettings
 
 
 class Update(NamedTuple):

@@ -165,13 +165,13 @@ def test_settings_changed_but_not_run(compare, repository):
 
 
 def test_an_edit_in_a_folder_of_modules_is_said(compare, repository):
-    path = repository.folder / "lockstep/evaluating/curves.py"
+    path = repository.folder / "lockstep/steps/evaluating/curves.py"
     original = path.read_text()
     path.write_text(original + "# a comment\n")
     try:
         _, found = compare("--json", "--problem", "iris")
         changed = [item for item in found["problems"]["iris"]["outdated"] if item["stage"] == "evaluate@iris"]
-        assert changed == [{"stage": "evaluate@iris", "changed": ["lockstep/evaluating"], "makes": "evaluation"}]
+        assert changed == [{"stage": "evaluate@iris", "changed": ["lockstep/steps/evaluating"], "makes": "evaluation"}]
     finally:
         path.write_text(original)
 

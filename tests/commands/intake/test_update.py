@@ -13,7 +13,7 @@ from lockstep.kernel.files import Outputs
 from lockstep.kernel.lock_file import md5_of
 from lockstep.kernel.settings import Problem
 from lockstep.reading.loading import LoadSettings, load_file
-from lockstep.splitting.parts import SplitSettings, split_table
+from lockstep.steps.splitting.parts import SplitSettings, split_table
 
 import pyarrow.parquet as pq
 import pytest

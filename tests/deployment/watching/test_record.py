@@ -5,7 +5,7 @@ from lockstep.deployment.watching.batch import OddRows, Watched
 from lockstep.deployment.watching.record import COLUMNS, BatchFile, record_batch
 from lockstep.deployment.watching.sample_verdicts import SampleMetric
 from lockstep.kernel.errors import IntegrityError
-from lockstep.splitting.two_samples import encode
+from lockstep.steps.splitting.two_samples import encode
 
 import pandas as pd
 import pytest

@@ -1,0 +1,115 @@
+"""Would more rows help? The model refitted on fewer of them."""
+
+import contextlib
+import warnings
+
+from lockstep.kernel.log import heartbeat
+from lockstep.learning.cross_validation import fit_fold, score_fold
+from lockstep.learning.estimators import TrainSettings
+from lockstep.learning.own_features import OwnFeatures
+from lockstep.learning.preprocessing import PreprocessSettings
+from lockstep.steps.diagnosing.diagnosis import LearningPoint
+from lockstep.tables.table import Table
+
+import numpy as np
+import pandas as pd
+
+HELD_OUT = 2000
+"""Training rows, at most, that the refits are scored on."""
+REFITS = 3
+"""Fits, each on other rows, behind each point."""
+SMALLEST_FIT = 20
+"""The least rows a refit is made on."""
+
+
+def learning_sizes(rows: int, most: int) -> list[int]:
+    """Halves of the largest number of rows to refit on, four of them at most, none below SMALLEST_FIT."""
+    sizes: list[int] = []
+    size = min(most, rows)
+    while size >= SMALLEST_FIT and len(sizes) < 4:
+        sizes.append(size)
+        size //= 2
+    return sizes[::-1]
+
+
+def learning_curve_of(
+    train: Table,
+    preprocess: PreprocessSettings,
+    model: TrainSettings,
+    metric: str,
+    most: int,
+    seed: int,
+    features: OwnFeatures | None = None,
+) -> list[LearningPoint]:
+    """The ``metric`` on other rows, and on the fitted ones, as the model is refitted on fewer rows.
+
+    Held-out rows are cut off the training rows once per refit, as the split does it: later rows by time, whole groups
+    by group, else at random. The preprocessor is refitted too. A size that cannot be fitted or scored is left out.
+
+    Args:
+        train: the raw training rows.
+        preprocess, model: the sections ``preprocess`` and ``train``.
+        metric: a key of METRICS, none that is averaged.
+        most: rows of the largest refit; 0 for no curve.
+        seed: of the choice of rows.
+        features: the user's own, or None.
+    """
+    folds = [_held_out(train, seed + number) for number in range(1 if train.time else REFITS)]
+    sizes = learning_sizes(min((len(rest) for rest, _ in folds), default=0), most)
+    if not sizes:
+        return []
+    points = []
+    # In rows, since a refit on twice as many takes twice as long, or longer.
+    with heartbeat("learning curve", sum(sizes) * len(folds), "rows refitted") as progress:
+        for size in sizes:
+            scores = []
+            for rest, held in folds:
+                # With time, the rows nearest to the held-out ones: they come last.
+                fitted_on = np.sort(rest[-size:] if train.time else rest[:size])
+                with contextlib.suppress(ValueError, KeyError):
+                    score = _fit_and_score(train, fitted_on, held, preprocess, model, metric, features)
+                    if np.isfinite(score).all():  # R2 of a single row is not
+                        scores.append(score)
+                progress.advance(size)
+            if scores:
+                means, spread = np.mean(scores, axis=0).tolist(), np.std(scores, axis=0).tolist()
+                points.append(LearningPoint(size, means[0], spread[0], means[1], spread[1], len(scores)))
+    return points
+
+
+def _held_out(train: Table, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(rows to fit on, rows to score on), both shuffled, but by time in order."""
+    order = np.random.default_rng(seed % 2**32).permutation(len(train))
+    held = min(HELD_OUT, len(train) // 5)
+    if train.time is not None:
+        order = np.argsort(train.time_stamps, kind="stable")
+        return order[: len(train) - held], order[len(train) - held :]
+    if train.group is None:
+        return order[held:], order[:held]
+    groups, _ = pd.factorize(train.frame[train.group].astype(object))
+    first = np.random.default_rng(seed % 2**32).permutation(groups.max() + 1)
+    rank = first[groups]  # whole groups, in random order, until there are enough rows
+    counts = np.bincount(rank)
+    inside = rank < np.searchsorted(np.cumsum(counts), held) + 1
+    return order[~inside[order]], order[inside[order]][:HELD_OUT]
+
+
+def _fit_and_score(
+    train: Table,
+    fitted_on: np.ndarray,
+    held: np.ndarray,
+    preprocess: PreprocessSettings,
+    model: TrainSettings,
+    metric: str,
+    features: OwnFeatures | None,
+) -> tuple[float, float]:
+    """(score on the rows that were fitted, score on the held-out ones)"""
+    with warnings.catch_warnings():
+        # A fit on few rows may not converge, or meet rare classes: that is what the curve shows.
+        warnings.simplefilter("ignore", UserWarning)
+        preprocessor, estimator = fit_fold(train, fitted_on, preprocess, model, -1, features)
+        # Whatever the average: the score is none of those that are averaged.
+        fitted, others = (
+            score_fold(train, rows, preprocessor, estimator, "macro")[metric] for rows in (fitted_on, held)
+        )
+    return fitted, others

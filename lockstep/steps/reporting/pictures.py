@@ -1,0 +1,322 @@
+"""Which pictures a report has, and what each says to a reader who cannot see it."""
+
+from collections.abc import Sequence
+
+from lockstep.steps.diagnosing.diagnosis import Cell, Cloud, Dependence
+from lockstep.steps.reporting.classification import ClassificationFacts
+from lockstep.steps.reporting.decisions import DecisionFacts
+from lockstep.steps.reporting.facts import Facts
+from lockstep.steps.reporting.figures import Axis, Line, bars, bins, cloud, dots, histogram, lines, matrix
+from lockstep.steps.reporting.metric_titles import TITLES
+from lockstep.steps.reporting.plotted import Bin, Curve
+from lockstep.steps.reporting.regression import RegressionFacts
+from lockstep.steps.reporting.training import TrainingFacts
+from lockstep.steps.reporting.wording import number, plural, score, shortened
+
+PARTS = {"train": "training"}
+NAME = 24
+"""Characters of a class in a legend."""
+UNIT = (-0.02, 1.02)
+"""The range of axes on which shares are drawn."""
+
+
+FLAT, MINUTE = 0.15, 1e-6
+"""A curve of dependence that spans less than the first share of the common scale is drawn on its own scale, too, unless
+it spans less than the second."""
+
+
+def pictures_of(facts: Facts) -> dict[str, str]:
+    """{name: SVG}; what the facts lack has no picture. ``dependence`` ones are numbered: dependence-1, ..."""
+    own = facts.predictions
+    found = _classification(own, facts) if isinstance(own, ClassificationFacts) else _regression(own, facts)
+    return found | _training(facts.training) | _features(facts)
+
+
+def _classification(own: ClassificationFacts, facts: Facts) -> dict[str, str]:
+    found = {"balance": _balance(own), "confusion": _confusion(own, facts.data.rows.test)}
+    if own.roc:
+        found["roc"] = lines(
+            "roc",
+            f"ROC curve. Area under it: {_areas(own.roc)}.",
+            [Line(_legend(curve, len(own.roc) > 1), curve.x, curve.y) for curve in own.roc],
+            Axis("false positive rate", UNIT),
+            Axis("true positive rate", UNIT),
+            reference=[(0, 0), (1, 1)],
+            legend="lower right",
+        )
+    if own.precision_recall:
+        curves = own.precision_recall
+        found["precision_recall"] = lines(
+            "precision_recall",
+            f"Precision against recall. Average precision: {_areas(curves)}.",
+            [Line(_legend(curve, len(curves) > 1), curve.x, curve.y) for curve in curves],
+            Axis("recall", UNIT),
+            Axis("precision", UNIT),
+            legend="lower left",
+        )
+    if own.calibration:
+        series = [(shortened(name, NAME), _drawn(entries)) for name, entries in own.calibration]
+        if facts.decision.before:
+            series = [("calibrated", series[0][1]), ("before", _drawn(facts.decision.before))]
+        found["calibration"] = bins(
+            "calibration",
+            "Calibration: the predicted probability against the share of rows that are of the class, in "
+            f"{plural(len(own.calibration[0][1]), 'bin')}.",
+            series,
+            "predicted probability", "share of rows", diagonal=True, ranges=(UNIT, UNIT),
+        )  # fmt: skip
+    if own.scores is not None and own.positive is not None:
+        shown = shortened(own.positive, NAME)
+        found["scores"] = histogram(
+            "scores",
+            f"Histogram of the predicted probability of {own.positive}, by actual class.",
+            own.scores.edges,
+            [(f"not {shown}", own.scores.shares["other"]), (shown, own.scores.shares["positive"])],
+            f"predicted probability of {own.positive}",
+        )
+    if facts.decision.threshold is not None:
+        found["decision"] = _decision(facts.decision)
+    if own.thresholds:
+        x = [entry.threshold for entry in own.thresholds]
+        flagged = [(entry, entry.precision) for entry in own.thresholds if entry.precision is not None]
+        found["thresholds"] = lines(
+            "thresholds",
+            f"Precision, recall and F1 of {own.positive} as the threshold rises from {x[0]} to {x[-1]}.",
+            [
+                Line("precision", [entry.threshold for entry, _ in flagged], [precision for _, precision in flagged]),
+                Line("recall", x, [entry.recall for entry in own.thresholds]),
+                Line("F1", x, [entry.f1_score for entry in own.thresholds]),
+            ],
+            Axis("threshold", UNIT),
+            Axis("precision, recall, F1", UNIT),
+        )
+    return found
+
+
+def _decision(decision: DecisionFacts) -> str:
+    """What the threshold was chosen by, over all thresholds, and a line where it is."""
+    chosen, judged = decision.threshold, decision.judged_by
+    assert chosen is not None
+    x, y = zip(*chosen.curve, strict=True)
+    at = f"{score(chosen.reached)} at the threshold of {score(chosen.value)}"
+    name = judged.removeprefix("the ")
+    return lines(
+        "decision",
+        f"On out-of-fold predictions, {judged} over the threshold: {at}, {score(chosen.reached_by_default)} at "
+        f"{number(chosen.default)}.",
+        [Line("", x, y)],
+        Axis("threshold"),
+        Axis(name),
+        reference=[(chosen.value, min(y)), (chosen.value, max(y))],
+    )
+
+
+def _balance(own: ClassificationFacts) -> str:
+    shown = own.largest_classes
+    counted = "; ".join(f"{c.name} {c.train_rows:,} training and {c.test_rows:,} test" for c in shown)
+    return bars(
+        "balance",
+        f"Rows per class: {counted}.",
+        [entry.name for entry in shown],
+        [
+            ("training rows", [entry.train_rows for entry in shown]),
+            ("test rows", [entry.test_rows for entry in shown]),
+        ],
+        "rows",
+        whole=True,
+    )
+
+
+def _confusion(own: ClassificationFacts, test_rows: int) -> str:
+    n_classes = len(own.matrix.names) + max(0, own.matrix.others - 1)
+    return matrix(
+        "confusion",
+        f"Confusion matrix of {plural(test_rows, 'test row')} in {n_classes} classes; {own.matrix.right:,} are given "
+        "the right one.",
+        own.matrix.names,
+        own.matrix.counts,
+        others=bool(own.matrix.others),
+    )
+
+
+def _regression(own: RegressionFacts, facts: Facts) -> dict[str, str]:
+    edges, target = own.target.edges, facts.target
+    low = max(own.predicted.x_range[0], own.predicted.y_range[0])
+    high = min(own.predicted.x_range[1], own.predicted.y_range[1])
+    found = {
+        "target": histogram(
+            "target",
+            f"Histogram of {target}, training and test rows, from {number(edges[0])} to {number(edges[-1])}.",
+            edges,
+            [(f"{name} rows", shares) for name, shares in own.target.shares.items()],
+            target,
+        ),
+        "predicted": _cloud(
+            "predicted",
+            f"Actual {target} against the predicted one, {plural(facts.data.rows.test, 'test row')}.",
+            own.predicted,
+            ("predicted", "actual"),
+            [(low, low), (high, high)] if high > low else [],
+        ),
+        "residuals": _cloud(
+            "residuals",
+            f"Residuals, actual minus predicted {target}, against the predicted one.",
+            own.residuals,
+            ("predicted", "actual \N{MINUS SIGN} predicted"),
+            [(own.residuals.x_range[0], 0.0), (own.residuals.x_range[1], 0.0)],
+        ),
+    }
+    if own.error_by_size:
+        first, last = own.error_by_size[0], own.error_by_size[-1]
+        found["error_by_size"] = bins(
+            "error_by_size",
+            f"Mean absolute error in {plural(len(own.error_by_size), 'bin')} of the test rows by {target}: from "
+            f"{number(first.y)} around {number(first.x)} to {number(last.y)} around {number(last.x)}.",
+            [("", _drawn(own.error_by_size))],
+            f"actual {target}",
+            "mean absolute error",
+        )
+    if own.calibration:
+        found["calibration"] = bins(
+            "calibration",
+            f"Mean actual against mean predicted {target} in {plural(len(own.calibration), 'bin')}.",
+            [("", _drawn(own.calibration))],
+            "mean predicted",
+            "mean actual",
+            diagonal=True,
+        )
+    return found
+
+
+def _drawn(entries: Sequence[Bin]) -> list[tuple[float, float, float | None, float | None]]:
+    return [(entry.x, entry.y, entry.low, entry.high) for entry in entries]
+
+
+def _cloud(name: str, alt: str, rows: Cloud, labels: tuple[str, str], reference: list[tuple[float, float]]) -> str:
+    size, ranges = (rows.width, rows.height), (rows.x_range, rows.y_range)
+    return cloud(name, alt, rows.points, rows.cells, size, ranges, labels, reference=reference)
+
+
+def _training(training: TrainingFacts) -> dict[str, str]:
+    found, metric = {}, TITLES[training.metric]
+    if any(len(curve.x) > 1 for curve in training.history):
+        first = training.history[0]
+        found["history"] = lines(
+            "history",
+            f"Loss ({training.loss}) after each iteration: on the training rows from {number(first.y[0])} to "
+            f"{number(first.y[-1])} in {first.x[-1]:,.0f} iterations.",
+            [Line(f"{PARTS.get(curve.name, curve.name)} rows", curve.x, curve.y) for curve in training.history],
+            Axis("iteration"),
+            Axis(training.loss),
+            legend="upper right",
+        )
+    if training.learning:
+        found["learning"] = _learning(training, metric)
+    if training.folds:
+        found["folds"] = dots(
+            "folds",
+            f"{metric} of {plural(len(training.folds), 'fold')}, from {score(min(training.folds))} to "
+            f"{score(max(training.folds))}; of the test rows, {score(training.test_score)}.",
+            [(f"{len(training.folds)} folds and their mean", training.folds), ("test rows", [training.test_score])],
+            metric,
+        )
+    return found
+
+
+def _learning(training: TrainingFacts, metric: str) -> str:
+    """The learning curve, and as its last point what the cross-validation gave."""
+    points, folds = training.learning, training.folds
+    rows, others = [point.rows for point in points], [point.others for point in points]
+    curves = [
+        Line("on other rows", rows, others, [point.others_std for point in points]),
+        Line("on the rows fitted", rows, [point.fitted for point in points], [point.fitted_std for point in points]),
+    ]
+    last_rows, last = rows[-1], others[-1]
+    if folds and training.folds_rows > rows[-1]:
+        last_rows, last = training.folds_rows, sum(folds) / len(folds)
+        deviation = (sum((fold - last) ** 2 for fold in folds) / len(folds)) ** 0.5
+        curves.append(Line("cross-validation", [last_rows], [last], [deviation]))
+    return lines(
+        "learning",
+        f"{metric} by number of training rows: from {score(others[0])} with {rows[0]:,} rows to {score(last)} with "
+        f"{last_rows:,} rows, on rows that were not fitted.",
+        curves,
+        Axis("training rows", log=True),
+        Axis(metric, most=1),
+        marks=True,
+    )
+
+
+def _features(facts: Facts) -> dict[str, str]:
+    found, importance = {}, facts.features.importance
+    if importance:
+        names = "; ".join(f"{row.feature} {score(row.importance)}" for row in importance[:5])
+        what = f"Permutation importance of {plural(len(importance), 'feature')}"
+        found["importance"] = bars(
+            "importance",
+            f"{what}: {facts.features.unit}. The largest: {names}.",
+            [row.feature for row in importance],
+            [("", [row.importance for row in importance])],
+            f"{facts.features.unit}, mean and spread of the shuffles",
+            spread=[row.std for row in importance],
+        )
+    all_means = [value for entry in facts.features.dependence for value in _means(entry)]
+    common = _around(all_means)  # on one scale, a flat line is a feature of no effect
+    for place, entry in enumerate(facts.features.dependence, 1):
+        name = f"dependence-{place}"
+        found[name] = _dependence(name, entry, facts, common)
+        share = _span(_means(entry)) / (_span(all_means) or 1.0)
+        if MINUTE < share < FLAT:
+            found[f"{name}-closer"] = _dependence(f"{name}-closer", entry, facts, _around(_means(entry)), closer=True)
+    return found
+
+
+def _dependence(name: str, entry: Dependence, facts: Facts, reach: tuple[float, float], *, closer: bool = False) -> str:
+    what = f"predicted {facts.target}" if facts.task == "regression" else "mean probability"
+    if facts.task == "classification" and len(entry.series) == 1:
+        what = f"mean probability of {next(iter(entry.series))}"
+    several = len(entry.series) > 1
+    curves = [(shortened(series, NAME), line) for series, line in entry.series.items()]
+    values = _means(entry)
+    alt = f"Mean prediction as {entry.feature} changes: from {number(min(values))} to {number(max(values))}."
+    if entry.kind in ("number", "date"):
+        grid = _numbers(entry.grid)
+        band = (entry.low, entry.high) if entry.low is not None and entry.high is not None else None
+        return lines(
+            name,
+            alt,
+            [Line(series if several else "", grid, line) for series, line in curves],
+            Axis(entry.feature, dates=entry.kind == "date"),
+            Axis(what, reach),
+            band=band,
+            marks=len(grid) <= 8,
+        )
+    return bars(name, alt, [str(value) for value in entry.grid], curves, what, reach=reach if closer else None)
+
+
+def _numbers(grid: Sequence[Cell]) -> list[float]:
+    return [value for value in grid if isinstance(value, int | float)]
+
+
+def _means(entry: Dependence) -> list[float]:
+    return [value for line in entry.series.values() for value in line]
+
+
+def _span(values: Sequence[float]) -> float:
+    return max(values, default=0.0) - min(values, default=0.0)
+
+
+def _around(values: Sequence[float]) -> tuple[float, float]:
+    """From the least to the greatest value, and a little beyond; of no values, anything."""
+    margin = 0.05 * _span(values) or 1.0
+    return min(values, default=0.0) - margin, max(values, default=0.0) + margin
+
+
+def _areas(curves: list[Curve]) -> str:
+    return "; ".join(f"{curve.name}: {score(curve.area)}" for curve in curves)
+
+
+def _legend(curve: Curve, several: bool) -> str:
+    area = "" if curve.area is None else score(curve.area)
+    name = shortened(curve.name, NAME)
+    return f"{name}: {area}" if area else name if several else ""

@@ -1,0 +1,240 @@
+"""Checks of the data before anything is trained: leaks, rows on both sides of the split, columns without information.
+
+docs/checks.md explains each check: what it finds, why it matters, what to do.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from lockstep.kernel.errors import some
+from lockstep.kernel.settings import Settings, Severity
+from lockstep.steps.splitting.exact_sums import exact_sums
+from lockstep.steps.splitting.identifiers import alike_in, identifier_of_rows, is_code, is_named_as_identifier
+from lockstep.steps.splitting.two_samples import Difference, holm, missing_differ, values_differ
+from lockstep.tables.statistics import are_whole, equal_bins, has_more_levels, n_distinct
+from lockstep.tables.table import Table, column_type
+
+import numpy as np
+import pandas as pd
+
+BINS = 50
+LEAK_R2, LEAK_ACCURACY = 0.9, 0.99
+"""One feature that explains so much of the target on rows that it was not fitted on is suspected to be a leak."""
+MOSTLY_DIFFERENT = 0.5
+"""What names a thing rather than a level has more distinct values than this share of the rows."""
+LEAK_ROWS = 100_000
+"""One feature that gives the target away shows on so many training rows, drawn at random where there are more."""
+RARE_ROWS = 20
+"""A class of fewer training rows than this is hardly learned, and hardly measured."""
+SHIFT_LEVEL = 0.001
+"""The family-wise error rate of the test for different distributions, after Holm's correction."""
+
+
+class CheckSettings(Settings, frozen=True):
+    """The mapping ``split.checks``: what each check is when it finds something."""
+
+    target_leak: Severity = "warning"
+    duplicate_rows: Severity = "warning"
+    shared_identifier: Severity = "warning"
+    constant_column: Severity = "warning"
+    nearly_unique_column: Severity = "warning"
+    rare_class: Severity = "warning"
+    shifted_column: Severity = "warning"
+
+
+class DataFinding(NamedTuple):
+    """What one check found.
+
+    Attributes:
+        code: C1, C2, ...
+        check: its name in the settings.
+        severity: of its findings.
+        found: how many columns, rows or classes.
+        message: which, and how bad; "" if none.
+    """
+
+    code: str
+    check: str
+    severity: Severity
+    found: int
+    message: str
+
+
+def run_checks(train: Table, test: Table, settings: CheckSettings) -> list[DataFinding]:
+    """Run every check that is not off on the training rows (and, where it is about both, the test rows)."""
+    findings = []
+    for number, (name, check) in enumerate(CHECKS.items(), 1):
+        severity = getattr(settings, name)
+        found = check(train, test) if severity != "off" else []
+        message = _said(name, found) if found else ""
+        findings.append(DataFinding(f"C{number}", name, severity, len(found), message))
+    return findings
+
+
+def _said(check: str, found: list[str]) -> str:
+    """What a check found, as a sentence without its full stop."""
+    shown = some(found, 10)
+    one, more = SUMMARIES.get(check, ("", ""))
+    return f"{len(found):,} {one if len(found) == 1 else more}: {shown}" if one else shown
+
+
+def _target_leak(train: Table, _: Table) -> list[str]:
+    """Features that nearly determine the target, each alone, or numbers that add up to it.
+
+    Each feature is cut into BINS bins (texts: by level); the bins' mean target, or most frequent class, is learned on
+    the even rows and tried on the odd ones; of LEAK_ROWS at most. What adds up to the target, does so in all rows.
+    """
+    found = [
+        f"the target is {exact.formula}, within the rounding of their digits"
+        for exact in (exact_sums(train.features, train.labels) if train.task == "regression" else [])
+        if len(exact.weights) > 1
+    ]
+    drawn = ""
+    if len(train) > LEAK_ROWS:
+        drawn = f", of {LEAK_ROWS:,} training rows drawn at random"
+        train = train.rows(np.sort(np.random.default_rng(0).choice(len(train), LEAK_ROWS, replace=False)))
+    labels, alone = train.labels, []
+    features = train.features
+    codes = pd.factorize(labels, sort=True)[0] if train.task == "classification" else labels
+    even = np.arange(len(train)) % 2 == 0
+    for name in map(str, features):
+        bins = _binned(features[name])
+        if train.task == "regression":
+            score = _explained(bins, labels.astype("float64"), even)
+            if score > LEAK_R2:
+                alone.append(f"'{name}' explains {score:.1%} of the target's variance alone{drawn}")
+        else:
+            score, most = _accuracy(bins, codes, even)
+            if score > LEAK_ACCURACY and score - most > (1 - most) / 2:
+                alone.append(f"'{name}' predicts {score:.1%} of the classes alone{drawn}")
+    return alone + found
+
+
+def _binned(column: pd.Series) -> np.ndarray:
+    """(n_rows,) the number of each row's bin; missing values have a bin of their own."""
+    if column_type(column) in ("number", "date") and has_more_levels(column, BINS):
+        return equal_bins(column, BINS)
+    return np.asarray(pd.factorize(column)[0]) + 1
+
+
+def _explained(bins: np.ndarray, y: np.ndarray, even: np.ndarray) -> float:
+    """R2 on the odd rows of the bins' means on the even rows."""
+    means = pd.Series(y[even]).groupby(bins[even]).mean()
+    predicted = pd.Series(bins[~even]).map(means).fillna(y[even].mean()).to_numpy()
+    total = np.sum((y[~even] - y[~even].mean()) ** 2)
+    return float(1 - np.sum((y[~even] - predicted) ** 2) / total) if total else 0.0
+
+
+def _accuracy(bins: np.ndarray, codes: np.ndarray, even: np.ndarray) -> tuple[float, float]:
+    """(accuracy on the odd rows of the bins' most frequent class on the even rows, that of the most frequent class).
+
+    ``codes``: (n_rows,) the classes, as whole numbers from 0.
+    """
+    shape = int(bins.max()) + 1, int(codes.max()) + 1
+    counts = np.bincount(bins[even] * shape[1] + codes[even], minlength=shape[0] * shape[1]).reshape(shape)
+    overall = counts.sum(axis=0).argmax()
+    classes = np.where(counts.any(axis=1), counts.argmax(axis=1), overall)
+    return float(np.mean(classes[bins[~even]] == codes[~even])), float(np.mean(codes[~even] == overall))
+
+
+def _duplicate_rows(_: Table, test: Table) -> list[str]:
+    """Test rows that are training rows too, with the same target: the split has found them."""
+    return [f"data row {row}" for row in test.copies]
+
+
+def _shared_identifier(train: Table, test: Table) -> list[str]:
+    """Identifiers, by their names or because they are texts that mostly differ, that stand on both sides, and whose
+    rows of one value are alike: the same customer, house or patient."""
+    found = []
+    for name in map(str, train.features):
+        column = train.frame[name]
+        named = column_type(column) == "text" or is_named_as_identifier(name)
+        if not named or not MOSTLY_DIFFERENT < n_distinct(column) / len(column) < 1 or not is_code(column):
+            continue
+        shared = int(test.frame[name].isin(column.dropna().unique()).sum())
+        if not shared:
+            continue
+        both = pd.concat([train.frame, test.frame])
+        if alike := alike_in(both[name], both):
+            shown = some([f"'{other}'" for other in alike], 3)
+            found.append(
+                f"{shared} test rows have a '{name}' that training rows have, and rows of one '{name}' are alike in "
+                f"{shown} (set split.group to it?)"
+            )
+    return found
+
+
+def _constant_column(train: Table, _: Table) -> list[str]:
+    return [f"'{name}'" for name in train.features if not has_more_levels(train.features[name], 1)]
+
+
+def _nearly_unique_column(train: Table, test: Table) -> list[str]:
+    """Columns that identify rows rather than describe them, in the order of the file: some count up."""
+    order = np.argsort(np.concatenate([train.frame.index, test.frame.index]), kind="stable")
+    found = []
+    for name in map(str, train.features):
+        if column_type(train.frame[name]) == "number" and not are_whole(train.frame[name].dropna()):
+            continue  # of which no identifier is, and most columns of a large table are
+        both = pd.concat([train.frame[name], test.frame[name]]).iloc[order]
+        if why := identifier_of_rows(both):
+            found.append(f"'{name}' ({why})")
+    return found
+
+
+def _rare_class(train: Table, _: Table) -> list[str]:
+    if train.task == "regression":
+        return []
+    classes, counts = np.unique(train.labels, return_counts=True)
+    return [f"{name} ({count})" for name, count in zip(classes, counts, strict=True) if count < RARE_ROWS]
+
+
+def _shifted_column(train: Table, test: Table) -> list[str]:
+    """Columns whose values, or share of missing values, differ between training and test rows.
+
+    The tests are those of ``data-diff``, corrected for their number.
+    """
+    tested: list[tuple[str, float]] = []
+    for name in (str(name) for name in train.frame if name not in (train.group, train.time)):
+        before, after = train.frame[name], test.frame[name]
+        as_classes = name == train.target and train.task == "classification"
+        values = values_differ(before, after, as_classes=as_classes)
+        tested += [(f"'{name}'", values.p)] if isinstance(values, Difference) else []
+        missing = missing_differ(before, after)
+        tested += [] if missing is None else [(f"missing values of '{name}'", missing)]
+    adjusted = holm([p for _, p in tested])
+    return [f"{what} (p {p:.1g})" for (what, _), p in zip(tested, adjusted, strict=True) if p < SHIFT_LEVEL]
+
+
+CHECKS: dict[str, Callable[[Table, Table], list[str]]] = {
+    "target_leak": _target_leak,
+    "duplicate_rows": _duplicate_rows,
+    "shared_identifier": _shared_identifier,
+    "constant_column": _constant_column,
+    "nearly_unique_column": _nearly_unique_column,
+    "rare_class": _rare_class,
+    "shifted_column": _shifted_column,
+}
+"""Every check, by its name in the settings, in the order of its code."""
+SUMMARIES = {
+    "duplicate_rows": (
+        "test row is a training row too, by all columns that load.drop does not leave out",
+        "test rows are training rows too, by all columns that load.drop does not leave out",
+    ),
+    "constant_column": (
+        "column has one value or none in the training rows",
+        "columns have one value or none in the training rows",
+    ),
+    "nearly_unique_column": (
+        "column identifies rows rather than describes them",
+        "columns identify rows rather than describe them",
+    ),
+    "rare_class": (
+        f"class has fewer than {RARE_ROWS} training rows",
+        f"classes have fewer than {RARE_ROWS} training rows",
+    ),
+    "shifted_column": (
+        "column differs between training and test rows",
+        "columns differ between training and test rows",
+    ),
+}
+"""What the findings of a check are, one and more; of the other checks each finding says it itself."""

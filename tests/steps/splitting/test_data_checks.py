@@ -1,0 +1,181 @@
+"""The checks of the data (docs/checks.md): each finds its case, and none of them cries wolf."""
+
+import json
+
+from lockstep.kernel.errors import DataError
+from lockstep.steps.splitting.data_checks import CHECKS, CheckSettings, run_checks
+from lockstep.steps.splitting.parts import Parts, SplitSettings, split_table
+from lockstep.tables.table import Table
+from stages.split import check_parts
+
+import numpy as np
+import pandas as pd
+import pytest
+from workspace import ROOT
+
+
+def parts(task="regression", rows=600, **columns):
+    rng = np.random.default_rng(0)
+    data = {"x": rng.normal(size=rows), "level": rng.choice(["a", "b", "c"], rows), "flag": rng.random(rows) < 0.5}
+    noise = data["x"] + rng.normal(size=rows)
+    data["y"] = noise if task == "regression" else np.where(noise > 0, "yes", "no")
+    made = {name: value(rng, data) if callable(value) else value for name, value in columns.items()}
+    frame = pd.DataFrame(data | made)
+    frame.index = pd.Index(np.arange(1, rows + 1), name="__row__")
+    return split_table(Table(frame, "y", task), SplitSettings())
+
+
+def found(split, settings=None):
+    findings = run_checks(split.train, split.test, settings or CheckSettings())
+    return {finding.check: finding for finding in findings if finding.found}
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_ordinary_data_has_no_finding(task):
+    assert found(parts(task)) == {}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_splits_are_rarely_called_shifted(seed):
+    split = parts()
+    whole = pd.concat([split.train.frame, split.test.frame])
+    again = split_table(Table(whole, "y", "regression"), SplitSettings(seed=seed))
+    assert "shifted_column" not in found(again)
+
+
+@pytest.mark.parametrize(
+    ("check", "task", "columns", "message"),
+    [
+        (
+            "target_leak",
+            "regression",
+            {"after": lambda r, d: d["y"] * 3 + 0.01 * r.normal(size=600)},
+            "'after' explains",
+        ),
+        (
+            "target_leak",
+            "classification",
+            {"code": lambda r, d: np.where(d["y"] == "yes", 7, 3)},
+            "'code' predicts 100.0%",
+        ),
+        (
+            "target_leak",
+            "regression",
+            {"part": lambda r, d: r.normal(size=600), "rest": lambda r, d: np.zeros(600), "y": lambda r, d: d["y"]},
+            None,
+        ),
+        ("constant_column", "regression", {"same": 1, "empty": None}, "'same', 'empty'"),
+        ("nearly_unique_column", "regression", {"name": [f"n{i}" for i in range(600)]}, "'name'"),
+        ("nearly_unique_column", "regression", {"number": np.arange(600)}, "'number'"),
+        ("nearly_unique_column", "regression", {"file_code": lambda r, d: r.permutation(10**6)[:600]}, "'file_code'"),
+        (
+            "rare_class",
+            "classification",
+            {"y": ["rare"] * 10 + ["a", "b"] * 295},
+            "1 class has fewer than 20 training rows: rare (8)",
+        ),
+    ],
+)
+def test_each_case_is_found(check, task, columns, message):
+    findings = found(parts(task, **columns))
+    if message is None:
+        assert check not in findings
+    else:
+        assert message in findings[check].message
+
+
+def test_numbers_that_add_up_to_the_target():
+    rng = np.random.default_rng(1)
+    one, two = rng.integers(0, 50, 600), rng.integers(0, 50, 600)
+    finding = found(parts(one=one, two=two, y=one + two))["target_leak"]
+    assert finding.message == "the target is 'one' + 'two', within the rounding of their digits"
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_a_leak_of_many_rows_is_found_on_some_of_them_and_says_so(monkeypatch, task):
+    split = parts(task, 6000, leak=lambda _, data: data["y"])
+    assert "drawn" not in found(split)["target_leak"].message
+    monkeypatch.setattr("lockstep.steps.splitting.data_checks.LEAK_ROWS", 3000)
+    assert found(split)["target_leak"].message.endswith(" alone, of 3,000 training rows drawn at random")
+
+
+HOUSE = np.random.default_rng(2).integers(0, 900, 600)
+LIKE_HOUSE = {"rooms": 1 + HOUSE % 7, "area": HOUSE * 37 % 101}
+
+
+@pytest.mark.parametrize("columns", [{"house_id": HOUSE}, {"ticket": [f"t{i}" for i in HOUSE]}])
+def test_identifiers_on_both_sides(columns):
+    (name,) = columns
+    finding = found(parts(**columns, **LIKE_HOUSE))["shared_identifier"]
+    assert (
+        f"test rows have a '{name}' that training rows have, and rows of one '{name}' are alike in" in finding.message
+    )
+    assert "'rooms', 'area' (set split.group to it?)" in finding.message
+    assert "shared_identifier" not in found(parts(**columns))  # where rows of one value have nothing else in common
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"cholesterol": HOUSE},  # a measurement, however alike rows of one value are
+        {"income": HOUSE * 1000},
+        {"order_value": HOUSE},
+        {"zip_code": HOUSE},
+        {"price": [f"${i},000" for i in HOUSE]},
+        {"sold": [f"20{10 + i // 300}-{1 + i // 25 % 12:02}-{1 + i % 25:02}" for i in HOUSE]},
+        {"id": HOUSE / 7},
+    ],
+)
+def test_what_is_continuous_is_no_identifier(columns):
+    assert "shared_identifier" not in found(parts(**columns, **LIKE_HOUSE))
+    assert "nearly_unique_column" not in found(parts(**columns, **LIKE_HOUSE))
+
+
+def test_the_leak_of_the_shipped_houses():
+    frame = pd.read_csv(ROOT / "data/raw/housing.csv")
+    frame.index = pd.Index(np.arange(1, len(frame) + 1), name="__row__")
+    split = split_table(Table(frame, "price", "regression"), SplitSettings())
+    assert "'avalue' explains 9" in found(split)["target_leak"].message
+    assert found(split)["target_leak"].found == 1
+
+
+def test_duplicates_on_both_sides():
+    split = parts()
+    twice = pd.concat([split.train.frame.iloc[:3], split.test.frame])
+    test = Table(twice, "y", "regression").with_copies(split.train)
+    finding = found(Parts(split.train, split.validation, test))["duplicate_rows"]
+    assert finding.found == 3
+    rows = ", ".join(f"data row {row}" for row in split.train.frame.index[:3])
+    said = f"3 test rows are training rows too, by all columns that load.drop does not leave out: {rows}"
+    assert finding.message == said
+
+
+def test_a_shift_is_found():
+    split = parts()
+    moved = split.test.frame.assign(x=split.test.frame["x"] + 1, level="a")
+    findings = found(Parts(split.train, split.validation, Table(moved, "y", "regression")))
+    assert findings["shifted_column"].found == 2
+
+
+def test_an_error_stops_a_warning_is_logged_and_off_is_silent(caplog):
+    split = parts(same=1)
+    check_parts(split, CheckSettings())
+    assert (
+        "C4 constant_column: 1 column has one value or none in the training rows: 'same' (docs/checks.md)"
+        in caplog.text
+    )
+    caplog.clear()
+    assert check_parts(split, CheckSettings(constant_column="off"))[3].found == 0
+    assert caplog.text == ""
+    with pytest.raises(
+        DataError, match=r"C4 constant_column: 1 column has .* training rows: 'same'\. docs/checks\.md says what to do"
+    ):
+        check_parts(split, CheckSettings(constant_column="error"))
+
+
+def test_the_page_explains_every_check_and_the_results_name_it():
+    page = (ROOT / "docs/checks.md").read_text()
+    written = json.loads((ROOT / "metrics/iris_checks.json").read_text())["checks"]
+    assert [finding["check"] for finding in written] == list(CHECKS)
+    for number, name in enumerate(CHECKS, 1):
+        assert f"| C{number} | `{name}` |" in page
