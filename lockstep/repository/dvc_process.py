@@ -10,12 +10,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partialmethod
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
+from typing import IO, Literal, NamedTuple
 
 from lockstep.kernel.dvc_locks import workspace_locked
 from lockstep.kernel.errors import MachineError
-from lockstep.kernel.lock_file import LOCK_FILE
 from lockstep.kernel.paths import ROOT
+from lockstep.repository.quick_locks import quicken_locks
 from lockstep.repository.stage_forks import fork_stages
 
 TIME_LIMIT = 120.0
@@ -126,21 +126,8 @@ def prepare() -> None:
     from dvc.utils.serialize import _yaml  # type: ignore[import-untyped]
 
     write_settings_as_utf8()
-    read_locks_quickly(_yaml)
+    quicken_locks(_yaml)
     fork_stages(run)
-
-
-def read_locks_quickly(module: Any) -> None:
-    """Have DVC's ``module``, dvc.utils.serialize._yaml, read a lock that it is about to write as it reads all else.
-
-    It reads it by a parser that keeps comments, of which a lock has none: a third of a second for each stage that runs.
-    """
-    keeping = module.parse_yaml_for_update
-
-    def parse(text: str, path: str) -> Any:
-        return (module.parse_yaml if Path(path).name == LOCK_FILE.name else keeping)(text, path)
-
-    module.parse_yaml_for_update = parse
 
 
 def write_settings_as_utf8() -> None:

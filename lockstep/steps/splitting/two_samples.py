@@ -109,8 +109,10 @@ def smirnov(before: pd.Series, after: pd.Series) -> tuple[float, float]:
     # Between two values of the smaller sample its own distribution is constant: the distance is largest at one of its
     # values, or just before one. To look there alone takes a fraction of the time that ks_2samp takes.
     sizes, distance = (len(first), len(second)), 0.0
-    for side in ("left", "right"):
-        shares = [np.searchsorted(ordered, first, side=side) / len(ordered) for ordered in (first, second)]
+    begins = np.append(0, np.flatnonzero(first[1:] != first[:-1]) + 1)
+    values, ends = first[begins], np.append(begins[1:], len(first))
+    for side, below in (("left", begins), ("right", ends)):
+        shares = below / len(first), np.searchsorted(second, values, side=side) / len(second)
         distance = max(distance, float(np.abs(shares[0] - shares[1]).max()))
     effective = max(sizes) * min(sizes) / (max(sizes) + min(sizes))
     return distance, min(1.0, float(stats.kstwo.sf(distance, np.round(effective))))
