@@ -287,7 +287,7 @@ def _serve() -> None:
         importlib.import_module(name)
 
     stage_forks.install(dvc.stage.run, ROOT, variables)
-    lockstep.repository.quick_locks.quicken_locks(dvc.utils.serialize._yaml)
+    lockstep.repository.quick_yaml.quicken_yaml(dvc.utils.serialize._yaml)
     gc.freeze()  # the forks' collector leaves alone what they all share
 
     def command(words: list[str]) -> int:

@@ -14,14 +14,17 @@ from typing import IO, Literal, NamedTuple
 
 from lockstep.kernel.dvc_locks import workspace_locked
 from lockstep.kernel.errors import MachineError
-from lockstep.kernel.paths import ROOT
-from lockstep.repository.quick_locks import quicken_locks
-from lockstep.repository.stage_forks import fork_stages
+from lockstep.kernel.lock_file import LOCK_FILE
+from lockstep.kernel.paths import PARAMS, ROOT
+from lockstep.repository.quick_yaml import quicken_yaml
+from lockstep.repository.stage_forks import StageForks
 
 TIME_LIMIT = 120.0
 """Seconds that a transfer may take unless it is told otherwise."""
 GRACE = 5.0
 """Seconds that DVC has to end when it is asked to."""
+FIRST_STAGE, CHECKED = "stages.check", Path("data/checked")
+"""The stage that looks at the settings, before all others; what it writes."""
 AGAIN = "The same command again is safe: what has arrived is not sent twice."
 _DVC = """
 import sys
@@ -30,7 +33,7 @@ sys.path.insert(0, root)
 from lockstep.kernel.locks import die_with
 from lockstep.repository.dvc_process import prepare
 die_with(int(parent), int(parent))
-prepare()
+prepare(sys.argv[1:])
 from dvc.cli import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -120,14 +123,28 @@ def run_dvc(
     return Ended(process.returncode, lines)
 
 
-def prepare() -> None:
-    """Have DVC, in this process, do quickly what it does slowly, and write its settings as it reads them."""
+def prepare(arguments: Sequence[str]) -> None:
+    """Have DVC, in this process, do quickly what it does slowly, and write its settings as it reads them.
+
+    Args:
+        arguments: those that run_dvc gives to DVC.
+    """
+    forks = StageForks(FIRST_STAGE if list(arguments[1:3]) == [".", "repro"] and _settings_changed() else "")
     from dvc.stage import run  # type: ignore[import-untyped]
     from dvc.utils.serialize import _yaml  # type: ignore[import-untyped]
 
     write_settings_as_utf8()
-    quicken_locks(_yaml)
-    fork_stages(run)
+    quicken_yaml(_yaml)
+    forks.run_for(run)
+
+
+def _settings_changed() -> bool:
+    """Whether it looks as if settings were changed since the last run, or nothing was run here: then the stage that
+    looks at settings will run. A guess; if it is wrong, some imports were in vain, or are made later."""
+    try:
+        return PARAMS.stat().st_mtime_ns > LOCK_FILE.stat().st_mtime_ns or not CHECKED.is_dir()
+    except FileNotFoundError:
+        return PARAMS.exists()
 
 
 def write_settings_as_utf8() -> None:

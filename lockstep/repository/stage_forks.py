@@ -38,31 +38,40 @@ _SERVER = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from lockstep.repository.stage_forks import serve
-if words := serve(int(sys.argv[2])):
+if words := serve(int(sys.argv[2]), sys.argv[3]):
     import runpy
     sys.argv = words
     runpy.run_module(words[0], run_name="__main__", alter_sys=True)
 """
 
 
-def fork_stages(module: Any) -> None:
-    """Have DVC's ``module``, dvc.stage.run, run the stages of this process by forks."""
-    if sys.platform == "linux":
-        module.subprocess = SimpleNamespace(Popen=_Starter(), check_output=subprocess.check_output)
+class StageForks:
+    """Runs the stages of DVC, in this process, by forks of a server.
 
+    Args:
+        first: the stage that will probably run first, "stages.check": the server is started now, and imports what that
+            needs. Empty: it is started for the first stage that runs.
+    """
 
-class _Starter:
-    """In place of subprocess.Popen. The server is started for the first stage."""
-
-    def __init__(self) -> None:
+    def __init__(self, first: str = "") -> None:
         self._server: subprocess.Popen[bytes] | None = None
         self._environment: dict[str, str] = {}
         self._channel: Any = None
+        self._used = False
+        if first and sys.platform == "linux":
+            self._start(dict(os.environ), first)
 
-    def __call__(self, command: Sequence[str], *, env: dict[str, str], cwd: str, **options: Any) -> Any:
+    def run_for(self, module: Any) -> None:
+        """Have DVC's ``module``, dvc.stage.run, run stages so."""
+        if sys.platform == "linux":
+            module.subprocess = SimpleNamespace(Popen=self.start, check_output=subprocess.check_output)
+
+    def start(self, command: Sequence[str], *, env: dict[str, str], cwd: str, **options: Any) -> Any:
+        """In place of subprocess.Popen."""
         *shell, words = command
         with contextlib.suppress(OSError, ValueError):  # a server that was killed
             if is_plain(shell, words, env) and self._has_variables(env):
+                self._used = True
                 _send(self._channel, [shlex.split(words)[2:], env, cwd])
                 if json.loads(self._channel.readline()):
                     return _Stage(self._channel)
@@ -70,14 +79,19 @@ class _Starter:
 
     def _has_variables(self, environment: dict[str, str]) -> bool:
         """Whether the server, which is started by the first who asks, has these variables."""
+        if self._server is not None and not self._used and compared(environment) != self._environment:
+            self._channel.close()
+            self._server.kill()
+            self._server.wait()
+            self._server = None
         if self._server is None:
             self._start(environment)
         return compared(environment) == self._environment
 
-    def _start(self, environment: dict[str, str]) -> None:
+    def _start(self, environment: dict[str, str], first: str = "") -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-c", _SERVER, str(ROOT), str(theirs.fileno())]
+            command = [sys.executable, "-c", _SERVER, str(ROOT), str(theirs.fileno()), first]
             self._server = subprocess.Popen(  # noqa: S603 - a list, no shell
                 command, env=environment | _NO_THREADS, pass_fds=[theirs.fileno()]
             )
@@ -116,8 +130,8 @@ def compared(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith("DVC_") and name != "_"}
 
 
-def serve(number: int) -> list[str]:
-    """Fork for each request that comes by the socket of this number.
+def serve(number: int, first: str = "") -> list[str]:
+    """Fork for each request that comes by the socket of this number; meanwhile import what the stage ``first`` needs.
 
     Returns:
         In a fork, which is now as a new process would be: the module to be run, and its arguments. In the server, when
@@ -126,6 +140,8 @@ def serve(number: int) -> list[str]:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # DVC waits for its stage to end, and so does this
     libraries = [path for path in sys.path if Path(path) != ROOT]
     given = dict(os.environ)
+    if first:
+        _import_libraries(first)
     channel: Any = socket.socket(fileno=number).makefile("rw", encoding="utf-8")
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         for line in channel:

@@ -1,13 +1,14 @@
 """Stages that are forks: which commands are, and that a fork is what the script would have been."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 from lockstep.kernel.paths import ROOT
-from lockstep.repository.stage_forks import compared, fork_stages, is_plain
+from lockstep.repository.stage_forks import StageForks, compared, is_plain
 
 import pytest
 
@@ -20,7 +21,8 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "BAS
 def start():
     """A function that starts a command as DVC does, and returns its exit code."""
     module = SimpleNamespace()
-    fork_stages(module)
+    forks = StageForks()
+    forks.run_for(module)
 
     def start(words, cwd=ROOT, shell=("/bin/sh", "-c"), **variables):
         environment = ENVIRONMENT | variables
@@ -29,10 +31,9 @@ def start():
         return process.returncode
 
     yield start
-    starter = module.subprocess.Popen
-    if starter._server is not None:
-        starter._channel.close()
-        assert starter._server.wait() == 0
+    if forks._server is not None:
+        forks._channel.close()
+        assert forks._server.wait() == 0
 
 
 def test_a_fork_prints_and_ends_as_the_script_does(start, capfd):
@@ -56,6 +57,24 @@ def test_stages_are_forks_of_one_process_and_each_has_its_own_variables(start, t
     assert capfd.readouterr().out.splitlines() == [
         f"-c {tmp_path} {name}@x False ['--a', 'b c']" for name in ("load", "split")
     ]
+
+
+@pytest.mark.parametrize("variables", [{}, {"X": "another than when it was started"}])
+def test_a_server_that_is_started_early_has_imported_what_the_first_stage_needs(
+    tmp_path, monkeypatch, capfd, variables
+):
+    monkeypatch.setenv("PATH", ENVIRONMENT["PATH"])
+    monkeypatch.delenv("BASH_ENV", raising=False)
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages/load.py").write_text("import sys\nprint(sys.orig_argv[1], 'sklearn' in sys.modules)\n")
+    forks = StageForks("stages.check")
+    early = forks._server
+    words = ["/bin/sh", "-c", "python -m stages.load"]
+    forks.start(words, env=dict(os.environ) | variables, cwd=str(tmp_path)).communicate()
+    assert capfd.readouterr().out == f"-c {not variables}\n"
+    forks._channel.close()
+    assert forks._server.wait() == 0
+    assert early.returncode == (-signal.SIGKILL if variables else 0)
 
 
 @pytest.mark.parametrize(

@@ -111,8 +111,11 @@ def smirnov(before: pd.Series, after: pd.Series) -> tuple[float, float]:
     sizes, distance = (len(first), len(second)), 0.0
     begins = np.append(0, np.flatnonzero(first[1:] != first[:-1]) + 1)
     values, ends = first[begins], np.append(begins[1:], len(first))
-    for side, below in (("left", begins), ("right", ends)):
-        shares = below / len(first), np.searchsorted(second, values, side=side) / len(second)
+    for below, others in (
+        (begins, np.searchsorted(second, values, side="left")),
+        (ends, np.searchsorted(second, values, side="right")),
+    ):
+        shares = below / len(first), others / len(second)
         distance = max(distance, float(np.abs(shares[0] - shares[1]).max()))
     effective = max(sizes) * min(sizes) / (max(sizes) + min(sizes))
     return distance, min(1.0, float(stats.kstwo.sf(distance, np.round(effective))))

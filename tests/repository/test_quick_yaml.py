@@ -3,7 +3,7 @@
 import copy
 from types import SimpleNamespace
 
-from lockstep.repository.quick_locks import quicken_locks
+from lockstep.repository.quick_yaml import quicken_yaml
 
 import pytest
 import yaml
@@ -25,7 +25,7 @@ NEW = {
 def quick():
     own = ("parse_yaml", "parse_yaml_for_update", "_dump")
     module = SimpleNamespace(**{name: getattr(_yaml, name) for name in own})
-    quicken_locks(module)
+    quicken_yaml(module)
     return module
 
 
@@ -119,3 +119,18 @@ def test_another_file_keeps_its_comments(tmp_path, quick):
     path.write_text("# why\nstages:\n  a:\n    cmd: b  # so\n")
     assert b"# why" in changed(quick, path, lambda data: data["stages"].update({"c": {"cmd": "d"}}))
     assert b"# so" in path.read_bytes()
+
+
+def test_one_text_is_parsed_once_and_what_becomes_of_it_is_another_matter(quick, monkeypatch):
+    parsed = []
+    monkeypatch.setattr(_yaml, "reraise", lambda *given, real=_yaml.reraise: parsed.append(1) or real(*given))
+    text = "a: {b: [1, x]}\n"
+    for _ in range(3):
+        found = quick.parse_yaml(text, "params.yaml")
+        assert found == {"a": {"b": [1, "x"]}}
+        found["a"]["b"].append(2)
+    assert len(parsed) == 1
+    for number in range(40):
+        assert quick.parse_yaml(f"a: {number}", "params.yaml") == {"a": number}
+    with pytest.raises(_yaml.YAMLFileCorruptedError, match="other"):
+        quick.parse_yaml("a: [", "other.yaml")
