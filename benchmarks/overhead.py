@@ -117,7 +117,6 @@ class Bench:
         self.make_echo_pipeline()
         shutil.copytree(self.pristine, self.alone)
         only_echo(self.alone / "dvc.yaml")
-        (self.alone / "dvc.lock").unlink()
         shutil.copytree(self.alone, self.alone_built)
         self.run(["dvc", "repro", "--quiet"], self.alone_built)
         self.run(["dvc", "repro"], self.alone_built)

@@ -23,7 +23,6 @@ from lockstep.kernel.run_progress import RUN, begin_run, plan_run, read_run
 from lockstep.kernel.settings import check_there, read_problems
 from lockstep.provenance.plan import needed, plan
 from lockstep.provenance.stage_logs import last_seconds
-from lockstep.repository.dvc import Repository
 from lockstep.repository.dvc_process import run_dvc
 from lockstep.steps.reporting.wording import plural
 
@@ -68,6 +67,8 @@ def _plan(run: Path, targets: Sequence[str], *, everything: bool) -> None:
 
 def _planned(targets: Sequence[str], *, everything: bool) -> dict[str, float | None]:
     """The stages that may run, with the seconds they took last."""
+    from lockstep.repository.dvc import Repository  # imports DVC, which runs by now
+
     recorded = read_lock() if LOCK_FILE.exists() else {}
     with Repository() as repo:
         now = repo.current_stages()
