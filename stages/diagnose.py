@@ -181,7 +181,8 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     refit = with_best_trial(problem.section("train", TrainSettings), read_best_trial(args.best_trial))
     model = load_model(args.models / model_file_name(refit.model, refit.kind, refit.version))
     ranked = [row.feature for row in read_made_rows(args.importance, Ranked)]
-    train, test, predictions = read_table(args.train), read_table(args.test), pd.read_parquet(args.predictions)
+    train, test = read_table(args.train, in_pieces=True), read_table(args.test)
+    predictions = pd.read_parquet(args.predictions)
     features = read_features(args.features)
     found = diagnose(model, train, test, predictions, ranked, settings, preprocess, refit, features)
     logger.info(

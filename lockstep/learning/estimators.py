@@ -15,6 +15,7 @@ from lockstep.learning.model_types import CUSTOM, KINDS, MODELS, VOTING, Argumen
 from lockstep.learning.own_code import said_of
 from lockstep.learning.own_estimators import WHERE, check_name, hyperparameters_of, is_near, load_estimator
 from lockstep.learning.refusals import refusals_of
+from lockstep.learning.sampled_bins import FROM_ROWS, with_sampled_bins
 from lockstep.learning.search_result import BestTrial, name_of
 from lockstep.learning.voting import fit_vote, make_vote, members_with, plain_numbers, read_members, read_voting
 from lockstep.tables.table import Table
@@ -356,11 +357,16 @@ def fit_estimator(
     before = estimator.get_params(deep=False)["n_jobs"] if parallel else None
     if parallel:
         estimator.set_params(n_jobs=n_jobs)
+    member = member_of(estimator)
+    own_class = type(member)
+    if kind.by_columns and not categories and len(X) >= FROM_ROWS:
+        member.__class__ = with_sampled_bins(own_class)
     try:
         # The bits are the same with any number.
         with refusals_of(estimator, "fit"), one_thread(wanted=kind.threaded and X.size < THREADS_PAY):
             estimator.fit(pd.DataFrame(X, copy=False) if kind.by_columns else X, y, **fit)
     finally:
+        member.__class__ = member_of(estimator).__class__ = own_class
         if parallel:
             estimator.set_params(n_jobs=before)
     if kind.by_columns:

@@ -15,6 +15,7 @@ from lockstep.kernel.errors import DataError, IntegrityError, Setting
 from lockstep.kernel.files import not_made
 from lockstep.kernel.settings import Task
 from lockstep.tables.dates import iso_times
+from lockstep.tables.memory import empty_array
 
 import numpy as np
 import pandas as pd
@@ -226,41 +227,42 @@ def table_sha256(table: Table) -> str:
     return file.sha256.hexdigest()
 
 
-def read_table(path: Path, *, only_target: bool = False) -> Table:
+def read_table(path: Path, *, only_target: bool = False, in_pieces: bool = False) -> Table:
     """Read what write_table wrote, all of it or the target column, with the weights, alone.
+
+    ``in_pieces``: numbers of one type are one piece of memory, of which rows are taken more quickly, and encoded with
+    one copy less; a large one, by the memory that there is, lies in a file beside ``path``. Else each column is a piece
+    of its own, and can be let go of alone.
 
     Raises:
         DataError: there is no such file.
         IntegrityError: it is not such a file.
     """
     with _reading(path):
-        return _parsed(path, only_target=only_target)
+        return _parsed(path, only_target=only_target, pieces_beside=path if in_pieces else None)
 
 
 def read_hashed_table(path: Path) -> tuple[Table, str]:
     """Read what write_table wrote, and the SHA-256 of the very bytes that the table comes from. Raises as
-    read_table.
-
-    Numbers of one type are one piece of memory, of which folds are taken more quickly, and encoded with one copy less.
-    """
+    read_table, ``in_pieces``."""
     with _reading(path), path.open("rb") as file:
         before = os.fstat(file.fileno())
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        table = _parsed(file, in_pieces=True)
+        table = _parsed(file, pieces_beside=path)
         after = os.fstat(file.fileno())
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise ValueError("it changed while it was read")
         return table, sha256
 
 
-def _parsed(source: Path | IO[bytes], *, only_target: bool = False, in_pieces: bool = False) -> Table:
+def _parsed(source: Path | IO[bytes], *, only_target: bool = False, pieces_beside: Path | None = None) -> Table:
     with pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False) as file:
         schema = file.schema_arrow
         own = json.loads(schema.metadata[b"lockstep"])
         if only_target:
             columns = [ROW, own["target"], *([own["weight"]] if "weight" in own else [])]
             schema = pa.schema([schema.field(name) for name in columns], schema.metadata)
-        frame = _in_pieces(file, schema) if in_pieces else _by_columns(file, schema)
+        frame = _by_columns(file, schema) if pieces_beside is None else _in_pieces(file, schema, pieces_beside.parent)
     pa.default_memory_pool().release_unused()  # what decoding took, which would be kept for the next file
     frame.index.name = ROW
     return Table(frame, **{**own, "copies": tuple(own.get("copies", ()))})
@@ -278,13 +280,13 @@ def _by_columns(file: pq.ParquetFile, schema: pa.Schema) -> pd.DataFrame:
     return frame
 
 
-def _in_pieces(file: pq.ParquetFile, schema: pa.Schema) -> pd.DataFrame:
+def _in_pieces(file: pq.ParquetFile, schema: pa.Schema, folder: Path) -> pd.DataFrame:
     """The same; but the columns of whole numbers are one piece of memory, those of decimal numbers another."""
     names = [name for name in schema.names if name != ROW]
     blocks: list[tuple[Any, np.ndarray]] = []
     for kind in (pa.float64(), pa.int64()):
         places = [place for place, name in enumerate(names) if schema.field(name).type == kind]
-        block = np.empty((len(places), file.metadata.num_rows), dtype=kind.to_pandas_dtype())
+        block = empty_array((len(places), file.metadata.num_rows), kind.to_pandas_dtype(), folder)
         for row, place in zip(block, places, strict=True):
             row[:] = _column(file, names[place])
         if places:
