@@ -9,7 +9,8 @@ with DVC's caches in that folder too, runs one after another
 - benchmarks/plain_large.py,
 - ``python -m lockstep add`` of the table, which chooses the model,
 - ``dvc repro evaluate@large``, of which nothing is built yet; it cross-validates, since intervals need that,
-- ``dvc repro report@large``: the rest.
+- ``dvc repro report@large``: the rest,
+- in another copy, the same two by ``python -m lockstep repro``.
 
 Beside the whole, what is left without cross-validation and report is compared.
 
@@ -21,6 +22,7 @@ import argparse
 import math
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,6 +43,8 @@ BLOCK_ROWS = 100_000
 INTERVAL = 0.05
 PLAIN = "plain script"
 ADD, EVALUATE, REST = "`add`", "`dvc repro evaluate@large`", "`dvc repro report@large`, the rest"
+EVALUATE_SOON, REST_SOON = (name.replace("dvc", "lockstep") for name in (EVALUATE, REST))
+PROGRAMS = {"dvc repro": (EVALUATE, REST), "lockstep repro": (EVALUATE_SOON, REST_SOON)}
 _TICK, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 
 
@@ -160,16 +164,22 @@ def run(rows: int, deadline: float) -> dict[str, Measured]:
         bench.copy_repository()
         table = bench.folder / "large.csv"
         write_table(table, rows)
+        soon, lockstep = bench.folder / "soon", ["python", "-m", "lockstep"]
+        plain = ["python", str(ROOT / "benchmarks/plain_large.py"), str(table), str(bench.folder / "plain.joblib")]
         commands = {
-            PLAIN: ["python", str(ROOT / "benchmarks/plain_large.py"), str(table), str(bench.folder / "plain.joblib")],
-            ADD: ["python", "-m", "lockstep", "add", str(table), "--target", "target"],
-            EVALUATE: ["dvc", "repro", "evaluate@large"],
-            REST: ["dvc", "repro", "report@large"],
+            PLAIN: (bench.pristine, plain),
+            ADD: (bench.pristine, [*lockstep, "add", str(table), "--target", "target"]),
+            EVALUATE: (bench.pristine, ["dvc", "repro", "evaluate@large"]),
+            REST: (bench.pristine, ["dvc", "repro", "report@large"]),
+            EVALUATE_SOON: (soon, [*lockstep, "repro", "evaluate@large"]),
+            REST_SOON: (soon, [*lockstep, "repro", "report@large"]),
         }
         found = {}
-        for name, command in commands.items():
-            print(f"{rows:,} rows: {' '.join(command[:3])}", file=sys.stderr)
-            found[name] = measure(command, bench.pristine, bench.environment, deadline)
+        for name, (place, command) in commands.items():
+            print(f"{rows:,} rows: {name}", file=sys.stderr)
+            found[name] = measure(command, place, bench.environment, deadline)
+            if name == ADD:  # with a cache of its own, beside it
+                shutil.copytree(bench.pristine, soon)
     lines = [line.split() for line in found[PLAIN].printed.splitlines()]
     parts = {words[0]: Cost(float(words[1]), float(words[2]), math.nan) for words in lines if len(words) == 3}
     return found | {PLAIN: found[PLAIN]._replace(parts=parts)}
@@ -183,32 +193,42 @@ def _without_folds(found: Measured) -> Cost:
 def report(rows: int, found: dict[str, Measured]) -> tuple[str, Cost, Cost]:
     """(the result for one size as Markdown, what everything took, what the plain script took)"""
     plain = found[PLAIN].cost
-    everything = found[EVALUATE].cost + found[REST].cost
+    everything = {program: found[first].cost + found[rest].cost for program, (first, rest) in PROGRAMS.items()}
     lines = ["| what | wall s | processor s | peak MiB |", "|---|---|---|---|"]
 
     def add_line(what: str, cost: Cost) -> None:
         peak = "" if math.isnan(cost.peak) else f"{cost.peak:,.0f}"
         lines.append(f"| {what} | {cost.wall:.1f} | {cost.processor:.1f} | {peak} |")
 
-    for name in (PLAIN, ADD, EVALUATE, REST):
+    for name in (PLAIN, ADD, EVALUATE, REST, EVALUATE_SOON, REST_SOON):
         add_line(name, found[name].cost)
         for part, cost in found[name].parts.items():
             add_line(f"... `{part}`", cost)
-    add_line("both `dvc repro`", everything)
+    for program, cost in everything.items():
+        add_line(f"both `{program}`", cost)
     lines += ["", "| ratio to the plain script | wall | processor | peak | aim |", "|---|---|---|---|---|"]
     table = rows * (COLUMNS + 1) * 8 / 2**20
-    for what, cost, by, aim in (
-        ("everything, with cross-validation", everything, plain, 1.0),
-        ("without cross-validation and report", _without_folds(found[EVALUATE]), _without_folds(found[PLAIN]), 1.5),
-    ):
+    folds = found[EVALUATE].parts["cross_validate"]  # as well of the other run, whose stages are not told apart
+    without = {
+        program: Cost(cost.wall - folds.wall, cost.processor - folds.processor, math.nan)
+        for program, cost in ((program, found[first].cost) for program, (first, _) in PROGRAMS.items())
+    }
+    for what, cost, by, aim in [
+        *((f"everything, `{program}`", cost, plain, 1.0) for program, cost in everything.items()),
+        *(
+            (f"without cross-validation and report, `{program}`", cost, _without_folds(found[PLAIN]), 1.5)
+            for program, cost in without.items()
+        ),
+    ]:
         peak = "" if math.isnan(by.peak) else f"{cost.peak / by.peak:.2f}"
         lines.append(
             f"| {what} | {cost.wall / by.wall:.2f} | {cost.processor / by.processor:.2f} | {peak} | at most {aim:g} |"
         )
     lines.append(
-        f"\nPeak memory of everything by the size of the table, {table:,.0f} MiB: {everything.peak / table:.1f}."
+        f"\nPeak memory of everything by the size of the table, {table:,.0f} MiB: "
+        f"{everything['dvc repro'].peak / table:.1f}."
     )
-    return "\n".join(lines), everything, plain
+    return "\n".join(lines), everything["dvc repro"], plain
 
 
 def main(argv: Sequence[str] | None = None) -> int:

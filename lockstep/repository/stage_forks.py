@@ -8,6 +8,7 @@ itself, as the script would, and is a process of its own in every other way. Wha
 other than Linux.
 """
 
+import atexit
 import contextlib
 import importlib
 import json
@@ -64,6 +65,7 @@ class StageForks:
     def run_for(self, module: Any) -> None:
         """Have DVC's ``module``, dvc.stage.run, run stages so."""
         if sys.platform == "linux":
+            atexit.register(self.end)  # it is waited for, so that what it took counts as DVC's
             module.subprocess = SimpleNamespace(Popen=self.start, check_output=subprocess.check_output)
 
     def start(self, command: Sequence[str], *, env: dict[str, str], cwd: str, **options: Any) -> Any:
@@ -80,13 +82,18 @@ class StageForks:
     def _has_variables(self, environment: dict[str, str]) -> bool:
         """Whether the server, which is started by the first who asks, has these variables."""
         if self._server is not None and not self._used and compared(environment) != self._environment:
+            self.end()
+        if self._server is None:
+            self._start(environment)
+        return compared(environment) == self._environment
+
+    def end(self) -> None:
+        """End the server, if there is one: no stage runs."""
+        if self._server is not None:
             self._channel.close()
             self._server.kill()
             self._server.wait()
             self._server = None
-        if self._server is None:
-            self._start(environment)
-        return compared(environment) == self._environment
 
     def _start(self, environment: dict[str, str], first: str = "") -> None:
         ours, theirs = socket.socketpair()
