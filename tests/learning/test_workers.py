@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from lockstep.kernel.errors import DataError, MachineError
@@ -17,6 +18,10 @@ from lockstep.learning.workers import ADDRESS, Threads, fingerprint, workers
 from stages import cross_validate, tune
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from servers import Server, free_port
 from small import make_table, run_stages
 from tasks import fail, nap
@@ -37,24 +42,32 @@ PARAMS = {
 
 
 class Cluster:
-    """A scheduler and two workers, each a process of its own."""
+    """A scheduler and two workers, each a process of its own.
 
-    def __init__(self, root=ROOT):
+    Args:
+        root: the repository of the workers.
+        variables: those of the environment that Dask takes its certificates from; it speaks TLS then.
+    """
+
+    def __init__(self, root=ROOT, variables=None):
         if importlib.util.find_spec("distributed") is None:
             message = "Dask is not installed: make scale"
             (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(message)
         port = free_port()
-        self.address = f"tcp://127.0.0.1:{port}"
-        own = ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--no-show"]
-        self.scheduler = Server([sys.executable, "-m", "distributed.cli.dask_scheduler", *own], port)
+        self.protocol, self.environment = "tls" if variables else "tcp", {**os.environ, **(variables or {})}
+        self.address = f"{self.protocol}://127.0.0.1:{port}"
+        own = ["--host", f"{self.protocol}://127.0.0.1", "--port", str(port), "--no-dashboard", "--no-show"]
+        command = [sys.executable, "-m", "distributed.cli.dask_scheduler", *own]
+        self.scheduler = Server(command, port, self.environment)
         self.workers = [self.worker(root) for _ in range(2)]
 
     def worker(self, root):
-        command = [sys.executable, "-m", "lockstep", "worker", self.address, "--host", "127.0.0.1", "--no-dashboard"]
+        host = f"{self.protocol}://127.0.0.1"
+        command = [sys.executable, "-m", "lockstep", "worker", self.address, "--host", host, "--no-dashboard"]
         return subprocess.Popen(
             command,
             cwd=root,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+            env={**self.environment, "PYTHONPATH": str(ROOT / "tests")},
             start_new_session=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -159,6 +172,56 @@ def test_a_worker_with_other_code_is_refused(tmp_path, monkeypatch):
         assert caught.value.exit_code == 4
     finally:
         other.close()
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """The variables of the environment that have Dask show, and ask for, a certificate of one authority."""
+    folder = tmp_path_factory.mktemp("certificates")
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "own.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    variables = {"DASK_DISTRIBUTED__COMM__TLS__CA_FILE": str(folder / "own.pem")}
+    for role in ("CLIENT", "SCHEDULER", "WORKER"):
+        variables[f"DASK_DISTRIBUTED__COMM__TLS__{role}__CERT"] = str(folder / "own.pem")
+        variables[f"DASK_DISTRIBUTED__COMM__TLS__{role}__KEY"] = str(folder / "key.pem")
+    return variables
+
+
+@pytest.mark.exhaustive
+def test_certificates_are_shown_and_asked_for(certificates, tmp_path, monkeypatch):
+    """By a stage as DVC starts it, whose Dask takes them from the variables of its environment."""
+    (tmp_path / "d.csv").write_text(make_table(rows=120).frame.to_csv(index=False))
+    monkeypatch.delenv(ADDRESS, raising=False)
+    run_stages(tmp_path, monkeypatch, PARAMS | {"tune": {}})
+    before = Path("folds.parquet").read_bytes()
+    common = ["--problem", "p", "--params", "params.yaml", "--train", "train.parquet", "--best-trial", "w.json"]
+    written = ["--scores", "s.json", "--folds", "f.csv", "--predictions", "again.parquet"]
+    command = [sys.executable, "-m", "stages.cross_validate", *common, *written]
+    own = Cluster(variables=certificates)
+    try:
+        for variables, code in ((certificates, 0), ({}, 4)):
+            environment = {**os.environ, "PYTHONPATH": str(ROOT), ADDRESS: own.address, **variables}
+            done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+            assert done.returncode == code, done.stderr
+            if code == 0:
+                assert "2 workers of the cluster at tls://" in done.stderr
+                assert Path("again.parquet").read_bytes() == before
+                Path("again.parquet").unlink()
+    finally:
+        own.close()
+    assert f"no scheduler answers at {own.address}" in done.stderr
+    assert "TLS" in done.stderr
+    assert not Path("again.parquet").exists()
 
 
 def test_where_no_scheduler_or_no_worker_answers(monkeypatch):
