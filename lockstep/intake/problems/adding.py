@@ -168,7 +168,11 @@ def _check_features(facts: TableFacts, decisions: Decisions) -> None:
 
 def _try_stages(table: Table, problem: dict[str, Any]) -> None:
     """Raise what the stages behind load would: split, and a fit that finds rows of one class only."""
-    train = split_table(table, convert(problem["split"], SplitSettings, "split")).train
+    settings = convert(problem["split"], SplitSettings, "split")
+    cut_by = [name for name in (table.target, table.weight, settings.group, settings.time) if name in table.frame]
+    features = [str(name) for name in table.frame if name not in cut_by]
+    # One feature stands for all: where rows belong does not depend on them, and copies of a large table take memory.
+    train = split_table(replace(table, frame=table.frame[[*dict.fromkeys(cut_by), *features[:1]]]), settings).train
     folds = make_folds(train, convert(problem["cross_validate"], CrossValidateSettings, "cross_validate"))
     if train.task == "classification":
         check_classes(train, "the training rows")
