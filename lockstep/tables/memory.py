@@ -24,8 +24,9 @@ def empty_array(shape: tuple[int, int], dtype: type, folder: Path) -> np.ndarray
     """
     size = shape[0] * shape[1] * np.dtype(dtype).itemsize
     if size > memory_limit() // SHARE:
-        with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=folder) as file:
-            os.posix_fallocate(file.fileno(), 0, size)  # a full disk is told now, and not when a page is written
+        with contextlib.suppress(OSError, AttributeError), tempfile.TemporaryFile(dir=folder) as file:
+            # A full disk is told now, and not when a page is written. macOS has no such call.
+            os.posix_fallocate(file.fileno(), 0, size)
             return np.frombuffer(mmap.mmap(file.fileno(), size), dtype=dtype).reshape(shape)
     return np.empty(shape, dtype)
 
