@@ -4,8 +4,8 @@ Its lock, for each stage that runs: by a parser that keeps no comments, of which
 changed alone. All else, such as params.yaml once for each stage: one text is parsed once.
 """
 
+import copy
 import io
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,17 +31,16 @@ def quicken_yaml(module: Any) -> None:
 
 
 def _remember_texts(module: Any) -> None:
-    parse, known = module.parse_yaml, dict[str, bytes]()
+    parse, known = module.parse_yaml, dict[str, Any]()
 
     def parse_once(text: str, path: str, typ: str = "safe") -> Any:
         if typ != "safe":
             return parse(text, path, typ)
         if text not in known:
-            found = parse(text, path)
             if len(known) == _REMEMBERED:
                 del known[next(iter(known))]
-            known[text] = pickle.dumps(found)  # a copy, since DVC may change what it is given
-        return pickle.loads(known[text])  # noqa: S301 - what this process has packed
+            known[text] = parse(text, path)
+        return copy.deepcopy(known[text])  # since DVC may change what it is given
 
     module.parse_yaml = parse_once
 

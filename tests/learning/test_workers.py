@@ -41,6 +41,12 @@ PARAMS = {
 }  # fmt: skip
 
 
+def need_dask():
+    if importlib.util.find_spec("distributed") is None:
+        message = "Dask is not installed: make scale"
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(message)
+
+
 class Cluster:
     """A scheduler and two workers, each a process of its own.
 
@@ -50,9 +56,7 @@ class Cluster:
     """
 
     def __init__(self, root=ROOT, variables=None):
-        if importlib.util.find_spec("distributed") is None:
-            message = "Dask is not installed: make scale"
-            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(message)
+        need_dask()
         port = free_port()
         self.protocol, self.environment = "tls" if variables else "tcp", {**os.environ, **(variables or {})}
         self.address = f"{self.protocol}://127.0.0.1:{port}"
@@ -225,6 +229,7 @@ def test_certificates_are_shown_and_asked_for(certificates, tmp_path, monkeypatc
 
 
 def test_where_no_scheduler_or_no_worker_answers(monkeypatch):
+    need_dask()
     monkeypatch.setattr(module, "CONNECT_SECONDS", 2)
     monkeypatch.setenv(ADDRESS, f"tcp://127.0.0.1:{free_port()}")
     with (

@@ -37,7 +37,7 @@ DVC = f"""#!{sys.executable}
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from lockstep.repository.dvc_process import prepare
-prepare()
+prepare(["--cd", ".", *sys.argv[1:]])
 from dvc.cli import main
 sys.exit(main(sys.argv[1:]))
 """
