@@ -58,7 +58,7 @@ class TrainSettings(ModelFile, frozen=True):
     class_weight: Literal["balanced"] | None = None
     estimator: str | None = None
     hyperparameters: dict[str, Any] = msgspec.field(default_factory=dict)
-    calibrate: Literal["none", "sigmoid", "isotonic"] = "none"
+    calibrate: Literal["none", "sigmoid", "isotonic", "temperature"] = "none"
     threshold: (
         Annotated[float, msgspec.Meta(gt=0, lt=1)] | Literal["accuracy", "balanced_accuracy", "f1_score", "cost"]
     ) = DEFAULT_THRESHOLD
