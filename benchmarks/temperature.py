@@ -27,7 +27,7 @@ from lockstep.deciding.decide import decide as decide_on_folds
 from lockstep.intake.choosing.decisions import decide
 from lockstep.intake.detecting.file_format import look
 from lockstep.intake.problems.adding import try_out
-from lockstep.kernel.errors import DataError, LockstepError
+from lockstep.kernel.errors import LockstepError
 from lockstep.kernel.settings import convert
 from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, out_of_fold
 from lockstep.learning.estimators import TrainSettings
@@ -136,11 +136,8 @@ def outcome(parts: Parts, settings: TrainSettings, chosen: PreprocessSettings) -
     preprocessor, processed = preprocess(parts.train, chosen, settings.model)
     fitted = train(processed, preprocessor, parts.validation, settings).model
     without = losses(fitted, parts.test)
-    try:
-        model, _ = decide_on_folds(fitted, folds, settings, parts.train.positive)
-    except DataError as error:
-        if "are right" not in str(error):
-            raise
+    model, decision = decide_on_folds(fitted, folds, settings, parts.train.positive)
+    if decision.calibrate == "none":
         return Outcome(without, without, len(parts.train), 1.0)
     (calibrator,) = model[-1].calibrated_classifiers_[0].calibrators
     # Of two classes scikit-learn takes a score for the logarithm of either class's probability, which is half of it.

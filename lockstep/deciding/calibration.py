@@ -12,7 +12,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
 LEAST_ROWS = 10
-"""Of each class: a calibration of fewer rows is chance."""
+"""Of each class, or of all for a temperature: a calibration of fewer rows is chance."""
 
 
 class _Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -51,7 +51,7 @@ class _GivenProbabilities(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 def calibrated(
     estimator: Any, given: OutOfFold, method: Literal["sigmoid", "isotonic", "temperature"]
-) -> CalibratedClassifierCV:
+) -> CalibratedClassifierCV | None:
     """The fitted ``estimator`` with calibrators that were fitted on its out-of-fold outputs.
 
     scikit-learn fits them (one against the rest where there are several classes, the probabilities then scaled to one;
@@ -63,18 +63,15 @@ def calibrated(
         estimator: fitted; takes encoded rows. It is kept as it is.
         given: of the same pipeline.
 
+    Returns:
+        None where no temperature is the best: all out-of-fold predictions are right, and the lower it is, the better; a
+        mistake on a later row would then cost without limit.
+
     Raises:
-        DataError: too few out-of-fold predictions of a class; or, for a temperature, none that is wrong.
+        DataError: too few out-of-fold predictions of a class.
     """
     classes = estimator.classes_
-    counts = {name: int(np.sum(given.y == name)) for name in classes.tolist()}
-    rarest = min(counts, key=lambda name: counts[name])
-    if given.response is None or counts[rarest] < LEAST_ROWS:
-        found = 0 if given.response is None else counts[rarest]
-        raise DataError(
-            f"train.calibrate: class {rarest!r} has {found} out-of-fold predictions by models that know all classes; "
-            f"at least {LEAST_ROWS} are needed. Set it to none, or lower cross_validate.folds."
-        )
+    _check_rows(given, classes, method)
     rows = np.arange(len(given.y))
     places = np.searchsorted(classes, given.y)  # a temperature is fitted right on whole numbers from 0 on alone
     known = _given(estimator, np.arange(len(classes)))
@@ -83,28 +80,41 @@ def calibrated(
         # That what is frozen takes no weights: it is fitted no more.
         warnings.filterwarnings("ignore", "Since FrozenEstimator does not appear to accept sample_weight")
         fitted = whole.fit(given.response, places, sample_weight=given.weights).calibrated_classifiers_[0]
-    if method == "temperature":
-        _check_mistakes(fitted.predict_proba(given.response), places)
-    frozen = FrozenEstimator(estimator)
-    fitted.estimator, fitted.classes = frozen, classes
+    fitted.classes = classes  # all of them, also one that no out-of-fold row is of
+    if method == "temperature" and _are_right(fitted.predict_proba(given.response), places):
+        return None
+    fitted.estimator = frozen = FrozenEstimator(estimator)
     model = CalibratedClassifierCV(frozen, method=method)
     model.classes_, model.calibrated_classifiers_ = classes, [fitted]
     return model
 
 
-def _check_mistakes(probabilities: np.ndarray, places: np.ndarray) -> None:
-    """Raise DataError if each row's class is the most probable one: the lower the temperature, the better it then is,
-    and the search for the best ends at one where a mistake on a later row costs without limit.
+def _check_rows(given: OutOfFold, classes: np.ndarray, method: str) -> None:
+    """Raise DataError if there are too few out-of-fold predictions: of each class or, for a temperature, which is one
+    number for all classes, of all together."""
+    counts = {name: 0 if given.response is None else int(np.sum(given.y == name)) for name in classes.tolist()}
+    rarest = min(counts, key=lambda name: counts[name])
+    if method == "temperature":
+        enough = sum(counts.values()) >= LEAST_ROWS and sum(count > 0 for count in counts.values()) > 1
+        what, least = f"there are {sum(counts.values())}", f"{LEAST_ROWS}, of two classes or more,"
+    else:
+        enough = counts[rarest] >= LEAST_ROWS
+        what, least = f"class {rarest!r} has {counts[rarest]}", str(LEAST_ROWS)
+    if not enough:
+        raise DataError(
+            f"train.calibrate: {what} out-of-fold predictions by models that know all classes; at least {least} are "
+            "needed. Set it to none, or lower cross_validate.folds."
+        )
+
+
+def _are_right(probabilities: np.ndarray, places: np.ndarray) -> bool:
+    """Whether each row's own class is its most probable one.
 
     Args:
-        probabilities: (n_rows, n_classes) of the out-of-fold rows.
-        places: (n_rows,) the numbers of their classes.
+        probabilities: (n_rows, n_classes).
+        places: (n_rows,) the numbers of the rows' classes.
     """
-    if (probabilities[np.arange(len(places)), places] == probabilities.max(axis=1)).all():
-        raise DataError(
-            f"train.calibrate: all {len(places)} out-of-fold predictions are right, so that every temperature is too "
-            "high. Set it to none or sigmoid."
-        )
+    return bool((probabilities[np.arange(len(places)), places] == probabilities.max(axis=1)).all())
 
 
 def calibrated_probabilities(model: CalibratedClassifierCV, given: OutOfFold) -> np.ndarray:

@@ -25,10 +25,12 @@ from stages.train import train
 import joblib
 import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
+from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier
 from small import make_table, model_settings
 
@@ -161,17 +163,24 @@ def given_of(classes, scored):
     return OutOfFold(y, Predictions(y, classes, probabilities, None), response, weights), logits, weights
 
 
-def test_a_temperature_needs_a_mistake():
+@pytest.mark.parametrize("mistakes", [0, 1])
+def test_a_temperature_needs_a_mistake(mistakes, caplog):
+    X = np.arange(100.0)[:, None]
     y = np.repeat(["a", "b"], 50)
     probabilities = np.where(y == "b", 0.9, 0.1)
-    given = OutOfFold(y, Predictions(y, np.unique(y), None, None), probabilities[:, None])
-    estimator = DecisionTreeClassifier().fit(probabilities[:, None], y)
-    with pytest.raises(DataError, match=r"train\.calibrate: all 100 out-of-fold predictions are right"):
-        calibrated(estimator, given, "temperature")
-    calibrated(estimator, given, "sigmoid")
-    probabilities[0] = 0.6
-    factor = calibrated(estimator, given, "temperature").calibrated_classifiers_[0].calibrators[0].beta_
-    assert 1 < factor < 10
+    probabilities[:mistakes] = 0.6
+    frame = pd.DataFrame({"repeat": 1, "actual": y, "predicted": np.where(probabilities > 0.5, "b", "a")})
+    frame = frame.assign(probability_a=1 - probabilities, probability_b=probabilities)
+    model = Pipeline([("model", DecisionTreeClassifier().fit(X, y))])
+    found, decision = decide(model, frame, model_settings("random_forest", "classification", calibrate="temperature"))
+    if mistakes:
+        assert decision.calibrate == "temperature"
+        assert 1 < found[-1].calibrated_classifiers_[0].calibrators[0].beta_ < 10
+    else:
+        assert (found, decision.calibrate) == (model, "none")
+        assert "all 100 out-of-fold predictions are right, so that every temperature is too high" in caplog.text
+    _, decision = decide(model, frame, model_settings("random_forest", "classification", calibrate="sigmoid"))
+    assert decision.calibrate == "sigmoid"
 
 
 def test_the_threshold_is_one_of_calibrated_probabilities():
