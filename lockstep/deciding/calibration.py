@@ -12,7 +12,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
 LEAST_ROWS = 10
-"""Of each class, or of all for a temperature: a calibration of fewer rows is chance."""
+"""Of each class: a calibration of fewer rows is chance. A temperature, one for all classes, needs one of each."""
 
 
 class _Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -71,7 +71,15 @@ def calibrated(
         DataError: too few out-of-fold predictions of a class.
     """
     classes = estimator.classes_
-    _check_rows(given, classes, method)
+    least = 1 if method == "temperature" else LEAST_ROWS
+    counts = {name: 0 if given.response is None else int(np.sum(given.y == name)) for name in classes.tolist()}
+    rarest = min(counts, key=lambda name: counts[name])
+    if counts[rarest] < least:
+        raise DataError(
+            f"train.calibrate: class {rarest!r} has {counts[rarest]} out-of-fold predictions by models that know all "
+            f"classes; at least {least} {'is' if least == 1 else 'are'} needed. Set it to none, or lower "
+            "cross_validate.folds."
+        )
     rows = np.arange(len(given.y))
     places = np.searchsorted(classes, given.y)  # a temperature is fitted right on whole numbers from 0 on alone
     known = _given(estimator, np.arange(len(classes)))
@@ -80,31 +88,13 @@ def calibrated(
         # That what is frozen takes no weights: it is fitted no more.
         warnings.filterwarnings("ignore", "Since FrozenEstimator does not appear to accept sample_weight")
         fitted = whole.fit(given.response, places, sample_weight=given.weights).calibrated_classifiers_[0]
-    fitted.classes = classes  # all of them, also one that no out-of-fold row is of
     if method == "temperature" and _are_right(fitted.predict_proba(given.response), places):
         return None
-    fitted.estimator = frozen = FrozenEstimator(estimator)
+    frozen = FrozenEstimator(estimator)
+    fitted.estimator, fitted.classes = frozen, classes
     model = CalibratedClassifierCV(frozen, method=method)
     model.classes_, model.calibrated_classifiers_ = classes, [fitted]
     return model
-
-
-def _check_rows(given: OutOfFold, classes: np.ndarray, method: str) -> None:
-    """Raise DataError if there are too few out-of-fold predictions: of each class or, for a temperature, which is one
-    number for all classes, of all together."""
-    counts = {name: 0 if given.response is None else int(np.sum(given.y == name)) for name in classes.tolist()}
-    rarest = min(counts, key=lambda name: counts[name])
-    if method == "temperature":
-        enough = sum(counts.values()) >= LEAST_ROWS and sum(count > 0 for count in counts.values()) > 1
-        what, least = f"there are {sum(counts.values())}", f"{LEAST_ROWS}, of two classes or more,"
-    else:
-        enough = counts[rarest] >= LEAST_ROWS
-        what, least = f"class {rarest!r} has {counts[rarest]}", str(LEAST_ROWS)
-    if not enough:
-        raise DataError(
-            f"train.calibrate: {what} out-of-fold predictions by models that know all classes; at least {least} are "
-            "needed. Set it to none, or lower cross_validate.folds."
-        )
 
 
 def _are_right(probabilities: np.ndarray, places: np.ndarray) -> bool:

@@ -183,6 +183,23 @@ def test_a_temperature_needs_a_mistake(mistakes, caplog):
     assert decision.calibrate == "sigmoid"
 
 
+def test_a_temperature_needs_one_row_of_each_class():
+    classes = np.array(["a", "b", "c"])
+    given, _, weights = given_of(classes, scored=False)
+    estimator = DecisionTreeClassifier().fit(np.arange(3)[:, None], classes)
+
+    def of(rows):
+        return OutOfFold(given.y[rows], at(given.predictions, rows), given.response[rows], weights[rows])
+
+    others, (first, *_) = np.flatnonzero(given.y != "b"), np.flatnonzero(given.y == "b")
+    model = calibrated(estimator, of([*others, first]), "temperature")
+    assert model.predict(np.arange(3)[:, None]).tolist() == ["a", "b", "c"]
+    with pytest.raises(DataError, match=r"class 'b' has 1 out-of-fold predictions .* at least 10 are needed"):
+        calibrated(estimator, of([*others, first]), "sigmoid")
+    with pytest.raises(DataError, match=r"class 'b' has 0 out-of-fold predictions .* at least 1 is needed"):
+        calibrated(estimator, of(others), "temperature")
+
+
 def test_the_threshold_is_one_of_calibrated_probabilities():
     _, _, decision, _ = decided("svm", calibrate="sigmoid", threshold=0.3)
     assert decision.threshold.value == 0.3
