@@ -22,12 +22,13 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
+from lockstep.deciding.decide import decide as decide_on_folds
 from lockstep.intake.choosing.decisions import decide
 from lockstep.intake.detecting.file_format import look
 from lockstep.intake.problems.adding import try_out
 from lockstep.kernel.errors import LockstepError
 from lockstep.kernel.settings import convert
-from lockstep.learning.cross_validation import CrossValidateSettings
+from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, out_of_fold
 from lockstep.learning.estimators import TrainSettings, with_best_trial
 from lockstep.learning.model_types import KINDS, VOTING
 from lockstep.learning.preprocessing import PreprocessSettings
@@ -130,6 +131,9 @@ def fitted(parts: Parts, settings: TrainSettings, chosen: PreprocessSettings) ->
     start, test = time.process_time(), parts.test
     preprocessor, processed = preprocess(parts.train, chosen, settings.model)
     model = train(processed, preprocessor, parts.validation, settings).model
+    if settings.calibrate != "none":
+        folds = out_of_fold(cross_validate(parts.train, CrossValidateSettings(), chosen, settings))
+        model, _ = decide_on_folds(model, folds, settings, parts.train.positive)
     found = predict(model, test.features, test.task)
     seconds = time.process_time() - start
     if found.probabilities is None or found.classes is None:

@@ -299,10 +299,11 @@ def test_the_model_of_a_killed_run_is_known_as_a_leftover(tmp_path, monkeypatch)
     assert not path.exists()
 
 
-def test_decisions_of_the_api_are_those_of_the_stages_in_every_byte(config, tmp_path, monkeypatch):
+@pytest.mark.parametrize("calibrate", ["sigmoid", "temperature"])
+def test_decisions_of_the_api_are_those_of_the_stages_in_every_byte(calibrate, config, tmp_path, monkeypatch):
     data = make_table(rows=300).frame.reset_index(drop=True)
     data.to_csv(tmp_path / "data.csv", index=False)
-    decided = {"calibrate": "sigmoid", "threshold": "cost", "costs": {"false_positive": 1, "false_negative": 12}}
+    decided = {"calibrate": calibrate, "threshold": "cost", "costs": {"false_positive": 1, "false_negative": 12}}
     sections = {name: {} for name in ("split", "preprocess", "tune")} | {"cross_validate": {"folds": 3}}
     sections["evaluate"] = {"average": "binary", "importance_repeats": 1}
     hyperparameters = SMALL["gradient_boosting"]

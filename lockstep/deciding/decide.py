@@ -6,13 +6,14 @@ from typing import Any
 from lockstep.deciding.calibration import calibrated, calibrated_probabilities
 from lockstep.deciding.conformal import intervals_of
 from lockstep.deciding.decision import ChosenThreshold, Decision
-from lockstep.deciding.out_of_fold import out_of_fold_of
+from lockstep.deciding.out_of_fold import OutOfFold, out_of_fold_of
 from lockstep.deciding.threshold import choose_threshold
 from lockstep.kernel.log import logger
 from lockstep.learning.estimators import DEFAULT_THRESHOLD, TrainSettings
 from lockstep.tables.table import positive_class
 
 import pandas as pd
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import Pipeline
@@ -42,12 +43,13 @@ def decide(
     classes = getattr(estimator, "classes_", None)
     positive = None if classes is None else positive_class(classes, positive)
     given, threshold = out_of_fold_of(out_of_fold, classes, positive), None
-    if settings.calibrate != "none":
-        estimator = calibrated(estimator, given, settings.calibrate)
-        probabilities = calibrated_probabilities(estimator, given)
-        scores = probabilities[:, 1] if probabilities.shape[1] == 2 else None
-        given = given._replace(predictions=given.predictions._replace(probabilities=probabilities, scores=scores))
+    found = None if settings.calibrate == "none" else calibrated(estimator, given, settings.calibrate)
+    if found is not None:
+        estimator, given = found, _calibrated_predictions(found, given)
         logger.info("calibrated (%s) on %d out-of-fold predictions", settings.calibrate, len(given.y))
+    elif settings.calibrate != "none":
+        right = "not calibrated: all %d out-of-fold predictions are right, so that every temperature is too high"
+        logger.warning(right, len(given.y))
     if settings.threshold != DEFAULT_THRESHOLD:
         threshold = choose_threshold(given, settings.threshold, settings.costs)
         estimator = _with_threshold(estimator, threshold, positive, scored=given.predictions.probabilities is None)
@@ -56,8 +58,15 @@ def decide(
     intervals = intervals_of(given, settings.interval_level) if settings.interval_level else None
     if settings.interval_level and intervals is None:
         logger.info("no intervals: %d out-of-fold predictions are too few, or have no probabilities", len(given.y))
-    decision = Decision(settings.calibrate, threshold, intervals)
+    decision = Decision("none" if found is None else settings.calibrate, threshold, intervals)
     return model if estimator is model[-1] else Pipeline([*model.steps[:-1], ("model", estimator)]), decision
+
+
+def _calibrated_predictions(model: CalibratedClassifierCV, given: OutOfFold) -> OutOfFold:
+    """The out-of-fold predictions with the probabilities that the calibrators of ``model`` make of them."""
+    probabilities = calibrated_probabilities(model, given)
+    scores = probabilities[:, 1] if probabilities.shape[1] == 2 else None
+    return given._replace(predictions=given.predictions._replace(probabilities=probabilities, scores=scores))
 
 
 def _said(chosen: ChosenThreshold) -> tuple[Any, ...]:

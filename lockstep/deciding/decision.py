@@ -83,7 +83,7 @@ class Decision(_Part, frozen=True):
     """What a model's saved form has beyond its fit; ``intervals`` are applied beside it.
 
     Attributes:
-        calibrate: how its probabilities are calibrated: none, sigmoid, isotonic.
+        calibrate: how its probabilities are calibrated: none, sigmoid, isotonic, temperature.
         threshold: None for the model's own decision.
         intervals: None where none were asked for, or none can be had.
     """

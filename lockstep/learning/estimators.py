@@ -58,7 +58,7 @@ class TrainSettings(ModelFile, frozen=True):
     class_weight: Literal["balanced"] | None = None
     estimator: str | None = None
     hyperparameters: dict[str, Any] = msgspec.field(default_factory=dict)
-    calibrate: Literal["none", "sigmoid", "isotonic"] = "none"
+    calibrate: Literal["none", "sigmoid", "isotonic", "temperature"] = "none"
     threshold: (
         Annotated[float, msgspec.Meta(gt=0, lt=1)] | Literal["accuracy", "balanced_accuracy", "f1_score", "cost"]
     ) = DEFAULT_THRESHOLD
@@ -250,7 +250,7 @@ def _check_decision(settings: TrainSettings, task: Task) -> None:
     if task == "regression":
         for name, value in {"calibrate": "none", "threshold": DEFAULT_THRESHOLD, "costs": None}.items():
             if getattr(settings, name) != value:
-                raise SettingsError(f"train.{name} is for classification. Set it to {value or 'null'}.")
+                raise SettingsError(Setting(f"train.{name}"), f" is for classification. Set it to {value or 'null'}.")
     if settings.threshold == "cost" and settings.costs is None:
         raise SettingsError(
             "train.threshold is cost, but train.costs says none. Set it, for instance to {false_positive: 1, "

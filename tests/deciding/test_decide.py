@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+from lockstep.deciding.calibration import calibrated, calibrated_probabilities
 from lockstep.deciding.conformal import bounds_of, intervals_of, sets_of, upper_quantile
 from lockstep.deciding.decide import decide
 from lockstep.deciding.decision import ClassSets, Decision, NumberIntervals, decision_of
@@ -24,8 +25,13 @@ from stages.train import train
 import joblib
 import msgspec
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
+from sklearn.pipeline import Pipeline
+from sklearn.tree import DecisionTreeClassifier
 from small import make_table, model_settings
 
 COSTS = Costs(false_positive=1, false_negative=12)
@@ -97,7 +103,7 @@ def test_a_given_threshold_is_taken():
     assert (decision.threshold.by, decision.threshold.metric) == ("given", "f1_score")
 
 
-@pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic", "temperature"])
 @pytest.mark.parametrize(("name", "classes"), [("random_forest", 2), ("gradient_boosting", 3), ("svm", 3), ("mlp", 2)])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_the_calibrated_model_loads_alone_and_its_probabilities_are_the_calibrators(name, classes, method, tmp_path):
@@ -111,10 +117,9 @@ def test_the_calibrated_model_loads_alone_and_its_probabilities_are_the_calibrat
     assert written.predict_proba(parts.test.features).tolist() == given.tolist()
 
 
-def test_calibration_makes_the_log_loss_of_overconfident_probabilities_smaller():
-    parts, model, decision, _ = decided(
-        "k_neighbors", rows=900, calibrate="sigmoid", hyperparameters={"n_neighbors": 3}
-    )
+@pytest.mark.parametrize("method", ["sigmoid", "temperature"])
+def test_calibration_makes_the_log_loss_of_overconfident_probabilities_smaller(method):
+    parts, model, decision, _ = decided("k_neighbors", rows=900, calibrate=method, hyperparameters={"n_neighbors": 3})
     before = uncalibrated(model, parts.test)
     raw = predict(model, parts.test.features, "classification")
     y = parts.test.labels
@@ -122,6 +127,77 @@ def test_calibration_makes_the_log_loss_of_overconfident_probabilities_smaller()
     design = Design.of(y, stratified=True, groups=None, in_time=False)
     found = decision_metrics(model, parts.test, raw, before, decision, design)
     assert found["log_loss_uncalibrated"] == pytest.approx(log_loss(y, before.probabilities))
+
+
+@pytest.mark.parametrize("classes", [["c0", "c1"], [3, 7], [1, 2, 5], [False, True], ["a", "b", "c"]])
+@pytest.mark.parametrize("scored", [False, True])
+def test_no_other_temperature_is_better_on_the_out_of_fold_rows(classes, scored):
+    given, logits, weights = given_of(np.array(classes), scored=scored)
+    estimator = DecisionTreeClassifier().fit(np.arange(len(classes))[:, None], np.array(classes))
+    if scored:
+        estimator = LogisticRegression().fit(np.arange(len(classes))[:, None], np.array(classes))
+    model = calibrated(estimator, given, "temperature")
+    found = calibrated_probabilities(model, given)
+
+    def loss(probabilities):
+        return log_loss(given.y, probabilities, sample_weight=weights, labels=np.array(classes))
+
+    sure = np.array([loss(softmax(factor * logits, axis=1)) for factor in np.geomspace(0.1, 10, 400)])
+    assert loss(found) == pytest.approx(sure.min(), rel=1e-3)
+    assert loss(found) <= sure.min() + 1e-9
+    assert loss(found) < loss(softmax(logits, axis=1))
+    assert found.argmax(axis=1).tolist() == logits.argmax(axis=1).tolist()
+    assert model.classes_.tolist() == classes
+
+
+def given_of(classes, scored):
+    """(out-of-fold predictions that are twice as sure as they may be, their logits, the weights of their rows)"""
+    random = np.random.default_rng(0)
+    true = random.normal(scale=1.5, size=(600, len(classes)))
+    y = classes[[random.choice(len(classes), p=row) for row in softmax(true, axis=1)]]
+    logits, weights = 2 * true, random.uniform(0.5, 2, len(y))
+    probabilities = softmax(logits, axis=1)
+    response = logits if scored else probabilities
+    if len(classes) == 2:
+        response = (logits[:, 1:] - logits[:, :1]) if scored else probabilities[:, 1:]
+    return OutOfFold(y, Predictions(y, classes, probabilities, None), response, weights), logits, weights
+
+
+@pytest.mark.parametrize("mistakes", [0, 1])
+def test_a_temperature_needs_a_mistake(mistakes, caplog):
+    X = np.arange(100.0)[:, None]
+    y = np.repeat(["a", "b"], 50)
+    probabilities = np.where(y == "b", 0.9, 0.1)
+    probabilities[:mistakes] = 0.6
+    frame = pd.DataFrame({"repeat": 1, "actual": y, "predicted": np.where(probabilities > 0.5, "b", "a")})
+    frame = frame.assign(probability_a=1 - probabilities, probability_b=probabilities)
+    model = Pipeline([("model", DecisionTreeClassifier().fit(X, y))])
+    found, decision = decide(model, frame, model_settings("random_forest", "classification", calibrate="temperature"))
+    if mistakes:
+        assert decision.calibrate == "temperature"
+        assert 1 < found[-1].calibrated_classifiers_[0].calibrators[0].beta_ < 10
+    else:
+        assert (found, decision.calibrate) == (model, "none")
+        assert "all 100 out-of-fold predictions are right, so that every temperature is too high" in caplog.text
+    _, decision = decide(model, frame, model_settings("random_forest", "classification", calibrate="sigmoid"))
+    assert decision.calibrate == "sigmoid"
+
+
+def test_a_temperature_needs_one_row_of_each_class():
+    classes = np.array(["a", "b", "c"])
+    given, _, weights = given_of(classes, scored=False)
+    estimator = DecisionTreeClassifier().fit(np.arange(3)[:, None], classes)
+
+    def of(rows):
+        return OutOfFold(given.y[rows], at(given.predictions, rows), given.response[rows], weights[rows])
+
+    others, (first, *_) = np.flatnonzero(given.y != "b"), np.flatnonzero(given.y == "b")
+    model = calibrated(estimator, of([*others, first]), "temperature")
+    assert model.predict(np.arange(3)[:, None]).tolist() == ["a", "b", "c"]
+    with pytest.raises(DataError, match=r"class 'b' has 1 out-of-fold predictions .* at least 10 are needed"):
+        calibrated(estimator, of([*others, first]), "sigmoid")
+    with pytest.raises(DataError, match=r"class 'b' has 0 out-of-fold predictions .* at least 1 is needed"):
+        calibrated(estimator, of(others), "temperature")
 
 
 def test_the_threshold_is_one_of_calibrated_probabilities():

@@ -50,12 +50,14 @@ frame.loc[random.random(rows) < 0.1, "x3"] = np.nan
 tables = {"classification": frame.assign(target=label), "regression": frame.assign(price=value)}
 pairs = [(model, task) for model in models for task in MODELS[model].estimators]
 for model, task in pairs:
+    calibrated = {"train": {"calibrate": "temperature"}} if (model, task) == ("voting", "classification") else {}
     native = {"numeric_impute": "native", "encode": "native"} if MODELS[model].native_missing else {}
     with tempfile.TemporaryDirectory() as folder:
         config = ModelConfig(
             model, task, small.get(model, {}), preprocess={"max_levels": 10, "text_columns": ["words"], **native},
             cross_validate={"folds": 2},
             split={"validation_size": 0.2}, evaluate={"importance_repeats": 1}, models=folder, logs=folder,
+            **calibrated,
         )
         result = run_pipeline(tables[task], config)
         for path in sorted(Path(folder).iterdir()):

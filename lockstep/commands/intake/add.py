@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from lockstep.commands import command_parser
 from lockstep.commands.new_rows import lines
@@ -30,6 +30,7 @@ from lockstep.kernel.errors import DataError, Message, Setting, SettingsError, s
 from lockstep.kernel.locks import exclusive_command
 from lockstep.kernel.log import above_bar, heartbeat, logger
 from lockstep.kernel.paths import PARAMS, PIPELINE
+from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.model_types import KINDS
 from lockstep.reading.column_warnings import ReaderWarning
 from lockstep.reading.date_formats import ISO
@@ -154,7 +155,8 @@ def _tell(facts: TableFacts, decisions: Decisions, snapshot: Snapshot | None) ->
         _say(f"Classes: {some([f'{name} {count / len(frame):.1%}' for name, count in counts.items()], 10)}")
     _tell_decision("Dropped", decisions.drop, some(map(shown_name, decisions.drop.value), 20) or "nothing")
     target_rows, parts = decisions.target_rows, decisions.parts
-    ours = decisions.group, decisions.time, decisions.weight, decisions.model, decisions.positive
+    fit = decisions.model, decisions.calibrate
+    ours = decisions.group, decisions.time, decisions.weight, *fit, decisions.positive
     for decision in *target_rows, *parts, *ours:
         if decision.value is not None:
             _tell_decision(decision.key.replace("_", " ").capitalize(), decision)
@@ -266,6 +268,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--stratify", type=_or_auto, metavar="auto|true|false", help="keep the classes' shares (default: auto)")
     add("--folds", type=int, metavar="N", help="parts for the cross-validation (default: 5)")
     add("--model", metavar="TYPE", help="the model type (default: by the number of rows)")
+    methods = get_args(get_type_hints(TrainSettings)["calibrate"])
+    add("--calibrate", choices=methods, help="how probabilities are calibrated (default: by the model and the rows)")
     add("--delimiter", type=_character, metavar="CHARACTER", help="the character between cells")
     add("--encoding", type=_encoding, metavar="NAME", help="for instance utf-8, cp1252, utf-16")
     add("--decimal", choices=[".", ","], help="the decimal mark")

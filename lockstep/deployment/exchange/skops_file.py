@@ -77,6 +77,7 @@ ALLOWED: dict[str, frozenset[str]] = {
             "sklearn.calibration.CalibratedClassifierCV",
             "sklearn.calibration._CalibratedClassifier",
             "sklearn.calibration._SigmoidCalibration",
+            "sklearn.calibration._TemperatureScaling",
             "sklearn.dummy.DummyClassifier",
             "sklearn.dummy.DummyRegressor",
             "sklearn.ensemble._forest.ExtraTreesClassifier",

@@ -7,7 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from lockstep.intake.choosing.model_choice import ModelSettings, choose_model, choose_settings
+from lockstep.intake.choosing.model_choice import (
+    ModelSettings,
+    choose_calibration,
+    choose_model,
+    choose_settings,
+)
 from lockstep.intake.choosing.target_choice import choose_target, choose_task
 from lockstep.intake.detecting.column_roles import ColumnRoles, find_roles, words_of
 from lockstep.intake.detecting.file_format import TableFacts
@@ -16,7 +21,7 @@ from lockstep.intake.detecting.free_text import free_texts
 from lockstep.intake.editing.yaml_text import dump_yaml
 from lockstep.kernel.errors import DataError, Setting, did_you_mean, some
 from lockstep.kernel.paths import PARAMS
-from lockstep.kernel.settings import Task
+from lockstep.kernel.settings import Task, convert
 from lockstep.learning.estimators import TrainSettings, build_estimator, check_weights
 from lockstep.learning.model_types import KINDS
 from lockstep.reading.column_types import DATE_TYPE, MISSING, NUMBER_TYPE, STRING_TYPE
@@ -71,6 +76,7 @@ FLAGS = {
     "split.stratify": "--stratify auto|true|false",
     "cross_validate.folds": "--folds N",
     "train.model": "--model TYPE",
+    "train.calibrate": "--calibrate METHOD",
 }
 """{setting: what says it to ``add``}"""
 T = TypeVar("T")
@@ -108,6 +114,7 @@ class Decisions:
     Attributes:
         roles: what the columns are, which some decisions follow from.
         model_settings: what goes with the model type.
+        calibrate: how probabilities are calibrated; None: not.
         text_columns: columns of free text.
         positive: the positive one of two classes; None: the last in sorted order, or there are not two.
         weight: the column that says how much each row counts, which only the user can know; None: all alike.
@@ -126,6 +133,7 @@ class Decisions:
     time: Decision[str | None]
     model: Decision[str]
     model_settings: ModelSettings
+    calibrate: Decision[str | None]
     text_columns: Decision[list[str]]
     positive: Decision[str | int | bool | None]
     weight: Decision[str | None]
@@ -189,7 +197,12 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
     shuffled = group.value is None and time.value is None
     model = _decide("train.model", given, lambda: choose_model(labels, task.value, shuffled=shuffled))
     _check_positive(labels, given.get("load.positive"), task.value)
-    estimator = build_estimator(TrainSettings(model=model.value, kind=KINDS[task.value], version=1), task.value)  # type: ignore[arg-type]
+    present = labels.dropna()
+    calibrate = _decide(
+        "train.calibrate", given, lambda: choose_calibration(model.value, present, task.value, shuffled=shuffled)
+    )
+    train = {"model": model.value, "kind": KINDS[task.value], "version": 1, "calibrate": calibrate.value or "none"}
+    estimator = build_estimator(convert(train, TrainSettings, "train"), task.value)
     if weight.value is not None:
         check_weights(estimator)
     parts = _given(("split.test_size", "split.stratify", "cross_validate.folds"), given)
@@ -204,7 +217,8 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         group=group,
         time=time,
         model=model,
-        model_settings=choose_settings(model.value, labels.dropna(), task.value, shuffled=shuffled),
+        model_settings=choose_settings(model.value, present, task.value, shuffled=shuffled),
+        calibrate=calibrate,
         text_columns=Decision(
             Setting("preprocess.text_columns"),
             free_texts(frame, roles, [target.value, *drop.value, group.value, time.value]),
@@ -245,6 +259,7 @@ def problem_block(decisions: Decisions, path: Path) -> dict[str, Any]:
     split = {"test_size": 0.2, "seed": 42, "group": decisions.group.value, "time": decisions.time.value}
     train = {"model": decisions.model.value, "kind": KINDS[decisions.task.value], "version": 1, "seed": 42}
     settings = decisions.model_settings
+    calibrate = {} if decisions.calibrate.value is None else {"calibrate": decisions.calibrate.value}
     texts = {"text_columns": decisions.text_columns.value} if decisions.text_columns.value else {}
     block: dict[str, dict[str, Any]] = {
         "load": {**load, "drop": decisions.drop.value, **written, **named},
@@ -252,7 +267,7 @@ def problem_block(decisions: Decisions, path: Path) -> dict[str, Any]:
         "preprocess": {**settings.preprocess, **texts},
         "tune": {"trials": 0, "metric": "auto", "seed": 42, "space": {}},
         "cross_validate": {"folds": 5, "repeats": 1, "seed": 42},
-        "train": {**train, "class_weight": None, "hyperparameters": settings.hyperparameters},
+        "train": {**train, "class_weight": None, **calibrate, "hyperparameters": settings.hyperparameters},
         "evaluate": {"average": "macro", "metrics": [], "seed": 42},
         "diagnose": {},
         "report": {"title": "", "intended_use": [], "limits": []},

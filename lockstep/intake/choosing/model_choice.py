@@ -93,6 +93,8 @@ of three: two boostings that differ in MORE_FEATURES, and FEW_LEAVES, which tell
 MORE_FEATURES = {"max_features": 0.8}
 VOTE_FOLDS = 2
 """Of a vote's weights: more of them gave little more, at the cost of another fit of all members each."""
+CALIBRATE_RAREST = 10
+"""Rows of the rarest class at least, so that out-of-fold predictions are by models that know all classes."""
 
 
 class ModelSettings(NamedTuple):
@@ -139,6 +141,17 @@ def choose_settings(model: str, target: pd.Series, task: Task, *, shuffled: bool
         return ModelSettings({}, preprocess)
     boosting = _boosting(target, task, shuffled)
     return ModelSettings(boosting if model == BOOSTING else _vote(boosting, target, task), preprocess)
+
+
+def choose_calibration(model: str, target: pd.Series, task: Task, *, shuffled: bool) -> tuple[str | None, str]:
+    """(``train.calibrate``, why); None where nothing measured speaks for one. Arguments as of choose_settings."""
+    n_rows = len(target)
+    if task == "regression" or not shuffled or target.value_counts().min() < CALIBRATE_RAREST:
+        return None, ""
+    votes = model == VOTING and MANY_ROWS <= n_rows <= VOTE_ROWS
+    if votes or (model == LARGE_MODEL and n_rows > VOTE_ROWS and target.nunique() > 2):
+        return "temperature", f"from {MANY_ROWS:,} rows on it lowered the log loss of such models, or hardly changed it"
+    return None, ""
 
 
 def _large_steps(target: pd.Series, task: Task) -> dict[str, Any]:

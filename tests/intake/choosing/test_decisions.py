@@ -45,6 +45,31 @@ def test_what_is_given_is_taken_and_said_to_be_given():
         decide(facts(), given | {"train.model": "logistic_regression"})
 
 
+def test_votes_of_many_rows_are_calibrated_unless_the_flag_says_otherwise():
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"size": random.normal(size=1000), "label": random.choice(["u", "v"], 1000)})
+    table = TableFacts(Path("f.csv"), normalised_frame(frame), "", {}, {}, [], {})
+
+    def written(table, given):
+        found = decide(table, given)
+        block = problem_block(found, Path("data/raw/f.csv"))["train"]
+        assert block.get("calibrate") == found.calibrate.value
+        return found.calibrate
+
+    chosen = written(table, {})
+    assert (chosen.value, chosen.is_given) == ("temperature", False)
+    assert chosen.reason.startswith("from 1,000 rows on it lowered the log loss of such models")
+    assert written(facts(), {}).value is None
+    assert written(table, {"load.target": "size"}).value is None
+    assert written(table, {"train.model": "k_neighbors"}).value is None
+    for method in ("none", "sigmoid"):
+        given = written(table, {"train.calibrate": method})
+        assert (given.value, given.reason, given.is_given) == (method, "--calibrate", True)
+    with pytest.raises(SettingsError, match=r"train\.calibrate is for classification\. Set it to none") as error:
+        decide(table, {"load.target": "size", "train.calibrate": "isotonic"})
+    assert Setting("train.calibrate") in error.value.parts
+
+
 @pytest.mark.parametrize("setting", ["load.target", "load.drop", "split.group", "split.time"])
 def test_columns_that_are_not_there_are_refused(setting):
     with pytest.raises(DataError, match=r"none.*It has: row, size(, label)?\."):

@@ -11,11 +11,13 @@ from lockstep.intake.choosing.model_choice import (
     LARGER_ROWS,
     LARGER_STEPS,
     LINEAR,
+    MANY_ROWS,
     MEAN_ROWS,
     MORE_FEATURES,
     VOTE_CLASSES,
     VOTE_FOLDS,
     VOTE_ROWS,
+    choose_calibration,
     choose_model,
     choose_settings,
 )
@@ -76,6 +78,30 @@ def test_the_numbers_of_rows_and_classes_decide_the_model_type(rows, classes, mo
     found, reason = choose_model(target, "classification" if classes else "regression", shuffled=True)
     assert found == model
     assert reason.startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("model", "rows", "classes", "calibrates"),
+    [
+        ("voting", MANY_ROWS, 2, True),
+        ("voting", MANY_ROWS - 1, 2, False),
+        ("voting", VOTE_ROWS, 10, True),
+        ("voting", VOTE_ROWS + 1, 2, False),
+        ("xgboost", VOTE_ROWS + 1, 3, True),
+        ("xgboost", VOTE_ROWS + 1, 2, False),
+        ("xgboost", VOTE_ROWS, 3, False),
+        ("hist_gradient_boosting", MANY_ROWS, 2, False),
+    ],
+)
+def test_probabilities_are_calibrated_where_that_was_measured_to_help(model, rows, classes, calibrates):
+    target = pd.Series(np.arange(rows) % classes)
+    chosen, why = choose_calibration(model, target, "classification", shuffled=True)
+    assert chosen == ("temperature" if calibrates else None)
+    assert bool(why) == calibrates
+    assert choose_calibration(model, target, "classification", shuffled=False) == (None, "")
+    assert choose_calibration(model, target, "regression", shuffled=True) == (None, "")
+    rare = pd.concat([target, pd.Series([classes] * 9)], ignore_index=True)
+    assert choose_calibration(model, rare, "classification", shuffled=True) == (None, "")
 
 
 def test_what_a_model_type_can_take_is_left_as_it_is():
