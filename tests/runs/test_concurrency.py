@@ -66,7 +66,7 @@ BY_HAND = (sys.executable, "-m", "stages.quick", "--problem", "iris", "--source"
         pytest.param("two", ("dvc", "repro"), 255, id="two-repro", marks=pytest.mark.exhaustive),
         pytest.param("two", ("dvc", "repro", "--force", "one"), 255, id="two-force", marks=pytest.mark.exhaustive),
         pytest.param("one", BY_HAND, 4, id="one-hand", marks=pytest.mark.exhaustive),
-        pytest.param("two", BY_HAND, 4, id="two-hand"),
+        pytest.param("two", BY_HAND, 4, id="two-hand", marks=pytest.mark.exhaustive),
     ],
 )
 def test_a_second_run_is_kept_out(repository, stage, second, code):

@@ -7,7 +7,6 @@ from lockstep.repository.dvc import Repository as Opened
 
 import pytest
 from quick import QUICK, QuickRepository
-from small import widened
 from workspace import BIN, Repository
 
 NAME = "José's Ünïcode [1] (copy) & more"
@@ -57,10 +56,8 @@ def test_a_clone_may_lie_below_any_folder_in_any_locale(repository):
         subprocess.run(["rm", "-r", site], check=True)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    widened(["worktree", "submodule", "folder of a larger repository"], ["worktree"]),
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("kind", ["worktree", "submodule", "folder of a larger repository"])
 def test_a_clone_may_be_part_of_another_repository(tmp_path, kind):
     with QuickRepository(tmp_path / "origin") as origin:
         (origin.folder / ".dvc/config.local").unlink()

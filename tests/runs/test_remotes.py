@@ -160,7 +160,8 @@ def kind(request, tmp_path):
     return Kind(request.param, tmp_path / "server")
 
 
-@pytest.mark.parametrize("kind", ["s3", pytest.param("ssh", marks=pytest.mark.exhaustive)], indirect=True)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("kind", ["s3", "ssh"], indirect=True)
 def test_push_wipe_pull_and_repro_pull(kind, clone):
     with kind.serve() as server:
         kind.tell(clone, server.port)

@@ -108,6 +108,7 @@ def test_what_is_made_of_one_made_is_alike(made, tmp_path):
     assert not [name for name in tracked(own) if (again.folder / name).read_bytes() != (own.folder / name).read_bytes()]
 
 
+@pytest.mark.exhaustive
 def test_a_later_version_is_merged_and_what_is_the_owners_stays(pair, tmp_path):
     template, own = pair
     lockstep(own, "add", table(tmp_path))

@@ -158,6 +158,7 @@ def test_a_key_that_load_drop_leaves_out(clean):
         clean.run("git", "reset", "-q", "--hard", "v1")
 
 
+@pytest.mark.exhaustive
 def test_an_experiment_is_a_revision(clean):
     edit(clean)
     clean.dvc("add", "-q", "data/raw/iris.csv")

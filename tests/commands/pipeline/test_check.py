@@ -16,7 +16,7 @@ import pytest
 import yaml
 from dvc.parsing import DataResolver
 from dvc.repo import Repo
-from small import make_table
+from small import make_table, widened
 from workspace import ROOT, Repository
 
 
@@ -245,7 +245,7 @@ def test_no_setting_reaches_a_command(repository):
             Path("params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
 
 
-@pytest.mark.parametrize("injection", INJECTIONS)
+@pytest.mark.parametrize("injection", widened(INJECTIONS, INJECTIONS[::3]))
 def test_a_setting_is_refused_or_a_text_that_is_nothing_more(repository, injection):
     taken = set()
     for section, name in SETTINGS:
@@ -273,6 +273,7 @@ def test_a_problem_of_such_a_name_is_refused(repository, capsys, injection):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_injections_through_dvc(tmp_path):
     """As values they are texts; as a problem's name, 'make repro' never comes as far as DVC."""
     copy = Repository(tmp_path / "copy")

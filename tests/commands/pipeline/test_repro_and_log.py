@@ -3,11 +3,14 @@
 import re
 import sys
 
+import pytest
+
 
 def lockstep(copy, *arguments, check=True):
     return copy.run(sys.executable, "-m", "lockstep", *arguments, check=check)
 
 
+@pytest.mark.exhaustive
 def test_a_run_says_where_it_stands_and_the_log_tells_of_it(built_repository, tmp_path):
     copy = built_repository.copy_to(tmp_path / "repository")
     copy.set("iris", "report", title="Irises")

@@ -13,7 +13,6 @@ import pytest
 import recorded
 import yaml
 from quick import QUICK_OUTPUTS, QuickRepository
-from small import widened
 
 WHO = {f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 GO_ON = {
@@ -305,7 +304,8 @@ B = ('{"lines": text.count(b"\\n")}', '{"lines": text.count(b"\\n"), "b": 1}')
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("operation", widened(["merge", "rebase", "cherry-pick"], ["merge"]))
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("operation", ["merge", "rebase", "cherry-pick"])
 def test_the_result_is_that_of_a_clean_run(tmp_path, operation):
     """Two branches changed the code of a stage and built it: with DVC, from the conflict to the commit."""
     repository = QuickRepository(tmp_path / "repository")
