@@ -141,7 +141,7 @@ def outputs(models, pinned=True, variables=()):
 @pytest.mark.parametrize(
     ("machine", "models"),
     [
-        pytest.param(DIFFERENT, SOME, id="some models"),
+        pytest.param(DIFFERENT, SOME, id="some models", marks=pytest.mark.exhaustive),
         *[
             pytest.param(machine, tuple(MODELS), id=name, marks=pytest.mark.exhaustive)
             for name, machine in SIMULATED.items()

@@ -90,6 +90,7 @@ def outcome(stage):
 @pytest.mark.parametrize(
     ("stage", "nap"), [pytest.param("tune", 0.3, marks=pytest.mark.exhaustive), ("cross_validate", 1.0)]
 )
+@pytest.mark.exhaustive
 def test_a_killed_stage_goes_on_where_it_was(stage, nap):
     expected, _ = outcome(stage)
     undisturbed = fits()

@@ -235,6 +235,7 @@ def write_bomb(path):
 
 
 @pytest.mark.parametrize("suffix", widened(PACK, [".gz"]))
+@pytest.mark.exhaustive
 def test_a_bomb_is_refused_in_seconds_and_little_memory(tmp_path, suffix):
     path = tmp_path / f"f.csv{suffix}"
     write_bomb(path)

@@ -93,6 +93,7 @@ def test_a_run_of_other_stages_is_kept_out_too(repository):
 
 
 @pytest.mark.parametrize("pause", [0.0, pytest.param(0.7, marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
 def test_an_experiment_in_the_workspace_waits(repository, pause):
     """DVC alone lets it check out other settings, and remove the outputs of the running stage."""
     first = run_into(repository, "two")
@@ -132,6 +133,7 @@ def test_the_doctor_says_that_a_run_is_going_on(repository):
     assert "a run is going on" not in repository.run("python", "-m", "lockstep", "doctor").stdout
 
 
+@pytest.mark.exhaustive
 def test_an_experiment_in_a_copy_runs_beside_it(repository):
     first = run_into(repository, "two")
     second = repository.start(*EXPERIMENT, "--temp")
@@ -186,6 +188,7 @@ def test_four_clones_share_a_cache(tmp_path, rounds):
 
 
 @pytest.mark.parametrize("shell", ["/bin/sh", pytest.param("/bin/bash", marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
 def test_a_killed_experiment_is_put_right_by_the_doctor(repository, shell):
     """It leaves a detached HEAD; edits and branch are there again afterwards, and the next run heals the rest.
 

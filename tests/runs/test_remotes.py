@@ -237,6 +237,7 @@ def test_a_push_that_is_killed_is_finished_by_the_next(kind, clone, who):
     assert kind.is_sound()
 
 
+@pytest.mark.exhaustive
 def test_a_wrong_key(kind, clone):
     with kind.serve() as server:
         kind.tell(clone, server.port, right=False)

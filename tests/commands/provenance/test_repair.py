@@ -96,6 +96,7 @@ def test_every_flipped_bit_in_the_cache_is_found(built, name):
     assert check_cache(built.cached, built.cache) == []
 
 
+@pytest.mark.exhaustive
 def test_dvc_itself_sees_nothing(built, repository):
     """What makes all this necessary; should DVC begin to look, it can go."""
     path = object_path(built.cache, built.files[MODEL][0])

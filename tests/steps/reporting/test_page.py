@@ -289,6 +289,7 @@ def text_of(facts):
         ),
     ],
 )  # fmt: skip
+@pytest.mark.exhaustive
 def test_the_page_says_what_the_model_gives(model, classes, said, unsaid):
     shown = text_of(facts_of(sources_of(noisy(classes=classes), model)))
     assert [words for words in said if words not in shown] == []

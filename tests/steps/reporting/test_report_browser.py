@@ -12,6 +12,7 @@ from publishing.report_picture import FLAGS, chromium
 from reports import noisy, sources_of
 
 import pytest
+from small import widened
 from workspace import Repository
 
 CONTRAST = """() => {
@@ -109,7 +110,7 @@ class Seen:
         self.page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
 
 
-@pytest.mark.parametrize("name", ["binary", "regression"])
+@pytest.mark.parametrize("name", widened(["binary", "regression"], ["binary"]))
 def test_a_report_opens_from_its_file_alone(browser, folder, name):
     with Seen(browser, folder / f"{name}.html", offline=True) as seen:
         assert [url for url in seen.requests if not url.startswith("data:")] == [(folder / f"{name}.html").as_uri()]
