@@ -19,8 +19,9 @@ import subprocess
 import tempfile
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lockstep.deciding.decide import decide as decide_on_folds
 from lockstep.intake.choosing.decisions import decide
@@ -84,14 +85,31 @@ def main() -> None:
             print(f"| {path.name} | {error} |" + " |" * 5, flush=True)
 
 
+class Added(NamedTuple):
+    """A table as ``add`` reads it, and the sections that it chooses."""
+
+    table: Table
+    split: SplitSettings
+    train: TrainSettings
+    preprocess: PreprocessSettings
+
+
+def as_added(path: Path, given: Mapping[str, Any]) -> Added:
+    """Read and decide as ``add`` does, ``given``: {setting: value}. Raises LockstepError if it refuses the table."""
+    facts = look(path, given)
+    problem, contract = try_out(facts, decide(facts, given), path)
+    return Added(
+        load_file(path, convert(problem["load"], LoadSettings, "load"), contract).table,
+        convert(problem["split"], SplitSettings, "split"),
+        convert(problem["train"], TrainSettings, "train"),
+        convert(problem["preprocess"], PreprocessSettings, "preprocess"),
+    )
+
+
 def compare(path: Path, args: argparse.Namespace) -> None:
     """Print the lines of one table. Raises LockstepError if ``add`` refuses it."""
-    facts = look(path, {})
-    problem, contract = try_out(facts, decide(facts, {}), path)
-    table = load_file(path, convert(problem["load"], LoadSettings, "load"), contract).table
-    parts = split_table(table, convert(problem["split"], SplitSettings, "split"))
-    settings = convert(problem["train"], TrainSettings, "train")
-    chosen = convert(problem["preprocess"], PreprocessSettings, "preprocess")
+    table, split, settings, chosen = as_added(path, {})
+    parts = split_table(table, split)
     test = parts.test
     product = fitted(parts, settings, chosen)
     metric = "log loss" if test.task == "classification" else "R2"

@@ -23,18 +23,14 @@ from typing import NamedTuple
 import lockstep  # noqa: F401 - first: it pins the processor's choices before anything imports NumPy
 
 # isort: split
+from benchmarks.quality import LEAST, RESAMPLES, as_added
 from lockstep.deciding.decide import decide as decide_on_folds
-from lockstep.intake.choosing.decisions import decide
-from lockstep.intake.detecting.file_format import look
-from lockstep.intake.problems.adding import try_out
 from lockstep.kernel.errors import LockstepError
-from lockstep.kernel.settings import convert
 from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, out_of_fold
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import given_to_actual, predict
-from lockstep.reading.loading import LoadSettings, load_file
-from lockstep.steps.splitting.parts import Parts, SplitSettings, split_table
+from lockstep.steps.splitting.parts import Parts, split_table
 from lockstep.tables.table import Table
 from stages.preprocess import preprocess
 from stages.train import train
@@ -44,10 +40,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 from sklearn.pipeline import Pipeline
-
-LEAST = np.finfo(np.float64).eps
-"""Probabilities below this count as this in the log loss."""
-RESAMPLES = 1_000
 
 
 class Outcome(NamedTuple):
@@ -93,14 +85,10 @@ def sampled(path: Path, rows: int | None, folder: Path) -> Path:
 def measure(path: Path, target: str, splits: int) -> None:
     """Print the line of one table. Raises LockstepError if ``add`` refuses it."""
     given = {"load.target": target, "load.task": "classification"} if target else {}
-    facts = look(path, given)
-    problem, contract = try_out(facts, decide(facts, given), path)
-    table = load_file(path, convert(problem["load"], LoadSettings, "load"), contract).table
+    table, cut, settings, chosen = as_added(path, given)
     if table.task != "classification":
         return
-    settings = msgspec.structs.replace(convert(problem["train"], TrainSettings, "train"), calibrate="temperature")
-    chosen = convert(problem["preprocess"], PreprocessSettings, "preprocess")
-    cut = convert(problem["split"], SplitSettings, "split")
+    settings = msgspec.structs.replace(settings, calibrate="temperature")
     splits = splits if cut.time is None else 1  # the seed cuts nothing then
     found = [
         outcome(split_table(table, msgspec.structs.replace(cut, seed=cut.seed + number)), settings, chosen)

@@ -5,6 +5,7 @@ Each is started on a free port, with keys of its own, and ended by its process i
 
 import contextlib
 import getpass
+import importlib.util
 import os
 import shutil
 import signal
@@ -29,6 +30,13 @@ def need(program, package):
         message = f"{program} is not installed: apt-get install {package}, or .ci/install"
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(message)
     return path
+
+
+def need_library(name, target):
+    """The same of a library, imported as ``name``, that ``make target`` installs."""
+    if importlib.util.find_spec(name) is None:
+        message = f"{name} is not installed: make {target}"
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(message)
 
 
 def free_port():

@@ -16,7 +16,7 @@ LEAST_ROWS = 10
 
 
 class _Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A classifier whose rows are the scores of another one: lets scikit-learn fit calibrators on known outputs."""
+    """A classifier whose rows are the outputs of another one: lets scikit-learn fit calibrators on known outputs."""
 
     def __init__(self, classes: np.ndarray) -> None:
         self.classes = classes
@@ -28,22 +28,14 @@ class _Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self) -> None:
         raise NotImplementedError  # scikit-learn asks whether there is one, and calls it not
 
+
+class _GivenScores(_Given):
     def decision_function(self, X: np.ndarray) -> np.ndarray:
         return X[:, 0] if X.shape[1] == 1 else X
 
 
-class _GivenProbabilities(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """The same, of probabilities, whose logarithm a temperature divides: of two classes those of the second."""
-
-    def __init__(self, classes: np.ndarray) -> None:
-        self.classes = classes
-        self.classes_ = classes
-
-    def fit(self) -> None:
-        raise NotImplementedError  # frozen
-
-    def predict(self) -> None:
-        raise NotImplementedError  # scikit-learn asks whether there is one, and calls it not
+class _GivenProbabilities(_Given):
+    """Of probabilities, whose logarithm a temperature divides: of two classes those of the second."""
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         return np.column_stack([1 - X, X]) if X.shape[1] == 1 else X
@@ -118,6 +110,6 @@ def calibrated_probabilities(model: CalibratedClassifierCV, given: OutOfFold) ->
     return probabilities
 
 
-def _given(estimator: Any, classes: np.ndarray) -> _Given | _GivenProbabilities:
+def _given(estimator: Any, classes: np.ndarray) -> _Given:
     """What stands for ``estimator``: scikit-learn calibrates its scores where it has some, else its probabilities."""
-    return _Given(classes) if hasattr(estimator, "decision_function") else _GivenProbabilities(classes)
+    return _GivenScores(classes) if hasattr(estimator, "decision_function") else _GivenProbabilities(classes)

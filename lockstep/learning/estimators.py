@@ -1,9 +1,10 @@
 """How an estimator of each model type is built from the settings, and fitted."""
 
+import contextlib
 import copy
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from lockstep.kernel.errors import DataError, Setting, SettingsError, nearest
@@ -357,16 +358,12 @@ def fit_estimator(
     before = estimator.get_params(deep=False)["n_jobs"] if parallel else None
     if parallel:
         estimator.set_params(n_jobs=n_jobs)
-    member = member_of(estimator)
-    own_class = type(member)
-    if kind.by_columns and not categories and len(X) >= FROM_ROWS:
-        member.__class__ = with_sampled_bins(own_class)
+    sampled = kind.by_columns and not categories and len(X) >= FROM_ROWS
+    alone = kind.threaded and X.size < THREADS_PAY  # the bits are the same with any number of threads
     try:
-        # The bits are the same with any number.
-        with refusals_of(estimator, "fit"), one_thread(wanted=kind.threaded and X.size < THREADS_PAY):
+        with refusals_of(estimator, "fit"), one_thread(wanted=alone), _bins_of_a_sample(estimator, wanted=sampled):
             estimator.fit(pd.DataFrame(X, copy=False) if kind.by_columns else X, y, **fit)
     finally:
-        member.__class__ = member_of(estimator).__class__ = own_class
         if parallel:
             estimator.set_params(n_jobs=before)
     if kind.by_columns:
@@ -379,6 +376,22 @@ def fit_estimator(
     # Histogram boosting remembers how many threads fitted it: of no effect on what it predicts, but on its bytes.
     if hasattr(estimator, "_bin_mapper"):
         estimator._bin_mapper.n_threads = 1
+
+
+@contextlib.contextmanager
+def _bins_of_a_sample(estimator: BaseEstimator, *, wanted: bool) -> Iterator[None]:
+    """While the block runs, have a fit of XGBoost's cut its bins by a sample, if that is wanted. It is of XGBoost's own
+    class afterwards, and so is the copy of it that a vote has fitted."""
+    if not wanted:
+        yield
+        return
+    member = member_of(estimator)
+    own_class = type(member)
+    member.__class__ = with_sampled_bins(own_class)
+    try:
+        yield
+    finally:
+        member.__class__ = member_of(estimator).__class__ = own_class
 
 
 def _forget_columns(estimator: BaseEstimator) -> None:

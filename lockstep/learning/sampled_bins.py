@@ -26,7 +26,7 @@ def with_sampled_bins(kind: Any) -> Any:
             ref = kind._create_dmatrix(self, None, data=data.iloc[rows], label=label[rows], weight=weights, **given)
         return kind._create_dmatrix(self, ref, data=data, label=label, weight=weight, **given)
 
-    return type(kind.__name__, (kind,), {"__module__": kind.__module__, "_create_dmatrix": create})
+    return type(kind.__name__, (kind,), {"_create_dmatrix": create})
 
 
 def rows_for_bins(data: pd.DataFrame) -> np.ndarray:

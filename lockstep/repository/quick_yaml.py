@@ -8,6 +8,7 @@ import copy
 import io
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,10 +19,8 @@ _STAGE = re.compile(r"^  (?=[^ ])", re.MULTILINE)
 _STAGES = "stages:\n"
 _ALIAS = re.compile(r"^ *(?:- |.*: )?[&*]id[0-9]", re.MULTILINE)
 """What stands for the same in another place, perhaps of another stage."""
-
-
 _REMEMBERED = 16
-"""Texts whose content is remembered."""
+"""Texts whose content is remembered: those that were wanted last."""
 
 
 def quicken_yaml(module: Any) -> None:
@@ -31,16 +30,12 @@ def quicken_yaml(module: Any) -> None:
 
 
 def _remember_texts(module: Any) -> None:
-    parse, known = module.parse_yaml, dict[str, Any]()
+    parse = module.parse_yaml
+    parse_new = lru_cache(_REMEMBERED)(parse)
 
     def parse_once(text: str, path: str, typ: str = "safe") -> Any:
-        if typ != "safe":
-            return parse(text, path, typ)
-        if text not in known:
-            if len(known) == _REMEMBERED:
-                del known[next(iter(known))]
-            known[text] = parse(text, path)
-        return copy.deepcopy(known[text])  # since DVC may change what it is given
+        # A copy, since DVC may change what it is given.
+        return copy.deepcopy(parse_new(text, path)) if typ == "safe" else parse(text, path, typ)
 
     module.parse_yaml = parse_once
 

@@ -19,6 +19,13 @@ def sorted_values(column: pd.Series) -> np.ndarray:
     return np.sort(numbers_of(column.dropna()).to_numpy())
 
 
+def spans_of(ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n_distinct,) each: where the run of each distinct value begins, and where it has ended, in values in order, of
+    which there is one at least."""
+    begins = np.append(0, np.flatnonzero(ordered[1:] != ordered[:-1]) + 1)
+    return begins, np.append(begins[1:], len(ordered))
+
+
 def n_distinct(column: pd.Series) -> int:
     """Count the distinct values of a column; missing ones are none."""
     if column.dtype.kind not in _ORDERED:
@@ -47,8 +54,8 @@ def equal_bins(column: pd.Series, n_bins: int) -> np.ndarray:
     ordered = sorted_values(column)
     if not len(ordered):
         return np.zeros(len(column), dtype=np.int64)
-    begins = np.append(0, np.flatnonzero(ordered[1:] != ordered[:-1]) + 1)
-    ranks = (begins + np.append(begins[1:], len(ordered)) + 1) / 2
+    begins, ends = spans_of(ordered)
+    ranks = (begins + ends + 1) / 2
     bins = np.ceil(ranks / len(ordered) * n_bins).astype(np.int64)
     first = np.append(0, np.flatnonzero(np.diff(bins)) + 1)  # the least value of each bin
     found = bins[first][np.searchsorted(ordered[begins[first]], numbers_of(column).to_numpy(), side="right") - 1]

@@ -1,7 +1,6 @@
 """Folds on a real Dask cluster: the same bytes, a worker that dies, clusters that are refused or lost."""
 
 import contextlib
-import importlib.util
 import json
 import os
 import shutil
@@ -22,7 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from servers import Server, free_port
+from servers import Server, free_port, need_library
 from small import make_table, run_stages
 from tasks import fail, nap
 from workspace import ROOT
@@ -41,12 +40,6 @@ PARAMS = {
 }  # fmt: skip
 
 
-def need_dask():
-    if importlib.util.find_spec("distributed") is None:
-        message = "Dask is not installed: make scale"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(message)
-
-
 class Cluster:
     """A scheduler and two workers, each a process of its own.
 
@@ -56,7 +49,7 @@ class Cluster:
     """
 
     def __init__(self, root=ROOT, variables=None):
-        need_dask()
+        need_library("distributed", "scale")
         port = free_port()
         self.protocol, self.environment = "tls" if variables else "tcp", {**os.environ, **(variables or {})}
         self.address = f"{self.protocol}://127.0.0.1:{port}"
@@ -229,7 +222,7 @@ def test_certificates_are_shown_and_asked_for(certificates, tmp_path, monkeypatc
 
 
 def test_where_no_scheduler_or_no_worker_answers(monkeypatch):
-    need_dask()
+    need_library("distributed", "scale")
     monkeypatch.setattr(module, "CONNECT_SECONDS", 2)
     monkeypatch.setenv(ADDRESS, f"tcp://127.0.0.1:{free_port()}")
     with (

@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import http.client
-import importlib.util
 import io
 import json
 import os
@@ -19,7 +18,7 @@ from lockstep.__main__ import main
 import jsonschema
 import pandas as pd
 import pytest
-from servers import free_port
+from servers import free_port, need_library
 from small import problem_with_model
 from workspace import ROOT
 
@@ -33,9 +32,7 @@ class Service:
 
     def __init__(self, folder, *flags, port=None, **environment):
         for library in ("fastapi", "uvicorn", "prometheus_client"):
-            if importlib.util.find_spec(library) is None:
-                message = f"{library} is not installed: make serve"
-                (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(message)
+            need_library(library, "serve")
         self.folder, self.port = folder, port or free_port()
         (self.model,) = (folder / "models/p").glob("*.joblib")
         self.log = folder / f"{self.port}.log"

@@ -1,13 +1,12 @@
 """What the Dockerfile copies and installs is enough to serve, and is here."""
 
-import importlib.util
-import os
 import re
 import shutil
 import subprocess
 import sys
 
 import pytest
+from servers import need_library
 from small import problem_with_model
 from workspace import ROOT
 
@@ -46,8 +45,7 @@ print(identity.commit, len(found.columns["row"]), "psutil" in sys.modules)
 
 
 def test_it_serves_from_what_is_copied_with_what_is_installed(tmp_path):
-    if importlib.util.find_spec("fastapi") is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("fastapi is not installed: make serve")
+    need_library("fastapi", "serve")
     made, image = tmp_path / "made", tmp_path / "image"
     made.mkdir()
     with pytest.MonkeyPatch.context() as monkeypatch:

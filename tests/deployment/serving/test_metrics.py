@@ -1,19 +1,14 @@
 """What a service counts of its predictions, and what of them JSON cannot hold."""
 
-import importlib.util
-import os
-
 from lockstep.deployment.serving.service import plain_predictions
 
 import numpy as np
 import pytest
+from servers import need_library
 
 
 def test_many_values_at_once_are_counted_as_prometheus_counts_one_after_another():
-    if importlib.util.find_spec("prometheus_client") is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
-            "prometheus_client is not installed: make serve"
-        )
+    need_library("prometheus_client", "serve")
     from lockstep.deployment.serving.metrics import PROBABILITIES, VALUES, _Distribution
 
     import prometheus_client
