@@ -17,9 +17,14 @@ from lockstep.tables.table import ROW, Table
 import numpy as np
 import pandas as pd
 import pytest
+import small
 import workspace
 from small import SMALL
 from xdist.scheduler import LoadScopeScheduling
+
+
+def pytest_configure(config):
+    small.every_example = "not exhaustive" not in config.option.markexpr
 
 
 def pytest_collection_modifyitems(items):

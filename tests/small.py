@@ -13,7 +13,10 @@ from stages import cross_validate, evaluate, load, preprocess, split, train, tun
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, settings
 
+every_example = True
+"""False where the exhaustive tests are left out: pytest_configure says so before a test is imported."""
 SMALL = {
     "random_forest": {"n_estimators": 8},
     "extra_trees": {"n_estimators": 8},
@@ -41,6 +44,19 @@ def widened(values, few):
         )
         for value in values
     ]
+
+
+def drawn(examples=100):
+    """Of a test whose values Hypothesis draws: how many examples it tries; a fourth of them where 'make test' leaves
+    the exhaustive tests out. The same ones each time, so that a change is what makes it fail."""
+    few = max(examples // 4, 5)
+    return settings(
+        max_examples=examples if every_example else few,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
 
 
 EACH_TYPE = widened(TYPES, [pair for pair in TYPES if pair[0] in _FEW])

@@ -22,8 +22,9 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from small import drawn
 
 pytestmark = pytest.mark.usefixtures("few_resamples")
 
@@ -105,7 +106,7 @@ def test_values_and_the_mcnemar_test():
     assert found.low < found.difference < found.high
 
 
-@settings(max_examples=8, deadline=None)
+@drawn(8)
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.sampled_from([2, 3]), st.booleans())
 def test_swapping_the_two_negates_the_difference(one, other, k, numbers):
     a, b = (regressor(40, seed=s) if numbers else classifier(40, seed=s, k=k) for s in (one, other))
@@ -120,7 +121,7 @@ def test_swapping_the_two_negates_the_difference(one, other, k, numbers):
         assert second.verdict == swapped[first.verdict]
 
 
-@settings(max_examples=8, deadline=None)
+@drawn(8)
 @given(st.integers(0, 10**6), st.integers(10, 50), st.booleans())
 def test_the_same_predictions_are_no_difference(seed, n, numbers):
     one = regressor(n, seed=seed) if numbers else classifier(n, seed=seed)

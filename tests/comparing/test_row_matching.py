@@ -8,8 +8,9 @@ from lockstep.tables.table import Table
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from small import drawn
 
 N = 200
 
@@ -60,7 +61,7 @@ def test_a_key_counts_the_same_dropped_or_not(people, drop):
     assert found.rows.removed_row_numbers == (1, 2, 3, 4, 5)
 
 
-@settings(max_examples=60, deadline=None)
+@drawn(60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     removed=st.integers(0, 100),

@@ -24,9 +24,10 @@ import msgspec
 import pytest
 import yaml
 from dvc.utils.hydra import apply_overrides
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML  # which DVC reads params.yaml with
+from small import drawn
 from workspace import ROOT
 
 
@@ -81,7 +82,7 @@ TEXTS = st.text(max_size=9) | st.from_regex(r"\A[-+]?[0-9][0-9._eExob:Tt -]{0,9}
 
 
 @pytest.mark.parametrize("flow", [False, None])
-@settings(max_examples=200, deadline=None, database=None, derandomize=True)
+@drawn(200)
 @given(texts=st.lists(TEXTS, max_size=5))
 @example(texts=AMBIGUOUS + SCALARS.split())
 def test_texts_are_written_so_that_every_reader_reads_the_same_texts(texts, flow):
@@ -219,7 +220,7 @@ def test_problem_names_that_are_allowed(params, name):
     assert read_problems(params(f"problems: {{{name}: {{}}}}\n")) == {name: {}}
 
 
-@settings(max_examples=300, deadline=None, database=None, derandomize=True)
+@drawn(300)
 @given(
     name=st.builds("".join, st.tuples(st.sampled_from(string.ascii_letters), st.text("aeEnx0179_-", max_size=8)))
     | st.sampled_from(["null", "true", "False", "nan", "inf", "on"])

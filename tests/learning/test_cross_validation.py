@@ -26,7 +26,7 @@ from lockstep.tables.table import ROW, Table
 import numpy as np
 import pandas as pd
 import pytest
-from small import make_table, model_settings
+from small import make_table, model_settings, widened
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
@@ -67,15 +67,22 @@ def some_tables():
     """Of every type that targets and predictions have."""
     texts = make_table()
     once = np.where(np.arange(300) < 1, "once", texts.labels)
-    yield "texts, calibrated", texts, {"calibrate": "sigmoid"}
-    yield "a class that is not in every fold", Table(texts.frame.assign(y=once), "y", "classification"), {}
-    yield "booleans", Table(texts.frame.assign(y=texts.labels == "c0"), "y", "classification"), {}
-    yield "weights", Table(make_table("regression").frame.assign(w=2.5), "y", "regression", weight="w"), {}
-    yield "whole numbers", Table(texts.frame.assign(y=np.arange(300) % 3), "y", "classification"), {}
+    weights = Table(make_table("regression").frame.assign(w=2.5), "y", "regression", weight="w")
+    return {
+        "texts, calibrated": (texts, {"calibrate": "sigmoid"}),
+        "a class that is not in every fold": (Table(texts.frame.assign(y=once), "y", "classification"), {}),
+        "booleans": (Table(texts.frame.assign(y=texts.labels == "c0"), "y", "classification"), {}),
+        "weights": (weights, {}),
+        "whole numbers": (Table(texts.frame.assign(y=np.arange(300) % 3), "y", "classification"), {}),
+    }
 
 
-@pytest.mark.parametrize(("table", "values"), [pytest.param(*rest, id=name) for name, *rest in some_tables()])
-def test_folds_of_a_run_that_was_interrupted_are_the_same_to_the_bit(table, values, tmp_path, monkeypatch):
+SOME_TABLES = some_tables()
+
+
+@pytest.mark.parametrize("name", widened(SOME_TABLES, ("texts, calibrated", "weights")))
+def test_folds_of_a_run_that_was_interrupted_are_the_same_to_the_bit(name, tmp_path, monkeypatch):
+    table, values = SOME_TABLES[name]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(kept_results, "SECONDS", 0.0)
     model = model_settings("extra_trees" if table.task == "classification" else "ridge", table.task, **values)

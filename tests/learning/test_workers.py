@@ -105,6 +105,7 @@ def test_results_arrive_in_order_as_far_as_there_are_any():
     assert arrived == [0, 0]
 
 
+@pytest.mark.exhaustive
 def test_the_stages_write_the_same_bytes(on_cluster, tmp_path, monkeypatch):
     (tmp_path / "d.csv").write_text(make_table(rows=150).frame.to_csv(index=False))
     monkeypatch.delenv(ADDRESS)
@@ -142,6 +143,7 @@ def test_a_worker_that_dies_costs_time_and_not_the_result(on_cluster):
         assert victim not in {pid for _, pid in again[-2:]}
 
 
+@pytest.mark.exhaustive
 def test_a_worker_with_other_code_is_refused(tmp_path, monkeypatch):
     copy = tmp_path / "copy"
     shutil.copytree(ROOT / "lockstep", copy / "lockstep", ignore=shutil.ignore_patterns("__pycache__"))

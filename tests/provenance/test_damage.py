@@ -47,8 +47,8 @@ PLACES = pytest.mark.parametrize("places", ["some", pytest.param("others", marks
 
 
 def cuts(whole, places):
-    """(the position, what is left) of cuts: at some eighty places, or at all others."""
-    some = range(0, len(whole), max(1, len(whole) // 80))
+    """(the position, what is left) of cuts: at some thirty places, or at all others."""
+    some = range(0, len(whole), max(1, len(whole) // 30))
     return [(place, whole[:place]) for place in range(len(whole)) if (place in some) == (places == "some")]
 
 

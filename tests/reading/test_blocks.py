@@ -15,14 +15,10 @@ from lockstep.reading.csvfile import CsvFile, Dialect
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from small import widened
+from small import drawn, widened
 from test_values import CASES
-
-quickly = settings(
-    deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 
 
 class Messages(logging.Handler):
@@ -196,7 +192,7 @@ ODDITIES = [
 ODD = st.text("0123456789+-.eExXinfaNAn ,'\t_", max_size=6) | st.sampled_from(ODDITIES)
 
 
-@settings(quickly, max_examples=150)
+@drawn(150)
 @given(
     cells=st.lists(st.sampled_from(["", "1", "2", "a"]) | NUMBERS, min_size=2, max_size=30)
     | st.lists(ODD, max_size=30),

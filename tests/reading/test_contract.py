@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from small import drawn
 from workspace import ROOT
 
 TABLES = sorted((ROOT / "data/raw").glob("*.csv"))
@@ -121,7 +122,7 @@ CELL = {
 }
 
 
-@settings(max_examples=200, deadline=None, database=None, derandomize=True)
+@drawn(200)
 @given(
     data=st.data(),
     names=st.lists(st.text("ab:#-? \u00e9\n'\"01{[", min_size=1, max_size=5), min_size=1, max_size=4, unique=True),

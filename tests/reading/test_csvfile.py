@@ -12,18 +12,12 @@ from lockstep.reading import csvfile
 from lockstep.reading.csvfile import Dialect
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from small import drawn
 from workspace import ROOT
 
 CHUNKS = [*range(1, 20), 32, 64]
-quickly = settings(
-    max_examples=150,
-    deadline=None,
-    database=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
 
 
 @pytest.fixture
@@ -245,7 +239,7 @@ def cells(alphabet):
     return st.integers(1, 4).flatmap(lambda n: st.lists(st.lists(cell, min_size=n, max_size=n), max_size=6))
 
 
-@quickly
+@drawn(150)
 @given(table=cells('a,"\n\r \u00e9'), end=st.sampled_from(["\n", "\r\n"]), chunk=st.integers(1, 40))
 def test_what_csv_writer_writes_is_read_back(file, table, end, chunk):
     header = ["a", 'b"', "c,", "d\n"][: len(table[0]) if table else 1]
@@ -264,7 +258,7 @@ def test_what_csv_writer_writes_is_read_back(file, table, end, chunk):
         assert whole.line_starts.tolist() == pieces.line_starts.tolist()
 
 
-@quickly
+@drawn(150)
 @given(
     header=st.sampled_from(["h\n", "h,i\n", "h\r", "h,i\r\n"]),
     body=st.text('a,"\n\r ', max_size=25),

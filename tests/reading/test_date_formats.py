@@ -16,13 +16,10 @@ from lockstep.reading.number_marks import Marks
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from small import widened
+from small import drawn, widened
 
-quickly = settings(
-    deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 moment = datetime.fromisoformat
 MOMENTS = st.datetimes(moment("1583-01-01"), moment("2500-12-31T23:59:59.999999"))
 WHOLE = {
@@ -58,7 +55,7 @@ def read(path, cells, declared="datetime", **form):
 
 
 @pytest.mark.parametrize("pattern", widened(WHOLE, ("%d/%m/%Y %H:%M:%S%z",)))
-@quickly
+@drawn(100)
 @given(moments=st.lists(MOMENTS, min_size=1, max_size=20), hours=st.integers(-12, 14))
 def test_dates_of_each_format_read_back_equal(tmp_path, pattern, moments, hours):
     moments = [one.replace(**WHOLE[pattern]) for one in moments]
@@ -67,7 +64,7 @@ def test_dates_of_each_format_read_back_equal(tmp_path, pattern, moments, hours)
     assert read(tmp_path, cells, dates=pattern) == moments
 
 
-@quickly
+@drawn(100)
 @given(moments=st.lists(MOMENTS, min_size=1, max_size=20), mark=st.sampled_from("T "))
 def test_iso_dates_read_back_equal(tmp_path, moments, mark):
     assert read(tmp_path, [one.isoformat(mark) for one in moments]) == moments

@@ -16,15 +16,13 @@ from lockstep.reading.number_marks import Marks
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from small import drawn
 
 nan = np.nan
 NBSP, MINUS = "\N{NO-BREAK SPACE}", "\N{MINUS SIGN}"
 SEMICOLON = Dialect(";")
-quickly = settings(
-    deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 
 
 def form(decimal=".", thousands="", missing=Format().missing, **marks):
@@ -218,13 +216,13 @@ NUMBERS = st.lists(
 )
 
 
-@settings(quickly, max_examples=60)
+@drawn(60)
 @given(own=FORMS, numbers=NUMBERS)
 def test_any_table_in_any_form_is_read_back(tmp_path, own, numbers):
     assert read(tmp_path, [written(number, own) for number in numbers], own) == [float(number) for number in numbers]
 
 
-@settings(quickly, max_examples=60)
+@drawn(60)
 @given(own=FORMS, other=FORMS, numbers=NUMBERS, at=st.integers(0, 100))
 def test_a_cell_in_another_form_is_refused_or_says_the_same(tmp_path, own, other, numbers, at):
     at %= len(numbers)

@@ -12,9 +12,9 @@ from lockstep.reading.csvfile import Dialect
 from lockstep.reading.quirks import numbered
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from small import widened
+from small import drawn, widened
 
 # Without Ctrl-Z, which at the end of a file is no cell (test_source.py).
 CHARACTERS = st.characters(codec="utf-8", exclude_characters="\0\r\x1a\ufeff", exclude_categories=["Cs"])
@@ -99,7 +99,7 @@ SOME = widened(DECLARED, ["blank_lines", "spaced_cells", "row_names"])
 def test_what_is_written_is_read_back(tmp_path_factory, quirk):
     path = tmp_path_factory.mktemp("quirk") / "f.csv"
 
-    @settings(max_examples=60, deadline=None)
+    @drawn(60)
     @given(tables(WORD if quirk == "numbered_names" else CELL))
     def check(table):
         path.write_bytes(written(quirk, table).encode())
@@ -114,7 +114,7 @@ def test_what_is_written_is_found_or_refused(tmp_path_factory, quirk):
     path = tmp_path_factory.mktemp("quirk") / "f.csv"
     seen = set()
 
-    @settings(max_examples=60, deadline=None)
+    @drawn(60)
     @given(tables(WORD))
     def check(table):
         path.write_bytes(written(quirk, table).encode())

@@ -19,7 +19,7 @@ import jsonschema
 import pandas as pd
 import pytest
 from servers import free_port, need_library
-from small import problem_with_model
+from small import problem_with_model, widened
 from workspace import ROOT
 
 KEY = "a key of sixteen characters and more"
@@ -390,7 +390,8 @@ def test_the_log_has_no_values_unless_asked(classes, numbers):
     assert re.search(r"INFO POST /predict 422 \d+ bytes \d+\.\d ms\n", classes.log.read_text())
 
 
-def test_under_load_a_stop_and_a_kill_lose_no_answer_that_was_begun(classes, monkeypatch):
+@pytest.mark.parametrize("number", widened([signal.SIGTERM, signal.SIGKILL], (signal.SIGTERM,)))
+def test_under_load_a_stop_and_a_kill_lose_no_answer_that_was_begun(classes, monkeypatch, number):
     """Every answer is the right one, and each request has one in the end: what SIGTERM finds under way is answered; who
     is answered nothing asks again, and the service that is started in its place answers."""
     rows, right = rows_of(classes), predicted(classes, monkeypatch)[1]["predicted"].tolist()
@@ -409,19 +410,17 @@ def test_under_load_a_stop_and_a_kill_lose_no_answer_that_was_begun(classes, mon
         return None
 
     try:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            broken.clear()
-            with concurrent.futures.ThreadPoolExecutor(4) as pool:
-                answers = [pool.submit(ask, place * 7 % 280) for place in range(60)]
-                while sum(answer.done() for answer in answers) < 20:
-                    time.sleep(0.01)
-                code, log = service.stop(number)
-                service = Service(classes.folder, port=service.port)
-            assert {answer.result() for answer in answers} == {(200, True)}
-            # A connection that the stop refuses was answered nothing; only a kill cuts an answer.
-            refused = {"ConnectionRefusedError", "ConnectionResetError", "RemoteDisconnected"}
-            assert broken
-            assert set(broken) <= refused | ({"IncompleteRead"} if number == signal.SIGKILL else set())
-            assert (code, log.endswith("stopped\n")) == ((0, True) if number == signal.SIGTERM else (-9, False)), log
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            answers = [pool.submit(ask, place * 7 % 280) for place in range(60)]
+            while sum(answer.done() for answer in answers) < 20:
+                time.sleep(0.01)
+            code, log = service.stop(number)
+            service = Service(classes.folder, port=service.port)
+        assert {answer.result() for answer in answers} == {(200, True)}
+        # A connection that the stop refuses was answered nothing; only a kill cuts an answer.
+        refused = {"ConnectionRefusedError", "ConnectionResetError", "RemoteDisconnected"}
+        assert broken
+        assert set(broken) <= refused | ({"IncompleteRead"} if number == signal.SIGKILL else set())
+        assert (code, log.endswith("stopped\n")) == ((0, True) if number == signal.SIGTERM else (-9, False)), log
     finally:
         service.stop(signal.SIGKILL)

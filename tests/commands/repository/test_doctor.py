@@ -13,6 +13,7 @@ from lockstep.repository.cache import cache_folder
 
 import pytest
 import recorded
+from small import widened
 
 
 @pytest.fixture
@@ -257,7 +258,10 @@ def test_the_cache_is_where_any_of_dvcs_settings_say(toy):
     assert cache_folder().resolve() == toy / "own/files/md5"
 
 
-@pytest.mark.parametrize("kinds", ['"hardlink,copy"', "reflink, hardlink", '"reflink, hardlink"'])
+LINKED = ['"hardlink,copy"', "reflink, hardlink", '"reflink, hardlink"']
+
+
+@pytest.mark.parametrize("kinds", widened(LINKED, ("reflink, hardlink",)))
 def test_a_linked_cache(toy, wrong, capsys, kinds):
     config = toy / ".dvc/config"
     config.write_text(config.read_text() + f"[cache]\n    type = {kinds}\n")

@@ -6,6 +6,7 @@ from lockstep.learning.preprocessing import PreprocessSettings, fit_preprocessor
 import numpy as np
 import pandas as pd
 import pytest
+from small import widened
 
 N = 200
 SCALES = ("none", "standard", "minmax", "robust")
@@ -53,7 +54,7 @@ def check(fitted, rows):
     assert found.flags.f_contiguous == expected.flags.f_contiguous
 
 
-@pytest.mark.parametrize("encode", ["auto", "onehot", "ordinal", "target", "native"])
+@pytest.mark.parametrize("encode", widened(["auto", "onehot", "ordinal", "target", "native"], ("auto", "native")))
 @pytest.mark.parametrize(
     ("scale", "numeric", "categorical"),
     [

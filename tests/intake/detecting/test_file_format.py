@@ -17,8 +17,9 @@ from lockstep.reading.dataframes import normalised_frame
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from small import drawn
 
 
 @pytest.fixture
@@ -333,7 +334,7 @@ def test_decimals_in_another_column_are_no_reason_to_refuse_but_to_warn(file):
     assert len(facts.warnings) == 1
 
 
-@settings(deadline=None, database=None, derandomize=True, max_examples=40)
+@drawn(40)
 @given(
     decimal=st.sampled_from(".,"),
     delimiter=st.sampled_from(",;\t|"),

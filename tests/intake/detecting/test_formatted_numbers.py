@@ -16,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from small import drawn
 
 NBSP, MINUS = "\N{NO-BREAK SPACE}", "\N{MINUS SIGN}"
 POINTS = [f"{number}.25" for number in range(60)]
@@ -267,7 +268,7 @@ def test_one_cell_of_another_form_in_900_leaves_no_form(clean, polluted):
 AMOUNTS = st.lists(st.decimals(-(10**8), 10**8, allow_nan=False, places=2), min_size=60, max_size=80)
 
 
-@settings(deadline=None, database=None, derandomize=True, max_examples=40)
+@drawn(40)
 @given(
     amounts=AMOUNTS,
     prefix=st.sampled_from(["", "$", "€", "Rs.", "USD"]),
@@ -330,7 +331,7 @@ POLLUTED = (
 )
 
 
-@settings(deadline=None, database=None, derandomize=True, max_examples=30)
+@drawn(30)
 @given(
     decimal=st.sampled_from(".,"),
     delimiter=st.sampled_from(",;\t"),
