@@ -7,8 +7,11 @@ Each table is read, decided on and split as ``add`` and the stages do. The produ
 the training rows and compared on the test rows, by log loss or R²: Markdown, a line for each table and model. Beside
 them stand the model type voting with its default members, and the product's choice after a search (``tune``) of as many
 trials as --seconds are likely to be enough for. The interval is that of the difference (a peer's metric less the
-product's) in 95 % of 1,000 resamples of the test rows; one that has 0 in it is no difference. Processor seconds are of
-fit and prediction; OMP_NUM_THREADS=1 makes them comparable.
+product's) in 95 % of 1,000 resamples of the test rows, drawn as they were: by groups, by blocks of time, by class. One
+that has 0 in it is no difference. It says what other test rows would change, not what another split would: --splits 5
+splits each table that is split at random as often, by as many seeds, shows the means, and has the interval of the
+corrected resampled t-test (comparing/significance.py). Processor seconds are of fit and prediction, of one split on
+average; OMP_NUM_THREADS=1 makes them comparable.
 Peers run in an environment of their own (benchmarks/peers/requirements.txt), and are joined by row.
 """
 
@@ -19,10 +22,11 @@ import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lockstep.comparing.significance import corrected_t_test
 from lockstep.deciding.decide import decide as decide_on_folds
 from lockstep.intake.choosing.decisions import decide
 from lockstep.intake.detecting.file_format import look
@@ -31,10 +35,11 @@ from lockstep.kernel.errors import LockstepError
 from lockstep.kernel.settings import convert
 from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, out_of_fold
 from lockstep.learning.estimators import TrainSettings, with_best_trial
-from lockstep.learning.model_types import KINDS, VOTING
+from lockstep.learning.model_types import VOTING
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import given_to_actual, predict
 from lockstep.reading.loading import LoadSettings, load_file
+from lockstep.steps.evaluating.resampling import Design
 from lockstep.steps.splitting.parts import Parts, SplitSettings, split_table
 from lockstep.steps.tuning.search import search
 from lockstep.steps.tuning.search_space import TuneSettings
@@ -42,6 +47,7 @@ from lockstep.tables.table import Table
 from stages.preprocess import preprocess
 from stages.train import train
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -73,6 +79,8 @@ def main() -> None:
     parser.add_argument("--python", type=Path, help="the Python of the peers' environment")
     parser.add_argument("--peers", nargs="*", default=[], choices=["autogluon", "flaml"])
     parser.add_argument("--seconds", type=float, default=60, help="what each peer, and a search, may take")
+    parser.add_argument("--splits", type=int, default=1, help="of a table that is split at random")
+    parser.add_argument("--alone", action="store_true", help="the peers and the product's choice, nothing beside them")
     args = parser.parse_args()
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
@@ -109,39 +117,66 @@ def as_added(path: Path, given: Mapping[str, Any]) -> Added:
 def compare(path: Path, args: argparse.Namespace) -> None:
     """Print the lines of one table. Raises LockstepError if ``add`` refuses it."""
     table, split, settings, chosen = as_added(path, {})
-    parts = split_table(table, split)
-    test = parts.test
-    product = fitted(parts, settings, chosen)
-    metric = "log loss" if test.task == "classification" else "R2"
-    value = metric_of(test, product.found, np.arange(len(test)))
+    seeds = range(split.seed, split.seed + (args.splits if split.time is None else 1))
+    parts = [split_table(table, msgspec.structs.replace(split, seed=seed)) for seed in seeds]
+    metric = "log loss" if table.task == "classification" else "R2"
     about = f"| {path.name} | {len(table):,} | {metric} |"
-    print(f"{about} **{settings.model}, as add chooses** | {value:.4f} | | {product.seconds:.1f} |", flush=True)
-    vote = TrainSettings(model=VOTING, kind=settings.kind, version=1)
-    print_peer(about, "voting, default members", test, fitted(parts, vote, NATIVE), product)
-    print_peer(about, f"tune, {args.seconds:.0f} s", test, searched(parts, settings, chosen, args.seconds), product)
-    for name in DEFAULTS:
-        plain = TrainSettings(model=name, kind=KINDS[test.task], version=1)
-        print_peer(about, f"{name}, defaults", test, fitted(parts, plain, PreprocessSettings()), product)
+
+    def outcomes(of: Callable[[Parts], Outcome]) -> list[Outcome]:
+        return [of(one) for one in parts]
+
+    def line(name: str, peer: Sequence[Outcome]) -> None:
+        low, high = difference(parts, peer, product)
+        print(f"{about} {name} | {means(parts, peer, f'{low:+.4f} to {high:+.4f}')}", flush=True)
+
+    def plain(model: str, preprocess: PreprocessSettings) -> list[Outcome]:
+        return outcomes(lambda one: fitted(one, TrainSettings(model=model, kind=settings.kind, version=1), preprocess))
+
+    product = outcomes(lambda one: fitted(one, settings, chosen))
+    print(f"{about} **{settings.model}, as add chooses** | {means(parts, product, '')}", flush=True)
+    if not args.alone:
+        line("voting, default members", plain(VOTING, NATIVE))
+        line(f"tune, {args.seconds:.0f} s", outcomes(lambda one: searched(one, settings, chosen, args.seconds)))
+        for name in DEFAULTS:
+            line(f"{name}, defaults", plain(name, PreprocessSettings()))
     for name in args.peers:
-        print_peer(about, name, test, of_peer(parts, name, args), product)
+        line(name, outcomes(lambda one, name=name: of_peer(one, name, args)))  # type: ignore[misc]
 
 
-def print_peer(about: str, name: str, test: Table, peer: Outcome, product: Outcome) -> None:
-    """Print a peer's line."""
-    random = np.random.default_rng(0)
-    samples = [random.integers(0, len(test), len(test)) for _ in range(RESAMPLES)]
-    differences = [metric_of(test, peer.found, rows) - metric_of(test, product.found, rows) for rows in samples]
-    low, high = np.quantile(differences, [0.025, 0.975])
-    value = metric_of(test, peer.found, np.arange(len(test)))
-    print(f"{about} {name} | {value:.4f} | {low:+.4f} to {high:+.4f} | {peer.seconds:.1f} |", flush=True)
+def means(parts: Sequence[Parts], outcomes: Sequence[Outcome], shown: str) -> str:
+    """The rest of a line: the metric's mean over the splits, what is ``shown`` behind it, the seconds."""
+    value = np.mean([metric_of(one.test, own.found) for one, own in zip(parts, outcomes, strict=True)])
+    return f"{value:.4f} | {shown} | {np.mean([own.seconds for own in outcomes]):.1f} |"
 
 
-def metric_of(test: Table, found: np.ndarray, rows: np.ndarray) -> float:
-    """The log loss or R² of the test rows at the positions ``rows``."""
+def difference(parts: Sequence[Parts], peer: Sequence[Outcome], product: Sequence[Outcome]) -> tuple[float, float]:
+    """The 95 % interval of a peer's metric less the product's: of one split, by its test rows; of several, by them."""
+
+    def differences(split: int, weights: np.ndarray | None = None) -> float:
+        test = parts[split].test
+        return metric_of(test, peer[split].found, weights) - metric_of(test, product[split].found, weights)
+
+    if len(parts) == 1:
+        test = parts[0].test
+        groups = None if test.group is None else test.frame[test.group].to_numpy()
+        design = Design.of(test.labels, stratified=test.stratified, groups=groups, in_time=test.time is not None)
+        resamples = design.draws(RESAMPLES, np.random.default_rng(0))
+        found = [differences(0, weights) for chunk in resamples for weights in chunk]
+        low, high = np.quantile(found, [0.025, 0.975])
+        return float(low), float(high)
+    found = [differences(split) for split in range(len(parts))]
+    sizes = np.array([(len(one.train), len(one.test)) for one in parts])
+    return corrected_t_test(np.array(found), sizes[:, 0], sizes[:, 1]).interval or (min(found), max(found))
+
+
+def metric_of(test: Table, found: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """The log loss or R² of test rows that count as ``weights`` say; None: all alike."""
     if test.task == "classification":
-        return float(-np.mean(np.log(np.clip(found[rows], LEAST, None))))
-    actual = test.labels[rows]
-    return float(1 - np.sum((actual - found[rows]) ** 2) / np.sum((actual - actual.mean()) ** 2))
+        return float(-np.average(np.log(np.clip(found, LEAST, None)), weights=weights))
+    actual = test.labels
+    mean = np.average(actual, weights=weights)
+    errors, spread = (np.average((actual - of) ** 2, weights=weights) for of in (found, mean))
+    return float(1 - errors / spread)
 
 
 def fitted(parts: Parts, settings: TrainSettings, chosen: PreprocessSettings) -> Outcome:
