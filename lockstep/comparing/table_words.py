@@ -150,7 +150,8 @@ def _examples(rows: RowChanges, quote: Quote) -> list[str]:
     ):
         if numbers:
             more = ", \u2026" if count > len(numbers) else ""
-            lines.append(f"  {what}: data rows {', '.join(map(str, numbers))}{more} of the file {where}")
+            which = f"data row{'' if count == 1 else 's'} {', '.join(map(str, numbers))}{more}"
+            lines.append(f"  {what}: {which} of the file {where}")
     if not rows.changed:
         return lines
     for example in rows.changed.examples:

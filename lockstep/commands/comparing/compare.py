@@ -10,7 +10,7 @@ Of more than two revisions the models are ranked, as by 'python -m lockstep lead
 import argparse
 from collections.abc import Sequence
 
-from lockstep.commands.comparing.two_revisions import comparison_parser, emit
+from lockstep.commands.comparing.two_revisions import comparison_parser, emit, parse_revisions
 from lockstep.comparing import leaderboard_words
 from lockstep.comparing.leaderboard import find_leaderboards
 from lockstep.comparing.model_revisions import Absent, Failed, NotRun, compare_model_revisions
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = comparison_parser("compare", __doc__)
     parser.add_argument("--fail-if", choices=["worse"], help="exit code 1 if any metric of any problem is worse")
     parser.add_argument("more", nargs="*", metavar="MORE", help="more revisions, to rank the models of all")
-    args = parser.parse_args(argv)
+    args = parse_revisions(parser, argv)
     if args.more:
         return _rank(args)
     comparison = compare_model_revisions(args.rev_a, args.rev_b, args.problem)

@@ -8,7 +8,7 @@ touched.
 
 from collections.abc import Sequence
 
-from lockstep.commands.comparing.two_revisions import comparison_parser, emit
+from lockstep.commands.comparing.two_revisions import comparison_parser, emit, parse_revisions
 from lockstep.comparing.rendering import visible
 from lockstep.comparing.table_revisions import NotRun, compare_table_revisions
 from lockstep.comparing.table_words import not_run, report
@@ -17,7 +17,7 @@ from lockstep.kernel.errors import DataError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print what changed; the exit code is 0 whether or not something did."""
-    args = comparison_parser("data-diff", __doc__).parse_args(argv)
+    args = parse_revisions(comparison_parser("data-diff", __doc__), argv)
     diff = compare_table_revisions(args.rev_a, args.rev_b, args.problem)
     if args.problem is not None and isinstance(problem := diff.problems[args.problem], NotRun):
         raise DataError(not_run(args.problem, problem, visible))

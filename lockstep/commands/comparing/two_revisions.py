@@ -2,11 +2,14 @@
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lockstep.commands import command_parser
 from lockstep.comparing.rendering import Quote, Report, code, markdown, show, visible
+from lockstep.kernel.errors import SettingsError
+from lockstep.kernel.paths import PARAMS
+from lockstep.kernel.settings import read_problems
 from lockstep.repository.revisions import WORKSPACE
 
 import msgspec
@@ -21,11 +24,40 @@ def comparison_parser(command: str, description: str | None) -> argparse.Argumen
         nargs="?",
         default=WORKSPACE,
         metavar="REV_B",
-        help="after; default: %(default)s. A revision is a commit, branch, tag or DVC experiment, or 'workspace'",
+        help="after; default: %(default)s. A revision is a commit, branch, tag or DVC experiment, 'workspace', or "
+        "NAME#STAGE, such as iris#prod: what is in a stage of the registry",
     )
     parser.add_argument("--problem", metavar="NAME", help="this problem alone; default: all")
     add_forms(parser)
     return parser
+
+
+def parse_revisions(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the arguments of a parser of comparison_parser's. NAME#STAGE becomes the tag that put the model there, and
+    its problem the one that is compared.
+
+    Raises:
+        SettingsError: nothing is in the stage; stages of two problems, or of another than --problem names.
+    """
+    args = parser.parse_args(argv)
+    known = read_problems(PARAMS) if PARAMS.exists() else {}
+
+    def revision(name: str) -> str:
+        problem, mark, stage = name.partition("#")
+        if not mark or "#" in stage or problem not in known:
+            return name
+        if args.problem not in (None, problem):
+            raise SettingsError(
+                f"{name} is of '{problem}', and '{args.problem}' is compared. Name stages of one problem."
+            )
+        from lockstep.deployment.registry.staged_model import stage_tag  # takes the registry's modules
+
+        args.problem = problem
+        return stage_tag(problem, stage)
+
+    args.rev_a, args.rev_b = revision(args.rev_a), revision(args.rev_b)
+    args.more = [revision(name) for name in getattr(args, "more", ())]
+    return args
 
 
 def add_forms(parser: argparse.ArgumentParser) -> Any:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from lockstep.deployment.registry.registered import find_registered, nothing_in
+from lockstep.deployment.registry.registered import Held, Registered, find_registered, nothing_in
 from lockstep.deployment.registry.tags import artifact_name, check_stage, read_tags
 from lockstep.kernel.errors import DataError, IntegrityError, MachineError, SettingsError, called
 from lockstep.kernel.lock_file import LOCK_FILE, LockedFile
@@ -69,10 +69,7 @@ def staged_model(problem: str, stage: str, *, evaluated: bool = False) -> Iterat
     with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
         root = Path(folder)
         with opened_repository() as repo:
-            found = find_registered(artifact_name(problem, repo.root, repo.git_root), read_tags(repo.git_root))
-            held = found.held(stage)
-            if held is None:
-                raise SettingsError(nothing_in(stage, problem, found))
+            found, held = _in_stage(repo, problem, stage)
             version = found.version_of(held.commit)
             shown = f"{problem} {found.name_of(held.commit)} ({held.commit[:7]})"
             revision = read_revision(repo, held.commit, problem)
@@ -93,6 +90,23 @@ def staged_model(problem: str, stage: str, *, evaluated: bool = False) -> Iterat
             _place_settings(repo, revision, problem, root)
         with called(f"{root}/", f"{shown}: "):
             yield StagedModel(problem, stage, version, held.commit, model.path, root)
+
+
+def stage_tag(problem: str, stage: str) -> str:
+    """The tag that put a model of ``problem`` into ``stage``, where it is: a revision for git. Raises as staged_model,
+    but for what it says of bytes."""
+    check_stage(stage)
+    with opened_repository() as repo:
+        return _in_stage(repo, problem, stage)[1].tag.name
+
+
+def _in_stage(repo: Repository, problem: str, stage: str) -> tuple[Registered, Held]:
+    """What the registry has of a problem, and the model that is in a stage. Raises SettingsError: none is."""
+    found = find_registered(artifact_name(problem, repo.root, repo.git_root), read_tags(repo.git_root))
+    held = found.held(stage)
+    if held is None:
+        raise SettingsError(nothing_in(stage, problem, found))
+    return found, held
 
 
 def _place(repo: Repository, files: list[LockedFile], root: Path, shown: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from lockstep.__main__ import main
 from lockstep.comparing import recorded_evaluations
 from lockstep.comparing.recorded_evaluations import has_other_folds, is_stale
+from lockstep.deployment.registry.tags import NewTag, make_tags
 from lockstep.kernel.lock_file import LockedFile, LockedStage
 from lockstep.learning.metrics import METRICS, RARE
 from lockstep.repository.revisions import Revision
@@ -109,6 +110,23 @@ def test_names_of_revisions(compare):
     assert corrected["accuracy"] == metric(found, "accuracy")["p_holm"]  # two models, hence one comparison
     _, found = compare("v1", "v1", "--json", "--problem", "iris")
     assert found["problems"]["iris"]["verdict"] == "no detectable difference"
+
+
+def test_a_stage_of_the_registry_is_a_revision_and_names_its_problem(compare, repository):
+    commit = repository.run("git", "rev-parse", "v1").stdout.strip()
+    make_tags([NewTag("iris#prod#1", commit, 1_700_000_000, "iris")], repository.folder)
+    try:
+        _, found = compare("iris#prod", "stump", "--json")
+        assert (found["before"]["revision"], list(found["problems"])) == ("iris#prod#1", ["iris"])
+        assert found["problems"]["iris"]["verdict"] == "worse"
+        status, text = compare("iris#dev", "stump")
+        assert (status, "nothing is in 'dev' of iris. Stages with a model: prod" in text) == (2, True)
+        status, text = compare("iris#prod", "--problem", "housing")
+        assert (status, "iris#prod is of 'iris', and 'housing' is compared" in text) == (2, True)
+        assert compare("iris#prod#1", "stump", "--problem", "iris")[0] == 0
+        assert "There is no revision 'fix#12'" in compare("fix#12")[1]  # may be the name of a branch
+    finally:
+        repository.run("git", "tag", "-d", "iris#prod#1")
 
 
 def test_words(compare):
