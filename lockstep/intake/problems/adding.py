@@ -136,7 +136,17 @@ def try_out(path: Path, problem: dict[str, Any], contract: Contract) -> None:
     it should let go of it before."""
     table = load_file(path, convert(problem["load"], LoadSettings, "load"), contract).table
     with heartbeat(f"trying what comes next on {len(table)} rows"):
-        _try_stages(table, problem)
+        split = convert(problem["split"], SplitSettings, "split")
+        table = _without_features(table, split)
+        _try_stages(table, split, problem["cross_validate"])
+
+
+def _without_features(table: Table, settings: SplitSettings) -> Table:
+    """The columns that rows are cut by, and one feature, which stands for all: where rows belong does not depend on
+    them, and a large table takes memory."""
+    cut_by = [name for name in (table.target, table.weight, settings.group, settings.time) if name in table.frame]
+    features = [str(name) for name in table.frame if name not in cut_by]
+    return replace(table, frame=table.frame[[*dict.fromkeys(cut_by), *features[:1]]])
 
 
 def _check_features(facts: TableFacts, decisions: Decisions) -> None:
@@ -176,14 +186,10 @@ def _check_features(facts: TableFacts, decisions: Decisions) -> None:
     raise DataError(what + left_out, drop.setting, " without a column.")
 
 
-def _try_stages(table: Table, problem: dict[str, Any]) -> None:
+def _try_stages(table: Table, split: SplitSettings, cross_validate: dict[str, Any]) -> None:
     """Raise what the stages behind load would: split, and a fit that finds rows of one class only."""
-    settings = convert(problem["split"], SplitSettings, "split")
-    cut_by = [name for name in (table.target, table.weight, settings.group, settings.time) if name in table.frame]
-    features = [str(name) for name in table.frame if name not in cut_by]
-    # One feature stands for all: where rows belong does not depend on them, and copies of a large table take memory.
-    train = split_table(replace(table, frame=table.frame[[*dict.fromkeys(cut_by), *features[:1]]]), settings).train
-    folds = make_folds(train, convert(problem["cross_validate"], CrossValidateSettings, "cross_validate"))
+    train = split_table(table, split).train
+    folds = make_folds(train, convert(cross_validate, CrossValidateSettings, "cross_validate"))
     if train.task == "classification":
         check_classes(train, "the training rows")
         labels = replace(train, frame=train.frame[[train.target]])
