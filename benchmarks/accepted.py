@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lockstep.intake.choosing.decisions import decide
 from lockstep.intake.detecting.file_format import look
-from lockstep.intake.problems.adding import try_out
+from lockstep.intake.problems.adding import describe, try_out
 from lockstep.kernel.errors import LockstepError
 from lockstep.reading.loading import MINIMUM_ROWS
 
@@ -57,7 +57,7 @@ def judge(path: Path, *, last: bool) -> tuple[str, str]:
         facts = look(path, {})
         columns = [str(name) for name in facts.frame if name not in facts.unneeded]
         decisions = decide(facts, {"load.target": columns[-1]} if last else {})
-        try_out(facts, decisions, path)
+        try_out(path, *describe(facts, decisions, path))
     except LockstepError as error:
         return "refused", str(error)
     except Exception as error:  # what a user would see as a traceback

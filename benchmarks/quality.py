@@ -30,7 +30,7 @@ from lockstep.comparing.significance import corrected_t_test
 from lockstep.deciding.decide import decide as decide_on_folds
 from lockstep.intake.choosing.decisions import decide
 from lockstep.intake.detecting.file_format import look
-from lockstep.intake.problems.adding import try_out
+from lockstep.intake.problems.adding import describe, try_out
 from lockstep.kernel.errors import LockstepError
 from lockstep.kernel.settings import convert
 from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, out_of_fold
@@ -105,7 +105,8 @@ class Added(NamedTuple):
 def as_added(path: Path, given: Mapping[str, Any]) -> Added:
     """Read and decide as ``add`` does, ``given``: {setting: value}. Raises LockstepError if it refuses the table."""
     facts = look(path, given)
-    problem, contract = try_out(facts, decide(facts, given), path)
+    problem, contract = describe(facts, decide(facts, given), path)
+    try_out(path, problem, contract)
     return Added(
         load_file(path, convert(problem["load"], LoadSettings, "load"), contract).table,
         convert(problem["split"], SplitSettings, "split"),

@@ -24,7 +24,7 @@ from lockstep.intake.detecting.date_columns import EPOCHS, DateForm
 from lockstep.intake.detecting.file_format import TableFacts, look
 from lockstep.intake.detecting.formatted_numbers import NumberForm
 from lockstep.intake.editing.yaml_text import dump_yaml
-from lockstep.intake.problems.adding import find_place, write
+from lockstep.intake.problems.adding import describe, find_place, write
 from lockstep.intake.sources.snapshots import Request, Snapshot, take_snapshot
 from lockstep.kernel.errors import DataError, Message, Setting, SettingsError, some
 from lockstep.kernel.locks import exclusive_command
@@ -78,7 +78,10 @@ def _add(args: argparse.Namespace, reader: "_WarningPrinter", folder: Path) -> i
     reader.flush()
     _tell(facts, decisions, snapshot)
     source = None if snapshot is None else snapshot.record
-    problem, undo = write(place, facts, decisions, dry_run=args.dry_run, source=source)
+    problem, contract = describe(facts, decisions, place.data)
+    warned = bool(decisions.warnings)
+    del facts, decisions  # and with them the table, of which there need not be two in memory
+    undo = write(place, path, problem, contract, dry_run=args.dry_run, source=source)
     if args.dry_run:
         _say(
             f"\nWould write {place.data}, {place.pointer}, {place.contract}, {place.features}, and add to {PARAMS}, "
@@ -92,7 +95,7 @@ def _add(args: argparse.Namespace, reader: "_WarningPrinter", folder: Path) -> i
     )
     print(f"Next:  dvc repro report@{place.name} && python -m lockstep summary {place.name}")
     print(f"Undo:  {undo}")
-    if decisions.warnings:
+    if warned:
         print("To follow a WARNING above, undo it first, and add the table anew.")
     return 0
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from lockstep.intake.detecting.column_roles import words_of
+from lockstep.intake.detecting.decimal_marks import SAMPLE
 from lockstep.intake.detecting.formatted_numbers import NEARLY_ALL
 from lockstep.reading.column_types import is_in
 
@@ -18,8 +19,6 @@ _TELEPHONE = r"^\+[0-9]{8,15}$"
 _POSTAL = r"^[1-9][0-9]{2,4}(\.0)?$"
 """A postal code of five digits whose zeros in front are lost, with the .0 that a missing cell in the column leaves."""
 _FIVE = r"^[1-9][0-9]{4}(\.0)?$"
-_SAMPLE = 1000
-"""The first cells of a column, which mostly are no codes already."""
 _POSTAL_WORDS = {"zip", "zipcode", "zipcodes", "postal", "postalcode", "postcode", "plz", "postleitzahl"}
 
 
@@ -42,14 +41,19 @@ def _why(name: str, column: pa.Array | pa.ChunkedArray, missing: Sequence[str]) 
     def share(pattern: str, part: pa.Array | pa.ChunkedArray = cells) -> float:
         return float(pc.mean(pc.match_substring_regex(part, pattern)).as_py() or 0)
 
-    if _POSTAL_WORDS & {re.sub("[0-9]+$", "", word) for word in words_of(name)}:
+    if is_named_postal(name):
         if share(_FIVE) >= 1 / 2 and share(_POSTAL) == 1:
             return f"cells such as {_first(cells, _FIVE)}, and the column's name, are rather those of postal codes"
     elif pc.mean(pc.starts_with(cells, "+")).as_py() and share(_TELEPHONE) >= NEARLY_ALL:
         return f"cells such as {_first(cells, _TELEPHONE)} are rather telephone numbers or other codes"
-    if share(_DIGITS, cells[:_SAMPLE]) == 1 and share(_NOT_NORMALISED) > 0 and share(_DIGITS) == 1:
+    if share(_DIGITS, cells[:SAMPLE]) == 1 and share(_NOT_NORMALISED) > 0 and share(_DIGITS) == 1:
         return f"cells such as {_first(cells, _NOT_NORMALISED)} are rather codes than numbers"
     return ""
+
+
+def is_named_postal(name: str) -> bool:
+    """Whether a column is named as one of postal codes."""
+    return bool(_POSTAL_WORDS & {re.sub("[0-9]+$", "", word) for word in words_of(name)})
 
 
 def _first(cells: pa.Array | pa.ChunkedArray, pattern: str) -> str:

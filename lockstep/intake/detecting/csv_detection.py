@@ -6,11 +6,12 @@ A way of writing is found only if the whole file is consistent with it: each is 
 import contextlib
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lockstep.intake.detecting.csv_text import whole_table
+from lockstep.intake.detecting.settled_columns import columns_of
 from lockstep.kernel.errors import DataError, some
 from lockstep.reading.column_types import IN_SINGLE_QUOTES, MISSING
 from lockstep.reading.csvfile import DELIMITERS, CsvFile, Dialect, TextTable
@@ -35,6 +36,7 @@ _BEGINS_WITH_NUMBER = re.compile(r"\W*[0-9]")
 _YEAR = re.compile("(19|20)[0-9]{2}")
 _SEPARATOR = re.compile(rb"sep=([^\r\n])(?=[\r\n])", re.IGNORECASE)
 _COMMA = r"^[-+]?[0-9]+,[0-9]+$"
+_Reader = Callable[[CsvFile], TextTable]
 
 
 class Detected(NamedTuple):
@@ -69,12 +71,13 @@ class _Attempt(NamedTuple):
     is_late: bool = False
 
 
-def detect_dialect(path: Path, given: Mapping[str, Any]) -> Detected:
+def detect_dialect(path: Path, given: Mapping[str, Any], read: _Reader = whole_table) -> Detected:
     """Try encodings, delimiters and quirks until the whole file makes a table, row by row.
 
     Args:
         path: the file.
         given: the fields of Dialect that the user has decided, which are not looked for.
+        read: gives the cells of a file that was just opened.
 
     Raises:
         DataError: none makes one; the message is that of the likeliest delimiter.
@@ -91,12 +94,16 @@ def detect_dialect(path: Path, given: Mapping[str, Any]) -> Detected:
     base = Dialect()._replace(**{**given, "encoding": encoding})
     errors: dict[str, DataError] = {}
     for attempts in _attempts(base, given, source.text, beginning, path):
-        if errors and not any(attempt.is_late for attempt in attempts) and _begins_well(path, errors, base, beginning):
+        if (
+            errors
+            and not any(attempt.is_late for attempt in attempts)
+            and _begins_well(path, errors, base, beginning, read)
+        ):
             break  # what is wrong is wrong with a line further below, and no way of writing of the whole file
-        fits, refused = _tried(attempts, path, source)
+        fits, refused = _tried(attempts, path, source, read)
         if fits:
-            best = _best(fits, given, source, reasons, path)
-            return best if "quote" in given else _in_single_quotes(best, source, path)
+            best = _best(fits, given, source, reasons, path, read)
+            return best if "quote" in given else _in_single_quotes(best, source, path, read)
         for mark, error in refused.items():
             errors.setdefault(mark, error)
     lines = [line.split() for line in beginning.splitlines()[:20] if line.strip()]
@@ -113,7 +120,7 @@ def detect_dialect(path: Path, given: Mapping[str, Any]) -> Detected:
 
 
 def _tried(
-    attempts: Sequence[_Attempt], path: Path, source: Source
+    attempts: Sequence[_Attempt], path: Path, source: Source, read: _Reader
 ) -> tuple[list[tuple[_Attempt, TextTable, CsvFile]], dict[str, DataError]]:
     """(the attempts that fit, with what they read; {delimiter: why the whole file is no table, cut at it}, of those
     whose refusal is worth being told, if none fits)"""
@@ -126,14 +133,14 @@ def _tried(
             if len(file.names) == 1:  # no table: read on only to say what else is wrong, if no other attempt fits
                 narrow.append((place, file))
                 continue
-            table = whole_table(file)
+            table = read(file)
             if _is_evident(attempt.dialect, table, file):
                 fits.append((attempt, table, file))
         except DataError as error:
             errors[place] = error
     for place, file in [] if fits else narrow:
         try:
-            whole_table(file)
+            read(file)
         except DataError as error:
             errors[place] = error
     told = zip(attempts, errors, strict=True)
@@ -203,7 +210,7 @@ def _attempts(
             ]
 
 
-def _in_single_quotes(found: Detected, source: Source, path: Path) -> Detected:
+def _in_single_quotes(found: Detected, source: Source, path: Path, read: _Reader) -> Detected:
     """The file read with single quotes around cells, where it has no others, and all cells of a column are in them.
 
     Raises:
@@ -211,14 +218,14 @@ def _in_single_quotes(found: Detected, source: Source, path: Path) -> Detected:
     """
     quoted = [
         name
-        for name, cells in zip(found.text.cells.column_names, found.text.cells.columns, strict=True)
+        for name, cells in columns_of(found.text).items()
         if (present := cells.filter(pc.not_equal(cells, ""))) and _are_all(present, IN_SINGLE_QUOTES)
     ]
     if not quoted:
         return found
     try:
         file = CsvFile(path, found.dialect._replace(quote="'"), source)
-        text = whole_table(file)
+        text = read(file)
     except DataError:
         raise DataError(
             f"{path} column {quoted[0]!r}: every cell is in single quotes, and with these as its quotes the file is no "
@@ -235,7 +242,7 @@ def _are_all(cells: pa.ChunkedArray, pattern: str) -> bool:
     return bool(pc.all(pc.match_substring_regex(cells, pattern), min_count=0).as_py())
 
 
-def _begins_well(path: Path, errors: Mapping[str, DataError], base: Dialect, beginning: bytes) -> bool:
+def _begins_well(path: Path, errors: Mapping[str, DataError], base: Dialect, beginning: bytes, read: _Reader) -> bool:
     """Whether the first lines of a longer file are a table, cut at a delimiter with which the whole file is none."""
     lines, newline, _ = beginning.rpartition(b"\n")
     if len(beginning) < _BEGINNING or not newline:
@@ -243,7 +250,7 @@ def _begins_well(path: Path, errors: Mapping[str, DataError], base: Dialect, beg
     for mark in errors:
         with contextlib.suppress(DataError):
             file = CsvFile(path, base._replace(delimiter=mark), Source(pa.py_buffer(lines + newline), None))
-            if whole_table(file).cells.num_columns > 1:
+            if read(file).cells.num_columns > 1:
                 return True
     return False
 
@@ -277,6 +284,7 @@ def _best(
     source: Source,
     reasons: dict[str, str],
     path: Path,
+    read: _Reader,
 ) -> Detected:
     """Of several delimiters that fit, the one of most columns; but a comma in numbers is a decimal mark."""
     tables = {attempt.dialect.delimiter: table for attempt, table, _ in fits}
@@ -294,7 +302,7 @@ def _best(
         if dialect.delimiter != " " and not dialect.escape and names and all(name[:1] == " " for name in names):
             try:
                 again = CsvFile(path, dialect._replace(quirks=(*dialect.quirks, *spaced)), source)
-                table, file, dialect = whole_table(again), again, again.dialect
+                table, file, dialect = read(again), again, again.dialect
             except DataError:
                 pass  # not every delimiter has a blank behind it: the blanks are part of the cells
         needed = {

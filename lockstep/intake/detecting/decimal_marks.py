@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 OTHER = {".": ",", ",": "."}
 """{mark: the other one}"""
 MARK_NAMES = {".": "point", ",": "comma"}
-_SAMPLE = 1000
+SAMPLE = 1000
 """The first cells of a column, which mostly decide already."""
 FEW = 50
 """One cell in so many that shows a decimal mark does not settle what it is in the others: it may be mistyped."""
@@ -152,12 +152,9 @@ def other_reading(cells: pa.Array | pa.ChunkedArray, form: Format) -> OtherReadi
         cells: (n_rows,) texts.
         form: how they are read; cells that are no numbers of this form do not count.
     """
-    rival = form._replace(decimal=OTHER[form.decimal], thousands=form.decimal)
-    marked = f"[.,{re.escape(form.thousands)}]"
-    for part in (cells[:_SAMPLE], cells):
-        trimmed = pc.utf8_trim_whitespace(part.filter(pc.match_substring_regex(part, marked)))
-        numbers = trimmed.filter(pc.match_substring_regex(trimmed, form.number))
-        either = numbers.filter(pc.match_substring_regex(numbers, rival.number))
+    rival = _rival(form)
+    for part in (cells[:SAMPLE], cells):
+        numbers, either = _open_numbers(part, form, rival)
         exceptions = len(numbers) - len(either)
         if exceptions * FEW > len(numbers):
             return None
@@ -167,15 +164,33 @@ def other_reading(cells: pa.Array | pa.ChunkedArray, form: Format) -> OtherReadi
     return OtherReading(rival, str(tells[0].as_py()), exceptions)
 
 
+def n_certain(cells: pa.Array | pa.ChunkedArray, form: Format) -> tuple[int, int]:
+    """(how many of the numbers with a mark among the cells can only be read in this form, how many there are)."""
+    numbers, either = _open_numbers(cells, form, _rival(form))
+    return len(numbers) - len(either), len(numbers)
+
+
+def _rival(form: Format) -> Format:
+    """The form in which the marks have changed places."""
+    return form._replace(decimal=OTHER[form.decimal], thousands=form.decimal)
+
+
+def _open_numbers(
+    cells: pa.Array | pa.ChunkedArray, form: Format, rival: Format
+) -> tuple[pa.Array | pa.ChunkedArray, pa.Array | pa.ChunkedArray]:
+    """(the numbers with a mark among the cells, those of them that are numbers of the other form, too)"""
+    trimmed = pc.utf8_trim_whitespace(cells.filter(pc.match_substring_regex(cells, f"[.,{re.escape(form.thousands)}]")))
+    numbers = trimmed.filter(pc.match_substring_regex(trimmed, form.number))
+    return numbers, numbers.filter(pc.match_substring_regex(numbers, rival.number))
+
+
 def _occurs(cells: pa.Array | pa.ChunkedArray, pattern: str) -> bool:
-    return any(
-        pc.any(pc.match_substring_regex(part, pattern), min_count=0).as_py() for part in (cells[:_SAMPLE], cells)
-    )
+    return any(pc.any(pc.match_substring_regex(part, pattern), min_count=0).as_py() for part in (cells[:SAMPLE], cells))
 
 
 def _are_mostly(cells: pa.Array | pa.ChunkedArray, pattern: str, missing: Sequence[str]) -> bool:
     """Whether half of the first cells that hold something match: texts with a number in them show nothing."""
-    first = pc.utf8_trim_whitespace(cells[:_SAMPLE])
+    first = pc.utf8_trim_whitespace(cells[:SAMPLE])
     present = first.filter(pc.invert(is_in(first, ("", *missing))))
     return bool(2 * pc.sum(pc.match_substring_regex(present, pattern), min_count=0).as_py() >= len(present))
 

@@ -6,6 +6,7 @@ What is found is proposed, shown, and written into the settings: the stages them
 import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from lockstep.intake.detecting.csv_detection import detect_dialect
 from lockstep.intake.detecting.date_columns import DateForm, find_date_forms
 from lockstep.intake.detecting.decimal_marks import usual_format
 from lockstep.intake.detecting.formatted_numbers import Doubt, NumberForm, are_usual, find_number_forms, open_readings
+from lockstep.intake.detecting.settled_columns import columns_of, settled_table
 from lockstep.kernel.errors import DataError, SettingsError, did_you_mean, some
 from lockstep.reading.blocks import read_typed
 from lockstep.reading.column_types import DATE_TYPE, MISSING, NUMBER_TYPE, STRING_TYPE, Format
@@ -117,16 +119,23 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
     given_dialect = {name: value for name, value in rest.items() if name in Dialect._fields}
     marks = {name: rest.get(name) for name in ("decimal", "thousands")}
     dialect, text, header, beside, reasons, form = detect_csv(
-        path, **given_dialect, **marks, missing=words.get("missing", MISSING), texts=(*said["text"], *said["dates"])
+        path,
+        **given_dialect,
+        **marks,
+        missing=words.get("missing", MISSING),
+        texts=(*said["text"], *said["dates"]),
+        whole=said["numbers"],
     )
     form = form._replace(**words)
-    cells = dict(zip(text.cells.column_names, text.cells.columns, strict=True))
+    cells, lines = columns_of(text), text.line_starts
+    del text
     usual = {name for name, column in cells.items() if name not in said["dates"] and are_usual(column, form)}
-    cells = {name: column if name in usual else column.combine_chunks() for name, column in cells.items()}
+    for name in cells.keys() - usual:  # one after the other, and the pieces of each are let go of
+        cells[name] = cells[name].combine_chunks()
     own = [name for name in ("decimal", "thousands", "missing") if f"load.{name}" in given]
     _check_said(cells, said)
     passed_over = {*said["text"], *usual}
-    dates, doubtful = find_date_forms(cells, form, text.line_starts, given=said["dates"], texts=passed_over)
+    dates, doubtful = find_date_forms(cells, form, lines, given=said["dates"], texts=passed_over)
     cells = {name: column for name, column in cells.items() if name not in dates}
     codes = codes_like_numbers(
         {name: column for name, column in cells.items() if name not in (*said["numbers"], *said["text"])}, form.missing
@@ -135,6 +144,8 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
     numbers, doubts = find_number_forms(cells, form, numbers=said["numbers"], texts=texts, given=own, plain=usual)
     types, forms = _declared(numbers, dates, said["text"])
     types |= dict.fromkeys(codes, "string")
+    # What is to be read as numbers is asked for its texts once more.
+    cells = {name: column for name, column in cells.items() if name in usual or name in numbers}
     typed = read_typed(CsvFile(path, dialect), form, types, forms=forms)  # block by block: it takes half of the time
     warnings = [
         f"'{name}' is read as text: {why}. If they are numbers, add the table with --numbers {shlex.quote(name)}"
@@ -178,6 +189,7 @@ def detect_csv(
     thousands: str | None = None,
     missing: Sequence[str] = MISSING,
     texts: Collection[str] = (),
+    whole: Collection[str] = (),
     **given: Any,
 ) -> CsvFormat:
     """Find out how a CSV file and the numbers in it are written.
@@ -187,13 +199,16 @@ def detect_csv(
         decimal, thousands: not to be found out; None to find out.
         missing: words for a missing value among numbers.
         texts: columns that the user declares to be texts.
+        whole: others of which all cells are wanted: of columns of plain numbers it may be the first ones only.
         given: fields of Dialect that are not to be found out.
 
     Raises:
         DataError: it is no table, row by row, however it is read; or numbers can be read in two ways.
     """
-    found = detect_dialect(path, given)
-    columns = dict(zip(found.text.cells.column_names, found.text.cells.columns, strict=True))
+    is_open = decimal is None and thousands is None
+    read = partial(settled_table, missing=missing, whole={*texts, *whole}, is_open=is_open)
+    found = detect_dialect(path, given, read)
+    columns = columns_of(found.text)
     form = usual_format(
         columns, path, found.dialect.delimiter, missing, decimal=decimal, thousands=thousands, texts=texts
     )

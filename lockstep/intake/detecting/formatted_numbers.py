@@ -9,7 +9,14 @@ import shlex
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from lockstep.intake.detecting.decimal_marks import MARK_NAMES, OTHER, OtherReading, find_evidence, other_reading
+from lockstep.intake.detecting.decimal_marks import (
+    MARK_NAMES,
+    OTHER,
+    SAMPLE,
+    OtherReading,
+    find_evidence,
+    other_reading,
+)
 from lockstep.kernel.errors import DataError, some
 from lockstep.reading.column_types import Format, as_bool, is_in
 from lockstep.reading.number_marks import BLANKS, MAGNITUDES, NO_MARKS, Marks
@@ -44,8 +51,6 @@ WORDS = (
     *("none", "nil", "null", "na", "n/a", "n.a.", "n.a", "nan", "<na>", "n/d", "nd", "unspecified", "undefined"),
 )
 """What mostly does, in any case of letters."""
-_SAMPLE = 1000
-"""The first cells of a column, which mostly tell already that not all are plain numbers."""
 _SPACES = " \t\N{NO-BREAK SPACE}\N{THIN SPACE}\N{NARROW NO-BREAK SPACE}"
 _GROUPS = f",.'\N{RIGHT SINGLE QUOTATION MARK}{_SPACES}"
 _CODES = (
@@ -313,7 +318,7 @@ class _Cells:
 
 def are_usual(cells: pa.Array | pa.ChunkedArray, usual: Format) -> bool:
     """Whether all cells are numbers in the usual form, or missing."""
-    for part in (cells[:_SAMPLE], cells):
+    for part in (cells[:SAMPLE], cells):
         trimmed = pc.utf8_trim_whitespace(part)
         is_usual = pc.or_(is_in(trimmed, ("", *usual.missing)), pc.match_substring_regex(trimmed, usual.number))
         if not pc.all(is_usual, min_count=0).as_py():

@@ -67,36 +67,42 @@ def find_place(path: Path, name: str | None) -> Place:
 
 
 def write(
-    place: Place, facts: TableFacts, decisions: Decisions, *, dry_run: bool, source: Mapping[str, Any] | None = None
-) -> tuple[dict[str, Any], str]:
+    place: Place,
+    path: Path,
+    problem: dict[str, Any],
+    contract: Contract,
+    *,
+    dry_run: bool,
+    source: Mapping[str, Any] | None = None,
+) -> str:
     """Copy the file, tell DVC of it, write the contract and the blocks; with ``dry_run`` only try whether that can be.
 
     Args:
         place: where.
-        facts: of the file.
-        decisions: on it.
+        path: the file.
+        problem, contract: what ``describe`` gave.
         dry_run: whether to change nothing.
         source: of what the file was made, for the pointer; None if it is the user's own.
 
     Returns:
-        (the block of params.yaml; a command, or words, that undo it all)
+        A command, or words, that undo it all.
 
     Raises:
         LockstepError: also of what load, split and a fit would refuse; nothing is left then.
     """
-    problem, contract = try_out(facts, decisions, place.data)
-    texts = _texts(place, f"{decisions.target.value} of {facts.path.name}", problem)
+    try_out(path, problem, contract)
+    texts = _texts(place, f"{problem['load']['target']} of {path.name}", problem)
     if place.contract.exists():
         raise SettingsError(f"{place.contract} exists already. Remove it, or give another name: --name {place.name}2.")
     if dry_run:
-        return problem, ""
+        return ""
     created = [file for file in (place.pointer, place.contract, place.features, place.data) if not file.exists()]
     undo = _undo(place, created)
     with undone_on_error((PARAMS, PIPELINE, IGNORED), created=created):
         with heartbeat(f"putting {place.data} into DVC's cache"):
-            if place.data.resolve() != facts.path.resolve():
+            if place.data.resolve() != path.resolve():
                 place.data.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(facts.path, place.data)
+                shutil.copyfile(path, place.data)
             dvc_add(place.data)
             if source is not None:
                 record_source(place.pointer, place.data, source)
@@ -110,23 +116,37 @@ def write(
             raise MachineError(
                 f"{place.contract} was not written as it was meant. Report it, with your table's header."
             )
-    return problem, undo
+    return undo
 
 
-def try_out(facts: TableFacts, decisions: Decisions, data: Path) -> tuple[dict[str, Any], Contract]:
-    """(the block of params.yaml, the contract) of a problem whose file will be ``data``, once the stages took them.
+def describe(facts: TableFacts, decisions: Decisions, data: Path) -> tuple[dict[str, Any], Contract]:
+    """(the block of params.yaml, the contract) of a problem whose file will be ``data``.
 
     Raises:
-        LockstepError: what load, split and a fit would refuse.
+        DataError: what was decided leaves nothing to learn from, or is not to be written.
     """
     _check_features(facts, decisions)
     problem = problem_block(decisions, data)
-    load = convert(problem["load"], LoadSettings, "load")
-    contract = infer_contract(facts.frame.drop(columns=decisions.drop.value), facts.numbers, load.form, facts.dates)
-    table = load_file(facts.path, load, contract).table
+    form = convert(problem["load"], LoadSettings, "load").form
+    return problem, infer_contract(facts.frame.drop(columns=decisions.drop.value), facts.numbers, form, facts.dates)
+
+
+def try_out(path: Path, problem: dict[str, Any], contract: Contract) -> None:
+    """Raise what load, split and a fit would, LockstepError. The file is read once more: whoever has a large table of
+    it should let go of it before."""
+    table = load_file(path, convert(problem["load"], LoadSettings, "load"), contract).table
     with heartbeat(f"trying what comes next on {len(table)} rows"):
-        _try_stages(table, problem)
-    return problem, contract
+        split = convert(problem["split"], SplitSettings, "split")
+        table = _without_features(table, split)
+        _try_stages(table, split, problem["cross_validate"])
+
+
+def _without_features(table: Table, settings: SplitSettings) -> Table:
+    """The columns that rows are cut by, and one feature, which stands for all: where rows belong does not depend on
+    them, and a large table takes memory."""
+    cut_by = [name for name in (table.target, table.weight, settings.group, settings.time) if name in table.frame]
+    features = [str(name) for name in table.frame if name not in cut_by]
+    return replace(table, frame=table.frame[[*dict.fromkeys(cut_by), *features[:1]]])
 
 
 def _check_features(facts: TableFacts, decisions: Decisions) -> None:
@@ -166,14 +186,10 @@ def _check_features(facts: TableFacts, decisions: Decisions) -> None:
     raise DataError(what + left_out, drop.setting, " without a column.")
 
 
-def _try_stages(table: Table, problem: dict[str, Any]) -> None:
+def _try_stages(table: Table, split: SplitSettings, cross_validate: dict[str, Any]) -> None:
     """Raise what the stages behind load would: split, and a fit that finds rows of one class only."""
-    settings = convert(problem["split"], SplitSettings, "split")
-    cut_by = [name for name in (table.target, table.weight, settings.group, settings.time) if name in table.frame]
-    features = [str(name) for name in table.frame if name not in cut_by]
-    # One feature stands for all: where rows belong does not depend on them, and copies of a large table take memory.
-    train = split_table(replace(table, frame=table.frame[[*dict.fromkeys(cut_by), *features[:1]]]), settings).train
-    folds = make_folds(train, convert(problem["cross_validate"], CrossValidateSettings, "cross_validate"))
+    train = split_table(table, split).train
+    folds = make_folds(train, convert(cross_validate, CrossValidateSettings, "cross_validate"))
     if train.task == "classification":
         check_classes(train, "the training rows")
         labels = replace(train, frame=train.frame[[train.target]])

@@ -5,7 +5,7 @@ import gzip
 import re
 from pathlib import Path
 
-from lockstep.intake.detecting import csv_detection
+from lockstep.intake.detecting import file_format
 from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.intake.detecting.file_format import check_header, detect_csv, look
 from lockstep.kernel.errors import DataError
@@ -698,19 +698,23 @@ def test_a_large_file_that_is_broken_is_refused_with_its_line(file):
 def test_a_mistake_far_below_is_told_without_trying_other_ways_of_writing(file, monkeypatch):
     """Each of them would read all of a large file."""
     opened = []
-    whole = csv_detection.whole_table
-    monkeypatch.setattr(csv_detection, "whole_table", lambda file: opened.append(file.dialect) or whole(file))
+    whole = file_format.settled_table
+    monkeypatch.setattr(
+        file_format, "settled_table", lambda file, **of: opened.append(file.dialect) or whole(file, **of)
+    )
     with pytest.raises(DataError, match=r"f\.csv line 40002: 3 cells, the header has 2\."):
         detect_csv(file('a;"b"\n' + "1;2\n" * 40_000 + "1;2;3\n"))
     assert len(opened) == 2  # the first lines once more; cut at other delimiters, the header is refused
 
 
 def test_a_delimiter_that_the_header_lacks_costs_no_reading(file, monkeypatch):
-    read = []
-    whole = csv_detection.whole_table
-    monkeypatch.setattr(csv_detection, "whole_table", lambda file: read.append(file.dialect.delimiter) or whole(file))
+    found = []
+    whole = file_format.settled_table
+    monkeypatch.setattr(
+        file_format, "settled_table", lambda file, **of: found.append(file.dialect) or whole(file, **of)
+    )
     assert detect_csv(file("a;b\n" + "1;2\n" * 200)).dialect.delimiter == ";"
-    assert read == [";"]
+    assert [dialect.delimiter for dialect in found] == [";"]
 
 
 def test_what_is_no_text(tmp_path):
