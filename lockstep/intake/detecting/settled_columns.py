@@ -23,6 +23,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+BLOCK_ROWS = 1_000
+"""Where blocks have fewer rows, which are long then, a look at each of their columns costs more than its texts."""
 _PLUS, _MINUS, _ZERO, _NINE = b"+-09"
 _DIGIT = np.isin(np.arange(256), [*b"0123456789"])
 _OF_WHOLE = _DIGIT | np.isin(np.arange(256), [*b"-"])
@@ -75,10 +77,11 @@ def settled_table(file: CsvFile, *, missing: Sequence[str], whole: Collection[st
         return SettledTable(first, np.concatenate([block.line_starts for block in blocks]))
     # What names rows must be known of each of them, and where a name may be lost, the last column must be in use.
     whole = {*whole, *(file.names[:: max(len(file.names) - 1, 1)] if "row_names" in file.quirks else ())}
+    may_settle = first.column_names if len(next_block.line_starts) >= BLOCK_ROWS else []
     kinds = {
         name: kind
-        for name, cells in zip(first.column_names, first.columns, strict=True)
-        if name not in whole and not is_named_postal(name) and (kind := _kind(cells, missing, is_open))
+        for name in may_settle
+        if name not in whole and not is_named_postal(name) and (kind := _kind(first[name], missing, is_open))
     }
 
     def needed(block: Block) -> pa.Table:
