@@ -25,7 +25,7 @@ def comparison_parser(command: str, description: str | None) -> argparse.Argumen
         default=WORKSPACE,
         metavar="REV_B",
         help="after; default: %(default)s. A revision is a commit, branch, tag or DVC experiment, 'workspace', or "
-        "NAME#STAGE, such as iris#prod: what is in a stage of the registry",
+        "NAME#STAGE: what is in a stage of the registry",
     )
     parser.add_argument("--problem", metavar="NAME", help="this problem alone; default: all")
     add_forms(parser)
