@@ -142,10 +142,12 @@ def test_the_direction_is_the_metrics_own(metric, expected):
     assert found.best.metric == ("mse" if metric == "auto" else metric)
 
 
+# Threads fit the folds: whether one's warning of too few iterations is seen depends on what the others do meanwhile.
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_setting_that_scikit_learn_refuses_is_recorded_and_the_search_goes_on(table, caplog):
     given = model_settings("logistic_regression", "classification", hyperparameters={"l1_ratio": 0.5, "solver": "saga"})
     space = {"solver": ["lbfgs", "saga"], "C": {"low": 0.1, "high": 10.0}}
-    with caplog.at_level(logging.INFO, "lockstep"), pytest.warns(match="max_iter|convergence"):
+    with caplog.at_level(logging.INFO, "lockstep"):
         found = search(table, msgspec.structs.replace(given, hyperparameters={**given.hyperparameters, "max_iter": 5}),
                        trials=8, space=space)  # fmt: skip
     failed = [trial for trial in rows(found) if trial["state"] == "failed"]
