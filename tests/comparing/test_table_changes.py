@@ -273,6 +273,7 @@ def test_another_target(table):
     assert found.target.shift is None
 
 
+@pytest.mark.exhaustive
 def test_families_without_a_shift_are_rarely_called_shifted(make_table):
     """Family-wise: in at most 5 % of problems may any column be called shifted, by chance (binomial bound, 99.9 %)."""
     random, trials, false = np.random.default_rng(3), 100, 0

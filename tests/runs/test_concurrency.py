@@ -113,6 +113,7 @@ def test_an_experiment_in_the_workspace_waits(repository, pause):
     assert "seed: 7" in (repository.folder / "params.yaml").read_text()
 
 
+@pytest.mark.exhaustive
 def test_an_experiment_beside_a_stage_that_reads_the_raw_data_is_refused_by_dvc(repository):
     first = run_into(repository, "one")
     settings = (repository.folder / "params.yaml").read_bytes()

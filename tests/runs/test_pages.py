@@ -27,8 +27,8 @@ NOT_RUN = re.compile(r"# not run by the tests: \S")
 LANGUAGES = {"", "console", "python", "yaml", "json"}
 SELF = {"make test", "make test-all"}  # which would run this file again
 LONG = {
-    "README.md", "comparing.md", "data-diff.md", "every-day.md", "experiments.md", "faults.md", "leaderboard.md",
-    "own-data.md", "promoting.md", "remotes.md", "report.md", "reproducibility.md", "security.md", "tuning.md",
+    "README.md", "comparing.md", "data-diff.md", "decisions.md", "every-day.md", "experiments.md", "faults.md",
+    "leaderboard.md", "own-data.md", "promoting.md", "remotes.md", "report.md", "reproducibility.md", "security.md", "tuning.md",
     "updating.md", "upgrading.md", "versions.md", "voting.md", "watching.md",
 }  # fmt: skip
 

@@ -278,6 +278,7 @@ class Payload:
         return Path.touch, (Path(self.file),)
 
 
+@pytest.mark.exhaustive
 def test_a_tampered_remote_delivers_nothing_and_runs_nothing(template, tmp_path):
     """Whoever can write to the remote alone: ten kinds of other bytes."""
     clone, store, hit = Clone(tmp_path / "clone", template), tmp_path / "store", tmp_path / "hit"

@@ -241,7 +241,12 @@ def test_plots_are_drawn_for_both_problems(clean):
             'problems.iris.tune.trials is "5 ". Allowed: a whole number at least 0',
             marks=pytest.mark.exhaustive,
         ),
-        ("load", {"path": "data/raw/irsi.csv"}, "load.path is data/raw/irsi.csv, which does not exist"),
+        pytest.param(
+            "load",
+            {"path": "data/raw/irsi.csv"},
+            "load.path is data/raw/irsi.csv, which does not exist",
+            marks=pytest.mark.exhaustive,
+        ),
     ],
 )
 def test_settings_that_cannot_run_are_one_message_and_cost_no_output(clean, section, values, message):
@@ -287,15 +292,15 @@ def test_an_unknown_problem_names_those_that_there_are(clean):
     assert "params.yaml has no problem 'irsi'. It has: iris, housing. Did you mean 'iris'?" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("stage", "path"),
-    [
-        ("report", "metrics/plots/iris/intervals.csv"),
-        ("report", "models/iris/random_forest_classifier_v1.joblib.json"),
-        ("diagnose", "data/split/iris/test.parquet"),
-        ("load", "data/raw/iris.csv"),
-    ],
-)
+ALTERED = [
+    ("report", "metrics/plots/iris/intervals.csv"),
+    ("report", "models/iris/random_forest_classifier_v1.joblib.json"),
+    ("diagnose", "data/split/iris/test.parquet"),
+    ("load", "data/raw/iris.csv"),
+]
+
+
+@pytest.mark.parametrize(("stage", "path"), widened(ALTERED, [ALTERED[0], ALTERED[3]]))
 def test_nothing_is_made_from_altered_files(clean, stage, path):
     """Of the same size and time, so that DVC does not see it; its command names folders, or none of them at all."""
     file = clean.folder / path

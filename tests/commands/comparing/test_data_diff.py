@@ -235,6 +235,7 @@ def test_a_damaged_lock(clean):
     assert "'git checkout HEAD -- dvc.lock' brings the last commit's back." in done.stderr
 
 
+@pytest.mark.exhaustive
 def test_neither_dvc_nor_git(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1", "GIT_CEILING_DIRECTORIES": "/tmp"}
 

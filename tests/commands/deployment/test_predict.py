@@ -38,7 +38,7 @@ def run(tmp_path_factory):
     return run
 
 
-@pytest.fixture(params=["classification", "regression"])
+@pytest.fixture(params=widened(["classification", "regression"], ("classification",)))
 def trained(run, tmp_path, monkeypatch, request):
     """A folder with a model of the problem p, its rows in data.csv, its contract, and the test rows' predictions."""
     shutil.copytree(run(request.param), tmp_path, dirs_exist_ok=True)
@@ -89,7 +89,7 @@ def test_missing_values_and_categories_as_they_are(tmp_path, monkeypatch, prepro
 
 
 @pytest.mark.parametrize("model", widened(["random_forest", "gradient_boosting", "svm"], ("gradient_boosting",)))
-@pytest.mark.parametrize("weight", ["balanced", None])
+@pytest.mark.parametrize("weight", widened(["balanced", None], ("balanced",)))
 def test_probabilities_of_weighted_classes_are_said_to_be_such(tmp_path, monkeypatch, capsys, model, weight):
     """Only some estimators know it themselves: of the others the sidecar does."""
     make_table("classification", rows=150).frame.to_csv(tmp_path / "data.csv", index=False)

@@ -19,7 +19,7 @@ import jsonschema
 import pandas as pd
 import pytest
 from servers import free_port, need_library
-from small import problem_with_model, widened
+from small import problem_with_model
 from workspace import ROOT
 
 KEY = "a key of sixteen characters and more"
@@ -390,7 +390,8 @@ def test_the_log_has_no_values_unless_asked(classes, numbers):
     assert re.search(r"INFO POST /predict 422 \d+ bytes \d+\.\d ms\n", classes.log.read_text())
 
 
-@pytest.mark.parametrize("number", widened([signal.SIGTERM, signal.SIGKILL], (signal.SIGTERM,)))
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_under_load_a_stop_and_a_kill_lose_no_answer_that_was_begun(classes, monkeypatch, number):
     """Every answer is the right one, and each request has one in the end: what SIGTERM finds under way is answered; who
     is answered nothing asks again, and the service that is started in its place answers."""

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from small import widened
 from workspace import Repository
 
 
@@ -384,7 +385,7 @@ def test_what_is_not_given_is_found(copy, tmp_path, monkeypatch, capsys):
     assert "decimal: " not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("kind", ["csv.gz", "parquet"])
+@pytest.mark.parametrize("kind", widened(["csv.gz", "parquet"], ("parquet",)))
 def test_packed_files_and_parquet(copy, tmp_path, kind):
     path = tmp_path / f"customers.{kind}"
     if kind == "parquet":

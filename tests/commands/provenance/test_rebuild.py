@@ -218,6 +218,7 @@ def remote(repository):
     table.write_text("a\n1\n")
 
 
+@pytest.mark.exhaustive
 def test_raw_data_that_a_remote_has(remote, tmp_path):
     remote(tmp_path)
     md5 = recorded.locked("", "a\n1\n")["md5"]
@@ -226,6 +227,7 @@ def test_raw_data_that_a_remote_has(remote, tmp_path):
     assert main(["rebuild", "--output", str(tmp_path / "rebuild.json")]) == 0
 
 
+@pytest.mark.exhaustive
 def test_a_remote_that_hangs_is_waited_for_no_longer_than_the_limit(remote, capsys, monkeypatch):
     monkeypatch.setattr(rebuilding, "TIME_LIMIT", 4.0)
     with hanging() as (port, _):

@@ -44,6 +44,7 @@ print(identity.commit, len(found.columns["row"]), "psutil" in sys.modules)
 """
 
 
+@pytest.mark.exhaustive
 def test_it_serves_from_what_is_copied_with_what_is_installed(tmp_path):
     need_library("fastapi", "serve")
     made, image = tmp_path / "made", tmp_path / "image"

@@ -12,6 +12,7 @@ from lockstep.__main__ import main as command
 
 import pytest
 import yaml
+from small import widened
 from workspace import ROOT
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -200,7 +201,10 @@ def test_the_index_leads_to_the_page_of_plots_where_that_is_there(problems, caps
     assert "plots.html" not in capsys.readouterr().out  # of problems, it lists the pages
 
 
-@pytest.mark.parametrize(("display", "opened"), [({"DISPLAY": ":0"}, 1), ({}, 0)])
+DISPLAYS = [({"DISPLAY": ":0"}, 1), ({}, 0)]
+
+
+@pytest.mark.parametrize(("display", "opened"), widened(DISPLAYS, DISPLAYS[:1]))
 def test_the_index_opens_where_there_is_a_display(problems, monkeypatch, display, opened):
     found = []
     monkeypatch.setattr("webbrowser.open", found.append)
