@@ -28,8 +28,8 @@ LANGUAGES = {"", "console", "python", "yaml", "json"}
 SELF = {"make test", "make test-all"}  # which would run this file again
 LONG = {
     "README.md", "comparing.md", "data-diff.md", "decisions.md", "every-day.md", "experiments.md", "faults.md",
-    "leaderboard.md", "own-data.md", "promoting.md", "remotes.md", "report.md", "reproducibility.md", "security.md", "tuning.md",
-    "updating.md", "upgrading.md", "versions.md", "voting.md", "watching.md",
+    "leaderboard.md", "own-data.md", "promoting.md", "remotes.md", "report.md", "reproducibility.md", "security.md",
+    "tuning.md", "updating.md", "upgrading.md", "versions.md", "voting.md", "watching.md",
 }  # fmt: skip
 
 
