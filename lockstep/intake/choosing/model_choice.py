@@ -60,7 +60,7 @@ LARGER_STEPS = {
 """From so many rows on: half as many trees, each of more leaves, told about as much in three quarters of the time."""
 VOTE_ROWS, VOTE_CLASSES = 10_000, 10
 """Tables of at most so many rows and classes were learnt better by the mean of four: VOTERS, a LightGBM, and a linear
-model or the boosting."""
+model or the boosting; or of five, with both."""
 DRAWN_ROWS = {"learning_rate": 0.05, "reg_lambda": 1.0, "subsample": 0.8, "subsample_freq": 1}
 FEW_LEAVES = {"model": "lightgbm", **DRAWN_ROWS, "num_leaves": 12, "min_child_samples": 10}
 LEAVES_TREES: dict[Task, dict[str, Any]] = {
@@ -86,7 +86,8 @@ LINEAR: dict[Task, dict[str, Any]] = {
 }
 LINEAR_ROWS = 2_500
 """LINEAR is the fourth below so many rows, where it told more than the boosting, and for more than two classes, where
-it told as much in a small part of the time. In larger regressions a value far off was seen to carry it away."""
+it told as much in a small part of the time. In larger regressions a value far off was seen to carry it away. With
+FEW_ROWS or more, regressions below so many rows have both, which told as much or more on all that were measured."""
 MEAN_ROWS = 30_000
 """Regressions of at most so many rows that are split at random, where weights would cost too much, get the plain mean
 of three: two boostings that differ in MORE_FEATURES, and FEW_LEAVES, which tells less of later rows."""
@@ -108,7 +109,8 @@ def choose_model(target: pd.Series, task: Task, *, shuffled: bool) -> tuple[str,
     """(the model type for a table with this target, why); arguments as of choose_settings."""
     n_rows = len(target)
     if n_rows <= VOTE_ROWS and (task == "regression" or target.nunique() <= VOTE_CLASSES):
-        return VOTING, f"up to {VOTE_ROWS:,} rows the mean of four models tells more than one of them"
+        many = "five" if _have_both(n_rows, task) else "four"
+        return VOTING, f"up to {VOTE_ROWS:,} rows the mean of {many} models tells more than one of them"
     if n_rows <= MEAN_ROWS and task == "regression" and shuffled:
         return VOTING, f"up to {MEAN_ROWS:,} rows the mean of three boostings tells more than one of them"
     if n_rows < FEW_ROWS:
@@ -171,8 +173,15 @@ def _vote(boosting: dict[str, Any], target: pd.Series, task: Task) -> dict[str, 
         two = [{"model": BOOSTING, **boosting}, {"model": BOOSTING, **boosting, **MORE_FEATURES}]
         return {"members": [*two, leaves], "folds": 0}
     is_linear = len(target) < LINEAR_ROWS or _has_more_than_two_classes(target, task)
-    first = {**LINEAR[task]} if is_linear else {"model": BOOSTING, **boosting}
-    return {"members": [first, leaves, *map(dict, VOTERS)], "folds": VOTE_FOLDS}
+    first = [{**LINEAR[task]}] if is_linear else []
+    if not is_linear or _have_both(len(target), task):
+        first.append({"model": BOOSTING, **boosting})
+    return {"members": [*first, leaves, *map(dict, VOTERS)], "folds": VOTE_FOLDS}
+
+
+def _have_both(n_rows: int, task: Task) -> bool:
+    """Whether a vote has the linear model and the boosting."""
+    return task == "regression" and FEW_ROWS <= n_rows < LINEAR_ROWS
 
 
 def _boosting(target: pd.Series, task: Task, shuffled: bool) -> dict[str, Any]:

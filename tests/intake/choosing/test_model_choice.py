@@ -163,18 +163,29 @@ def test_the_settings_are_ones_that_can_be_fitted(task):
 
 
 @pytest.mark.parametrize(
-    ("rows", "classes", "linear"),
-    [(2499, None, True), (2500, None, False), (2499, 2, True), (2500, 2, False), (9000, 3, True)],
+    ("rows", "classes", "first"),
+    [
+        (299, None, ["linear"]),
+        (300, None, ["linear", "boosting"]),
+        (2499, None, ["linear", "boosting"]),
+        (2500, None, ["boosting"]),
+        (299, 2, ["linear"]),
+        (2499, 2, ["linear"]),
+        (2500, 2, ["boosting"]),
+        (9000, 3, ["linear"]),
+    ],
 )
-def test_a_vote_has_a_linear_member_or_the_boosting(rows, classes, linear):
+def test_a_vote_has_a_linear_member_or_the_boosting_or_both(rows, classes, first):
     task = "classification" if classes else "regression"
     y = pd.Series(np.arange(rows) % classes if classes else np.arange(rows) / 7)
     hyperparameters, preprocess = choose_settings("voting", y, task, shuffled=True)
     assert preprocess == NATIVE
     assert hyperparameters["folds"] == VOTE_FOLDS
-    assert len(hyperparameters["members"]) == 4
-    expected = LINEAR[task] if linear else {"model": "hist_gradient_boosting", **boosting(y, task)}
-    assert hyperparameters["members"][0] == expected
+    assert len(hyperparameters["members"]) == len(first) + 3
+    known = {"linear": LINEAR[task], "boosting": {"model": "hist_gradient_boosting", **boosting(y, task)}}
+    assert hyperparameters["members"][: len(first)] == [known[name] for name in first]
+    many = {1: "four", 2: "five"}[len(first)]
+    assert f"the mean of {many} models" in choose_model(y, task, shuffled=True)[1]
 
 
 def test_the_mean_of_three_boostings_has_no_weights_and_is_for_rows_that_are_split_at_random():
