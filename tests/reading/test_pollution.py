@@ -10,7 +10,8 @@ table that is what the bytes say and differs from the clean one
 
 All else is a silent misread: a cell in another column or row, two cells that became one, text that the file lacks.
 
-A few files of each kind of damage to each table stand for all 10,953, which 'make test-all' reads.
+A few files of each kind of damage to each table stand for all 10,953, which 'make test-all' reads; where the dialect is
+detected, which takes longer, it reads a fifth of them.
 """
 
 import csv
@@ -357,7 +358,7 @@ def test_no_polluted_file_is_misread_when_its_dialect_is_declared(tmp_path, most
 
 
 @pytest.mark.parametrize(
-    ("most", "files"), [(2, 400), pytest.param(ALL, 10_000, marks=pytest.mark.exhaustive)], ids=["some", "all"]
+    ("most", "files"), [(2, 400), pytest.param(15, 2_290, marks=pytest.mark.exhaustive)], ids=["some", "many"]
 )
 def test_no_polluted_file_is_misread_when_its_dialect_is_detected(tmp_path, most, files):
     counts = judge(tmp_path, read_detected, most)
