@@ -158,10 +158,7 @@ def difference(parts: Sequence[Parts], peer: Sequence[Outcome], product: Sequenc
         return metric_of(test, peer[split].found, weights) - metric_of(test, product[split].found, weights)
 
     if len(parts) == 1:
-        test = parts[0].test
-        groups = None if test.group is None else test.frame[test.group].to_numpy()
-        design = Design.of(test.labels, stratified=test.stratified, groups=groups, in_time=test.time is not None)
-        resamples = design.draws(RESAMPLES, np.random.default_rng(0))
+        resamples = Design.of_table(parts[0].test).draws(RESAMPLES, np.random.default_rng(0))
         found = [differences(0, weights) for chunk in resamples for weights in chunk]
         low, high = np.quantile(found, [0.025, 0.975])
         return float(low), float(high)

@@ -24,6 +24,7 @@ import lockstep  # noqa: F401 - first: it pins the processor's choices before an
 
 # isort: split
 from benchmarks.quality import LEAST, RESAMPLES, as_added
+from lockstep.comparing.significance import corrected_t_test
 from lockstep.deciding.decide import decide as decide_on_folds
 from lockstep.kernel.errors import LockstepError
 from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, out_of_fold
@@ -38,7 +39,6 @@ from stages.train import train
 import msgspec
 import numpy as np
 import pandas as pd
-from scipy import stats
 from sklearn.pipeline import Pipeline
 
 
@@ -112,10 +112,9 @@ def interval(found: Sequence[Outcome]) -> tuple[float, float]:
         rows = np.random.default_rng(0).integers(0, len(differences[0]), (RESAMPLES, len(differences[0])))
         low, high = np.quantile(differences[0][rows].mean(axis=1), [0.025, 0.975])
         return float(low), float(high)
-    means, overlap = np.array([each.mean() for each in differences]), len(differences[0]) / found[0].n_train
-    deviation = np.sqrt((1 / len(found) + overlap) * np.var(means, ddof=1))
-    half = stats.t.ppf(0.975, len(found) - 1) * deviation
-    return float(means.mean() - half), float(means.mean() + half)
+    means = np.array([each.mean() for each in differences])
+    sizes = np.array([one.n_train for one in found]), np.array([len(each) for each in differences])
+    return corrected_t_test(means, *sizes).interval or (float(means.mean()), float(means.mean()))
 
 
 def outcome(parts: Parts, settings: TrainSettings, chosen: PreprocessSettings) -> Outcome:

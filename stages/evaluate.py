@@ -107,7 +107,7 @@ def evaluate(
     if test.task == "classification":
         metrics["average"] = settings.average
     metrics["test_rows"] = len(test)
-    design = _design(test)
+    design = Design.of_table(test)
     before = None if decision.calibrate == "none" else uncalibrated(model, test)
     metrics |= decision_metrics(model, test, raw, before, decision, design)
     importance = importance_of(model, X, y, test.task, settings.importance_repeats, settings.seed, test.weights)
@@ -116,14 +116,6 @@ def evaluate(
     intervals = [(name, value, *(ranges.get(name) or (None, None)), baseline.get(name)) for name, value in own.items()]
     predictions = prediction_table(test, raw).assign(**interval_columns(decision, raw))
     return Evaluation(metrics, predictions, intervals, importance, raw, before)
-
-
-def _design(test: Table) -> Design:
-    """How the test rows were drawn."""
-    groups = None if test.group is None else test.frame[test.group].to_numpy()
-    return Design.of(
-        test.labels, stratified=test.stratified, groups=groups, in_time=test.time is not None, weights=test.weights
-    )
 
 
 def prediction_table(test: Table, raw: Predictions) -> pd.DataFrame:

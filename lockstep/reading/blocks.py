@@ -10,9 +10,9 @@ warnings and errors included, is what column_types.typed_frame makes of the text
 import contextlib
 import itertools
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from lockstep.reading.column_types import (
     MAX_LEVELS,
@@ -38,6 +38,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+R = TypeVar("R")
 _SAMPLE = 20
 """The first cells of a block, which mostly tell what the others are not."""
 _LONG = 1e15
@@ -103,7 +104,7 @@ class _Gathered:
             values = values.cast(pa.float64()) if kind == pa.null() else values
             self.numbers.append(values.to_numpy(zero_copy_only=False))
         if kind in (pa.null(), TEXT):
-            begin, end, content = _bytes(values.cast(TEXT))
+            begin, end, content = bytes_of(values.cast(TEXT))
             self.begins.append(begin + (self.bytes.size - begin[0]))
             self.bytes.append(content[begin[0] : end[-1]])
             self.nulls.append(as_bool(values.is_null()))
@@ -173,10 +174,7 @@ def _joined(parts: list[Cells]) -> Cells:
 def _gather(
     file: CsvFile, stream: Iterable[Block], gathered: dict[str, _Gathered], types: Mapping[str, str]
 ) -> list[Block]:
-    """Gather the parts of each column; the blocks that have rows.
-
-    While the blocks are scanned one after another, threads reduce those that are scanned already.
-    """
+    """Gather the parts of each column; the blocks that have rows."""
 
     def reduced(block: Block) -> list[Part]:
         cells = file.cells(block)
@@ -185,26 +183,37 @@ def _gather(
             for name, column in gathered.items()
         ]
 
-    def take_first() -> None:
-        block, future = waiting.popleft()
-        for column, part in zip(gathered.values(), future.result(), strict=True):
+    def take(block: Block, parts: list[Part]) -> None:
+        for column, part in zip(gathered.values(), parts, strict=True):
             column.add(part)
         blocks.append(block)
-        file.source.forget(block.begin)
 
     blocks: list[Block] = []
-    waiting: deque[tuple[Block, Future[list[Part]]]] = deque()
+    in_threads(file, (block for block in stream if len(block.line_starts)), reduced, take)
+    return blocks
+
+
+def in_threads(
+    file: CsvFile, blocks: Iterable[Block], work: Callable[[Block], R], take: Callable[[Block, R], object]
+) -> None:
+    """Do the work on each block of a file, while the next ones are scanned one after another, and take what it gives,
+    in the order of the blocks. Raises what the first of them raises."""
+    waiting: deque[tuple[Block, Future[R]]] = deque()
+
+    def take_first() -> None:
+        block, future = waiting.popleft()
+        take(block, future.result())
+        file.source.forget(block.begin)
+
     with ThreadPoolExecutor(pa.cpu_count()) as pool:
         try:
-            for block in stream:
-                if len(block.line_starts):
-                    waiting.append((block, pool.submit(reduced, block)))
+            for block in blocks:
+                waiting.append((block, pool.submit(work, block)))
                 if len(waiting) > pa.cpu_count():
                     take_first()
         finally:  # also after a mistake was found: an earlier block may hold an earlier one
             while waiting:
                 take_first()
-    return blocks
 
 
 def _part(cells: pa.Array, lines: np.ndarray, form: Format, declared: str | None, are_many: bool) -> Part:
@@ -232,7 +241,7 @@ def _converted(cells: pa.Array, form: Format) -> pa.Array | None:
     sample = cells[:_SAMPLE]
     if not (trimmed := pc.utf8_trim_whitespace(sample)).equals(sample) and pc.any(pc.not_equal(trimmed, "")).as_py():
         cells = pc.utf8_trim_whitespace(cells)
-    begin, end, content = _bytes(cells)
+    begin, end, content = bytes_of(cells)
     for n in (_SAMPLE, len(cells)):
         first = content.take(begin[:n], mode="clip")
         missing, fitting = begin[:n] == end[:n], _BEGINS_VALUE.take(first)
@@ -314,7 +323,7 @@ def _part_of_values(cells: pa.Array, lines: np.ndarray, values: pa.Array, form: 
 
 def _without_texts(few: Cells, form: Format) -> Cells:
     """Represent all cells that can be nothing but texts by the first of them."""
-    begin, end, content = _bytes(few.texts)
+    begin, end, content = bytes_of(few.texts)
     first, last = content.take(begin, mode="clip"), content.take(end - 1, mode="clip")
     longest = max(len(word.encode()) for word in ("infinity", *form.missing, *form.missing_texts))
     odd = _SPACE[first] | _SPACE[last] | _BEGINS_NUMBER[first] | (first == ord("'")) | (end - begin <= longest)
@@ -330,7 +339,7 @@ def _without_texts(few: Cells, form: Format) -> Cells:
     return Cells(few.texts.take(pa.array(at)), few.lines[at], counts[at], True).distinct()
 
 
-def _bytes(cells: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def bytes_of(cells: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(n,) where each text begins and ends among all bytes, and these."""
     _, offsets, data = cells.buffers()
     at = np.frombuffer(offsets, dtype=np.int64)[cells.offset : cells.offset + len(cells) + 1]

@@ -138,14 +138,12 @@ def outputs(models, pinned=True, variables=()):
 
 @simulations
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("machine", "models"),
     [
-        pytest.param(DIFFERENT, SOME, id="some models", marks=pytest.mark.exhaustive),
-        *[
-            pytest.param(machine, tuple(MODELS), id=name, marks=pytest.mark.exhaustive)
-            for name, machine in SIMULATED.items()
-        ],
+        pytest.param(DIFFERENT, SOME, id="some models"),
+        *[pytest.param(machine, tuple(MODELS), id=name) for name, machine in SIMULATED.items()],
     ],
 )
 def test_every_output_of_every_model_type_is_the_same(machine, models):

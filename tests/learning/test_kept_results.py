@@ -87,9 +87,7 @@ def outcome(stage):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("stage", "nap"), [pytest.param("tune", 0.3, marks=pytest.mark.exhaustive), ("cross_validate", 1.0)]
-)
+@pytest.mark.parametrize(("stage", "nap"), [("tune", 0.3), ("cross_validate", 1.0)])
 @pytest.mark.exhaustive
 def test_a_killed_stage_goes_on_where_it_was(stage, nap):
     expected, _ = outcome(stage)

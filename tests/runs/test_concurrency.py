@@ -92,7 +92,7 @@ def test_a_run_of_other_stages_is_kept_out_too(repository):
     check_first(repository, first)
 
 
-@pytest.mark.parametrize("pause", [0.0, pytest.param(0.7, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("pause", [0.0, 0.7])
 @pytest.mark.exhaustive
 def test_an_experiment_in_the_workspace_waits(repository, pause):
     """DVC alone lets it check out other settings, and remove the outputs of the running stage."""
@@ -188,7 +188,7 @@ def test_four_clones_share_a_cache(tmp_path, rounds):
     assert all((clones[0].folder / path).exists() for path in QUICK_OUTPUTS)
 
 
-@pytest.mark.parametrize("shell", ["/bin/sh", pytest.param("/bin/bash", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
 @pytest.mark.exhaustive
 def test_a_killed_experiment_is_put_right_by_the_doctor(repository, shell):
     """It leaves a detached HEAD; edits and branch are there again afterwards, and the next run heals the rest.

@@ -34,7 +34,7 @@ def quick(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kills", "seed"), [(6, 6), pytest.param(84, 7, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(("kills", "seed"), [(6, 6), (84, 7)])
 @pytest.mark.exhaustive
 def test_kills_of_a_quick_pipeline(quick, kills, seed):
     kill(quick, kills, seed)

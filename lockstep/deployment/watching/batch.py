@@ -225,11 +225,9 @@ def _metrics(
     test = reference.test
     if batch.known is None or batch.y is None:
         return None, ()
-    groups = None if test.group is None else test.frame[test.group].to_numpy()
-    in_time, notes = test.time is not None, []
-    design = Design.of(test.labels, stratified=test.stratified, groups=groups, in_time=in_time, weights=test.weights)
+    design, in_time, notes = Design.of_table(test), test.time is not None, []
     new_groups, new_weights = (None if cells is None else cells[batch.known] for cells in (batch.groups, batch.weights))
-    if groups is not None and new_groups is None:
+    if test.group is not None and new_groups is None:
         notes.append(
             f"The rows of one '{test.group}' are not independent, but the batch has no such column: intervals and "
             "p-values are too sure."

@@ -8,14 +8,13 @@ rows of a settled column what it would give for all: tests/intake/detecting/test
 """
 
 import itertools
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from lockstep.intake.detecting.codes import is_named_postal
 from lockstep.intake.detecting.decimal_marks import FEW, SAMPLE, find_evidence, n_certain
 from lockstep.intake.detecting.formatted_numbers import A_FEW
+from lockstep.reading.blocks import bytes_of, in_threads
 from lockstep.reading.column_types import Format, is_in
 from lockstep.reading.csvfile import TEXT, Block, CsvFile, TextTable
 
@@ -88,15 +87,17 @@ def settled_table(file: CsvFile, *, missing: Sequence[str], whole: Collection[st
         cells = file.cells(block)
         return cells.drop_columns([name for name in kinds if kinds[name](cells[name].combine_chunks(), missing)])
 
-    later = _in_threads(needed, file, itertools.chain([next_block], stream))
+    later: list[tuple[Block, pa.Table]] = []
+    in_threads(file, itertools.chain([next_block], stream), needed, lambda *part: later.append(part))
     late = [name for name in kinds if any(name in cells.column_names for _, cells in later)]
     lacking = {block.begin: [name for name in late if name not in cells.column_names] for block, cells in later}
-    again = _in_threads(
-        lambda block: file.cells(block, lacking[block.begin]),
+    parts = [*later]
+    in_threads(
         file,
         (block for block, _ in later if lacking[block.begin]),
+        lambda block: file.cells(block, lacking[block.begin]),
+        lambda *part: parts.append(part),
     )
-    parts = [*later, *again]
     parts.sort(key=lambda part: part[0].begin)
     columns = {name: cells.chunks for name, cells in zip(first.column_names, first.columns, strict=True)}
     for _, cells in parts:
@@ -108,30 +109,6 @@ def settled_table(file: CsvFile, *, missing: Sequence[str], whole: Collection[st
         columns[name].append(empty)
     cells = pa.table({name: pa.chunked_array(chunks, TEXT) for name, chunks in columns.items()})
     return SettledTable(cells, lines, settled, len(first))
-
-
-def _in_threads(
-    work: Callable[[Block], pa.Table], file: CsvFile, blocks: Iterable[Block]
-) -> list[tuple[Block, pa.Table]]:
-    """What the work gives for each block, while the next ones are scanned."""
-    found: list[tuple[Block, pa.Table]] = []
-    waiting: deque[tuple[Block, Future[pa.Table]]] = deque()
-
-    def take_first() -> None:
-        block, future = waiting.popleft()
-        found.append((block, future.result()))
-        file.source.forget(block.begin)
-
-    with ThreadPoolExecutor(pa.cpu_count()) as pool:
-        try:
-            for block in blocks:
-                waiting.append((block, pool.submit(work, block)))
-                if len(waiting) > pa.cpu_count():
-                    take_first()
-        finally:  # also after a mistake was found: an earlier block may hold an earlier one
-            while waiting:
-                take_first()
-    return found
 
 
 def _empty(n_rows: int) -> pa.Array:
@@ -192,8 +169,8 @@ def _are_numbers(cells: pa.Array, missing: Sequence[str], allowed: np.ndarray) -
 
 
 def _bytes(cells: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(n,) where each text begins and ends among all bytes, and these."""
-    _, offsets, data = cells.buffers()
-    at = np.frombuffer(offsets, dtype=np.int64)[cells.offset : cells.offset + len(cells) + 1]
-    content = np.frombuffer(data, dtype=np.uint8)[at[0] : at[-1]] if data else np.empty(0, dtype=np.uint8)
-    return at[:-1] - at[0], at[1:] - at[0], content
+    """(n,) where each text begins and ends among their bytes, and these alone."""
+    begin, end, content = bytes_of(cells)
+    if not len(cells):
+        return begin, end, content[:0]
+    return begin - begin[0], end - begin[0], content[begin[0] : end[-1]]

@@ -17,6 +17,7 @@ from functools import cached_property
 from lockstep.kernel.settings import Task
 from lockstep.learning.scoring import Average, Predictions, Scorer, at, rare_class
 from lockstep.steps.evaluating.intervals import LEVEL, wilson
+from lockstep.tables.table import Table
 
 import numpy as np
 from scipy import special, stats
@@ -89,6 +90,13 @@ class Design:
             return cls(units, np.zeros(int(units.max(initial=-1)) + 1, dtype=np.intp), "blocks", weights)
         strata = np.unique(y, return_inverse=True)[1] if stratified else np.zeros(n, dtype=np.intp)
         return cls(np.arange(n), strata, "rows", weights)
+
+    @classmethod
+    def of_table(cls, test: Table) -> "Design":
+        """The design of a table's rows, which were drawn as it says."""
+        groups = None if test.group is None else test.frame[test.group].to_numpy()
+        in_time = test.time is not None
+        return cls.of(test.labels, stratified=test.stratified, groups=groups, in_time=in_time, weights=test.weights)
 
     @property
     def n_units(self) -> int:
