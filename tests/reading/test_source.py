@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 from lockstep.intake.detecting.csv_text import read_csv
@@ -215,9 +216,13 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 
 def write_bomb(path):
     block = bytes(1 << 20)
-    opened = {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File, ".xz": lzma.LZMAFile}.get(path.suffix)
+    opened = {
+        ".gz": gzip.GzipFile,
+        ".bz2": partial(bz2.BZ2File, compresslevel=1),
+        ".xz": partial(lzma.LZMAFile, preset=0),
+    }.get(path.suffix)
     if opened is not None:
-        with opened(path, "wb") as stream:
+        with opened(path, mode="wb") as stream:
             for _ in range(BOMB_SIZE >> 20):
                 stream.write(block)
     elif path.suffix == ".zst":

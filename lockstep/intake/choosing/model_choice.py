@@ -59,8 +59,8 @@ LARGER_STEPS = {
 }
 """From so many rows on: half as many trees, each of more leaves, told about as much in three quarters of the time."""
 VOTE_ROWS, VOTE_CLASSES = 10_000, 10
-"""Tables of at most so many rows and classes were learnt better by the mean of four: VOTERS, a LightGBM, and a linear
-model or the boosting; or of five, with both."""
+"""Tables of at most so many rows and classes were learnt better by the mean of several models that differ in how
+intricate what they learn may be: VOTERS beside those that _vote names."""
 DRAWN_ROWS = {"learning_rate": 0.05, "reg_lambda": 1.0, "subsample": 0.8, "subsample_freq": 1}
 FEW_LEAVES = {"model": "lightgbm", **DRAWN_ROWS, "num_leaves": 12, "min_child_samples": 10}
 LEAVES_TREES: dict[Task, dict[str, Any]] = {
@@ -68,6 +68,25 @@ LEAVES_TREES: dict[Task, dict[str, Any]] = {
     "classification": {"n_estimators": 150},
 }
 """How FEW_LEAVES learns: a classification is sooner learnt by heart."""
+MANY_LEAVES = {
+    "model": "lightgbm",
+    **DRAWN_ROWS,
+    "learning_rate": 0.03,
+    "num_leaves": 31,
+    "min_child_samples": 10,
+    "colsample_bytree": 0.6,
+    "n_estimators": 300,
+}
+"""In place of FEW_LEAVES in classifications of MANY_ROWS and more."""
+SHALLOW = {
+    "model": "xgboost",
+    "n_estimators": 150,
+    "learning_rate": 0.05,
+    "max_depth": 3,
+    "subsample": 0.8,
+    "colsample_bytree": 0.5,
+}
+"""Trees of three levels, beside which a classification's other members may learn what is more intricate."""
 VOTERS: tuple[dict[str, Any], ...] = (
     {"model": "extra_trees", "n_estimators": 50, "max_features": 1.0},
     {
@@ -85,9 +104,8 @@ LINEAR: dict[Task, dict[str, Any]] = {
     "classification": {"model": "logistic_regression", "C": 10.0, "max_iter": 1000},
 }
 LINEAR_ROWS = 2_500
-"""LINEAR is the fourth below so many rows, where it told more than the boosting, and for more than two classes, where
-it told as much in a small part of the time. In larger regressions a value far off was seen to carry it away. With
-FEW_ROWS or more, regressions below so many rows have both, which told as much or more on all that were measured."""
+"""Regressions of fewer rows have LINEAR; in larger ones a value far off was seen to carry it away. With FEW_ROWS or
+more, regressions below so many rows have the boosting as well, which told as much or more on all that were measured."""
 MEAN_ROWS = 30_000
 """Regressions of at most so many rows that are split at random, where weights would cost too much, get the plain mean
 of three: two boostings that differ in MORE_FEATURES, and FEW_LEAVES, which tells less of later rows."""
@@ -109,8 +127,7 @@ def choose_model(target: pd.Series, task: Task, *, shuffled: bool) -> tuple[str,
     """(the model type for a table with this target, why); arguments as of choose_settings."""
     n_rows = len(target)
     if n_rows <= VOTE_ROWS and (task == "regression" or target.nunique() <= VOTE_CLASSES):
-        many = "five" if _have_both(n_rows, task) else "four"
-        return VOTING, f"up to {VOTE_ROWS:,} rows the mean of {many} models tells more than one of them"
+        return VOTING, f"up to {VOTE_ROWS:,} rows the mean of several models tells more than one of them"
     if n_rows <= MEAN_ROWS and task == "regression" and shuffled:
         return VOTING, f"up to {MEAN_ROWS:,} rows the mean of three boostings tells more than one of them"
     if n_rows < FEW_ROWS:
@@ -172,16 +189,15 @@ def _vote(boosting: dict[str, Any], target: pd.Series, task: Task) -> dict[str, 
     if task == "regression" and len(target) > VOTE_ROWS:
         two = [{"model": BOOSTING, **boosting}, {"model": BOOSTING, **boosting, **MORE_FEATURES}]
         return {"members": [*two, leaves], "folds": 0}
-    is_linear = len(target) < LINEAR_ROWS or _has_more_than_two_classes(target, task)
-    first = [{**LINEAR[task]}] if is_linear else []
-    if not is_linear or _have_both(len(target), task):
-        first.append({"model": BOOSTING, **boosting})
-    return {"members": [*first, leaves, *map(dict, VOTERS)], "folds": VOTE_FOLDS}
-
-
-def _have_both(n_rows: int, task: Task) -> bool:
-    """Whether a vote has the linear model and the boosting."""
-    return task == "regression" and FEW_ROWS <= n_rows < LINEAR_ROWS
+    if task == "classification":
+        first = [LINEAR[task], SHALLOW, MANY_LEAVES if len(target) >= MANY_ROWS else leaves]
+    elif len(target) < FEW_ROWS:
+        first = [LINEAR[task], leaves]
+    elif len(target) < LINEAR_ROWS:
+        first = [LINEAR[task], {"model": BOOSTING, **boosting}, leaves]
+    else:
+        first = [{"model": BOOSTING, **boosting}, leaves]
+    return {"members": [{**member} for member in (*first, *VOTERS)], "folds": VOTE_FOLDS}
 
 
 def _boosting(target: pd.Series, task: Task, shuffled: bool) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def test_each_decision_has_a_value_a_reason_and_a_flag():
     assert found.task == Decision(Setting("load.task"), "classification", "a text column")
     assert found.drop == Decision(Setting("load.drop"), ["row"])
     assert found.group == Decision(Setting("split.group"), None, "it is an identifier that repeats")
-    why = "up to 10,000 rows the mean of four models tells more than one of them"
+    why = "up to 10,000 rows the mean of several models tells more than one of them"
     assert found.model == Decision(Setting("train.model"), "voting", why)
     assert not any(decision.is_given for decision in (found.target, found.task, found.drop, found.model))
     assert found.warnings == []
@@ -202,6 +202,7 @@ def test_the_block_has_what_was_decided_and_defaults():
     assert (block["train"]["model"], block["train"]["kind"]) == ("voting", "classifier")
     assert [one["model"] for one in block["train"]["hyperparameters"]["members"]] == [
         "logistic_regression",
+        "xgboost",
         "lightgbm",
         "extra_trees",
         "lightgbm",

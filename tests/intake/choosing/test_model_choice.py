@@ -4,19 +4,24 @@ import pickle
 
 from lockstep.intake.choosing.model_choice import (
     CLASSES_STEPS,
+    FEW_LEAVES,
     FIXED,
     FIXED_FEW,
     LARGE_ROWS,
     LARGE_STEPS,
     LARGER_ROWS,
     LARGER_STEPS,
+    LEAVES_TREES,
     LINEAR,
+    MANY_LEAVES,
     MANY_ROWS,
     MEAN_ROWS,
     MORE_FEATURES,
+    SHALLOW,
     VOTE_CLASSES,
     VOTE_FOLDS,
     VOTE_ROWS,
+    VOTERS,
     choose_calibration,
     choose_model,
     choose_settings,
@@ -43,7 +48,7 @@ def boosting(target, task="classification", *, shuffled=True):
 @pytest.mark.parametrize(
     ("rows", "classes", "model", "why"),
     [
-        (MINIMUM_ROWS, None, "voting", "up to 10,000 rows the mean of four models tells more than one of them"),
+        (MINIMUM_ROWS, None, "voting", "up to 10,000 rows the mean of several models tells more than one of them"),
         (299, VOTE_CLASSES + 1, "random_forest", "there are fewer than 300 rows, of more than 10 classes"),
         (300, VOTE_CLASSES, "voting", "up to 10,000 rows"),
         (
@@ -165,27 +170,29 @@ def test_the_settings_are_ones_that_can_be_fitted(task):
 @pytest.mark.parametrize(
     ("rows", "classes", "first"),
     [
-        (299, None, ["linear"]),
-        (300, None, ["linear", "boosting"]),
-        (2499, None, ["linear", "boosting"]),
-        (2500, None, ["boosting"]),
-        (299, 2, ["linear"]),
-        (2499, 2, ["linear"]),
-        (2500, 2, ["boosting"]),
-        (9000, 3, ["linear"]),
+        (299, None, ["linear", "few leaves"]),
+        (300, None, ["linear", "boosting", "few leaves"]),
+        (2499, None, ["linear", "boosting", "few leaves"]),
+        (2500, None, ["boosting", "few leaves"]),
+        (999, 2, ["linear", "shallow", "few leaves"]),
+        (1000, 2, ["linear", "shallow", "many leaves"]),
+        (9000, 3, ["linear", "shallow", "many leaves"]),
     ],
 )
-def test_a_vote_has_a_linear_member_or_the_boosting_or_both(rows, classes, first):
+def test_the_numbers_of_rows_and_the_task_decide_the_members_of_a_vote(rows, classes, first):
     task = "classification" if classes else "regression"
     y = pd.Series(np.arange(rows) % classes if classes else np.arange(rows) / 7)
     hyperparameters, preprocess = choose_settings("voting", y, task, shuffled=True)
     assert preprocess == NATIVE
     assert hyperparameters["folds"] == VOTE_FOLDS
-    assert len(hyperparameters["members"]) == len(first) + 3
-    known = {"linear": LINEAR[task], "boosting": {"model": "hist_gradient_boosting", **boosting(y, task)}}
-    assert hyperparameters["members"][: len(first)] == [known[name] for name in first]
-    many = {1: "four", 2: "five"}[len(first)]
-    assert f"the mean of {many} models" in choose_model(y, task, shuffled=True)[1]
+    known = {
+        "linear": LINEAR[task],
+        "boosting": {"model": "hist_gradient_boosting", **boosting(y, task)},
+        "shallow": SHALLOW,
+        "few leaves": FEW_LEAVES | LEAVES_TREES[task],
+        "many leaves": MANY_LEAVES,
+    }
+    assert hyperparameters["members"] == [*(known[name] for name in first), *VOTERS]
 
 
 def test_the_mean_of_three_boostings_has_no_weights_and_is_for_rows_that_are_split_at_random():

@@ -87,6 +87,11 @@ def cells(first, later, rows=ROWS):
     return [*begin, *(end[row % len(end)] if row % 3 else begin[row % 30] for row in range(rows - 30))]
 
 
+def some_of_later(first):
+    """A third of LATER, another one for each of three neighbours of FIRST."""
+    return [*LATER][[*FIRST].index(first) % 3 :: 3]
+
+
 def write(path, columns, delimiter=","):
     stream = io.StringIO()
     out = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
@@ -135,7 +140,7 @@ def settled_of(path, monkeypatch, **more):
 @pytest.mark.parametrize("first", widened(FIRST, ["missing words"]))
 @pytest.mark.parametrize("other", widened(["decimals", "three decimals"], ["decimals"]))
 def test_what_is_found_is_the_same(tmp_path, first, other):
-    for later in LATER:
+    for later in LATER if other == "decimals" else some_of_later(first):
         columns = {"c": cells(first, later), "o": cells(other, "the same"), "t": ["u", "v"] * (ROWS // 2)}
         compare(write(tmp_path / "f.csv", columns, ";"))
 
@@ -143,7 +148,7 @@ def test_what_is_found_is_the_same(tmp_path, first, other):
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("first", FIRST)
 def test_also_where_a_column_is_named_as_a_postal_code(tmp_path, first):
-    for later in LATER:
+    for later in some_of_later(first):
         compare(write(tmp_path / "f.csv", {"zip": cells(first, later), "t": ["u", "v"] * (ROWS // 2)}))
 
 
