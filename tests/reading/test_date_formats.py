@@ -74,26 +74,26 @@ def test_iso_dates_read_back_equal(tmp_path, moments, mark):
     ]
 
 
-@pytest.mark.parametrize(
-    ("cell", "form", "declared"),
-    [
-        ("2023-02-30", {}, "date"),
-        ("31.01.2024", {}, "date"),
-        ("2024-1-31", {}, "date"),
-        ("2024", {}, "date"),
-        ("0001-01-01", {}, "date"),
-        ("9999-12-31", {}, "date"),
-        ("2024-01-31T24:00", {}, "datetime"),
-        ("2024-01-31 x", {}, "datetime"),
-        ("13/13/2024", {"dates": "%d/%m/%Y"}, "date"),
-        ("01/31/2024", {"dates": "%d/%m/%Y"}, "date"),
-        ("31/01/24", {"dates": "%d/%m/%Y"}, "date"),
-        ("31.12.9999", {"dates": "%d.%m.%Y"}, "date"),
-        ("60", {"marks": Marks(epoch="excel")}, "date"),
-        ("1706659200000", {"marks": Marks(epoch="seconds")}, "datetime"),
-        ("2024-01-31", {"marks": Marks(epoch="seconds")}, "datetime"),
-    ],
-)
+POLLUTED = [
+    ("2023-02-30", {}, "date"),
+    ("31.01.2024", {}, "date"),
+    ("2024-1-31", {}, "date"),
+    ("2024", {}, "date"),
+    ("0001-01-01", {}, "date"),
+    ("9999-12-31", {}, "date"),
+    ("2024-01-31T24:00", {}, "datetime"),
+    ("2024-01-31 x", {}, "datetime"),
+    ("13/13/2024", {"dates": "%d/%m/%Y"}, "date"),
+    ("01/31/2024", {"dates": "%d/%m/%Y"}, "date"),
+    ("31/01/24", {"dates": "%d/%m/%Y"}, "date"),
+    ("31.12.9999", {"dates": "%d.%m.%Y"}, "date"),
+    ("60", {"marks": Marks(epoch="excel")}, "date"),
+    ("1706659200000", {"marks": Marks(epoch="seconds")}, "datetime"),
+    ("2024-01-31", {"marks": Marks(epoch="seconds")}, "datetime"),
+]
+
+
+@pytest.mark.parametrize(("cell", "form", "declared"), widened(POLLUTED, POLLUTED[::3]))
 def test_a_polluted_cell_at_row_900_is_refused_with_its_line(tmp_path, cell, form, declared):
     usual = {"%d/%m/%Y": "31/01/2024", "%d.%m.%Y": "31.01.2024"}.get(form.get("dates"), "2024-01-31")
     usual = "45322" if "marks" in form else usual

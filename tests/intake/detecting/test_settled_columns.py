@@ -160,7 +160,7 @@ def test_also_where_the_user_has_decided(tmp_path, first, given):
         compare(write(tmp_path / "f.csv", columns, ";"), given)
 
 
-@drawn(40)
+@drawn(20)
 @given(
     st.lists(st.tuples(st.sampled_from([*FIRST]), st.sampled_from([*LATER])), min_size=2, max_size=5),
     st.sampled_from(",;\t"),
