@@ -10,7 +10,7 @@ from lockstep.learning.voting import SMALL_STEPS
 import pandas as pd
 
 FEW_ROWS = 300
-"""Tables of fewer rows, and too many classes for a vote, get a random forest."""
+"""Regressions of fewer rows are learnt without the boosting."""
 MANY_ROWS = 1_000
 """Tables of so many rows have some to spare that tell boosting when to end."""
 BOOSTING = "hist_gradient_boosting"
@@ -58,9 +58,9 @@ LARGER_STEPS = {
     "reg_lambda": 10.0,
 }
 """From so many rows on: half as many trees, each of more leaves, told about as much in three quarters of the time."""
-VOTE_ROWS, VOTE_CLASSES = 10_000, 10
-"""Tables of at most so many rows and classes were learnt better by the mean of several models that differ in how
-intricate what they learn may be: VOTERS beside those that _vote names."""
+VOTE_ROWS, VOTE_ROWS_TIMES_CLASSES = 10_000, 120_000
+"""Tables of at most so many rows were learnt better by the mean of several models that differ in how intricate what
+they learn may be: VOTERS beside those that _vote names. A tree for each class makes many classes too slow."""
 DRAWN_ROWS = {"learning_rate": 0.05, "reg_lambda": 1.0, "subsample": 0.8, "subsample_freq": 1}
 FEW_LEAVES = {"model": "lightgbm", **DRAWN_ROWS, "num_leaves": 12, "min_child_samples": 10}
 LEAVES_TREES: dict[Task, dict[str, Any]] = {
@@ -126,20 +126,18 @@ class ModelSettings(NamedTuple):
 def choose_model(target: pd.Series, task: Task, *, shuffled: bool) -> tuple[str, str]:
     """(the model type for a table with this target, why); arguments as of choose_settings."""
     n_rows = len(target)
-    if n_rows <= VOTE_ROWS and (task == "regression" or target.nunique() <= VOTE_CLASSES):
+    n_classes = target.nunique() if task == "classification" else 1
+    if n_rows <= VOTE_ROWS and n_rows * n_classes <= VOTE_ROWS_TIMES_CLASSES:
         return VOTING, f"up to {VOTE_ROWS:,} rows the mean of several models tells more than one of them"
     if n_rows <= MEAN_ROWS and task == "regression" and shuffled:
         return VOTING, f"up to {MEAN_ROWS:,} rows the mean of three boostings tells more than one of them"
-    if n_rows < FEW_ROWS:
-        return "random_forest", f"there are fewer than {FEW_ROWS} rows, of more than {VOTE_CLASSES} classes"
-    if VOTE_ROWS < n_rows < LARGE_ROWS and _has_more_than_two_classes(target, task):
+    if VOTE_ROWS < n_rows < LARGE_ROWS and n_classes > 2:
         why = f"which it learns as well as {BOOSTING} or better"
         return LARGE_MODEL, f"there are more than {VOTE_ROWS:,} rows of more than two classes, {why}"
     if n_rows >= LARGE_ROWS:
         why = f"it learns about as well as {BOOSTING} in a third of the time, on the median of the tables measured"
         return LARGE_MODEL, f"there are {LARGE_ROWS:,} rows or more, where {why}"
-    steps = "small steps" + (", ended where held-out training rows say" if n_rows >= MANY_ROWS else "")
-    return BOOSTING, f"there are {FEW_ROWS} rows or more, and it learns best in {steps}"
+    return BOOSTING, "it learns best in small steps"
 
 
 def choose_settings(model: str, target: pd.Series, task: Task, *, shuffled: bool) -> ModelSettings:
@@ -177,11 +175,7 @@ def _large_steps(target: pd.Series, task: Task) -> dict[str, Any]:
     """Hyperparameters of LARGE_MODEL; none where there is nothing measured."""
     if len(target) >= LARGE_ROWS:
         return LARGER_STEPS if len(target) >= LARGER_ROWS else LARGE_STEPS
-    return CLASSES_STEPS if _has_more_than_two_classes(target, task) and len(target) > VOTE_ROWS else {}
-
-
-def _has_more_than_two_classes(target: pd.Series, task: Task) -> bool:
-    return task == "classification" and target.nunique() > 2
+    return CLASSES_STEPS if task == "classification" and target.nunique() > 2 and len(target) > VOTE_ROWS else {}
 
 
 def _vote(boosting: dict[str, Any], target: pd.Series, task: Task) -> dict[str, Any]:
