@@ -75,9 +75,10 @@ MANY_LEAVES = {
     "num_leaves": 31,
     "min_child_samples": 10,
     "colsample_bytree": 0.6,
-    "n_estimators": 300,
 }
-"""In place of FEW_LEAVES in classifications of MANY_ROWS and more."""
+MANY_LEAVES_TREES: dict[Task, int] = {"regression": 1000, "classification": 300}
+"""In place of FEW_LEAVES in classifications of MANY_ROWS and more, and beside it in regressions of LINEAR_ROWS and
+more, where intricate ones without much noise gained by it, and others got it no weight."""
 SHALLOW = {
     "model": "xgboost",
     "n_estimators": 150,
@@ -183,14 +184,15 @@ def _vote(boosting: dict[str, Any], target: pd.Series, task: Task) -> dict[str, 
     if task == "regression" and len(target) > VOTE_ROWS:
         two = [{"model": BOOSTING, **boosting}, {"model": BOOSTING, **boosting, **MORE_FEATURES}]
         return {"members": [*two, leaves], "folds": 0}
+    many_leaves = {**MANY_LEAVES, "n_estimators": MANY_LEAVES_TREES[task]}
     if task == "classification":
-        first = [LINEAR[task], SHALLOW, MANY_LEAVES if len(target) >= MANY_ROWS else leaves]
+        first = [LINEAR[task], SHALLOW, many_leaves if len(target) >= MANY_ROWS else leaves]
     elif len(target) < FEW_ROWS:
         first = [LINEAR[task], leaves]
     elif len(target) < LINEAR_ROWS:
         first = [LINEAR[task], {"model": BOOSTING, **boosting}, leaves]
     else:
-        first = [{"model": BOOSTING, **boosting}, leaves]
+        first = [{"model": BOOSTING, **boosting}, leaves, many_leaves]
     return {"members": [{**member} for member in (*first, *VOTERS)], "folds": VOTE_FOLDS}
 
 

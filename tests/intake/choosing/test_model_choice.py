@@ -14,6 +14,7 @@ from lockstep.intake.choosing.model_choice import (
     LEAVES_TREES,
     LINEAR,
     MANY_LEAVES,
+    MANY_LEAVES_TREES,
     MANY_ROWS,
     MEAN_ROWS,
     MORE_FEATURES,
@@ -162,7 +163,7 @@ def test_the_settings_are_ones_that_can_be_fitted(task):
         (299, None, ["linear", "few leaves"]),
         (300, None, ["linear", "boosting", "few leaves"]),
         (2499, None, ["linear", "boosting", "few leaves"]),
-        (2500, None, ["boosting", "few leaves"]),
+        (2500, None, ["boosting", "few leaves", "many leaves"]),
         (999, 2, ["linear", "shallow", "few leaves"]),
         (1000, 2, ["linear", "shallow", "many leaves"]),
         (9000, 3, ["linear", "shallow", "many leaves"]),
@@ -179,7 +180,7 @@ def test_the_numbers_of_rows_and_the_task_decide_the_members_of_a_vote(rows, cla
         "boosting": {"model": "hist_gradient_boosting", **boosting(y, task)},
         "shallow": SHALLOW,
         "few leaves": FEW_LEAVES | LEAVES_TREES[task],
-        "many leaves": MANY_LEAVES,
+        "many leaves": MANY_LEAVES | {"n_estimators": MANY_LEAVES_TREES[task]},
     }
     assert hyperparameters["members"] == [*(known[name] for name in first), *VOTERS]
 
