@@ -107,10 +107,12 @@ LINEAR: dict[Task, dict[str, Any]] = {
 LINEAR_ROWS = 2_500
 """Regressions of fewer rows have LINEAR; in larger ones a value far off was seen to carry it away. With FEW_ROWS or
 more, regressions below so many rows have the boosting as well, which told as much or more on all that were measured."""
-MEAN_ROWS = 30_000
-"""Regressions of at most so many rows that are split at random, where weights would cost too much, get the plain mean
-of three: two boostings that differ in MORE_FEATURES, and FEW_LEAVES, which tells less of later rows."""
+MEAN_ROWS: dict[Task, int] = {"regression": 30_000, "classification": 100_000}
+"""Regressions, and tables of two classes, of at most so many rows that are split at random, where weights would cost
+too much, get the plain mean of three: the boosting and, for numbers, another one that differs in MORE_FEATURES, and
+FEW_LEAVES, which tells less of later rows; for classes MANY_LEAVES, and FIVE_LEVELS."""
 MORE_FEATURES = {"max_features": 0.8}
+FIVE_LEVELS = {**SHALLOW, "n_estimators": 300, "max_depth": 5, "min_child_weight": 10}
 VOTE_FOLDS = 2
 """Of a vote's weights: more of them gave little more, at the cost of another fit of all members each."""
 CALIBRATE_RAREST = 10
@@ -130,8 +132,8 @@ def choose_model(target: pd.Series, task: Task, *, shuffled: bool) -> tuple[str,
     n_classes = target.nunique() if task == "classification" else 1
     if n_rows <= VOTE_ROWS and n_rows * n_classes <= VOTE_ROWS_TIMES_CLASSES:
         return VOTING, f"up to {VOTE_ROWS:,} rows the mean of several models tells more than one of them"
-    if n_rows <= MEAN_ROWS and task == "regression" and shuffled:
-        return VOTING, f"up to {MEAN_ROWS:,} rows the mean of three boostings tells more than one of them"
+    if n_rows <= MEAN_ROWS[task] and n_classes <= 2 and shuffled:
+        return VOTING, f"up to {MEAN_ROWS[task]:,} rows the mean of three boostings tells more than one of them"
     if VOTE_ROWS < n_rows < LARGE_ROWS and n_classes > 2:
         why = f"which it learns as well as {BOOSTING} or better"
         return LARGE_MODEL, f"there are more than {VOTE_ROWS:,} rows of more than two classes, {why}"
@@ -181,10 +183,12 @@ def _large_steps(target: pd.Series, task: Task) -> dict[str, Any]:
 
 def _vote(boosting: dict[str, Any], target: pd.Series, task: Task) -> dict[str, Any]:
     leaves = {**FEW_LEAVES, **LEAVES_TREES[task]}
-    if task == "regression" and len(target) > VOTE_ROWS:
-        two = [{"model": BOOSTING, **boosting}, {"model": BOOSTING, **boosting, **MORE_FEATURES}]
-        return {"members": [*two, leaves], "folds": 0}
     many_leaves = {**MANY_LEAVES, "n_estimators": MANY_LEAVES_TREES[task]}
+    if len(target) > VOTE_ROWS:
+        of_numbers = [{"model": BOOSTING, **boosting, **MORE_FEATURES}, leaves]
+        of_classes = [many_leaves, {**FIVE_LEVELS}]
+        others = of_numbers if task == "regression" else of_classes
+        return {"members": [{"model": BOOSTING, **boosting}, *others], "folds": 0}
     if task == "classification":
         first = [LINEAR[task], SHALLOW, many_leaves if len(target) >= MANY_ROWS else leaves]
     elif len(target) < FEW_ROWS:

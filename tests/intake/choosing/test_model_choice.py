@@ -5,6 +5,7 @@ import pickle
 from lockstep.intake.choosing.model_choice import (
     CLASSES_STEPS,
     FEW_LEAVES,
+    FIVE_LEVELS,
     FIXED,
     FIXED_FEW,
     LARGE_ROWS,
@@ -53,13 +54,15 @@ def boosting(target, task="classification", *, shuffled=True):
         (VOTE_ROWS, 12, "voting", "up to 10,000 rows"),
         (VOTE_ROWS, 13, "hist_gradient_boosting", "it learns best in small steps"),
         (3_750, 32, "voting", "up to 10,000 rows"),
-        (VOTE_ROWS + 1, 2, "hist_gradient_boosting", "it learns best in small steps"),
+        (VOTE_ROWS + 1, 2, "voting", "up to 100,000 rows the mean of three boostings tells more than one of them"),
         (VOTE_ROWS + 1, None, "voting", "up to 30,000 rows the mean of three boostings tells more than one of them"),
-        (MEAN_ROWS, None, "voting", "up to 30,000 rows"),
-        (MEAN_ROWS + 1, None, "hist_gradient_boosting", "it learns best"),
+        (MEAN_ROWS["regression"], None, "voting", "up to 30,000 rows"),
+        (MEAN_ROWS["regression"] + 1, None, "hist_gradient_boosting", "it learns best"),
+        (MEAN_ROWS["classification"], 2, "voting", "up to 100,000 rows"),
+        (MEAN_ROWS["classification"] + 1, 2, "xgboost", "there are 100,000 rows or more"),
         (VOTE_ROWS, 3, "voting", "up to 10,000 rows"),
         (VOTE_ROWS + 1, 3, "xgboost", "there are more than 10,000 rows of more than two classes, which it learns as "),
-        (LARGE_ROWS - 1, 2, "hist_gradient_boosting", "it learns best"),
+        (LARGE_ROWS - 1, 3, "xgboost", "there are more than 10,000 rows of more than two classes"),
         (
             LARGE_ROWS,
             None,
@@ -183,6 +186,15 @@ def test_the_numbers_of_rows_and_the_task_decide_the_members_of_a_vote(rows, cla
         "many leaves": MANY_LEAVES | {"n_estimators": MANY_LEAVES_TREES[task]},
     }
     assert hyperparameters["members"] == [*(known[name] for name in first), *VOTERS]
+
+
+def test_the_mean_of_three_boostings_for_two_classes():
+    y = pd.Series(np.arange(VOTE_ROWS + 1) % 2)
+    found = choose_settings("voting", y, "classification", shuffled=True).hyperparameters
+    many_leaves = MANY_LEAVES | {"n_estimators": MANY_LEAVES_TREES["classification"]}
+    first = {"model": "hist_gradient_boosting", **boosting(y)}
+    assert found == {"members": [first, many_leaves, FIVE_LEVELS], "folds": 0}
+    assert choose_model(y, "classification", shuffled=False)[0] == "hist_gradient_boosting"
 
 
 def test_the_mean_of_three_boostings_has_no_weights_and_is_for_rows_that_are_split_at_random():
