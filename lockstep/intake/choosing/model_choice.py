@@ -107,7 +107,7 @@ LINEAR: dict[Task, dict[str, Any]] = {
 LINEAR_ROWS = 2_500
 """Regressions of fewer rows have LINEAR; in larger ones a value far off was seen to carry it away. With FEW_ROWS or
 more, regressions below so many rows have the boosting as well, which told as much or more on all that were measured."""
-MEAN_ROWS: dict[Task, int] = {"regression": 30_000, "classification": 100_000}
+MEAN_ROWS: dict[Task, int] = {"regression": 30_000, "classification": LARGE_ROWS - 1}
 """Regressions, and tables of two classes, of at most so many rows that are split at random, where weights would cost
 too much, get the plain mean of three: the boosting and, for numbers, another one that differs in MORE_FEATURES, and
 FEW_LEAVES, which tells less of later rows; for classes MANY_LEAVES, and FIVE_LEVELS."""
