@@ -217,7 +217,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 def write_bomb(path):
     block = bytes(1 << 20)
     opened = {
-        ".gz": gzip.GzipFile,
+        ".gz": partial(gzip.GzipFile, compresslevel=1),
         ".bz2": partial(bz2.BZ2File, compresslevel=1),
         ".xz": partial(lzma.LZMAFile, preset=0),
     }.get(path.suffix)
