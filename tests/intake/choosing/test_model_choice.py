@@ -213,6 +213,7 @@ def test_the_mean_of_three_boostings_has_no_weights_and_is_for_rows_that_are_spl
     [
         ("classification", 300),
         ("regression", 300),
+        pytest.param("classification", MANY_ROWS, marks=pytest.mark.exhaustive),
         pytest.param("regression", 2500, marks=pytest.mark.exhaustive),
     ],
 )
