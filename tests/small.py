@@ -33,7 +33,7 @@ SMALL = {
 }
 """Hyperparameters of each model type that make it small and quick."""
 TYPES = [(name, task) for name, entry in MODELS.items() for task in entry.estimators]
-_FEW = {"logistic_regression": "classification", "random_forest": "classification", "voting": "regression"}
+_FEW = [("logistic_regression", "classification"), ("random_forest", "classification"), ("voting", "regression")]
 
 
 def widened(values, few):
@@ -59,7 +59,7 @@ def drawn(examples=100):
     )
 
 
-EACH_TYPE = widened(TYPES, [*_FEW.items()])
+EACH_TYPE = widened(TYPES, _FEW)
 """The same as parameters of a test: some of them for every run, all for 'make test-all'."""
 
 

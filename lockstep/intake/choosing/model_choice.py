@@ -76,9 +76,12 @@ MANY_LEAVES = {
     "min_child_samples": 10,
     "colsample_bytree": 0.6,
 }
-MANY_LEAVES_TREES: dict[Task, int] = {"regression": 1000, "classification": 300}
+MANY_LEAVES_TREES: dict[Task, dict[str, Any]] = {
+    "regression": {"n_estimators": 1000},
+    "classification": {"n_estimators": 300},
+}
 """In place of FEW_LEAVES in classifications of MANY_ROWS and more, and beside it in regressions of LINEAR_ROWS and
-more, where intricate ones without much noise gained by it, and others got it no weight."""
+more, some of which it told more, and none less."""
 SHALLOW = {
     "model": "xgboost",
     "n_estimators": 150,
@@ -129,7 +132,7 @@ class ModelSettings(NamedTuple):
 def choose_model(target: pd.Series, task: Task, *, shuffled: bool) -> tuple[str, str]:
     """(the model type for a table with this target, why); arguments as of choose_settings."""
     n_rows = len(target)
-    n_classes = target.nunique() if task == "classification" else 1
+    n_classes = _n_classes(target, task)
     if n_rows <= VOTE_ROWS and n_rows * n_classes <= VOTE_ROWS_TIMES_CLASSES:
         return VOTING, f"up to {VOTE_ROWS:,} rows the mean of several models tells more than one of them"
     if n_rows <= MEAN_ROWS[task] and n_classes <= 2 and shuffled:
@@ -178,25 +181,29 @@ def _large_steps(target: pd.Series, task: Task) -> dict[str, Any]:
     """Hyperparameters of LARGE_MODEL; none where there is nothing measured."""
     if len(target) >= LARGE_ROWS:
         return LARGER_STEPS if len(target) >= LARGER_ROWS else LARGE_STEPS
-    return CLASSES_STEPS if task == "classification" and target.nunique() > 2 and len(target) > VOTE_ROWS else {}
+    return CLASSES_STEPS if _n_classes(target, task) > 2 and len(target) > VOTE_ROWS else {}
+
+
+def _n_classes(target: pd.Series, task: Task) -> int:
+    """How many classes there are; 1 in a regression."""
+    return int(target.nunique()) if task == "classification" else 1
 
 
 def _vote(boosting: dict[str, Any], target: pd.Series, task: Task) -> dict[str, Any]:
+    boost = {"model": BOOSTING, **boosting}
     leaves = {**FEW_LEAVES, **LEAVES_TREES[task]}
-    many_leaves = {**MANY_LEAVES, "n_estimators": MANY_LEAVES_TREES[task]}
+    many_leaves = {**MANY_LEAVES, **MANY_LEAVES_TREES[task]}
     if len(target) > VOTE_ROWS:
-        of_numbers = [{"model": BOOSTING, **boosting, **MORE_FEATURES}, leaves]
-        of_classes = [many_leaves, {**FIVE_LEVELS}]
-        others = of_numbers if task == "regression" else of_classes
-        return {"members": [{"model": BOOSTING, **boosting}, *others], "folds": 0}
+        others = [{**boost, **MORE_FEATURES}, leaves] if task == "regression" else [many_leaves, {**FIVE_LEVELS}]
+        return {"members": [boost, *others], "folds": 0}
     if task == "classification":
         first = [LINEAR[task], SHALLOW, many_leaves if len(target) >= MANY_ROWS else leaves]
     elif len(target) < FEW_ROWS:
         first = [LINEAR[task], leaves]
     elif len(target) < LINEAR_ROWS:
-        first = [LINEAR[task], {"model": BOOSTING, **boosting}, leaves]
+        first = [LINEAR[task], boost, leaves]
     else:
-        first = [{"model": BOOSTING, **boosting}, leaves, many_leaves]
+        first = [boost, leaves, many_leaves]
     return {"members": [{**member} for member in (*first, *VOTERS)], "folds": VOTE_FOLDS}
 
 

@@ -183,7 +183,7 @@ def test_the_numbers_of_rows_and_the_task_decide_the_members_of_a_vote(rows, cla
         "boosting": {"model": "hist_gradient_boosting", **boosting(y, task)},
         "shallow": SHALLOW,
         "few leaves": FEW_LEAVES | LEAVES_TREES[task],
-        "many leaves": MANY_LEAVES | {"n_estimators": MANY_LEAVES_TREES[task]},
+        "many leaves": MANY_LEAVES | MANY_LEAVES_TREES[task],
     }
     assert hyperparameters["members"] == [*(known[name] for name in first), *VOTERS]
 
@@ -191,7 +191,7 @@ def test_the_numbers_of_rows_and_the_task_decide_the_members_of_a_vote(rows, cla
 def test_the_mean_of_three_boostings_for_two_classes():
     y = pd.Series(np.arange(VOTE_ROWS + 1) % 2)
     found = choose_settings("voting", y, "classification", shuffled=True).hyperparameters
-    many_leaves = MANY_LEAVES | {"n_estimators": MANY_LEAVES_TREES["classification"]}
+    many_leaves = MANY_LEAVES | MANY_LEAVES_TREES["classification"]
     first = {"model": "hist_gradient_boosting", **boosting(y)}
     assert found == {"members": [first, many_leaves, FIVE_LEVELS], "folds": 0}
     assert choose_model(y, "classification", shuffled=False)[0] == "hist_gradient_boosting"
