@@ -17,6 +17,8 @@ _ABOVE = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "benchmarks/README.md": "benchmarks.md",
+    "benchmarks/quality.md": "quality.md",
+    "benchmarks/model_choice.md": "model_choice.md",
     "data/README.md": "data.md",
     "estimators/README.md": "estimators.md",
     "scorers/README.md": "scorers.md",

@@ -4,7 +4,9 @@ A plain ``dvc`` costs half a second of imports; the hundreds of runs here cannot
 same: it is a process of its own, and so are its stages. The server is one too, since pytest's has threads, which a fork
 would lose.
 
-    python tests/dvc_forks.py       one request per line on stdin, one answer per line on stdout, both JSON
+    python tests/dvc_forks.py SOCKET    one request per line on stdin, one answer per line on stdout, both JSON
+
+A shell's commands come by the socket, from the program that ``Forks.put_program`` writes.
 """
 
 import builtins
@@ -18,7 +20,9 @@ import json
 import math
 import os
 import re
+import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -43,6 +47,17 @@ _LATER = (
 """What DVC imports within the functions of nearly every command: a fifth of a second."""
 
 
+_PROGRAM = """#!{python} -IS
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({path!r})
+    words = dict(start=[["dvc", *sys.argv[1:]]], folder=os.getcwd(), environment=dict(os.environ))
+    socket.send_fds(server, [b" "], [0, 1, 2])
+    server.sendall(json.dumps(words).encode() + b"\\n")
+    sys.exit(int(server.makefile().readline()))
+"""
+
+
 class Forks:
     """The server, seen from a test: ``forks.start(folder, ["dvc", "repro"])``; it is started by the first command."""
 
@@ -62,10 +77,20 @@ class Forks:
             self._server.communicate()
             self._server = None
 
+    @property
+    def _socket(self) -> str:
+        return f"{self._logs.name}/socket"
+
+    def put_program(self, path: Path) -> None:
+        """Write a program ``dvc`` for shells: it has the server run its command, with its own input and output."""
+        self._ask()
+        path.write_text(_PROGRAM.format(python=sys.executable, path=self._socket))
+        path.chmod(0o755)
+
     def _ask(self, **request: object) -> Any:
         if self._server is None:
             self._server = subprocess.Popen(
-                [sys.executable, __file__],
+                [sys.executable, __file__, self._socket],
                 env=self.environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -262,7 +287,7 @@ def _fill_disk(pattern: str) -> None:
     builtins.open = full_disk  # type: ignore[assignment]
 
 
-def _serve() -> None:
+def _serve(path: str) -> None:
     variables = dict(os.environ)
     # All that a command would import: its parser those of all commands, and DVC what it puts off.
     import lockstep.commands.repository.doctor
@@ -301,35 +326,65 @@ def _serve() -> None:
         sys.argv = ["dvc", *arguments]
         return int(dvc.cli.main(arguments))
 
-    for line in sys.stdin:
-        request = json.loads(line)
-        if "wait" in request:
-            _, status = os.waitpid(request["wait"], 0)
-            print(os.waitstatus_to_exitcode(status), flush=True)
-            continue
-        pid = os.fork()
-        if pid == 0:
-            os.setsid()
-            os.chdir(request["folder"])
-            os.environ.clear()
-            os.environ.update(request["environment"])
-            out, err = request["log"] + ".out", request["log"] + ".err"
-            for path, target in ((os.devnull, 0), (out, 1), *([] if request["merged"] else [(err, 2)])):
-                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT if target else os.O_RDONLY), target)
-            if request["merged"]:
-                os.dup2(1, 2)
-            code = 70
-            try:
-                if request["full"]:
-                    _fill_disk(request["full"])
-                code = next((found for words in request["start"] if (found := command(words))), 0)
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
-        print(pid, flush=True)
+    def start(request: dict[str, Any], files: list[int]) -> int:
+        """The process that runs the commands, whose input, output and errors go to these."""
+        if pid := os.fork():
+            return pid
+        os.setsid()
+        os.chdir(request["folder"])
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        for target, file in enumerate(files):
+            os.dup2(file, target)
+        code = 70
+        try:
+            if request.get("full"):
+                _fill_disk(request["full"])
+            code = next((found for words in request["start"] if (found := command(words))), 0)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def code_of(pid: int) -> int:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    with socket.create_server(path, family=socket.AF_UNIX) as shells:
+        while True:
+            ready, _, _ = select.select([sys.stdin, shells], [], [])
+            if shells in ready:
+                shell, _ = shells.accept()
+                with shell, shell.makefile() as lines:
+                    _, files, _, _ = socket.recv_fds(shell, 1, 3)
+                    code = code_of(start(json.loads(lines.readline()), files))
+                    shell.sendall(f"{code % 256}\n".encode())
+                for file in files:
+                    os.close(file)
+                continue
+            if not (line := sys.stdin.readline()):
+                break
+            request = json.loads(line)
+            if "wait" in request:
+                answer = code_of(request["wait"])
+            elif "start" in request:
+                answer = start(request, files := _log_files(request["log"], request["merged"]))
+                for file in files:
+                    os.close(file)
+            else:
+                answer = 0  # it is only asked whether it is there
+            print(answer, flush=True)
+
+
+def _log_files(log: str, merged: bool) -> list[int]:
+    """Nothing to read; where output goes; where errors go."""
+    out = os.open(f"{log}.out", os.O_WRONLY | os.O_CREAT)
+    return [
+        os.open(os.devnull, os.O_RDONLY),
+        out,
+        os.dup(out) if merged else os.open(f"{log}.err", os.O_WRONLY | os.O_CREAT),
+    ]
 
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
-    _serve()
+    _serve(sys.argv[1])

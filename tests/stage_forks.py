@@ -71,7 +71,7 @@ def _compared(variables: dict[str, str]) -> dict[str, str]:
     from lockstep.repository.stage_forks import compared
 
     # The fork writes each line at once as it is; the others are read when they are needed.
-    later = ("HOME", "PATH", "PWD", "PYTHONUNBUFFERED")
+    later = ("HOME", "OLDPWD", "PATH", "PWD", "PYTHONUNBUFFERED", "SHLVL")
     return {name: value for name, value in compared(variables).items() if name not in later}
 
 

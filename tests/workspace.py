@@ -19,7 +19,11 @@ from dvc_forks import Forks
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
-DOCUMENTS = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")) + sorted(ROOT.glob("[!.]*/README.md"))
+DOCUMENTS = (
+    sorted(ROOT.glob("*.md"))
+    + sorted((ROOT / "docs").glob("*.md"))
+    + sorted({*ROOT.glob("[!.]*/README.md"), *ROOT.glob("benchmarks/*.md")})
+)
 
 
 OLD_KERNELS = {"OPENBLAS_CORETYPE": "Prescott", "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR"}

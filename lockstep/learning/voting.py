@@ -57,7 +57,7 @@ DEFAULT_MEMBERS: tuple[dict[str, Any], ...] = (
     },
 )
 """A boosting that learns briefly, one that learns long, and one whose splits are drawn at random: how much noise a
-table has decides between them, and none sets rows aside to tell when to end. Measured in benchmarks/README.md."""
+table has decides between them, and none sets rows aside to tell when to end. Measured in benchmarks/model_choice.md."""
 
 
 class VotingSettings(Settings, frozen=True):

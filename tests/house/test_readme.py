@@ -41,7 +41,7 @@ def test_links_lead_to_files():
 
 
 def test_files_and_folders_of_code_that_are_named_exist():
-    pattern = r"\b((?:lockstep|stages|tests|benchmarks)/[a-z_/]+(?:\.py)?)"
+    pattern = r"\b((?:lockstep|stages|tests|benchmarks)/[a-z_/]+(?:\.(?:py|md))?)"
     for document, name in found_in(DOCUMENTS, pattern, at_least=40):
         assert (ROOT / name).exists(), (document, name)
 

@@ -38,8 +38,9 @@ def test_links_between_pages_and_to_what_is_no_page():
 
 
 def test_a_link_that_leads_nowhere_stays_for_the_build_to_refuse(tmp_path):
-    for name in ("CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md", "data/README.md", "estimators/README.md",
-                 "scorers/README.md", "reports/housing.svg", "docs/page.md", "stages/load.py"):  # fmt: skip
+    for name in ("CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md", "benchmarks/quality.md",
+                 "benchmarks/model_choice.md", "data/README.md", "estimators/README.md", "scorers/README.md",
+                 "reports/housing.svg", "docs/page.md", "stages/load.py"):  # fmt: skip
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "README.md").write_text("[a](docs/page.md) [b](docs/nowhere.md) [c](stages/load.py) [d](stages)\n")

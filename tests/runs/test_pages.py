@@ -12,15 +12,13 @@ and in a home folder with a table of the reader's own, ``~/customers.csv``. In i
 The pages that train models over and over (LONG) are left to 'make test-all'.
 """
 
-import os
 import re
 import secrets
 import subprocess
-import sys
 from typing import NamedTuple
 
 import pytest
-from workspace import ROOT, Repository
+from workspace import ROOT, Repository, forks
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOT_RUN = re.compile(r"# not run by the tests: \S")
@@ -31,17 +29,6 @@ LONG = {
     "leaderboard.md", "own-data.md", "promoting.md", "remotes.md", "report.md", "reproducibility.md", "security.md",
     "tuning.md", "updating.md", "upgrading.md", "versions.md", "voting.md", "watching.md",
 }  # fmt: skip
-
-
-DVC = f"""#!{sys.executable}
-import sys
-sys.path.insert(0, {str(ROOT)!r})
-from lockstep.repository.dvc_process import prepare
-prepare(["--cd", ".", *sys.argv[1:]])
-from dvc.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
-"""DVC as ``python -m lockstep`` runs it: its stages are forks, which write the same."""
 
 
 class Command(NamedTuple):
@@ -84,11 +71,12 @@ def missing(expected, output):
     return None
 
 
-def run_page(repository, found):
-    """Run the commands in one shell; the first that does not do what the page says is an AssertionError."""
+def run_page(repository, found, begin=""):
+    """Run the commands in one shell, which runs ``begin`` first; the first that does not do what the page says is an
+    AssertionError."""
     mark = secrets.token_hex(8)
     script = repository.folder.parent / "page.sh"
-    script.write_text("".join(f"{c.line}\nprintf '\\n{mark} %d\\n' $?\n" for c in found))
+    script.write_text(begin + "".join(f"{c.line}\nprintf '\\n{mark} %d\\n' $?\n" for c in found))
     done = subprocess.run(
         ["bash", str(script)], cwd=repository.folder, env=repository.environment, text=True, timeout=900, check=False,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -135,12 +123,8 @@ def reader(built_repository, tmp_path):
     ],
 )
 def test_the_commands_of_a_page_do_what_it_says(reader, page, tmp_path):
-    if "lockstep doctor" not in page.read_text():  # which says that this is another DVC
-        (tmp_path / "programs").mkdir()
-        (tmp_path / "programs/dvc").write_text(DVC)
-        (tmp_path / "programs/dvc").chmod(0o755)
-        reader.environment["PATH"] = f"{tmp_path / 'programs'}{os.pathsep}{reader.environment['PATH']}"
-    run_page(reader, commands(page.read_text()))
+    forks().put_program(tmp_path / "dvc")
+    run_page(reader, commands(page.read_text()), begin=f'dvc() {{ "{tmp_path / "dvc"}" "$@"; }}\n')
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

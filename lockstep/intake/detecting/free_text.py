@@ -1,7 +1,7 @@
 """Finds columns of free text: titles, names, remarks, whose words tell more of a row than which of the texts it is.
 
 Their components made the models of seven tables of eight better; those of names that differ in each row, and of
-addresses, did not (benchmarks/README.md). Dates, codes and addresses are known by the digits in their words.
+addresses, did not (benchmarks/model_choice.md). Dates, codes and addresses are known by the digits in their words.
 """
 
 from collections.abc import Iterable
