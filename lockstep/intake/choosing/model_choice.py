@@ -1,5 +1,6 @@
-"""Chooses a model type and its settings by what was measured on many tables (benchmarks/model_choice.md): from the numbers of
-rows and classes and whether rows are split at random, never by trying models on the rows at hand, which told less."""
+"""Chooses a model type and its settings by what was measured on many tables (benchmarks/model_choice.md): from the
+numbers of rows and classes and whether rows are split at random, never by trying models on the rows at hand, which told
+less."""
 
 from typing import Any, NamedTuple
 
