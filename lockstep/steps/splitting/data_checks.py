@@ -26,6 +26,9 @@ LEAK_ROWS = 100_000
 """One feature that gives the target away shows on so many training rows, drawn at random where there are more."""
 RARE_ROWS = 20
 """A class of fewer training rows than this is hardly learned, and hardly measured."""
+SHIFT_ROWS = 100_000
+"""Other distributions show on so many rows of each side, drawn at random where there are more: between so many, a
+Kolmogorov-Smirnov distance of 0.01 has a p-value of 0.0001."""
 SHIFT_LEVEL = 0.001
 """The family-wise error rate of the test for different distributions, after Holm's correction."""
 
@@ -89,10 +92,8 @@ def _target_leak(train: Table, _: Table) -> list[str]:
         for exact in (exact_sums(train.features, train.labels) if train.task == "regression" else [])
         if len(exact.weights) > 1
     ]
-    drawn = ""
-    if len(train) > LEAK_ROWS:
-        drawn = f", of {LEAK_ROWS:,} training rows drawn at random"
-        train = train.rows(np.sort(np.random.default_rng(0).choice(len(train), LEAK_ROWS, replace=False)))
+    drawn = f", of {LEAK_ROWS:,} training rows drawn at random" if len(train) > LEAK_ROWS else ""
+    train = _drawn(train, LEAK_ROWS)
     labels, alone = train.labels, []
     features = train.features
     codes = pd.factorize(labels, sort=True)[0] if train.task == "classification" else labels
@@ -108,6 +109,13 @@ def _target_leak(train: Table, _: Table) -> list[str]:
             if score > LEAK_ACCURACY and score - most > (1 - most) / 2:
                 alone.append(f"'{name}' predicts {score:.1%} of the classes alone{drawn}")
     return alone + found
+
+
+def _drawn(table: Table, most: int) -> Table:
+    """So many of a table's rows, drawn at random, where it has more."""
+    if len(table) <= most:
+        return table
+    return table.rows(np.sort(np.random.default_rng(0).choice(len(table), most, replace=False)))
 
 
 def _binned(column: pd.Series) -> np.ndarray:
@@ -191,18 +199,23 @@ def _rare_class(train: Table, _: Table) -> list[str]:
 def _shifted_column(train: Table, test: Table) -> list[str]:
     """Columns whose values, or share of missing values, differ between training and test rows.
 
-    The tests are those of ``data-diff``, corrected for their number.
+    The tests are those of ``data-diff``, corrected for their number; values are tested on SHIFT_ROWS at most of each.
     """
-    tested: list[tuple[str, float]] = []
+    some_train, some_test = (_drawn(table, SHIFT_ROWS) for table in (train, test))
+    drawn = f", of {len(some_train):,} and {len(some_test):,} rows" if max(len(train), len(test)) > SHIFT_ROWS else ""
+    tested: list[tuple[str, str, float]] = []
     for name in (str(name) for name in train.frame if name not in (train.group, train.time)):
-        before, after = train.frame[name], test.frame[name]
         as_classes = name == train.target and train.task == "classification"
-        values = values_differ(before, after, as_classes=as_classes)
-        tested += [(f"'{name}'", values.p)] if isinstance(values, Difference) else []
-        missing = missing_differ(before, after)
-        tested += [] if missing is None else [(f"missing values of '{name}'", missing)]
-    adjusted = holm([p for _, p in tested])
-    return [f"{what} (p {p:.1g})" for (what, _), p in zip(tested, adjusted, strict=True) if p < SHIFT_LEVEL]
+        values = values_differ(some_train.frame[name], some_test.frame[name], as_classes=as_classes)
+        tested += [(f"'{name}'", drawn, values.p)] if isinstance(values, Difference) else []
+        missing = missing_differ(train.frame[name], test.frame[name])
+        tested += [] if missing is None else [(f"missing values of '{name}'", "", missing)]
+    adjusted = holm([p for *_, p in tested])
+    return [
+        f"{what} (p {p:.1g}{of_rows})"
+        for (what, of_rows, _), p in zip(tested, adjusted, strict=True)
+        if p < SHIFT_LEVEL
+    ]
 
 
 CHECKS: dict[str, Callable[[Table, Table], list[str]]] = {

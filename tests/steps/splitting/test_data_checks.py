@@ -99,6 +99,14 @@ def test_a_leak_of_many_rows_is_found_on_some_of_them_and_says_so(monkeypatch, t
     assert found(split)["target_leak"].message.endswith(" alone, of 3,000 training rows drawn at random")
 
 
+def test_a_shift_of_many_rows_is_looked_for_on_some_of_them_and_says_so(monkeypatch):
+    split = parts("regression", 6000)
+    split.test.frame["x"] += 1.0
+    assert "rows)" not in found(split)["shifted_column"].message
+    monkeypatch.setattr("lockstep.steps.splitting.data_checks.SHIFT_ROWS", 3000)
+    assert found(split)["shifted_column"].message.endswith(", of 3,000 and 1,200 rows)")
+
+
 HOUSE = np.random.default_rng(2).integers(0, 900, 600)
 LIKE_HOUSE = {"rooms": 1 + HOUSE % 7, "area": HOUSE * 37 % 101}
 
