@@ -22,6 +22,11 @@ import workspace
 from small import SMALL
 from xdist.scheduler import LoadScopeScheduling
 
+_BUILT = {"built_repository", "committed_repository"}
+"""The fixtures that are made while other tests run."""
+_ROWS = 400
+"""Of housing.csv, where runs are to be short."""
+
 
 def pytest_configure(config):
     small.every_example = "not exhaustive" not in config.option.markexpr
@@ -30,7 +35,7 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     """Modules with slow tests first: no worker is then left alone with them at the end. Those that need what is built
     meanwhile are the last of them."""
-    waiting = {item.path for item in items if "built_repository" in getattr(item, "fixturenames", ())}
+    waiting = {item.path for item in items if _BUILT & set(getattr(item, "fixturenames", ()))}
     slow = {item.path for item in items if item.get_closest_marker("slow")} | waiting
     items.sort(key=lambda item: (item.path not in slow, item.path in waiting))
 
@@ -68,28 +73,31 @@ def exhaustively(request):
     return any(item.get_closest_marker("exhaustive") for item in request.session.items)
 
 
-@pytest.fixture(scope="session")
-def built_rows(exhaustively):
-    """How many rows of housing.csv that has: all (None) where the exhaustive tests run."""
-    return None if exhaustively else 400
-
-
 @pytest.fixture(scope="session", autouse=True)
-def begin_to_build(request, shared_folder, built_rows):
+def begin_to_build(request, shared_folder, exhaustively):
     """Build what some tests begin with while others run."""
-    first = os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0"
-    if not first or all("built_repository" not in getattr(item, "fixturenames", ()) for item in request.session.items):
+    wanted = _BUILT & {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    rows = [str(_ROWS)] if "built_repository" in wanted or not exhaustively else []
+    rows += ["None"] if "committed_repository" in wanted and exhaustively else []
+    if not wanted or os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
         yield
         return
-    with subprocess.Popen([sys.executable, workspace.__file__, shared_folder, str(built_rows)]) as building:
+    with subprocess.Popen([sys.executable, workspace.__file__, shared_folder, *rows]) as building:
         yield
         building.kill()
 
 
 @pytest.fixture(scope="session")
-def built_repository(shared_folder, built_rows):
-    """A Repository in which everything is built and committed, one for all workers: for copies, not to be changed."""
-    return workspace.everything_built(shared_folder, built_rows)
+def built_repository(shared_folder):
+    """A Repository of short runs in which everything is built and committed, one for all workers: for copies, not to be
+    changed."""
+    return workspace.everything_built(shared_folder, _ROWS)
+
+
+@pytest.fixture(scope="session")
+def committed_repository(shared_folder, exhaustively):
+    """The same of this repository as it is committed, where the exhaustive tests run."""
+    return workspace.everything_built(shared_folder, None if exhaustively else _ROWS)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ A shell's commands come by the socket, from the program that ``Forks.put_program
 import builtins
 import contextlib
 import errno
+import functools
 import gc
 import importlib
 import io
@@ -312,7 +313,8 @@ def _serve(path: str) -> None:
         importlib.import_module(name)
 
     stage_forks.install(dvc.stage.run, ROOT, variables)
-    lockstep.repository.quick_yaml.quicken_yaml(dvc.utils.serialize._yaml)
+    yaml = dvc.utils.serialize._yaml
+    lockstep.repository.quick_yaml.quicken_yaml(yaml, dvc.utils.strictyaml, dvc.parsing.interpolate)
     gc.freeze()  # the forks' collector leaves alone what they all share
 
     def command(words: list[str]) -> int:
@@ -326,8 +328,17 @@ def _serve(path: str) -> None:
         sys.argv = ["dvc", *arguments]
         return int(dvc.cli.main(arguments))
 
+    @functools.lru_cache(16)
+    def remember(text: str) -> None:
+        """Have forks know what DVC would parse."""
+        with contextlib.suppress(Exception):
+            yaml.parse_yaml(text, "")
+
     def start(request: dict[str, Any], files: list[int]) -> int:
         """The process that runs the commands, whose input, output and errors go to these."""
+        for name in ("dvc.yaml", "params.yaml", "dvc.lock"):
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                remember((Path(request["folder"]) / name).read_text(encoding="utf-8"))
         if pid := os.fork():
             return pid
         os.setsid()

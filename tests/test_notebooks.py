@@ -92,4 +92,4 @@ def test_a_report_is_in_a_frame_and_one_that_is_not_there_says_what_makes_it(tmp
 def test_revisions_and_leaderboards_are_shown(built_repository, monkeypatch):
     monkeypatch.chdir(built_repository.folder)
     assert "iris: no detectable difference" in compare_revisions("HEAD", "workspace", "iris")._repr_html_()
-    assert "iris: 1 model by " in leaderboards("iris")._repr_html_()
+    assert "iris: 2 models by " in leaderboards("iris")._repr_html_()

@@ -58,12 +58,16 @@ class _WithForks:
         return forks().popen if name == "Popen" else getattr(subprocess, name)
 
 
+IRIS, HOUSING = {"n_estimators": 10, "max_depth": 10}, {"n_estimators": 20, "learning_rate": 0.1}
+"""The hyperparameters of a Repository whose runs are short."""
+
+
 class Repository:
     """A copy with its own git history, DVC cache and DVC state.
 
     Args:
         folder: where; must not exist.
-        rows: of housing.csv, to make runs short; None for all.
+        rows: of housing.csv, to make runs short, in which models have fewer trees, too; None for all as it is.
     """
 
     def __init__(self, folder: Path, rows: int | None = 400) -> None:
@@ -94,6 +98,11 @@ class Repository:
             housing = folder / "data/raw/housing.csv"
             lines = housing.read_text().splitlines(keepends=True)
             housing.write_text("".join(lines[: rows + 1]))
+            params = (folder / "params.yaml").read_text()
+            for trees, fewer in ((100, IRIS), (200, HOUSING)):
+                assert params.count(f" n_estimators: {trees} ") == 1
+                params = params.replace(f" n_estimators: {trees} ", f" n_estimators: {fewer['n_estimators']} ")
+            (folder / "params.yaml").write_text(params)
             self.dvc("commit", "-q", "-f", "data/raw/housing.csv.dvc")
         self.commit("copy")
         self.pack()
@@ -209,10 +218,11 @@ def _committed(rows: int | None) -> Path:
 
 def everything_built(folder: Path, rows: int | None) -> Repository:
     """A Repository in ``folder`` in which everything is built from nothing, as if on another machine, and committed;
-    made by the first who asks.
+    made by the first who asks; each number of rows has its own.
 
     To be copied, not to be changed: processes of pytest-xdist share it.
     """
+    folder /= str(rows)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -235,4 +245,5 @@ def everything_built(folder: Path, rows: int | None) -> Repository:
 
 
 if __name__ == "__main__":
-    everything_built(Path(sys.argv[1]), None if sys.argv[2] == "None" else int(sys.argv[2]))
+    for rows in sys.argv[2:]:
+        everything_built(Path(sys.argv[1]), None if rows == "None" else int(rows))

@@ -130,11 +130,13 @@ def prepare(arguments: Sequence[str]) -> None:
         arguments: those that run_dvc gives to DVC.
     """
     forks = StageForks(FIRST_STAGE if list(arguments[1:3]) == [".", "repro"] and _settings_changed() else "")
+    from dvc.parsing import interpolate  # type: ignore[import-untyped]
     from dvc.stage import run  # type: ignore[import-untyped]
+    from dvc.utils import strictyaml  # type: ignore[import-untyped]
     from dvc.utils.serialize import _yaml  # type: ignore[import-untyped]
 
     write_settings_as_utf8()
-    quicken_yaml(_yaml)
+    quicken_yaml(_yaml, strictyaml, interpolate)
     forks.run_for(run)
 
 

@@ -1,13 +1,14 @@
 """What DVC reads and writes over and over, read and written more quickly, with the same result.
 
 Its lock, for each stage that runs: by a parser that keeps no comments, of which a lock has none, and anew of what has
-changed alone. All else, such as params.yaml once for each stage: one text is parsed once.
+changed alone. All else, such as params.yaml once for each stage: one text is parsed once, and so is an expression
+within ``${}`` of dvc.yaml.
 """
 
 import copy
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,21 +24,33 @@ _REMEMBERED = 16
 """Texts whose content is remembered: those that were wanted last."""
 
 
-def quicken_yaml(module: Any) -> None:
-    """Have DVC's ``module``, dvc.utils.serialize._yaml, read and write so."""
-    _remember_texts(module)
+def quicken_yaml(module: Any, pipelines: Any, expressions: Any) -> None:
+    """Have DVC's modules read and write so.
+
+    Args:
+        module: dvc.utils.serialize._yaml.
+        pipelines: dvc.utils.strictyaml, which reads dvc.yaml, its lock and .dvc files.
+        expressions: dvc.parsing.interpolate.
+    """
+    module.parse_yaml = pipelines.parse_yaml = _remembering(module.parse_yaml, module.YAMLFileCorruptedError)
+    expressions.parse_expr = lru_cache(expressions.parse_expr)
     _Locks(module)
 
 
-def _remember_texts(module: Any) -> None:
-    parse = module.parse_yaml
-    parse_new = lru_cache(_REMEMBERED)(parse)
+def _remembering(parse: Callable[..., Any], corrupted: type[Exception]) -> Callable[..., Any]:
+    @lru_cache(_REMEMBERED)
+    def parse_new(text: str) -> Any:
+        return parse(text, "")
 
     def parse_once(text: str, path: str, typ: str = "safe") -> Any:
-        # A copy, since DVC may change what it is given.
-        return copy.deepcopy(parse_new(text, path)) if typ == "safe" else parse(text, path, typ)
+        if typ != "safe":
+            return parse(text, path, typ)
+        try:
+            return copy.deepcopy(parse_new(text))  # DVC may change what it is given
+        except corrupted:
+            return parse(text, path)  # whose error names the file
 
-    module.parse_yaml = parse_once
+    return parse_once
 
 
 class _Locks:

@@ -22,8 +22,8 @@ def test_the_picture_has_the_metrics_that_git_has():
 
 @pytest.mark.exhaustive
 @pytest.mark.slow
-def test_the_picture_shows_what_the_report_says(built_repository):
-    report = (built_repository.folder / REPORT).read_text(encoding="utf-8")
+def test_the_picture_shows_what_the_report_says(committed_repository):
+    report = (committed_repository.folder / REPORT).read_text(encoding="utf-8")
     assert shown_in(PICTURE) == shown_by(report), "type: make pages"
 
 

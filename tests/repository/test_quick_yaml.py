@@ -24,9 +24,9 @@ NEW = {
 
 @pytest.fixture
 def quick():
-    own = ("parse_yaml", "parse_yaml_for_update", "_dump")
+    own = ("parse_yaml", "parse_yaml_for_update", "_dump", "YAMLFileCorruptedError")
     module = SimpleNamespace(**{name: getattr(_yaml, name) for name in own})
-    quicken_yaml(module)
+    quicken_yaml(module, SimpleNamespace(), SimpleNamespace(parse_expr=str))
     return module
 
 

@@ -97,9 +97,9 @@ def plain(tmp_path):
 
 
 @pytest.fixture
-def reader(built_repository, tmp_path):
+def reader(committed_repository, tmp_path):
     """The reader's clone and home folder."""
-    repository = built_repository.copy_to(tmp_path / "repository")
+    repository = committed_repository.copy_to(tmp_path / "repository")
     repository.environment["HOME"] = str(tmp_path)
     (tmp_path / ".gitconfig").write_text("[user]\n    name = Reader\n    email = reader@example.org\n")
     # The environment that runs the tests stands in for the one that make would install.

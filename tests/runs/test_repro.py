@@ -13,7 +13,7 @@ from lockstep.kernel.lock_file import outputs, read_lock
 import pytest
 from graph import NAMES, import_closure, libraries
 from small import widened
-from workspace import ROOT, Repository
+from workspace import HOUSING, IRIS, ROOT, Repository
 
 PROBLEMS = ("iris", "housing")
 
@@ -138,7 +138,7 @@ def test_going_back_to_earlier_settings_trains_nothing(clean):
     rerun = ["check@iris", "tune@iris", "cross_validate@iris", "train@iris", "evaluate@iris"]
     assert clean.repro("evaluate@iris") == rerun
     assert clean.lock() != before
-    clean.set("iris", "train", hyperparameters={"n_estimators": 100, "max_depth": 10})
+    clean.set("iris", "train", hyperparameters=IRIS)
     assert clean.repro() == []
     assert clean.lock() == before
 
@@ -152,7 +152,7 @@ def author(built, tmp_path_factory):
     author.run("dvc", "remote", "add", "-q", "--default", "store", str(folder / "store"))
     author.run("dvc", "remote", "modify", "-q", "store", "verify", "true")
     author.dvc("push", "-q")
-    for hyperparameters in ({"n_estimators": 9, "max_depth": 2}, {"n_estimators": 100, "max_depth": 10}):
+    for hyperparameters in ({"n_estimators": 9, "max_depth": 2}, IRIS):
         author.set("iris", "train", hyperparameters=hyperparameters)
         author.repro()
         author.commit("other settings")
@@ -177,7 +177,7 @@ def test_going_back_trains_nothing_in_a_fresh_clone_either(clone):
     first = clone.lock()
     clone.set("iris", "train", hyperparameters={"n_estimators": 7, "max_depth": 3})
     assert "cross_validate@iris" in clone.repro("cross_validate@iris", "evaluate@iris")
-    clone.set("iris", "train", hyperparameters={"n_estimators": 100, "max_depth": 10})
+    clone.set("iris", "train", hyperparameters=IRIS)
     assert clone.repro() == []
     assert clone.lock() == first
 
@@ -334,19 +334,19 @@ def test_a_killed_stage_leaves_nothing_that_passes_for_a_result(clean):
     assert not model.exists()
     assert clean.lock() == before
     assert "train@housing" in clean.changed()
-    clean.set("housing", "train", hyperparameters={"n_estimators": 200, "learning_rate": 0.1})
+    clean.set("housing", "train", hyperparameters=HOUSING)
     clean.repro()
     assert clean.lock() == before
 
 
 @pytest.mark.exhaustive
-def test_the_committed_lock_is_what_a_clean_rebuild_gives_on_another_machine(built):
+def test_the_committed_lock_is_what_a_clean_rebuild_gives_on_another_machine(committed_repository):
     made_with = read_lock(ROOT / "dvc.lock")["load@iris"].params["versions.toml"]["python"]
     if made_with != PYTHON:
         pytest.skip(f"dvc.lock was made with Python {made_with}, of which the stages track the version")
-    assert built.run("git", "log", "-1", "--format=%s").stdout == "built\n"
-    assert built.run("git", "diff", "--stat", "HEAD~1", "HEAD").stdout == ""
-    assert built.lock() == (ROOT / "dvc.lock").read_text()
+    assert committed_repository.run("git", "log", "-1", "--format=%s").stdout == "built\n"
+    assert committed_repository.run("git", "diff", "--stat", "HEAD~1", "HEAD").stdout == ""
+    assert committed_repository.lock() == (ROOT / "dvc.lock").read_text()
 
 
 def test_the_shipped_data_is_there_after_a_clone_without_a_network(tmp_path):
