@@ -6,7 +6,8 @@ would lose.
 
     python tests/dvc_forks.py SOCKET    one request per line on stdin, one answer per line on stdout, both JSON
 
-A shell's commands come by the socket, from the program that ``Forks.put_program`` writes.
+A shell's commands come by the socket, from the program that ``Forks.put_program`` writes; those of ``python -m
+lockstep``, too, which import the code of their own repository.
 """
 
 import builtins
@@ -52,7 +53,7 @@ _PROGRAM = """#!{python} -IS
 import json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({path!r})
-    words = dict(start=[["dvc", *sys.argv[1:]]], folder=os.getcwd(), environment=dict(os.environ))
+    words = dict(start=[sys.argv[1:]], folder=os.getcwd(), environment=dict(os.environ))
     socket.send_fds(server, [b" "], [0, 1, 2])
     server.sendall(json.dumps(words).encode() + b"\\n")
     sys.exit(int(server.makefile().readline()))
@@ -83,7 +84,8 @@ class Forks:
         return f"{self._logs.name}/socket"
 
     def put_program(self, path: Path) -> None:
-        """Write a program ``dvc`` for shells: it has the server run its command, with its own input and output."""
+        """Write a program for shells: it has the server run a command (``program dvc repro``), with its own input and
+        output."""
         self._ask()
         path.write_text(_PROGRAM.format(python=sys.executable, path=self._socket))
         path.chmod(0o755)
@@ -312,7 +314,7 @@ def _serve(path: str) -> None:
     for name in _LATER:
         importlib.import_module(name)
 
-    stage_forks.install(dvc.stage.run, ROOT, variables)
+    run_lockstep = stage_forks.install(dvc.stage.run, ROOT, variables)
     yaml = dvc.utils.serialize._yaml
     lockstep.repository.quick_yaml.quicken_yaml(yaml, dvc.utils.strictyaml, dvc.parsing.interpolate)
     gc.freeze()  # the forks' collector leaves alone what they all share
@@ -322,6 +324,8 @@ def _serve(path: str) -> None:
         if name == "doctor":
             sys.argv = words
             return lockstep.commands.repository.doctor.main(arguments)
+        if name == "lockstep":
+            run_lockstep(arguments)
         assert name in ("dvc", "own dvc")
         if name == "own dvc":
             lockstep.repository.dvc_process.write_settings_as_utf8()

@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,19 +35,24 @@ _LATER = (
 _libraries = [path for path in sys.path if Path(path) not in (Path(__file__).parent, Path(__file__).parents[1])]
 
 
-def install(module: Any, root: Path, before: dict[str, str]) -> None:
+def install(module: Any, root: Path, before: dict[str, str]) -> Callable[[Sequence[str]], None]:
     """Have DVC's ``module``, dvc.stage.run, fork stages: to be called in the server, which imports the libraries that
     those of the repository at ``root``, which must be in ``sys.path``, do.
 
     Args:
         before: the variables that the server was started with: Lockstep changes some as it is imported.
+
+    Returns:
+        What runs ``python -m lockstep`` with such arguments in a fork of the server, and never returns.
     """
     for path in sorted((root / "stages").glob("[!_]*.py")):
         importlib.import_module(f"stages.{path.stem}")
     for name in _LATER:
         importlib.import_module(name)
 
-    module.subprocess = SimpleNamespace(Popen=_Starter(before, dict(os.environ)), check_output=subprocess.check_output)
+    starter = _Starter(before, dict(os.environ))
+    module.subprocess = SimpleNamespace(Popen=starter, check_output=subprocess.check_output)
+    return lambda arguments: _become(["lockstep", *arguments], {**os.environ, **starter.set}, str(Path.cwd()))
 
 
 class _Starter:
@@ -54,7 +60,7 @@ class _Starter:
 
     def __init__(self, before: dict[str, str], after: dict[str, str]) -> None:
         self._before = _compared(before)
-        self._set = {name: value for name, value in after.items() if before.get(name) != value}
+        self.set = {name: value for name, value in after.items() if before.get(name) != value}
         """What Lockstep and libraries set as they are imported."""
 
     def __call__(self, command: list[str], *, env: dict[str, str], cwd: str, **options: Any) -> Any:
@@ -63,7 +69,7 @@ class _Starter:
         *shell, words = command
         if not is_plain(shell, words, env) or _compared(env) != self._before or not Path(cwd, "stages").is_dir():
             return subprocess.Popen(command, env=env, cwd=cwd, **options)
-        return _Stage(shlex.split(words)[2:], env | self._set, cwd)
+        return _Stage(shlex.split(words)[2:], env | self.set, cwd)
 
 
 def _compared(variables: dict[str, str]) -> dict[str, str]:

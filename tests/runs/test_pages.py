@@ -31,6 +31,13 @@ LONG = {
 }  # fmt: skip
 
 
+FORKS = """
+dvc() {{ "{fork}" dvc "$@"; }}
+python() {{ case "$1 $2" in "-m lockstep") "{fork}" lockstep "${{@:3}}";; *) command python "$@";; esac; }}
+"""
+"""What a shell begins with, to have these two be forks of a process that has imported what takes them a second."""
+
+
 class Command(NamedTuple):
     """A command, the exit code that the page promises, and the lines of output that it shows."""
 
@@ -123,8 +130,8 @@ def reader(committed_repository, tmp_path):
     ],
 )
 def test_the_commands_of_a_page_do_what_it_says(reader, page, tmp_path):
-    forks().put_program(tmp_path / "dvc")
-    run_page(reader, commands(page.read_text()), begin=f'dvc() {{ "{tmp_path / "dvc"}" "$@"; }}\n')
+    forks().put_program(tmp_path / "fork")
+    run_page(reader, commands(page.read_text()), begin=FORKS.format(fork=tmp_path / "fork"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
