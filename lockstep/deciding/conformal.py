@@ -16,6 +16,7 @@ from lockstep.deciding.out_of_fold import OutOfFold
 from lockstep.learning.scoring import Predictions, given_to_actual
 
 import numpy as np
+import pandas as pd
 
 MOST_BINS = 10
 TAIL = 10
@@ -113,6 +114,9 @@ def interval_columns(decision: Decision, predictions: Predictions) -> dict[str, 
         return {}
     names = predictions.classes.astype(object)
     rows = sets_of(intervals, predictions)
-    kinds, which = np.unique(rows, axis=0, return_inverse=True)  # of many rows, few sets
-    texts = [json.dumps([names[place] for place in np.flatnonzero(kind)], ensure_ascii=False) for kind in kinds]
+    # Of many rows, few sets: a set is known by its bits, a byte for eight classes.
+    which, kinds = pd.factorize(np.array([row.tobytes() for row in np.packbits(rows, axis=1)], dtype=object))
+    bits = np.frombuffer(b"".join(kinds), dtype=np.uint8).reshape(len(kinds), -(-len(names) // 8))
+    places = map(np.flatnonzero, np.unpackbits(bits, axis=1, count=len(names)))
+    texts = [json.dumps([names[place] for place in own], ensure_ascii=False) for own in places]
     return {"set": np.array(texts, dtype=object)[which]}

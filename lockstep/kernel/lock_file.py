@@ -7,6 +7,7 @@ imports no part of DVC, so that it costs a reader of one file next to nothing.
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -81,6 +82,12 @@ def parse_lock(data: bytes, where: str, remedy: str) -> dict[str, LockedStage]:
             folder other than of code, a hash that is not an MD5, no size, or a path that leads out of the repository.
             ``where`` and ``remedy`` are for the message.
     """
+    return dict(_parsed(data, where, remedy))
+
+
+@lru_cache(4)
+def _parsed(data: bytes, where: str, remedy: str) -> Mapping[str, LockedStage]:
+    """The same, once for one lock: a stage asks for what it reads, and for each model that it opens."""
     content = _yaml(data, where, remedy)
     try:
         stages = {

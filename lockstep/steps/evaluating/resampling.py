@@ -102,7 +102,7 @@ class Design:
     def n_units(self) -> int:
         return len(self.strata)
 
-    @property
+    @cached_property
     def degrees_of_freedom(self) -> int:
         """Units less strata: each stratum's mean is estimated from its own units."""
         return self.n_units - len(np.unique(self.strata))
