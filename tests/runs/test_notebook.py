@@ -48,6 +48,6 @@ def test_it_runs_and_shows_tables_and_the_report(client, built_repository, tmp_p
     assert "random_forest_classifier_v1.joblib" in shown["train-forest"]
     assert "train.model random_forest \N{RIGHTWARDS ARROW} logistic_regression" in shown["compare"]
     assert "The same 30 test rows on both sides." in shown["compare"]
-    assert "iris: 1 model by " in shown["leaderboard"]
+    assert "iris: 2 models by " in shown["leaderboard"]
     assert shown["report"].startswith("<iframe sandbox srcdoc=")
     assert copy.status() == []  # what it writes is nothing that git tracks

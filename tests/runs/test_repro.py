@@ -16,6 +16,8 @@ from small import widened
 from workspace import HOUSING, IRIS, ROOT, Repository
 
 PROBLEMS = ("iris", "housing")
+COMMITTED = {"n_estimators": 100, "max_depth": 10}
+"""Iris's hyperparameters in params.yaml."""
 
 
 @pytest.fixture(scope="module")
@@ -144,15 +146,15 @@ def test_going_back_to_earlier_settings_trains_nothing(clean):
 
 
 @pytest.fixture(scope="module")
-def author(built, tmp_path_factory):
+def author(committed_repository, tmp_path_factory):
     """A copy of it, with a remote that has what the two last commits made: of other settings, then the first; for
     clones, not to be changed."""
     folder = tmp_path_factory.mktemp("author")
-    author = built.copy_to(folder / "author")
+    author = committed_repository.copy_to(folder / "author")
     author.run("dvc", "remote", "add", "-q", "--default", "store", str(folder / "store"))
     author.run("dvc", "remote", "modify", "-q", "store", "verify", "true")
     author.dvc("push", "-q")
-    for hyperparameters in ({"n_estimators": 9, "max_depth": 2}, IRIS):
+    for hyperparameters in ({"n_estimators": 9, "max_depth": 2}, COMMITTED):
         author.set("iris", "train", hyperparameters=hyperparameters)
         author.repro()
         author.commit("other settings")
@@ -177,7 +179,7 @@ def test_going_back_trains_nothing_in_a_fresh_clone_either(clone):
     first = clone.lock()
     clone.set("iris", "train", hyperparameters={"n_estimators": 7, "max_depth": 3})
     assert "cross_validate@iris" in clone.repro("cross_validate@iris", "evaluate@iris")
-    clone.set("iris", "train", hyperparameters=IRIS)
+    clone.set("iris", "train", hyperparameters=COMMITTED)
     assert clone.repro() == []
     assert clone.lock() == first
 
