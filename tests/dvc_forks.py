@@ -78,6 +78,7 @@ class Forks:
             self._server.kill()
             self._server.communicate()
             self._server = None
+            Path(self._socket).unlink(missing_ok=True)  # the next one's is in the same place
 
     @property
     def _socket(self) -> str:
