@@ -5,7 +5,7 @@ from typing import Any
 
 from lockstep.comparing.rendering import Quote
 from lockstep.kernel.errors import some
-from lockstep.kernel.lock_file import ABSENT, CODE_FOLDER, LockedFile, LockedStage, outputs
+from lockstep.kernel.lock_file import ABSENT, CODE_FOLDERS, LockedFile, LockedStage, outputs
 from lockstep.kernel.paths import PARAMS
 from lockstep.learning.search_result import by_name
 from lockstep.provenance.changes import Change, FindModules, differing, stage_changes
@@ -85,7 +85,7 @@ def find_changes(
             elif change.kind == "file" and change.what not in written:
                 files[change.what] = FileChange(change.what, *values, tuple(change.modules or ()))
     in_folders = {f"{path}/{module}" for path, change in files.items() for module in change.modules}
-    is_code = {path: path.endswith(".py") or path.startswith(CODE_FOLDER) for path in sorted(files)}
+    is_code = {path: path.endswith(".py") or path.split("/")[0] in CODE_FOLDERS for path in sorted(files)}
     trained = [{**_hyperparameters(side, problem), **found} for side, found in zip(own, searched, strict=True)]
     return RunChanges(
         parameters=tuple(settings[key] for key in sorted(settings) if key[0] == PARAMS.name),

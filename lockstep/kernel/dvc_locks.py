@@ -140,7 +140,11 @@ def keep_experiments_out(pid: int, command: str) -> None:
     with _editing(REFERENCES):
         content = _content(REFERENCES)
         writers = content.setdefault("write", {})
-        if EXPERIMENTS not in writers or not is_alive(writers[EXPERIMENTS]["pid"]):
+        try:
+            is_held = EXPERIMENTS in writers and is_alive(writers[EXPERIMENTS]["pid"])
+        except (KeyError, TypeError):
+            raise _unreadable(REFERENCES) from None
+        if not is_held:
             writers[EXPERIMENTS] = {"pid": pid, "cmd": command}
             temporary = temporary_beside(REFERENCES)
             temporary.write_text(json.dumps(content), encoding="utf-8")

@@ -73,9 +73,9 @@ def differences(recorded: dict[str, str]) -> list[tuple[str, str, str | None]]:
     return found
 
 
-def check_environment(*, path: Path = VERSIONS) -> None:
+def check_environment() -> None:
     """Raise MachineError unless what is installed is what versions.toml records."""
-    found = differences(read_versions(path))
+    found = differences(read_versions(VERSIONS))
     if find_spec("msgspec") is None or any(actual is None for _, _, actual in found):
         # The likeliest mistake of all: dvc was called by its path, and `python` is another one than its own.
         raise MachineError(

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -55,7 +56,8 @@ def is_alive(pid: int) -> bool:
 
 
 class Outputs:
-    """Files that appear together when the ``with`` block ends, or not at all if it raises.
+    """Files that appear together when the ``with`` block ends, or not at all if it raises: what stood in their places
+    then stands there again.
 
     Args:
         check: called before they appear; if it raises, they do not.
@@ -75,24 +77,29 @@ class Outputs:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        done: list[Path] = []
+        earlier: dict[Path, Path | None] = {}
         try:
             if kind is None:
                 if self._check is not None:
                     self._check()
                 for temporary, path in self._written:
+                    before = _second_name(path)
                     temporary.replace(path)
-                    done.append(path)
-                for folder in {path.parent for path in done}:
+                    earlier[path] = before
+                for folder in {path.parent for path in earlier}:
                     with contextlib.suppress(PermissionError):  # one that may be written to but not listed
                         _flush(folder)
         except OSError:
-            for path in done:
-                path.unlink(missing_ok=True)
+            for path, before in earlier.items():
+                if before is None:
+                    path.unlink(missing_ok=True)
+                else:
+                    before.replace(path)
             raise
         finally:
-            for temporary, _ in self._written:
-                temporary.unlink(missing_ok=True)
+            for left in (*(temporary for temporary, _ in self._written), *earlier.values()):
+                if left is not None:
+                    left.unlink(missing_ok=True)
         if kind is None:
             for action in self._afterwards:
                 action()
@@ -129,6 +136,18 @@ class Outputs:
                 out.writerows(rows)
 
         self.write(path, writer)
+
+
+def _second_name(path: Path) -> Path | None:
+    """A temporary name for the file ``path``, to bring it back by; None if there is none."""
+    if not os.path.lexists(path):
+        return None
+    name = temporary_beside(path)
+    try:
+        os.link(path, name, follow_symlinks=False)
+    except OSError:  # of a file system that has no hard links, or of somebody else's file
+        shutil.copy2(path, name, follow_symlinks=False)
+    return name
 
 
 def _flush(path: Path) -> None:

@@ -6,21 +6,26 @@ imports no part of DVC, so that it costs a reader of one file next to nothing.
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from lockstep.kernel.errors import DataError, IntegrityError, SettingsError
-from lockstep.kernel.paths import is_safe
+from lockstep.kernel.dvc_locks import WORKSPACE_LOCK, is_locked
+from lockstep.kernel.errors import DataError, IntegrityError, MachineError, SettingsError
+from lockstep.kernel.files import is_alive
+from lockstep.kernel.paths import OWN_CODE, is_safe
 from lockstep.kernel.strict_yaml import parse_yaml
 
 LOCK_FILE = Path("dvc.lock")
 MAX_LOCK_BYTES = 64 * 1024 * 1024
 MD5 = re.compile(r"[0-9a-f]{32}")
+WRITING = 5.0
+"""Seconds to wait for DVC to have written dvc.lock, which takes it less than one."""
 FOLDER_MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
-CODE_FOLDER = ("lockstep/", "estimators", "scorers")
-"""What begins so may be a folder of modules that a stage depends on."""
+CODE_FOLDERS = frozenset({"lockstep", *OWN_CODE})
+"""These and what is below them may be folders of modules that a stage depends on."""
 ABSENT = object()
 """The value of a setting, or the file, that is not there."""
 
@@ -64,14 +69,34 @@ def read_lock(path: Path = LOCK_FILE) -> dict[str, LockedStage]:
     Raises:
         DataError: there is no dvc.lock.
         IntegrityError: it is not as DVC writes it for this repository (see parse_lock).
+        MachineError: a command of DVC's is writing it, and takes longer than WRITING.
     """
+    deadline = time.monotonic() + WRITING
+    while True:
+        try:
+            data = _bytes(path)
+        except FileNotFoundError:
+            raise DataError(
+                f"{path} does not exist: nothing was run yet, or this is not the repository's root. Run 'dvc repro'."
+            ) from None
+        try:
+            return parse_lock(data, str(path), last_commits(path))
+        except IntegrityError:
+            if not _is_dvc_at_work(path.parent):
+                raise
+            if time.monotonic() >= deadline:
+                raise MachineError(f"{path} is being written by DVC. Run this again when that has ended.") from None
+        time.sleep(0.05)
+
+
+def _is_dvc_at_work(root: Path) -> bool:
+    """Whether a command of DVC's holds the lock of the workspace: it writes dvc.lock over what is there, in pieces."""
+    lock = root / WORKSPACE_LOCK
     try:
-        data = _bytes(path)
-    except FileNotFoundError:
-        raise DataError(
-            f"{path} does not exist: nothing was run yet, or this is not the repository's root. Run 'dvc repro'."
-        ) from None
-    return parse_lock(data, str(path), last_commits(path))
+        holder = int(lock.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return is_alive(holder) and is_locked(lock)
 
 
 def parse_lock(data: bytes, where: str, remedy: str) -> dict[str, LockedStage]:
@@ -94,7 +119,7 @@ def _parsed(data: bytes, where: str, remedy: str) -> Mapping[str, LockedStage]:
             str(name): LockedStage(
                 name=str(name),
                 cmd=_text(entry["cmd"]),
-                deps=tuple(_locked(file, where, CODE_FOLDER) for file in _list(entry, "deps")),
+                deps=tuple(_locked(file, where, CODE_FOLDERS) for file in _list(entry, "deps")),
                 params={str(file): dict(values) for file, values in entry.get("params", {}).items()},
                 outs=tuple(_locked(file, where) for file in _list(entry, "outs")),
             )
@@ -154,16 +179,16 @@ def _yaml(data: bytes, where: str, remedy: str) -> Any:
         raise IntegrityError(f"{error} Or: {remedy}.") from None
 
 
-def _locked(entry: Mapping[str, Any], where: str, folders: str | tuple[str, ...] = ()) -> LockedFile:
+def _locked(entry: Mapping[str, Any], where: str, folders: Collection[str] = ()) -> LockedFile:
     """An entry of ``deps`` or ``outs``.
 
-    A folder is a dependency only, and only where its path begins with ``folders``: DVC makes no file from it. As an
+    A folder is a dependency only, and only one of ``folders`` or below them: DVC makes no file from it. As an
     output it has no place here, since its listing can lead anywhere.
     """
     path, md5, size = _text(entry["path"]), entry.get("md5"), entry.get("size")
     if not is_safe(path):
         raise IntegrityError(f"{where} records the path '{path}', which leads out of the repository's files.")
-    known = FOLDER_MD5 if folders and path.startswith(folders) else MD5
+    known = FOLDER_MD5 if path.split("/")[0] in folders else MD5
     if not isinstance(md5, str) or not known.fullmatch(md5):
         what = "a directory" if str(md5).endswith(".dir") else f"'{md5}', which is no MD5,"
         raise IntegrityError(

@@ -153,6 +153,10 @@ def _wrong(value: Any, type_: Any, place: str) -> str | None:
     info = inspect.type_info(type_)
     if isinstance(info, inspect.StructType):
         return _wrong_in_struct(value, info, place)
+    if isinstance(info, inspect.UnionType) and isinstance(value, dict):
+        struct = next((member for member in info.types if isinstance(member, inspect.StructType)), None)
+        if struct is not None:
+            return _wrong_in_struct(value, struct, place)
     item = info.item_type if isinstance(info, inspect.VarTupleType) else None
     if isinstance(item, inspect.StructType) and isinstance(value, list | tuple):
         found = (_wrong(entry, item.cls, f"{place}[{number}]") for number, entry in enumerate(value))

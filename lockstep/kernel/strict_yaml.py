@@ -57,18 +57,18 @@ _Loader.add_constructor(
 )
 
 
-def read_yaml(path: Path, max_bytes: int = MAX_BYTES) -> Any:
+def read_yaml(path: Path) -> Any:
     """The content of a settings file. Raises SettingsError with file and line."""
     try:
         if not (path.is_file() or path.is_dir()) and path.exists():  # a pipe would keep us waiting, a device for ever
             raise SettingsError(f"{path} is not a regular file. Put the settings' file itself there.")
         with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
+            data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise SettingsError(f"{path} does not exist. Run from the repository's root, or name the file.") from None
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}.") from None
-    return parse_yaml(data, path, max_bytes)
+    return parse_yaml(data, path)
 
 
 def parse_yaml(data: bytes, path: Path | str, max_bytes: int = MAX_BYTES, *, ambiguous: bool = False) -> Any:

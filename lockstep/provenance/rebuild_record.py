@@ -106,12 +106,12 @@ def read_record(path: Path) -> RebuildRecord:
     return record
 
 
-def deviations_from(record: RebuildRecord, root: Path = Path()) -> list[Deviation]:
-    """Find the files of a record that are missing from ``root``, or have other bytes there."""
+def deviations_from(record: RebuildRecord) -> list[Deviation]:
+    """Find the files of a record that are missing, or have other bytes here."""
     found = []
     for name, recorded in (record.outputs | record.inputs).items():
-        if not (root / name).is_file():
+        if not Path(name).is_file():
             found.append(Deviation("missing", name, ""))
-        elif (here := _digests(root / name)) != recorded:
+        elif (here := _digests(Path(name))) != recorded:
             found.append(Deviation("altered", name, f": its SHA-256 is {here.sha256}; recorded is {recorded.sha256}"))
     return found

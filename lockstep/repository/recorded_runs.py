@@ -26,7 +26,7 @@ COMMITS = 20
 """So many commits that changed dvc.lock are looked at, the last ones: each costs a tenth of a second, once."""
 
 
-def remember_runs(commits: int = COMMITS) -> None:
+def remember_runs() -> None:
     """Make the runs that the last commits record known to DVC's run cache, where it does not know them.
 
     Outputs that the cache lacks and git has, as metrics, are put into the cache too: DVC restores a run only if the
@@ -34,7 +34,7 @@ def remember_runs(commits: int = COMMITS) -> None:
     """
     if not Path(".dvc").is_dir():
         return
-    log = git.run("log", f"-{commits}", "--format=%H", "--", str(LOCK_FILE)).stdout.split()
+    log = git.run("log", f"-{COMMITS}", "--format=%H", "--", str(LOCK_FILE)).stdout.split()
     if not log:
         return
     cache = cache_folder()

@@ -21,7 +21,7 @@ def recorded(tmp_path, monkeypatch):
 
     def record(**changed):
         write_versions(HERE | {name.replace("_", "-"): value for name, value in changed.items()}, path)
-        monkeypatch.setattr(check_environment, "__kwdefaults__", {"path": path})
+        monkeypatch.setattr(environment, "VERSIONS", path)
 
     return record
 

@@ -94,3 +94,18 @@ def test_none_appears_if_a_check_refuses(tmp_path):
     with Outputs() as outputs:
         outputs.json(tmp_path / "a", {"x": 1})
     assert files(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_was_there_stands_again_if_a_later_file_cannot_take_its_place(tmp_path, monkeypatch, links):
+    """As where params.yaml and a contract are edited together; on file systems without hard links, too."""
+    if not links:
+        monkeypatch.setattr("os.link", lambda *_, **__: (_ for _ in ()).throw(OSError("no hard links")))
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "b").mkdir()
+    with pytest.raises(OSError, match="b"), Outputs() as outputs:
+        outputs.text(tmp_path / "a", "new")
+        outputs.text(tmp_path / "new", "new")
+        outputs.text(tmp_path / "b", "new")
+    assert (tmp_path / "a").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]

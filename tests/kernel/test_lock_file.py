@@ -1,10 +1,13 @@
 """dvc.lock and the .dvc files, read strictly."""
 
 import hashlib
+import os
 import subprocess
 import sys
+import threading
 
-from lockstep.kernel.errors import DataError, IntegrityError
+from lockstep.kernel.dvc_locks import locked
+from lockstep.kernel.errors import DataError, IntegrityError, MachineError
 from lockstep.kernel.lock_file import LockedFile, outputs, parse_lock, read_lock, read_pointers
 from lockstep.repository.hashes import present
 
@@ -124,3 +127,23 @@ def test_it_costs_no_import_of_dvc():
         "import sys, lockstep.kernel.lock_file; sys.exit(any(m.split('.')[0] in ('dvc', 'numpy') for m in sys.modules))"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_a_lock_that_dvc_is_writing_is_waited_for(tmp_path, monkeypatch):
+    """DVC writes over the file that is there, in pieces, while it holds the workspace's lock."""
+    whole, lock = text(), tmp_path / ".dvc/tmp/lock"
+    lock.parent.mkdir(parents=True)
+    (tmp_path / "dvc.lock").write_bytes(whole[:-40])
+    with locked(lock, 0, str):
+        lock.write_text(f"{os.getpid()}\n")
+        monkeypatch.setattr("lockstep.kernel.lock_file.WRITING", 0.2)
+        with pytest.raises(MachineError, match=r"dvc.lock is being written by DVC. Run this again"):
+            read_lock(tmp_path / "dvc.lock")
+        monkeypatch.setattr("lockstep.kernel.lock_file.WRITING", 60)
+        written = threading.Timer(0.2, (tmp_path / "dvc.lock").write_bytes, [whole])
+        written.start()
+        assert list(read_lock(tmp_path / "dvc.lock")) == list(parse_lock(whole, "", ""))
+        written.join()
+    (tmp_path / "dvc.lock").write_bytes(whole[:-40])
+    with pytest.raises(IntegrityError, match="which is no MD5"):
+        read_lock(tmp_path / "dvc.lock")

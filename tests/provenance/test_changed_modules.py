@@ -70,7 +70,7 @@ def change(folder):
 @pytest.fixture(autouse=True)
 def lockstep_s_folder_of_code(monkeypatch):
     """dvc.lock may record folders of code only: here they are below code/."""
-    monkeypatch.setattr("lockstep.kernel.lock_file.CODE_FOLDER", "code/")
+    monkeypatch.setattr("lockstep.kernel.lock_file.CODE_FOLDERS", {"code"})
 
 
 def test_the_modules_are_named(toy, capsys):
