@@ -24,6 +24,7 @@ from lockstep.reading.date_formats import (
     ISO,
     LAST_YEAR,
     are_days,
+    check_offset,
     dates_of,
     dates_of_numbers,
     have_offset,
@@ -375,6 +376,8 @@ class Column:
                 STRING_TYPE,
                 ").",
             )
+        if self.form.dates == ISO and len(words) and not self.form.marks.epoch:
+            check_offset(bool(offset.any()), self.form.marks.offset, f"{self.file} column '{self.name}'")
         if offset.any():
             logger.info("%s column '%s': times with an offset are converted to UTC", self.file, self.name)
         return pd.Series(values)

@@ -39,6 +39,10 @@ class Constraints(Settings, frozen=True, omit_defaults=True):
     enum: tuple[str, ...] | None = None
     pattern: str | None = None
 
+    @property
+    def range(self) -> tuple[float | str | None, float | str | None]:
+        return self.minimum, self.maximum
+
 
 class Field(Settings, frozen=True, omit_defaults=True, rename="camel"):
     """A column.
@@ -165,6 +169,7 @@ def read_contract(path: Path) -> Contract:
         _check_marks(field, path)
         _check_dates(field, path)
         _check_levels(field, path)
+        _check_constraints(field, path)
     names = [field.name for field in contract.fields]
     for name in names:
         if names.count(name) > 1:
@@ -176,7 +181,7 @@ def _check_marks(field: Field, path: Path) -> None:
     """Raise SettingsError if what a field says of its numbers contradicts itself."""
     marks, where = field.lockstep, f"{path}: the field '{field.name}'"
     if field.type not in ("number", "integer"):
-        own = (field.decimal_char, field.group_char, field.bare_number, replace(marks, epoch=""))
+        own = (field.decimal_char, field.group_char, field.bare_number, replace(marks, epoch="", offset=False))
         if own != (None, None, True, NO_MARKS):
             raise SettingsError(
                 f"{where} is of the type {field.type}, but has decimalChar, groupChar, bareNumber or lockstep, which "
@@ -199,20 +204,40 @@ def _check_dates(field: Field, path: Path) -> None:
     """Raise SettingsError if what a field says of dates contradicts itself."""
     where, limits = f"{path}: the field '{field.name}'", field.constraints
     if field.type not in DATE_TYPES:
-        if field.format != ISO or field.lockstep.epoch or isinstance(limits.minimum or limits.maximum, str):
+        is_dated = field.format != ISO or field.lockstep.epoch or field.lockstep.offset
+        if is_dated or any(isinstance(limit, str) for limit in limits.range):
             raise SettingsError(
-                f"{where} is of the type {field.type}, but has a format, lockstep.epoch or a minimum or maximum of "
-                "text, which are for dates. Remove them, or set its type to date or datetime."
+                f"{where} is of the type {field.type}, but has a format, lockstep.epoch, lockstep.offset or a minimum "
+                "or maximum of text, which are for dates. Remove them, or set its type to date or datetime."
             )
         return
     if problem := problem_of_format(field.format):
         raise SettingsError(f"{where}: the format {field.format!r} cannot be used: {problem}.")
     if field.format != ISO and field.lockstep.epoch:
         raise SettingsError(f"{where}: a date is either written by a format or counted by lockstep.epoch. Remove one.")
+    if field.lockstep.offset and (field.type, field.format, field.lockstep.epoch) != ("datetime", ISO, ""):
+        raise SettingsError(
+            f"{where}: lockstep.offset is for times in ISO 8601 (type: datetime, no format). Remove it: a format says "
+            "with %z that they have one."
+        )
     for name, limit in (("minimum", limits.minimum), ("maximum", limits.maximum)):
         if limit is not None and np.isnat(dates_of(pa.array([str(limit)]), ISO)[0]):
             what = f"the {name} {limit!r} is no date such as '2024-01-31'"
             raise SettingsError(f"{where}: {what}. Write it so, in quotes.")
+
+
+def _check_constraints(field: Field, path: Path) -> None:
+    """Raise SettingsError for a constraint that cells of the field's type cannot be held to."""
+    limits = field.constraints
+    others: dict[str, object] = {"a pattern": limits.pattern, "an enum": limits.enum} if field.type != "string" else {}
+    if field.type in ("string", "boolean"):
+        others |= {"a minimum": limits.minimum, "a maximum": limits.maximum}
+    for name, value in others.items():
+        if value is not None:
+            raise SettingsError(
+                f"{path}: the field '{field.name}' is of the type {field.type}, of which {name} cannot be asked. "
+                "Remove it: pattern and enum are for texts, minimum and maximum for numbers and dates."
+            )
 
 
 def _check_levels(field: Field, path: Path) -> None:

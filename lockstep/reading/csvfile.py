@@ -134,7 +134,8 @@ class CsvFile:
             them.
 
     Raises:
-        DataError: at any time: see read_csv.
+        DataError: at any time: a cell count, a quote, a byte or the header is not as it must be. The message names the
+            file and the line.
     """
 
     def __init__(self, path: Path, dialect: Dialect = Dialect(), source: Source | None = None) -> None:

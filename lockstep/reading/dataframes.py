@@ -1,7 +1,7 @@
 """Gives the columns of a user's DataFrame the types that column_types.py gives those of a CSV file."""
 
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,15 @@ from lockstep.kernel.errors import DataError, some
 from lockstep.kernel.log import logger
 from lockstep.reading.column_types import EXACT_FLOAT, Cells, Column, Format, Typed, Values, row_index, typed_columns
 from lockstep.reading.csvfile import TEXT
-from lockstep.reading.date_formats import FIRST_YEAR, LAST_YEAR, are_possible, dates_of_numbers
+from lockstep.reading.date_formats import (
+    DATE_TYPES,
+    FIRST_YEAR,
+    ISO,
+    LAST_YEAR,
+    are_possible,
+    check_offset,
+    dates_of_numbers,
+)
 from lockstep.tables.dates import UNIT, shown_date
 from lockstep.tables.table import ROW, column_type
 
@@ -43,6 +51,11 @@ def typed_dataframe(
     Raises:
         DataError: as normalised_frame; or a text, or a number that counts days, is not of its column's declared form.
     """
+    for column, form in (forms or {}).items():
+        if column in frame and (types or {}).get(column) in DATE_TYPES and form.dates == ISO and not form.marks.epoch:
+            zoned = {value.tzinfo is not None for value in frame[column].dropna()[:1] if isinstance(value, datetime)}
+            for has_zone in zoned:
+                check_offset(has_zone, form.marks.offset, f"{name} column '{column}'")
     typed = _with_counted_dates(normalised_frame(frame, name), name, forms or {})
     rows = typed.index.to_numpy()
     texts = {column: form for column, form in (forms or {}).items() if column in typed}

@@ -7,6 +7,7 @@ count. Nothing is guessed: 2023-02-30, another format and an impossible year are
 
 from typing import Literal
 
+from lockstep.kernel.errors import DataError
 from lockstep.tables.dates import UNIT
 
 import numpy as np
@@ -68,6 +69,27 @@ def have_offset(cells: pa.Array, pattern: str) -> np.ndarray:
     if pattern != ISO:
         return np.full(len(cells), "%z" in pattern)
     return np.asarray(pc.match_substring_regex(cells, _ZONED).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def check_offset(present: bool, declared: bool, where: str) -> None:
+    """Raise DataError unless times say their offset from UTC as the contract says that they do.
+
+    Args:
+        present: whether they say it.
+        declared: lockstep.offset of the contract.
+        where: the file and the column, for the message.
+    """
+    if present and not declared:
+        raise DataError(
+            f"{where} has times with an offset from UTC, and its contract is of times without one, which are taken as "
+            "they stand: the two cannot be compared. Leave the offset out; or, if all of the data has one, add "
+            "lockstep: {offset: true} to the field in the contract."
+        )
+    if declared and not present:
+        raise DataError(
+            f"{where} has times without an offset from UTC, and its contract is of times that have one (lockstep: "
+            "{offset: true}). Write it, as in 2024-01-31T12:00:00+01:00: without it they would be taken for UTC."
+        )
 
 
 def dates_of_numbers(numbers: np.ndarray, epoch: Epoch) -> np.ndarray:

@@ -42,6 +42,8 @@ class Marks(Settings, frozen=True, omit_defaults=True):
         magnitudes: whether k, M or B behind a number multiplies it by a thousand, a million or a billion.
         others: what a cell is that is no such number: refused, or missing.
         epoch: of a column of dates that are numbers: what they count.
+        offset: of a column of times in ISO 8601: whether they say their offset from UTC. Without one, a time is taken
+            as it stands; so times with and without one never stand for each other.
     """
 
     prefix: str = ""
@@ -51,6 +53,7 @@ class Marks(Settings, frozen=True, omit_defaults=True):
     magnitudes: bool = False
     others: Literal["refused", "missing"] = "refused"
     epoch: Epoch = ""
+    offset: bool = False
 
     @property
     def unit(self) -> str:

@@ -71,8 +71,8 @@ _SHEETS = ("xl/workbook.xml", "xl/workbook.bin", "content.xml")
 """In the zip archives that spreadsheets are."""
 
 
-def data_path(text: str, root: Path = Path()) -> Path:
-    """``load.path`` as a path, if it leads to a file in the repository whose folder is ``root``, or to none yet.
+def data_path(text: str) -> Path:
+    """``load.path`` as a path, if it leads to a file in the repository, whose folder this is, or to none yet.
 
     Settings come with the repository and may be anybody's: they must not make it read the reader's other files, or the
     network, or a pipe that never ends.
@@ -89,8 +89,8 @@ def data_path(text: str, root: Path = Path()) -> Path:
             "lockstep add FILE'.",
         )
     try:
-        place = (root / path).resolve()
-        inside = place.relative_to(root.resolve()).parts
+        place = path.resolve()
+        inside = place.relative_to(Path().resolve()).parts
         fine = ".." not in path.parts and inside[:1] not in ((".git",), (".dvc",)) and text.isprintable()
         fine = fine and (place.is_file() or not place.exists())
     except (ValueError, OSError, RuntimeError):  # elsewhere, no text for a path, links in a circle

@@ -4,7 +4,6 @@ import csv
 import io
 import logging
 
-from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.kernel.errors import DataError
 from lockstep.kernel.log import logger
 from lockstep.reading import blocks, column_types, csvfile
@@ -15,6 +14,7 @@ from lockstep.reading.csvfile import CsvFile, Dialect
 import numpy as np
 import pandas as pd
 import pytest
+from csv_cells import read_csv
 from hypothesis import given
 from hypothesis import strategies as st
 from small import drawn, widened

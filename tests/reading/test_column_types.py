@@ -2,13 +2,13 @@
 
 import logging
 
-from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.kernel.errors import DataError
 from lockstep.reading.column_types import typed_frame
 
 import numpy as np
 import pandas as pd
 import pytest
+from csv_cells import read_csv
 
 nan = np.nan
 TOO_LONG = "f.csv column 'c' is read as text: its numbers are too long to be computed with"

@@ -2,7 +2,6 @@
 
 import logging
 
-from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.intake.problems.contract_inference import HEADER, infer_contract, write_contract
 from lockstep.kernel.errors import DataError, LockstepError, SettingsError
 from lockstep.reading.column_types import row_index, typed_frame
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from csv_cells import read_csv
 from hypothesis import given
 from hypothesis import strategies as st
 from small import drawn
@@ -493,3 +493,20 @@ def test_an_order_of_levels_that_contradicts_itself(tmp_path, field, message):
     with pytest.raises(SettingsError, match="the field 'size'") as caught:
         read_contract(tmp_path / "c.yaml")
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("type: integer, constraints: {enum: ['1', '2']}", "is of the type integer, of which an enum cannot be asked"),
+        ("type: number, constraints: {pattern: '[0-9]+'}", "of which a pattern cannot be asked"),
+        ("type: string, constraints: {minimum: 1}", "of which a minimum cannot be asked"),
+        ("type: boolean, constraints: {maximum: 1}", "of which a maximum cannot be asked"),
+        ("type: number, constraints: {minimum: 1, maximum: 'x'}", "a minimum or maximum of text"),
+    ],
+)
+def test_a_constraint_that_the_type_cannot_be_held_to(tmp_path, field, message):
+    """It would do nothing, or refuse every row."""
+    (tmp_path / "c.yaml").write_text(f"fields:\n- {{name: a, {field}}}\n")
+    with pytest.raises(SettingsError, match=message):
+        read_contract(tmp_path / "c.yaml")

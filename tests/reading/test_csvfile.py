@@ -6,12 +6,12 @@ import mmap
 import os
 import re
 
-from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.kernel.errors import DataError
 from lockstep.reading import csvfile
 from lockstep.reading.csvfile import Dialect
 
 import pytest
+from csv_cells import read_csv
 from hypothesis import given
 from hypothesis import strategies as st
 from small import drawn

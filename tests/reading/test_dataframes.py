@@ -1,6 +1,5 @@
 """The types that the columns of a user's DataFrame get: those of its CSV file."""
 
-from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.kernel.errors import DataError
 from lockstep.reading.column_types import typed_frame
 from lockstep.reading.dataframes import normalised_frame
@@ -8,6 +7,7 @@ from lockstep.reading.dataframes import normalised_frame
 import numpy as np
 import pandas as pd
 import pytest
+from csv_cells import read_csv
 
 nan = np.nan
 

@@ -2,7 +2,6 @@
 
 from datetime import UTC, date, datetime, timedelta, timezone
 
-from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.reading import csvfile
 from lockstep.reading.blocks import read_typed
@@ -16,6 +15,7 @@ from lockstep.reading.number_marks import Marks
 import numpy as np
 import pandas as pd
 import pytest
+from csv_cells import read_csv
 from hypothesis import given
 from hypothesis import strategies as st
 from small import drawn, widened
@@ -31,6 +31,7 @@ WHOLE = {
     "%d/%m/%Y %H:%M:%S%z": {"microsecond": 0},
 }
 """{pattern: what it does not write}"""
+OFFSET = Marks(offset=True)
 
 
 def write(path, cells):
@@ -68,7 +69,7 @@ def test_dates_of_each_format_read_back_equal(tmp_path, pattern, moments, hours)
 @given(moments=st.lists(MOMENTS, min_size=1, max_size=20), mark=st.sampled_from("T "))
 def test_iso_dates_read_back_equal(tmp_path, moments, mark):
     assert read(tmp_path, [one.isoformat(mark) for one in moments]) == moments
-    assert read(tmp_path, [f"{one.isoformat(mark)}Z" for one in moments]) == moments
+    assert read(tmp_path, [f"{one.isoformat(mark)}Z" for one in moments], marks=OFFSET) == moments
     assert read(tmp_path, [str(one.date()) for one in moments], "date") == [
         one.replace(hour=0, minute=0, second=0, microsecond=0) for one in moments
     ]
@@ -111,13 +112,27 @@ def test_a_date_has_no_time_of_day(tmp_path):
 
 def test_times_with_and_without_an_offset_do_not_mix(tmp_path, caplog):
     caplog.set_level("INFO")
-    assert read(tmp_path, ["2024-01-31T01:00+02:00", "2024-01-31 10:00Z"]) == [
+    assert read(tmp_path, ["2024-01-31T01:00+02:00", "2024-01-31 10:00Z"], marks=OFFSET) == [
         moment("2024-01-30T23:00:00"),
         moment("2024-01-31T10:00:00"),
     ]
     assert "column 'd': times with an offset are converted to UTC" in caplog.text
     with pytest.raises(DataError, match=r"with and without an offset from UTC: only some cells have none, line 4\."):
-        read(tmp_path, ["2024-01-31T01:00+02:00", "2024-01-31 10:00Z", "2024-01-31 10:00"])
+        read(tmp_path, ["2024-01-31T01:00+02:00", "2024-01-31 10:00Z", "2024-01-31 10:00"], marks=OFFSET)
+
+
+def test_times_have_an_offset_only_where_the_contract_says_so(tmp_path):
+    """Without one they are taken as they stand, with one they are converted: a model would see other hours."""
+    with pytest.raises(DataError, match=r"has times with an offset from UTC, .* add lockstep: {offset: true}"):
+        read(tmp_path, ["2024-01-31T01:00+02:00", ""])
+    with pytest.raises(DataError, match=r"has times without an offset from UTC, .* would be taken for UTC"):
+        read(tmp_path, ["2024-01-31T01:00", ""], marks=OFFSET)
+    assert len(read(tmp_path, ["", "NA"], marks=OFFSET)) == 2
+    zoned = pd.DataFrame({"d": pd.to_datetime(["2024-01-31T01:00+02:00", None])})
+    for frame, other in ((zoned, Marks()), (zoned.assign(d=zoned["d"].dt.tz_localize(None)), OFFSET)):
+        with pytest.raises(DataError, match="the DataFrame column 'd' has times with"):
+            typed_dataframe(frame, "the DataFrame", {"d": "datetime"}, {"d": Format(marks=other)})
+    assert typed_dataframe(zoned, "x", {"d": "datetime"}, {"d": Format(marks=OFFSET)}).frame["d"].notna().sum() == 1
 
 
 @pytest.mark.parametrize(
@@ -192,6 +207,8 @@ def contract(path, field):
         ("type: number, lockstep: {epoch: seconds}", "is of the type number, but has a format, lockstep.epoch"),
         ("type: date, format: '%Y-%m-%d', lockstep: {epoch: excel}", "either written by a format or counted"),
         ("type: date, lockstep: {suffix: d}", "which say how numbers are written"),
+        ("type: date, lockstep: {offset: true}", "lockstep.offset is for times in ISO 8601"),
+        ("type: string, lockstep: {offset: true}", "is of the type string, but has a format"),
         ("type: date, constraints: {minimum: '31.01.2024'}", "the minimum '31.01.2024' is no date such as"),
         ("type: number, constraints: {maximum: '2024-01-31'}", "a minimum or maximum of text"),
     ],

@@ -2,7 +2,6 @@
 
 from decimal import Decimal
 
-from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.reading import csvfile
 from lockstep.reading.blocks import read_typed
@@ -16,6 +15,7 @@ from lockstep.reading.number_marks import Marks
 import numpy as np
 import pandas as pd
 import pytest
+from csv_cells import read_csv
 from hypothesis import given
 from hypothesis import strategies as st
 from small import drawn

@@ -22,12 +22,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.intake.detecting.file_format import detect_csv
 from lockstep.kernel.errors import DataError
 from lockstep.reading.csvfile import Dialect
 
 import pytest
+from csv_cells import read_csv
 
 SEPARATORS = ",;\t|"
 SEED = 5

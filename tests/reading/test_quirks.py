@@ -5,13 +5,13 @@ import io
 import random
 import re
 
-from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.intake.detecting.file_format import detect_csv
 from lockstep.kernel.errors import DataError
 from lockstep.reading.csvfile import Dialect
 from lockstep.reading.quirks import numbered
 
 import pytest
+from csv_cells import read_csv
 from hypothesis import given
 from hypothesis import strategies as st
 from small import drawn, widened

@@ -12,7 +12,6 @@ import zipfile
 from functools import partial
 from pathlib import Path
 
-from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.kernel.errors import DataError
 from lockstep.reading import source
 from lockstep.reading.csvfile import Dialect
@@ -20,6 +19,7 @@ from lockstep.reading.csvfile import Dialect
 import pandas as pd
 import pyarrow as pa
 import pytest
+from csv_cells import read_csv
 
 TEXT = 'name,note\nMüller,"x,\n1 €"\nŁódź,\n'
 ROWS = [("Müller", "x,\n1 €"), ("Łódź", "")]
@@ -203,11 +203,12 @@ BOMB_SIZE = 1 << 30
 BOMB = """
 import resource, sys
 from pathlib import Path
-from lockstep.intake.detecting.csv_text import read_csv
+from lockstep.intake.detecting.csv_detection import whole_table
 from lockstep.kernel.errors import DataError
+from lockstep.reading.csvfile import CsvFile
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    read_csv(Path(sys.argv[1]))
+    whole_table(CsvFile(Path(sys.argv[1])))
 except DataError as error:
     print(error)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)

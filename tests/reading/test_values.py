@@ -1,6 +1,5 @@
 """Values that stock readers change without a word: each is kept, read right, refused, or changed with a word."""
 
-from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.kernel.errors import DataError
 from lockstep.reading.column_types import Format, typed_frame
 from lockstep.reading.csvfile import Dialect
@@ -8,6 +7,7 @@ from lockstep.reading.csvfile import Dialect
 import numpy as np
 import pandas as pd
 import pytest
+from csv_cells import read_csv
 
 nan = np.nan
 COMMA = Format(decimal=",")

@@ -13,8 +13,7 @@ from lockstep.deciding.conformal import interval_columns
 from lockstep.deciding.decision import Decision, decision_of
 from lockstep.deployment.exchange.model_loading import load_model
 from lockstep.deployment.serving.encoding import with_quick_encoder
-from lockstep.intake.detecting.csv_text import read_csv_blocks
-from lockstep.kernel.errors import DataError, IntegrityError, some
+from lockstep.kernel.errors import DataError, IntegrityError, Setting, absent_columns, some
 from lockstep.kernel.log import logger
 from lockstep.kernel.paths import CONTRACTS, PARAMS
 from lockstep.kernel.portable import estimator_of
@@ -31,7 +30,7 @@ from lockstep.reading.contract import (
     typed_as,
     violations,
 )
-from lockstep.reading.csvfile import Dialect
+from lockstep.reading.csvfile import CsvFile, Dialect, TextTable
 from lockstep.reading.dataframes import typed_dataframe
 from lockstep.reading.loading import LoadSettings, too_large
 from lockstep.saving.sidecar import read_about
@@ -82,7 +81,7 @@ class RefusedColumnsError(DataError):
         self.rule, self.columns = rule, columns
 
 
-class Scorer(NamedTuple):
+class RowScorer(NamedTuple):
     """A model, and what its rows must look like.
 
     Attributes:
@@ -129,7 +128,7 @@ def make_scorer(
     *,
     sha256: str | None = None,
     contracts: Path = CONTRACTS,
-) -> Scorer:
+) -> RowScorer:
     """Load the model at ``path`` with the settings and the contract of its problem.
 
     The problem is ``problem``, or the one that the model's folder is named after, if params.yaml has it.
@@ -150,17 +149,17 @@ def make_scorer(
     types = {column: CONTRACT_TYPES.get(kind, kind) for column, kind in kinds.items()}
     name = problem or path.resolve().parent.name
     if problem is None and not (params.exists() and name in read_problems(params)):
-        return Scorer(model, types, Dialect(), Format(), None, decision)
+        return RowScorer(model, types, Dialect(), Format(), None, decision)
     load = Problem(params, name).section("load", LoadSettings)
     declared = contracts / f"{name}.yaml"
     contract = read_contract(declared) if declared.exists() else None
     narrower = {"number": "integer", "datetime": "date"}  # what a contract may say more than the model
     said = contract.types if contract else {}
     types |= {column: said[column] for column, kind in types.items() if said.get(column) == narrower.get(kind, "")}
-    return Scorer(model, types, load.dialect, load.form, contract, decision)
+    return RowScorer(model, types, load.dialect, load.form, contract, decision)
 
 
-def blocks_of(scorer: Scorer, path: Path, name: str, id_column: str | None = None) -> Iterator[Block]:
+def blocks_of(scorer: RowScorer, path: Path, name: str, id_column: str | None = None) -> Iterator[Block]:
     """The rows of a CSV file, packed or not, or of a parquet file.
 
     Args:
@@ -172,22 +171,112 @@ def blocks_of(scorer: Scorer, path: Path, name: str, id_column: str | None = Non
     Raises:
         DataError: a cell, or the file, is not as it must be.
     """
-    forms = scorer.contract.forms(scorer.form) if scorer.contract else {}
     if path.suffix.lower() == ".parquet":
         for frame in _parquet_blocks(path, name, scorer.types):
-            typed = typed_dataframe(frame, name, scorer.types, forms).frame if len(frame.columns) else frame
-            _check_types(typed, scorer.types, name)
-            yield Block(typed, None)
+            yield block_of(scorer, frame, name)
         return
-    for text in read_csv_blocks(path, scorer.dialect):
+    forms = _forms(scorer)
+    for text in _csv_blocks(path, scorer):
         others = tuple(column for column in text.cells.column_names if column not in scorer.types)
         ids = text.cells.column(id_column).to_pylist() if id_column in others else None
         typed = typed_frame(text.without(others), name, scorer.form, scorer.types, forms).frame
         yield Block(typed, text.line_starts, others, ids)
 
 
+def block_of(scorer: RowScorer, frame: pd.DataFrame, name: str) -> Block:
+    """The rows of a DataFrame, which messages call ``name``. Raises DataError, as blocks_of."""
+    others = tuple(str(column) for column in frame if column not in scorer.types)
+    frame = frame.drop(columns=list(others))
+    typed = typed_dataframe(frame, name, scorer.types, _forms(scorer)).frame if len(frame.columns) else frame
+    _check_types(typed, scorer.types, name)
+    return Block(typed, None, others)
+
+
+def _forms(scorer: RowScorer) -> dict[str, Format]:
+    return scorer.contract.forms(scorer.form) if scorer.contract else {}
+
+
+def predict_rows(
+    model: str | Path,
+    rows: pd.DataFrame | str | Path,
+    *,
+    problem: str | None = None,
+    explain: bool = False,
+    sha256: str | None = None,
+) -> pd.DataFrame:
+    """What the command ``predict`` writes, as a DataFrame, (n_rows, ...): row (its number, from 1), predicted, the
+    probability of each class, the prediction interval or set and, with ``explain``, the reasons.
+
+    Args:
+        model: the file of a saved model.
+        rows: raw rows, or the path of a CSV or parquet file with them; other columns may be there than the model uses.
+        problem: the problem in params.yaml whose data contract guards the rows; None for the one that the model's
+            folder is named after, if there is one.
+        explain: whether to name the columns that moved each prediction furthest, and how far. The training rows that
+            the stages wrote must be here.
+        sha256: the model's SHA-256, if nothing here records the file.
+
+    Raises:
+        DataError: rows that are not as they must be, or none.
+        IntegrityError: the model's bytes are not those that are recorded.
+    """
+    path = Path(model)
+    scorer = make_scorer(path, problem, sha256=sha256)
+    background = training_rows(path, problem, "explain=True") if explain else None
+    name = "the DataFrame" if isinstance(rows, pd.DataFrame) else str(rows)
+    blocks = [block_of(scorer, rows, name)] if isinstance(rows, pd.DataFrame) else blocks_of(scorer, Path(rows), name)
+    found = [pd.DataFrame(columns) for columns in score(scorer, blocks, name, background)]
+    if not found:
+        raise DataError(f"{name} has no rows. Give one at least.")
+    return pd.concat(found, ignore_index=True)
+
+
+def _csv_blocks(path: Path, scorer: RowScorer) -> Iterator[TextTable]:
+    """The rows of a file in blocks of about CHUNK bytes: for files larger than memory."""
+    with _written_as_the_table(scorer.dialect):
+        file = CsvFile(path, _dialect_of_rows(path, scorer))
+        file.check_delimiter()
+        for block in file.blocks():
+            yield TextTable(file.cells(block), block.line_starts)
+            file.source.forget(block.end)
+
+
+def _dialect_of_rows(path: Path, scorer: RowScorer) -> Dialect:
+    """How a file of new rows is written: as the table of the problem, but that it may do without a title. Where the
+    header is its first line, nothing is left out above or below."""
+    dialect = scorer.dialect
+    if dialect.skip_lines:
+        plain = dialect._replace(skip_lines=0, skip_footer_lines=0)
+        with contextlib.suppress(DataError):
+            if scorer.types.keys() <= {*CsvFile(path, plain).names}:
+                logger.info("%s begins with its header: load.skip_lines and load.skip_footer_lines are not used", path)
+                return plain
+    if dialect.skip_footer_lines:
+        lines = f"the last {'line is' if dialect.skip_footer_lines == 1 else f'{dialect.skip_footer_lines} lines are'}"
+        logger.warning("%s: %s left out, as load.skip_footer_lines says of the problem's table", path, lines)
+    return dialect
+
+
+@contextlib.contextmanager
+def _written_as_the_table(dialect: Dialect) -> Iterator[None]:
+    """Have an error that advises to change a setting of the problem's table advise to write the new rows as that is."""
+    try:
+        yield
+    except DataError as error:
+        place = next((number for number, part in enumerate(error.parts) if isinstance(part, Setting)), None)
+        key = "" if place is None else error.parts[place].removeprefix("load.")
+        if key not in Dialect._fields:
+            raise
+        said = "".join(error.parts[:place])
+        said = said[: said.rfind(". ") + 1] or f"{said}."
+        value = getattr(dialect, key)
+        raise DataError(
+            f"{said} New rows are read as the problem's table is (load.{key}: {value!r}): write them so."
+        ) from None
+
+
 def score(
-    scorer: Scorer, blocks: Iterable[Block], name: str, background: Table | None = None
+    scorer: RowScorer, blocks: Iterable[Block], name: str, background: Table | None = None
 ) -> Iterator[dict[str, np.ndarray]]:
     """Predictions, block by block, as columns, (n_rows,) each: row (its number), id where the block has them,
     predicted, the probability of each class, the interval or set and, with training rows to compare with, the reasons.
@@ -211,7 +300,7 @@ def score(
         before += len(rows)
 
 
-def note_of(scorer: Scorer, path: Path) -> str:
+def note_of(scorer: RowScorer, path: Path) -> str:
     """What is to be known of the probabilities of the model at ``path``; "" for nothing."""
     if (
         scorer.decision.calibrate == "none"
@@ -231,6 +320,11 @@ def training_rows(path: Path, problem: str | None, asking: str, root: Path = Pat
         DataError: they are not here, or are others.
     """
     file = root / f"data/split/{problem or path.resolve().parent.name}/train.parquet"
+    if not file.exists() and problem is None and path.resolve().parent.name == "models":
+        raise DataError(
+            f"{asking} compares with the training rows, and {path} was made by 'run_pipeline', which keeps none. Use a "
+            "model of a problem in params.yaml."
+        )
     if not file.exists():
         raise DataError(
             f"{asking} compares with the training rows, but {file} is not here. Run 'dvc checkout {file}', 'dvc pull "
@@ -242,7 +336,7 @@ def training_rows(path: Path, problem: str | None, asking: str, root: Path = Pat
     return table
 
 
-def _reason_columns(scorer: Scorer, rows: pd.DataFrame, background: Table) -> dict[str, np.ndarray]:
+def _reason_columns(scorer: RowScorer, rows: pd.DataFrame, background: Table) -> dict[str, np.ndarray]:
     """reason_1, contribution_1, ...: the columns that moved each prediction furthest, and how far."""
     known = background.features[list(rows)]
     moved = reasons_of(scorer.model, rows, known, scorer.task, background.positive)
@@ -280,7 +374,7 @@ def _check_types(frame: pd.DataFrame, types: Mapping[str, str], name: str) -> No
         )
 
 
-def checked_rows(scorer: Scorer, block: Block, name: str, before: int) -> pd.DataFrame:
+def checked_rows(scorer: RowScorer, block: Block, name: str, before: int) -> pd.DataFrame:
     """The columns that the model uses; missing ones filled with missing values if the contract allows it. Raises as
     ``score``."""
     frame, line_starts = block.frame, block.line_starts
@@ -288,7 +382,7 @@ def checked_rows(scorer: Scorer, block: Block, name: str, before: int) -> pd.Dat
     if absent:
         if scorer.contract is None or scorer.contract.lockstep.severity.columns == "error":
             raise RefusedColumnsError(
-                f"{name} lacks columns that the model uses: {some(absent, 20)}. Add them, or set "
+                f"{name} lacks columns that the model uses: {absent_columns(absent, block.others)}. Add them, or set "
                 "lockstep.severity.columns in the contract to warning to have them imputed.",
                 rule="columns",
                 columns=absent,

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lockstep.intake.detecting.csv_text import whole_table
 from lockstep.intake.detecting.settled_columns import columns_of
 from lockstep.kernel.errors import DataError, some
 from lockstep.reading.column_types import IN_SINGLE_QUOTES, MISSING
@@ -20,6 +19,7 @@ from lockstep.reading.quirks import Quirk
 from lockstep.reading.source import Source, decoded, decodes, unpacked
 from lockstep.steps.splitting.identifiers import counts_up
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -69,6 +69,12 @@ class _Attempt(NamedTuple):
     reasons: dict[str, str]
     is_usual: bool = False
     is_late: bool = False
+
+
+def whole_table(file: CsvFile) -> TextTable:
+    """All cells of a file that was just opened. Raises DataError as CsvFile does."""
+    tables = [(file.cells(block), block.line_starts) for block in file.blocks()]
+    return TextTable(pa.concat_tables([cells for cells, _ in tables]), np.concatenate([lines for _, lines in tables]))
 
 
 def detect_dialect(path: Path, given: Mapping[str, Any], read: _Reader = whole_table) -> Detected:

@@ -9,6 +9,7 @@ import itertools
 import re
 import shlex
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from functools import cache
 from typing import Literal, NamedTuple, get_args
 
@@ -28,6 +29,7 @@ from lockstep.reading.number_marks import Marks
 from lockstep.tables.dates import shown_date
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -84,6 +86,19 @@ class DateForm(NamedTuple):
     example: str
     read: str
     converted: bool
+
+
+def zoned_date_forms(frame: pd.DataFrame, usual: Format) -> dict[str, DateForm]:
+    """Of a table that is no text, the columns of times that have a time zone."""
+    found = {}
+    for name in frame:
+        first = next(iter(frame[name].dropna()[:1]), None)
+        if isinstance(first, datetime) and first.tzinfo is not None:
+            read = shown_date(np.datetime64(first.astimezone(UTC).replace(tzinfo=None), "us"))
+            found[str(name)] = DateForm(
+                usual._replace(marks=Marks(offset=True)), "datetime", {}, str(first), read, True
+            )
+    return found
 
 
 def find_date_forms(
@@ -263,7 +278,8 @@ def _form(held: _Cells, usual: Format, pattern: str, dates: np.ndarray) -> DateF
     if pattern in EPOCHS:
         form, zoned = form._replace(marks=Marks(epoch=pattern)), False  # type: ignore[arg-type]
     else:
-        form, zoned = form._replace(dates=pattern), bool(have_offset(cells, pattern).all())
+        zoned = bool(have_offset(cells, pattern).all())
+        form = form._replace(dates=pattern, marks=Marks(offset=zoned and pattern == ISO))
     has_time = "%H" in pattern or "%I" in pattern
     has_time |= pattern == ISO and bool(pc.any(pc.match_substring_regex(cells, "[T ]")).as_py())
     example = int(np.argmax([_tells(date) for date in itertools.islice(present, SAMPLE)]))

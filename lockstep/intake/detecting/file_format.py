@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from lockstep.intake.detecting.codes import codes_like_numbers
 from lockstep.intake.detecting.csv_detection import detect_dialect
-from lockstep.intake.detecting.date_columns import DateForm, find_date_forms
+from lockstep.intake.detecting.date_columns import DateForm, find_date_forms, zoned_date_forms
 from lockstep.intake.detecting.decimal_marks import usual_format
 from lockstep.intake.detecting.formatted_numbers import Doubt, NumberForm, are_usual, find_number_forms, open_readings
 from lockstep.intake.detecting.settled_columns import columns_of, settled_table
@@ -107,6 +107,7 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
         cells = {name: pa.array(plain[name].astype("str").fillna(""), TEXT) for name in kept}
         rows = plain.index.to_numpy()
         dates, doubtful = find_date_forms(cells, form, rows, given=said["dates"], texts=said["text"], place="row")
+        dates |= zoned_date_forms(frame, form)
         cells = {name: column for name, column in cells.items() if name not in dates}
         numbers, doubts = find_number_forms(cells, form, numbers=said["numbers"], texts=said["text"], given=words)
         read = typed_dataframe(frame, str(path), *_declared(numbers, dates, said["text"]))

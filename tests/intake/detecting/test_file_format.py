@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 from lockstep.intake.detecting import file_format
-from lockstep.intake.detecting.csv_text import read_csv
 from lockstep.intake.detecting.file_format import check_header, detect_csv, look
 from lockstep.kernel.errors import DataError
 from lockstep.reading import source
@@ -17,6 +16,7 @@ from lockstep.reading.dataframes import normalised_frame
 import numpy as np
 import pandas as pd
 import pytest
+from csv_cells import read_csv
 from hypothesis import given
 from hypothesis import strategies as st
 from small import drawn

@@ -6,7 +6,7 @@ import logging
 from functools import partial
 
 from lockstep.intake.detecting import codes, decimal_marks, file_format, formatted_numbers, settled_columns
-from lockstep.intake.detecting.csv_text import whole_table
+from lockstep.intake.detecting.csv_detection import whole_table
 from lockstep.intake.detecting.file_format import look
 from lockstep.intake.detecting.settled_columns import columns_of, settled_table
 from lockstep.kernel.errors import DataError
