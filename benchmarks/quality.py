@@ -39,7 +39,7 @@ from lockstep.learning.model_types import VOTING
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import given_to_actual, predict
 from lockstep.reading.loading import LoadSettings, load_file
-from lockstep.steps.evaluating.resampling import Design
+from lockstep.steps.evaluating.design import Design
 from lockstep.steps.splitting.parts import Parts, SplitSettings, split_table
 from lockstep.steps.tuning.search import search
 from lockstep.steps.tuning.search_space import TuneSettings

@@ -40,6 +40,7 @@ from lockstep.steps.diagnosing.row_errors import copies_of, errors_of, worst_of
 from lockstep.steps.diagnosing.settings import DiagnoseSettings
 from lockstep.steps.diagnosing.subgroups import slices_of
 from lockstep.steps.evaluating.curves import followed_classes
+from lockstep.steps.evaluating.design import Design
 from lockstep.tables.table import Table, class_counts, read_table
 
 import msgspec
@@ -98,7 +99,7 @@ def diagnose(
     dependence = dependence_of(model, train, test, followed, series, settings.seed)
     with heartbeat("subgroups and worst rows"):
         slices = (
-            slices_of(test.features, errors, found.values, test.task, settings.slice_rows, settings.slices)
+            slices_of(test.features, errors, found.values, test.task, settings, Design.of_table(test))
             if settings.slices
             else None
         )
@@ -121,16 +122,17 @@ def diagnose(
 
 def headline_of(train: Table, test: Table, found: Predictions) -> str:
     """The key of the metric that measures the model first, of those that rise as it gets better."""
-    if found.classes is None or not is_lopsided(baseline_accuracy(train.labels, test.labels)):
+    if found.classes is None or not is_lopsided(baseline_accuracy(train, test)):
         return AUTO[test.task]
     ranks = found.scores is not None or found.probabilities is not None
     return "roc_auc" if ranks and set(np.unique(test.labels)) == set(found.classes) else "balanced_accuracy"
 
 
-def baseline_accuracy(train: np.ndarray, test: np.ndarray) -> float:
-    """The share of the test rows, (n_test,), that are of the most frequent class of the training rows, (n_train,)."""
-    classes, counts = np.unique(train, return_counts=True)
-    return float(np.mean(test == classes[counts.argmax()]))
+def baseline_accuracy(train: Table, test: Table) -> float:
+    """The share of the test rows that are of the most frequent class of the training rows, both by weight."""
+    classes, codes = np.unique(train.labels, return_inverse=True)
+    most_frequent = classes[np.bincount(codes, train.weights).argmax()]
+    return float(np.average(test.labels == most_frequent, weights=test.weights))
 
 
 def iterations_of(estimator: Any) -> Iterations | None:

@@ -35,8 +35,9 @@ from lockstep.steps.evaluating.curves import (
     prediction_rows,
 )
 from lockstep.steps.evaluating.decisions import decision_metrics, uncalibrated
+from lockstep.steps.evaluating.design import Design
 from lockstep.steps.evaluating.importance import IMPORTANCE_COLUMNS, importance_of
-from lockstep.steps.evaluating.resampling import Design, intervals_of
+from lockstep.steps.evaluating.resampling import intervals_of
 from lockstep.steps.evaluating.settings import EvaluateSettings
 from lockstep.tables.table import Table, read_table
 
@@ -146,7 +147,7 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     outputs.json(args.metrics, found.metrics)
     outputs.write(args.predictions, lambda path: found.predictions.to_parquet(path, index=False, compression="zstd"))
     outputs.csv(args.plots / "predictions.csv", PREDICTIONS_COLUMNS, prediction_rows(test.labels, found.raw))
-    curves = curve_rows(test.labels, found.raw, test.task, found.uncalibrated, test.weights)
+    curves = curve_rows(test.labels, found.raw, test.task, found.uncalibrated, Design.of_table(test))
     outputs.csv(args.plots / "curves.csv", CURVES_COLUMNS, curves)
     outputs.csv(args.plots / "intervals.csv", INTERVALS_COLUMNS, found.intervals)
     outputs.csv(args.plots / "importance.csv", IMPORTANCE_COLUMNS, found.importance)

@@ -30,7 +30,7 @@ import numpy as np
 def log_table(table: Table) -> None:
     """Log shape, column types, missing cells, and the classes or the range of the target."""
     kinds = [column_type(table.features[name]) for name in table.features]
-    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("number", "boolean", "text") if kind in kinds)
+    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("number", "boolean", "date", "text") if kind in kinds)
     missing = int(table.features.isna().sum().sum())
     logger.info("%d rows, %d features (%s), %d missing cells", len(table), len(kinds), counts, missing)
     if table.task == "classification":

@@ -38,6 +38,7 @@ from lockstep.steps.splitting.data_checks import CheckSettings, run_checks
 from lockstep.steps.splitting.parts import SplitSettings, split_table
 from lockstep.steps.training.history import COLUMNS
 from lockstep.tables.table import ROW, Table
+from stages.cross_validate import COLUMNS as FOLD_COLUMNS
 from stages.diagnose import diagnose
 from stages.evaluate import INTERVALS_COLUMNS, EvaluateSettings, evaluate
 from stages.preprocess import describe, preprocess
@@ -54,7 +55,6 @@ FOUND = BestTrial(
     hyperparameters={"n_estimators": 5},
 )  # fmt: skip
 """What a search found."""
-FOLD_COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
 
 
 def noisy(task="classification", rows=240, classes=2, seed=0):

@@ -23,7 +23,7 @@ TAIL = 10
 """Errors beyond the quantile that a bin, or a class, is to have, where there are so many rows."""
 
 
-def intervals_of(given: OutOfFold, level: float) -> NumberIntervals | ClassSets | None:
+def conformal_intervals(given: OutOfFold, level: float) -> NumberIntervals | ClassSets | None:
     """The intervals, or sets, at ``level``; None where there are too few rows for it, or no probabilities."""
     if given.predictions.classes is None:
         return _of_numbers(given.y, given.predictions.values, level, given.weights)
@@ -52,9 +52,11 @@ def _of_numbers(
 def _of_classes(given: OutOfFold, probabilities: np.ndarray, classes: np.ndarray, level: float) -> ClassSets | None:
     """Of each class a quantile of its own, so that a rare class is covered as a frequent one (M. Sadinle, J. Lei, L.
     Wasserman, "Least ambiguous set-valued classifiers with bounded error levels", JASA 114 (2019) 223-234): the score
-    is 1 less the probability that was given to the actual class."""
+    is the probability that was given to the actual class, the higher the better."""
     y, weights = given.y, given.weights
-    scores = 1 - given_to_actual(y, probabilities, classes)
+    # Not 1 less the probability: 1 - (1 - p) is above p for a quarter of all p, and rows of the quantile's very
+    # probability, of which a forest gives many, would be left out of their sets.
+    scores = -given_to_actual(y, probabilities, classes)
     overall = upper_quantile(scores, level, weights)
     if overall is None:
         return None
@@ -63,7 +65,7 @@ def _of_classes(given: OutOfFold, probabilities: np.ndarray, classes: np.ndarray
         quantile = upper_quantile(scores[y == name], level, _part(weights, y == name))
         if quantile is None:
             pooled.append(str(name))
-        least[str(name)] = 1 - (overall if quantile is None else quantile)
+        least[str(name)] = -(overall if quantile is None else quantile)
     return ClassSets(level, len(y), least, pooled)
 
 
@@ -90,17 +92,21 @@ def upper_quantile(scores: np.ndarray, level: float, weights: np.ndarray | None 
 
 def bounds_of(intervals: NumberIntervals, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(low, high), (n_rows,) each, of the predictions ``values``."""
-    widths = np.array(intervals.widths)[np.searchsorted(np.array(intervals.edges), values, side="right")]
+    # The next number above the width, for it was rounded: the row whose error it is lies inside.
+    widths = np.nextafter(intervals.widths, np.inf)[np.searchsorted(intervals.edges, values, side="right")]
     return values - widths, values + widths
 
 
 def sets_of(sets: ClassSets, predictions: Predictions) -> np.ndarray:
-    """(n_rows, n_classes) of bool: which classes are in each row's set; the most probable one always is."""
+    """(n_rows, n_classes) of bool: which classes are in each row's set; the most probable one always is, and the
+    predicted one, which a threshold may make another."""
     probabilities, classes = predictions.probabilities, predictions.classes
     assert probabilities is not None and classes is not None
     least = np.array([sets.least[str(name)] for name in classes.tolist()])
     most: np.ndarray = probabilities == probabilities.max(axis=1, keepdims=True)
-    return most | (probabilities >= least)
+    predicted: np.ndarray = predictions.values[:, None] == classes
+    found: np.ndarray = most | predicted | (probabilities >= least)
+    return found
 
 
 def interval_columns(decision: Decision, predictions: Predictions) -> dict[str, np.ndarray]:

@@ -1,10 +1,11 @@
 """Everything that is decided on the out-of-fold predictions of a fitted model, in its order: calibrate, then choose the
 threshold, then take intervals."""
 
+import math
 from typing import Any
 
 from lockstep.deciding.calibration import calibrated, calibrated_probabilities
-from lockstep.deciding.conformal import intervals_of
+from lockstep.deciding.conformal import conformal_intervals
 from lockstep.deciding.decision import ChosenThreshold, Decision
 from lockstep.deciding.out_of_fold import OutOfFold, out_of_fold_of
 from lockstep.deciding.threshold import choose_threshold
@@ -17,6 +18,10 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import Pipeline
+
+ISOTONIC_ROWS = 1_000
+"""Isotonic calibration of fewer rows overfits
+(https://scikit-learn.org/stable/modules/calibration.html#isotonic)."""
 
 
 def decide(
@@ -45,6 +50,9 @@ def decide(
     given, threshold = out_of_fold_of(out_of_fold, classes, positive), None
     found = None if settings.calibrate == "none" else calibrated(estimator, given, settings.calibrate)
     if found is not None:
+        if settings.calibrate == "isotonic" and len(given.y) < ISOTONIC_ROWS:
+            few = "isotonic calibration follows chance in few rows: there are %d, and from %d on it is advised"
+            logger.warning(few, len(given.y), ISOTONIC_ROWS)
         estimator, given = found, _calibrated_predictions(found, given)
         logger.info("calibrated (%s) on %d out-of-fold predictions", settings.calibrate, len(given.y))
     elif settings.calibrate != "none":
@@ -55,9 +63,16 @@ def decide(
         estimator = _with_threshold(estimator, threshold, positive, scored=given.predictions.probabilities is None)
         said = "threshold %.6g of '%s' by %s: %.6g instead of %.6g on %d out-of-fold predictions"
         logger.info(said, *_said(threshold))
-    intervals = intervals_of(given, settings.interval_level) if settings.interval_level else None
+    if settings.costs is not None and settings.threshold != "cost":
+        logger.warning("train.costs is not used: train.threshold is %s, not cost", settings.threshold)
+    intervals = conformal_intervals(given, settings.interval_level) if settings.interval_level else None
     if settings.interval_level and intervals is None:
-        logger.info("no intervals: %d out-of-fold predictions are too few, or have no probabilities", len(given.y))
+        if given.predictions.classes is not None and given.predictions.probabilities is None:
+            logger.info("no sets of classes: the model gives no probabilities")
+        else:
+            needed = math.ceil(round(settings.interval_level / (1 - settings.interval_level), 9))
+            few = "no intervals, or sets, at the level %g: they need %d out-of-fold predictions, and there are %d"
+            logger.info(few, settings.interval_level, needed, len(given.y))
     decision = Decision("none" if found is None else settings.calibrate, threshold, intervals)
     return model if estimator is model[-1] else Pipeline([*model.steps[:-1], ("model", estimator)]), decision
 

@@ -210,6 +210,10 @@ def named_members(settings: TrainSettings) -> dict[str, TrainSettings]:
     return {name_of(number, member.model): member for number, member in enumerate(members_of(settings))}
 
 
+_OF_CLASSES = ("binary", "multi", "softmax", "ova", "ovr", "cross_entropy", "xentropy")
+"""How the objectives of LightGBM and XGBoost begin that give probabilities of classes."""
+
+
 def _check_values(estimator: BaseEstimator, task: Task) -> None:
     """Raise what the library raises of hyperparameters that are no legal values: some say so only when they fit."""
     if hasattr(estimator, "_parameter_constraints"):
@@ -219,6 +223,9 @@ def _check_values(estimator: BaseEstimator, task: Task) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         clone(estimator).fit(X, y if task == "classification" else y.astype(float))
+    objective = estimator.get_params(deep=False).get("objective")
+    if task == "classification" and objective is not None and not str(objective).startswith(_OF_CLASSES):
+        raise ValueError(f"objective is {objective}, which is none of classes. Remove it: the library chooses one")
 
 
 def member_of(estimator: BaseEstimator) -> BaseEstimator:
@@ -234,6 +241,7 @@ def _check_custom(estimator: type[BaseEstimator], settings: TrainSettings, task:
         built = make_estimator(settings, task)
         if hasattr(built, "_parameter_constraints"):
             built._validate_params()
+        clone(built)  # in each fold: a constructor must name what it takes, and keep it
         fits = is_classifier(built) if task == "classification" else is_regressor(built)
     except Exception as error:
         said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
@@ -262,13 +270,16 @@ def _check_decision(settings: TrainSettings, task: Task) -> None:
 def check_weights(estimator: BaseEstimator) -> None:
     """Raise SettingsError if the ``fit`` of the estimator, or of a member of a vote, takes no weights of rows."""
     voters = estimator.estimators if isinstance(estimator, VotingClassifier | VotingRegressor) else [("", estimator)]
-    unable = [type(member_of(voter)).__name__ for _, voter in voters if not _takes_weights(voter)]
+    unable = [number for number, (_, voter) in enumerate(voters) if not _takes_weights(voter)]
     if unable:
+        name = type(member_of(voters[unable[0]][1])).__name__
+        is_vote = isinstance(estimator, VotingClassifier | VotingRegressor) and len(voters) > 1
+        of = f", members[{unable[0]}] of the vote," if is_vote else ""
         raise SettingsError(
             Setting("load.weight"),
-            f" is set, and {unable[0]} knows no weights of rows. Set ",
-            Setting("train.model"),
-            " to another model type, or leave ",
+            f" is set, and {name}{of} knows no weights of rows. Set ",
+            Setting("train.hyperparameters" if is_vote else "train.model"),
+            f" to another {'member' if is_vote else 'model type'}, or leave ",
             Setting("load.weight"),
             " empty: then all rows count alike.",
         )

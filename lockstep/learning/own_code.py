@@ -161,6 +161,12 @@ def sha256_of(path: str) -> str:
     return hashlib.sha256(find_file(path, path).read_bytes()).hexdigest()
 
 
+def path_of(model: Any) -> str | None:
+    """The file of the user's code that the class of ``model`` is defined in; None if it is in none."""
+    module = sys.modules.get(type(model).__module__)
+    return str(module.__dict__["_path"]) if module is not None and module.__name__.startswith(_PREFIX) else None
+
+
 def said_of(error: BaseException) -> str | None:
     """Say where in the user's code an error was raised, and what it says: ``features/houses.py line 7, in features:
     KeyError: 'rooms'``; None if it was not raised in there, nor in what that called."""
@@ -207,9 +213,9 @@ def load_code(code: Mapping[str, str]) -> None:
     """Run the files of the user's code that a model needs. Raises IntegrityError if one is another by now, or gone."""
     for path, sha256 in sorted(code.items()):
         try:
-            load_file(path, "the model", sha256)
+            load_file(path, "the model's code", sha256)
         except SettingsError as error:
-            raise IntegrityError(f"the model was not opened. {error}") from error
+            raise IntegrityError(f"{error} The model needs it, and was not opened.") from error
 
 
 def _second(_: object, model: Any) -> Any:

@@ -6,6 +6,7 @@ that the model is judged by. That is tried, on rows of their own and in another 
 transformer: it is fitted on the rows that a model is fitted on, in every fold.
 """
 
+import ast
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -30,7 +31,7 @@ def defines_features(path: str) -> bool:
     """Whether the file of a problem's own features defines any; nothing of it is run.
 
     Raises:
-        SettingsError: there is no such file, or it is no Python.
+        SettingsError: there is no such file, it is no Python, or it defines other functions or classes alone.
     """
     try:
         find_file(path, NAME)
@@ -39,7 +40,14 @@ def defines_features(path: str) -> bool:
             f"{path}, the file of the problem's own features, does not exist. 'git checkout HEAD -- {path}' brings "
             f"back the last commit's; 'touch {path}' makes one that defines none (docs/own-code.md)."
         ) from None
-    return NAME in read_definitions(path, NAME)
+    found = read_definitions(path, NAME)
+    others = [name for name, node in found.items() if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    if NAME not in found and others:
+        raise SettingsError(
+            f"{path} defines no '{NAME}', so that nothing of it would be used. It defines: {some(others)}. Name what "
+            f"is to be used '{NAME}', or empty the file."
+        )
+    return NAME in found
 
 
 def read_features(path: Path | None) -> "OwnFeatures | None":
@@ -149,7 +157,9 @@ class OwnFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise
         except Exception as error:
             said = said_of(error) or f"{self.path}: {type(error).__name__}: {error}"
-            raise DataError(f"{said}. Correct the file.") from error
+            missing = isinstance(error, KeyError) and error.args[:1] and error.args[0] not in self.raw_types_
+            there = f" The rows have the columns {some(self.raw_types_, 20)}." if missing else ""
+            raise DataError(f"{said}. Correct the file.{there}") from error
 
     def _made(self, X: pd.DataFrame) -> pd.DataFrame:
         """What the code makes of rows, once it is seen to be features of these rows."""
@@ -213,8 +223,8 @@ class OwnFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 )
             return column
         if column.dtype.kind == "M":
-            moments = column if column.dt.tz is None else column.dt.tz_convert("UTC").dt.tz_localize(None)
-            return moments.astype(UNIT)
+            times = column if column.dt.tz is None else column.dt.tz_convert("UTC").dt.tz_localize(None)
+            return times.astype(UNIT)
         kinds = {type(value) for value in present} if column.dtype == object else set()
         if column.dtype.kind == "b" or kinds == {bool}:
             return column.astype("bool") if len(present) == len(column) else column.astype(object)
@@ -242,14 +252,14 @@ class OwnFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _try_rows(self, X: pd.DataFrame, made: pd.DataFrame) -> None:
         """Refuse a function whose result for a row depends on the other rows, or on when it is called."""
         random = np.random.default_rng(0)
-        gaps = np.flatnonzero(X.isna().any(axis=1).to_numpy())
-        some_gaps = gaps[random.permutation(len(gaps))[: TRIED // 2]]
+        missing = np.flatnonzero(X.isna().any(axis=1).to_numpy())
+        with_missing = missing[random.permutation(len(missing))[: TRIED // 2]]
         others = random.permutation(len(X))
-        chosen = np.unique(np.concatenate([some_gaps, others[: TRIED - len(some_gaps)]]))
+        chosen = np.unique(np.concatenate([with_missing, others[: TRIED - len(with_missing)]]))
         shuffled = random.permutation(chosen)
         again = "for the same rows when it is called again (random numbers, the clock?)"
         self._compare(self._made(X.iloc[shuffled]), self._made(X.iloc[shuffled]), again)
-        alone = [some_gaps[: ALONE // 2], others[: ALONE // 2]]
+        alone = [with_missing[: ALONE // 2], others[: ALONE // 2]]
         for positions in (shuffled, *np.concatenate(alone)[:, None]):
             found = self._made(X.iloc[positions])
             self._compare(

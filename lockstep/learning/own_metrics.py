@@ -25,6 +25,8 @@ from sklearn.utils.metaestimators import available_if
 WHERE = "evaluate.metrics"
 Compute = Callable[[np.ndarray, Predictions, np.ndarray | None], float | None]
 """What Scorer.compute is."""
+_REGRESSIONS = "sklearn.metrics._regression"
+"""The module of the functions behind scikit-learn's scorers of regressions."""
 DIRECTION = "GREATER_IS_BETTER"
 """What a file of own metrics says of them: True or False."""
 
@@ -44,6 +46,8 @@ def check_metrics(names: Sequence[str], task: Task) -> list[str]:
                 f"{WHERE}: '{name}' is no scorer of scikit-learn's. Nearest: {near}. One of your own is named "
                 "scorers/FILE.py:FUNCTION."
             )
+        if key == name and (get_scorer(key)._score_func.__module__ == _REGRESSIONS) != (task == "regression"):
+            raise SettingsError(f"{WHERE}: '{key}' is no metric of a {task}. Remove it.")
         if key in METRICS[task]:
             raise SettingsError(f"{WHERE}: '{key}' is among the metrics of every {task}. Remove it there.")
         if key in keys:
@@ -103,7 +107,8 @@ def _unweighted(name: str, why: str) -> SettingsError:
     return SettingsError(
         f"{WHERE}: '{name}' {why}, and the rows have weights (",
         Setting("load.weight"),
-        "): it would measure something else than the metrics beside it. Remove one of the two.",
+        "): it would measure something else than the metrics beside it. Remove one of the two"
+        f"{', or give the function that argument' if ':' in name else ''}.",
     )
 
 
@@ -115,13 +120,17 @@ def _of_function(name: str, key: str, *, weighted: bool) -> Compute:
     sign = 1 if key == function else -1
 
     def compute(y: np.ndarray, predictions: Predictions, weights: np.ndarray | None) -> float:
+        more = {} if weights is None else {"weights": weights.copy()}
         try:
-            more = {} if weights is None else {"weights": weights.copy()}
             value = own(y.copy(), predictions.values.copy(), **more)
-            number = float(value)
         except Exception as error:
-            said = said_of(error) or f"{name} gives {str(value)[:40]!r}, which is no number"
+            called = ", ".join(["actual", "predicted", *(f"{key}={key}" for key in more)])
+            said = said_of(error) or f"{name} cannot be called as {function}({called}): {error}"
             raise DataError(f"{said}. Correct the file.") from error
+        try:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DataError(f"{name} gives {str(value)[:40]!r}, which is no number. Correct the file.") from error
         if not math.isfinite(number):
             raise DataError(f"{name} gives {number} for {len(y)} rows. It must give a finite number for any rows.")
         return sign * number

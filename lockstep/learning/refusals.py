@@ -6,7 +6,7 @@ from typing import Any
 
 from lockstep.kernel.errors import DataError, LockstepError
 from lockstep.kernel.portable import estimator_of
-from lockstep.learning.own_code import said_of
+from lockstep.learning.own_code import path_of, said_of
 
 
 @contextlib.contextmanager
@@ -26,7 +26,12 @@ def refusals_of(model: Any, doing: str) -> Iterator[None]:
     except Exception as error:
         if said := said_of(error):
             raise DataError(f"{said}. Correct the file.") from error
-        library, message = type(estimator).__module__.partition(".")[0], " ".join(str(error).split())
+        message = " ".join(str(error).split())
+        if path := path_of(estimator):
+            name = type(estimator).__name__
+            what = doing.removesuffix(" by")
+            raise DataError(f"{path}: {name} cannot {what} these rows: {message}. Correct the file.") from error
+        library = type(estimator).__module__.partition(".")[0]
         if not isinstance(error, ValueError):
             if library == "sklearn":
                 raise

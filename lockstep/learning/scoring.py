@@ -114,8 +114,8 @@ def _predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task) -> Prediction
         scores = None
     elif probabilities is not None:
         scores = probabilities[:, 1]
-    else:
-        scores = estimator.decision_function(rows)
+    else:  # a class of the user's own may do without
+        scores = estimator.decision_function(rows) if hasattr(estimator, "decision_function") else None
     return Predictions(values, classes, probabilities, scores)
 
 
@@ -150,6 +150,8 @@ def _as_float64(values: np.ndarray) -> np.ndarray:
 
 def _probabilities(found: np.ndarray) -> np.ndarray:
     """Probabilities, (n_rows, n_classes), in double precision, in which those of a row add up to one."""
+    if not (np.isfinite(found).all() and found.min(initial=0) >= 0 and found.max(initial=0) <= 1 + 1e-6):
+        raise ValueError("predict_proba gives what are no probabilities: numbers from 0 to 1, none missing")
     if found.dtype == np.float64:
         return found
     double: np.ndarray = _as_float64(found) / _as_float64(found).sum(axis=1, keepdims=True)
@@ -243,9 +245,17 @@ def given_to_actual(y: np.ndarray, probabilities: np.ndarray, classes: np.ndarra
     return found
 
 
+def log_losses(given: np.ndarray) -> np.ndarray:
+    """(n_rows,): what each row adds to the log loss; ``given``, (n_rows,), is the probability of its actual class. Of 0
+    and 1 it is that of the nearest that is told from them, as of scikit-learn's log_loss."""
+    least = np.finfo(given.dtype).eps
+    found: np.ndarray = -np.log(np.clip(given, least, 1 - least))
+    return found
+
+
 def rare_class(y: np.ndarray, classes: np.ndarray) -> int | None:
     """The place of the rare one of two classes, both of which occur in ``y``, (n_rows,), and no other; None where
-    neither is rare, or there are not two."""
+    neither is rare, or there are not two. Rows are counted, whatever they weigh: few of them say little of a class."""
     counts = [int(np.sum(y == name)) for name in classes]
     if len(classes) != 2 or min(counts) == 0 or sum(counts) < len(y) or not is_lopsided(max(counts) / len(y)):
         return None

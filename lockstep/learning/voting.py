@@ -16,7 +16,7 @@ from typing import Annotated, Any, NamedTuple, TypeAlias
 from lockstep.kernel.errors import SettingsError, nearest
 from lockstep.kernel.settings import Settings, Task, convert
 from lockstep.learning.model_types import MODELS, VOTING
-from lockstep.learning.scoring import given_to_actual
+from lockstep.learning.scoring import given_to_actual, log_losses
 from lockstep.learning.search_result import name_of
 
 import msgspec
@@ -30,7 +30,6 @@ from sklearn.preprocessing import LabelEncoder, OneHotEncoder
 Vote: TypeAlias = VotingClassifier | VotingRegressor
 STEPS = 50
 """Members are added to the mean so many times: weights are multiples of 0.02 at the finest."""
-LEAST = np.finfo(np.float64).eps
 """Probabilities below this count as this in the log loss."""
 SMALL_STEPS = {
     "learning_rate": 0.05,
@@ -240,7 +239,7 @@ def _loss(y: np.ndarray, sample_weight: np.ndarray | None, *, classifies: bool) 
     """The log loss, or the mean squared error, of what _output gives."""
 
     def loss(output: np.ndarray) -> float:
-        each = -np.log(np.clip(output, LEAST, 1.0)) if classifies else (output - y) ** 2
+        each = log_losses(output) if classifies else (output - y) ** 2
         return float(np.average(each, weights=sample_weight))
 
     return loss

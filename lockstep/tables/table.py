@@ -118,6 +118,11 @@ class Table:
             )
         return stamps.astype("int64").to_numpy()
 
+    def first_of_its_time(self, position: int) -> int:
+        """The first row (0-based), of rows in the order of time, with the time stamp of row ``position``: rows of one
+        are never on both sides of a cut."""
+        return int(np.searchsorted(self.time_stamps, self.time_stamps[position]))
+
     def rows(self, positions: np.ndarray) -> "Table":
         """Take the rows at ``positions`` (0-based), in that order."""
         return replace(self, frame=self.frame.iloc[positions])

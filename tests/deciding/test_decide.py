@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 from lockstep.deciding.calibration import calibrated, calibrated_probabilities
-from lockstep.deciding.conformal import bounds_of, intervals_of, sets_of, upper_quantile
+from lockstep.deciding.conformal import bounds_of, conformal_intervals, sets_of, upper_quantile
 from lockstep.deciding.decide import decide
 from lockstep.deciding.decision import ClassSets, Decision, NumberIntervals, decision_of
 from lockstep.deciding.out_of_fold import OutOfFold, out_of_fold_of
@@ -17,7 +17,7 @@ from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import Predictions, at, predict
 from lockstep.saving.joblib_file import save_model
 from lockstep.steps.evaluating.decisions import decision_metrics, uncalibrated, without_threshold
-from lockstep.steps.evaluating.resampling import Design
+from lockstep.steps.evaluating.design import Design
 from lockstep.steps.splitting.parts import SplitSettings, split_table
 from stages.preprocess import preprocess
 from stages.train import train
@@ -288,7 +288,7 @@ def test_few_rows_have_no_intervals():
     found = out_of_fold_of(
         frame.assign(repeat=1, actual=1.0, predicted=2.0).head(8)[["repeat", "actual", "predicted"]], None, None
     )
-    assert intervals_of(found, 0.9) is None
+    assert conformal_intervals(found, 0.9) is None
 
 
 def test_a_row_whose_fold_lacks_a_class_is_left_out(make_table):
@@ -333,3 +333,34 @@ def test_the_quantile_of_weighted_errors():
     assert upper_quantile(scores, 0.95, np.ones(9)) is upper_quantile(scores, 0.95) is None
     heavy = np.where(scores == 2, 100.0, 1.0)
     assert upper_quantile(scores, 0.8, heavy) == 2
+
+
+def test_rows_of_the_quantile_itself_are_covered():
+    """1 - (1 - p) is not p for many p; a forest gives many rows the same one."""
+    classes, y = np.array(["a", "b"], dtype=object), np.array(["b"] * 100 + ["a"] * 100, dtype=object)
+    for p in np.arange(1, 50) / 100:
+        given = np.repeat([p, 0.9], [60, 40])
+        probabilities = np.concatenate([np.column_stack([1 - given, given]), [[0.8, 0.2]] * 100])
+        predictions = Predictions(classes[probabilities.argmax(axis=1)], classes, probabilities, probabilities[:, 1])
+        sets = conformal_intervals(OutOfFold(y, predictions, None), 0.8)
+        assert sets_of(sets, predictions)[:100, 1].all(), p
+
+
+def test_the_predicted_class_is_in_its_set():
+    """A threshold may name a class that is not probable."""
+    classes = np.array(["a", "b"], dtype=object)
+    predictions = Predictions(np.array(["b"], dtype=object), classes, np.array([[0.8, 0.2]]), np.array([0.2]))
+    assert sets_of(ClassSets(0.9, 100, {"a": 0.5, "b": 0.5}, []), predictions).tolist() == [[True, True]]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_row_whose_error_is_the_width_lies_in_its_interval():
+    random = np.random.default_rng(0)
+    values, signs = random.integers(0, 10_000, 2000) / 100, random.choice([-1, 1], 2000)
+    y = values + 0.1 * signs
+    low, high = bounds_of(NumberIntervals(0.9, 2000, [], [float(np.abs(y - values).max())]), values)
+    assert ((low <= y) & (y <= high)).all()
+    for value, actual in zip(values, y, strict=True):
+        own = NumberIntervals(0.9, 1, [], [abs(float(actual) - float(value))])
+        low, high = bounds_of(own, np.array([value]))
+        assert low[0] <= actual <= high[0]

@@ -6,11 +6,16 @@ import json
 from lockstep.kernel.errors import DataError, MachineError, SettingsError
 from lockstep.learning.estimators import build_estimator, check_train, fit_estimator
 from lockstep.learning.own_estimators import untracked_library
+from lockstep.learning.scoring import metrics_of, predict
 from lockstep.saving.joblib_file import load_model, save_model
 from lockstep.saving.sidecar import sidecar
+from lockstep.steps.evaluating.importance import importance_of
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 MINE = """
 import numpy as np
@@ -36,6 +41,14 @@ class Blunt(Mine):
 class Shy(Mine):
     def fit(self, X, y):
         return self
+
+class Unsure(Mine):
+    def predict_proba(self, X):
+        return np.full((len(X), 2), np.nan)
+
+class Starred(Mine):
+    def __init__(self, *values):
+        super().__init__()
 """
 
 
@@ -138,3 +151,38 @@ def test_an_estimator_beside_another_model_type_is_a_mistake(make_settings):
 def test_check_runs_nothing_of_the_file(custom, tmp_path):
     (tmp_path / "estimators/mine.py").write_text("raise SystemExit\nclass Mine: ...\n")
     check_train(custom("estimators/mine.py:Mine"), "classification")
+
+
+def test_a_classifier_that_only_predicts_is_used_as_it_is(custom):
+    settings = custom("estimators/mine.py:Mine")
+    built = build_estimator(settings, "classification")
+    fit_estimator(built, X, y, settings, n_jobs=1)
+    found = predict(built, X, "classification")
+    assert (found.probabilities, found.scores) == (None, None)
+    metrics = metrics_of(y.astype(object), found, "classification", "macro")
+    assert {"accuracy", "f1_score"} < set(metrics)
+    assert "roc_auc" not in metrics
+    model = Pipeline([("array", FunctionTransformer(np.asarray)), ("model", built)])
+    rows = importance_of(model, pd.DataFrame(X), y, "classification", 1, 0)
+    assert {metric for *_, metric in rows} == {"balanced_accuracy"}
+
+
+def test_what_are_no_probabilities_is_said_of_the_file(custom):
+    settings = custom("estimators/mine.py:Unsure")
+    built = build_estimator(settings, "classification")
+    fit_estimator(built, X, y, settings, n_jobs=1)
+    message = r"^estimators/mine.py: Unsure cannot predict these rows: predict_proba gives what are no probabilities"
+    with pytest.raises(DataError, match=message):
+        predict(built, X, "classification")
+
+
+def test_a_constructor_that_names_nothing_is_refused(custom):
+    with pytest.raises(SettingsError, match="should always specify their parameters in the signature"):
+        build_estimator(custom("estimators/mine.py:Starred"), "classification")
+
+
+@pytest.mark.parametrize(("model", "objective"), [("xgboost", "reg:squarederror"), ("lightgbm", "regression")])
+def test_an_objective_of_another_task_is_refused(make_settings, model, objective):
+    settings = make_settings(model, "classification", hyperparameters={"objective": objective})
+    with pytest.raises(SettingsError, match=f"objective is {objective}, which is none of classes"):
+        build_estimator(settings, "classification")

@@ -169,7 +169,10 @@ def test_a_saved_model_has_its_features_and_is_opened_with_the_very_code_alone(w
         load_model(model)
     assert not ran.exists()
     shutil.rmtree(tmp_path / "features")
-    with pytest.raises(IntegrityError, match=r"m.joblib: the model was not opened. .*features/p.py does not exist"):
+    with pytest.raises(
+        IntegrityError,
+        match=r"m.joblib: the model's code: features/p.py does not exist. .*The model needs it, and was not opened",
+    ):
         load_model(model)
 
 
@@ -192,3 +195,13 @@ def test_missing_values_and_booleans_are_typed(write, table):
     one = write(text).fit(table.features).transform(table.features[table.frame["b"] <= 4].iloc[:1])
     assert isinstance(Table(one, "y", "regression").frame, pd.DataFrame)
     assert one["n"].isna().all()
+
+
+def test_a_file_that_defines_others_alone_is_asked_about(write):
+    with pytest.raises(SettingsError, match=r"features/p.py defines no 'features', .* It defines: feature\."):
+        defines_features(write("def feature(rows):\n    return rows\n").path)
+
+
+def test_a_column_that_is_not_there_is_said_with_those_that_are(write, table):
+    with pytest.raises(DataError, match=r"KeyError: 'nope'. Correct the file. The rows have the columns "):
+        write("def features(rows):\n    return rows.assign(x=rows['nope'])\n").apply(table)

@@ -6,7 +6,8 @@ from lockstep.learning.metrics import find_metric, metric_of
 from lockstep.learning.own_metrics import check_metrics, make_scorers
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import Predictions, metrics_of
-from lockstep.steps.evaluating.resampling import Design, intervals_of
+from lockstep.steps.evaluating.design import Design
+from lockstep.steps.evaluating.resampling import intervals_of
 
 import numpy as np
 import pytest
@@ -141,3 +142,17 @@ def test_metrics_of_rows_with_weights_go_by_them(fitted, write):
     wrong = y != predictions.values
     assert scorer.compute(y, predictions, weights) == pytest.approx(-5 * np.average(wrong, weights=weights))
     assert scorer.compute(y, predictions, None) == pytest.approx(-5 * np.mean(wrong))
+
+
+def test_a_function_of_other_arguments_is_said_to_be_such(fitted, write):
+    _, _, y, predictions = fitted
+    write("GREATER_IS_BETTER = False\ndef cost(rows):\n    return 1.0\n")
+    (scorer,) = make_scorers(["scorers/cost.py:cost"], "classification")
+    with pytest.raises(DataError, match=r"cannot be called as cost\(actual, predicted\): .*Correct the file"):
+        scorer.compute(y, predictions, None)
+
+
+@pytest.mark.parametrize(("name", "task"), [("neg_mean_absolute_error", "classification"), ("jaccard", "regression")])
+def test_a_scorer_of_the_other_task_is_refused(name, task):
+    with pytest.raises(SettingsError, match=f"'{name}' is no metric of a {task}"):
+        check_metrics([name], task)

@@ -1,9 +1,10 @@
 """Dates beside the other types of columns: split, checked, compared, described."""
 
-from lockstep.comparing.table_changes import compare_tables
+from lockstep.comparing.tables.changes import compare_tables
 from lockstep.kernel.errors import SettingsError
 from lockstep.reading.profile import profile_of
 from lockstep.steps.diagnosing.dependence import dependence_of
+from lockstep.steps.diagnosing.settings import DiagnoseSettings
 from lockstep.steps.diagnosing.subgroups import slices_of
 from lockstep.steps.splitting.data_checks import CheckSettings, run_checks
 from lockstep.steps.splitting.parts import SplitSettings, split_table
@@ -91,7 +92,13 @@ def test_dependence_and_subgroups():
     assert entry.low < entry.high
     errors = np.where(given.frame["when"] < pd.Timestamp("2024-01-11"), 9.0, 1.0)
     assert (
-        slices_of(given.frame[["when"]], errors, np.zeros(len(errors)), "regression", 10, 3)
+        slices_of(
+            given.frame[["when"]],
+            errors,
+            np.zeros(len(errors)),
+            "regression",
+            DiagnoseSettings(slices=3, slice_rows=10),
+        )
         .worst[0]
         .level.startswith("2024-01-01 to below ")
     )

@@ -1,6 +1,6 @@
 """Would more rows help? The model refitted on fewer of them."""
 
-import contextlib
+import logging
 import warnings
 
 from lockstep.kernel.log import heartbeat
@@ -13,6 +13,8 @@ from lockstep.tables.table import Table
 
 import numpy as np
 import pandas as pd
+
+logger = logging.getLogger(__name__)
 
 HELD_OUT = 2000
 """Training rows, at most, that the refits are scored on."""
@@ -44,7 +46,7 @@ def learning_curve_of(
     """The ``metric`` on other rows, and on the fitted ones, as the model is refitted on fewer rows.
 
     Held-out rows are cut off the training rows once per refit, as the split does it: later rows by time, whole groups
-    by group, else at random. The preprocessor is refitted too. A size that cannot be fitted or scored is left out.
+    by group, else at random. The preprocessor is refitted too. A refit that fails, or cannot be scored, is left out.
 
     Args:
         train: the raw training rows.
@@ -66,8 +68,11 @@ def learning_curve_of(
             for rest, held in folds:
                 # With time, the rows nearest to the held-out ones: they come last.
                 fitted_on = np.sort(rest[-size:] if train.time else rest[:size])
-                with contextlib.suppress(ValueError, KeyError):
+                try:
                     score = _fit_and_score(train, fitted_on, held, preprocess, model, metric, features)
+                except (ValueError, KeyError) as error:  # few rows may lack a class, or what a model or a metric needs
+                    logger.info("the learning curve lacks a refit on %d rows: %r", size, error)
+                else:
                     if np.isfinite(score).all():  # R2 of a single row is not
                         scores.append(score)
                 progress.advance(size)
@@ -83,14 +88,15 @@ def _held_out(train: Table, seed: int) -> tuple[np.ndarray, np.ndarray]:
     held = min(HELD_OUT, len(train) // 5)
     if train.time is not None:
         order = np.argsort(train.time_stamps, kind="stable")
-        return order[: len(train) - held], order[len(train) - held :]
+        cut = train.rows(order).first_of_its_time(len(train) - held)
+        return order[:cut], order[cut:]
     if train.group is None:
         return order[held:], order[:held]
     groups, _ = pd.factorize(train.frame[train.group].astype(object))
     first = np.random.default_rng(seed % 2**32).permutation(groups.max() + 1)
     rank = first[groups]  # whole groups, in random order, until there are enough rows
     counts = np.bincount(rank)
-    inside = rank < np.searchsorted(np.cumsum(counts), held) + 1
+    inside = rank < min(np.searchsorted(np.cumsum(counts), held) + 1, groups.max())  # one is left to fit on
     return order[~inside[order]], order[inside[order]][:HELD_OUT]
 
 

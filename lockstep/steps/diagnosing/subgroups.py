@@ -4,6 +4,8 @@ import itertools
 
 from lockstep.kernel.settings import Task
 from lockstep.steps.diagnosing.diagnosis import MAX_TEXT, Slice, Slices
+from lockstep.steps.diagnosing.settings import DiagnoseSettings
+from lockstep.steps.evaluating.design import Design
 from lockstep.steps.evaluating.intervals import LEVEL, mean_interval, wilson
 from lockstep.tables.dates import date_of, numbers_of, shown_date
 from lockstep.tables.statistics import has_more_levels
@@ -24,7 +26,12 @@ MISSING = "(missing)"
 
 
 def slices_of(
-    features: pd.DataFrame, errors: np.ndarray, predicted: np.ndarray, task: Task, least: int, most: int
+    features: pd.DataFrame,
+    errors: np.ndarray,
+    predicted: np.ndarray,
+    task: Task,
+    settings: DiagnoseSettings,
+    design: Design | None = None,
 ) -> Slices:
     """The subgroups in which the model errs most: levels of texts and booleans, quarters of numbers and dates.
 
@@ -32,22 +39,28 @@ def slices_of(
     So each row's error is taken in relation to that of the rows with predictions of about the same size.
 
     The worst of many subgroups looks bad by chance alone; so the intervals are widened until they hold for all of the
-    subgroups at once (Bonferroni), and a subgroup stands out only if its interval excludes the error of all rows.
+    subgroups at once (Bonferroni), and a subgroup stands out only if its interval excludes the error of all rows. Rows
+    of one group, or of one block of time, are not independent: the intervals are then of those units, and a subgroup of
+    a single one is not looked at.
 
     Args:
         features: (n_rows, n_features) raw.
         errors: (n_rows,), of errors_of.
         predicted: (n_rows,) of a regression the prediction.
         task: of the problem.
-        least: rows that a subgroup must have.
-        most: subgroups to give.
+        settings: the section ``diagnose``: rows that a subgroup must have, subgroups to give.
+        design: how the rows were drawn; None: each by itself.
     """
+    least, most = settings.slice_rows, settings.slices
+    units = None if design is None or design.kind == "rows" else design.units
     groups: list[tuple[str, str, np.ndarray]] = []
     known: set[bytes] = set()
     for name in features.columns:
         for level, rows in _levels(features[name]):
             # The same rows by another column's name are no other subgroup.
             if least <= len(rows) < len(errors) and rows.tobytes() not in known:
+                if units is not None and np.ptp(units[rows]) == 0:
+                    continue
                 known.add(rows.tobytes())
                 groups.append((str(name), level, rows))
     overall = float(np.mean(errors)) if len(errors) else 0.0
@@ -57,11 +70,11 @@ def slices_of(
     found = []
     for column, level, rows in groups:
         inside = judged[rows]
-        low, high = (
-            mean_interval(inside, simultaneous)
-            if task == "regression"
-            else wilson(round(float(inside.sum())), len(inside), simultaneous)
-        )
+        if task == "classification" and units is None:
+            low, high = wilson(round(float(inside.sum())), len(inside), simultaneous)
+        else:
+            low, high = mean_interval(inside, simultaneous, units=None if units is None else units[rows])
+            high = high if task == "regression" else min(1.0, high)
         mean = float(np.mean(inside))
         part = Slice(
             column=column,

@@ -1,4 +1,4 @@
 """What the stage ``evaluate`` computes from predictions: curves, resamples, intervals.
 
-Imports ``kernel``, ``tables``, ``learning``.
+Imports ``kernel``, ``tables``, ``learning``, ``deciding``.
 """

@@ -3,6 +3,7 @@
 
 from lockstep.kernel.settings import Task
 from lockstep.learning.scoring import Predictions, rare_class
+from lockstep.steps.evaluating.design import Design
 from lockstep.steps.evaluating.intervals import mean_interval, wilson
 
 import numpy as np
@@ -42,7 +43,7 @@ def curve_rows(
     predictions: Predictions,
     task: Task,
     uncalibrated: Predictions | None = None,
-    weights: np.ndarray | None = None,
+    design: Design | None = None,
 ) -> list[tuple[Cell, ...]]:
     """Rows of CURVES_COLUMNS; low and high are the 95 % interval of y in bins, and empty elsewhere.
 
@@ -55,10 +56,13 @@ def curve_rows(
     Regression: residuals (predicted against actual - predicted), calibration (mean predicted against mean actual) and
     the mean absolute error by size of the target, both in bins of as many rows each.
 
-    Where rows have ``weights``, (n_rows,), rates, areas and means are weighted; counts are of rows.
+    Where the ``design`` of the test rows has weights, rates, areas and means are weighted; counts are of rows. Where it
+    has units of several rows, these are what intervals take as independent. None: all alike, each by itself.
     """
+    design = design or Design.of(y, stratified=False, groups=None, in_time=False)
+    weights = design.weights
     if task == "regression":
-        return _regression_rows(y, predictions.values, weights)
+        return _regression_rows(y, predictions.values, design)
     classes = predictions.classes
     assert classes is not None
     drawn = followed_classes(y, predictions, MAX_CLASSES)
@@ -79,13 +83,11 @@ def curve_rows(
         rows += _points("ROC", name, false_positive_rate, true_positive_rate)
         rows += _points("precision-recall", name, recall[::-1], precision[::-1])
         if predictions.probabilities is not None:
-            rows += _binned("calibration", name, score, score, positive, weights)
-    return rows if uncalibrated is None else rows + _calibration_rows(y, uncalibrated, UNCALIBRATED, weights)
+            rows += _binned("calibration", name, score, score, positive, design)
+    return rows if uncalibrated is None else rows + _calibration_rows(y, uncalibrated, UNCALIBRATED, design)
 
 
-def _calibration_rows(
-    y: np.ndarray, predictions: Predictions, curve: str, weights: np.ndarray | None
-) -> list[tuple[Cell, ...]]:
+def _calibration_rows(y: np.ndarray, predictions: Predictions, curve: str, design: Design) -> list[tuple[Cell, ...]]:
     """Rows of CURVES_COLUMNS with the calibration alone, under the name ``curve``; none without probabilities."""
     classes, probabilities = predictions.classes, predictions.probabilities
     if classes is None or probabilities is None:
@@ -94,7 +96,7 @@ def _calibration_rows(
         row
         for place in followed_classes(y, predictions, MAX_CLASSES)
         for row in _binned(
-            curve, str(classes[place]), probabilities[:, place], probabilities[:, place], y == classes[place], weights
+            curve, str(classes[place]), probabilities[:, place], probabilities[:, place], y == classes[place], design
         )
     ]
 
@@ -121,30 +123,31 @@ def _ranking(predictions: Predictions, index: int) -> np.ndarray | None:
     return None
 
 
-def _regression_rows(y: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None) -> list[tuple[Cell, ...]]:
+def _regression_rows(y: np.ndarray, predicted: np.ndarray, design: Design) -> list[tuple[Cell, ...]]:
     rows: list[tuple[Cell, ...]] = [
         ("residuals", "rows", float(predicted[row]), float(y[row] - predicted[row]), 1, None, None)
         for row in _spaced(len(y), MAX_ROWS)
     ]
-    rows += _binned("calibration", "tenths of the rows", predicted, predicted, y, weights)
-    rows += _binned("absolute error by size of the target", "tenths of the rows", y, y, np.abs(y - predicted), weights)
+    rows += _binned("calibration", "tenths of the rows", predicted, predicted, y, design)
+    rows += _binned("absolute error by size of the target", "tenths of the rows", y, y, np.abs(y - predicted), design)
     return rows
 
 
 def _binned(
-    curve: str, series: str, by: np.ndarray, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None
+    curve: str, series: str, by: np.ndarray, x: np.ndarray, y: np.ndarray, design: Design
 ) -> list[tuple[Cell, ...]]:
     """The means of x and y in at most BINS bins of (nearly) as many rows each, sorted by ``by``. The mean of booleans
-    that count alike has Wilson's interval, any other Student's."""
+    that count alike, each by itself, has Wilson's interval, any other Student's."""
     found: list[tuple[Cell, ...]] = []
     for rows in np.array_split(np.argsort(by, kind="stable"), min(BINS, max(2, len(by) // MIN_BIN), len(by))):
         low: float | None = None
         high: float | None = None
-        own = None if weights is None else weights[rows]
-        if y.dtype == bool and own is None:
+        own = None if design.weights is None else design.weights[rows]
+        units = design.units[rows]
+        if y.dtype == bool and design.shares:
             low, high = wilson(int(y[rows].sum()), len(rows))
-        elif len(rows) > 1:
-            low, high = mean_interval(y[rows], weights=own)
+        elif units.min() < units.max():
+            low, high = mean_interval(y[rows], weights=own, units=None if design.kind == "rows" else units)
             if y.dtype == bool:
                 low, high = max(0.0, low), min(1.0, high)
         means = float(np.average(x[rows], weights=own)), float(np.average(y[rows], weights=own))

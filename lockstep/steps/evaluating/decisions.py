@@ -6,8 +6,9 @@ from lockstep.deciding.conformal import bounds_of, sets_of
 from lockstep.deciding.decision import ChosenThreshold, ClassSets, Decision, NumberIntervals
 from lockstep.kernel.portable import estimator_of
 from lockstep.learning.scoring import Predictions, metrics_of, predict
+from lockstep.steps.evaluating.design import Design
 from lockstep.steps.evaluating.intervals import clopper_pearson
-from lockstep.steps.evaluating.resampling import Design, MeanRows, Rows, interval, resampled, rows_of
+from lockstep.steps.evaluating.resampling import MeanRows, Rows, interval, resampled, rows_of
 from lockstep.tables.table import Table
 
 import numpy as np

@@ -6,7 +6,7 @@ from typing import Any
 from lockstep.kernel.log import heartbeat
 from lockstep.kernel.portable import fixed_threads
 from lockstep.kernel.settings import Task
-from lockstep.learning.scoring import given_to_actual
+from lockstep.learning.scoring import given_to_actual, log_losses
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,6 @@ from sklearn.metrics import r2_score, recall_score, roc_auc_score
 IMPORTANCE_COLUMNS = ("feature", "importance", "std", "metric")
 MAX_ROWS = 2000
 """It is measured on at most so many rows."""
-EPSILON = np.finfo(np.float64).eps
 """Probabilities below this count as this in the log loss, as in scikit-learn."""
 
 Score = Callable[..., float]
@@ -84,7 +83,7 @@ def _score(model: Any, y: np.ndarray, task: Task) -> tuple[str, Score]:
                 -_log_loss(y, fitted.predict_proba(X), fitted.classes_, sample_weight)
             ),
         )
-    if len(model.classes_) == 2 and len(np.unique(y)) == 2:
+    if len(model.classes_) == 2 and len(np.unique(y)) == 2 and hasattr(model, "decision_function"):
         positive = model.classes_[1]
         return "roc_auc", lambda fitted, X, y, sample_weight=None: float(
             roc_auc_score(y == positive, fitted.decision_function(X), sample_weight=sample_weight)
@@ -98,5 +97,4 @@ def _log_loss(
     y: np.ndarray, probabilities: np.ndarray, classes: np.ndarray, weights: np.ndarray | None = None
 ) -> float:
     """scikit-learn's ``log_loss``, but for rows of a class that the model does not know, too: it gives them nothing."""
-    given = np.clip(given_to_actual(y, probabilities, classes), EPSILON, 1.0)
-    return float(-np.average(np.log(given), weights=weights))
+    return float(np.average(log_losses(given_to_actual(y, probabilities, classes)), weights=weights))

@@ -106,7 +106,7 @@ def _intervals(decision: Decision, metrics: dict[str, float | str], weight: str 
     less = ", fewer than they are made for" if isinstance(high, float) and high < intervals.level else ""
     weighted = "" if weight is None else f", weighted by {visible(weight, 40)}"
     holds = f"{percent(coverage)} of the test rows{weighted}{within}{less}"
-    level = percent(intervals.level, 0)
+    level = f"{100 * intervals.level:g}\N{NO-BREAK SPACE}%"
     if isinstance(intervals, NumberIntervals):
         wide = number(metrics["interval_width"])
         return [

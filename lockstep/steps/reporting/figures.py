@@ -30,6 +30,8 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNL
 
 LABEL = 12
 """Characters of a class beside a confusion matrix."""
+APART = 1.45
+"""The least ratio of two ticks of a logarithmic axis, to have room for their labels."""
 
 Point = tuple[float, float]
 
@@ -139,11 +141,11 @@ def _rows(value: float, _: int) -> str:
     return f"{value:,.0f}" if 1000 <= value < 10_000 else compact(value)
 
 
-def _apart(ticks: Sequence[float], ratio: float = 1.45) -> list[float]:
+def _apart(ticks: Sequence[float]) -> list[float]:
     """Those ticks of a logarithmic axis that leave room for their labels; the last one is kept."""
     kept: list[float] = []
     for tick in reversed(ticks):
-        if not kept or kept[-1] / tick >= ratio:
+        if not kept or kept[-1] / tick >= APART:
             kept.append(tick)
     return kept[::-1]
 

@@ -60,7 +60,7 @@ def index_page(entries: Sequence[Any], *, plots: str = "") -> str:
 
 
 def leaderboard_page(heading: str, sections: Sequence[Any], note: str) -> str:
-    """The page that ranks models; ``sections``: those of comparing/leaderboard_page.py."""
+    """The page that ranks models; ``sections``: those of comparing/leaderboard/page.py."""
     return render("leaderboard.html", heading=heading, sections=sections, note=note)
 
 

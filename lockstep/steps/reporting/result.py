@@ -117,14 +117,14 @@ def _of_rare_classes(given: Sources, metrics: dict[str, Metric]) -> list[str]:
     for (actual, _), rows in cells.items():
         counts[actual] += rows
     ranked = sorted(counts, key=lambda name: counts[name])
-    if len(ranked) == 2 and counts[ranked[0]]:
+    if "rare_class_precision" in metrics:  # of two classes, unless that is lopsided by the rows' weights alone
         return _of_the_rare_class(given, metrics, ranked[0], counts[ranked[0]], cells)
     frequent, balanced = ranked[-1], metrics["balanced_accuracy"]
     share = percent(counts[frequent] / sum(counts.values()))
     recall = f"{percent(balanced.value)} of the rows are found{_interval(balanced, percent)}"
     area = _area(metrics, "; the mean of the areas under their ROC curves is")
     return [
-        f"Of {_tested(given)}, {share} are of one class, {visible(frequent, 40)}.",
+        f"Of {_tested(given)}, {share} are of the most frequent class, {visible(frequent, 40)}.",
         f"Of a class, on average, {recall}; by the baseline, {percent(balanced.baseline)} (balanced accuracy){area}.",
     ]
 

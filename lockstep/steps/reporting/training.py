@@ -67,7 +67,7 @@ def training_facts(given: Sources) -> TrainingFacts:
         metric=metric,
         folds=folds,
         folds_rows=folds_rows,
-        folds_say=folds_say(folds, test_score),
+        folds_say=folds_say(folds, test_score, _not_a_fold(given)),
         test_score=test_score,
         learning=given.diagnosis.learning,
         learning_says=learning_says(given.diagnosis.learning, folds, folds_rows, with_article(TITLES[metric])),
@@ -114,7 +114,7 @@ def _fall_says(train: Sequence[tuple[int, float]], *, converges: bool) -> str:
         return f"On the training rows it begins and ends at {number(last)}."
     says = f"On the training rows it falls from {number(first)} to {number(last)}"
     before = [loss for iteration, loss in train if iteration <= (1 - LAST) * end]
-    if end * LAST < 1 or not before:
+    if end * LAST < 1 or not before or not last <= before[-1] <= first:  # it went up and down
         return f"{says}."
     share = percent((before[-1] - last) / (first - last))
     return f"{says}; {share} of its fall is in the last tenth of the iterations."
@@ -145,11 +145,25 @@ def learning_says(points: Sequence[LearningPoint], folds: Sequence[float], folds
     return f"{change}{verdict}. {fitted}"
 
 
-def folds_say(folds: Sequence[float], test: float) -> str:
+def _not_a_fold(given: Sources) -> str:
+    """What makes the test rows unlike one more fold, in words; "" if nothing does."""
+    decision = given.sidecar.decision
+    if given.diagnosis.metric in ("accuracy", "balanced_accuracy"):
+        if decision.threshold is not None:
+            return "the model decides about them by its threshold, and about the folds by its own rule"
+        if decision.calibrate != "none":
+            return "the model decides about them by calibrated probabilities, and about the folds by its own"
+    return "" if given.diagnosis.time is None else "they are later ones"
+
+
+def folds_say(folds: Sequence[float], test: float, unlike: str = "") -> str:
     """Where the test rows lie among the folds. Were they one more of n + 1 exchangeable folds, they would lie outside
-    the others with a probability of 2 / (n + 1)."""
+    the others with a probability of 2 / (n + 1); ``unlike`` says, in words, why they are not one."""
     if len(folds) < 2:
         return ""
+    if unlike:
+        place = "below all of" if test < min(folds) else "above all of" if test > max(folds) else "among"
+        return f"The test rows lie {place} them; {unlike}."
     if min(folds) <= test <= max(folds):
         return "The test rows lie among them."
     where, chance = "below" if test < min(folds) else "above", percent(2 / (len(folds) + 1), 0)

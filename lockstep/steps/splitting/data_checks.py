@@ -11,6 +11,7 @@ from lockstep.kernel.settings import Settings, Severity
 from lockstep.steps.splitting.exact_sums import exact_sums
 from lockstep.steps.splitting.identifiers import alike_in, identifier_of_rows, is_code, is_named_as_identifier
 from lockstep.steps.splitting.two_samples import Difference, holm, missing_differ, values_differ
+from lockstep.tables.dates import numbers_of
 from lockstep.tables.statistics import are_whole, equal_bins, has_more_levels, n_distinct
 from lockstep.tables.table import Table, column_type
 
@@ -24,6 +25,8 @@ MOSTLY_DIFFERENT = 0.5
 """What names a thing rather than a level has more distinct values than this share of the rows."""
 LEAK_ROWS = 100_000
 """One feature that gives the target away shows on so many training rows, drawn at random where there are more."""
+NEAREST_ROWS = 10_000
+"""Of so many rows, and fewer, BINS are too coarse to tell that a number gives the classes away."""
 RARE_ROWS = 20
 """A class of fewer training rows than this is hardly learned, and hardly measured."""
 SHIFT_ROWS = 100_000
@@ -85,7 +88,9 @@ def _target_leak(train: Table, _: Table) -> list[str]:
     """Features that nearly determine the target, each alone, or numbers that add up to it.
 
     Each feature is cut into BINS bins (texts: by level); the bins' mean target, or most frequent class, is learned on
-    the even rows and tried on the odd ones; of LEAK_ROWS at most. What adds up to the target, does so in all rows.
+    the even rows and tried on the odd ones; of LEAK_ROWS at most. Of few rows, the bin in which the class changes has
+    more of them than LEAK_ACCURACY allows: there the class of the even row with the nearest number is tried, too. What
+    adds up to the target, does so in all rows.
     """
     found = [
         f"the target is {exact.formula}, within the rounding of their digits"
@@ -106,6 +111,8 @@ def _target_leak(train: Table, _: Table) -> list[str]:
                 alone.append(f"'{name}' explains {score:.1%} of the target's variance alone{drawn}")
         else:
             score, most = _accuracy(bins, codes, even)
+            if score <= LEAK_ACCURACY and len(train) <= NEAREST_ROWS:
+                score = max(score, _accuracy_of_nearest(features[name], codes, even))
             if score > LEAK_ACCURACY and score - most > (1 - most) / 2:
                 alone.append(f"'{name}' predicts {score:.1%} of the classes alone{drawn}")
     return alone + found
@@ -143,6 +150,25 @@ def _accuracy(bins: np.ndarray, codes: np.ndarray, even: np.ndarray) -> tuple[fl
     overall = counts.sum(axis=0).argmax()
     classes = np.where(counts.any(axis=1), counts.argmax(axis=1), overall)
     return float(np.mean(classes[bins[~even]] == codes[~even])), float(np.mean(codes[~even] == overall))
+
+
+def _accuracy_of_nearest(column: pd.Series, codes: np.ndarray, even: np.ndarray) -> float:
+    """The accuracy on the odd rows of the class of the even row that is nearest in a column of numbers or dates; 0 for
+    other columns. Rows without a value have the class of those that have none, either."""
+    if column_type(column) not in ("number", "date"):
+        return 0.0
+    values = numbers_of(column).to_numpy(dtype="float64", na_value=np.nan)
+    order = np.flatnonzero(even)[np.argsort(values[even], kind="stable")]  # missing ones last
+    known, classes = values[order], codes[order]
+    present = int(np.isfinite(known).sum())
+    right = np.searchsorted(known[:present], values[~even]).clip(1, max(1, present - 1))
+    left = right - 1
+    if present < 2:
+        return 0.0
+    nearest = np.where(values[~even] - known[left] <= known[right] - values[~even], left, right)
+    without = np.bincount(classes[present:]).argmax() if present < len(known) else -1
+    guessed = np.where(np.isnan(values[~even]), without, classes[nearest])
+    return float(np.mean(guessed == codes[~even]))
 
 
 def _duplicate_rows(_: Table, test: Table) -> list[str]:

@@ -5,6 +5,7 @@ number; what is continuous, a measurement or a sum of money, is none, however ma
 """
 
 import re
+from collections import Counter
 
 from lockstep.steps.splitting.two_samples import holm
 from lockstep.tables.statistics import are_whole, equal_bins, has_more_levels, n_distinct
@@ -45,6 +46,10 @@ _AMOUNT = re.compile(
 """A number with a currency, a unit, a percent sign, groups or a decimal mark; its parts tell whether it has any."""
 PROSE = 8
 """Texts of so many words, half of them or more, say something of a row, however many of them differ."""
+TITLE = 3
+"""So do texts of so many words that recur from text to text, as those of titles do and most parts of names do not."""
+_RECURRING, _IN_TEXTS, _OF_TEXTS = 0.7, 3, 0.001
+"""The share of the words that are to be in so many of the texts, and in such a share of them."""
 _FEW_DIGITS = 0.2
 """Where more words than this share have a digit, they are dates, codes or addresses."""
 _BINS = 10
@@ -75,7 +80,8 @@ def identifier_of_rows(column: pd.Series) -> str:
         return ""
     named = "an identifier" if is_named_as_identifier(str(column.name)) else ""
     if column_type(column) == "text":
-        tells = _are_amounts(present) or plain_words(present) >= PROSE
+        words = plain_words(present)
+        tells = _are_amounts(present) or words >= PROSE or (words >= TITLE and _words_recur(present))
         return "" if tells else named or "nearly all values differ"
     return ("numbers the rows" if counts_up(present) else named) if is_code(column) else ""
 
@@ -149,6 +155,17 @@ def plain_words(present: pd.Series) -> int:
     plain = [sum(_HAS_DIGIT.search(word) is None for word in found) for found in words]
     total = sum(map(len, words))
     return int(np.median(plain)) if total and sum(plain) >= (1 - _FEW_DIGITS) * total else 0
+
+
+def _words_recur(present: pd.Series) -> bool:
+    """Whether most words of a column's different texts are in several of them."""
+    levels = present.unique()
+    levels = levels[:: 1 + len(levels) // 10_000]
+    texts = [set(text.lower().split()) for text in levels]
+    counts = Counter(word for words in texts for word in words)
+    least = max(_IN_TEXTS, _OF_TEXTS * len(texts))
+    recurring = sum(count for count in counts.values() if count >= least)
+    return recurring >= _RECURRING * sum(counts.values())
 
 
 def _are_amounts(present: pd.Series) -> bool:

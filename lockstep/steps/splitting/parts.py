@@ -94,7 +94,16 @@ def _positions(table: Table, settings: SplitSettings, md5: str | None) -> tuple[
             raise DataError(_KEPT, f" leaves {len(rest)} training and {len(test)} test rows. Leave it empty.")
     kept, cut = np.arange(len(rest)), np.array([], dtype=np.intp)
     if settings.validation_size != 0:
-        share = settings.validation_size / (1 - settings.test_size)
+        # Of all rows; the test rows that are kept need not be test_size of them.
+        others = 1 - settings.test_size if settings.kept is None else len(rest) / len(table)
+        share = settings.validation_size / others
+        if share >= 1:
+            raise SettingsError(
+                _VALIDATION,
+                f" {settings.validation_size:g} leaves no training rows beside the test rows of ",
+                _KEPT,
+                f", {1 - others:.1%} of all. Lower it.",
+            )
         kept, cut = _cut(table.rows(rest), share, settings, _VALIDATION)
     return order[rest[kept]], order[rest[cut]], order[test]
 
@@ -180,7 +189,7 @@ def _cut(table: Table, share: float, settings: SplitSettings, key: Setting) -> t
     """(positions of the rows kept, of those cut off); ``share`` of the rows, or of the groups, are cut off."""
     n_rows = len(table)
     if settings.time is not None:
-        first = _first_of_its_time(table, n_rows - max(1, round(n_rows * share)))
+        first = table.first_of_its_time(n_rows - max(1, round(n_rows * share)))
         if first == 0:
             what = f": '{settings.time}' has the same value in too many rows for "
             raise DataError(_TIME, what, key, f" {share:g}. Lower it, or leave ", _TIME, " empty.")
@@ -231,8 +240,3 @@ def _check_classes(table: Table, share: float, key: Setting) -> None:
             Setting("load.class_rows"),
             " rows.",
         )
-
-
-def _first_of_its_time(table: Table, position: int) -> int:
-    """The first row (0-based) with the time stamp of row ``position``: rows of one are never on both sides."""
-    return int(np.searchsorted(table.time_stamps, table.time_stamps[position]))

@@ -89,14 +89,14 @@ def values_differ(
     tested = homogeneity(first, second)
     if tested is None:
         return "one category only" if len(first) == 1 else "each category is too rare for a test"
-    return Difference("chi-squared", "Cram\u00e9r's V", *tested)
+    return tested
 
 
 def missing_differ(before: pd.Series, after: pd.Series) -> float | None:
     """The p-value of the test whether both samples lack as large a share of their values; None if none can be made."""
     missing, sizes = np.array([before.isna().sum(), after.isna().sum()]), np.array([len(before), len(after)])
     tested = homogeneity(*np.column_stack([missing, sizes - missing]))
-    return None if tested is None else tested[1]
+    return None if tested is None else tested.p
 
 
 def smirnov(before: pd.Series, after: pd.Series) -> tuple[float, float]:
@@ -121,7 +121,7 @@ def smirnov(before: pd.Series, after: pd.Series) -> tuple[float, float]:
     return distance, min(1.0, float(stats.kstwo.sf(distance, np.round(effective))))
 
 
-def homogeneity(before: np.ndarray, after: np.ndarray) -> tuple[float, float] | None:
+def homogeneity(before: np.ndarray, after: np.ndarray) -> Difference | None:
     """Whether two samples have the same shares of each category.
 
     Pearson's chi-squared test; categories whose expected count is below LEAST_EXPECTED are pooled. Two categories that
@@ -131,8 +131,8 @@ def homogeneity(before: np.ndarray, after: np.ndarray) -> tuple[float, float] | 
         before, after: (n_levels,) rows of each category.
 
     Returns:
-        Cramer's V, 0 to 1 (H. Cramer, Mathematical Methods of Statistics (1946), ch. 21; of two samples it is the
-        square root of chi-squared by the number of rows), and the p-value. None if nothing can be tested.
+        With Cramer's V (H. Cramer, Mathematical Methods of Statistics (1946), ch. 21; of two samples it is the square
+        root of chi-squared by the number of rows). None if nothing can be tested.
     """
     table = np.array([before, after])[:, (before > 0) | (after > 0)]
     rows = table.sum(axis=1)
@@ -140,10 +140,8 @@ def homogeneity(before: np.ndarray, after: np.ndarray) -> tuple[float, float] | 
         return None
     smaller = rows.min() / rows.sum()
     expected = table.sum(axis=0) * smaller
-    exact = None
-    if table.shape[1] == 2 and expected.min() < LEAST_EXPECTED:
-        exact = float(stats.fisher_exact(table).pvalue)
-    else:
+    is_exact = table.shape[1] == 2 and expected.min() < LEAST_EXPECTED
+    if not is_exact:
         table = table[:, np.argsort(-expected, kind="stable")]
         kept = int((expected >= LEAST_EXPECTED).sum())
         if kept < table.shape[1]:
@@ -153,7 +151,9 @@ def homogeneity(before: np.ndarray, after: np.ndarray) -> tuple[float, float] | 
                 return None
             table = np.column_stack([table[:, :kept], table[:, kept:].sum(axis=1)])
     chi2, p, *_ = stats.chi2_contingency(table, correction=False)
-    return float(np.sqrt(chi2 / rows.sum())), float(p) if exact is None else exact
+    test = "Fisher's exact" if is_exact else "chi-squared"
+    p = stats.fisher_exact(table).pvalue if is_exact else p
+    return Difference(test, "Cram\u00e9r's V", float(np.sqrt(chi2 / rows.sum())), float(p))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

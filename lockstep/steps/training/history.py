@@ -8,12 +8,12 @@ from lockstep.kernel.portable import fixed_threads
 from lockstep.kernel.settings import Task
 from lockstep.learning.estimators import member_of
 from lockstep.learning.refusals import refusals_of
+from lockstep.learning.scoring import log_losses
 
 import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
 
 COLUMNS = ("iteration", "part", "loss")
-EPSILON = np.finfo(np.float64).eps
 """Probabilities below this count as this in the log loss, as in scikit-learn."""
 MAX_ROWS = 20_000
 """Losses are computed on at most so many rows of a part, evenly spaced."""
@@ -131,4 +131,4 @@ def _loss(estimator: Any, y: np.ndarray, task: Task, weights: np.ndarray | None)
         return lambda output: float(np.average((output - y) ** 2, weights=weights))
     # scikit-learn's log_loss, without its checks of the labels: it is called once per tree.
     rows, columns = np.arange(len(y)), np.searchsorted(estimator.classes_, y)
-    return lambda output: float(-np.average(np.log(np.clip(output[rows, columns], EPSILON, None)), weights=weights))
+    return lambda output: float(np.average(log_losses(output[rows, columns]), weights=weights))

@@ -55,3 +55,19 @@ def test_it_is_of_the_metric_that_is_asked_for():
     )
     assert [point.rows for point in ranked] == [point.rows for point in named] == [30, 60, 120]
     assert all(one.fitted > other.fitted for one, other in zip(ranked, named, strict=True))
+
+
+def test_one_large_group_does_not_take_all_rows():
+    table = noisy(rows=400)
+    groups = np.where(np.arange(400) < 40, "few", "many")
+    table = table_of(table.frame.assign(g=groups), group="g")
+    settings = TrainSettings(model="k_neighbors", kind="classifier", version=1)
+    for seed in range(6):
+        assert learning_curve_of(table, PreprocessSettings(), settings, "accuracy", 400, seed)
+
+
+def test_rows_of_one_time_are_on_one_side(monkeypatch):
+    table = table_of(noisy(rows=400).frame.assign(t=np.arange(400) // 100), time="t")
+    settings = TrainSettings(model="k_neighbors", kind="classifier", version=1)
+    (point,) = learning_curve_of(table, PreprocessSettings(), settings, "accuracy", 300, 0)[-1:]
+    assert point.rows == 300  # the last hundred are of one time, though a fifth are only 80

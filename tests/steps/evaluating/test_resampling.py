@@ -5,17 +5,11 @@ import itertools
 from lockstep.comparing.significance import bootstrap_p, exchange_p, mcnemar
 from lockstep.learning.metrics import METRICS, RARE
 from lockstep.learning.scoring import Predictions, metrics_of
+from lockstep.steps.evaluating import design as design_module
 from lockstep.steps.evaluating import resampling
+from lockstep.steps.evaluating.design import Design
 from lockstep.steps.evaluating.intervals import wilson
-from lockstep.steps.evaluating.resampling import (
-    Design,
-    interval,
-    intervals_of,
-    labels_of,
-    resample_count,
-    resampled,
-    rows_of,
-)
+from lockstep.steps.evaluating.resampling import interval, intervals_of, labels_of, resample_count, resampled, rows_of
 
 import numpy as np
 import pytest
@@ -341,8 +335,9 @@ def test_resamples_of_subsets_spread_as_those_of_all_rows(monkeypatch, task, kin
     rows = rows_of(y, predictions, task, "macro", None)
     monkeypatch.setattr(resampling, "MOST_RESAMPLES", resampling.LEAST_RESAMPLES)
     (whole,) = resampled([rows], design)
-    for name, value in {"MANY": 400, "SUBSET": design.n_units // 8, "SUBSETS": 8, "WHOLE": 200}.items():
-        monkeypatch.setattr(resampling, name, value)
+    monkeypatch.setattr(resampling, "MANY", 400)
+    for name, value in {"SUBSET": design.n_units // 8, "SUBSETS": 8, "WHOLE": 200}.items():
+        monkeypatch.setattr(design_module, name, value)
     (found,) = resampled([rows], design)
     exact = rows.metrics(design.all_rows)
     for name, values in found.items():
@@ -353,7 +348,7 @@ def test_resamples_of_subsets_spread_as_those_of_all_rows(monkeypatch, task, kin
 
 def test_subsets_keep_small_strata_whole_and_take_the_others_in_turn(monkeypatch):
     for name, value in {"SUBSET": 100, "SUBSETS": 5, "WHOLE": 20}.items():
-        monkeypatch.setattr(resampling, name, value)
+        monkeypatch.setattr(design_module, name, value)
     y = np.array(["a"] * 900 + ["b"] * 15 + ["c"] * 85, dtype=object)
     design = plain(y, stratified=True)
     taken = [rows for rows, _ in design.subsets(np.random.default_rng(0))]

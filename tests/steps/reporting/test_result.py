@@ -161,7 +161,10 @@ def test_a_rare_class_leads_with_what_measures_it(rare, model):
 def test_one_frequent_class_of_several_leads_with_the_means_over_the_classes():
     made = with_a_rare_class(["common", "odd", "rare"], shares=(0.9, 0.06, 0.04))
     first, second, *_ = result_facts(made.sources).sentences
-    assert first == "Of 400 test rows kept out of the training, 89.8\N{NO-BREAK SPACE}% are of one class, common."
+    assert (
+        first
+        == "Of 400 test rows kept out of the training, 89.8\N{NO-BREAK SPACE}% are of the most frequent class, common."
+    )
     assert f"{made.sources.metrics['balanced_accuracy']:.1%}".replace("%", "\N{NO-BREAK SPACE}%") in second
     assert f"the mean of the areas under their ROC curves is {made.sources.metrics['roc_auc']:.3f}" in second
 
@@ -275,3 +278,16 @@ def test_what_is_measured_of_weighted_rows_is_said_to_be_weighted(task):
         right = np.average(rows["actual"] == rows["predicted"], weights=rows["weight"])
         assert made.sources.metrics["accuracy"] == pytest.approx(right)
         assert f"an accuracy of {100 * right:.1f}" in said
+
+
+def test_a_class_that_is_rare_by_the_weights_alone_is_told_by_means_over_the_classes():
+    """Half of the rows are of either class; those of one weigh so much that to name it always is nearly right."""
+    random = np.random.default_rng(0)
+    frame = noisy(rows=400).frame
+    target = frame.columns[-1]
+    frame[target] = random.choice(["heavy", "light"], len(frame))
+    made = made_of(table_of(frame.assign(weight=np.where(frame[target] == "heavy", 20.0, 1.0)), weight="weight"))
+    assert made.sources.metrics["baseline_accuracy"] > 0.9
+    first, second, *_ = result_facts(made.sources).sentences
+    assert "% are of the most frequent class, " in first
+    assert "(balanced accuracy)" in second

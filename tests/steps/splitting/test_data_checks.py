@@ -187,3 +187,22 @@ def test_the_page_explains_every_check_and_the_results_name_it():
     assert [finding["check"] for finding in written] == list(CHECKS)
     for number, name in enumerate(CHECKS, 1):
         assert f"| C{number} | `{name}` |" in page
+
+
+@pytest.mark.parametrize("share", [0.5, 0.3, 0.43])
+@pytest.mark.parametrize("rows", [150, 300, 1000])
+def test_a_number_that_gives_the_class_away_shows_in_few_rows(rows, share):
+    """Of few rows, the one bin in which the class changes holds more than the hundredth that may be wrong."""
+    random = np.random.default_rng(1)
+    y = np.where(random.random(rows) < share, "yes", "no")
+    score = np.where(y == "yes", random.uniform(0.9, 0.95, rows), random.uniform(0, 0.05, rows))
+    score[: rows // 1000] = np.nan
+    split = parts("classification", rows, y=y, score=score)
+    assert "'score' predicts" in found(split)["target_leak"].message
+
+
+def test_numbers_that_say_nothing_are_no_leak_in_few_rows():
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        y = np.where(random.random(200) < 0.1, "yes", "no")
+        assert "target_leak" not in found(parts("classification", 200, y=y, score=random.normal(size=200)))

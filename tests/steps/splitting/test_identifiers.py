@@ -17,6 +17,7 @@ import pytest
 ROWS = 300
 RANDOM = np.random.default_rng(0)
 DISTINCT = RANDOM.permutation(10**6)[:ROWS]
+WORDS = [f"{one}{other}" for one in ("lamp", "table", "chair", "shelf") for other in ("", "s", "top", "set", "kit")]
 
 
 def column(values, name="x"):
@@ -70,6 +71,7 @@ def test_identifiers_of_rows(name, values, why):
         ("x", [f"\u2212{i / 7:.3f}" for i in DISTINCT]),
         ("x", RANDOM.random(ROWS) < 0.5),
         ("x", [None] * ROWS),
+        ("title", [" ".join(RANDOM.choice(WORDS, 4)) for _ in range(ROWS)]),
     ],
 )
 def test_what_is_no_identifier_of_rows(name, values):
