@@ -19,7 +19,7 @@ room for each stage that needs one, and no ``__init__.py``, which all of these s
 - ``steps.evaluating``: curves, resamples, intervals of test predictions (stage ``evaluate``)
 - ``steps.diagnosing``: what only model and rows together can say (stage ``diagnose``)
 - ``steps.reporting``: facts to pictures to pages (stage ``report``)
-- ``repository``: git's commands and DVC's internals, known here alone
+- ``repository``: git's commands, DVC's internals and settings
 - ``provenance``: what was made from what, whether it is still so, how it is put right
 - ``comparing``: two revisions side by side
 - ``intake.detecting``: how a file is written, and what its columns are
@@ -35,7 +35,7 @@ room for each stage that needs one, and no ``__init__.py``, which all of these s
 - ``template``: a repository of one's own, and later versions of this one brought into it
 - ``api``: the functions of the stages, composed without DVC; the one module that imports ``stages/``
 - ``notebooks``: comparisons, leaderboards and reports for Python and Jupyter
-- ``commands``: the commands of ``python -m lockstep``; the one folder that prints
+- ``commands``: the commands of ``python -m lockstep``: arguments, printing, exit codes
 """
 
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,7 @@ from lockstep.kernel.portable import pin
 if TYPE_CHECKING:
     from lockstep.api import ModelConfig, PipelineResult, run_pipeline
     from lockstep.deployment.exchange.model_loading import load_model
+    from lockstep.deployment.serving.predicting import predict_rows
     from lockstep.notebooks import compare_results, compare_revisions, leaderboards, report
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "compare_revisions",
     "leaderboards",
     "load_model",
+    "predict_rows",
     "report",
     "run_pipeline",
 ]
@@ -67,6 +69,10 @@ def __getattr__(name: str) -> Any:
         from lockstep.deployment.exchange import model_loading
 
         return model_loading.load_model
+    if name == "predict_rows":
+        from lockstep.deployment.serving import predicting
+
+        return predicting.predict_rows
     if name in _IN_NOTEBOOKS:
         from lockstep import notebooks
 

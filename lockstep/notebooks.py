@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lockstep.api import PipelineResult, Sections
-from lockstep.comparing import leaderboard_words, model_words
-from lockstep.comparing.leaderboard import Leaderboards, find_leaderboards
+from lockstep.comparing import model_words
+from lockstep.comparing.leaderboard import words as leaderboard_words
+from lockstep.comparing.leaderboard.ranking import Leaderboards, find_leaderboards
 from lockstep.comparing.model_revisions import Comparison, ProblemComparison, compare_model_revisions
 from lockstep.comparing.model_verdicts import compare_models
 from lockstep.comparing.rendering import html, visible

@@ -1,6 +1,7 @@
-"""Two revisions side by side: their models (``model_*``), their tables (``table_*``), both in words (``*_words``).
+"""Two revisions side by side: their models (``model_*``), their data (``tables``); all models ranked (``leaderboard``).
 
-What is found is frozen structs, from which ``--json`` is made. No stage imports this folder. Imports ``kernel``,
-``tables``, ``reading``, ``learning``, ``steps.evaluating``, ``steps.splitting``, ``steps.reporting``, ``repository``,
-``provenance``.
+What is found is frozen structs, from which ``--json`` is made; ``words`` and ``*_words`` say it.
+
+Imports ``kernel``, ``tables``, ``reading``, ``steps.splitting``, ``learning``, ``steps.evaluating``,
+``steps.reporting``, ``repository``, ``provenance``.
 """

@@ -95,7 +95,7 @@ class Matched(NamedTuple):
     by: str
 
 
-def match_rows(before: Evaluated, after: Evaluated) -> Matched:
+def match_test_rows(before: Evaluated, after: Evaluated) -> Matched:
     """Find the rows of one test set in another.
 
     By their number, if both come from one and the same raw file, whatever was made of its columns; else by the hash of

@@ -7,7 +7,7 @@ prose.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lockstep.comparing.evaluations import Evaluated, another_target, match_rows
+from lockstep.comparing.evaluations import Evaluated, another_target, match_test_rows
 from lockstep.comparing.fold_verdicts import FoldsComparison, compare_folds
 from lockstep.comparing.significance import MOST_EXCHANGED, bootstrap_p, detectable, exchange_p, mcnemar
 from lockstep.comparing.verdicts import (
@@ -27,16 +27,8 @@ from lockstep.comparing.verdicts import (
 from lockstep.learning.metrics import in_order, metric_of
 from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.scoring import WEIGHT, Predictions, Scorer, predictions_of, values_of
-from lockstep.steps.evaluating.resampling import (
-    LEAST_UNITS,
-    Design,
-    Rows,
-    interval,
-    labels_of,
-    resampled,
-    resampled_own,
-    rows_of,
-)
+from lockstep.steps.evaluating.design import LEAST_UNITS, Design
+from lockstep.steps.evaluating.resampling import Rows, interval, labels_of, resampled, resampled_own, rows_of
 from lockstep.tables.table import positive_class
 
 import msgspec
@@ -146,8 +138,12 @@ def compare_test_rows(before: Evaluated, after: Evaluated) -> RowsComparison | N
         return NotEvaluated(not_evaluated)
     if targets := another_target(before, after):
         return targets
-    matched = match_rows(before, after)
-    old, new = before.predictions.iloc[matched.before], after.predictions.iloc[matched.after]
+    matched = match_test_rows(before, after)
+    places = matched.before, matched.after
+    if before.in_time and not after.in_time:  # blocks of time are cut in the order of the side that has one
+        order = np.argsort(matched.before)
+        places = matched.before[order], matched.after[order]
+    old, new = before.predictions.iloc[places[0]], after.predictions.iloc[places[1]]
     same = values_of(old["actual"]) == values_of(new["actual"])
     old, new = old[same], new[same]
     y = values_of(new["actual"])
@@ -187,11 +183,9 @@ def compare_test_rows(before: Evaluated, after: Evaluated) -> RowsComparison | N
 
 def _too_few(design: Design) -> str:
     what = design.kind if design.kind == "groups" else f"test {design.kind}"
-    few = f"{design.n_units} {what} in common are too few"
-    if design.n_units < LEAST_UNITS:
-        return f"{few}, at least {LEAST_UNITS} are needed"
-    classes = design.n_units - design.degrees_of_freedom  # the split was stratified
-    return f"{few} for their {classes} classes, at least {classes + LEAST_UNITS // 2} are needed"
+    classes = design.n_units - design.degrees_of_freedom  # more than one only where the split was stratified
+    many = f" for their {classes} classes" if design.needed > LEAST_UNITS else ""
+    return f"{design.n_units} {what} in common are too few{many}, at least {design.needed} are needed"
 
 
 def _predictions(old: pd.DataFrame, new: pd.DataFrame, after: Evaluated) -> tuple[Predictions, Predictions]:

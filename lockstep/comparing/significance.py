@@ -4,20 +4,21 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from lockstep.steps.evaluating.design import Design, chunks
 from lockstep.steps.evaluating.resampling import (
     LEAST_DEFINED,
     SEED,
     ClassRows,
-    Design,
     NumberRows,
     Rows,
-    chunks,
     resample_count,
 )
 
 import numpy as np
 from scipy import special, stats
 
+POWER = 0.8
+"""Of the difference that is called detectable."""
 MOST_EXCHANGED = 10_000
 """With more rows than that the bootstrap's p-value needs no guard, and exchanges would take longer than all else."""
 
@@ -49,7 +50,7 @@ def bootstrap_p(values: np.ndarray, design: Design) -> float | None:
     return float(2 * special.stdtr(design.degrees_of_freedom, student))
 
 
-def exchange_p(rows: tuple[Rows, Rows], design: Design, seed: int = SEED) -> dict[str, float | None]:
+def exchange_p(rows: tuple[Rows, Rows], design: Design) -> dict[str, float | None]:
     """Of each metric, the p-value of the hypothesis that two models' predictions of a row could be exchanged.
 
     The share of random exchanges, of whole units, that make the models differ by as much as they do: E. Noreen,
@@ -61,11 +62,11 @@ def exchange_p(rows: tuple[Rows, Rows], design: Design, seed: int = SEED) -> dic
     both = _stacked(*rows)
     n, count = len(design.units), resample_count(2 * len(design.units), rows[0].n_curves)
     first, weights = np.concatenate([np.ones(n), np.zeros(n)])[None, :], np.tile(design.all_rows, 2)
-    exchanges = _exchanges(design, count, np.random.default_rng(seed))
+    exchanges = _exchanges(design, count, np.random.default_rng(SEED))
     return _as_extreme(both, weights, first, exchanges, count)
 
 
-def permutation_p(pooled: Rows, first: Design, second: Design, seed: int = SEED) -> dict[str, float | None]:
+def permutation_p(pooled: Rows, first: Design, second: Design) -> dict[str, float | None]:
     """Of each metric, the p-value of the hypothesis that two independent samples of rows are of one distribution.
 
     The share of random divisions of all rows, by whole units, into two samples of as many units that make the metric
@@ -78,7 +79,7 @@ def permutation_p(pooled: Rows, first: Design, second: Design, seed: int = SEED)
     """
     units = np.concatenate([first.units, second.units + first.n_units])
     weights = np.concatenate([first.all_rows, second.all_rows], axis=1)
-    count, random = resample_count(len(units), pooled.n_curves), np.random.default_rng(seed)
+    count, random = resample_count(len(units), pooled.n_curves), np.random.default_rng(SEED)
 
     def divisions() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         begin = (np.arange(first.n_units + second.n_units) < first.n_units).astype(float)
@@ -182,8 +183,8 @@ def corrected_t_test(differences: np.ndarray, n_train: np.ndarray, n_test: np.nd
     return FoldTest(mean, (mean - reach, mean + reach), float(2 * special.stdtr(k - 1, -abs(mean) / error)))
 
 
-def detectable(error: float, degrees_of_freedom: int, level: float, power: float = 0.8) -> float:
-    """The minimum detectable effect: the true difference that a two-sided test at ``level`` finds with ``power``.
+def detectable(error: float, degrees_of_freedom: int, level: float) -> float:
+    """The minimum detectable effect: the true difference that a two-sided test at ``level`` finds with POWER.
 
     (t_(1 - level/2) + t_power) times the standard error (H. Bloom, "Minimum detectable effects", Evaluation Review 19
     (1995) 547-556).
@@ -191,5 +192,5 @@ def detectable(error: float, degrees_of_freedom: int, level: float, power: float
     Args:
         error: the standard error of the difference.
     """
-    quantiles = special.stdtrit(degrees_of_freedom, [1 - level / 2, power])
+    quantiles = special.stdtrit(degrees_of_freedom, [1 - level / 2, POWER])
     return float(quantiles.sum() * error)

@@ -1,4 +1,5 @@
-"""Git's commands and DVC's internals: the only folder that knows either.
+"""Git's commands, and DVC's internals and settings. (What stages read of DVC, its lock file and its locks, is in
+``kernel``.)
 
-No stage imports it. Imports ``kernel``.
+Of the stages, ``check`` alone imports a module of it. Imports ``kernel``.
 """

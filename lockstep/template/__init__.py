@@ -1,4 +1,4 @@
 """A repository of one's own, made from this one, and later versions of this one brought into it.
 
-No stage imports it. Imports ``kernel``, ``repository``, ``intake``.
+No stage imports it. Imports ``kernel``, ``repository``, ``intake.editing``, ``intake.problems``.
 """

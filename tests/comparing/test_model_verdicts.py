@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 
-from lockstep.comparing.evaluations import Evaluated, Folds, match_rows
+from lockstep.comparing.evaluations import Evaluated, Folds, match_test_rows
 from lockstep.comparing.fold_verdicts import NoFolds, OtherFolds, StaleFolds, compare_folds
 from lockstep.comparing.model_verdicts import SAME_PREDICTIONS, NotEvaluated, TooFewRows, compare_models
 from lockstep.comparing.significance import mcnemar
@@ -217,7 +217,7 @@ def test_equal_rows_are_matched_one_to_one():
     before, after = regressor(20), replace(regressor(20, seed=1), raw="another file")
     for own, copies in ((before, 3), (after, 2)):
         own.predictions.loc[: copies - 1, "row_hash"] = 99
-    matched = match_rows(before, after)
+    matched = match_test_rows(before, after)
     assert len(matched.before) == 19  # two of the three
     assert len(set(matched.before)) == 19
     assert matched.before[:2].tolist() == [0, 1]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from lockstep.comparing.leaderboard_words import interval
+from lockstep.comparing.leaderboard.words import interval
 from lockstep.comparing.recorded_evaluations import Interval, read_intervals
 from lockstep.comparing.rendering import Block, Quote, Report
 from lockstep.deployment.registry.promoting import why_anyway

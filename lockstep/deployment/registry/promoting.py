@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from lockstep.comparing.leaderboard_words import interval
+from lockstep.comparing.leaderboard.words import interval
 from lockstep.comparing.model_revisions import Comparison, Failed, ProblemComparison, compare_problem
 from lockstep.comparing.model_verdicts import RowsComparison
 from lockstep.comparing.model_words import summary, verdict_on, why_not

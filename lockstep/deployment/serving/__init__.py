@@ -2,4 +2,7 @@
 
 No stage's. ``predicting`` is what the commands ``predict`` and ``serve`` share; the libraries of ``make serve`` are
 imported by ``app``, ``page`` and ``server`` alone.
+
+Imports ``kernel``, ``tables``, ``reading``, ``learning``, ``deciding``, ``saving``, ``steps.diagnosing``,
+``repository``, ``deployment.exchange``, ``deployment.registry``.
 """

@@ -16,7 +16,7 @@ from lockstep.deployment.serving.identity import Identity
 from lockstep.deployment.serving.metrics import Metrics
 from lockstep.deployment.serving.mistakes import MOST, Mistake, RequestError
 from lockstep.deployment.serving.page import POLICY, docs_page
-from lockstep.deployment.serving.predicting import Scorer
+from lockstep.deployment.serving.predicting import RowScorer
 from lockstep.deployment.serving.row_schema import answer_schema, example_row, row_schema
 from lockstep.deployment.serving.service import (
     CSV,
@@ -64,7 +64,7 @@ class Service:
 
     def __init__(
         self,
-        scorer: Scorer,
+        scorer: RowScorer,
         identity: Identity,
         limits: Limits,
         key: str | None = None,

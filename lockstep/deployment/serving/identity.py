@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from lockstep.deployment.serving.predicting import Scorer, make_scorer, note_of
+from lockstep.deployment.serving.predicting import RowScorer, make_scorer, note_of
 from lockstep.kernel.errors import LockstepError
 from lockstep.kernel.lock_file import LOCK_FILE, outputs, parse_lock
 from lockstep.kernel.paths import CONTRACTS, PARAMS
@@ -44,7 +44,7 @@ class Identity(NamedTuple):
 
 def open_model(
     path: Path, problem: str | None = None, sha256: str | None = None, staged: "StagedModel | None" = None
-) -> tuple[Scorer, Identity]:
+) -> tuple[RowScorer, Identity]:
     """Open the model at ``path``, or that of a stage, which lies there. Arguments and errors as of ``make_scorer``."""
     data = read_trusted(path, sha256)
     digest, md5 = hashlib.sha256(data).hexdigest(), hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Any
 
 from lockstep.deployment.serving.mistakes import MOST, NAME, Mistake, RequestError
-from lockstep.deployment.serving.predicting import Block, Scorer
+from lockstep.deployment.serving.predicting import Block, RowScorer
 from lockstep.deployment.serving.row_schema import allowed, is_demanded, known_columns
 from lockstep.kernel.errors import DataError, did_you_mean, some
 from lockstep.reading.column_types import EXACT_FLOAT, Cells, Column, Format, row_index, typed_columns
@@ -61,7 +61,7 @@ _TYPES: dict[str, frozenset[Any]] = {
 }
 
 
-def read_rows(body: bytes, scorer: Scorer, most: int, id_column: str) -> Block:
+def read_rows(body: bytes, scorer: RowScorer, most: int, id_column: str) -> Block:
     """The rows of a JSON text: one object, or a list of them.
 
     Args:
@@ -216,7 +216,7 @@ def _values(column: str, rows: list[dict[str, Any]]) -> list[Any]:
         return [row.get(column, _ABSENT) for row in rows]
 
 
-def _mistakes(scorer: Scorer, column: str, values: list[Any], *, is_counted: bool) -> list[Mistake]:
+def _mistakes(scorer: RowScorer, column: str, values: list[Any], *, is_counted: bool) -> list[Mistake]:
     """What is wrong with the values of one column, by JSON's types."""
     fine = _TYPES["number" if is_counted else scorer.types[column]]
     if not is_demanded(scorer, "columns"):
@@ -283,7 +283,9 @@ def _text(value: Any) -> str:
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
-def _typed(scorer: Scorer, cells: Mapping[str, list[Any]], forms: Mapping[str, Format], n_rows: int) -> dict[str, Any]:
+def _typed(
+    scorer: RowScorer, cells: Mapping[str, list[Any]], forms: Mapping[str, Format], n_rows: int
+) -> dict[str, Any]:
     """{column: its values, (n_rows,)}, typed as those of a CSV file are."""
     rows = np.arange(1, n_rows + 1)
 

@@ -8,7 +8,7 @@ from threading import Lock
 from lockstep.deciding.decision import NumberIntervals
 from lockstep.deployment.serving.identity import Identity
 from lockstep.deployment.serving.mistakes import Mistake
-from lockstep.deployment.serving.predicting import Scorer
+from lockstep.deployment.serving.predicting import RowScorer
 from lockstep.learning.scoring import PROBABILITY
 
 import numpy as np
@@ -63,7 +63,7 @@ class Metrics:
         scorer, identity: the model.
     """
 
-    def __init__(self, scorer: Scorer, identity: Identity) -> None:
+    def __init__(self, scorer: RowScorer, identity: Identity) -> None:
         self._registry = registry = CollectorRegistry()
         self.requests = Counter(
             "lockstep_requests", "Answers, by path and HTTP status.", ["path", "status"], registry=registry

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from lockstep.deployment.serving.predicting import RefusedColumnsError, RefusedRowsError, Scorer
+from lockstep.deployment.serving.predicting import RefusedColumnsError, RefusedRowsError, RowScorer
 from lockstep.deployment.serving.row_schema import allowed
 from lockstep.kernel.errors import DataError, some
 from lockstep.reading.contract import Violation, places
@@ -53,7 +53,7 @@ class RequestError(DataError):
         super().__init__(" ".join(shown))
 
 
-def mistakes_of(error: DataError, scorer: Scorer, kind: str) -> list[Mistake]:
+def mistakes_of(error: DataError, scorer: RowScorer, kind: str) -> list[Mistake]:
     """The mistakes that an error of ``predicting`` tells.
 
     Args:
@@ -72,7 +72,7 @@ def mistakes_of(error: DataError, scorer: Scorer, kind: str) -> list[Mistake]:
     return [_of_violation(broken, error, scorer) for broken in error.broken]
 
 
-def _of_violation(broken: Violation, error: RefusedRowsError, scorer: Scorer) -> Mistake:
+def _of_violation(broken: Violation, error: RefusedRowsError, scorer: RowScorer) -> Mistake:
     rows = broken.rows + error.before
     where = places(rows, None) if error.line_starts is None else places(broken.rows, error.line_starts)
     may_be = allowed(scorer, broken.column) if broken.column else None

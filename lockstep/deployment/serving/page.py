@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from lockstep.deployment.serving.predicting import Scorer
+from lockstep.deployment.serving.predicting import RowScorer
 from lockstep.deployment.serving.row_schema import allowed, example_row
 from lockstep.deployment.serving.service import Limits
 
@@ -49,7 +49,7 @@ POLICY = (
 """The Content-Security-Policy of the page: nothing from elsewhere."""
 
 
-def docs_page(scorer: Scorer, model: Mapping[str, Any], limits: Limits) -> str:
+def docs_page(scorer: RowScorer, model: Mapping[str, Any], limits: Limits) -> str:
     """The page, as HTML; ``model``: what ``service.plain_model`` gives."""
     row = json.dumps(example_row(scorer), ensure_ascii=False, indent=1)
     columns = "\n".join(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lockstep.deployment.serving.predicting import Scorer
+from lockstep.deployment.serving.predicting import RowScorer
 from lockstep.reading.contract import Constraints, Field
 
 _JSON = {"number": "number", "integer": "integer", "boolean": "boolean"}
@@ -25,7 +25,7 @@ _EXAMPLES: dict[str, Any] = {
 SHOWN_LEVELS = 20
 
 
-def fields_of(scorer: Scorer) -> dict[str, Field]:
+def fields_of(scorer: RowScorer) -> dict[str, Field]:
     """{column: its field} of the columns that the model uses; a bare one where there is no contract."""
     declared = {field.name: field for field in scorer.contract.fields} if scorer.contract else {}
     return {name: declared.get(name) or Field(name=name, type=_field_type(kind)) for name, kind in scorer.types.items()}
@@ -35,19 +35,19 @@ def _field_type(kind: str) -> Any:
     return kind if kind in _WORDS else "string"
 
 
-def is_demanded(scorer: Scorer, rule: str) -> bool:
+def is_demanded(scorer: RowScorer, rule: str) -> bool:
     """Whether a row that breaks a rule of the contract (a name of Severities) is refused."""
     if scorer.contract is None:
         return rule == "columns"
     return bool(getattr(scorer.contract.lockstep.severity, rule) == "error")
 
 
-def known_columns(scorer: Scorer) -> set[str]:
+def known_columns(scorer: RowScorer) -> set[str]:
     """The columns that a row may have: those of the model, and those of the contract, which are not looked at."""
     return set(scorer.types) | (set(scorer.contract.types) if scorer.contract else set())
 
 
-def allowed(scorer: Scorer, column: str) -> str:
+def allowed(scorer: RowScorer, column: str) -> str:
     """What a cell of a column may hold, in words: ``a number from 4.3 to 7.9``."""
     field = fields_of(scorer)[column]
     limits, words = field.limits, _WORDS[scorer.types[column]]
@@ -63,7 +63,7 @@ def allowed(scorer: Scorer, column: str) -> str:
     return words if limits.required and is_demanded(scorer, "required") else f"{words}, or null"
 
 
-def row_schema(scorer: Scorer) -> dict[str, Any]:
+def row_schema(scorer: RowScorer) -> dict[str, Any]:
     """The JSON Schema of a row. Only what a request is refused for is demanded; the rest is in the descriptions."""
     fields = fields_of(scorer)
     properties = {name: _of_column(scorer, field) for name, field in fields.items()}
@@ -77,7 +77,7 @@ def row_schema(scorer: Scorer) -> dict[str, Any]:
     }
 
 
-def answer_schema(scorer: Scorer) -> dict[str, Any]:
+def answer_schema(scorer: RowScorer) -> dict[str, Any]:
     """The JSON Schema of an answer: the model, a prediction for each row, what the contract warns of."""
     number = {"type": "number"}
     predicted: dict[str, Any] = number
@@ -93,7 +93,7 @@ def answer_schema(scorer: Scorer) -> dict[str, Any]:
         row["probabilities"] = {"type": "object", "properties": dict.fromkeys(names, number), "required": names}
     intervals = scorer.decision.intervals
     if intervals is not None:
-        said = f"Made to cover {intervals.level:.0%} of the rows."
+        said = f"Made to cover {100 * intervals.level:g}% of the rows."
         if scorer.task == "classification":
             row["set"] = {"type": "array", "items": predicted, "description": said}
         else:
@@ -106,12 +106,12 @@ def answer_schema(scorer: Scorer) -> dict[str, Any]:
     return {"type": "object", "properties": parts, "required": [*parts]}
 
 
-def example_row(scorer: Scorer) -> dict[str, Any]:
+def example_row(scorer: RowScorer) -> dict[str, Any]:
     """A row that the contract allows, made up from it."""
     return {name: _example(field, scorer.types[name]) for name, field in fields_of(scorer).items()}
 
 
-def _of_column(scorer: Scorer, field: Field) -> dict[str, Any]:
+def _of_column(scorer: RowScorer, field: Field) -> dict[str, Any]:
     kind, limits = scorer.types[field.name], field.limits
     is_needed = limits.required and is_demanded(scorer, "required")
     json_type = _JSON.get(kind, "string")
@@ -131,10 +131,12 @@ def _of_column(scorer: Scorer, field: Field) -> dict[str, Any]:
     }
 
 
-def _warned(scorer: Scorer, limits: Constraints) -> str:
+def _warned(scorer: RowScorer, limits: Constraints) -> str:
     """What is answered with a warning only."""
-    rules = {"range": limits.minimum or limits.maximum, "enum": limits.enum, "pattern": limits.pattern}
-    mild = [rule for rule, limit in rules.items() if limit is not None and not is_demanded(scorer, rule)]
+    rules = {"range": limits.range, "enum": (limits.enum,), "pattern": (limits.pattern,)}
+    mild = [
+        rule for rule, own in rules.items() if any(one is not None for one in own) and not is_demanded(scorer, rule)
+    ]
     if not mild or scorer.contract is None:
         return ""
     are_told = any(getattr(scorer.contract.lockstep.severity, rule) == "warning" for rule in mild)

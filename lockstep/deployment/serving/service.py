@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from lockstep.deployment.serving.identity import Identity
 from lockstep.deployment.serving.json_rows import read_rows, too_many_rows, unknown_columns
 from lockstep.deployment.serving.mistakes import NAME, Mistake, RequestError, mistakes_of
-from lockstep.deployment.serving.predicting import Block, Scorer, blocks_of, score
+from lockstep.deployment.serving.predicting import Block, RowScorer, blocks_of, score
 from lockstep.deployment.serving.row_schema import known_columns
 from lockstep.kernel.errors import DataError, called
 from lockstep.learning.scoring import PROBABILITY
@@ -75,7 +75,7 @@ class Listening(logging.Filter):
         return self._logs_values
 
 
-def answer(scorer: Scorer, limits: Limits, body: bytes, content_type: str, id_column: str | None) -> Answer:
+def answer(scorer: RowScorer, limits: Limits, body: bytes, content_type: str, id_column: str | None) -> Answer:
     """Score the rows of a request's body; the log must have a Listening.
 
     Args:
@@ -150,7 +150,7 @@ def _check_id(block: Block, id_column: str | None) -> None:
 
 
 def _of_csv(
-    scorer: Scorer, limits: Limits, body: bytes, charset: str, id_column: str | None
+    scorer: RowScorer, limits: Limits, body: bytes, charset: str, id_column: str | None
 ) -> list[dict[str, np.ndarray]]:
     """The predictions of the rows of a CSV text, block by block, as ``predict`` makes them of a file."""
     if any(body.startswith(magic) for magic in PACKED.values()):
@@ -175,7 +175,7 @@ def _of_csv(
             return list(score(scorer, checked(), NAME))
 
 
-def plain_model(identity: Identity, scorer: Scorer) -> dict[str, Any]:
+def plain_model(identity: Identity, scorer: RowScorer) -> dict[str, Any]:
     """What every answer says of the model, as JSON has it."""
     decision = scorer.decision
     found: dict[str, Any] = {

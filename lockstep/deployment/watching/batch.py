@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from lockstep.comparing.table_changes import (
+from lockstep.comparing.tables.changes import (
     NO_SHIFT,
     SHIFTED,
     ColumnComparison,
@@ -13,7 +13,7 @@ from lockstep.comparing.table_changes import (
 from lockstep.comparing.verdicts import WORSE, overall_verdict
 from lockstep.deployment.watching.sample_verdicts import Sample, SampleMetric, TooFew, compare_samples
 from lockstep.learning.scoring import Average, Predictions, Scorer, at
-from lockstep.steps.evaluating.resampling import LEAST_UNITS, Design
+from lockstep.steps.evaluating.design import LEAST_UNITS, Design
 from lockstep.steps.splitting.two_samples import encode
 from lockstep.tables.statistics import n_distinct
 from lockstep.tables.table import Table, column_type

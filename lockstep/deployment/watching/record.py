@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from lockstep.comparing.table_changes import SHIFTED
+from lockstep.comparing.tables.changes import SHIFTED
 from lockstep.deployment.watching.batch import Watched
 from lockstep.kernel.errors import IntegrityError
 from lockstep.kernel.files import Outputs

@@ -16,11 +16,10 @@ from lockstep.comparing.verdicts import (
 from lockstep.kernel.settings import Task
 from lockstep.learning.metrics import RARE, in_order, metric_of
 from lockstep.learning.scoring import Average, Predictions, Scorer, metrics_of
+from lockstep.steps.evaluating.design import Design
 from lockstep.steps.evaluating.resampling import (
-    LEAST_UNITS,
     SEED,
     ClassRows,
-    Design,
     interval,
     intervals_of,
     labels_of,
@@ -72,12 +71,9 @@ def compare_samples(
     """
     for name, sample in (("test rows", before), ("rows with the truth", after)):
         if not sample.design.enough:
-            least = LEAST_UNITS + len(np.unique(sample.design.strata)) - 1
-            kind = "" if sample.design.kind == "rows" else f" in {sample.design.n_units} {sample.design.kind}"
-            return TooFew(
-                f"{len(sample.y)} {name}{kind} are too few, at least {least} independent {sample.design.kind} are "
-                "needed"
-            )
+            units, needed = sample.design.kind, sample.design.needed
+            kind = "" if units == "rows" else f" in {sample.design.n_units} {units}"
+            return TooFew(f"{len(sample.y)} {name}{kind} are too few, at least {needed} independent {units} are needed")
     sides = before, after
     labels = labels_of(np.concatenate([side.y for side in sides]), *(side.predictions for side in sides))
     rows = [

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from lockstep.comparing.model_words import metric_row
 from lockstep.comparing.rendering import Block, Quote, Report, metric_value, p_value, percent
-from lockstep.comparing.table_changes import NO_SHIFT, NOT_TESTED, SHIFTED, ColumnComparison
+from lockstep.comparing.tables.changes import NO_SHIFT, NOT_TESTED, SHIFTED, ColumnComparison
 from lockstep.comparing.verdicts import ALPHA, WORSE, Verdict
 from lockstep.deployment.watching.batch import Watched, WatchedColumn
 from lockstep.deployment.watching.sample_verdicts import SampleMetric, TooFew
@@ -16,7 +16,8 @@ MANY = 20
 """Of more columns only those that say something have a line in the table."""
 READING = (
     "Missing: training \u2192 these rows. Odd: outside the range, or a level or missing value that no training row "
-    "has. With many rows a small effect is significant too: read the effect (0: none, 1: largest)."
+    "has. The tests take rows as independent of each other. With many rows a small effect is significant too: read "
+    "the effect (0: none, 1: largest)."
 )
 
 

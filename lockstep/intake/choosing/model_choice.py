@@ -174,7 +174,8 @@ def choose_calibration(model: str, target: pd.Series, task: Task, *, shuffled: b
         return None, ""
     votes = model == VOTING and MANY_ROWS <= n_rows <= VOTE_ROWS
     if votes or (model == LARGE_MODEL and n_rows > VOTE_ROWS and target.nunique() > 2):
-        return "temperature", f"from {MANY_ROWS:,} rows on it lowered the log loss of such models, or hardly changed it"
+        where = f"from {MANY_ROWS:,} rows on" if votes else f"above {VOTE_ROWS:,} rows"
+        return "temperature", f"{where} it lowered the log loss of such models, or hardly changed it"
     return None, ""
 
 

@@ -7,8 +7,8 @@ whenever and beside whatever it is added, and twins are never parted.
 
 from typing import NamedTuple
 
-from lockstep.comparing.row_matching import Matched, content_numbers, of_one_type
-from lockstep.comparing.table_changes import Side
+from lockstep.comparing.tables.changes import Side
+from lockstep.comparing.tables.row_matching import Matched, content_numbers, of_one_type
 from lockstep.steps.splitting.parts import SplitSettings
 from lockstep.steps.splitting.two_samples import Codes, encode
 from lockstep.tables.table import column_type

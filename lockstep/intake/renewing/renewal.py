@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from lockstep.comparing.row_matching import Matched, find_matches, of_one_type
-from lockstep.comparing.table_changes import Side, TableChanges, UnreadColumns, compare_tables
-from lockstep.comparing.table_revisions import dropped_columns, unlogged
+from lockstep.comparing.tables.changes import Side, TableChanges, UnreadColumns, compare_tables
+from lockstep.comparing.tables.revisions import dropped_columns, unlogged
+from lockstep.comparing.tables.row_matching import Matched, find_matches, of_one_type
 from lockstep.intake.editing.undoing import hidden_folder
 from lockstep.intake.renewing.carried_rows import (
     Twins,

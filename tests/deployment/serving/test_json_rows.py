@@ -4,7 +4,7 @@ import json
 
 from lockstep.deployment.serving.json_rows import read_rows
 from lockstep.deployment.serving.mistakes import RequestError
-from lockstep.deployment.serving.predicting import Scorer, blocks_of
+from lockstep.deployment.serving.predicting import RowScorer, blocks_of
 from lockstep.deployment.serving.row_schema import allowed, example_row, row_schema
 from lockstep.kernel.errors import DataError
 from lockstep.reading.column_types import Format
@@ -30,7 +30,7 @@ ROW = {"number": 1.5, "count": 3, "flag": True, "text": "low", "day": "2024-01-3
 
 def scorer(*, contract=True, **severity):
     own = Own(severity=Severities(**severity))
-    return Scorer(None, TYPES, Dialect(), Format(), Contract(FIELDS, own) if contract else None)
+    return RowScorer(None, TYPES, Dialect(), Format(), Contract(FIELDS, own) if contract else None)
 
 
 def read(rows, used=None, most=100, id_column="id"):

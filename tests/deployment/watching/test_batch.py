@@ -1,6 +1,6 @@
 """A batch beside training and test rows: odd cells, shifts, what is found."""
 
-from lockstep.comparing.table_changes import NO_SHIFT, SHIFTED
+from lockstep.comparing.tables.changes import NO_SHIFT, SHIFTED
 from lockstep.deployment.watching.batch import Batch, Reference, odd_cells, watch_batch
 from lockstep.learning.scoring import Predictions
 from lockstep.tables.table import Table

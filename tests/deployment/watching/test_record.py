@@ -1,6 +1,6 @@
 """The record of batches: a line each, whole or not at all."""
 
-from lockstep.comparing.table_changes import compare_column, with_verdicts
+from lockstep.comparing.tables.changes import compare_column, with_verdicts
 from lockstep.deployment.watching.batch import OddRows, Watched
 from lockstep.deployment.watching.record import COLUMNS, BatchFile, record_batch
 from lockstep.deployment.watching.sample_verdicts import SampleMetric

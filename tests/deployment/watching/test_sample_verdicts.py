@@ -6,7 +6,8 @@ from lockstep.comparing.significance import permutation_p
 from lockstep.comparing.verdicts import NO_DIFFERENCE, WORSE
 from lockstep.deployment.watching.sample_verdicts import Sample, TooFew, compare_samples
 from lockstep.learning.scoring import Predictions
-from lockstep.steps.evaluating.resampling import Design, rows_of
+from lockstep.steps.evaluating.design import Design
+from lockstep.steps.evaluating.resampling import rows_of
 
 import numpy as np
 import pytest

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple
 
-from lockstep.comparing.row_matching import RowChanges, Rows, kind_of, match_rows, scalar
-from lockstep.comparing.verdicts import Target
+from lockstep.comparing.tables.row_matching import RowChanges, Rows, kind_of, match_rows, scalar
+from lockstep.comparing.verdicts import ALPHA, Target
 from lockstep.steps.splitting.two_samples import Codes, Difference, encode, holm, missing_differ, values_differ
 from lockstep.tables.dates import date_of, numbers_of
 from lockstep.tables.table import Table, column_type
@@ -14,8 +14,6 @@ import numpy as np
 import pandas as pd
 from msgspec.structs import replace
 
-ALPHA = 0.05
-"""Family-wise error rate of a problem's tests."""
 FEW = 5
 """How many new and vanished categories are spelled out."""
 UNCHANGED: Final = "unchanged"

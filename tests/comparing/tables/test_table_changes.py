@@ -2,8 +2,8 @@
 
 import json
 
-from lockstep.comparing.row_matching import CellChange, Key
-from lockstep.comparing.table_changes import NO_SHIFT, NOT_TESTED, SHIFTED, ColumnType, Level, Retyped, compare_tables
+from lockstep.comparing.tables.changes import NO_SHIFT, NOT_TESTED, SHIFTED, ColumnType, Level, Retyped, compare_tables
+from lockstep.comparing.tables.row_matching import CellChange, Key
 from lockstep.steps.splitting.data_checks import SHIFT_LEVEL, CheckSettings, run_checks
 
 import msgspec

@@ -3,8 +3,8 @@ no network."""
 
 from typing import NamedTuple
 
-from lockstep.comparing.leaderboard import Entry, Leaderboard, Leaderboards
-from lockstep.comparing.leaderboard_words import (
+from lockstep.comparing.leaderboard.ranking import Entry, Leaderboard, Leaderboards
+from lockstep.comparing.leaderboard.words import (
     cross_validation,
     interval,
     lines,

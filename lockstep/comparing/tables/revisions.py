@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from lockstep.comparing.table_changes import (
-    ALPHA,
+from lockstep.comparing.tables.changes import (
     UNCHANGED,
     ColumnType,
     Side,
@@ -20,7 +19,7 @@ from lockstep.comparing.table_changes import (
     compare_tables,
     types_of,
 )
-from lockstep.comparing.verdicts import Target
+from lockstep.comparing.verdicts import ALPHA, Target
 from lockstep.kernel.errors import LockstepError
 from lockstep.kernel.log import logger
 from lockstep.kernel.paths import PARAMS

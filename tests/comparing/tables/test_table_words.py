@@ -3,9 +3,10 @@
 import re
 
 from lockstep.comparing.rendering import code, markdown, show, visible
-from lockstep.comparing.table_changes import ALPHA, compare_tables
-from lockstep.comparing.table_revisions import DataDiff, NotRun, SameFile
-from lockstep.comparing.table_words import report
+from lockstep.comparing.tables.changes import compare_tables
+from lockstep.comparing.tables.revisions import DataDiff, NotRun, SameFile
+from lockstep.comparing.tables.words import report
+from lockstep.comparing.verdicts import ALPHA
 from lockstep.repository.revisions import RevisionName
 
 

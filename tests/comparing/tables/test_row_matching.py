@@ -1,7 +1,7 @@
 """Which rows were added, removed and changed, by a key, dropped or not, or by content."""
 
-from lockstep.comparing.row_matching import Key
-from lockstep.comparing.table_changes import Side, compare_tables
+from lockstep.comparing.tables.changes import Side, compare_tables
+from lockstep.comparing.tables.row_matching import Key
 from lockstep.reading.dataframes import normalised_frame
 from lockstep.tables.table import Table
 
@@ -166,3 +166,13 @@ def test_other_rows_with_values_in_common_by_chance(people):
     )
     second.loc[0, "visits"] = first.loc[5, "visits"]
     assert compare_tables(side(first), side(second)).rows.key is None
+
+
+def test_many_keys_and_contents_are_told_apart():
+    """Codes of 32 bits, multiplied, would wrap from some 46,000 keys on, and pair rows of different keys."""
+    random = np.random.default_rng(0)
+    ids = [f"k{i}" for i in range(150_000)]
+    frame = pd.DataFrame({"id": ids, "x": random.normal(size=150_000), "y": random.choice(["no", "yes"], 150_000)})
+    found = compare_tables(side(frame), side(frame.assign(x=frame["x"] + 1).sample(frac=1, random_state=0))).rows
+    assert (found.added, found.removed) == (0, 0)
+    assert found.changed.by_column == {"x": 150_000}

@@ -255,9 +255,12 @@ def content_numbers(columns: Sequence[Codes]) -> tuple[np.ndarray, np.ndarray]:
 def _pairs(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """(n_after,) the positions in ``before`` of equal numbers, of several the first for the first; -1 if there is none
     left."""
+    numbers = pd.factorize(np.concatenate([before, after]))[0].astype(np.int64)  # small ones, to be multiplied
+    before, after = numbers[: len(before)], numbers[len(before) :]
     counts = [pd.Series(numbers).groupby(numbers).cumcount().to_numpy() for numbers in (before, after)]
     size = max((int(count.max()) + 1 for count in counts if len(count)), default=1)
-    return pd.Index(before * size + counts[0]).get_indexer(pd.Index(after * size + counts[1]))
+    found: np.ndarray = pd.Index(before * size + counts[0]).get_indexer(pd.Index(after * size + counts[1]))
+    return found
 
 
 def _by_key(key: Key, values: Sequence[pd.Series], content: tuple[np.ndarray, np.ndarray]) -> Matched:
@@ -266,11 +269,12 @@ def _by_key(key: Key, values: Sequence[pd.Series], content: tuple[np.ndarray, np
     Rows without a key are matched by content alone.
     """
     codes = encode(*values)
+    before, after = codes.before.astype(np.int64), codes.after.astype(np.int64)  # 32 bits would wrap below
     size = 1 + max((int(numbers.max()) for numbers in content if len(numbers)), default=0)
-    positions = _pairs(codes.before * size + content[0], codes.after * size + content[1])
-    open_before = np.flatnonzero(_without(len(codes.before), positions) & (codes.before > 0))
-    open_after = np.flatnonzero((positions < 0) & (codes.after > 0))
-    found = _pairs(codes.before[open_before], codes.after[open_after])
+    positions = _pairs(before * size + content[0], after * size + content[1])
+    open_before = np.flatnonzero(_without(len(before), positions) & (before > 0))
+    open_after = np.flatnonzero((positions < 0) & (after > 0))
+    found = _pairs(before[open_before], after[open_after])
     positions[open_after[found >= 0]] = open_before[found[found >= 0]]
     return Matched(positions, key, values[1])
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lockstep.comparing.leaderboard import MOST_PAIRS, NOT_EVALUATED, Entry, Leaderboard, Leaderboards, NoModels
+from lockstep.comparing.leaderboard.ranking import MOST_PAIRS, NOT_EVALUATED, Entry, Leaderboard, Leaderboards, NoModels
 from lockstep.comparing.model_revisions import Failed
 from lockstep.comparing.recorded_evaluations import Interval
 from lockstep.comparing.rendering import Block, Quote, Report, metric_value, p_value
@@ -79,7 +79,12 @@ def lines(board: Leaderboard, quote: Quote) -> list[str]:
     """What must be known to read the table."""
     found = []
     judged = next((entry for entry in board.entries if entry.place == board.compared_with), None)
-    if judged and judged.evaluated_models is not None and judged.evaluated_models > 1:
+    if (
+        board.compared_with is not None
+        and judged
+        and judged.evaluated_models is not None
+        and judged.evaluated_models > 1
+    ):
         found.append(
             f"{judged.evaluated_models} models that are on record were evaluated on the test rows of model "
             f"{board.compared_with}. The best of so many looks better there than it is: choose by cross-validation."
@@ -104,9 +109,9 @@ def lines(board: Leaderboard, quote: Quote) -> list[str]:
 
 
 def _first(messages: Sequence[str], quote: Quote) -> list[str]:
-    """One message, and how many more there are: of many commits, what to type is the same."""
-    more = f" And {len(messages) - 1} more like it." if len(messages) > 1 else ""
-    return [f"{quote(message)}{more}" for message in messages[:1]]
+    """One message, and how many more there are: of many commits, most say the same."""
+    more = [f"{plural(len(messages) - 1, 'more message')}: --json has them all."] if len(messages) > 1 else []
+    return [*map(quote, messages[:1]), *more]
 
 
 def names(entry: Entry, quote: Quote) -> str:

@@ -1,9 +1,7 @@
 """Writes what ``data-diff`` finds in words: sentences about the rows and the target, a table of the changed columns."""
 
 from lockstep.comparing.rendering import Block, Quote, Report, p_value, percent
-from lockstep.comparing.row_matching import Key, RowChanges
-from lockstep.comparing.table_changes import (
-    ALPHA,
+from lockstep.comparing.tables.changes import (
     FEW,
     NOT_TESTED,
     ColumnChanges,
@@ -13,14 +11,17 @@ from lockstep.comparing.table_changes import (
     TargetChange,
     UnreadColumns,
 )
-from lockstep.comparing.table_revisions import DataDiff, NotRun, SameFile, WholeTable
+from lockstep.comparing.tables.revisions import DataDiff, NotRun, SameFile, WholeTable
+from lockstep.comparing.tables.row_matching import Key, RowChanges
+from lockstep.comparing.verdicts import ALPHA
 from lockstep.kernel.errors import some
+from lockstep.steps.splitting.two_samples import FEW_VALUES
 
 HEADINGS = ("column", "type", "missing", "what changed", "effect", "p (Holm)", "verdict")
 TESTS = (
-    f"Verdicts: at {ALPHA:.0%} over all tests of a problem (Holm); numbers by Kolmogorov-Smirnov, categories and "
-    "missing cells by chi-squared. With many rows a small effect is significant too: read the effect "
-    "(0: none, 1: largest)."
+    f"Verdicts: at {ALPHA:.0%} over all tests of a problem (Holm); numbers of more than {FEW_VALUES} values by "
+    "Kolmogorov-Smirnov, others, categories and missing cells by chi-squared or, where these are few, by Fisher's "
+    "exact test. With many rows a small effect is significant too: read the effect (0: none, 1: largest)."
 )
 
 
@@ -54,7 +55,7 @@ def report(diff: DataDiff, quote: Quote) -> Report:
                     f"{len(problem.columns)} columns count as {status}."
                 )
             case TableChanges(status="unchanged"):
-                lines.append("Nothing changed: the files differ, but hold the same rows and columns in the same order.")
+                lines.append("Nothing changed: the tables hold the same rows and columns in the same order.")
             case TableChanges():
                 lines += _change_lines(problem, quote)
                 rows = [
@@ -223,6 +224,6 @@ def _value_changes(column: ColumnComparison, cells: int | None, quote: Quote) ->
                 shown = ", ".join(f"{quote(level.value)} ({level.rows:,})" for level in levels.first)
                 more = ", \u2026" if levels.count > len(levels.first) else ""
                 changes.append(f"{levels.count} {what}: {shown}{more}")
-        if not categories.new.count and not categories.vanished.count:
-            changes.append(f"the same {categories.after} categories, in other numbers")
+        if not categories.new.count and not categories.vanished.count and not column.same_values:
+            changes.append(f"the same categories ({categories.after:,}), in other numbers")
     return changes

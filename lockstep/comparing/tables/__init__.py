@@ -1,0 +1,1 @@
+"""Two versions of a table: their rows matched, their columns compared, in words."""
