@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from lockstep.comparing.evaluations import Evaluated, Folds, average_of_folds, name_of_raw
 from lockstep.comparing.rendering import Block, Report, html, metric_value, visible
 from lockstep.deciding.decide import decide
-from lockstep.kernel.errors import DataError, MachineError, SettingsError, did_you_mean
+from lockstep.kernel.errors import DataError, MachineError, SettingsError, did_you_mean, some
 from lockstep.kernel.files import Outputs, temporary_beside
 from lockstep.kernel.lock_file import md5_of
 from lockstep.kernel.log import logger, logging_to
@@ -229,12 +229,21 @@ def check_problem(problem: Problem) -> None:
 
 
 def _check_columns(sections: Sections, contract: Contract) -> None:
-    """Refuse columns of texts that are none, or no feature, by the contract: as the stage preprocess would."""
+    """Refuse columns that are not there, and columns of texts that are none, or no feature, by the contract: as the
+    stages would."""
     load, split = sections.load, sections.split
     none = {*load.drop, load.weight, target_of(load), split.group, None if split.time_is_feature else split.time}
     kinds = {"string": "text", "integer": "number", "datetime": "date"}
     types = {name: kinds.get(kind, kind) for name, kind in contract.types.items() if name not in none}
-    if contract.lockstep.severity.columns != "error":  # the table may have others
+    if contract.lockstep.severity.columns == "error":
+        used = {"load.target": target_of(load), "load.weight": load.weight, "split.group": split.group}
+        for key, name in (used | {"split.time": split.time}).items():
+            if name is not None and name not in contract.types:
+                raise SettingsError(
+                    f"{key} is '{name}', and the contract has no such column.{did_you_mean(name, contract.types)} It "
+                    f"has: {some(contract.types, 20)}."
+                )
+    else:  # the table may have others
         types = dict.fromkeys(sections.preprocess.text_columns, "text") | types
     check_text_columns(sections.preprocess, types)
 
@@ -263,6 +272,8 @@ class PipelineResult(NamedTuple):
         cross_validation: mean and standard deviation of each metric over the folds.
         predictions: one row per test row: row (its number in the data), row_hash, actual, predicted, probabilities.
         trials: what the search for hyperparameters tried, one row per trial; none without a search.
+        out_of_fold: the predictions of the training rows by the folds' models, on which calibration, threshold and
+            intervals rest; columns as of ``predictions``, beside repeat and fold.
         settings: of every stage, as they were used.
         evaluated: what ``lockstep.notebooks.compare_results`` compares.
     """
@@ -274,6 +285,7 @@ class PipelineResult(NamedTuple):
     cross_validation: dict[str, float]
     predictions: pd.DataFrame
     trials: pd.DataFrame
+    out_of_fold: pd.DataFrame
     settings: Sections
     evaluated: Evaluated
 
@@ -347,7 +359,8 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
                 parts.train, settings.cross_validate, settings.preprocess, model, average, features, own
             )
             trained = train(processed, preprocessor, parts.validation, model)
-            fitted, decision = decide(trained.model, out_of_fold(folds), model, parts.train.positive)
+            kept = out_of_fold(folds)
+            fitted, decision = decide(trained.model, kept, model, parts.train.positive)
             sha256 = table_sha256(parts.train)
             about = describe(parts.train, sha256, settings.preprocess, features)
             about = describe_model(about, model, decision, tally_of(trained.model[-1]))
@@ -370,7 +383,7 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
     if tried.best is not None:
         evaluated = replace(evaluated, found=tried.best.hyperparameters)
     return PipelineResult(
-        fitted, found.metrics, path, history, summary(folds), found.predictions, trials, settings, evaluated
+        fitted, found.metrics, path, history, summary(folds), found.predictions, trials, kept, settings, evaluated
     )
 
 

@@ -1,15 +1,17 @@
 """The commands of ``python -m lockstep``: arguments, printing, exit codes.
 
-The only folder that prints. Imports any other folder.
+Nothing else prints, but ``kernel`` and ``__main__`` an error, and ``comparing.rendering`` what a command hands to it.
+Imports any other folder.
 """
 
 import argparse
+import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from lockstep.kernel.errors import DataError, SettingsError, did_you_mean, some
+from lockstep.kernel.errors import DataError, LockstepError, SettingsError, did_you_mean, some
+from lockstep.kernel.lock_file import outputs, read_lock
 from lockstep.kernel.paths import PARAMS
 from lockstep.kernel.settings import Problem, read_problems
 from lockstep.learning.model_file import ModelFile, model_file_name
@@ -187,7 +189,7 @@ class GivenModel(NamedTuple):
     staged: "StagedModel | None" = None
 
 
-@contextmanager
+@contextlib.contextmanager
 def given_model(model: str, problem: str | None = None, *, evaluated: bool = False) -> Iterator[GivenModel]:
     """Find what ``model`` means: a path, a problem's name, or NAME#STAGE; the last is gone when the block ends.
 
@@ -226,11 +228,17 @@ def model_path(model: str) -> Path:
         if name == model and path.exists():
             return path
         if name == model or Path(model) == path:
-            raise DataError(
-                f"{path} does not exist: it is not built yet. Run 'dvc repro train@{name}', which makes it."
-            )
+            raise DataError(f"{path} does not exist{_remedy(path, name)}.")
     problems = f" {PARAMS} has: {some(names, 20)}.{did_you_mean(model, names)}" if names else ""
     raise DataError(f"{model} is neither a model file nor the name of a problem.{problems}")
+
+
+def _remedy(path: Path, name: str) -> str:
+    """What makes the model of a problem, or brings it back where dvc.lock records it."""
+    with contextlib.suppress(LockstepError):
+        if path.as_posix() in outputs(read_lock().values()):
+            return f", though dvc.lock records it. 'dvc checkout {path}' brings it back, or 'dvc pull {path}'"
+    return f": it is not built yet. Run 'dvc repro train@{name}', which makes it"
 
 
 def model_of(problem: Problem) -> Path:

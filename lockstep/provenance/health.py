@@ -4,6 +4,7 @@ Whether the bytes of data and models are right is the business of ``verifying``.
 """
 
 import configparser
+import contextlib
 import os
 import re
 import shutil
@@ -23,11 +24,12 @@ from lockstep.kernel.dvc_locks import (
     read_rwlock,
     running_dvcs,
 )
-from lockstep.kernel.errors import DataError, IntegrityError, MachineError, some
+from lockstep.kernel.errors import DataError, IntegrityError, MachineError, SettingsError, some
 from lockstep.kernel.files import is_alive, leftovers
 from lockstep.kernel.lock_file import LOCK_FILE, outputs, pointers, read_lock, read_pointers
 from lockstep.kernel.locks import GRACE, RUN_LOCK, run_holder
-from lockstep.kernel.paths import PIPELINE
+from lockstep.kernel.paths import PARAMS, PIPELINE
+from lockstep.kernel.settings import Problem, Settings, read_problems
 from lockstep.provenance.damage import beginnings, committed_lock, form_fault, has_markers
 from lockstep.repository import git
 from lockstep.repository.cache import cache_folder, half_written, object_path
@@ -47,6 +49,12 @@ WRITTEN = ("data", "models", "metrics", "reports", "logs")
 """The folders in which runs write."""
 FREE_BYTES = 1_000_000_000
 """With less than this much space on the disk, a run is likely to stop in the middle."""
+
+
+class RawTable(Settings, frozen=True):
+    """Of the section ``load``, what names the table."""
+
+    path: str
 
 
 class HealthIssue(NamedTuple):
@@ -78,6 +86,7 @@ def find_issues() -> Iterator[HealthIssue]:
     yield from _killed_experiment()
     yield from _git_locks()
     yield from _against_commit()
+    yield from _untracked_tables()
     yield from _config()
     yield from _cache()
     yield from _machine()
@@ -336,6 +345,25 @@ def _git_locks() -> Iterator[HealthIssue]:
             "remove it",
             partial(_remove, locks),
         )
+
+
+def _untracked_tables() -> Iterator[HealthIssue]:
+    """Raw tables that neither DVC nor git tracks: a run takes them as they are, and nobody else can get them."""
+    with contextlib.suppress(SettingsError):
+        problems = read_problems(PARAMS)
+        paths = dict.fromkeys(Problem(PARAMS, name, problems).pick("load", RawTable).path for name in problems)
+        tracked = set(git.tracked_files())
+        for path in paths:
+            pointer = Path(f"{path}.dvc")
+            if not Path(path).exists() or pointer.exists() or path in tracked:
+                continue
+            is_committed = git.committed(pointer) is not None
+            yield HealthIssue(
+                f"{path} is tracked by neither DVC nor git{', since its .dvc file is gone' if is_committed else ''}: "
+                "nobody else can get it, or tell which one it was.",
+                f"bring that back: git checkout HEAD -- {pointer}" if is_committed else f"track it: dvc add {path}",
+                partial(git.output, "checkout", "HEAD", "--", str(pointer)) if is_committed else None,
+            )
 
 
 def _config() -> Iterator[HealthIssue]:

@@ -11,8 +11,8 @@ import argparse
 from collections.abc import Sequence
 
 from lockstep.commands.comparing.two_revisions import comparison_parser, emit, parse_revisions
-from lockstep.comparing import leaderboard_words
-from lockstep.comparing.leaderboard import find_leaderboards
+from lockstep.comparing.leaderboard import words as leaderboard_words
+from lockstep.comparing.leaderboard.ranking import find_leaderboards
 from lockstep.comparing.model_revisions import Absent, Failed, NotRun, compare_model_revisions
 from lockstep.comparing.model_words import report, why_not
 from lockstep.comparing.rendering import visible

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from lockstep.commands.comparing.two_revisions import comparison_parser, emit, parse_revisions
 from lockstep.comparing.rendering import visible
-from lockstep.comparing.table_revisions import NotRun, compare_table_revisions
-from lockstep.comparing.table_words import not_run, report
+from lockstep.comparing.tables.revisions import NotRun, compare_table_revisions
+from lockstep.comparing.tables.words import not_run, report
 from lockstep.kernel.errors import DataError
 
 

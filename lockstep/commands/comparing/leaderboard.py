@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lockstep.commands import command_parser
 from lockstep.commands.comparing.two_revisions import add_forms, emit
-from lockstep.comparing.leaderboard import Leaderboards, find_leaderboards
-from lockstep.comparing.leaderboard_words import report
+from lockstep.comparing.leaderboard.ranking import Leaderboards, find_leaderboards
+from lockstep.comparing.leaderboard.words import report
 from lockstep.kernel.files import Outputs
 
 PAGE = Path("reports/leaderboard.html")
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _write(found: Leaderboards, path: Path) -> None:
-    from lockstep.comparing.leaderboard_page import page_of  # draws with what takes a second to import
+    from lockstep.comparing.leaderboard.page import page_of  # draws with what takes a second to import
 
     with Outputs() as outputs:
         outputs.text(path, page_of(found))

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 from lockstep.api import ModelConfig
 from lockstep.commands import command_parser
-from lockstep.comparing.leaderboard import Leaderboard, find_leaderboards, suited_metric
-from lockstep.comparing.leaderboard_words import report
+from lockstep.comparing.leaderboard.ranking import Leaderboard, find_leaderboards, suited_metric
+from lockstep.comparing.leaderboard.words import report
 from lockstep.comparing.rendering import show, visible
 from lockstep.kernel.errors import SettingsError, nearest
 from lockstep.kernel.log import duration
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     replaced = [name for model in models if (name := f"{args.problem}-{model}") in there]
     if replaced:
         noun = "experiment" if len(replaced) == 1 else "experiments"
-        print(f"replaces the {noun} {', '.join(replaced)} of an earlier sweep", file=sys.stderr)
+        print(f"replaces the {noun} {', '.join(replaced)}", file=sys.stderr)
     found: list[Candidate] = []
     interrupted, began = False, time.monotonic()
     for number, model in enumerate(models, 1):

@@ -13,7 +13,7 @@ from lockstep.commands import add_model, command_parser, given_model
 from lockstep.kernel.errors import MachineError, SettingsError
 from lockstep.kernel.log import logger
 
-LIBRARIES = ("fastapi", "starlette", "uvicorn", "prometheus_client", "anyio")
+NEEDED = ("fastapi", "starlette", "uvicorn", "prometheus_client", "anyio")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from lockstep.deployment.serving.app import Service
         from lockstep.deployment.serving.server import KEY, check_host, serve
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in LIBRARIES:
+        if error.name is None or error.name.partition(".")[0] not in NEEDED:
             raise
         raise MachineError(f"{error.name} is not installed. Type 'make serve', which installs it.") from None
     from lockstep.deployment.serving.identity import open_model

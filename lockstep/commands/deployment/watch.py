@@ -20,7 +20,7 @@ from lockstep.commands.deployment.predict import rows_file
 from lockstep.commands.new_rows import KINDS, add_sheet
 from lockstep.deployment.serving.predicting import (
     CONTRACT_TYPES,
-    Scorer,
+    RowScorer,
     blocks_of,
     checked_rows,
     make_scorer,
@@ -154,7 +154,7 @@ def _said(recorded: Recorded, record: Path, file: BatchFile) -> str:
             return f"{record} has {of} already, with this result: nothing was added."
 
 
-def _reference(scorer: Scorer, given: GivenModel, problem: str) -> Reference:
+def _reference(scorer: RowScorer, given: GivenModel, problem: str) -> Reference:
     """The rows that the model was fitted on and evaluated by, and what it says of the latter.
 
     Raises:
@@ -193,7 +193,7 @@ def _agree(recorded: np.ndarray, computed: np.ndarray) -> bool:
     return bool(np.mean(recorded == computed) > 0.99)
 
 
-def _read_batch(scorer: Scorer, reference: Reference, path: Path, name: str, actual: str | None) -> Batch:
+def _read_batch(scorer: RowScorer, reference: Reference, path: Path, name: str, actual: str | None) -> Batch:
     """The rows of a file with their predictions, and the truth where a column of it is named.
 
     Raises:
@@ -234,7 +234,7 @@ def _read_batch(scorer: Scorer, reference: Reference, path: Path, name: str, act
     return Batch(rows, predictions, known_rows, truth, groups, _weights(table, extras.weight, name))
 
 
-def _asking(scorer: Scorer, train: Table, extras: Extras) -> tuple[Scorer, Scorer]:
+def _asking(scorer: RowScorer, train: Table, extras: Extras) -> tuple[RowScorer, RowScorer]:
     """The scorer whose rows have the extra columns, too, the truth being written and checked as the target is, but
     for a value that is required; and the one that checks the others."""
     contract, types = scorer.contract, dict(scorer.types)

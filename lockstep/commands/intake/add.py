@@ -155,7 +155,8 @@ def _tell(facts: TableFacts, decisions: Decisions, snapshot: Snapshot | None) ->
     _tell_decision("Task", decisions.task)
     if decisions.task.value == "classification":
         counts = class_counts(frame[target][decisions.has_target].astype(object))
-        _say(f"Classes: {some([f'{name} {count / len(frame):.1%}' for name, count in counts.items()], 10)}")
+        total = sum(counts.values())
+        _say(f"Classes: {some([f'{name} {count / total:.1%}' for name, count in counts.items()], 10)}")
     _tell_decision("Dropped", decisions.drop, some(map(shown_name, decisions.drop.value), 20) or "nothing")
     target_rows, parts = decisions.target_rows, decisions.parts
     fit = decisions.model, decisions.calibrate

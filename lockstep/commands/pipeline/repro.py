@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lockstep.commands import command_parser
 from lockstep.kernel.errors import LockstepError, some
-from lockstep.kernel.lock_file import LOCK_FILE, read_lock
+from lockstep.kernel.lock_file import LOCK_FILE, read_lock, read_pointers
 from lockstep.kernel.log import duration
 from lockstep.kernel.paths import PARAMS
 from lockstep.kernel.run_progress import RUN, begin_run, plan_run, read_run
@@ -47,7 +47,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     outcome = "" if ended.code == 0 else f"; dvc repro ended with exit code {ended.code}"
     ran = f"{plural(len(started), 'stage')} ran in {took}{f': {some(started, 6)}' if started else ''}"
     print(f"{ran}{outcome}", file=sys.stderr)
+    if ended.code != 0:
+        _say_missing_tables()
     return ended.code
+
+
+def _say_missing_tables() -> None:
+    """Say which tracked tables are not here, and what brings them: DVC does not."""
+    with contextlib.suppress(LockstepError):
+        gone = [table.path for table in read_pointers() if not Path(table.path).exists()]
+        if gone:
+            are = "is" if len(gone) == 1 else "are"
+            bring = f"'make repro' brings those that the repository carries; others come by 'dvc pull {gone[0]}'"
+            print(f"{some(gone, 3)} {are} tracked, and not here: {bring}.", file=sys.stderr)
 
 
 def _check_problems(targets: Sequence[str]) -> None:

@@ -47,7 +47,7 @@ def _look(fix: bool, leftovers: bool) -> int:
         hint = " Type 'python -m lockstep doctor --fix' to fix what can be." if fixable else ""
         print(f"Wrong: {len(wrong)}.{hint}")
     elif not leftovers:
-        print("Nothing is wrong.")
+        print("Nothing is wrong. Whether data and models are as recorded: 'python -m lockstep verify'.")
     return 1 if wrong else 0
 
 

@@ -11,9 +11,13 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from lockstep import predict_rows
 from lockstep.__main__ import main
+from lockstep.deployment.serving.predicting import blocks_of, make_scorer
 from lockstep.intake.problems.contract_inference import infer_contract, write_contract
+from lockstep.kernel.errors import DataError
 from lockstep.reading import csvfile
+from lockstep.reading.csvfile import Dialect
 from lockstep.reading.number_marks import Marks
 
 import pandas as pd
@@ -379,3 +383,48 @@ def test_rows_of_a_workbook_and_of_json_lines_are_predicted_as_those_of_a_csv_fi
     assert "bad.jsonl line 1: the key 'x' holds another object" in capsys.readouterr().err
     assert main(["predict", str(model), "rows.csv", "--text", "x"])
     assert "--text is of workbooks and JSON lines" in capsys.readouterr().err
+
+
+def test_from_python_it_is_what_the_command_writes(trained):
+    folder, model, _ = trained
+    assert main(["predict", str(model), "data.csv", "-o", "out.csv"]) == 0
+    expected = pd.read_csv(folder / "out.csv")
+    for rows in ("data.csv", pd.read_csv("data.csv")):
+        found = predict_rows(model, rows)
+        assert list(found) == list(expected)
+        assert all(found[name].tolist() == expected[name].tolist() for name in found)
+    with pytest.raises(DataError, match="the DataFrame has no rows"):
+        predict_rows(model, pd.read_csv("data.csv").iloc[:0])
+    with pytest.raises(DataError, match="explain=True compares with the training rows, but"):
+        predict_rows(model, "data.csv", explain=True)
+
+
+def test_new_rows_may_do_without_the_title_of_the_table(trained, caplog):
+    _, model, _ = trained
+    scorer = make_scorer(model)._replace(dialect=Dialect(skip_lines=2, skip_footer_lines=1))
+    rows, width = Path("data.csv").read_text(), len(pd.read_csv("data.csv").columns)
+    assert sum(len(block.frame) for block in blocks_of(scorer, Path("data.csv"), "data.csv")) == 300
+    assert "left out" not in caplog.text
+    Path("titled.csv").write_text(f"A title\n\n{rows}Total{',' * (width - 1)}\n")
+    assert sum(len(block.frame) for block in blocks_of(scorer, Path("titled.csv"), "titled.csv")) == 300
+    assert "the last line is left out, as load.skip_footer_lines says of the problem's table" in caplog.text
+
+
+def test_new_rows_written_in_another_way_are_to_be_changed_and_not_the_setting(trained):
+    _, model, _ = trained
+    scorer = make_scorer(model)
+    written = {"delimiter: ','": b"text;number\nb;1\n", "encoding: 'utf-8'": b"text,number\n\xe9,1\n"}
+    for setting, content in written.items():
+        Path("new.csv").write_bytes(content)
+        said = f"New rows are read as the problem's table is (load.{setting}): write them so."
+        with pytest.raises(DataError, match=re.escape(said)) as error:
+            list(blocks_of(scorer, Path("new.csv"), "new.csv"))
+        assert "Set load" not in str(error.value)
+
+
+def test_a_column_that_is_nearly_named_so_is_asked_about(trained, capsys):
+    _, model, _ = trained
+    frame = pd.read_csv("data.csv")
+    frame.rename(columns={"number": "Number"}).to_csv("new.csv", index=False)
+    assert main(["predict", str(model), "new.csv"]) == 2
+    assert "number (is it Number?)" in capsys.readouterr().err

@@ -97,7 +97,7 @@ def test_nothing_is_wrong(toy, capsys):
     printed = capsys.readouterr().out
     assert "note   the environment is" in printed
     assert "to have them run: pre-commit install" in printed
-    assert printed.endswith("Nothing is wrong.\n")
+    assert "Nothing is wrong. " in printed
     assert main(["doctor", "--leftovers", "--fix"]) == 0
     assert capsys.readouterr().out == ""
 
@@ -314,3 +314,14 @@ def test_what_cannot_be_fixed_is_said(toy, wrong, capsys, monkeypatch):
     printed = capsys.readouterr()
     assert "ERROR could not remove it: [Errno 13] Permission denied" in printed.err
     assert "Fixed: 0 of 1." in printed.out
+
+
+def test_a_table_that_nothing_tracks(toy, wrong, capsys):
+    """DVC runs with it as with any; who clones the next commit cannot get it."""
+    git("rm", "-q", "--cached", "data/raw/toy.csv")
+    Path("data/raw/toy.csv.dvc").unlink()
+    code, found = wrong()
+    assert code == 1
+    assert "data/raw/toy.csv is tracked by neither DVC nor git, since its .dvc file is gone: " in "\n".join(found)
+    fixed(wrong, capsys)
+    assert Path("data/raw/toy.csv.dvc").exists()
