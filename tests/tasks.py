@@ -12,6 +12,12 @@ def nap(seconds, item):
     return item, os.getpid()
 
 
+def dally(seconds, item):
+    """The item, the first of them last."""
+    time.sleep(0 if item else seconds)
+    return item
+
+
 def fail(_, item):
     if item:
         raise DataError(f"item {item} is wrong")

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.kernel.files import temporary_beside
+from lockstep.kernel.fingerprints import code_sha256, installed
 from lockstep.kernel.log import logger
 from lockstep.kernel.paths import LOGS, OWN_CODE
 from lockstep.kernel.portable import shortcoming
-from lockstep.learning.workers import code_sha256
 
 import msgspec
 
@@ -108,10 +108,4 @@ def _key(depends_on: Iterable[Any]) -> str:
     code = [code_sha256(), code_sha256(Path(), OWN_CODE)]
     # Where the processor's choices are not pinned, results are those of this machine alone.
     machine = platform.node() if shortcoming() else ""
-    return hashlib.sha256(repr([given, code, sys.version, _installed(), machine]).encode()).hexdigest()
-
-
-def _installed() -> list[str]:
-    """Every installed library with its version, as the folders are called that installers leave: the user's own code
-    may use any of them."""
-    return sorted(entry.name for folder in sys.path for entry in Path(folder).glob("*.dist-info"))
+    return hashlib.sha256(repr([given, code, sys.version, sorted(installed().items()), machine]).encode()).hexdigest()

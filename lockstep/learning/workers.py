@@ -4,25 +4,38 @@ variable LOCKSTEP_DASK names.
 It is a variable, and no setting, since it changes no result: what is computed of a fold depends on the fold alone, and
 results come back in the order of the folds. A cluster whose workers have other code, libraries or processors' choices
 than this process is refused, and one that is lost ends the stage: nothing is computed here instead, unasked.
+
+A worker that joins later was never looked at. So each tells the scheduler what it has loaded, as the name of a resource
+(``ability``), and tasks ask for the one of this process: the scheduler gives them to no other, whoever joins.
 """
 
+import asyncio
 import contextlib
-import hashlib
 import operator
 import os
-import sys
+import queue
+import socket
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from lockstep.kernel.environment import LIBRARIES, installed_version
 from lockstep.kernel.errors import LockstepError, MachineError, some
+from lockstep.kernel.fingerprints import (
+    DISK,
+    LIBRARIES,
+    OWN,
+    SAME,
+    ability,
+    fingerprint,
+    installed,
+    loaded,
+    own_code_sha256,
+)
 from lockstep.kernel.log import logger
-from lockstep.kernel.paths import OWN_CODE, ROOT
-from lockstep.kernel.portable import shortcoming
 
 import joblib
 
@@ -30,7 +43,11 @@ ADDRESS = "LOCKSTEP_DASK"
 """The variable that names a scheduler: tcp://host:8786; or tls://host:8786, certificates being those of Dask's
 settings."""
 CONNECT_SECONDS = 15
-"""To wait for a scheduler, and for its first worker."""
+"""To wait for a scheduler, for its first worker, and for the answer of any."""
+ALONE_SECONDS = 60
+"""To wait, in the middle of the work, for a worker to take the place of the last one."""
+POLL_SECONDS = 5.0
+"""Where no task ends, whether there are workers is looked at so often."""
 HERE = "This computes on this machine: unset LOCKSTEP_DASK."
 S = TypeVar("S")
 F = TypeVar("F")
@@ -61,7 +78,7 @@ class Workers(Protocol):
 
         Args:
             function: of a module's top level, so that other processes can find it.
-            arrived: called with each result, in the order of the items, as soon as it and those before it are there.
+            arrived: called with each result as soon as it is there, in whichever order they come.
         """
         ...
 
@@ -82,7 +99,7 @@ def workers(most: int = -1) -> Iterator[Workers]:
         yield Threads(most)
         return
     with _connected(address) as client:
-        yield Cluster(client, address)
+        yield Cluster(client, address, fingerprint()[OWN])
 
 
 class Threads:
@@ -105,17 +122,25 @@ class Threads:
         items: Sequence[F],
         arrived: Callable[[R], object] | None = None,
     ) -> list[R]:
-        jobs = (joblib.delayed(_outcome)(function, shared, item) for item in items)
-        outcomes = joblib.Parallel(n_jobs=self._most, prefer="threads", return_as="generator")(jobs)
+        jobs = (joblib.delayed(_numbered)(function, shared, item) for item in enumerate(items))
+        outcomes = joblib.Parallel(n_jobs=self._most, prefer="threads", return_as="generator_unordered")(jobs)
         return _results(outcomes, arrived)
 
 
 class Cluster:
-    """The workers of a Dask cluster."""
+    """The workers of a Dask cluster.
 
-    def __init__(self, client: Any, address: str) -> None:
-        self._client, self._address = client, address
+    Args:
+        client: of its scheduler.
+        address: the scheduler's.
+        own_code: the hash of the user's own code that workers must have whenever they compute.
+    """
+
+    def __init__(self, client: Any, address: str, own_code: str) -> None:
+        self._client, self._address, self._own_code = client, address, own_code
         self._held: list[Any] = []  # what is kept is computed from: a worker that dies with it has it computed again
+        self._alone_since: float | None = None
+        self._unfit: set[str] = set()
 
     def share(self, value: S) -> S:
         with self._named_loss():
@@ -124,8 +149,10 @@ class Cluster:
 
     def keep(self, function: Callable[[S, F], R], shared: S, items: Sequence[F]) -> list[R]:
         with self._named_loss():
-            kept, sent = self._submitted(function, shared, items)
+            kept, sent = self._submitted(partial(_guarded, function, self._own_code), shared, items)
             self._held.append(sent)
+            for _ in self._finished(kept):
+                pass
             for future in kept:
                 if (error := future.exception()) is not None:
                     raise error
@@ -141,17 +168,66 @@ class Cluster:
         with self._named_loss():
             # What was sent is held until all is done: the cluster forgets what nobody holds, also what a task needs
             # again that a worker has died with.
-            futures, sent = self._submitted(partial(_outcome, function), shared, items)
-            results = _results((future.result() for future in futures), arrived)
+            guarded = partial(_guarded, function, self._own_code)
+            futures, sent = self._submitted(partial(_outcome, guarded), shared, items)
+            results = _results(((number, futures[number].result()) for number in self._finished(futures)), arrived)
             del sent
             return results
+
+    def _finished(self, futures: Sequence[Any]) -> Iterator[int]:
+        """The numbers of the futures, each as soon as it is done. Raises MachineError if there is nobody to do them."""
+        done: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for number, future in enumerate(futures):
+            future.add_done_callback(lambda _, number=number: done.put(number))
+        for _ in futures:
+            while True:
+                with contextlib.suppress(queue.Empty):
+                    yield done.get(timeout=POLL_SECONDS)
+                    break
+                self._look_for_workers()
+
+    def _look_for_workers(self) -> None:
+        """Warn where no worker is left, and of those that have come and are not used; raise MachineError where none
+        has been left for ALONE_SECONDS."""
+        try:
+            there = _registered(self._client)
+        except Exception:  # a scheduler that is lost ends the futures, too; one that is silent has no workers for us
+            there = {}
+        able = [worker for worker, about in there.items() if ability() in about["resources"]]
+        for worker in sorted(there.keys() - set(able) - self._unfit):
+            self._unfit.add(worker)
+            logger.warning(
+                "the worker %s has come, and is given nothing: it is not as this machine is, or was not started by "
+                "'python -m lockstep worker %s'", worker, self._address
+            )  # fmt: skip
+        if able:
+            if self._alone_since is not None:
+                logger.info("there are workers again: %d", len(able))
+            self._alone_since = None
+            return
+        if self._alone_since is None:
+            self._alone_since = time.monotonic()
+            logger.warning(
+                "no worker of the cluster at %s is left: waiting %d s for one. Start it with 'python -m lockstep "
+                "worker %s'", self._address, ALONE_SECONDS, self._address
+            )  # fmt: skip
+        elif time.monotonic() - self._alone_since >= ALONE_SECONDS:
+            raise MachineError(
+                f"the cluster at {self._address} has had no worker for {ALONE_SECONDS} seconds that is as this machine "
+                "is. Nothing was written. Look at the logs of the workers (memory?), start some with 'python -m "
+                f"lockstep worker {self._address}', then run it again. {HERE}"
+            )
 
     def _submitted(self, function: Callable[[S, F], R], shared: S, items: Sequence[F]) -> tuple[list[Any], list[Any]]:
         """(what stands for ``function(shared, item)`` of each item, which the workers compute; what was sent for it)"""
         sent = self._sent([function, shared, *items])
         # A function of Python's own: the scheduler unpacks what it passes on, and need not know Lockstep.
-        futures = [self._client.submit(operator.call, *sent[:2], item, pure=False) for item in sent[2:]]
+        futures = [self._submit(operator.call, *sent[:2], item) for item in sent[2:]]
         return futures, sent
+
+    def _submit(self, function: Callable[..., Any], *given: Any) -> Any:
+        """What stands for ``function(*given)``, which only a worker computes that has loaded what this process has."""
+        return self._client.submit(function, *given, pure=False, resources={ability(): 1})
 
     def _sent(self, values: Sequence[Any]) -> list[Any]:
         """What stands for the values on the workers; what ``share`` and ``keep`` gave, as it is.
@@ -164,9 +240,7 @@ class Cluster:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that a table is large
             return [
-                value
-                if isinstance(value, future)
-                else self._client.submit(packing.loads, packing.dumps(value), pure=False)
+                value if isinstance(value, future) else self._submit(packing.loads, packing.dumps(value))
                 for value in values
             ]
 
@@ -193,18 +267,38 @@ def _outcome(function: Callable[[S, F], R], shared: S, item: F) -> tuple[R, None
         return None, error
 
 
-def _results(outcomes: Iterable[tuple[Any, Exception | None]], arrived: Callable[[Any], object] | None) -> list[Any]:
-    results, errors = [], []
-    for result, error in outcomes:
+def _numbered(
+    function: Callable[[S, F], R], shared: S, item: tuple[int, F]
+) -> tuple[int, tuple[R, None] | tuple[None, Exception]]:
+    return item[0], _outcome(function, shared, item[1])
+
+
+def _guarded(function: Callable[[S, F], R], own_code: str, shared: S, item: F) -> R:
+    """``function(shared, item)`` on a worker whose user's own code, which is read when it is used, is the one of the
+    hash."""
+    if own_code_sha256()[: len(own_code)] != own_code:
+        raise MachineError(
+            f"code of your own (estimators/, features/ or scorers/) changed on the worker {socket.gethostname()} since "
+            "it was asked, or here. Nothing was written. Give all machines the same commit, then run it again."
+        )
+    return function(shared, item)
+
+
+def _results(
+    outcomes: Iterable[tuple[int, tuple[Any, Exception | None]]], arrived: Callable[[Any], object] | None
+) -> list[Any]:
+    """The results in the order of their numbers, or the error of the lowest number."""
+    results, errors = {}, {}
+    for number, (result, error) in outcomes:
         if error is not None:
-            errors.append(error)
+            errors[number] = error
             continue
-        results.append(result)
+        results[number] = result
         if arrived is not None:
             arrived(result)
     if errors:
-        raise errors[0]
-    return results
+        raise errors[min(errors)]
+    return [results[number] for number in sorted(results)]
 
 
 @contextlib.contextmanager
@@ -216,11 +310,18 @@ def _connected(address: str) -> Iterator[Any]:
             f"{ADDRESS} is set, and Dask is not installed ({error}). Type 'make scale', which installs it. {HERE}"
         ) from None
     try:
-        client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False, name="lockstep")
+        security = distributed.Security()
+        with ThreadPoolExecutor(1) as thread:  # a notebook's own thread has a loop already
+            found = thread.submit(asyncio.run, _identity(address, security.get_connection_args("client"))).result()
+        if found.get("type") != "Scheduler":
+            raise ValueError("what answers there is none (a worker?)")
+        client = distributed.Client(
+            address, timeout=CONNECT_SECONDS, set_as_default=False, name="lockstep", security=security
+        )
     except Exception as error:  # unknown protocols, hosts, certificates, versions: each library has its own
         raise MachineError(
             f"no scheduler answers at {address}, which {ADDRESS} names: {_said(error)}. Start one (docs/scale.md), or "
-            f"correct the address. {HERE}"
+            f"correct the address, which is of the form tcp://10.0.0.1:8786. {HERE}"
         ) from None
     try:
         _check_workers(client, address)
@@ -230,53 +331,123 @@ def _connected(address: str) -> Iterator[Any]:
             client.close(timeout=5)
 
 
+async def _identity(address: str, arguments: Mapping[str, Any]) -> Any:
+    """What listens at the address says about itself within CONNECT_SECONDS.
+
+    It is asked before there is a client: a client of a wrong address takes half a minute to be gone, and one waits for
+    ever where something accepts and is silent.
+    """
+    comm = import_module("distributed.comm")
+    comm.get_address_host_port(address, strict=True)
+
+    async def asked() -> Any:
+        connection = await comm.connect(address, timeout=CONNECT_SECONDS, **arguments)
+        try:
+            await connection.write({"op": "identity", "n_workers": 0, "reply": True})
+            return await connection.read()
+        finally:
+            connection.abort()
+
+    try:
+        return await asyncio.wait_for(asked(), CONNECT_SECONDS + 1)  # connecting has a message of its own
+    except TimeoutError as error:
+        raise TimeoutError(_said(error) if str(error) else f"no answer within {CONNECT_SECONDS} s") from None
+
+
 def _said(error: Exception) -> str:
     """What an error of another library's says, in a line."""
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
+def _registered(client: Any) -> dict[str, Any]:
+    """{address of a worker: what it has told the scheduler about itself}."""
+    identity = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=CONNECT_SECONDS)
+    workers: dict[str, Any] = identity["workers"]
+    return workers
+
+
+def _asked(client: Any, function: Callable[[], R], addresses: Sequence[str]) -> dict[str, R | BaseException]:
+    """{address of a worker: what ``function`` gives there, or why there is nothing}; each within CONNECT_SECONDS."""
+
+    async def one(address: str) -> Any:
+        try:
+            asked = client.run(function, workers=[address], on_error="return", asynchronous=True)
+            return (await asyncio.wait_for(asked, CONNECT_SECONDS))[address]
+        except TimeoutError:
+            return TimeoutError(f"no answer within {CONNECT_SECONDS} s")
+        except Exception as error:
+            return error
+
+    async def everyone() -> list[Any]:
+        return await asyncio.gather(*map(one, addresses))
+
+    return dict(zip(addresses, client.sync(everyone), strict=True))
+
+
 def _check_workers(client: Any, address: str) -> None:
     """Raise MachineError unless there are workers, all of which are as this process is."""
+    own, start = fingerprint(), f"python -m lockstep worker {address}"
+    if own[DISK] != SAME:
+        raise MachineError(
+            "the code or a library changed on the disk since this process was started, so that what it has loaded "
+            "cannot be compared with what workers have. Start it again (of a notebook, its kernel)."
+        )
     try:
-        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-        found: dict[str, Any] = client.run(fingerprint, on_error="return")
+        deadline = time.monotonic() + CONNECT_SECONDS
+        while not (there := _registered(client)):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"none has come within {CONNECT_SECONDS} s")
+            time.sleep(0.1)
+        answers = _asked(client, fingerprint, sorted(there))
+        there = _registered(client)  # without those that have gone meanwhile
     except Exception as error:
         raise MachineError(
             f"no worker of the cluster at {address} answers: {_said(error)}. Start some (docs/scale.md). {HERE}"
         ) from None
-    own = fingerprint()
-    for worker, other in sorted(found.items()):
+    for worker in sorted(answers.keys() & there.keys()):
+        other = answers[worker]
+        if isinstance(other, TimeoutError):
+            raise MachineError(
+                f"the worker {worker} does not answer: {_said(other)}. End it, or start it again with '{start}'. {HERE}"
+            )
         if not isinstance(other, Mapping):
             raise MachineError(
                 f"the worker {worker} cannot load Lockstep ({other}). Start it in a clone of this repository with "
-                f"'python -m lockstep worker {address}'. {HERE}"
+                f"'{start}'. {HERE}"
+            )
+        if other.get(DISK) != SAME:
+            raise MachineError(
+                f"the code or a library changed on the disk of the worker {worker} since it was started (by 'git "
+                f"pull'?), and it computes with the former. Restart the workers: '{start}'. {HERE}"
             )
         differing = [name for name, value in own.items() if other.get(name) != value]
         if differing:
             how = some(f"{name} is {other.get(name)} there and {own[name]} here" for name in differing)
+            if LIBRARIES in differing:
+                how += f" ({_differing_libraries(_asked(client, installed, [worker])[worker])})"
             raise MachineError(
                 f"the worker {worker} is not as this machine is: {how}. Its results could be others. Give it the same "
-                f"commit and 'make venv', and start it with 'python -m lockstep worker {address}'. {HERE}"
+                f"commit and the same 'make venv' and 'make scale' (and whatever else is installed here), and start it "
+                f"with '{start}'. {HERE}"
             )
-    logger.info("folds are computed by %d workers of the cluster at %s", len(found), address)
+        if ability() not in there[worker]["resources"]:
+            raise MachineError(
+                f"the worker {worker} cannot say what it has loaded, since it was not started by Lockstep. Start it "
+                f"with '{start}'. {HERE}"
+            )
+    if not there:
+        raise MachineError(f"no worker of the cluster at {address} is left. Start some (docs/scale.md). {HERE}")
+    logger.info("folds are computed by %d workers of the cluster at %s", len(there), address)
 
 
-def fingerprint() -> dict[str, str]:
-    """What decides results of this process, in words: versions, code, and whether the processor's choices are
-    pinned."""
-    versions = {name: installed_version(name) or "not installed" for name in LIBRARIES}
-    return {
-        "Python": ".".join(map(str, sys.version_info[:3])),
-        **versions,
-        "the code": code_sha256()[:12],
-        "the processor": shortcoming() or "pinned",
-    }
+def _differing_libraries(others: Any) -> str:
+    """In which libraries a worker differs from this process, the first by name."""
+    if not isinstance(others, Mapping):
+        return f"which it cannot name: {others}"
+    own, missing = installed(), "not installed"
+    names = sorted(name for name in own.keys() | others.keys() if own.get(name) != others.get(name))
+    return some(f"{name} is {others.get(name, missing)} there and {own.get(name, missing)} here" for name in names)
 
 
-def code_sha256(root: Path = ROOT, folders: Sequence[str] = ("lockstep", *OWN_CODE)) -> str:
-    """The SHA-256 of the code in folders of ``root``, by default of all code that a fold may run."""
-    digest = hashlib.sha256()
-    for folder in folders:
-        for file in sorted((root / folder).rglob("*.py")):
-            digest.update(f"{file.relative_to(root).as_posix()}\0".encode() + file.read_bytes() + b"\0")
-    return digest.hexdigest()
+if os.environ.get(ADDRESS):
+    loaded()  # at once, before the files on the disk can become others

@@ -147,9 +147,9 @@ def test_nothing_is_found_where_anything_differs(monkeypatch):
         ("cross_validate@p", [table, settings]),
     ):
         assert KeptResults(name, depends_on).found == {}
-    for change in ("code_sha256", "_installed", "shortcoming"):
+    for change, other in (("code_sha256", "other"), ("installed", {"numpy": "0"}), ("shortcoming", "other")):
         with monkeypatch.context() as patch:
-            patch.setattr(module, change, lambda *_: "other")
+            patch.setattr(module, change, lambda *_, other=other: other)
             assert KeptResults("tune@p", [table, settings]).found == {}, change
     Path("features").mkdir()
     Path("features/p.py").write_text("features = abs\n")

@@ -3,17 +3,23 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 from lockstep.kernel.errors import DataError, MachineError
+from lockstep.kernel.fingerprints import DISK, LIBRARIES, NEWER, OWN, ability, fingerprint, installed
+from lockstep.kernel.paths import OWN_CODE
 from lockstep.learning import workers as module
-from lockstep.learning.workers import ADDRESS, Threads, fingerprint, workers
+from lockstep.learning.workers import ADDRESS, Threads, workers
 from stages import cross_validate, tune
 
 import pytest
@@ -21,9 +27,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from servers import Server, free_port, need_library
+from servers import Server, free_port, hanging, need_library
 from small import make_table, run_stages
-from tasks import fail, nap
+from tasks import dally, fail, nap
 from workspace import ROOT
 
 PARAMS = {
@@ -57,6 +63,13 @@ class Cluster:
         command = [sys.executable, "-m", "distributed.cli.dask_scheduler", *own]
         self.scheduler = Server(command, port, self.environment)
         self.workers = [self.worker(root) for _ in range(2)]
+        distributed, tls = import_module("distributed"), "DASK_DISTRIBUTED__COMM__TLS__"
+        own = {name.removeprefix(tls).replace("__", "_").lower(): path for name, path in (variables or {}).items()}
+        own = {f"tls_{name}": path for name, path in own.items()}
+        with distributed.Client(
+            self.address, timeout=60, set_as_default=False, security=distributed.Security(**own)
+        ) as client:
+            client.wait_for_workers(2, timeout=60)
 
     def worker(self, root):
         host = f"{self.protocol}://127.0.0.1"
@@ -98,11 +111,24 @@ def test_threads_are_used_where_no_cluster_is_named(monkeypatch):
         assert able.each(nap, 0.0, [1, 2]) == [(1, os.getpid()), (2, os.getpid())]
 
 
-def test_results_arrive_in_order_as_far_as_there_are_any():
+def test_results_arrive_as_far_as_there_are_any():
     arrived = []
     with pytest.raises(DataError, match="item 2 is wrong"):
         Threads().each(fail, None, [0, 2, 0, 3], arrived.append)
     assert arrived == [0, 0]
+
+
+def in_which_order(able):
+    arrived = []
+    assert able.each(dally, 2.0, [0, 1, 2], arrived.append) == [0, 1, 2]
+    return arrived
+
+
+def test_a_result_arrives_though_one_before_it_takes_long(on_cluster):
+    """So that it is kept, should the run be killed meanwhile."""
+    with workers() as able:
+        assert in_which_order(able)[0] != 0
+    assert in_which_order(Threads(2)) == [1, 2, 0]
 
 
 @pytest.mark.exhaustive
@@ -143,13 +169,129 @@ def test_a_worker_that_dies_costs_time_and_not_the_result(on_cluster):
         assert victim not in {pid for _, pid in again[-2:]}
 
 
-@pytest.mark.exhaustive
-def test_a_worker_with_other_code_is_refused(tmp_path, monkeypatch):
+@pytest.fixture
+def other_code(tmp_path):
+    """A repository whose code differs in this file of it."""
     copy = tmp_path / "copy"
-    shutil.copytree(ROOT / "lockstep", copy / "lockstep", ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("lockstep", *OWN_CODE):
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     file = copy / "lockstep/learning/scoring.py"
     file.write_text(f"{file.read_text()}\n# changed\n")
-    other = Cluster(copy)
+    return file
+
+
+def test_a_worker_of_other_code_that_comes_later_is_given_nothing(on_cluster, other_code, monkeypatch, caplog):
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.1)
+    with workers() as able:
+        before = module._registered(able._client)
+        newcomer = on_cluster.worker(other_code.parents[2])
+        try:
+            deadline = time.monotonic() + 60
+            while len(there := module._registered(able._client)) == len(before) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            (address,) = there.keys() - before.keys()
+            pid = able._client.run(os.getpid)[address]
+            assert pid not in {other for _, other in able.each(nap, 0.3, range(12))}
+            assert f"the worker {address} has come, and is given nothing" in caplog.text
+            # Whoever begins now is refused,
+            with (
+                pytest.raises(MachineError, match=rf"{address} is not as .*: the code is \w+ there and \w+ here\."),
+                workers(),
+            ):
+                pass
+            # also when its disk, and not what it has loaded, has the code that is meant.
+            shutil.copy(ROOT / "lockstep/learning/scoring.py", other_code)
+            with (
+                pytest.raises(MachineError, match=rf"changed on the disk of the worker {address} .* Restart"),
+                workers(),
+            ):
+                pass
+        finally:
+            os.killpg(newcomer.pid, signal.SIGKILL)
+            newcomer.wait()
+        while address in module._registered(able._client):
+            time.sleep(0.1)
+
+
+def test_code_of_ones_own_that_changes_after_the_check_is_not_computed_with(on_cluster):
+    with workers() as able:
+        able._own_code = "f" * 12
+        with pytest.raises(MachineError, match=r"code of your own .* changed on the worker"):
+            able.each(nap, 0.0, [1])
+        with pytest.raises(MachineError, match=r"code of your own .* changed on the worker"):
+            able.keep(nap, 0.0, [1])
+
+
+def test_a_worker_that_is_stopped_is_named_in_time(on_cluster, monkeypatch):
+    with workers() as able:
+        _, pid = able.each(nap, 0.0, [1])[0]
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 1)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with (
+            pytest.raises(MachineError, match=r"the worker tcp://\S+ does not answer: no answer within 1 s"),
+            workers(),
+        ):
+            pass
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_where_no_worker_is_left_it_warns_and_ends(on_cluster, monkeypatch, caplog):
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(module, "ALONE_SECONDS", 1)
+    caplog.set_level("INFO", "lockstep")
+    with workers() as able:
+        there = module._registered(able._client)
+        answers = iter([{}, there, {}])
+        monkeypatch.setattr(module, "_registered", lambda _: next(answers, {}))
+        with pytest.raises(MachineError, match="has had no worker for 1 seconds") as caught:
+            able.each(nap, 3.0, range(2))
+    assert caught.value.exit_code == 4
+    assert caplog.text.count("is left: waiting 1 s for one") == 2
+    assert "there are workers again: 2" in caplog.text
+
+
+def check(monkeypatch, answer, resources=None):
+    """What _check_workers says of one worker, by what it answers, and has told the scheduler."""
+    about = {"resources": {ability(): 1.0} if resources is None else resources}
+    monkeypatch.setattr(module, "_registered", lambda _: {"tcp://w:1": about})
+    monkeypatch.setattr(module, "_asked", lambda _, function, addresses: {addresses[0]: answer(function())})
+    module._check_workers(None, "tcp://s:1")
+
+
+def test_what_a_worker_may_answer(monkeypatch):
+    check(monkeypatch, dict)
+    with pytest.raises(MachineError, match=r"w:1 changed on|disk of the worker tcp://w:1 since .* Restart the workers"):
+        check(monkeypatch, lambda found: {**found, DISK: NEWER})
+    with pytest.raises(MachineError, match="the code of your own is f there"):
+        check(monkeypatch, lambda found: {**found, OWN: "f"})
+    with pytest.raises(MachineError, match=r"cannot load Lockstep \(no\)"):
+        check(monkeypatch, lambda _: ModuleNotFoundError("no"))
+    with pytest.raises(MachineError, match="was not started by Lockstep"):
+        check(monkeypatch, dict, {})
+
+
+def test_libraries_that_differ_are_named(monkeypatch):
+    """Any that is installed: code of the user's own may use it."""
+
+    def answer(found):
+        return {**found, LIBRARIES: "f"} if DISK in found else {**found, "msgspec": "0.1", "other": "7"}
+
+    how = f"msgspec is 0.1 there and {installed()['msgspec']} here, other is 7 there and not installed here"
+    with pytest.raises(MachineError, match=re.escape(how)):
+        check(monkeypatch, answer)
+
+
+def test_a_process_whose_own_files_have_changed_says_so(monkeypatch):
+    monkeypatch.setattr(module, "fingerprint", lambda: {**fingerprint(), DISK: NEWER})
+    with pytest.raises(MachineError, match="Start it again"):
+        check(monkeypatch, dict)
+
+
+@pytest.mark.exhaustive
+def test_a_worker_with_other_code_is_refused(other_code, monkeypatch):
+    other = Cluster(other_code.parents[2])
     try:
         monkeypatch.setenv(ADDRESS, other.address)
         with (
@@ -235,8 +377,41 @@ def test_where_no_scheduler_or_no_worker_answers(monkeypatch):
     ):
         pass
     assert "unset LOCKSTEP_DASK" in str(caught.value)
-    monkeypatch.setenv(ADDRESS, "nonsense://host")
-    with pytest.raises(MachineError, match="no scheduler answers at nonsense"), workers():
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("nonsense://host", "unknown address scheme"),
+        ("http://x", "unknown address scheme"),
+        ("tcp://127.0.0.1", "missing port number"),
+        ("127.0.0.1:8786", "Invalid url scheme|invalid|missing"),
+        ("tls://127.0.0.1:9", "ssl_context"),
+    ],
+)
+def test_an_address_that_is_none_makes_no_client(address, why, monkeypatch):
+    """Which would take half a minute to be gone, and end with a traceback."""
+    need_library("distributed", "scale")
+    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Security=import_module("distributed").Security))
+    monkeypatch.setenv(ADDRESS, address)
+    with pytest.raises(MachineError, match=f"no scheduler answers at {address}, .*{why}"), workers():
+        pass
+
+
+def test_what_accepts_and_is_silent_is_waited_for_in_vain(monkeypatch):
+    need_library("distributed", "scale")
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 1)
+    with hanging() as (port, _):
+        monkeypatch.setenv(ADDRESS, f"tcp://127.0.0.1:{port}")
+        with pytest.raises(MachineError, match=r"no scheduler answers at .*(no answer|imed out)"), workers():
+            pass
+
+
+def test_a_worker_is_no_scheduler(on_cluster, monkeypatch):
+    with workers() as able:
+        address = next(iter(module._registered(able._client)))
+    monkeypatch.setenv(ADDRESS, address)
+    with pytest.raises(MachineError, match="what answers there is none"), workers():
         pass
 
 
@@ -245,9 +420,3 @@ def test_without_dask_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(MachineError, match=r"Dask is not installed .* 'make scale'"), workers():
         pass
-
-
-def test_the_fingerprint_names_what_decides_results():
-    found = fingerprint()
-    assert {"Python", "numpy", "scikit-learn", "lightgbm", "the code", "the processor"} <= set(found)
-    assert len(found["the code"]) == 12

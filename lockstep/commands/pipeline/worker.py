@@ -2,16 +2,21 @@
 
 It is started in a clone of the repository at the commit that the others have. The same as `dask worker --nthreads 1`,
 whose further options it takes, but that the processor's choices are pinned before NumPy is loaded, so that the worker
-computes the same bits.
+computes the same bits, and that it tells the scheduler which code and libraries it has loaded, so that it is given
+nothing by others than those who have the same.
 """
 
 import re
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from lockstep.commands import command_parser
 from lockstep.kernel.errors import MachineError, SettingsError
+from lockstep.kernel.fingerprints import DISK, SAME, ability, fingerprint, loaded
 
+_MANY = 1e9
+"""Of the resource that a worker has for those who have loaded the same: no number of tasks at a time uses it up."""
 _ADDRESS = re.compile(r"[a-z]+://\S+:\d+")
 
 
@@ -32,5 +37,21 @@ def main(argv: Sequence[str]) -> int:
     except ImportError as error:
         raise MachineError(f"Dask is not installed ({error}). Type 'make scale', which installs it.") from None
     threads = [] if "--nthreads" in options else ["--nthreads", "1"]
-    command([args.scheduler, *threads, *options], prog_name="python -m lockstep worker")
+    preload = ["--preload", "lockstep.commands.pipeline.worker"]
+    command([args.scheduler, *preload, *threads, *options], prog_name="python -m lockstep worker")
     return 0
+
+
+def dask_setup(worker: Any) -> None:
+    """In the process that computes, which a nanny may have started anew, before the scheduler hears of it: hash the
+    code, load all of it that a fold runs, and have the scheduler be told what was hashed.
+
+    Dask calls it, of a module that is given as ``--preload``; it logs an error, and the worker then is able to nothing.
+    """
+    loaded()
+    # Whatever is loaded later could come from files that were replaced by then.
+    import lockstep.steps.tuning.search  # noqa: F401 - and with it all of lockstep.learning
+
+    if fingerprint()[DISK] == SAME:
+        # Not set_resources, which tells a scheduler that knows the worker already.
+        worker.state.total_resources[ability()] = worker.state.available_resources[ability()] = _MANY
