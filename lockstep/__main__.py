@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lockstep.commands import COMMANDS, ROOMS, module_of
 from lockstep.comparing.wrapping import for_stream
-from lockstep.kernel.errors import LockstepError, did_you_mean
+from lockstep.kernel.errors import LockstepError, did_you_mean, lack_of_memory
 from lockstep.kernel.log import end_bars
 
 
@@ -33,17 +33,19 @@ def main(argv: Sequence[str]) -> int:
         code: int = module.main(rest)
         sys.stdout.flush()
         return code
-    except LockstepError as error:
-        end_bars()
-        # It has names from data and settings: none may steer the terminal.
-        shown = "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in str(error))
-        print(for_stream(f"ERROR {command}: {shown}", sys.stderr), file=sys.stderr)
-        return error.exit_code
     except BrokenPipeError:  # whoever read the output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 4
-    except OSError as error:
+    except Exception as error:
         end_bars()
+        told = lack_of_memory(error) or error
+        if isinstance(told, LockstepError):
+            # It has names from data and settings: none may steer the terminal.
+            shown = "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in str(told))
+            print(for_stream(f"ERROR {command}: {shown}", sys.stderr), file=sys.stderr)
+            return told.exit_code
+        if not isinstance(error, OSError):
+            raise
         where = f"{error.filename}: " if error.filename else ""
         print(f"ERROR {command}: {where}{error.strerror or error}. Correct that, then run it again.", file=sys.stderr)
         return 4

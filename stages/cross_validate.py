@@ -20,6 +20,7 @@ from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
+from lockstep.learning.computing.kept_results import KeptResults
 from lockstep.learning.cross_validation import (
     Averaging,
     CrossValidateSettings,
@@ -29,7 +30,6 @@ from lockstep.learning.cross_validation import (
     summary,
 )
 from lockstep.learning.estimators import TrainSettings, with_best_trial
-from lockstep.learning.kept_results import KeptResults
 from lockstep.learning.own_features import read_features
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.search_result import read_best_trial

@@ -34,9 +34,9 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
 def tune(problem: Problem, path: Path, code: Path | None, settings: TuneSettings, outputs: Outputs) -> Search:
     """Search with the settings of the problem on the raw training rows in the file ``path``, with the user's own
     features in the file ``code``; trials are kept until the ``outputs`` appear. Raises as search and read_features."""
+    from lockstep.learning.computing.kept_results import KeptResults
     from lockstep.learning.cross_validation import Averaging, CrossValidateSettings
     from lockstep.learning.estimators import TrainSettings
-    from lockstep.learning.kept_results import KeptResults
     from lockstep.learning.own_features import read_features
     from lockstep.learning.preprocessing import PreprocessSettings
     from lockstep.steps.tuning.search import search

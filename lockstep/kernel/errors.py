@@ -7,6 +7,8 @@ type next. Exit codes of the whole product: 0 fine, 1 a command's own negative a
 
 import contextlib
 import difflib
+import errno
+import re
 from collections.abc import Collection, Iterable, Iterator
 
 
@@ -62,6 +64,45 @@ class MachineError(LockstepError):
     """The machine, not the input, is at fault: no space, no permission, something missing."""
 
     exit_code = 4
+
+
+_ALLOCATING = re.compile(r"std::bad_alloc|\bbad allocation")
+"""What C++ says of a lack of memory, in whichever library."""
+_SHORT = re.compile(
+    r"can't start new thread|can't allocate lock|out of memory|insufficient memory|failed to map segment"
+    r"|(cannot|failed to|unable to|could not) allocate|memory allocation",
+    re.IGNORECASE,
+)
+"""What others say of it, and of threads, whose stacks are memory."""
+_OF_DATA = (ValueError, KeyError, TypeError, AttributeError, IndexError)
+"""Whose messages may have texts of the data in them."""
+
+
+def lack_of_memory(error: BaseException, doing: str = "") -> MachineError | None:
+    """What to say where an error, whichever library raised it, means that there was not enough memory; else None.
+
+    Args:
+        error: that was caught. One that was made of it says so, too: a file that "cannot be read".
+        doing: what the memory was for: "fit LGBMClassifier".
+    """
+    if isinstance(error, MachineError):  # which says what is lacking itself
+        return None
+    if isinstance(error, LockstepError):
+        origin = error.__cause__ or error.__context__
+        return None if origin is None else lack_of_memory(origin, doing)
+    said = " ".join(str(error).split())
+    short = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+    if type(error) not in _OF_DATA:
+        short = short or _ALLOCATING.search(said) is not None
+        # XGBoost's are ValueErrors; scikit-learn's and pandas' are Python's own, which were left out before.
+        short = short or (not isinstance(error, OSError) and _SHORT.search(said) is not None)
+    if not short:
+        return None if error.__cause__ is None else lack_of_memory(error.__cause__, doing)
+    what = f"not enough memory{f' to {doing}' if doing else ''} ({said[:200] or type(error).__name__})"
+    return MachineError(
+        f"{what}: close other programs, raise the limit of this process (its container's, or ulimit -v), or give it "
+        "fewer rows or columns (docs/scale.md), then run it again."
+    )
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 import lockstep.kernel.start  # noqa: F401 - for a script that does not begin with it
 from lockstep.kernel.dvc_locks import workspace_locked
 from lockstep.kernel.environment import check_environment
-from lockstep.kernel.errors import IntegrityError, LockstepError, MachineError, some
+from lockstep.kernel.errors import IntegrityError, LockstepError, MachineError, lack_of_memory, some
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.lock_file import LOCK_FILE, md5_of, read_lock, recorded_files
 from lockstep.kernel.locks import changed_code, exclusive_run, is_run_by_dvc
@@ -45,8 +45,9 @@ def run_stage(stage: str, args: argparse.Namespace, body: Body) -> int:
     """Run a stage's ``body`` on the problem that ``args`` names; log to stderr and to logs/<stage>@<problem>.log.
 
     Returns:
-        The exit code: 0, or that of the LockstepError, whose message goes to stderr without a traceback. An OSError is
-        the machine's fault, code 4. Any other exception is a defect of ours and keeps its traceback.
+        The exit code: 0, or that of the LockstepError, whose message goes to stderr without a traceback. An OSError and
+        a lack of memory are the machine's fault, code 4. Any other exception is a defect of ours and keeps its
+        traceback.
     """
     start = time.perf_counter()
     if not gc.isenabled():  # see start.py
@@ -66,19 +67,31 @@ def run_stage(stage: str, args: argparse.Namespace, body: Body) -> int:
                 check_inputs(*(path for path in vars(args).values() if isinstance(path, Path)))
                 with Outputs(check=lambda: _check_unchanged(problem, ending)) as outputs:
                     body(problem, args, outputs)
-            except LockstepError as error:
-                logger.error("%s%s", error, _way_back())
-                return error.exit_code
-            except OSError as error:
-                logger.error("%s. No output was written. Correct that (space, permission), then run it again.", error)
+            except Exception as error:
+                if (short := lack_of_memory(error)) is not None:
+                    logger.error("No output was written: %s%s", short, _way_back())
+                elif isinstance(error, LockstepError):
+                    logger.error("%s%s", error, _way_back())
+                    return error.exit_code
+                elif isinstance(error, OSError):
+                    logger.error(
+                        "%s. No output was written. Correct that (space, permission), then run it again.", error
+                    )
+                else:
+                    raise
                 return MachineError.exit_code
             logger.info("done in %.1f s, peak memory %.0f MiB", time.perf_counter() - start, peak_memory_mib())
             return 0
     except LockstepError as error:
         print(f"ERROR {stage}: {error}", file=sys.stderr)
         return error.exit_code
-    except OSError as error:
-        print(f"ERROR {stage}: {error}. Make '{LOGS}/' and '.dvc/tmp/' writable.", file=sys.stderr)
+    except Exception as error:
+        if (short := lack_of_memory(error)) is not None:
+            print(f"ERROR {stage}: {short}", file=sys.stderr)
+        elif isinstance(error, OSError):
+            print(f"ERROR {stage}: {error}. Make '{LOGS}/' and '.dvc/tmp/' writable.", file=sys.stderr)
+        else:
+            raise
         return MachineError.exit_code
 
 

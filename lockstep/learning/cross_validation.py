@@ -22,6 +22,8 @@ from typing import Annotated, Any, NamedTuple
 from lockstep.kernel.errors import DataError, Message, Setting, SettingsError
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Seed, Settings, Task
+from lockstep.learning.computing.kept_results import KeptResults
+from lockstep.learning.computing.workers import workers
 from lockstep.learning.estimators import (
     TrainSettings,
     build_estimator,
@@ -29,7 +31,6 @@ from lockstep.learning.estimators import (
     fit_estimator,
     make_estimator,
 )
-from lockstep.learning.kept_results import KeptResults
 from lockstep.learning.model_types import VOTING, model_type
 from lockstep.learning.own_features import OwnFeatures
 from lockstep.learning.own_metrics import make_scorers
@@ -44,7 +45,6 @@ from lockstep.learning.scoring import (
     prediction_columns,
 )
 from lockstep.learning.voting import read_voting
-from lockstep.learning.workers import workers
 from lockstep.tables.table import Table
 
 import joblib

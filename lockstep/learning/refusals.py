@@ -1,18 +1,23 @@
 """What an estimator refuses to do with some rows, said as a DataError."""
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from typing import Any
 
-from lockstep.kernel.errors import DataError, LockstepError
+from lockstep.kernel.errors import DataError, LockstepError, lack_of_memory
 from lockstep.kernel.portable import estimator_of
 from lockstep.learning.own_code import path_of, said_of
+
+_MACHINES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
+"""The numbers of an OSError that no code can help."""
 
 
 @contextlib.contextmanager
 def refusals_of(model: Any, doing: str) -> Iterator[None]:
     """While the block runs, turn a ValueError of scikit-learn's into a DataError that says which estimator raised it;
-    of code that is the user's own, or another library's, any error.
+    of code that is the user's own, or another library's, any error. A lack of memory, or of another thing of the
+    machine's, is no refusal: it is a MachineError, or the OSError that it was.
 
     Args:
         model: an estimator, or a pipeline that ends in one.
@@ -24,7 +29,12 @@ def refusals_of(model: Any, doing: str) -> Iterator[None]:
     except LockstepError:
         raise
     except Exception as error:
-        if said := said_of(error):
+        if (short := lack_of_memory(error, f"{doing} {type(estimator).__name__}")) is not None:
+            raise short from error
+        said = said_of(error)
+        if isinstance(error, OSError) and (error.errno in _MACHINES or not said):
+            raise
+        if said:
             raise DataError(f"{said}. Correct the file.") from error
         message = " ".join(str(error).split())
         if path := path_of(estimator):

@@ -1,7 +1,9 @@
 """The commands of python -m lockstep."""
 
+import importlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 from lockstep.__main__ import main
 from lockstep.commands import COMMANDS
@@ -36,6 +38,18 @@ def test_a_name_in_a_message_does_not_steer_the_terminal(tmp_path, monkeypatch, 
     said = capsys.readouterr().err
     assert "a\\x1b[31m\\u202eb.yaml" in said
     assert "\x1b" not in said
+
+
+@pytest.mark.parametrize("error", [MemoryError("Unable to allocate 3 GiB"), RuntimeError("can't start new thread")])
+def test_a_lack_of_memory_is_said_in_a_sentence(error, monkeypatch, capsys):
+    def short(_):
+        raise error
+
+    monkeypatch.setattr(importlib, "import_module", lambda _: SimpleNamespace(main=short))
+    assert main(["add", "t.csv"]) == 4
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.startswith(f"ERROR add: not enough memory ({error}): close other programs")
+    assert "Traceback" not in said
 
 
 @pytest.fixture

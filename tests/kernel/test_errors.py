@@ -1,14 +1,17 @@
 """The errors a user can meet: their messages, in which settings are parts of their own."""
 
 import ast
+import errno
 import pickle
 import re
 
-from lockstep.kernel.errors import DataError, Message, Setting, did_you_mean
+from lockstep.kernel.errors import DataError, MachineError, Message, Setting, did_you_mean, lack_of_memory
 from lockstep.learning.cross_validation import CrossValidateSettings
 from lockstep.reading.loading import LoadSettings
 from lockstep.steps.splitting.parts import SplitSettings
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from workspace import ROOT
 
@@ -64,3 +67,50 @@ def test_settings_are_named_as_such():
         settings += [node.value for node in own]
     assert len(settings) > 20
     assert all(NAMED.fullmatch(setting) for setting in settings)
+
+
+LightGBMError = type("LightGBMError", (Exception,), {})
+XGBoostError = type("XGBoostError", (ValueError,), {})
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        np._core._exceptions._ArrayMemoryError((2**40,), np.dtype(float)),
+        pa.ArrowMemoryError("malloc of size 4194304 failed"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("can't start new thread"),
+        RuntimeError("std::bad_alloc"),
+        LightGBMError("bad allocation"),
+        XGBoostError("[12:00:00] src/common/io.cc:1: std::bad_alloc"),
+        XGBoostError("Failed to allocate 12 bytes"),
+        ImportError("libscipy_openblas.so: failed to map segment from shared object"),
+    ],
+)
+def test_a_lack_of_memory_is_known_whoever_says_it(error):
+    short = lack_of_memory(error, "fit X")
+    assert short.exit_code == 4
+    assert re.fullmatch(r"not enough memory to fit X \(.+\): close other programs, .* run it again\.", str(short))
+    try:
+        try:
+            raise error
+        except Exception:
+            raise DataError("t.csv cannot be read. Give yourself permission.") from None
+    except DataError as made:
+        assert str(lack_of_memory(made, "fit X")) == str(short)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("could not convert string to float: 'out of memory'"),
+        KeyError("memory allocation"),
+        DataError("column 'out of memory' is empty"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("no"),
+        MachineError("the cluster was lost"),
+    ],
+)
+def test_other_errors_are_no_lack_of_memory(error):
+    assert lack_of_memory(error) is None

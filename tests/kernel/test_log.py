@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 from lockstep.kernel import log as module
+from lockstep.kernel import stage
 from lockstep.kernel.errors import DataError, IntegrityError, LockstepError, MachineError, SettingsError
 from lockstep.kernel.log import Progress, duration, heartbeat, logger, logging_to
 from lockstep.kernel.stage import run_stage, stage_parser
@@ -297,3 +298,21 @@ def test_peak_memory_is_the_processes_own():
     done = subprocess.run([sys.executable, "-c", MEASURE], cwd=root, capture_output=True, text=True, check=True)
     found, peak = map(float, done.stdout.split())
     assert found == pytest.approx(peak, rel=0.05)
+
+
+@pytest.mark.parametrize("error", [MemoryError("Unable to allocate 3 GiB"), RuntimeError("can't start new thread")])
+def test_a_lack_of_memory_is_said_in_a_sentence(run, error):
+    code, err, log = run(raising(error))
+    assert code == 4
+    assert err[-1].startswith(f"ERROR load@iris: No output was written: not enough memory ({error}): close other")
+    assert len(err) == len(log) == 1
+
+
+def test_a_lack_of_memory_before_a_stage_begins_is_said_in_a_sentence(run, monkeypatch):
+    def short(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(stage, "note_start", short)
+    code, err, _ = run(raising(KeyError()))
+    assert code == 4
+    assert err[-1].startswith("ERROR load: not enough memory (MemoryError): ")

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.learning import cross_validation as module
-from lockstep.learning import kept_results
+from lockstep.learning.computing import kept_results
+from lockstep.learning.computing.kept_results import KeptResults
+from lockstep.learning.computing.workers import workers
 from lockstep.learning.cross_validation import (
     CrossValidateSettings,
     cross_validate,
@@ -16,10 +18,8 @@ from lockstep.learning.cross_validation import (
     score_fold,
     summary,
 )
-from lockstep.learning.kept_results import KeptResults
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import metrics_of, predictions_of
-from lockstep.learning.workers import workers
 from lockstep.steps.splitting.parts import SplitSettings, split_table
 from lockstep.tables.table import ROW, Table
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from lockstep.commands import command_parser
 from lockstep.kernel.errors import MachineError, SettingsError
-from lockstep.kernel.fingerprints import DISK, SAME, ability, fingerprint, loaded
+from lockstep.learning.computing.fingerprints import DISK, SAME, ability, fingerprint, loaded
 
 _MANY = 1e9
 """Of the resource that a worker has for those who have loaded the same: no number of tasks at a time uses it up."""

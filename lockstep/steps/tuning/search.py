@@ -11,9 +11,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from lockstep.kernel.errors import MachineError, SettingsError, nearest
+from lockstep.kernel.errors import MachineError, SettingsError, lack_of_memory, nearest
 from lockstep.kernel.log import Progress, heartbeat, logger
 from lockstep.kernel.settings import Task
+from lockstep.learning.computing.kept_results import KeptResults
+from lockstep.learning.computing.workers import Workers, workers
 from lockstep.learning.cross_validation import (
     CrossValidateSettings,
     EncodedRows,
@@ -33,7 +35,6 @@ from lockstep.learning.estimators import (
     named_members,
     with_values,
 )
-from lockstep.learning.kept_results import KeptResults
 from lockstep.learning.metrics import AUTO, find_metric, metric_of
 from lockstep.learning.model_types import CUSTOM, VOTING, model_type
 from lockstep.learning.own_features import OwnFeatures
@@ -41,7 +42,6 @@ from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import Average
 from lockstep.learning.search_result import BestTrial, full_name
-from lockstep.learning.workers import Workers, workers
 from lockstep.steps.tuning.search_space import Space, TuneSettings, ends, holds, key_of, parse_space
 from lockstep.steps.tuning.trials import COLUMNS, Search, Step, Trial, table_of
 from lockstep.tables.table import Table
@@ -345,7 +345,8 @@ def score_setting(
     able: Workers, number: int, values: dict[str, Any], scoring: Scoring, folds: list[EncodedFold]
 ) -> Trial:
     """Fit and score the estimator with ``values`` in place of the given hyperparameters in each fold; what a library
-    refuses, in whichever way, is a failed trial."""
+    refuses, in whichever way, is a failed trial. What the machine lacks is none: with more memory, or room on the disk,
+    the trial may be the best one. Raises MachineError or OSError then."""
     model = with_values(scoring.model, values)
     mean = std = None
     reason = f"{scoring.metric} cannot be computed in every fold"
@@ -354,9 +355,11 @@ def score_setting(
         found = mean_and_std(able.each(_score, (scoring, model), folds))
         if math.isfinite(found[0]):
             (mean, std), reason = found, ""
-    except MachineError:  # of the cluster, not of the trial
+    except (MachineError, OSError):  # of the cluster or the machine, not of the trial
         raise
     except Exception as error:
+        if (short := lack_of_memory(error, f"score trial {number}")) is not None:
+            raise short from error
         reason = " ".join(str(error).split()) or type(error).__name__
     trial = Trial(number, values, {**scoring.given, **values}, mean, std, reason)
     if mean is None:

@@ -3,14 +3,15 @@
 import copy
 import json
 import logging
+import re
 from dataclasses import replace
 from itertools import pairwise
 
-from lockstep.kernel.errors import DataError, SettingsError
-from lockstep.learning import kept_results
+from lockstep.kernel.errors import DataError, MachineError, SettingsError
+from lockstep.learning.computing import kept_results
+from lockstep.learning.computing.kept_results import KeptResults
 from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, summary
 from lockstep.learning.estimators import with_best_trial
-from lockstep.learning.kept_results import KeptResults
 from lockstep.learning.model_types import MODELS
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.steps.splitting.parts import SplitSettings, split_table
@@ -227,6 +228,31 @@ def test_each_model_type_comes_with_a_space_of_legal_values(name, task):
             check_settings(settings, model, task)
     else:
         assert len(check_settings(settings, model, task)[0]) > 0
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), MachineError),
+        (RuntimeError("can't start new thread"), MachineError),
+        (RuntimeError("std::bad_alloc"), MachineError),
+        (OSError(28, "No space left on device"), OSError),
+    ],
+)
+def test_what_the_machine_lacks_is_no_failed_trial(table, bad, monkeypatch, error, expected):
+    """Another model would be chosen for it, silently."""
+    original = module.fit_encoded
+
+    def short(rows, unfitted, model, n_jobs):
+        if model.hyperparameters["weights"] == "distance":
+            raise error
+        return original(rows, unfitted, model, n_jobs)
+
+    monkeypatch.setattr(module, "fit_encoded", short)
+    with pytest.raises(expected) as caught:
+        search(table, msgspec.structs.replace(bad, hyperparameters={**bad.hyperparameters, "weights": "uniform"}))
+    if expected is MachineError:
+        assert re.match(r"not enough memory to score trial \d+ \(", str(caught.value))
 
 
 def test_whatever_a_library_raises_is_a_failed_trial(table, bad, monkeypatch, caplog):

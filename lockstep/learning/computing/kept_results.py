@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.kernel.files import temporary_beside
-from lockstep.kernel.fingerprints import code_sha256, installed
 from lockstep.kernel.log import logger
 from lockstep.kernel.paths import LOGS, OWN_CODE
 from lockstep.kernel.portable import shortcoming
+from lockstep.learning.computing.fingerprints import code_sha256, installed
 
 import msgspec
 

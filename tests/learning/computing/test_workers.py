@@ -16,10 +16,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from lockstep.kernel.errors import DataError, MachineError
-from lockstep.kernel.fingerprints import DISK, LIBRARIES, NEWER, OWN, ability, fingerprint, installed
 from lockstep.kernel.paths import OWN_CODE
-from lockstep.learning import workers as module
-from lockstep.learning.workers import ADDRESS, Threads, workers
+from lockstep.learning.computing import workers as module
+from lockstep.learning.computing.fingerprints import DISK, LIBRARIES, NEWER, OWN, ability, fingerprint, installed
+from lockstep.learning.computing.workers import ADDRESS, Threads, workers
 from stages import cross_validate, tune
 
 import pytest

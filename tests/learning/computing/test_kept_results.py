@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from lockstep.kernel.files import Outputs
-from lockstep.learning import kept_results as module
-from lockstep.learning.kept_results import KEPT, KeptResults
+from lockstep.learning.computing import kept_results as module
+from lockstep.learning.computing.kept_results import KEPT, KeptResults
 from lockstep.tables.table import write_table
 
 import pytest

@@ -2,8 +2,8 @@
 
 import sys
 
-from lockstep.kernel import fingerprints as module
-from lockstep.kernel.fingerprints import (
+from lockstep.learning.computing import fingerprints as module
+from lockstep.learning.computing.fingerprints import (
     CODE,
     DISK,
     LIBRARIES,

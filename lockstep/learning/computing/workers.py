@@ -24,7 +24,8 @@ from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
 from lockstep.kernel.errors import LockstepError, MachineError, some
-from lockstep.kernel.fingerprints import (
+from lockstep.kernel.log import logger
+from lockstep.learning.computing.fingerprints import (
     DISK,
     LIBRARIES,
     OWN,
@@ -35,7 +36,6 @@ from lockstep.kernel.fingerprints import (
     loaded,
     own_code_sha256,
 )
-from lockstep.kernel.log import logger
 
 import joblib
 
