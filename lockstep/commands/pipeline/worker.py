@@ -2,8 +2,8 @@
 
 It is started in a clone of the repository at the commit that the others have. The same as `dask worker --nthreads 1`,
 whose further options it takes, but that the processor's choices are pinned before NumPy is loaded, so that the worker
-computes the same bits, and that it tells the scheduler which code and libraries it has loaded, so that it is given
-nothing by others than those who have the same.
+computes the same bits; that it tells the scheduler which code and libraries it has loaded, so that it is given nothing
+by others than those who have the same; and that its pages of state, over HTTP, are for its own machine alone.
 """
 
 import re
@@ -36,9 +36,10 @@ def main(argv: Sequence[str]) -> int:
         command = import_module("distributed.cli.dask_worker").main
     except ImportError as error:
         raise MachineError(f"Dask is not installed ({error}). Type 'make scale', which installs it.") from None
-    threads = [] if "--nthreads" in options else ["--nthreads", "1"]
-    preload = ["--preload", "lockstep.commands.pipeline.worker"]
-    command([args.scheduler, *preload, *threads, *options], prog_name="python -m lockstep worker")
+    # Of an option that is given twice the last counts. Without an address the pages are for all machines, and
+    # --no-dashboard leaves some of them.
+    own = ["--preload", "lockstep.commands.pipeline.worker", "--nthreads", "1", "--dashboard-address", "127.0.0.1:0"]
+    command([args.scheduler, *own, *options], prog_name="python -m lockstep worker")
     return 0
 
 
