@@ -181,18 +181,23 @@ class Cluster:
             future.add_done_callback(lambda _, number=number: done.put(number))
         for _ in futures:
             while True:
-                with contextlib.suppress(queue.Empty):
-                    yield done.get(timeout=POLL_SECONDS)
+                try:
+                    number = done.get(timeout=POLL_SECONDS)
+                except queue.Empty:
+                    self._look_for_workers()
+                else:
+                    self._alone_since = None  # somebody has done it
+                    yield number
                     break
-                self._look_for_workers()
 
     def _look_for_workers(self) -> None:
         """Warn where no worker is left, and of those that have come and are not used; raise MachineError where none
         has been left for ALONE_SECONDS."""
+        there, why = {}, "has had no worker that is as this machine is"
         try:
             there = _registered(self._client)
-        except Exception:  # a scheduler that is lost ends the futures, too; one that is silent has no workers for us
-            there = {}
+        except Exception as error:  # of a scheduler that is lost the futures end, too; not of one that is silent
+            why = f"does not answer ({_said(error)})"
         able = [worker for worker, about in there.items() if ability() in about["resources"]]
         for worker in sorted(there.keys() - set(able) - self._unfit):
             self._unfit.add(worker)
@@ -213,9 +218,9 @@ class Cluster:
             )  # fmt: skip
         elif time.monotonic() - self._alone_since >= ALONE_SECONDS:
             raise MachineError(
-                f"the cluster at {self._address} has had no worker for {ALONE_SECONDS} seconds that is as this machine "
-                "is. Nothing was written. Look at the logs of the workers (memory?), start some with 'python -m "
-                f"lockstep worker {self._address}', then run it again. {HERE}"
+                f"the cluster at {self._address} {why}, for {ALONE_SECONDS} seconds. Nothing was written. Look at the "
+                "logs of its scheduler and workers (memory?), start workers with 'python -m lockstep worker "
+                f"{self._address}', then run it again. {HERE}"
             )
 
     def _submitted(self, function: Callable[[S, F], R], shared: S, items: Sequence[F]) -> tuple[list[Any], list[Any]]:
@@ -412,8 +417,8 @@ def _check_workers(client: Any, address: str) -> None:
             )
         if not isinstance(other, Mapping):
             raise MachineError(
-                f"the worker {worker} cannot load Lockstep ({other}). Start it in a clone of this repository with "
-                f"'{start}'. {HERE}"
+                f"the worker {worker} cannot load Lockstep ({other}). Start it in a clone of this repository at the "
+                f"same commit with '{start}'. {HERE}"
             )
         if other.get(DISK) != SAME:
             raise MachineError(
