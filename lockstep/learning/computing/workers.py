@@ -344,6 +344,8 @@ async def _identity(address: str, arguments: Mapping[str, Any]) -> Any:
     """
     comm = import_module("distributed.comm")
     comm.get_address_host_port(address, strict=True)
+    if address.startswith("tls://") and arguments["ssl_context"] is None:
+        raise ValueError("it needs TLS certificates, such as DASK_DISTRIBUTED__COMM__TLS__CA_FILE names")
 
     async def asked() -> Any:
         connection = await comm.connect(address, timeout=CONNECT_SECONDS, **arguments)

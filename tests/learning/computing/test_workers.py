@@ -388,7 +388,7 @@ def test_where_no_scheduler_or_no_worker_answers(monkeypatch):
         ("http://x", "unknown address scheme"),
         ("tcp://127.0.0.1", "missing port number"),
         ("127.0.0.1:8786", "Invalid url scheme|invalid|missing"),
-        ("tls://127.0.0.1:9", "ssl_context"),
+        ("tls://127.0.0.1:9", "it needs TLS certificates"),
     ],
 )
 def test_an_address_that_is_none_makes_no_client(address, why, monkeypatch):
