@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lockstep.intake.detecting.footers import doubt_of_row, evidence_of_total, possible_footers
 from lockstep.intake.detecting.settled_columns import columns_of
 from lockstep.kernel.errors import DataError, some
 from lockstep.reading.column_types import IN_SINGLE_QUOTES, MISSING
@@ -48,6 +49,7 @@ class Detected(NamedTuple):
         header: the column names as they are written.
         beside: in words, what else is to be said of the file: how it is packed, ...
         reasons: {field of Dialect: why it has its value}, where that is not plain.
+        warnings: how it could be written, too.
     """
 
     dialect: Dialect
@@ -55,6 +57,7 @@ class Detected(NamedTuple):
     header: list[str]
     beside: list[str]
     reasons: dict[str, str]
+    warnings: list[str]
 
 
 class _Attempt(NamedTuple):
@@ -96,8 +99,23 @@ def detect_dialect(path: Path, given: Mapping[str, Any], read: _Reader = whole_t
         reasons |= {"encoding": why} if why else {}
         if encoding != "utf-8":
             source = decoded(raw, encoding, path)
+    given = {**given, "encoding": encoding}
+    footers = [] if "skip_footer_lines" in given else possible_footers(source.text, given.get("delimiter"))
+    for footer in footers:
+        with contextlib.suppress(DataError):
+            found = _detected(path, {**given, "skip_footer_lines": footer.n_lines}, source, reasons, read)
+            if why := evidence_of_total(footer, CsvFile(path, found.dialect, source), found.text):
+                return found._replace(reasons=found.reasons | {"skip_footer_lines": why})
+            del found  # and with it the cells, of which there need not be two in memory
+    found = _detected(path, given, source, reasons, read)
+    doubts = [doubt_of_row(footer, found.dialect, found.text) for footer in footers[-1:]]
+    return found._replace(warnings=[doubt for doubt in doubts if doubt])
+
+
+def _detected(path: Path, given: Mapping[str, Any], source: Source, reasons: dict[str, str], read: _Reader) -> Detected:
+    """The same of a file that was opened, whose encoding and footer are known."""
     beginning = _beginning(source.text)
-    base = Dialect()._replace(**{**given, "encoding": encoding})
+    base = Dialect()._replace(**given)
     errors: dict[str, DataError] = {}
     for attempts in _attempts(base, given, source.text, beginning, path):
         if (
@@ -319,7 +337,7 @@ def _best(
         if dialect.quirks:
             reasons["quirks"] = "; ".join(_why(quirk, file) for quirk in dialect.quirks)
     beside = [f"packed ({source.packed})"] * bool(source.packed) + ["ends with Ctrl-Z, read past"] * source.has_end_mark
-    return Detected(dialect, table, file.header, beside, reasons)
+    return Detected(dialect, table, file.header, beside, reasons, [])
 
 
 def _why(quirk: Quirk, file: CsvFile) -> str:

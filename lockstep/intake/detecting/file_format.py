@@ -73,6 +73,7 @@ class CsvFormat(NamedTuple):
     header: list[str]
     beside: list[str]
     reasons: dict[str, str]
+    warnings: list[str]
     form: Format
 
 
@@ -119,7 +120,7 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
             raise SettingsError(f"--{one} and --{other} are the same, {rest[one]!r}. Give different characters.")
     given_dialect = {name: value for name, value in rest.items() if name in Dialect._fields}
     marks = {name: rest.get(name) for name in ("decimal", "thousands")}
-    dialect, text, header, beside, reasons, form = detect_csv(
+    dialect, text, header, beside, reasons, warnings, form = detect_csv(
         path,
         **given_dialect,
         **marks,
@@ -127,6 +128,8 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
         texts=(*said["text"], *said["dates"]),
         whole=said["numbers"],
     )
+    if "skip_footer_lines" in reasons:
+        reasons["skip_footer_lines"] += "; of later files, so many lines at the end are left out, too"
     form = form._replace(**words)
     cells, lines = columns_of(text), text.line_starts
     del text
@@ -148,7 +151,7 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
     # What is to be read as numbers is asked for its texts once more.
     cells = {name: column for name, column in cells.items() if name in usual or name in numbers}
     typed = read_typed(CsvFile(path, dialect), form, types, forms=forms)  # block by block: it takes half of the time
-    warnings = [
+    warnings += [
         f"'{name}' is read as text: {why}. If they are numbers, add the table with --numbers {shlex.quote(name)}"
         for name, why in codes.items()
     ]

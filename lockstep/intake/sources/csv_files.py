@@ -14,7 +14,9 @@ _WRITTEN = ("delimiter", "quote", "escape")
 """The fields of Dialect that must be the same in all files."""
 
 
-def write_joined(files: Sequence[Path], path: Path, given: Mapping[str, Any], column: str | None) -> dict[Path, int]:
+def write_joined(
+    files: Sequence[Path], path: Path, given: Mapping[str, Any], column: str | None
+) -> tuple[dict[Path, int], list[str]]:
     """Write the rows of ``files``, in their order, to ``path``: in UTF-8, by their delimiter, the cells as they are.
 
     Each file is read strictly, as ``add`` reads it alone; how numbers and dates are written is then found in all rows.
@@ -26,7 +28,7 @@ def write_joined(files: Sequence[Path], path: Path, given: Mapping[str, Any], co
         column: a name for a column with the files' names, behind the others; None: without it.
 
     Returns:
-        {file: its number of rows}
+        ({file: its number of rows}, in words, what below their rows is left out, or may be none)
 
     Raises:
         DataError: a file is no table, or another one than the first.
@@ -49,12 +51,17 @@ def write_joined(files: Sequence[Path], path: Path, given: Mapping[str, Any], co
             for batch in table.to_batches(max_chunksize=1 << 16):
                 cells = (cells.to_pylist() for cells in batch.columns)
                 out.writerows([*row, *([name] if own else [])] for row in zip(*cells, strict=True))
-    again = detect_dialect(path, {"delimiter": first.dialect.delimiter}).text.cells
+    again = detect_dialect(path, {"delimiter": first.dialect.delimiter, "skip_footer_lines": 0}).text.cells
     if again.select(tables[0].column_names) != pa.concat_tables(tables):
         raise DataError(
             f"{some(names)} cannot be joined: a cell would be read otherwise than it is. Join them yourself."
         )
-    return {file: table.num_rows for file, table in zip(files, tables, strict=True)}
+    notes = []
+    for name, found in zip(shown, read, strict=True):
+        totals = [found.reasons[field] for field in ("skip_footer_lines",) if field in found.reasons]
+        notes += [f"{name}: {total}, and is left out (--skip-footer-lines 0 keeps it)" for total in totals]
+        notes += [f"{name}: {warning}" for warning in found.warnings]
+    return {file: table.num_rows for file, table in zip(files, tables, strict=True)}, notes
 
 
 def _check_alike(read: Sequence[Detected], files: Sequence[Path]) -> None:

@@ -207,13 +207,15 @@ def _of_csv_files(request: Request, files: Sequence[Path], given: Mapping[str, A
     name = parents.pop() if len(parents) == 1 else files[0].name.split(".")[0]
     path = folder / f"{name}.csv"
     dialect = {field: given[f"load.{field}"] for field in Dialect._fields if f"load.{field}" in given}
-    rows = write_joined(files, path, dialect, request.file_column)
+    rows, notes = write_joined(files, path, dialect, request.file_column)
     record: dict[str, Any] = {
         "files": [{"file": file.name, "sha256": digest(file, "sha256"), "rows": count} for file, count in rows.items()]
     }
     record |= {"file_column": request.file_column} if request.file_column else {}
     shown = f"{len(files)} files, {files[0]} to {files[-1]}"
-    return Snapshot(path, shown, record, [], frozenset(f"load.{field}" for field in dialect))
+    keeps_all = dialect.get("skip_footer_lines") == 0  # of the snapshot, too
+    used = frozenset(f"load.{field}" for field in dialect if not (field == "skip_footer_lines" and keeps_all))
+    return Snapshot(path, shown, record, notes, used)
 
 
 def _write(

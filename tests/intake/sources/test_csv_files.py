@@ -13,17 +13,30 @@ def join(tmp_path):
         files = [tmp_path / f"{number}.csv" for number in range(len(contents))]
         for file, content in zip(files, contents, strict=True):
             file.write_bytes(content if isinstance(content, bytes) else content.encode())
-        rows = write_joined(files, tmp_path / "all.csv", given, column)
+        rows, notes = write_joined(files, tmp_path / "all.csv", given, column)
         assert list(rows) == files
-        return (tmp_path / "all.csv").read_text(), list(rows.values())
+        return (tmp_path / "all.csv").read_text(), list(rows.values()), notes
 
     return joined
 
 
 def test_cells_stay_as_they_are(join):
-    text, rows = join('a;b\n007;"x;""y"""\n1,5;\n', 'a;b\r\n" z ";"two\nlines"\r\n')
+    text, rows, _ = join('a;b\n007;"x;""y"""\n1,5;\n', 'a;b\r\n" z ";"two\nlines"\r\n')
     assert text == 'a;b\n007;"x;""y"""\n1,5;\n z ;"two\nlines"\n'
     assert rows == [2, 1]
+
+
+def test_a_total_below_the_rows_of_each_is_left_out_and_said(join):
+    body = "".join(f"k{i},{i}.5\n" for i in range(20))
+    text, rows, notes = join(f"a,b\n{body}Total,200.0\n", f"a,b\n{body}x,0.5\n")
+    assert text == f"a,b\n{body}{body}x,0.5\n"
+    assert rows == [20, 21]
+    (note,) = notes
+    assert note.startswith(
+        "0.csv: line 22 is a total: 'Total' stands in 'a', as in no other row, and '200.0' in 'b' is"
+    )
+    assert note.endswith("and is left out (--skip-footer-lines 0 keeps it)")
+    assert join(f"a,b\n{body}Total,200.0\n", f"a,b\n{body}", skip_footer_lines=0)[1:] == ([21, 20], [])
 
 
 def test_lines_above_the_header_and_other_encodings(join):
