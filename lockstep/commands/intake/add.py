@@ -23,6 +23,7 @@ from lockstep.intake.choosing.decisions import FLAGS, Decision, Decisions, decid
 from lockstep.intake.detecting.date_columns import EPOCHS, DateForm
 from lockstep.intake.detecting.file_format import TableFacts, look
 from lockstep.intake.detecting.formatted_numbers import NumberForm
+from lockstep.intake.detecting.wording import counted
 from lockstep.intake.editing.yaml_text import dump_yaml
 from lockstep.intake.problems.adding import describe, find_place, write
 from lockstep.intake.sources.snapshots import Request, Snapshot, take_snapshot
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logger.addHandler(handler)
     try:
         with exclusive_command("add"), tempfile.TemporaryDirectory(prefix="lockstep.") as folder:
-            return _add(args, handler, Path(folder))
+            return _add(args, handler, Path(folder), sys.argv[2:] if argv is None else argv)
     except (DataError, SettingsError) as error:
         raise type(error)(handler.shown(error.parts)) from None
     finally:
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         handler.flush()
 
 
-def _add(args: argparse.Namespace, reader: "_WarningPrinter", folder: Path) -> int:
+def _add(args: argparse.Namespace, reader: "_WarningPrinter", folder: Path, typed: Sequence[str]) -> int:
     given = {setting: getattr(args, flag_of(setting).strip("-").replace("-", "_"), None) for setting in FLAGS}
     given = {setting: value for setting, value in given.items() if value is not None}
     given |= {setting: None for setting in ("split.group", "split.time") if given.get(setting) == ""}
@@ -69,6 +70,7 @@ def _add(args: argparse.Namespace, reader: "_WarningPrinter", folder: Path) -> i
     if snapshot is not None:
         reader.names[str(path)] = snapshot.name
         given = {setting: value for setting, value in given.items() if setting not in snapshot.used}
+    reader.command = _again(path, snapshot, args, typed)
     place = find_place(path, args.name)
     facts = look(path, given)
     reader.doubts = facts.doubts
@@ -100,6 +102,21 @@ def _add(args: argparse.Namespace, reader: "_WarningPrinter", folder: Path) -> i
     return 0
 
 
+def _again(path: Path, snapshot: Snapshot | None, args: argparse.Namespace, typed: Sequence[str]) -> tuple[str, str]:
+    """(the command that messages give for the table at ``path``, the same as it was typed, for the flags to come)."""
+    words, chosen = list(map(str, typed)), ("--target", "--task")
+    for flag in chosen:  # which messages give
+        while flag in words:
+            del words[words.index(flag) : words.index(flag) + 2]
+    words = [word for word in words if not word.startswith(tuple(f"{flag}=" for flag in chosen))]
+    if snapshot is not None and args.sql is not None:  # it may hold a password
+        words = [word.replace(args.sql, snapshot.record["sql"]) for word in words]
+    if snapshot is not None and "sheet" in snapshot.record and args.sheet is None:
+        words += ["--sheet", snapshot.record["sheet"]]
+    add = ["python", "-m", "lockstep", "add"]
+    return shlex.join([*add, str(path)]), shlex.join([*add, *words])
+
+
 class _WarningPrinter(logging.Handler):
     """Prints what the reader warns of: once, though the file is read twice, with the flags of this command, and without
     what ``decide`` says itself, and knows more of.
@@ -108,6 +125,7 @@ class _WarningPrinter(logging.Handler):
         doubts: the columns of which ``decide`` says why they are no numbers.
         target: the target: words for a missing value in it are no values, and it is refused with them.
         names: {path of a snapshot: what it is called, which is what it was made of}.
+        command: the command for the table in messages, and how it is to be typed: with the flags of this one.
     """
 
     def __init__(self) -> None:
@@ -117,6 +135,7 @@ class _WarningPrinter(logging.Handler):
         self.doubts: Collection[str] = ()
         self.target = ""
         self.names: dict[str, str] = {}
+        self.command = "", ""
 
     def emit(self, record: logging.LogRecord) -> None:
         found = record.msg
@@ -140,6 +159,8 @@ class _WarningPrinter(logging.Handler):
     def shown(self, message: Sequence[str]) -> str:
         """A message with the flags of this command."""
         text = "".join(flag_of(part) if isinstance(part, Setting) else part for part in message)
+        short, typed = self.command
+        text = text.replace(f"{short} ", f"{typed} ") if short else text
         for path, name in self.names.items():
             text = text.replace(path, name)
         return text
@@ -220,7 +241,7 @@ def _written(found: NumberForm) -> str:
         words.append(f"{decimal!r} before decimals")
     words += [f"negative ones by {marks.negative}"] if marks.negative != "minus" else []
     words += ["k, M, B are thousands, millions, billions"] if marks.magnitudes else []
-    words += [f"{word!r} is missing ({count:,} cells)" for word, count in found.words.items()]
+    words += [f"{word!r} is missing ({counted(count, 'cell')})" for word, count in found.words.items()]
     if found.strays:
         strays = [repr(stray)[:40] for stray in found.strays]
         words.append(f"other cells are missing ({sum(found.strays.values()):,}: {some(strays)})")
@@ -233,7 +254,7 @@ def _written_dates(found: DateForm) -> str:
     how = f"counted in {epoch}" if epoch else f"written as {'ISO 8601 says' if pattern == ISO else pattern}"
     words = [f"dates {how}: {found.example} is {found.read}"]
     words += ["times with an offset are converted to UTC"] if found.converted else []
-    words += [f"{word!r} is missing ({count:,} cells)" for word, count in found.words.items()]
+    words += [f"{word!r} is missing ({counted(count, 'cell')})" for word, count in found.words.items()]
     return ", ".join(words)
 
 

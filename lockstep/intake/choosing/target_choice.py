@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from lockstep.intake.detecting.column_roles import one_hot_columns, words_of
 from lockstep.intake.detecting.formatted_numbers import NEARLY_ALL, Doubt
+from lockstep.intake.detecting.wording import counted
 from lockstep.kernel.errors import DataError, some
 from lockstep.kernel.settings import Task
 from lockstep.steps.splitting.data_checks import RARE_ROWS
@@ -186,12 +187,12 @@ def choose_task(target: pd.Series, path: Path, doubt: Doubt | None = None) -> tu
             raise DataError(message)
         return "classification", f"a {kind} column"
     if not are_whole(present):
-        return "regression", f"{distinct:,} distinct numbers"
+        return "regression", counted(distinct, "distinct number")
     words = set(words_of(str(target.name)))
     if distinct <= 2:
-        return "classification", f"{distinct} distinct whole numbers"
+        return "classification", counted(distinct, "distinct whole number")
     if words & _COUNT_WORDS:
-        return "regression", f"{distinct:,} distinct whole numbers, named as a count or a measure"
+        return "regression", f"{counted(distinct, 'distinct whole number')}, named as a count or a measure"
     counts = present.value_counts()
     if distinct <= MAX_CLASSES:
         if words & _CLASS_WORDS:
@@ -292,7 +293,7 @@ def _hardly_classes(target: pd.Series, doubt: Doubt | None) -> str:
 
 def _question(frame: pd.DataFrame, path: Path, columns: Sequence[Column], candidates: Sequence[Column]) -> str:
     """Which columns it could be, why, and what to type."""
-    ranked = sorted(candidates, key=lambda one: (-one.points, one.name != str(frame.columns[-1])))
+    ranked = sorted(candidates, key=lambda one: -_points_to_ask(one, one.name == columns[-1].name, frame, path))
     shown = [f"'{one.name}' ({'; '.join([*one.reasons, _content(frame[one.name])])})" for one in ranked]
     refused = [f"'{one.name}' ({'; '.join([*one.reasons, one.against])})" for one in columns if one.against]
     listed = f"It could be {some(shown)}. " if shown else ""
@@ -304,13 +305,24 @@ def _question(frame: pd.DataFrame, path: Path, columns: Sequence[Column], candid
     )
 
 
+def _points_to_ask(column: Column, is_last: bool, frame: pd.DataFrame, path: Path) -> float:
+    """What speaks for a candidate as the first one to ask for: the last column is that of two that are even, and
+    before one that is only perhaps named as a target, if its cells are classes."""
+    if not is_last:
+        return column.points
+    cells, bonus = frame[column.name], 0.5
+    if _is_like_a_target(cells, path, None) and choose_task(cells, path)[0] == "classification":
+        bonus += ENOUGH - 1
+    return column.points + bonus
+
+
 def _content(column: pd.Series) -> str:
     kind, distinct = column_type(column), n_distinct(column)
     if kind == "number":
-        return f"{distinct:,} distinct {'whole ' if (column.dropna() % 1 == 0).all() else ''}numbers"
+        return counted(distinct, f"distinct {'whole ' if (column.dropna() % 1 == 0).all() else ''}number")
     if kind == "date":
-        return f"{distinct:,} distinct dates"
-    return f"{kind} of {distinct:,} levels"
+        return counted(distinct, "distinct date")
+    return f"{kind} of {counted(distinct, 'level')}"
 
 
 def _command(path: Path, target: object, task: str = "") -> str:

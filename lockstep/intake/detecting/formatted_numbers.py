@@ -17,6 +17,7 @@ from lockstep.intake.detecting.decimal_marks import (
     find_evidence,
     other_reading,
 )
+from lockstep.intake.detecting.wording import are, counted
 from lockstep.kernel.errors import DataError, some
 from lockstep.reading.column_types import Format, as_bool, is_in
 from lockstep.reading.number_marks import BLANKS, MAGNITUDES, NO_MARKS, Marks
@@ -394,10 +395,11 @@ def _find(
     is_read = as_bool(pc.match_substring_regex(held.texts, chosen.number))
     is_read[words] = True
     strays = np.flatnonzero(~is_read)
+    n_strays = held.count(strays)
     if len(strays) and not force and pc.any(pc.match_substring_regex(held.texts.take(pa.array(strays)), _CODE)).as_py():
         return None
-    if len(strays) and not force:
-        what = f"{held.count(strays):,} of its {n_all:,} cells are no such numbers, as {_first(held, strays)!r}"
+    if n_strays and not force:
+        what = f"{n_strays:,} of its {n_all:,} cells {_are_no(n_strays, 'such number')}, as {_first(held, strays)!r}"
         return Doubt(_first(held, places), what)
     if len(strays):
         chosen = chosen._replace(marks=structs.replace(chosen.marks, others="missing"))
@@ -429,7 +431,7 @@ def _hindered(held: _Cells, usual: Format) -> Doubt | None:
     strays = np.flatnonzero(~is_number)
     first = _first(held, strays if len(strays) else odd)
     count = held.count(strays if len(strays) else odd)
-    why = f"{count:,} of its {n_all:,} cells are no numbers that can be read, as {first!r}"
+    why = f"{count:,} of its {n_all:,} cells {_are_no(count, 'number')} that can be read, as {first!r}"
     return Doubt(_first(held, holding), why, "write them as plain numbers in the file")
 
 
@@ -446,7 +448,7 @@ def _listed(by_unit: pd.Series) -> str:
     units = [f"{before} {behind}".strip() or "none" for before, behind in by_unit.index]
     if len(set(units)) < len(units):  # USD before and behind
         units = [f"{before} 0 {behind}".strip() for before, behind in by_unit.index]
-    return some([f"{unit} ({count:,} cells)" for unit, count in zip(units, by_unit, strict=True)])
+    return some([f"{unit} ({counted(count, 'cell')})" for unit, count in zip(units, by_unit, strict=True)])
 
 
 def _is(text: str, pattern: str) -> bool:
@@ -529,7 +531,8 @@ def _choose(
         if 0 < (count := counts[deciding].sum()) < max(2, RARE * counts.sum()):
             cell = texts[int(np.argmax(deciding))].as_py()
             return Doubt(
-                _example(texts), f"only {count:,} of its cells, as {cell!r}, are not written as {rival.example!r} is"
+                _example(texts),
+                f"only {count:,} of its cells, as {cell!r}, {are(count)} not written as {rival.example!r} is",
             )
     if is_bare and not force:
         if "." in decimals and form.decimal == "," and used == {","}:
@@ -540,6 +543,10 @@ def _choose(
         if used == {group} and group != "," and len(texts) > 1 and len(lengths) == 1 and lengths[0] >= PHONE:
             return Doubt(_example(texts), "its numbers, all of one length, may be telephone numbers or other codes")
     return form
+
+
+def _are_no(count: int, noun: str) -> str:
+    return f"is no {noun}" if count == 1 else f"are no {noun}s"
 
 
 def _first(held: _Cells, places: np.ndarray) -> str:
@@ -584,5 +591,5 @@ def _forced_remedy(name: str, forced: NumberForm | Doubt | None) -> str:
     if not isinstance(forced, NumberForm):
         return ""
     count, flag = sum(forced.strays.values()), f"--numbers {shlex.quote(name)}"
-    rest = f", and takes the {count:,} other cells for missing" if count else ""
+    rest = f", and takes the {counted(count, 'other cell')} for missing" if count else ""
     return f"{flag} reads numbers such as {forced.example}{rest}"

@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lockstep.intake.detecting.wording import counted
 from lockstep.kernel.errors import DataError, did_you_mean, some
 from lockstep.reading.column_types import EXACT_FLOAT, MISSING
 
@@ -81,7 +82,9 @@ def _column(
         texts = {value for value, kind in zip(values, kinds, strict=True) if kind == "text"}
         if all(text.strip() in words for text in texts):
             shown = some(map(repr, sorted(texts)))
-            notes.append(f"'{name}': {shown} is missing ({counts.pop('text'):,} cells; --missing WORD ... says which)")
+            notes.append(
+                f"'{name}': {shown} is missing ({counted(counts.pop('text'), 'cell')}; --missing WORD ... says which)"
+            )
             kinds = [None if kind == "text" else kind for kind in kinds]
     if len(counts) > 1 or not {"number", "text", "date", "boolean"}.issuperset(counts):
         raise _mixed(values, kinds, counts, name, number, origin)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lockstep.intake.detecting.csv_detection import MAX_TITLE
+from lockstep.intake.detecting.wording import are, counted
 from lockstep.intake.sources.values import Origin
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, some
 from lockstep.reading.source import FREE_SIZE, MAX_RATIO, check_file
@@ -102,7 +103,9 @@ def _chosen(sheets: Sequence["Worksheet"], name: str | None, path: Path) -> "Wor
     """The sheet ``name``, or the only one that is not empty."""
     there = {sheet.title: sheet for sheet in sheets}
     filled = [sheet for sheet in sheets if any(cell.value is not None for row in sheet.iter_rows() for cell in row)]
-    shown = some([f"'{one.title}' ({one.max_row:,} rows, {one.max_column} columns)" for one in filled], 10)
+    shown = some(
+        [f"'{one.title}' ({counted(one.max_row, 'row')}, {counted(one.max_column, 'column')})" for one in filled], 10
+    )
     if name is not None:
         if name not in there:
             raise SettingsError(f"--sheet: {path} has no sheet '{name}'. Those that are not empty: {shown}.")
@@ -124,8 +127,8 @@ def _check_formulas(sheet: "Worksheet", formulas: Any, path: Path) -> None:
     ]
     if without:
         raise DataError(
-            f"{_shown(path, sheet)}: {len(without):,} cells hold a formula without its value: {some(without)}. Open "
-            "the workbook in a spreadsheet program and save it, which computes them."
+            f"{_shown(path, sheet)}: {counted(len(without), 'cell')} with a formula without its value: "
+            f"{some(without)}. Open the workbook in a spreadsheet program and save it, which computes them."
         )
 
 
@@ -152,17 +155,21 @@ def _table(sheet: "Worksheet", path: Path, skip_lines: int | None, skip_footer_l
         errors = [cell for cell in cells if cell.data_type == "e"]
         if wrong := [f"{cell.value} in {cell.coordinate}" for cell in errors if cell.value != NOT_AVAILABLE]:
             raise DataError(
-                f"{name}: column '{column}' has {len(wrong):,} cells with an error: {some(wrong)}. Correct or empty "
-                "them."
+                f"{name}: column '{column}' has {counted(len(wrong), 'cell')} with an error: {some(wrong)}. "
+                "Correct or empty them."
             )
         not_available += len(errors)
         columns[column] = [None if cell.data_type == "e" else cell.value for cell in cells]
     notes = [f"row {row[0].row} is taken for a title above the header (--skip-lines N)" for row in titles]
     notes = notes if skip_lines is None else []
-    notes += [f"{not_available:,} cells with {NOT_AVAILABLE} are missing"] if not_available else []
+    notes += (
+        [f"{counted(not_available, 'cell')} with {NOT_AVAILABLE} {are(not_available)} missing"] if not_available else []
+    )
     dimensions = sheet.row_dimensions
     if hidden := [row[0].row for row in body if row[0].row in dimensions and dimensions[row[0].row].hidden]:
-        notes.append(f"{len(hidden):,} hidden rows are read too, the first being row {hidden[0]}")
+        notes.append(
+            f"{counted(len(hidden), 'hidden row')} {are(len(hidden))} read too, the first being row {hidden[0]}"
+        )
     origin = Origin(
         name, lambda row, column: f"cell {body[row][used[column]].coordinate}", "Make them alike in the workbook"
     )

@@ -507,7 +507,7 @@ PRICES = [f"{1000 + 7.5 * i:,.2f}" for i in range(150)]
             [f"{i % 60},88" for i in range(150)],
             "its commas may be decimal marks, or part a list: other columns have decimal points: --numbers price reads",
         ),
-        (["€5.50", *[f"€{i}.50" for i in range(148)], "$7.50"], "not all in one unit: € (149 cells), $ (1 cells)"),
+        (["€5.50", *[f"€{i}.50" for i in range(148)], "$7.50"], "not all in one unit: € (149 cells), $ (1 cell)"),
         ([f"house {i}" for i in range(150)], "hardly classes. If another column is the target"),
     ],
 )

@@ -90,6 +90,17 @@ def test_no_evident_target_is_a_question_with_candidates_reasons_and_a_command(c
     assert "Give it with --target, for instance: python -m lockstep add 'my table.csv' --target " in str(error.value)
 
 
+@pytest.mark.parametrize("classes", [["yes", "no", None], [0, 1], ["low", "middle", "high"]])
+def test_the_first_candidate_is_a_last_column_of_classes_before_one_that_may_be_named_as_a_target(classes):
+    last = np.resize(np.array(classes, dtype=object), ROWS)
+    with pytest.raises(DataError, match=r"It could be 'answered' .*, 'income' \(its name.*--target answered$"):
+        choose_target(frame_of("age", "income", "shoe", answered=last), PATH)
+    with pytest.raises(DataError, match=r"It could be 'income' .*--target income$"):
+        choose_target(frame_of("age", "income", "shoe", region=last), PATH)
+    with pytest.raises(DataError, match=r"It could be 'income' .*--target income$"):
+        choose_target(frame_of("age", "income", "shoe"), PATH)
+
+
 @pytest.mark.parametrize("cells", [np.arange(ROWS) / 7, ["yes", "no"], [0, 1], [True, False], ["a", "b", "c"]])
 def test_the_last_column_is_the_target_where_no_column_is_named_as_one(cells):
     frame = frame_of("a", "b", w=np.resize(np.array(cells), ROWS))
@@ -111,6 +122,8 @@ def test_prices_written_as_texts_are_still_what_the_name_says():
         ("y", ["yes", "no"], "classification", "a text column"),
         ("y", [True, False], "classification", "a boolean column"),
         ("n", [0, 1], "classification", "2 distinct whole numbers"),
+        ("n", [1], "classification", "1 distinct whole number"),
+        ("n", [1.5], "regression", "1 distinct number"),
         ("y", [0.0, 1.0, None], "classification", "2 distinct whole numbers"),
         ("y", range(20), "classification", "20 distinct whole numbers, about as frequent as each other"),
         ("crop class", [1, 1, 1, 1, 1, 1, 5, 2, 3], "classification", "4 distinct whole numbers, named as classes"),

@@ -222,7 +222,7 @@ def test_one_cell_does_not_make_groups_of_commas_that_are_decimal_marks_in_anoth
     cells = {"a": ["30,147", "5,678"] * 60 + [polluted], "b": ["39,01"] * 121}
     found, doubts = find_number_forms({name: pa.array(texts, TEXT) for name, texts in cells.items()}, Format())
     assert "a" not in found
-    assert doubts["a"].why.startswith(f"only 1 of its cells, as {polluted!r}, are not written as ")
+    assert doubts["a"].why.startswith(f"only 1 of its cells, as {polluted!r}, is not written as ")
 
 
 def test_advice_is_tried_before_it_is_given():

@@ -1,8 +1,14 @@
 """add of what is no table yet: one file, which says what it was made of, and is read as any."""
 
+import argparse
 import os
+import re
+import shlex
 import sqlite3
+import zipfile
 
+from lockstep.commands.intake.add import _again
+from lockstep.intake.sources.snapshots import Snapshot
 from lockstep.kernel.lock_file import md5_of, read_pointer
 
 import numpy as np
@@ -96,6 +102,67 @@ def test_a_workbook(copy, add, tmp_path):
     assert f"{tmp_path / 'book.xlsx'}, sheet 'Clients', as book.parquet: 150 rows" in shown
     assert "  code: text, 40 distinct\n" in shown
     assert source(copy, "book.parquet")["sheet"] == "Clients"
+
+
+def candidates(rows=150):
+    """A table that does not show which of two columns is to be predicted."""
+    return table(rows).drop(columns=["churned", "since"]).assign(income=np.arange(rows) / 7, city=["a", "b", "c"] * 50)
+
+
+def again(error):
+    """The command that a refusal gives, as a shell takes it."""
+    (command,) = re.findall(r"for instance: python -m lockstep add (.*)$", error, re.MULTILINE)
+    return shlex.split(command)
+
+
+def test_the_command_in_a_refusal_can_be_run(add, tmp_path):
+    folder = tmp_path / "the months"
+    folder.mkdir()
+    for number in range(2):
+        candidates().to_csv(folder / f"{number}.csv", index=False, sep="~")
+    candidates().to_json(tmp_path / "a b.jsonl", orient="records", lines=True)
+    with sqlite3.connect(tmp_path / "shop.db") as connection:
+        candidates().to_sql("clients", connection, index=False)
+    connection.close()
+    (tmp_path / "all.sql").write_text("SELECT * FROM clients")
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        archive.writestr("inner.csv", candidates().to_csv(index=False))
+    for arguments in (
+        [f"{folder}/*.csv", "--delimiter", "~", "--file-column", "the part"],
+        [f"{tmp_path}/a b.jsonl", "--text", "code"],
+        ["--sql", f"sqlite:///{tmp_path}/shop.db", "--query", f"{tmp_path}/all.sql"],
+        [f"{tmp_path}/z.zip"],
+    ):
+        code, _, error = add(*arguments, "--dry-run")
+        assert code == 2
+        typed = again(error)
+        assert typed[: len(arguments)] == arguments
+        assert typed[-2] == "--target"
+        code, _, error = add(*typed)
+        assert code == 0, error
+
+
+def test_the_command_in_a_refusal_of_a_workbook_can_be_run(add, tmp_path):
+    pytest.importorskip("openpyxl", reason="openpyxl is not installed: make sources")
+    book = tmp_path / "visits.xlsx"
+    candidates().to_excel(book, sheet_name="My clients", index=False)
+    _, _, error = add(book, "--dry-run")
+    assert again(error) == [str(book), "--dry-run", "--sheet", "My clients", "--target", "income"]
+    assert add(*again(error))[0] == 0
+    count = candidates().assign(claims=lambda frame: np.resize([0, 0, 0, 1, 1, 2], len(frame)))
+    count.to_excel(book, sheet_name="Clients", index=False)
+    _, _, error = add(book, "--sheet", "Clients", "--target", "claims", "--dry-run")
+    typed = f"python -m lockstep add {book} --sheet Clients --dry-run --target claims --task"
+    assert f"Give the one that it is: {typed} regression or {typed} classification.\n" in error
+
+
+def test_a_password_is_not_repeated(tmp_path):
+    """Neither are the options of a URL, in which it may be, too."""
+    word = "abc" * 4
+    args = argparse.Namespace(sql=f"postgresql://u:{word}@h/d?password={word}", sheet=None)
+    made = Snapshot(tmp_path / "q.parquet", "", {"sql": "postgresql://u@h/d"}, [])
+    _, typed = _again(made.path, made, args, ["--sql", args.sql, "--query", "q.sql", "--target=a", "--task", "b"])
+    assert typed == "python -m lockstep add --sql postgresql://u@h/d --query q.sql"
 
 
 def test_a_message_names_what_the_user_named(add, tmp_path):

@@ -65,7 +65,7 @@ def test_a_table_that_begins_elsewhere(workbook):
 
 def test_the_sheet_is_chosen_by_its_name_unless_one_only_is_filled(workbook):
     path = workbook(A=[["a"], [1]], B=[["a", "b"], [2, 3], [4, 5]], C=[])
-    with pytest.raises(DataError, match=r"has 2 sheets that are not empty: 'A' \(2 rows, 1 columns\), 'B' \(3 r"):
+    with pytest.raises(DataError, match=r"has 2 sheets that are not empty: 'A' \(2 rows, 1 column\), 'B' \(3 r"):
         read_workbook(path, None)
     assert read_workbook(path, "B").columns == {"a": [2, 4], "b": [3, 5]}
     with pytest.raises(SettingsError, match=r"--sheet: .* has no sheet 'b'\. Those that are not empty: 'A'"):
@@ -88,9 +88,9 @@ def cell(place, value, data_type=None, number_format=None):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (cell("B3", "=A1"), r"sheet 'A': 1 cells hold a formula without its value: B3\. Open the workbook"),
-        (cell("B3", "#DIV/0!", "e"), r"column 'b' has 1 cells with an error: #DIV/0! in B3"),
-        (cell("B3", 99999999, number_format="yyyy-mm-dd"), r"1 cells with an error: #VALUE! in B3"),
+        (cell("B3", "=A1"), r"sheet 'A': 1 cell with a formula without its value: B3\. Open the workbook"),
+        (cell("B3", "#DIV/0!", "e"), r"column 'b' has 1 cell with an error: #DIV/0! in B3"),
+        (cell("B3", 99999999, number_format="yyyy-mm-dd"), r"1 cell with an error: #VALUE! in B3"),
         (cell("B1", None), "the column of cell B1 has no name"),
         (cell("B1", "a"), "two columns are named 'a'"),
         (cell("B1", 1.5), r"the name in cell B1 is no text but '1\.5'"),
@@ -113,7 +113,7 @@ def test_what_is_missing_or_hidden_is_said(workbook):
 
     sheet = read_workbook(workbook(change, A=[["a", "b"], [1, 2], [3, 4]]), None)
     assert sheet.columns["b"] == [2, None]
-    assert sheet.notes == ["1 cells with #N/A are missing", "1 hidden rows are read too, the first being row 2"]
+    assert sheet.notes == ["1 cell with #N/A is missing", "1 hidden row is read too, the first being row 2"]
 
 
 def test_a_sheet_whose_recorded_size_is_wrong_is_read_whole(workbook, tmp_path):
