@@ -25,7 +25,7 @@ class ColumnRoles(NamedTuple):
         dates: dates, or texts of dates.
         text_dates: the latter.
         leaks: they give the target away exactly: {name: how}.
-        suspects: numbers that correlate with the target suspiciously: (name, correlation).
+        suspects: numbers that correlate suspiciously with a target of numbers or of two classes: (name, correlation).
         repeating: identifiers that repeat, of rows that are alike: they belong together.
     """
 
@@ -88,10 +88,14 @@ def _leaks(features: pd.DataFrame, target: pd.Series, task: Task) -> tuple[dict[
             if not has_more_levels(features[name], most)
             and target.groupby(features[name].astype(str)).nunique().max() == 1
         }
-        return exact, []
+        if n_distinct(target.dropna()) != 2:
+            return exact, []
+        codes = pd.Series(pd.factorize(target, sort=True)[0], target.index)
+        target = codes.where(target.notna())
+    else:
+        sums = exact_sums(features, target.to_numpy(dtype="float64"))
+        exact = {name: why for one in sums for name, why in one.leaks.items()}
     numbers = features[[name for name in features if column_type(features[name]) == "number"]]
-    sums = exact_sums(features, target.to_numpy(dtype="float64"))
-    exact = {name: why for one in sums for name, why in one.leaks.items()}
     correlations = numbers.corrwith(target)
     suspects = [(str(name), float(r)) for name, r in correlations.items() if abs(r) > SUSPICIOUS_CORRELATION]
     return exact, [suspect for suspect in suspects if suspect[0] not in exact]

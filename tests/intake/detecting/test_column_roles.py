@@ -45,6 +45,16 @@ def test_identifiers_constants_and_dates(random):
     assert (found.leaks, found.suspects, found.repeating) == ({}, [], [])
 
 
+def test_numbers_that_nearly_are_two_classes(random):
+    classes = random.choice(["u", "v"], ROWS)
+    near = (classes == "u") + random.normal(0, 0.05, ROWS)
+    found = inspect(classes, "classification", near=near, far=near + random.normal(size=ROWS))
+    assert [(name, round(r, 1)) for name, r in found.suspects] == [("near", -1.0)]
+    gaps = np.where(np.arange(ROWS) % 9, classes.astype(object), None)
+    assert [name for name, _ in inspect(gaps, "classification", near=near).suspects] == ["near"]
+    assert inspect(np.where(np.arange(ROWS) % 9, classes, "w"), "classification", near=near).suspects == []
+
+
 def test_identifiers_that_repeat(random):
     """Where rows of one house are alike they belong together. A place such as a zip code is no such thing."""
     house, size = np.repeat(np.arange(60), 2), random.normal(size=ROWS)
