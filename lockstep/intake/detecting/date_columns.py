@@ -14,6 +14,7 @@ from functools import cache
 from typing import Literal, NamedTuple, get_args
 
 from lockstep.intake.detecting.formatted_numbers import A_FEW, MAX_WORDS, NEARLY_ALL, SYMBOLS, WORDS, distinct_cells
+from lockstep.intake.detecting.wording import counted
 from lockstep.kernel.errors import DataError, some
 from lockstep.reading.column_types import Format, as_bool, is_in
 from lockstep.reading.date_formats import (
@@ -140,6 +141,16 @@ def find_date_forms(
     return found, warnings
 
 
+def formats_that_read(texts: pd.Series) -> list[str]:
+    """The formats, as --dates takes them, of which each reads all texts of a column, (n,) without missing ones, as
+    dates."""
+    held = _Cells(pa.array(texts.astype("str"), pa.large_string()), Format(), np.arange(len(texts)), "row")
+    places = np.arange(len(held.distinct))
+    sample = held.distinct.take(pa.array(places[:: 1 + len(places) // SAMPLE]))
+    found = [pattern for pattern in _forms_of(sample) if not np.isnat(held.dates(pattern)).any()]
+    return ["iso" if pattern == ISO else pattern for pattern in found]
+
+
 def date_format(text: str) -> str:
     """The format that the user gives, as a contract has it, or one of EPOCHS. Raises DataError if it is none."""
     if text in EPOCHS:
@@ -242,11 +253,30 @@ def _nearly(held: _Cells, name: str, tried: Mapping[str, np.ndarray]) -> str | N
         return None
     best = max(share, key=lambda pattern: share[pattern])
     others = wanted & np.isnat(tried[best])
+    rivals = [
+        pattern
+        for pattern, dates in tried.items()
+        if share[pattern] >= NEARLY_ALL * share[best] and not np.array_equal(dates[wanted], tried[best][wanted], True)
+    ]
+    if rivals:
+        ways = [
+            f"{share[pattern]:,} of its {n_cells:,} cells are dates as {_shown(pattern)} says, all but "
+            f"{held.where(wanted & np.isnat(tried[pattern]))}"
+            for pattern in (best, *rivals[:1])
+        ]
+        return (
+            f"'{name}' is text, since its dates seem to be written in two ways: {'; and '.join(ways)}. Write them in "
+            "one way in the file"
+        )
     return (
         f"'{name}' is text, though {share[best]:,} of its {n_cells:,} cells are dates written as "
-        f"{'ISO 8601' if best == ISO else best} says: the others are not, {held.where(others)}. Write them in one way "
+        f"{_shown(best)} says: the others are not, {held.where(others)}. Write them in one way "
         "in the file; if they mean a missing value, name them with --missing"
     )
+
+
+def _shown(pattern: str) -> str:
+    return "ISO 8601" if pattern == ISO else pattern
 
 
 def _flags(name: str, patterns: Collection[str]) -> str:
@@ -263,9 +293,11 @@ def _declared(held: _Cells, name: str, usual: Format, text: str) -> DateForm:
     wrong = np.isnat(dates) & ~held.never
     if wrong.any() or np.isnat(dates).all():
         where = held.where(wrong) if wrong.any() else "all of them"
+        count = int(held.counts[wrong].sum())
+        what = "is no such date" if count == 1 else "are no such dates"
         raise DataError(
-            f"--dates {name}={text}: {int(held.counts[wrong].sum()):,} cells are no such dates, {where}. Correct them; "
-            "if they mean a missing value, name them with --missing; or give another format."
+            f"--dates {name}={text}: {counted(count, 'cell')} {what}, {where}. Correct them; if they mean a missing "
+            "value, name them with --missing; or give another format."
         )
     return _form(held, usual, pattern, dates)
 

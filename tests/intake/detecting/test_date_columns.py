@@ -95,8 +95,21 @@ def test_two_formats_and_polluted_cells_are_said_with_their_lines():
     assert "line 61, the first '30/02/2023'" in find([*cells[:59], "30/02/2023"])
     mixed = find([*cells[:40], *DAYS[40:].strftime("%Y-%m-%d")])
     assert "'c' is text, though 40 of its 60 cells are dates written as %d/%m/%Y" in mixed
-    with pytest.raises(DataError, match=r"--dates c=%d/%m/%Y: 1 cells are no such dates, line 61, the first 'soon'"):
+    with pytest.raises(DataError, match=r"--dates c=%d/%m/%Y: 1 cell is no such date, line 61, the first 'soon'"):
         find([*cells[:59], "soon"], given="%d/%m/%Y")
+
+
+def test_of_two_formats_neither_is_taken_for_the_right_one():
+    open_ = [f"{1 + number % 12:02}/{1 + number // 5:02}/2024" for number in range(58)]
+    assert find([*open_, "25/03/2024", "03/25/2024"]) == (
+        "'c' is text, since its dates seem to be written in two ways: 59 of its 60 cells are dates as %d/%m/%Y says, "
+        "all but line 61, the first '03/25/2024'; and 59 of its 60 cells are dates as %m/%d/%Y says, all but line 60, "
+        "the first '25/03/2024'. Write them in one way in the file"
+    )
+    nearly = find([*open_[:54], *["25/03/2024"] * 2, *["03/25/2024"] * 4])
+    assert "58 of its 60 cells are dates as %m/%d/%Y says" in nearly
+    assert "56 of its 60 cells are dates as %d/%m/%Y says" in nearly
+    assert "are dates as" not in find([*open_[:40], *["03/25/2024"] * 19, "25/03/2024"])
 
 
 def test_years_that_stand_for_a_missing_date_are_missing():
