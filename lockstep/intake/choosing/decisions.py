@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -15,6 +15,7 @@ from lockstep.intake.choosing.model_choice import (
 )
 from lockstep.intake.choosing.target_choice import choose_target, choose_task
 from lockstep.intake.detecting.column_roles import ColumnRoles, find_roles, words_of
+from lockstep.intake.detecting.date_columns import formats_that_read
 from lockstep.intake.detecting.file_format import TableFacts
 from lockstep.intake.detecting.formatted_numbers import Doubt
 from lockstep.intake.detecting.free_text import free_texts
@@ -46,6 +47,8 @@ YES_WORDS = {"yes", "y", "true", "t", "positive", "pos"}
 """Classes that say what is looked for; so does 1 beside one of NO_WORDS, but not beside 2."""
 NO_WORDS = {"0", "-1"}
 TIME_WORDS = {"time", "timestamp", "datetime", "date", "year", "epoch"}
+UNLIKE = "nearly all values differ"
+"""Why texts are left out that are not named as an identifier, as ``identifier_of_rows`` says it."""
 FLAGS = {
     "load.path": "FILE",
     "load.target": "--target COLUMN",
@@ -233,9 +236,13 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         file_format=file_format,
         parts=parts,
         roles=roles,
-        warnings=[*facts.warnings, *_warnings(frame, roles, facts.doubts)],
+        warnings=[
+            *facts.warnings,
+            *_warnings(frame, roles, facts.doubts),
+            *([] if drop.is_given else _dropped_texts(roles, given.get(STRING_TYPE, ()), drop.value)),
+        ],
         proposals=[
-            *_by_time(frame, roles, group, time),
+            *_by_time(frame, roles, group, time, given.get(STRING_TYPE, ())),
             *_time_as_feature(frame, time.value if left != [time.value] else None),
             *_rare_class(labels, task.value),
         ],
@@ -345,7 +352,11 @@ def _ordering_dates(frame: pd.DataFrame, dates: Sequence[str], labels: pd.Series
 
 
 def _by_time(
-    frame: pd.DataFrame, roles: ColumnRoles, group: Decision[str | None], time: Decision[str | None]
+    frame: pd.DataFrame,
+    roles: ColumnRoles,
+    group: Decision[str | None],
+    time: Decision[str | None],
+    texts: Collection[str],
 ) -> list[str]:
     """That rows have a time, and the split does not go by it."""
     numbers = [name for name in map(str, frame) if _is_named_time(frame[name])]
@@ -355,14 +366,27 @@ def _by_time(
     split = f"keeps rows of one '{group.value}' together" if group.value is not None else "is at random"
     what = f"{some([repr(name) for name in timed])} {'tell' if len(timed) > 1 else 'tells'} when"
     able = [name for name in timed if name in numbers or _times(frame[name]) is not None]
+    flags = f"--time {shlex.quote(able[0])}" if able else _flags_for_time(frame, timed, texts)
     instead = (
-        f"--time {shlex.quote(able[0])} takes the last rows for the test"
-        if able
-        else "--time takes the last rows for the test, once every date is written as 2024-01-31 is"
-        if roles.text_dates
+        f"{flags} takes the last rows for the test"
+        if flags
         else "--time takes the last rows for the test, once no date is missing"
+        if all(column_type(frame[name]) == "date" or frame[name].isna().any() for name in timed)
+        else "--time takes the last rows for the test, once all dates of the column are written in one way, which "
+        "--dates COLUMN=FORMAT says"
     )
     return [f"the split {split}, though {what}: if the model is to predict later rows, that flatters it; {instead}"]
+
+
+def _flags_for_time(frame: pd.DataFrame, names: Sequence[str], texts: Collection[str]) -> str:
+    """The flags by which texts are read as dates that order the rows; "" if there are none."""
+    for name in names:
+        if column_type(frame[name]) == "text" and not frame[name].isna().any():
+            forms = formats_that_read(frame[name])
+            ways = [f"--dates {shlex.quote(f'{name}={form}')} --time {shlex.quote(name)}" for form in forms]
+            if ways:
+                return " or ".join(ways) + (", in place of --text," if name in texts else "")
+    return ""
 
 
 def _time_as_feature(frame: pd.DataFrame, time: str | None) -> list[str]:
@@ -434,7 +458,10 @@ def _target_rows(target: pd.Series, words: Sequence[str], given: Mapping[str, An
     found = list(_given(("load.missing_target", "load.rare_classes", "load.class_rows"), given))
     empty, all_missing = int(target.isna().sum()), int(missing_in_target(target, words).sum())
     if empty and empty == all_missing <= FEW_MISSING * len(target) and "load.missing_target" not in given:
-        reason = f"{empty:,} of {len(target):,} rows have no value in '{target.name}', and nothing to learn or test by"
+        have = "has" if empty == 1 else "have"
+        reason = (
+            f"{empty:,} of {len(target):,} rows {have} no value in '{target.name}', and nothing to learn or test by"
+        )
         found.append(Decision(Setting("load.missing_target"), "drop", reason))
     return tuple(found)
 
@@ -474,6 +501,20 @@ def _warnings(frame: pd.DataFrame, roles: ColumnRoles, doubts: Mapping[str, Doub
                 "them: if they mean nothing, remove them from the file first"
             )
     return warnings
+
+
+def _dropped_texts(roles: ColumnRoles, texts: Sequence[str], dropped: Sequence[str]) -> list[str]:
+    """That columns are left out for what they are as texts, which the user says that they are."""
+    found = []
+    for name in texts:
+        if name in dropped and roles.identifiers.get(name) == UNLIKE:
+            dates = f"As dates, by --dates {shlex.quote(f'{name}=FORMAT')} in place of --text"
+            found.append(
+                f"'{name}' is dropped: as texts, which --text keeps its cells, {UNLIKE}. "
+                f"{dates if name in roles.text_dates else 'Without it'}, it could tell the model something; --drop, "
+                "with what is to be left out instead, keeps it as it is"
+            )
+    return found
 
 
 def _has_spaces(column: pd.Series) -> bool:

@@ -6,7 +6,7 @@ from lockstep.commands.intake.add import _parser
 from lockstep.intake.choosing.decisions import FLAGS, Decision, decide, flag_of, problem_block
 from lockstep.intake.detecting.file_format import TableFacts
 from lockstep.kernel.errors import DataError, Setting, SettingsError
-from lockstep.reading.column_types import MISSING
+from lockstep.reading.column_types import MISSING, STRING_TYPE
 from lockstep.reading.dataframes import normalised_frame
 from lockstep.reading.loading import LoadSettings
 
@@ -137,12 +137,41 @@ def test_a_random_split_of_rows_that_have_a_time_is_said():
     )
     american = [f"{day[5:7]}/{day[8:]}/{day[:4]}" for day in shuffled]
     (said,) = decide(facts(sold=american), {}).proposals
-    assert said.endswith("--time takes the last rows for the test, once every date is written as 2024-01-31 is")
+    assert said.endswith("; --dates sold=%m/%d/%Y --time sold takes the last rows for the test")
+    open_ = [f"{1 + number % 12:02}/{1 + number // 12:02}/2024" for number in range(120)]
+    (said,) = decide(facts(**{"sold on": open_}), {}).proposals
+    flags = [f"--dates 'sold on=%{first}/%{second}/%Y' --time 'sold on'" for first, second in ("dm", "md")]
+    assert said.endswith(f"; {' or '.join(flags)} takes the last rows for the test")
+    (said,) = decide(facts(sold=[*american[:60], *shuffled[60:]]), {}).proposals
+    assert said.endswith("once all dates of the column are written in one way, which --dates COLUMN=FORMAT says")
+    (said,) = decide(facts(sold=[None, *shuffled[1:]]), {}).proposals
+    assert said.endswith("; --time takes the last rows for the test, once no date is missing")
     (said,) = decide(facts(**{"fiscal year": np.sort(np.resize(np.arange(1990, 2020), 120))}), {}).proposals
     assert said.endswith("--time 'fiscal year' takes the last rows for the test")
     (said,) = decide(facts(sold=DAYS, owner_id=np.arange(120) // 2), {}).proposals
     assert said.startswith("the split keeps rows of one 'owner_id' together, though 'sold' tells when")
     assert decide(facts(sold=shuffled), {"split.time": "sold"}).proposals == []
+
+
+def test_a_text_by_request_that_is_dropped_is_said_to_be_one_by_request():
+    american = [f"{day[5:7]}/{day[8:]}/{day[:4]}" for day in DAYS]
+    names, given = [f"c{number}" for number in range(120)], {"load.target": "label"}
+    assert decide(facts(sold=american, cell=names), given).warnings == []
+    found = decide(facts(sold=american, cell=names, code=names), given | {STRING_TYPE: ["sold", "cell", "code"]})
+    assert found.drop.value == ["row", "sold", "cell", "code"]
+    assert found.warnings == [
+        f"'{name}' is dropped: as texts, which --text keeps its cells, nearly all values differ. {other}, it could "
+        "tell the model something; --drop, with what is to be left out instead, keeps it as it is"
+        for name, other in (("sold", "As dates, by --dates sold=FORMAT in place of --text"), ("cell", "Without it"))
+    ]
+    (said,) = decide(facts(sold=american[::2] * 2), given | {STRING_TYPE: ["sold"]}).proposals
+    assert said.endswith("; --dates sold=%m/%d/%Y --time sold, in place of --text, takes the last rows for the test")
+    assert decide(facts(sold=american), given | {STRING_TYPE: ["sold"], "load.drop": ["sold"]}).warnings == []
+
+
+def test_a_row_without_a_target_is_counted_as_one():
+    (rows,) = decide(facts(label=[None, "u", "v", *["u"] * 60, *["v"] * 57]), {}).target_rows
+    assert rows.reason == "1 of 120 rows has no value in 'label', and nothing to learn or test by"
 
 
 def test_a_few_rows_without_a_target_are_left_out_and_it_is_said():
