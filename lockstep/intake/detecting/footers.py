@@ -202,7 +202,7 @@ def _are_words(cells: pa.Array | pa.ChunkedArray, words: Sequence[str]) -> np.nd
 
 
 def _cells(line: str, dialect: Dialect) -> list[str]:
-    """The cells of a line, without blanks around and without empty ones at the end."""
+    """The cells of a line, without blanks around and without empty ones at the end; none, if it is no line of CSV."""
     quoting: Any = csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE
     reader = csv.reader(
         [line],
@@ -211,7 +211,10 @@ def _cells(line: str, dialect: Dialect) -> list[str]:
         quoting=quoting,
         escapechar=dialect.escape or None,
     )
-    cells = [cell.strip() for cell in next(reader)]
+    try:
+        cells = [cell.strip() for cell in next(reader)]
+    except csv.Error:
+        return []
     return cells[: 1 + max((place for place, cell in enumerate(cells) if cell), default=-1)]
 
 

@@ -720,6 +720,23 @@ def test_flags_stand_for_settings_and_not_for_what_only_looks_like_them(tried):
     assert "(load.path, load.drop): it seems to be a footer. Set --skip-footer-lines to skip it." in error
 
 
+def test_a_total_below_the_rows_is_left_out_and_said_with_its_flag(copy, tmp_path):
+    frame = table().drop(columns="row").assign(amount=lambda frame: 1000 + 7.5 * frame.index)
+    rows = frame.assign(amount=[f"${amount:,.2f}" for amount in frame["amount"]]).to_csv(index=False)
+    total = f"${frame['amount'].sum():,.2f}"
+    (tmp_path / "t.csv").write_text(f'Sales of the year\n{rows}\nTotal,,,,"{total}"\n')
+    shown = add(copy, tmp_path / "t.csv", "--target", "amount").stdout
+    assert (
+        "Skip footer lines: 2, since line 154 is a total: 'Total' stands in 'size', as in no other row, and "
+        f"'{total}' in 'amount' is the sum of the numbers above it; of later files, so many lines at the end are left "
+        "out, too (--skip-footer-lines N)\n"
+    ) in shown
+    assert problems(copy)["t"]["load"]["skip_footer_lines"] == 2
+    assert copy.repro("load@t") == ["check@t", "load@t"]
+    found = pd.read_parquet(copy.folder / "data/loaded/t.parquet")
+    np.testing.assert_allclose(found["amount"], frame["amount"])
+
+
 def test_what_the_reader_warns_of_is_said_once_with_its_flag(tried):
     words = np.where(np.arange(150) % 3, "rot", "NA")
     code, _, error = tried(table().assign(colour=words, other=words, size=2**53 + 1 + np.arange(150) % 9))

@@ -1,5 +1,7 @@
 """A total below the rows is found by evidence that no row gives; what is no total stays a row."""
 
+import contextlib
+
 from lockstep.intake.detecting import footers, settled_columns
 from lockstep.intake.detecting.file_format import look
 from lockstep.kernel.errors import DataError
@@ -162,6 +164,14 @@ def test_a_file_of_many_blocks(tmp_path, monkeypatch, total):
     facts = look(path, {})
     assert len(facts.frame) == N + (total != SUM_UNITS)
     assert facts.reasons.get("skip_footer_lines", "").startswith(f"line {N + 2} " if total == SUM_UNITS else "")
+
+
+@pytest.mark.parametrize("line", ["Total,1\r2", 'Total,"1\r2"', 'Total,"6', "Total,\x001"])
+def test_a_last_line_that_is_no_line_of_a_table_is_told_as_before(tmp_path, line):
+    path = tmp_path / "t.csv"
+    path.write_bytes(f"a,b\n1,2\n3,4\n{line}\n".encode())
+    with contextlib.suppress(DataError):
+        assert len(look(path, {}).frame) == 3
 
 
 def test_what_is_no_table_without_its_last_line_is_told_as_before(tmp_path):
