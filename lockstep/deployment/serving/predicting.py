@@ -13,6 +13,7 @@ from lockstep.deciding.conformal import interval_columns
 from lockstep.deciding.decision import Decision, decision_of
 from lockstep.deployment.exchange.model_loading import load_model
 from lockstep.deployment.serving.encoding import with_quick_encoder
+from lockstep.intake.detecting.footers import ends_with_footer
 from lockstep.kernel.errors import DataError, IntegrityError, Setting, absent_columns, some
 from lockstep.kernel.log import logger
 from lockstep.kernel.paths import CONTRACTS, PARAMS
@@ -242,18 +243,23 @@ def _csv_blocks(path: Path, scorer: RowScorer) -> Iterator[TextTable]:
 
 
 def _dialect_of_rows(path: Path, scorer: RowScorer) -> Dialect:
-    """How a file of new rows is written: as the table of the problem, but that it may do without a title. Where the
-    header is its first line, nothing is left out above or below."""
-    dialect = scorer.dialect
+    """How a file of new rows is written: as the table of the problem, but that it may do without the title above the
+    header, and without the total below the rows; what may be a row is never left out."""
+    dialect, n_lines = scorer.dialect, scorer.dialect.skip_footer_lines
     if dialect.skip_lines:
-        plain = dialect._replace(skip_lines=0, skip_footer_lines=0)
         with contextlib.suppress(DataError):
+            plain = dialect._replace(skip_lines=0, skip_footer_lines=0)
             if scorer.types.keys() <= {*CsvFile(path, plain).names}:
-                logger.info("%s begins with its header: load.skip_lines and load.skip_footer_lines are not used", path)
-                return plain
-    if dialect.skip_footer_lines:
-        lines = f"the last {'line is' if dialect.skip_footer_lines == 1 else f'{dialect.skip_footer_lines} lines are'}"
-        logger.warning("%s: %s left out, as load.skip_footer_lines says of the problem's table", path, lines)
+                logger.info("%s begins with its header: load.skip_lines is not used", path)
+                dialect = dialect._replace(skip_lines=0)
+    if n_lines:
+        whole = CsvFile(path, dialect._replace(skip_footer_lines=0))
+        lines = "the last line" if n_lines == 1 else f"the last {n_lines} lines"
+        if ends_with_footer(whole, n_lines):
+            logger.warning("%s: %s left out, as in the problem's table", path, lines)
+        else:
+            logger.info("%s: %s taken for rows: load.skip_footer_lines is not used", path, lines)
+            dialect = dialect._replace(skip_footer_lines=0)
     return dialect
 
 

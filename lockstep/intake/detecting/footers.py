@@ -129,6 +129,21 @@ def possible_footers(text: pa.Buffer, delimiter: str | None) -> list[Footer]:
     ]
 
 
+def ends_with_footer(file: CsvFile, n_lines: int) -> bool:
+    """Whether the last ``n_lines`` lines of a file of other rows are a footer as the table's: one of them has a word for
+    a total or the like, or more or fewer cells than a row.
+
+    Args:
+        file: opened without a footer.
+        n_lines: of the table's footer.
+    """
+    tail = file.source.text.slice(max(len(file.source.text) - _END, 0)).to_pybytes().rstrip(b"\r\n")
+    lines = tail.decode("utf-8", "replace").splitlines()[-n_lines:]
+    rows = [_cells(line, file.dialect) for line in lines if line.strip()]
+    words = (*_TOTALS, *_OTHERS)
+    return any(len(row) != len(file.names) or _are_words(pa.array(row, TEXT), words).any() for row in rows)
+
+
 def evidence_of_total(footer: Footer, file: CsvFile, text: TextTable) -> str:
     """Why a footer is none of the rows, in words; "" if it may be some.
 

@@ -399,15 +399,18 @@ def test_from_python_it_is_what_the_command_writes(trained):
         predict_rows(model, "data.csv", explain=True)
 
 
-def test_new_rows_may_do_without_the_title_of_the_table(trained, caplog):
+def test_new_rows_may_do_without_the_title_and_the_total_of_the_table(trained, caplog):
+    """And no row is taken for a total, which would be lost without a word."""
     _, model, _ = trained
     scorer = make_scorer(model)._replace(dialect=Dialect(skip_lines=2, skip_footer_lines=1))
     rows, width = Path("data.csv").read_text(), len(pd.read_csv("data.csv").columns)
-    assert sum(len(block.frame) for block in blocks_of(scorer, Path("data.csv"), "data.csv")) == 300
-    assert "left out" not in caplog.text
-    Path("titled.csv").write_text(f"A title\n\n{rows}Total{',' * (width - 1)}\n")
-    assert sum(len(block.frame) for block in blocks_of(scorer, Path("titled.csv"), "titled.csv")) == 300
-    assert "the last line is left out, as load.skip_footer_lines says of the problem's table" in caplog.text
+    totals = {"": "", "word": f"Total{',' * (width - 1)}\n", "note": "(300 rows)\n"}
+    for title in ("", "A title\n\n"):
+        for name, total in totals.items():
+            caplog.clear()
+            Path("new.csv").write_text(f"{title}{rows}{total}")
+            assert sum(len(block.frame) for block in blocks_of(scorer, Path("new.csv"), "new.csv")) == 300
+            assert ("the last line left out, as in the problem's table" in caplog.text) == bool(name)
 
 
 def test_new_rows_written_in_another_way_are_to_be_changed_and_not_the_setting(trained):
