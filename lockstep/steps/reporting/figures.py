@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from lockstep.steps.reporting.date_ticks import date_ticks
 from lockstep.steps.reporting.drawing import (
     DASHES,
     HEIGHT,
@@ -23,7 +24,6 @@ from lockstep.steps.reporting.drawing import (
 from lockstep.steps.reporting.wording import compact, shortened
 
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateFormatter, AutoDateLocator
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
@@ -88,7 +88,7 @@ def lines(
     """
     above = height_above([curve.label for curve in curves if curve.label])
     with drawing():
-        figure, axes = new_figure(height=HEIGHT + above, top=10 + above)
+        figure, axes = new_figure(height=HEIGHT + above, top=10 + above, right=24 if x.dates else 12)
         if band is not None:
             axes.axvspan(*band, facecolor=SOFT, alpha=0.1, linewidth=0)
         if reference:
@@ -122,18 +122,29 @@ def _scale(axes: Axes, curves: Sequence[Line], x: Axis, y: Axis) -> None:
         axes.minorticks_off()
     elif all(float(value).is_integer() for curve in curves for value in curve.x):
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    if x.dates:
-        locator = AutoDateLocator(minticks=3, maxticks=5)  # type: ignore[no-untyped-call]
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(AutoDateFormatter(locator))  # type: ignore[no-untyped-call]
     if x.range is not None:
         axes.set_xlim(*x.range)
+    label = _dates(axes, curves, x) if x.dates else x.label
     if y.range is not None:
         axes.set_ylim(*y.range)
     if y.most is not None:
         axes.set_ylim(top=min(axes.get_ylim()[1], y.most + 0.02 * (y.most - axes.get_ylim()[0])))
-    axes.set_xlabel(x.label)
+    axes.set_xlabel(label)
     axes.set_ylabel(y.label)
+
+
+def _dates(axes: Axes, curves: Sequence[Line], x: Axis) -> str:
+    """Set the ticks of an axis of dates, and give its label: with the day or the year that the ticks share."""
+    values = [value for curve in curves for value in curve.x]
+    data = min(values), max(values)
+    if data[0] == data[1] and x.range is None:
+        axes.set_xlim(data[0] - 0.5, data[0] + 0.5)
+    low, high = axes.get_xlim()
+    axes.set_xlim(low, high)
+    ticks = date_ticks(data, (low, high), axes.get_position().width * WIDTH)
+    axes.xaxis.set_major_locator(FixedLocator(ticks.places))
+    axes.xaxis.set_major_formatter(FixedFormatter(ticks.labels))
+    return f"{x.label}, {ticks.shared}" if ticks.shared else x.label
 
 
 def _rows(value: float, _: int) -> str:

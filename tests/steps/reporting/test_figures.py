@@ -119,3 +119,15 @@ def test_equal_dots_are_drawn_beside_one_another():
 
 def test_ticks_of_a_logarithmic_axis_leave_room_for_their_labels():
     assert figures._apart([250, 500, 1000, 2000, 2100]) == [250, 500, 1000, 2100]
+
+
+def test_dates_on_an_axis_are_apart_and_no_warning_is_given(recwarn):
+    three = [18779.0, 18780.0, 18781.0]
+    drawn = lines("n", "alt", [Line("", three, [1, 2, 3])], Axis("seen", dates=True), Axis("y"))
+    assert re.findall(r">(\d\d-\d\d[^<]*)<", drawn) == ["06-01", "06-02", "06-03"]
+    assert ">seen, 2021<" in drawn
+    one = lines("n", "alt", [Line("", three[:1], [1])], Axis("seen", dates=True), Axis("y"))
+    assert re.findall(r">(\d{4}-\d\d-\d\d)<", one) == ["2021-06-01"]
+    century = [-18000.0 + 1900 * step for step in range(20)]
+    assert ">1960<" in lines("n", "alt", [Line("", century, range(20))], Axis("born", dates=True), Axis("y"))
+    assert not recwarn.list
