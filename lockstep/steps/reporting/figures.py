@@ -30,6 +30,8 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNL
 
 LABEL = 12
 """Characters of a class beside a confusion matrix."""
+NAME, LETTER = 26, 6.4
+"""Characters of a bar's label left of the axis, and pixels of one."""
 APART = 1.45
 """The least ratio of two ticks of a logarithmic axis, to have room for their labels."""
 
@@ -172,7 +174,8 @@ def bars(
     whole: bool = False,
     reach: Point | None = None,
 ) -> str:
-    """Horizontal bars, the first on top; the labels stand above their bars, so that long ones fit.
+    """Horizontal bars, the first on top; the labels stand above their bars, so that long ones fit, or, where bars go to
+    both sides of zero, left of the axis, out of their way.
 
     Args:
         labels: of the bars.
@@ -182,32 +185,40 @@ def bars(
         reach: draw points instead, on an axis from where to where: the length of a bar that does not begin at zero
             means nothing.
     """
-    label_height, thickness, gap = 16, 9, 6  # of a row, in pixels, from top to bottom
+    low = min(0.0, *(value for _, values in series for value in values))
+    if spread is not None:
+        low = min(low, *(value - half for value, half in zip(series[0][1], spread, strict=True)))
+    beside = low < 0 and reach is None
+    shown = [shortened(label, NAME) if beside else label for label in labels]
+    left = max(12.0, 16 + LETTER * max(map(len, shown), default=0)) if beside else 12.0
+    label_height, thickness, gap = (0, 9, 9) if beside else (16, 9, 6)  # of a row, in pixels, from top to bottom
     step = label_height + thickness * len(series) + gap
     above = height_above([label for label, _ in series], inside=1)
     height = 46 + step * len(labels) + above
     with drawing():
-        figure, axes = new_figure(height=height, left=12, top=6 + above)
+        figure, axes = new_figure(height=height, left=left, top=6 + above)
         handles = []
         for number, (_, values) in enumerate(series):
-            places = [row + (label_height + thickness * (number + 0.5)) / step for row in range(len(labels))]
+            inside = label_height + thickness * (number + 0.5) + (gap / 2 if beside else 0)
+            places = [row + inside / step for row in range(len(labels))]
             if reach is None:
                 handles.append(axes.barh(places, values, 0.86 * thickness / step, color=SERIES[number])[0])
             else:
                 handles += axes.plot(values, places, "o", color=SERIES[number], markersize=6, markeredgewidth=0)
             if number == 0 and spread is not None:
                 axes.errorbar(values, places, xerr=spread, fmt="none", ecolor=INK, elinewidth=1, capsize=2)
-        low = min(0.0, *(value for _, values in series for value in values))
-        for row, label in enumerate(labels):
-            beside = axes.get_yaxis_transform()  # x: 0 is the left end of the axis, whatever its numbers
-            behind = {"facecolor": PAPER, "edgecolor": "none", "pad": 1} if low < 0 else None  # hides the line at zero
-            axes.text(0, row + (label_height - 1) / step, label, va="bottom", ha="left", transform=beside, bbox=behind)
+        from_left = axes.get_yaxis_transform()  # x: 0 is the left end of the axis, whatever its numbers
+        for row, label in enumerate(shown):
+            if beside:
+                axes.text(-6 / (WIDTH - left - 12), row + 0.5, label, va="center", ha="right", transform=from_left)
+            else:
+                axes.text(0, row + (label_height - 1) / step, label, va="bottom", ha="left", transform=from_left)
         axes.set_ylim(len(labels), 0)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         if reach is not None:
             axes.set_xlim(*reach)
-        elif low < 0:
+        elif beside:
             axes.axvline(0, color=SOFT, linewidth=0.8)
         if whole:
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))

@@ -131,3 +131,14 @@ def test_dates_on_an_axis_are_apart_and_no_warning_is_given(recwarn):
     century = [-18000.0 + 1900 * step for step in range(20)]
     assert ">1960<" in lines("n", "alt", [Line("", century, range(20))], Axis("born", dates=True), Axis("y"))
     assert not recwarn.list
+
+
+@pytest.mark.parametrize(("values", "spread"), [([0.3, -0.1], [0.1, 0.1]), ([0.3, 0.02], [0.1, 0.1])])
+def test_names_of_bars_on_both_sides_of_zero_stand_left_of_the_axis(values, spread):
+    names = ["a_feature_with_a_rather_long_name_indeed", "b"]
+    drawn = bars("n", "alt", names, [("", values)], "x", spread=spread)
+    left = min(float(x) for x in re.findall(r'<path d="M ([\d.]+)', drawn))
+    for name in ("a_feature_wit…_name_indeed", "b"):
+        anchor, x = re.search(rf'<text [^>]*text-anchor: (\w+)[^>]*x="([\d.]+)"[^>]*>{name}<', drawn).groups()
+        assert (anchor, float(x) < left) == ("end", True)
+    assert ">a_feature_with_a_rather_long_name_indeed<" in bars("n", "alt", names, [("", [1, 0])], "x")
