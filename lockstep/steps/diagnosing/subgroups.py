@@ -1,6 +1,8 @@
 """The subgroups of the test rows in which the model errs most."""
 
 import itertools
+import math
+from collections.abc import Callable
 
 from lockstep.kernel.settings import Task
 from lockstep.steps.diagnosing.diagnosis import MAX_TEXT, Slice, Slices
@@ -23,6 +25,8 @@ NOTABLE = 1.1
 SIZES, SIZE_ROWS = 10, 50
 """Predictions are put into so many sizes at most, of at least so many test rows each."""
 MISSING = "(missing)"
+SAME = 1e-4
+"""Dates that differ by less of a day, or of a second, are the same: days are floats."""
 
 
 def slices_of(
@@ -111,13 +115,14 @@ def _levels(column: pd.Series) -> list[tuple[str, np.ndarray]]:
     found = [(MISSING, np.flatnonzero(missing))]
     kind = column_type(column)
     if kind in ("number", "date") and has_more_levels(column, QUARTERS):
-        shown = date_of if kind == "date" else "{:.6g}".format
         values = numbers_of(column).to_numpy(dtype="float64", na_value=np.nan)
+        shown = _shown_dates(values[~missing]) if kind == "date" else "{:.6g}".format
         edges = np.unique(np.nanquantile(values, np.linspace(0, 1, QUARTERS + 1)))
         for number, (low, high) in enumerate(itertools.pairwise(edges)):
             last = number == len(edges) - 2
             inside = (values >= low) & ((values <= high) if last else (values < high))
-            found.append((f"{shown(low)} to {'' if last else 'below '}{shown(high)}", np.flatnonzero(inside)))
+            level = f"{shown(low)} to {'' if last else 'below '}{shown(high)}"
+            found.append((shown(low) if last and shown(low) == shown(high) else level, np.flatnonzero(inside)))
         return found
     codes, levels = pd.factorize(column, sort=False)
     counts = np.bincount(codes[codes >= 0], minlength=len(levels))
@@ -126,3 +131,12 @@ def _levels(column: pd.Series) -> list[tuple[str, np.ndarray]]:
         text = f"{value:.6g}" if kind == "number" else shown_date(value) if kind == "date" else str(value)
         found.append((text, np.flatnonzero(codes == index)))
     return found
+
+
+def _shown_dates(values: np.ndarray) -> Callable[[float], str]:
+    """How an edge among dates, (n_rows,) in days, is written: of whole days, hours, minutes or seconds as the next such
+    one, which has the same dates before it; a quantile lies between two of them, at a midday that no row has."""
+    for per_day in (1, 24, 24 * 60, 24 * 60 * 60):
+        if np.all(np.abs(values * per_day - np.round(values * per_day)) < SAME):
+            return lambda edge: date_of(math.ceil(edge * per_day - SAME) / per_day)
+    return date_of

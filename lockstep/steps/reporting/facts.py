@@ -148,7 +148,7 @@ def _slices(found: Slices | None) -> Slices | None:
     if found is None:
         return None
     worst = [
-        msgspec.structs.replace(entry, column=visible(entry.column, 40), level=visible(entry.level, 40))
+        msgspec.structs.replace(entry, column=visible(entry.column, 40), level=visible(entry.level))
         for entry in found.worst
     ]
     return msgspec.structs.replace(found, worst=worst)

@@ -104,3 +104,26 @@ def test_a_subgroup_of_one_group_is_not_looked_at():
     design = Design.of(errors, stratified=False, groups=np.where(level == "a", 9, groups), in_time=False)
     found = slices_of(features, errors, np.zeros(150), "classification", TEN, design)
     assert (found.looked_at, found.worst) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("unit", "levels"),
+    [
+        ("D", ["2021-01-01 to below 2021-01-03", "2021-01-03 to below 2021-01-05", "2021-01-05 to below 2021-01-06",
+               "2021-01-06"]),
+        ("h", ["2021-01-01 to below 2021-01-01 02:00:00", "2021-01-01 02:00:00 to below 2021-01-01 04:00:00",
+               "2021-01-01 04:00:00 to below 2021-01-01 05:00:00", "2021-01-01 05:00:00"]),
+    ],
+)  # fmt: skip
+def test_edges_among_whole_days_are_days_and_part_the_same_rows(unit, levels):
+    """The quartiles lie between 1 and 2, 3 and 4, 4 and 5 units after the first date; none of the dates does."""
+    steps = np.repeat([0, 1, 2, 3, 4, 5], [50, 50, 50, 50, 100, 100])
+    dates = pd.Series(np.datetime64("2021-01-01") + steps * np.timedelta64(1, unit)).astype("datetime64[us]")
+    edges = [1.5, 3.5, 4.5]
+    features = pd.DataFrame({"date": dates})
+    found = {}
+    for place in range(4):
+        errors = (np.searchsorted(edges, steps) == place).astype(float)
+        first = slices_of(features, errors, np.zeros(400), "regression", TEN).worst[0]
+        found[first.level] = (first.rows, first.error)
+    assert found == dict.fromkeys(levels, (100, 1.0))

@@ -98,3 +98,11 @@ def test_settings_of_a_vote_are_those_of_its_members(binary):
     shown = {one.key: one.value for one in facts_of(replace(binary, sidecar=sidecar, best_trial=best)).card.settings}
     assert shown["hyperparameters.ridge_1.alpha"] == "1"
     assert shown["hyperparameters.lightgbm_2.num_leaves"] == "8 (chosen by the search)"
+
+
+def test_the_longest_label_of_a_subgroup_of_dates_is_not_cut(binary):
+    label = "2022-05-01 09:31:42 to below 2022-05-01 09:45:13"
+    part = msgspec.structs.replace(binary.diagnosis.slices.worst[0], level=label)
+    slices = msgspec.structs.replace(binary.diagnosis.slices, worst=[part])
+    diagnosis = msgspec.structs.replace(binary.diagnosis, slices=slices)
+    assert facts_of(replace(binary, diagnosis=diagnosis)).weak.slices.worst[0].level == label
