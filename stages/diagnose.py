@@ -177,6 +177,15 @@ def _of_classes(train: Table, test: Table, found: Predictions, classes: np.ndarr
     )
 
 
+def summary_of(found: Diagnosis) -> str:
+    """What was found, in a line; of the subgroups, as the page has it, how many stand out from chance."""
+    parts = [f"{len(found.learning)} sizes refitted", f"{len(found.dependence)} features varied"]
+    if found.slices is not None:
+        out, shown = sum(part.stands_out for part in found.slices.worst), len(found.slices.worst)
+        parts.append(f"{found.slices.looked_at} subgroups looked at, {out} of the {shown} worst stand out")
+    return ", ".join([*parts, f"{len(found.worst.rows) if found.worst else 0} worst rows"])
+
+
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("diagnose", DiagnoseSettings)
     preprocess = problem.section("preprocess", PreprocessSettings)
@@ -187,14 +196,7 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     predictions = pd.read_parquet(args.predictions)
     features = read_features(args.features)
     found = diagnose(model, train, test, predictions, ranked, settings, preprocess, refit, features)
-    logger.info(
-        "%d sizes refitted, %d features varied, %d of %d subgroups are weak, %d worst rows",
-        len(found.learning),
-        len(found.dependence),
-        len(found.slices.worst) if found.slices else 0,
-        found.slices.looked_at if found.slices else 0,
-        len(found.worst.rows) if found.worst else 0,
-    )
+    logger.info("%s", summary_of(found))
     outputs.json(args.diagnosis, msgspec.to_builtins(found))
 
 

@@ -4,8 +4,9 @@ import json
 
 from lockstep.kernel.errors import DataError, IntegrityError
 from lockstep.kernel.files import Outputs
-from lockstep.steps.diagnosing.diagnosis import MAX_TEXT, OfClasses, OfNumbers, read_diagnosis
+from lockstep.steps.diagnosing.diagnosis import MAX_TEXT, OfClasses, OfNumbers, Slice, Slices, read_diagnosis
 from reports import made_of, noisy, table_of
+from stages.diagnose import summary_of
 
 import msgspec
 import numpy as np
@@ -77,3 +78,12 @@ def test_no_file_and_half_a_file_are_one_message_each(tmp_path, binary):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(IntegrityError, match="is not what a stage wrote"):
         read_diagnosis(path)
+
+
+@pytest.mark.parametrize("out", [0, 2])
+def test_the_log_says_of_the_subgroups_what_the_page_says(binary, out):
+    part = Slice("text", "low", rows=30, error=0.5, ratio=None, low=0.4, high=0.6, stands_out=False)
+    worst = [msgspec.structs.replace(part, stands_out=place < out) for place in range(4)]
+    found = msgspec.structs.replace(binary, slices=Slices(worst, 10, 20, 0.2))
+    assert f"10 subgroups looked at, {out} of the 4 worst stand out, " in summary_of(found)
+    assert "subgroups" not in summary_of(msgspec.structs.replace(found, slices=None))
