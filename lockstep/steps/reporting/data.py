@@ -32,7 +32,8 @@ class RowFacts(NamedTuple):
 
 
 class ColumnFacts(NamedTuple):
-    """A column of the raw data. ``role``: feature, target, group, time, weight."""
+    """A column of the raw data. ``role``: feature, target, group, time, weight; "time, feature" of a time that the
+    model sees, too."""
 
     name: str
     role: str
@@ -109,6 +110,7 @@ def data_facts(given: Sources) -> DataFacts:
 def _column(entry: ProfileColumn, given: Sources) -> ColumnFacts:
     columns = {"target": given.sidecar.target, "group": given.diagnosis.group, "time": given.diagnosis.time}
     roles = {name: role for role, name in (columns | {"weight": given.diagnosis.weight}).items()}
+    role = roles.get(entry.column, "feature")
     if entry.min is not None:
         low, mean, high = (
             value if isinstance(value, str) else number(value) for value in (entry.min, entry.mean, entry.max)
@@ -121,7 +123,7 @@ def _column(entry: ProfileColumn, given: Sources) -> ColumnFacts:
         typical = ""
     return ColumnFacts(
         name=visible(entry.column),
-        role=roles.get(entry.column, "feature"),
+        role=f"{role}, feature" if role != "feature" and entry.column in given.sidecar.features else role,
         type=_type(entry, given.profile.ordered_levels.get(entry.column, {})),
         missing=entry.missing,
         distinct=entry.distinct,

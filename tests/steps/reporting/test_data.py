@@ -69,3 +69,11 @@ def test_groups_and_time_are_named_and_are_no_features():
     data = data_facts(sources_of(table_of(frame, "regression"), "ridge", split=SplitSettings(time="t")))
     assert (data.rows.time, data.rows.group, data.n_features) == ("t", None, 1)
     assert {column.name: column.role for column in data.columns} == {"x": "feature", "t": "time", "y": "target"}
+
+
+def test_a_time_that_the_model_sees_is_a_feature_too():
+    frame = pd.DataFrame({"x": RNG.normal(size=200), "t": np.arange(200), "y": RNG.normal(size=200)})
+    table, split = table_of(frame, "regression"), SplitSettings(time="t", time_is_feature=True)
+    data = data_facts(sources_of(table, "ridge", split=split))
+    assert {column.name: column.role for column in data.columns}["t"] == "time, feature"
+    assert sum("feature" in column.role for column in data.columns) == data.n_features == 2
