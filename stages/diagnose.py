@@ -2,7 +2,7 @@
 
 Reads   the model, the raw training and test rows, the predictions of the test rows, the importance of the features, and
         the hyperparameters that the search chose and the user's own features (for the refits of the learning curve)
-Writes  one JSON: learning curve, partial dependence, weak subgroups, worst single predictions, copies of training rows,
+Writes  one JSON: learning curve, partial dependence, weak subgroups, worst single predictions, equals of training rows,
         thresholds and distributions
 
     python -m stages.diagnose --problem iris --models models/iris --train data/split/iris/train.parquet \\
@@ -110,7 +110,7 @@ def diagnose(
         group=test.group,
         time=test.time,
         weight=test.weight,
-        copies=copies_of(test, errors),
+        copies=copies_of(train, test, errors),
         metric=metric,
         learning=learning,
         dependence=dependence,

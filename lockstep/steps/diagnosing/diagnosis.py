@@ -23,11 +23,18 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Copies(_Part, frozen=True):
-    """``rows`` test rows are training rows too, target included; ``error_of_others``: the mean error of the other test
-    rows (share of wrong classes, or mean absolute error), None if there are none, of either."""
+    """Test rows that equal training rows, in the columns that are read, target included.
+
+    Attributes:
+        rows: how many.
+        error_of_others: the mean error of the other test rows (share of wrong classes, or mean absolute error), None if
+            there are none, of either.
+        among_training: the share of the training rows that equal another training row; None if no test row equals one.
+    """
 
     rows: int
     error_of_others: float | None
+    among_training: float | None
 
 
 class Slice(_Part, frozen=True):
@@ -204,7 +211,7 @@ class Diagnosis(_Part, frozen=True):
         iterations: of a fit that may end before its limit; None of any other.
         group, time: the column by which rows were kept together, or in order, when they were split.
         weight: the column that says how much each row counts.
-        copies: test rows that are training rows too.
+        copies: test rows that equal training rows.
         metric: the key of the metric of the learning curve: AUTO, or, where that says little, the area under the ROC
             curve.
         learning: the learning curve, from few rows to many; empty if it was not asked for.

@@ -1,4 +1,4 @@
-"""The error of each test row: of copies of training rows and of the others, and the worst ones."""
+"""The error of each test row: of those that equal training rows and of the others, and the worst ones."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,13 +20,17 @@ def errors_of(actual: np.ndarray, predicted: np.ndarray, task: Task) -> np.ndarr
     return errors
 
 
-def copies_of(test: Table, errors: np.ndarray) -> Copies:
-    """What the errors, (n_rows,), are without the test rows that are training rows too; the split has found those."""
+def copies_of(train: Table, test: Table, errors: np.ndarray) -> Copies:
+    """What the errors, (n_rows,), are without the test rows that equal training rows, which the split has found; and
+    how many of the training rows equal each other: where as many do, equal rows are the nature of the table."""
     rows, others = int(np.sum(test.is_copy)), ~test.is_copy
-    if not 0 < rows < len(test):
-        return Copies(rows, None)
+    if not rows:
+        return Copies(0, None, None)
+    among_training = float(train.row_hashes.duplicated(keep=False).mean())
+    if rows == len(test):
+        return Copies(rows, None, among_training)
     weights = None if test.weights is None else test.weights[others]
-    return Copies(rows, float(np.average(errors[others], weights=weights)))
+    return Copies(rows, float(np.average(errors[others], weights=weights)), among_training)
 
 
 def worst_of(test: Table, predictions: Predictions, shown: Sequence[str], most: int) -> list[WorstRow]:

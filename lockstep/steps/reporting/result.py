@@ -4,9 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from lockstep.kernel.settings import Task
 from lockstep.learning.metrics import RARE, is_lopsided, metric_of, qualified
-from lockstep.steps.diagnosing.diagnosis import Copies
 from lockstep.steps.reporting.decisions import decision_sentences
 from lockstep.steps.reporting.metric_titles import RATIOS, TITLES
 from lockstep.steps.reporting.sources import Sources
@@ -14,6 +12,10 @@ from lockstep.steps.reporting.wording import number, percent, plural, ratio, sco
 
 UNEVEN = 0.05
 """By so much the accuracy may exceed the balanced accuracy before the result says so."""
+
+FREQUENT, AS_OFTEN = 0.1, 0.9
+"""Equal rows are the nature of a table if at least the first share of the training rows equal another one, and at least
+the second times the share of the test rows that do."""
 
 
 class Metric(NamedTuple):
@@ -73,7 +75,7 @@ def result_facts(given: Sources) -> ResultFacts:
     sentences = [
         *own(given, by_key),
         *_worse_than_the_baseline(metrics),
-        *_copies(given.sidecar.task, given.diagnosis.copies, int(given.metrics["test_rows"])),
+        *_copies(given),
         *decision_sentences(given),
         *_folds(given, by_key),
         *_weighted(given),
@@ -211,17 +213,33 @@ def _worse_than_the_baseline(metrics: Sequence[Metric]) -> list[str]:
     return said
 
 
-def _copies(task: Task, copies: Copies, rows: int) -> list[str]:
-    """Some test rows are training rows too; and how good the model is on the others."""
+def _copies(given: Sources) -> list[str]:
+    """Some test rows equal training rows; how good the model is on the others; and whether training rows equal each
+    other as often, which rows of few columns with few values do. No program knows whether equal rows are one thing."""
+    copies, rows = given.diagnosis.copies, int(given.metrics["test_rows"])
     if not copies.rows:
         return []
+    weight = given.diagnosis.weight
+    compared = f"every column{' that is not left out' if given.profile.dropped else ''}"
+    compared += "" if weight is None else f" (but {visible(weight, 40)})"
+    equal = f"{'equals a training row' if copies.rows == 1 else 'equal training rows'} in {compared}, target included"
     if copies.error_of_others is None:
-        return ["All test rows are copies of training rows, so nothing here says how good it is on new ones."]
-    others = copies.error_of_others
-    alone = f"an accuracy of {percent(1 - others)}" if task == "classification" else f"an error of {number(others)}"
-    which = f"{copies.rows:,} of the test rows ({percent(copies.rows / rows)})"
-    are = "is a copy" if copies.rows == 1 else "are copies"
-    return [f"{which} {are} of training rows, target included; without them: {alone}."]
+        which = "The only test row" if rows == 1 else f"All {rows:,} test rows"
+        what = "it is the same thing" if rows == 1 else "they are the same things"
+        said = [f"{which} {equal}: if {what}, nothing here says how good the model is on new ones."]
+    else:
+        others = copies.error_of_others
+        classes = given.sidecar.task == "classification"
+        alone = f"an accuracy of {percent(1 - others)}" if classes else f"an error of {number(others)}"
+        which = f"{copies.rows:,} of the test rows ({percent(copies.rows / rows)})"
+        said = [f"{which} {equal}; without them: {alone}."]
+    among = copies.among_training
+    if among is not None and among >= max(FREQUENT, AS_OFTEN * copies.rows / rows):
+        said.append(
+            f"Equal rows are frequent in this table: {percent(among)} of the training rows equal another one. If equal "
+            "rows are different things, new rows will be like them, too."
+        )
+    return said
 
 
 def _folds(given: Sources, metrics: dict[str, Metric]) -> list[str]:

@@ -72,7 +72,7 @@ def run_checks(train: Table, test: Table, settings: CheckSettings) -> list[DataF
     for number, (name, check) in enumerate(CHECKS.items(), 1):
         severity = getattr(settings, name)
         found = check(train, test) if severity != "off" else []
-        message = _said(name, found) if found else ""
+        message = _said(name, found) + _equals(name, train) if found else ""
         findings.append(DataFinding(f"C{number}", name, severity, len(found), message))
     return findings
 
@@ -172,8 +172,17 @@ def _accuracy_of_nearest(column: pd.Series, codes: np.ndarray, even: np.ndarray)
 
 
 def _duplicate_rows(_: Table, test: Table) -> list[str]:
-    """Test rows that are training rows too, with the same target: the split has found them."""
+    """Test rows that equal training rows, with the same target: the split has found them."""
     return [f"data row {row}" for row in test.copies]
+
+
+def _equals(check: str, train: Table) -> str:
+    """How many training rows equal each other, where test rows equal them: rows of few columns with few values do so,
+    whatever they are of."""
+    if check != "duplicate_rows":
+        return ""
+    aside = "" if train.weight is None else f", '{train.weight}' aside"
+    return f"{aside}; of the training rows, {train.row_hashes.duplicated(keep=False).mean():.1%} equal another one"
 
 
 def _shared_identifier(train: Table, test: Table) -> list[str]:
@@ -256,8 +265,8 @@ CHECKS: dict[str, Callable[[Table, Table], list[str]]] = {
 """Every check, by its name in the settings, in the order of its code."""
 SUMMARIES = {
     "duplicate_rows": (
-        "test row is a training row too, by all columns that load.drop does not leave out",
-        "test rows are training rows too, by all columns that load.drop does not leave out",
+        "test row equals a training row in all columns that load.drop does not leave out, target included",
+        "test rows equal training rows in all columns that load.drop does not leave out, target included",
     ),
     "constant_column": (
         "column has one value or none in the training rows",

@@ -57,7 +57,7 @@ def test_switched_off_there_is_no_single_row_in_it(tmp_path):
     "change",
     [
         lambda content: content.pop("copies"),
-        lambda content: content.update(copies={"rows": "many", "error_of_others": None}),
+        lambda content: content.update(copies={"rows": "many", "error_of_others": None, "among_training": None}),
         lambda content: content.update(more=1),
         lambda content: content["own"].update(task="clustering"),
     ],

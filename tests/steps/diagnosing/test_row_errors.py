@@ -1,4 +1,4 @@
-"""The errors of single rows: of copies of training rows, and the worst ones."""
+"""The errors of single rows: of those that equal training rows, and the worst ones."""
 
 from lockstep.learning.scoring import Predictions
 from lockstep.steps.diagnosing.diagnosis import Copies
@@ -56,11 +56,13 @@ def test_columns_whose_names_are_equal_once_they_are_normalised_keep_their_value
 
 
 @pytest.mark.parametrize(
-    ("copies", "found"), [((), Copies(0, None)), ((2, 4), Copies(2, 2.0)), ((1, 2, 3, 4), Copies(4, None))]
+    ("copies", "found"),
+    [((), Copies(0, None, None)), ((2, 4), Copies(2, 2.0, 0.4)), ((1, 2, 3, 4), Copies(4, None, 0.4))],
 )
 def test_what_the_test_rows_give_that_are_no_copies(copies, found):
     test = table_of(pd.DataFrame({"x": [1, 2, 3, 4], "y": [1.0, 2.0, 3.0, 4.0]}), "regression", copies=copies)
-    assert copies_of(test, np.array([1.0, 0.0, 3.0, 0.0])) == found
+    train = table_of(pd.DataFrame({"x": [2, 2, 4, 1, 3], "y": [2.0, 2.0, 4.0, 7.0, 7.0]}), "regression")
+    assert copies_of(train, test, np.array([1.0, 0.0, 3.0, 0.0])) == found
 
 
 def test_cells_are_what_json_can_hold():

@@ -174,28 +174,49 @@ def test_test_rows_that_are_training_rows_too_are_said_and_the_others_counted():
     given = made_of(table_of(pd.concat([once.frame, once.frame.iloc[:60]])))
     copies = given.test.frame.apply(tuple, axis=1).isin(set(given.train.frame.apply(tuple, axis=1))).to_numpy()
     right = (given.predictions["actual"] == given.predictions["predicted"]).to_numpy()
-    (said,) = (entry for entry in result_facts(given.sources).sentences if "copies of training rows" in entry)
+    twice = given.train.frame.duplicated(keep=False).mean()
+    (said,) = (entry for entry in result_facts(given.sources).sentences if "equal training rows in " in entry)
+    (also,) = (entry for entry in result_facts(given.sources).sentences if entry.startswith("Equal rows"))
     assert said.startswith(f"{copies.sum()} of the test rows (")
     assert said.endswith(f"without them: an accuracy of {100 * right[~copies].mean():.1f}\N{NO-BREAK SPACE}%.")
+    assert f" {100 * twice:.1f}\N{NO-BREAK SPACE}% of the training rows equal another one." in also
+
+
+COLUMNS = "every column, target included"
+ONE = f"1 of the test rows (1.2 %) equals a training row in {COLUMNS}; without them: an accuracy of 75.0 %."
+EACH = f"All 80 test rows equal training rows in {COLUMNS}: if they are the same things, nothing here says how good"
+FEW = (
+    "Equal rows are frequent in this table: 95.0 % of the training rows equal another one. If equal rows are different"
+)
 
 
 @pytest.mark.parametrize(
     ("copies", "said"),
     [
-        (Copies(0, None), None),
-        (Copies(1, 0.25), "1 of the test rows (1.2 %) is a copy of training rows, target included; without them: an "),
-        (Copies(80, None), "All test rows are copies of training rows, so nothing here says how good it is on new on"),
+        (Copies(0, None, None), []),
+        (Copies(1, 0.25, 0.01), [ONE]),
+        (Copies(80, None, 0.5), [EACH]),  # of the training rows, fewer equal each other: something else is the matter
+        (Copies(80, None, 0.95), [EACH, FEW]),
     ],
 )
-def test_copies_in_words(binary, copies, said):
+def test_equal_rows_in_words(binary, copies, said):
     diagnosis = msgspec.structs.replace(binary.sources.diagnosis, copies=copies)
     found = [
         sentence.replace("\N{NO-BREAK SPACE}", " ")
         for sentence in result_facts(replace(binary.sources, diagnosis=diagnosis)).sentences
-        if "training rows, " in sentence
+        if "target included" in sentence or "frequent in this table" in sentence
     ]
-    assert len(found) == (said is not None)
-    assert all(sentence.startswith(said) for sentence in found)
+    assert len(found) == len(said)
+    assert all(sentence.startswith(start) for sentence, start in zip(found, said, strict=True))
+
+
+def test_columns_that_were_not_compared_are_no_part_of_what_is_equal(binary):
+    given = binary.sources
+    diagnosis = msgspec.structs.replace(given.diagnosis, copies=Copies(80, None, 0.5), weight="w")
+    profile = msgspec.structs.replace(given.profile, dropped={"id": "load.drop"})
+    sentences = result_facts(replace(given, diagnosis=diagnosis, profile=profile)).sentences
+    said = "All 80 test rows equal training rows in every column that is not left out (but w), target included: if"
+    assert any(sentence.startswith(said) for sentence in sentences)
 
 
 @pytest.mark.parametrize(

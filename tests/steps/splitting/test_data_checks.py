@@ -154,8 +154,20 @@ def test_duplicates_on_both_sides():
     finding = found(Parts(split.train, split.validation, test))["duplicate_rows"]
     assert finding.found == 3
     rows = ", ".join(f"data row {row}" for row in split.train.frame.index[:3])
-    said = f"3 test rows are training rows too, by all columns that load.drop does not leave out: {rows}"
-    assert finding.message == said
+    said = "3 test rows equal training rows in all columns that load.drop does not leave out, target included"
+    assert finding.message == f"{said}: {rows}; of the training rows, 0.0% equal another one"
+
+
+def test_of_few_columns_with_few_values_most_training_rows_equal_each_other():
+    y = np.where(np.arange(300) % 2, "yes", "no")
+    few = pd.DataFrame({"x": np.arange(300) % 7, "w": np.arange(300), "y": y}).astype({"y": "str"})
+    few.iloc[0, 0] = 99  # equals no other
+    few.index = pd.Index(np.arange(1, 301), name="__row__")
+    split = split_table(Table(few, "y", "classification", weight="w"), SplitSettings())
+    share = "100.0%" if 1 not in split.train.frame.index else f"{1 - 1 / len(split.train):.1%}"
+    assert found(split)["duplicate_rows"].message.endswith(
+        f", 'w' aside; of the training rows, {share} equal another one"
+    )
 
 
 def test_a_shift_is_found():
