@@ -182,7 +182,8 @@ def summary_of(found: Diagnosis) -> str:
     parts = [f"{len(found.learning)} sizes refitted", f"{len(found.dependence)} features varied"]
     if found.slices is not None:
         out, shown = sum(part.stands_out for part in found.slices.worst), len(found.slices.worst)
-        parts.append(f"{found.slices.looked_at} subgroups looked at, {out} of the {shown} worst stand out")
+        parts.append(f"{found.slices.looked_at} subgroups looked at")
+        parts += [f"{out} of the {shown} worst stand out"] if shown else []
     return ", ".join([*parts, f"{len(found.worst.rows) if found.worst else 0} worst rows"])
 
 

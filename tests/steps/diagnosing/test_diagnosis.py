@@ -86,4 +86,6 @@ def test_the_log_says_of_the_subgroups_what_the_page_says(binary, out):
     worst = [msgspec.structs.replace(part, stands_out=place < out) for place in range(4)]
     found = msgspec.structs.replace(binary, slices=Slices(worst, 10, 20, 0.2))
     assert f"10 subgroups looked at, {out} of the 4 worst stand out, " in summary_of(found)
+    none = msgspec.structs.replace(binary, slices=Slices([], 10, 20, 0.2))
+    assert "10 subgroups looked at, 10 worst rows" in summary_of(none)
     assert "subgroups" not in summary_of(msgspec.structs.replace(found, slices=None))
