@@ -1,5 +1,6 @@
 """What a report says of the data and of its checks."""
 
+import re
 from dataclasses import replace
 
 from lockstep.steps.reporting.data import check_facts, data_facts
@@ -77,3 +78,14 @@ def test_a_time_that_the_model_sees_is_a_feature_too():
     data = data_facts(sources_of(table, "ridge", split=split))
     assert {column.name: column.role for column in data.columns}["t"] == "time, feature"
     assert sum("feature" in column.role for column in data.columns) == data.n_features == 2
+
+
+def test_the_mean_of_days_is_a_day():
+    days = pd.Series(np.datetime64("2021-01-01") + np.arange(200) // 3 * np.timedelta64(1, "D"))
+    frame = pd.DataFrame({"day": days, "time": days + pd.Timedelta(hours=5), "y": RNG.normal(size=200)})
+    dates = dict.fromkeys(["day", "time"], "datetime64[us]")
+    columns = {
+        entry.name: entry for entry in data_facts(sources_of(table_of(frame.astype(dates), "regression"))).columns
+    }
+    assert columns["day"].typical == "2021-01-01 to 2021-03-08, mean 2021-02-02"
+    assert re.fullmatch(r"2021-01-01 05.* to 2021-03-08 05.*, mean 2021-02-0\d \d\d:.*", columns["time"].typical)
