@@ -223,7 +223,8 @@ def bars(
         if whole:
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             axes.xaxis.set_major_formatter(FuncFormatter(_rows))
-        axes.set_xlabel(x_label)
+        middle = min((left + WIDTH - 12) / 2, WIDTH - 4 - LETTER * len(x_label) / 2)  # of an axis that may be narrow
+        axes.set_xlabel(x_label, x=(middle - left) / (WIDTH - left - 12))
         if len(series) > 1:
             draw_legend(axes, handles, [label for label, _ in series])
         return svg_of(figure, name, alt)

@@ -142,3 +142,10 @@ def test_names_of_bars_on_both_sides_of_zero_stand_left_of_the_axis(values, spre
         anchor, x = re.search(rf'<text [^>]*text-anchor: (\w+)[^>]*x="([\d.]+)"[^>]*>{name}<', drawn).groups()
         assert (anchor, float(x) < left) == ("end", True)
     assert ">a_feature_with_a_rather_long_name_indeed<" in bars("n", "alt", names, [("", [1, 0])], "x")
+
+
+def test_the_label_of_a_narrow_axis_ends_within_the_picture():
+    label = "rise of the log loss, mean and spread of the shuffles"
+    drawn = bars("n", "alt", ["a_feature_with_a_rather_long_name_indeed"], [("", [-1])], label)
+    middle = float(re.search(rf'<text [^>]*text-anchor: middle[^>]*x="([\d.]+)"[^>]*>{label}<', drawn)[1])
+    assert middle + 6.4 * len(label) / 2 < drawing.WIDTH
