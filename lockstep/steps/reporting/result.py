@@ -75,8 +75,8 @@ def result_facts(given: Sources) -> ResultFacts:
     sentences = [
         *own(given, by_key),
         *_worse_than_the_baseline(metrics),
-        *_copies(given),
         *decision_sentences(given),
+        *_copies(given),
         *_folds(given, by_key),
         *_weighted(given),
     ]

@@ -28,7 +28,8 @@ def number(value: Any, digits: int = 4) -> str:
     size = math.floor(math.log10(abs(value)))
     if size >= 7 or size < -4:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-        return f"{_signed(_trimmed(mantissa))} {MULTIPLY} 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+        power = f"10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+        return f"{_signed(_trimmed(mantissa))}\N{NO-BREAK SPACE}{MULTIPLY}\N{NO-BREAK SPACE}{power}"
     text = _trimmed(f"{abs(value):{',' if size > 3 else ''}.{max(0, digits - 1 - size)}f}")
     return _signed(f"-{text}" if value < 0 else text)
 

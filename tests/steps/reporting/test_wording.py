@@ -32,9 +32,9 @@ import pytest
         (0.85739, "0.8574"),
         (4.30, "4.3"),
         (-2.5, "−2.5"),
-        (495583820.3, "4.956 × 10⁸"),
-        (-1.0379e-05, "−1.038 × 10⁻⁵"),
-        (10**12, "1 × 10¹²"),
+        (495583820.3, "4.956\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}10⁸"),
+        (-1.0379e-05, "−1.038\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}10⁻⁵"),
+        (10**12, "1\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}10¹²"),
         (float("inf"), "inf"),
     ],
 )
@@ -62,7 +62,7 @@ def test_shares_counts_and_sizes():
 
 def test_ticks():
     assert [compact(value) for value in (0, 0.25, -40000, 1998, 120_000, 1.5e6, 3.2e9, 5e13)] == [
-        "0", "0.25", "−40k", "1998", "120k", "1.5M", "3.2G", "5 × 10¹³",
+        "0", "0.25", "−40k", "1998", "120k", "1.5M", "3.2G", "5\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}10¹³",
     ]  # fmt: skip
 
 
