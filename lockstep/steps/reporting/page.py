@@ -39,6 +39,7 @@ def render(template: str, **values: Any) -> str:
     environment.filters |= {function.__name__: function for function in words} | {
         "md": _markdown,
         "labelled": _labelled,
+        "breakable": _breakable,
     }
     return environment.get_template(template).render(**values)
 
@@ -131,6 +132,12 @@ def _labelled(rows: Markup, columns: Sequence[str]) -> Markup:
         return re.sub(r"<(t[dh])\b([^>]*)>", cell, match[0])
 
     return Markup(re.sub(r"<tr\b.*?</tr>", row, rows, flags=re.DOTALL))  # noqa: S704 - what is in the rows is escaped
+
+
+def _breakable(value: Any) -> Markup:
+    """A text of the data that breaks where it may: behind the underscores of a name, never within a date."""
+    text = re.sub(r"\d{4}-\d\d-\d\d", r'<span class="date">\g<0></span>', str(escape(value)))
+    return Markup(text.replace("_", "_<wbr>"))  # noqa: S704 - escaped in the line above
 
 
 def _markdown(value: Any) -> Markup:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from lockstep.steps.diagnosing.diagnosis import Cell, Cloud, Dependence
 from lockstep.steps.reporting.classification import ClassificationFacts
 from lockstep.steps.reporting.decisions import DecisionFacts
+from lockstep.steps.reporting.drawing import INSIDE
 from lockstep.steps.reporting.facts import Facts
 from lockstep.steps.reporting.figures import Axis, Line, bars, bins, cloud, dots, histogram, lines, matrix
 from lockstep.steps.reporting.metric_titles import TITLES
@@ -14,8 +15,8 @@ from lockstep.steps.reporting.training import TrainingFacts
 from lockstep.steps.reporting.wording import number, plural, score, shortened
 
 PARTS = {"train": "training"}
-NAME = 24
-"""Characters of a class in a legend."""
+NAME, NAME_ABOVE = 24, 32
+"""Characters of a class in a legend inside the picture, and in one above it."""
 UNIT = (-0.02, 1.02)
 """The range of axes on which shares are drawn."""
 
@@ -38,7 +39,7 @@ def _classification(own: ClassificationFacts, facts: Facts) -> dict[str, str]:
         found["roc"] = lines(
             "roc",
             f"ROC curve. Area under it: {_areas(own.roc)}.",
-            [Line(_legend(curve, len(own.roc) > 1), curve.x, curve.y) for curve in own.roc],
+            [Line(_legend(curve, len(own.roc)), curve.x, curve.y) for curve in own.roc],
             Axis("false positive rate", UNIT),
             Axis("true positive rate", UNIT),
             reference=[(0, 0), (1, 1)],
@@ -49,13 +50,13 @@ def _classification(own: ClassificationFacts, facts: Facts) -> dict[str, str]:
         found["precision_recall"] = lines(
             "precision_recall",
             f"Precision against recall. Average precision: {_areas(curves)}.",
-            [Line(_legend(curve, len(curves) > 1), curve.x, curve.y) for curve in curves],
+            [Line(_legend(curve, len(curves)), curve.x, curve.y) for curve in curves],
             Axis("recall", UNIT),
             Axis("precision", UNIT),
             legend="lower left",
         )
     if own.calibration:
-        series = [(shortened(name, NAME), _drawn(entries)) for name, entries in own.calibration]
+        series = [(_name(name, len(own.calibration)), _drawn(entries)) for name, entries in own.calibration]
         if facts.decision.before:
             series = [("calibrated", series[0][1]), ("before", _drawn(facts.decision.before))]
         found["calibration"] = bins(
@@ -276,7 +277,7 @@ def _dependence(name: str, entry: Dependence, facts: Facts, reach: tuple[float, 
     if facts.task == "classification" and len(entry.series) == 1:
         what = f"mean probability of {next(iter(entry.series))}"
     several = len(entry.series) > 1
-    curves = [(shortened(series, NAME), line) for series, line in entry.series.items()]
+    curves = [(_name(series, len(entry.series)), line) for series, line in entry.series.items()]
     values = _means(entry)
     alt = f"Mean prediction as {entry.feature} changes: from {number(min(values))} to {number(max(values))}."
     if entry.kind in ("number", "date"):
@@ -316,7 +317,12 @@ def _areas(curves: list[Curve]) -> str:
     return "; ".join(f"{curve.name}: {score(curve.area)}" for curve in curves)
 
 
-def _legend(curve: Curve, several: bool) -> str:
+def _legend(curve: Curve, n_curves: int) -> str:
     area = "" if curve.area is None else score(curve.area)
-    name = shortened(curve.name, NAME)
-    return f"{name}: {area}" if area else name if several else ""
+    name = _name(curve.name, n_curves)
+    return f"{name}: {area}" if area else name if n_curves > 1 else ""
+
+
+def _name(name: str, n_curves: int) -> str:
+    """The name of one of so many curves in a legend."""
+    return shortened(name, NAME if n_curves <= INSIDE else NAME_ABOVE)

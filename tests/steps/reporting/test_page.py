@@ -9,8 +9,10 @@ from lockstep.steps.diagnosing.diagnosis import Dependence
 from lockstep.steps.reporting.data import ColumnFacts
 from lockstep.steps.reporting.facts import Facts, facts_of
 from lockstep.steps.reporting.page import card_header, model_card, picture_file, render, report_page
-from lockstep.steps.reporting.pictures import pictures_of
+from lockstep.steps.reporting.pictures import NAME, _legend, pictures_of
+from lockstep.steps.reporting.plotted import Curve
 from lockstep.steps.reporting.sources import Check, Checks
+from lockstep.steps.reporting.wording import score
 from lockstep.steps.splitting.parts import SplitSettings
 from reports import noisy, sources_of, table_of
 
@@ -24,7 +26,7 @@ import yaml
 RNG = np.random.default_rng(0)
 SCRIPT = "<script>alert(1)</script>"
 IMAGE = '"><img src=x onerror=alert(1)>'
-VOID = {"meta", "link", "br"}
+VOID = {"meta", "link", "br", "wbr"}
 
 
 class Page(HTMLParser):
@@ -313,3 +315,27 @@ def test_every_table_of_metrics_says_which_average(binary):
         assert f'<th scope="row">{name} (macro)</th>' in page
         assert f"| {name} (macro) | " in card
     assert "Accuracy (macro)" not in page + card
+
+
+def test_names_break_behind_underscores_and_dates_nowhere(binary):
+    facts, pictures = binary
+    part = msgspec.structs.replace(facts.weak.slices.worst[0], column="a_day", level="2021-06-01 to below 2021-07-01")
+    weak = dataclasses.replace(facts.weak, slices=msgspec.structs.replace(facts.weak.slices, worst=[part]))
+    text = report_page(dataclasses.replace(facts, weak=weak), pictures)
+    day = '<span class="date">{}</span>'.format
+    assert f"a_<wbr>day</bdi>: <bdi>{day('2021-06-01')} to below {day('2021-07-01')}</bdi>" in text
+
+
+def test_an_interval_of_large_numbers_may_break(regression):
+    facts, pictures = regression
+    wide = [metric._replace(value=1e10, low=1e9, high=1e11) for metric in facts.result.metrics]
+    text = report_page(dataclasses.replace(facts, result=dataclasses.replace(facts.result, metrics=wide)), pictures)
+    assert f'class="n loose">{score(1e9)} to {score(1e11)}</td>' in text.replace("&nbsp;", "\N{NO-BREAK SPACE}")
+    assert 'class="n loose"' not in report_page(facts, pictures)
+
+
+def test_names_in_a_legend_above_the_picture_have_more_room():
+    name = "a class with quite a long name "
+    curves = [Curve(f"{name}{number}", [0, 1], [0, 1], 0.5) for number in range(4)]
+    assert [_legend(curve, 4) for curve in curves] == [f"{curve.name}: 0.500" for curve in curves]
+    assert len(_legend(curves[0], 3)) == NAME + len(": 0.500")
