@@ -130,8 +130,8 @@ def possible_footers(text: pa.Buffer, delimiter: str | None) -> list[Footer]:
 
 
 def ends_with_footer(file: CsvFile, n_lines: int) -> bool:
-    """Whether the last ``n_lines`` lines of a file of other rows are a footer as the table's: one of them has a word for
-    a total or the like, or more or fewer cells than a row.
+    """Whether the last ``n_lines`` lines of a file of other rows are a footer as the table's: one of them has a word
+    for a total or the like, or more or fewer cells than a row.
 
     Args:
         file: opened without a footer.
@@ -139,7 +139,7 @@ def ends_with_footer(file: CsvFile, n_lines: int) -> bool:
     """
     tail = file.source.text.slice(max(len(file.source.text) - _END, 0)).to_pybytes().rstrip(b"\r\n")
     lines = tail.decode("utf-8", "replace").splitlines()[-n_lines:]
-    rows = [_cells(line, file.dialect) for line in lines if line.strip()]
+    rows = [_all_cells(line, file.dialect) for line in lines if line.strip()]
     words = (*_TOTALS, *_OTHERS)
     return any(len(row) != len(file.names) or _are_words(pa.array(row, TEXT), words).any() for row in rows)
 
@@ -217,7 +217,13 @@ def _are_words(cells: pa.Array | pa.ChunkedArray, words: Sequence[str]) -> np.nd
 
 
 def _cells(line: str, dialect: Dialect) -> list[str]:
-    """The cells of a line, without blanks around and without empty ones at the end; none, if it is no line of CSV."""
+    """The cells of a line as _all_cells gives them, without empty ones at the end."""
+    cells = _all_cells(line, dialect)
+    return cells[: 1 + max((place for place, cell in enumerate(cells) if cell), default=-1)]
+
+
+def _all_cells(line: str, dialect: Dialect) -> list[str]:
+    """The cells of a line, without blanks around; none, if it is no line of CSV."""
     quoting: Any = csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE
     reader = csv.reader(
         [line],
@@ -227,10 +233,9 @@ def _cells(line: str, dialect: Dialect) -> list[str]:
         escapechar=dialect.escape or None,
     )
     try:
-        cells = [cell.strip() for cell in next(reader)]
+        return [cell.strip() for cell in next(reader)]
     except csv.Error:
         return []
-    return cells[: 1 + max((place for place, cell in enumerate(cells) if cell), default=-1)]
 
 
 def _is_hardly_empty(cells: pa.ChunkedArray) -> bool:

@@ -404,7 +404,8 @@ def test_new_rows_may_do_without_the_title_and_the_total_of_the_table(trained, c
     _, model, _ = trained
     scorer = make_scorer(model)._replace(dialect=Dialect(skip_lines=2, skip_footer_lines=1))
     rows, width = Path("data.csv").read_text(), len(pd.read_csv("data.csv").columns)
-    totals = {"": "", "word": f"Total{',' * (width - 1)}\n", "note": "(300 rows)\n"}
+    rows = "".join(f"{line}{',' if number else ',empty'}\n" for number, line in enumerate(rows.splitlines()))
+    totals = {"": "", "word": f"Total{',' * width}\n", "note": "(300 rows)\n"}
     for title in ("", "A title\n\n"):
         for name, total in totals.items():
             caplog.clear()
