@@ -1,13 +1,15 @@
 """Refuse settings that cannot run, before DVC has removed what the other stages have written.
 
 DVC removes a stage's outputs and then runs it, so a stage that refuses its own settings has lost them. All other stages
-wait for this one, by its output, which never differs: they do not rerun because of it.
+wait for this one, by its first output, which never differs: they do not rerun because of it.
 
-Reads   all sections of the problem in params.yaml, and what the last commits record
-Writes  that the settings can run, and what the last commits record into DVC's run cache, so that going back to their
-        settings restores what they made
+Reads   all sections of the problem in params.yaml, the files of the user's own code that they name, of which nothing is
+        run, and what the last commits record
+Writes  that the settings can run; the hashes of these files, so that a stage that runs some reruns if they change; and
+        what the last commits record into DVC's run cache, so that going back to their settings restores what they made
 
-    python -m stages.check --problem iris --sound data/checked/iris.json
+    python -m stages.check --problem iris --sound data/checked/iris.json \\
+        --estimators data/checked/estimators/iris.json --scorers data/checked/scorers/iris.json
 """
 
 import argparse
@@ -20,8 +22,10 @@ import lockstep.kernel.start  # noqa: F401 - first, before what takes long or ma
 from lockstep.api import check_problem
 from lockstep.kernel.errors import SettingsError
 from lockstep.kernel.files import Outputs
+from lockstep.kernel.lock_file import md5_of
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
+from lockstep.kernel.used_code import FOLDERS, record_of
 from lockstep.repository.recorded_runs import remember_runs
 
 
@@ -33,6 +37,8 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
         raise
     remember_runs()
     outputs.json(args.sound, {"settings": "sound"})
+    for folder in FOLDERS:
+        outputs.text(getattr(args, folder), record_of(problem.sections, folder, lambda file: md5_of(Path(file))))
 
 
 def _make_visible(path: Path) -> None:
@@ -48,6 +54,9 @@ def _make_visible(path: Path) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = stage_parser("check", __doc__)
     parser.add_argument("--sound", type=Path, required=True, metavar="JSON", help="write that they can run here")
+    for folder in FOLDERS:
+        what = f"write here the files of {folder}/ that they name, with their hashes"
+        parser.add_argument(f"--{folder}", type=Path, required=True, metavar="JSON", help=what)
     return run_stage("check", parser.parse_args(argv), execute)
 
 

@@ -19,7 +19,7 @@ import lockstep.kernel.start  # noqa: F401 - first, before what takes long or ma
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Problem
-from lockstep.kernel.stage import run_stage, stage_parser
+from lockstep.kernel.stage import add_used_code, run_stage, stage_parser
 from lockstep.learning.computing.kept_results import KeptResults
 from lockstep.learning.cross_validation import (
     Averaging,
@@ -74,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--scores", type=Path, required=True, metavar="JSON", help="write means and deviations here")
     parser.add_argument("--folds", type=Path, required=True, metavar="CSV", help="write the scores of every fold here")
     parser.add_argument("--predictions", type=Path, required=True, metavar="PARQUET", help="write predictions here")
+    add_used_code(parser, "estimators", "scorers")
     return run_stage("cross_validate", parser.parse_args(argv), execute)
 
 

@@ -22,7 +22,7 @@ from lockstep.kernel.files import Outputs, read_made_rows
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.portable import estimator_of
 from lockstep.kernel.settings import Problem
-from lockstep.kernel.stage import run_stage, stage_parser
+from lockstep.kernel.stage import add_used_code, run_stage, stage_parser
 from lockstep.learning.estimators import TrainSettings, member_of, with_best_trial
 from lockstep.learning.metrics import AUTO, is_lopsided
 from lockstep.learning.model_file import model_file_name
@@ -211,6 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--features", type=Path, metavar="PY", help="the user's own features (default: none)")
     parser.add_argument("--best-trial", type=Path, required=True, metavar="JSON", help="what the search chose")
     parser.add_argument("--diagnosis", type=Path, required=True, metavar="JSON", help="write the diagnosis here")
+    add_used_code(parser, "estimators")
     return run_stage("diagnose", parser.parse_args(argv), execute)
 
 

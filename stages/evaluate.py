@@ -21,7 +21,7 @@ from lockstep.deciding.decision import Decision, decision_of
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
-from lockstep.kernel.stage import run_stage, stage_parser
+from lockstep.kernel.stage import add_used_code, run_stage, stage_parser
 from lockstep.learning.metrics import METRICS
 from lockstep.learning.model_file import ModelFile, model_file_name
 from lockstep.learning.own_metrics import make_scorers
@@ -161,6 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--metrics", type=Path, required=True, metavar="JSON", help="write the metrics here")
     parser.add_argument("--predictions", type=Path, required=True, metavar="PARQUET", help="write the predictions here")
     parser.add_argument("--plots", type=Path, required=True, metavar="FOLDER", help="write the plots' tables here")
+    add_used_code(parser, "estimators", "scorers")
     return run_stage("evaluate", parser.parse_args(argv), execute)
 
 

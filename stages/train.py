@@ -23,7 +23,7 @@ from lockstep.deciding.out_of_fold import read_out_of_fold
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
-from lockstep.kernel.stage import run_stage, stage_parser
+from lockstep.kernel.stage import add_used_code, run_stage, stage_parser
 from lockstep.learning.cross_validation import inner_folds
 from lockstep.learning.estimators import (
     TrainSettings,
@@ -170,6 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out-of-fold", type=Path, required=True, metavar="PARQUET", help="their predictions")
     parser.add_argument("--models", type=Path, required=True, metavar="FOLDER", help="write the model into this folder")
     parser.add_argument("--history", type=Path, required=True, metavar="CSV", help="write the training history here")
+    add_used_code(parser, "estimators")
     return run_stage("train", parser.parse_args(argv), execute)
 
 

@@ -1,6 +1,6 @@
 """Search for hyperparameters, by cross-validation of the whole pipeline on the raw training rows.
 
-Reads   the raw training rows, and the code of the user's own features
+Reads   the raw training rows, and the code of the user's own
 Writes  the best trial, which overrides train.hyperparameters, and a table of all trials; both empty with
         tune.trials: 0
 
@@ -18,7 +18,7 @@ from pathlib import Path
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.settings import Problem
-from lockstep.kernel.stage import run_stage, stage_parser
+from lockstep.kernel.stage import add_used_code, run_stage, stage_parser
 from lockstep.learning.search_result import write_best_trial
 from lockstep.steps.tuning.search_space import TuneSettings
 from lockstep.steps.tuning.trials import NO_SEARCH, Search
@@ -62,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--features", type=Path, metavar="PY", help="the user's own features (default: none)")
     parser.add_argument("--best-trial", type=Path, required=True, metavar="JSON", help="write the best trial here")
     parser.add_argument("--trials", type=Path, required=True, metavar="CSV", help="write the table of trials here")
+    add_used_code(parser, "estimators", "scorers")
     return run_stage("tune", parser.parse_args(argv), execute)
 
 

@@ -15,7 +15,7 @@ from workspace import ROOT
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 NAMES = [stage for stage in STAGES if stage != "check"]
-"""The stages that compute: what ``check`` writes never differs, so it tracks no code, and nothing reruns for it."""
+"""The stages that compute. ``check`` tracks no code of Lockstep's, and nothing reruns because it ran."""
 TEMPLATES = ROOT / "lockstep/steps/reporting/templates"
 
 

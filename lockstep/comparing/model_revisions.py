@@ -128,9 +128,7 @@ def compare_problem(
         verdict=models.verdict,
         test_rows=models.test_rows,
         cross_validation=models.cross_validation,
-        changes=find_changes(
-            before.stages, after.stages, name, [side.found for side in sides], history.changed_modules
-        ),
+        changes=find_changes(before.stages, after.stages, name, [side.found for side in sides], history),
         outdated=outdated_stages(repo, workspace[0], name) if workspace else (),
         altered=tuple(revision.shown for revision in revisions if has_altered_metrics(repo, revision, name)),
         evaluated_models=_evaluated_models(count_evaluated_models(repo, after, name), models),

@@ -9,15 +9,16 @@ from typing import Any, Literal
 
 from lockstep.comparing.evaluations import Evaluated, Folds, average_of_folds, name_of_raw
 from lockstep.kernel.errors import IntegrityError
-from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, md5_of, outputs
+from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, outputs
 from lockstep.kernel.paths import PARAMS
+from lockstep.kernel.used_code import CHECKED
 from lockstep.learning.cross_validation import CrossValidateSettings
 from lockstep.provenance.changed_modules import CodeHistory
 from lockstep.provenance.plan import computing, needed
 from lockstep.reading.loading import DEFAULT_TARGET
 from lockstep.repository.dvc import Repository
 from lockstep.repository.evaluated_models import evaluated_models
-from lockstep.repository.hashes import listing_md5
+from lockstep.repository.hashes import to_be_read
 from lockstep.repository.revisions import (
     Revision,
     changed_settings,
@@ -29,9 +30,6 @@ from lockstep.repository.revisions import (
 
 import msgspec
 import pandas as pd
-
-SCORERS = "scorers"
-"""The folder of the user's own metrics."""
 
 
 class OutdatedStage(msgspec.Struct, frozen=True):
@@ -134,10 +132,10 @@ def _number(cell: str) -> float | None:
 def _own_metrics(repo: Repository, revision: Revision, name: str) -> tuple[str, ...]:
     """The metrics of an evaluation beside the built-in ones; those of the user's own code only where that is the code
     of the workspace, which would run."""
-    folder = repo.root / SCORERS
-    files = {file.relative_to(folder).as_posix(): md5_of(file) for file in repo.files_in(folder)}
-    is_here = _input_md5(revision, f"evaluate@{name}", SCORERS) == listing_md5(files)
-    recorded = _settings(revision, "evaluate", name).get("metrics") or ()
+    record, settings = (CHECKED / f"scorers/{name}.json").as_posix(), _settings(revision, "evaluate", name)
+    here = to_be_read(record, {"problems": {name: {"evaluate": settings}}}, repo.root)
+    is_here = _input_md5(revision, f"evaluate@{name}", record) == here.md5
+    recorded = settings.get("metrics") or ()
     return tuple(str(metric) for metric in recorded if is_here or ":" not in str(metric))
 
 
@@ -198,7 +196,7 @@ def is_stale(revision: Revision, stage: str) -> bool:
     """Whether the record of a stage, or of one that it needs, has other settings than the revision, or read other files
     than the stages before it wrote."""
     stages = computing(revision.stages)
-    written, own = outputs(stages.values()), needed([stage], stages).values()
+    written, own = outputs(revision.stages.values()), needed([stage], stages).values()
     return any(changed_settings(revision, one) for one in own) or any(
         dep.path in written and written[dep.path][0].md5 != dep.md5 for one in own for dep in one.deps
     )

@@ -8,7 +8,8 @@ from lockstep.kernel.errors import some
 from lockstep.kernel.lock_file import ABSENT, CODE_FOLDERS, LockedFile, LockedStage, outputs
 from lockstep.kernel.paths import PARAMS
 from lockstep.learning.search_result import by_name
-from lockstep.provenance.changes import Change, FindModules, differing, stage_changes
+from lockstep.provenance.changes import Change, History, differing, stage_changes
+from lockstep.provenance.plan import computing
 
 import msgspec
 
@@ -62,20 +63,20 @@ def find_changes(
     after: Stages,
     problem: str,
     searched: Sequence[Mapping[str, Any]],
-    find_modules: FindModules | None = None,
+    history: History | None = None,
 ) -> RunChanges:
     """Find what differs between two runs of a problem's stages.
 
     Args:
         searched: the hyperparameters that a search chose, before and after.
-        find_modules: as of stage_changes.
+        history: as of stage_changes.
     """
     own = [{name: stage for name, stage in side.items() if name.endswith(f"@{problem}")} for side in (before, after)]
     written = {*outputs(own[0].values()), *outputs(own[1].values())}
     settings, files = {}, {}
-    for name in {**own[0], **own[1]}:
+    for name in computing({**own[0], **own[1]}):
         sides = (side.get(name, LockedStage(name, "", (), {}, ())) for side in own)
-        for change in stage_changes(*sides, find_modules=find_modules):
+        for change in stage_changes(*sides, history=history):
             if _is_read_elsewhere(change, *own):
                 continue
             values = _plain(change.before), _plain(change.after)

@@ -94,21 +94,24 @@ class Problem:
         path: the settings file.
         name: the problem's name in it.
         problems: what read_problems gives of it, for one who has read it.
+
+    Attributes:
+        sections: as they stand in the file.
     """
 
     def __init__(self, path: Path, name: str, problems: Mapping[str, dict[str, Any]] | None = None) -> None:
         problems = read_problems(path) if problems is None else problems
         check_there(name, problems, path)
-        self.path, self.name, self._sections = path, name, problems[name]
+        self.path, self.name, self.sections = path, name, problems[name]
         self._used: dict[str, Any] = {}
 
     def section(self, name: str, kind: type[S]) -> S:
         """The section ``name`` as a ``kind``; a SettingsError names the file, the key, its value and what is
         allowed."""
         where = f"{self.path}: problems.{self.name}.{name}"
-        if name not in self._sections:
+        if name not in self.sections:
             raise SettingsError(f"{where} is missing. Write '{name}: {{}}' there for all its defaults.")
-        values = self._sections[name]
+        values = self.sections[name]
         self._used[name] = values
         return convert({} if values is None else values, kind, where)
 
@@ -117,7 +120,7 @@ class Problem:
 
         A stage that needs one key of another section tracks that key alone, so that it reruns for no other.
         """
-        values = self._sections.get(section, {})
+        values = self.sections.get(section, {})
         picked = (
             {key: values[key] for key in kind.__struct_fields__ if key in values}
             if isinstance(values, dict)

@@ -22,6 +22,7 @@ from lockstep.kernel.paths import LOGS, PARAMS
 from lockstep.kernel.portable import shortcoming
 from lockstep.kernel.run_progress import note_start
 from lockstep.kernel.settings import Problem, check_problem_name
+from lockstep.kernel.used_code import is_record, parse_record
 
 _inputs: dict[Path, tuple[tuple[int, ...] | None, str]] = {}
 """What check_inputs has let pass, its state then, and its MD5."""
@@ -35,6 +36,14 @@ def stage_parser(stage: str, description: str | None) -> argparse.ArgumentParser
     parser.add_argument("--problem", required=True, metavar="NAME", help="the problem's name in params.yaml")
     parser.add_argument("--params", type=Path, default=PARAMS, metavar="FILE", help="default: %(default)s")
     return parser
+
+
+def add_used_code(parser: argparse.ArgumentParser, *folders: str) -> None:
+    """Let a stage take what ``check`` has recorded of the user's own code in these folders, which it may run: by DVC's
+    orders it runs no other."""
+    for folder in folders:
+        what = f"the files of {folder}/ that it may run, as check records them (default: any)"
+        parser.add_argument(f"--{folder}", type=Path, metavar="JSON", help=what)
 
 
 Body = Callable[[Problem, argparse.Namespace, Outputs], None]
@@ -128,6 +137,21 @@ def check_inputs(*paths: Path) -> None:
             raise IntegrityError(
                 f"{path} has MD5 {md5}, but {owner} records {file.md5}: it was altered, here or in DVC's cache. "
                 "Nothing was computed from it. Type 'python -m lockstep repair'."
+            )
+        if is_record(path.as_posix()):
+            _check_used_code(path)
+
+
+def _check_used_code(record: Path) -> None:
+    """Refuse files of the user's own code that are not those of the record, which is what DVC goes by."""
+    for name, md5 in parse_record(record.read_bytes(), str(record)).items():
+        path = Path(name)
+        state, found = _state(path), md5_of(path) if path.is_file() else ""
+        _inputs[path] = state, found
+        if found != md5:
+            raise MachineError(
+                f"{path} changed since the stage check looked at it. Nothing was computed from it. Run 'dvc repro' "
+                "again, without --single-item."
             )
 
 

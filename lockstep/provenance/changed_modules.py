@@ -6,11 +6,12 @@ code was run that was never committed, nothing is.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, md5_of
 from lockstep.repository import git
+from lockstep.repository.code_records import used_code
 from lockstep.repository.dvc import Repository
 from lockstep.repository.hashes import listing_md5
 
@@ -19,11 +20,12 @@ Listing = dict[str, str]
 
 
 class CodeHistory:
-    """The folders of code that a repository has, or had; each is looked up once."""
+    """The folders of code, and records of own code, that a repository has, or had; each is looked up once."""
 
     def __init__(self, repo: Repository) -> None:
         self._repo = repo
         self._found: dict[tuple[str, str], Listing | None] = {}
+        self._used: dict[tuple[str, str], Mapping[str, str | None] | None] = {}
         self._md5s: dict[str, str] = {}  # of git's blobs
 
     def changed_modules(self, before: LockedFile, after: LockedFile) -> list[str] | None:
@@ -38,6 +40,13 @@ class CodeHistory:
         """The MD5s of the files of a recorded folder, by their paths from the root; None where git does not know it."""
         found = self._listing(folder)
         return None if found is None else {f"{folder.path}/{path}": md5 for path, md5 in found.items()}
+
+    def used_code(self, record: LockedFile) -> Mapping[str, str | None] | None:
+        """The MD5s of the files that a record of the user's own code lists, by their paths; None where nobody knows."""
+        key = record.path, str(record.md5)
+        if key not in self._used:
+            self._used[key] = used_code(self._repo, record)
+        return self._used[key]
 
     def committed_md5(self, folder: str, commit: str) -> str:
         """The hash that dvc.lock would record of a folder of code as it is in a commit."""

@@ -1,16 +1,25 @@
 """What changed between two runs of a stage, in words: from what dvc.lock records of them, or would record now."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
 
 from lockstep.kernel.environment import VERSIONS
 from lockstep.kernel.errors import some
 from lockstep.kernel.lock_file import ABSENT, LockedFile, LockedStage
+from lockstep.kernel.used_code import is_record
 
 Kind = Literal["setting", "file", "command", "output"]
-FindModules = Callable[[LockedFile, LockedFile], Sequence[str] | None]
-"""Tells the modules that two recorded hashes of a folder of code differ in: CodeHistory.changed_modules."""
+
+
+class History(Protocol):
+    """What code was behind a recorded hash: CodeHistory."""
+
+    def changed_modules(self, before: LockedFile, after: LockedFile) -> Sequence[str] | None:
+        """Tell the modules that two recorded hashes of a folder of code differ in."""
+
+    def used_code(self, record: LockedFile) -> Mapping[str, str | None] | None:
+        """Tell the files that a record of the user's own code lists, with their MD5s."""
 
 
 class Change(NamedTuple):
@@ -68,13 +77,13 @@ def _shown(value: Any) -> str:
     return "(none)" if value is ABSENT else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def stage_changes(before: LockedStage, after: LockedStage, *, find_modules: FindModules | None = None) -> list[Change]:
+def stage_changes(before: LockedStage, after: LockedStage, *, history: History | None = None) -> list[Change]:
     """What would make the stage's result another one, or did: settings first, then files, command, output paths.
 
     Outputs are compared by their paths alone: other bytes there are what a run gives, not why it runs.
 
     Args:
-        find_modules: tells the modules of a changed folder of code.
+        history: tells the modules of a changed folder of code, and the files of a changed record of the user's own.
     """
     changes: list[Change] = []
     for file in [*before.params, *(name for name in after.params if name not in before.params)]:
@@ -85,8 +94,10 @@ def stage_changes(before: LockedStage, after: LockedStage, *, find_modules: Find
                 for what, one, other in differing(key, old.get(key, ABSENT), new.get(key, ABSENT))
             ]
     for change in _files("file", before.deps, after.deps):
-        if find_modules and _is_folder(change.before) and _is_folder(change.after):
-            changes.append(change._replace(modules=find_modules(change.before, change.after) or ()))
+        if history and _is_folder(change.before) and _is_folder(change.after):
+            changes.append(change._replace(modules=history.changed_modules(change.before, change.after) or ()))
+        elif history and is_record(change.what) and ABSENT not in (change.before, change.after):
+            changes += _of_used_code(change, history)
         else:
             changes.append(change)
     if before.cmd != after.cmd:
@@ -94,6 +105,13 @@ def stage_changes(before: LockedStage, after: LockedStage, *, find_modules: Find
     return changes + [
         change for change in _files("output", before.outs, after.outs) if ABSENT in (change.before, change.after)
     ]
+
+
+def _of_used_code(change: Change, history: History) -> list[Change]:
+    """A changed record as the changes of what it lists; as it is where nobody knows what it listed."""
+    listed = [history.used_code(record) for record in (change.before, change.after)]
+    files = [tuple(LockedFile(path, md5, None) for path, md5 in (found or {}).items()) for found in listed]
+    return [change] if None in listed else list(_files("file", files[0], files[1]))
 
 
 def _files(kind: Kind, before: tuple[LockedFile, ...], after: tuple[LockedFile, ...]) -> Iterator[Change]:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from lockstep.kernel.errors import SettingsError, nearest, some
 from lockstep.kernel.lock_file import LockedStage, outputs
-from lockstep.provenance.changes import FindModules, stage_changes
+from lockstep.kernel.used_code import is_record
+from lockstep.provenance.changes import History, stage_changes
 
 NEVER = "no run of it is recorded in dvc.lock"
 _MORE = 4
@@ -26,15 +27,13 @@ class Plan(NamedTuple):
     maybe: dict[str, list[str]]
 
 
-def plan(
-    recorded: Mapping[str, LockedStage], now: Mapping[str, LockedStage], find_modules: FindModules | None = None
-) -> Plan:
+def plan(recorded: Mapping[str, LockedStage], now: Mapping[str, LockedStage], history: History | None = None) -> Plan:
     """Find what ``dvc repro`` would do about the stages of ``now``, and why.
 
     Args:
         recorded: of dvc.lock.
         now: what dvc.lock would say of them now: Repository.current_stages.
-        find_modules: as of stage_changes.
+        history: as of stage_changes.
     """
     producers = {path: owner for path, (_, owner) in outputs(now.values()).items()}
     computed = outputs(computing(now).values())
@@ -49,12 +48,13 @@ def plan(
         if name not in recorded:
             found.run[name] = [NEVER]
             continue
-        # A table that its own stage has to remake or restore first is no reason of its own.
+        # A table that its own stage has to remake or restore first is no reason of its own; what check would record of
+        # own code is known before it does.
         upset = {path for path, owner in producers.items() if owner in found.run or owner in found.restore}
         changes = [
             change
-            for change in stage_changes(recorded[name], stage, find_modules=find_modules)
-            if change.what not in upset
+            for change in stage_changes(recorded[name], stage, history=history)
+            if change.what not in upset or is_record(change.what)
         ]
         if changes:
             found.run[name] = [str(change) for change in changes]
@@ -88,8 +88,8 @@ def _in_order(stages: Mapping[str, LockedStage], producers: Mapping[str, str]) -
 
 
 def computing(stages: Mapping[str, LockedStage]) -> dict[str, LockedStage]:
-    """The stages that results come of: all but ``check``, which reads all settings of a problem so as to refuse them,
-    and writes what never differs, so that nothing runs because it ran."""
+    """The stages that results come of: all but ``check``, which reads all settings of a problem so as to refuse them.
+    Nothing runs because it ran: what it writes never differs, or is known before (lockstep.kernel.used_code)."""
     return {name: stage for name, stage in stages.items() if name.split("@")[0] != "check"}
 
 
@@ -152,11 +152,11 @@ def in_words(
     recorded: Mapping[str, LockedStage],
     now: Mapping[str, LockedStage],
     target: str | None = None,
-    find_modules: FindModules | None = None,
+    history: History | None = None,
 ) -> list[str]:
     """Say what ``dvc repro [TARGET]`` would do, a line each; the arguments are those of ``plan``."""
     chosen = now if target is None else needed(matching(target, now), now)
-    found, names = plan(recorded, chosen, find_modules), list(now)
+    found, names = plan(recorded, chosen, history), list(now)
     lines = []
     if found.run:
         lines += ["Would run:", *(f"  {line}" for line in grouped(found.run, names))]

@@ -11,7 +11,7 @@ from lockstep.kernel.errors import some
 from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, md5_of, read_lock, recorded_files
 from lockstep.kernel.log import heartbeat
 from lockstep.provenance.changed_modules import CodeHistory
-from lockstep.provenance.changes import FindModules, stage_changes
+from lockstep.provenance.changes import History, stage_changes
 from lockstep.repository.cache import corrupt_objects, object_path
 from lockstep.repository.dvc import Repository
 from lockstep.repository.hashes import present
@@ -131,7 +131,7 @@ def check_stages(
     recorded: Mapping[str, LockedStage],
     now: Mapping[str, LockedStage],
     wrong: Iterable[str] = (),
-    find_modules: FindModules | None = None,
+    history: History | None = None,
 ) -> list[Deviation]:
     """Find the stages that would run with other settings, code, data or command than they did.
 
@@ -139,7 +139,7 @@ def check_stages(
         recorded: of dvc.lock.
         now: what dvc.lock would say of them now.
         wrong: paths whose change is told by a Deviation of its own.
-        find_modules: as of stage_changes.
+        history: as of stage_changes.
     """
     deviations, told = [], set(wrong)
     for name, stage in now.items():
@@ -147,9 +147,7 @@ def check_stages(
             deviations.append(Deviation("not run", name, ": dvc.lock records no run of it"))
             continue
         changes = [
-            change
-            for change in stage_changes(recorded[name], stage, find_modules=find_modules)
-            if change.what not in told
+            change for change in stage_changes(recorded[name], stage, history=history) if change.what not in told
         ]
         if changes:
             deviations.append(Deviation("outdated", name, f": {some(changes)}"))
@@ -183,6 +181,6 @@ def verify(root: Path = Path(), *, everything: bool = False) -> Verification:
         ]
         deviations += check_cache(cached, found.cache, everything=everything)
         told = {one.subject for one in deviations}
-        deviations += check_stages(recorded, now, told, CodeHistory(repo).changed_modules)
+        deviations += check_stages(recorded, now, told, CodeHistory(repo))
     size = sum(one.size or 0 for one in known.values())
     return Verification(deviations, len(now), len(found.files), len(found.cached), len(known), size)

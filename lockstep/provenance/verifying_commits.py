@@ -9,9 +9,11 @@ from lockstep.kernel.environment import VERSIONS
 from lockstep.kernel.errors import some
 from lockstep.kernel.lock_file import LockedFile, LockedStage, outputs
 from lockstep.kernel.paths import PARAMS
+from lockstep.kernel.used_code import is_record
 from lockstep.provenance.changed_modules import CodeHistory
 from lockstep.provenance.plan import computing, needed
 from lockstep.provenance.verifying import Deviation, check_cache
+from lockstep.repository.code_records import changed_code
 from lockstep.repository.dvc import Repository, read_dvc_yaml
 from lockstep.repository.revisions import Revision, changed_settings, uncached_file
 
@@ -36,7 +38,11 @@ def verify_commit(
     for name, stage in stages.items():
         changed = [f"{PARAMS}: {key}" for key in changed_settings(revision, stage)]
         changed += _other_versions(repo, revision, stage)
-        changed += [dep.path for dep in stage.deps if _md5(repo, history, revision, dep, known) != dep.md5]
+        for dep in stage.deps:
+            if is_record(dep.path):
+                changed += changed_code(repo, dep, revision.commit)
+            elif _md5(repo, history, revision, dep, known) != dep.md5:
+                changed.append(dep.path)
         if changed:
             deviations.append(Deviation("outdated", name, f": {some(changed)}"))
     return deviations

@@ -3,7 +3,6 @@
 DVC promises nothing about what is used here, so pyproject.toml pins it to the minor version that this was tested with.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -11,9 +10,11 @@ from typing import Any, NamedTuple, Self
 from lockstep.kernel.environment import VERSIONS, read_versions
 from lockstep.kernel.errors import IntegrityError, MachineError, SettingsError
 from lockstep.kernel.lock_file import ABSENT, LockedFile, LockedStage
+from lockstep.kernel.paths import PARAMS
 from lockstep.kernel.strict_yaml import read_yaml
+from lockstep.kernel.used_code import is_record
 from lockstep.repository.dvc_process import write_settings_as_utf8
-from lockstep.repository.hashes import present
+from lockstep.repository.hashes import present, to_be_read
 
 from dvc.dependency.param import ParamsDependency  # type: ignore[import-untyped]
 from dvc.exceptions import DvcException, NotDvcRepoError  # type: ignore[import-untyped]
@@ -177,18 +178,22 @@ class Repository:
         params: dict[str, dict[str, Any]] = {}
         for dep in stage.params:
             file = self._path(dep)
-            if file not in contents:
-                path = self.root / file
-                contents[file] = read_versions(path) if file == VERSIONS.name else read_yaml(path)
-            values = {key: value_at(contents[file], key) for key in dep.params}
+            content = self._content(file, contents)
+            values = {key: value_at(content, key) for key in dep.params}
             params[file] = {key: value for key, value in values.items() if value is not ABSENT}
 
-        def files(entries: Any) -> Iterator[LockedFile]:
-            for entry in entries:
-                if not isinstance(entry, ParamsDependency):
-                    yield present(self._path(entry), self.root, known, self.files_in)
+        paths = [self._path(entry) for entry in stage.deps if not isinstance(entry, ParamsDependency)]
+        settings = self._content(PARAMS.name, contents) if any(map(is_record, paths)) else {}
+        deps = tuple(to_be_read(path, settings, self.root, known, self.files_in) for path in paths)
+        outs = tuple(present(self._path(out), self.root, known, self.files_in) for out in stage.outs)
+        return LockedStage(stage.addressing, stage.cmd, deps, params, outs)
 
-        return LockedStage(stage.addressing, stage.cmd, tuple(files(stage.deps)), params, tuple(files(stage.outs)))
+    def _content(self, file: str, contents: dict[str, Any]) -> Any:
+        """The content of a parameter file, which is read once."""
+        if file not in contents:
+            path = self.root / file
+            contents[file] = read_versions(path) if file == VERSIONS.name else read_yaml(path)
+        return contents[file]
 
     def _path(self, entry: Any) -> str:
         return Path(entry.fs_path).relative_to(self.root).as_posix()

@@ -16,6 +16,7 @@ from lockstep.kernel.dvc_locks import workspace_locked
 from lockstep.kernel.errors import MachineError
 from lockstep.kernel.lock_file import LOCK_FILE
 from lockstep.kernel.paths import PARAMS, ROOT
+from lockstep.kernel.used_code import CHECKED
 from lockstep.repository.quick_yaml import quicken_yaml
 from lockstep.repository.stage_forks import StageForks
 
@@ -23,8 +24,8 @@ TIME_LIMIT = 120.0
 """Seconds that a transfer may take unless it is told otherwise."""
 GRACE = 5.0
 """Seconds that DVC has to end when it is asked to."""
-FIRST_STAGE, CHECKED = "stages.check", Path("data/checked")
-"""The stage that looks at the settings, before all others; what it writes."""
+FIRST_STAGE = "stages.check"
+"""The stage that looks at the settings, before all others."""
 AGAIN = "The same command again is safe: what has arrived is not sent twice."
 _DVC = """
 import sys

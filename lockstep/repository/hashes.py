@@ -4,8 +4,10 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from lockstep.kernel.lock_file import LockedFile, md5_of
+from lockstep.kernel.used_code import expected_record, is_record
 
 
 def digest(path: Path, algorithm: str) -> str:
@@ -41,6 +43,26 @@ def present(
     if known is not None:
         known[path] = found
     return found
+
+
+def to_be_read(
+    path: str,
+    params: Mapping[str, Any],
+    root: Path = Path(),
+    known: dict[str, LockedFile] | None = None,
+    files_in: Callable[[Path], Iterable[Path]] | None = None,
+) -> LockedFile:
+    """What a stage that ran now would read at ``path``: what is there; of a record of own code what ``check``, which is
+    before it, would write there.
+
+    Args:
+        params: the content of params.yaml.
+        path, root, known, files_in: as of ``present``.
+    """
+    if not is_record(path):
+        return present(path, root, known, files_in)
+    content = expected_record(path, params, lambda file: present(file, root, known).md5)
+    return LockedFile(path, hashlib.md5(content, usedforsecurity=False).hexdigest(), len(content))
 
 
 def folder_md5(folder: Path, files: Iterable[Path]) -> str:

@@ -15,7 +15,9 @@ from typing import Any
 from lockstep.kernel.errors import DataError, IntegrityError, MachineError, SettingsError, did_you_mean
 from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, last_commits, md5_of, parse_lock
 from lockstep.kernel.paths import PARAMS
+from lockstep.kernel.used_code import is_record
 from lockstep.repository.cache import is_intact, object_path
+from lockstep.repository.code_records import changed_code
 from lockstep.repository.dvc import Repository, read_dvc_yaml, value_at
 from lockstep.repository.evaluated_models import lock_of
 from lockstep.repository.hashes import present
@@ -224,8 +226,11 @@ def outdated(
     recorded = workspace.stages.get(stage)
     if recorded is None:
         return ()
-    files = [(file, present(file.path, repo.root, known, repo.files_in)) for file in (*recorded.deps, *recorded.outs)]
-    changed = [file.path for file, now in files if now.md5 not in (None, file.md5)]
+    records = [file for file in recorded.deps if is_record(file.path)]
+    others = [file for file in (*recorded.deps, *recorded.outs) if file not in records]
+    files = [(file, present(file.path, repo.root, known, repo.files_in)) for file in others]
+    changed = [path for record in records for path in changed_code(repo, record, None)]
+    changed += [file.path for file, now in files if now.md5 not in (None, file.md5)]
     return (*changed, *(f"params.yaml:{key}" for key in changed_settings(workspace, recorded)))
 
 

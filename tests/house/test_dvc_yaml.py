@@ -5,6 +5,9 @@ import subprocess
 import sys
 from itertools import filterfalse
 
+from lockstep.kernel.paths import OWN_CODE
+from lockstep.kernel.used_code import CHECKED, FOLDERS, is_record
+
 import pytest
 import yaml
 from graph import (
@@ -30,14 +33,29 @@ def test_one_script_per_stage():
 def test_check_comes_before_all_and_makes_none_rerun():
     check = STAGES["check"]["do"]
     assert check["params"] == ["problems.${key}"]
-    assert "deps" not in check
-    (sound,) = all_outputs("check")
+    assert check["deps"] == list(FOLDERS)  # of the user's own code, not of Lockstep's
+    sound, *_ = all_outputs("check")
     assert [stage for stage in NAMES if sound in STAGES[stage]["do"]["deps"]] == ["load"]
     made = {path: stage for stage in NAMES for path in all_outputs(stage)}
     reached, todo = {"load"}, set(NAMES) - {"load"}
     while now := {stage for stage in todo if {made.get(path) for path in STAGES[stage]["do"]["deps"]} & reached}:
         reached, todo = reached | now, todo - now
     assert reached == set(NAMES)
+
+
+def test_stages_depend_on_the_files_of_own_code_that_are_used_and_on_no_folder_of_it():
+    """An estimator is fitted or opened by all of them; a metric is computed of folds and of test rows."""
+    _, *records = all_outputs("check")
+    assert records == [f"{CHECKED}/{folder}/${{key}}.json" for folder in FOLDERS]
+    assert all(map(is_record, records))
+    scoring = ["tune", "cross_validate", "evaluate"]
+    for record, expected in zip(records, ({*scoring, "train", "diagnose"}, set(scoring)), strict=True):
+        assert {stage for stage in NAMES if record in STAGES[stage]["do"]["deps"]} == expected
+    for stage in NAMES:
+        own = [path for path in STAGES[stage]["do"]["deps"] if path.split("/")[0] in OWN_CODE]
+        assert own in ([], ["features/${key}.py"])
+        imports = {"lockstep/learning/own_estimators.py", "lockstep/learning/own_metrics.py"}
+        assert records[0] in STAGES[stage]["do"]["deps"] or not imports & set(import_closure(f"stages.{stage}"))
 
 
 @pytest.mark.parametrize("stage", NAMES)
@@ -144,7 +162,7 @@ def test_every_path_of_the_command_is_declared_and_every_declared_path_is_in_it(
     declared = [
         path
         for path in [*do["deps"], *all_outputs(stage)]
-        if not is_code(path) and path not in ("${item.load.path}", *all_outputs("check"))
+        if not is_code(path) and path not in ("${item.load.path}", all_outputs("check")[0])
     ]
     for argument in arguments:
         assert any(path == argument or path.startswith(f"{argument}/") for path in declared), argument
@@ -204,7 +222,7 @@ def test_the_bundled_tables_are_served_by_their_own_remote_alone():
 
 
 def test_the_users_code_is_what_dvc_tracks_in_its_folders(tmp_path):
-    """A folder of which DVC ignored all would be the same, whatever is in it."""
+    """A folder of which DVC ignored all would be the same, whatever is in it: ``check`` would not run."""
     repository = Repository(tmp_path / "copy")
     names = [f"{folder}/{name}" for folder in ("estimators", "scorers") for name in ("mine.py", "README.md")]
     for name in names:

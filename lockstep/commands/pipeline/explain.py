@@ -22,6 +22,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     recorded = read_lock() if LOCK_FILE.exists() else {}
     with Repository() as repo:
-        lines = in_words(recorded, repo.current_stages(), args.target, CodeHistory(repo).changed_modules)
+        lines = in_words(recorded, repo.current_stages(), args.target, CodeHistory(repo))
     print("\n".join(lines))
     return 0
