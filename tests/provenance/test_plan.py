@@ -40,6 +40,35 @@ def test_what_check_writes_makes_nothing_run():
     assert found == ({"check@a": ["problem 1 → 2"]}, {}, {})
 
 
+RECORD = "data/checked/scorers/a.json"
+LISTED = {"1": {"scorers/a.py": "x", "scorers/b.py": "y"}, "2": {"scorers/a.py": "z", "scorers/c.py": "y"}}
+
+
+class History:
+    """What records with these hashes list; nothing is known of any other."""
+
+    def used_code(self, record):
+        return LISTED.get(record.md5)
+
+
+@pytest.mark.parametrize(
+    ("now", "history", "reasons"),
+    [
+        ("2", History(), ["scorers/a.py changed", "it no longer reads scorers/b.py", "it now reads scorers/c.py"]),
+        ("3", History(), [f"{RECORD} changed"]),
+        ("2", None, [f"{RECORD} changed"]),
+        ("1", History(), None),
+    ],
+)
+def test_what_check_would_record_of_own_code_makes_run_who_uses_it(now, history, reasons):
+    """It is known before: current_stages gives it as if check had run."""
+    folders = [stage("check@a", {"scorers": md5}, {"checked": "c", RECORD: "1"}) for md5 in "12"]
+    then = chain() | {"check@a": folders[0], "evaluate@a": stage("evaluate@a", {RECORD: "1"}, {"metrics": "e"})}
+    after = then | {"check@a": folders[1], "evaluate@a": stage("evaluate@a", {RECORD: now}, {"metrics": "e"})}
+    expected = {"check@a": ["scorers changed"]} | ({"evaluate@a": reasons} if reasons else {})
+    assert plan(then, after, history) == (expected, {}, {})
+
+
 def test_a_missing_output_is_restored_and_those_behind_it_may_run():
     now = chain()
     now["train@a"] = now["train@a"]._replace(outs=(LockedFile("model", None, None),))
