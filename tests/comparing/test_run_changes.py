@@ -39,6 +39,28 @@ def test_settings_libraries_data_and_code_are_told_apart():
     ]
 
 
+class History:
+    """Of every folder the same modules changed; a record lists the file of its hash."""
+
+    def changed_modules(self, *_):
+        return ["files.py", "log.py"]
+
+    def used_code(self, record):
+        return {"scorers/cost.py": record.md5}
+
+
+def test_own_code_is_told_where_a_stage_uses_it():
+    """Not what else is in its folder, which check alone reads."""
+    sides = []
+    for md5, used in (("a", "c"), ("b", "c"), ("b", "d")):
+        record = LockedFile("data/checked/scorers/p.json", used * 32, 9)
+        check = LockedStage("check@p", "", (LockedFile("scorers", f"{md5 * 32}.dir", 9),), {}, (record,))
+        sides.append({"check@p": check, "evaluate@p": LockedStage("evaluate@p", "", (record,), {}, ())})
+    assert find_changes(sides[0], sides[1], "p", [{}, {}], History()).code == ()
+    (change,) = find_changes(sides[1], sides[2], "p", [{}, {}], History()).code
+    assert change == FileChange("scorers/cost.py", "c" * 32, "d" * 32)
+
+
 def test_a_module_that_its_folder_names_is_told_once():
     sides = []
     for md5 in ("a" * 32, "b" * 32):
@@ -46,7 +68,7 @@ def test_a_module_that_its_folder_names_is_told_once():
         modules = [LockedFile(f"lockstep/kernel/{name}.py", md5, 9) for name in ("files", "paths")]
         read = {"load@p": [folder], "train@p": modules}
         sides.append({name: LockedStage(name, "", tuple(deps), {}, ()) for name, deps in read.items()})
-    found = find_changes(*sides, "p", [{}, {}], lambda *_: ["files.py", "log.py"])
+    found = find_changes(*sides, "p", [{}, {}], History())
     assert sentences(found, visible)[-1] == (
         "Changed code: lockstep/kernel (files.py, log.py), lockstep/kernel/paths.py."
     )
