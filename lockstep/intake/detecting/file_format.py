@@ -129,7 +129,7 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
         whole=said["numbers"],
     )
     if "skip_footer_lines" in reasons:
-        reasons["skip_footer_lines"] += "; of later files, so many lines at the end are left out, too"
+        reasons["skip_footer_lines"] += "; 'update' asks for such a line below a new table"
     form = form._replace(**words)
     cells, lines = columns_of(text), text.line_starts
     del text

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from lockstep.comparing.tables.changes import Side, TableChanges, UnreadColumns, compare_tables
 from lockstep.comparing.tables.revisions import dropped_columns, unlogged
 from lockstep.comparing.tables.row_matching import Matched, find_matches, of_one_type
+from lockstep.intake.detecting.footers import ends_with_footer
 from lockstep.intake.editing.undoing import hidden_folder
 from lockstep.intake.renewing.carried_rows import (
     Twins,
@@ -18,9 +19,10 @@ from lockstep.intake.renewing.carried_rows import (
     twins_by_content,
     whole,
 )
-from lockstep.kernel.errors import DataError, LockstepError, called, did_you_mean, some
+from lockstep.kernel.errors import DataError, LockstepError, Setting, called, did_you_mean, some
 from lockstep.kernel.lock_file import md5_of
 from lockstep.reading.contract import read_contract
+from lockstep.reading.csvfile import CsvFile
 from lockstep.reading.loading import LoadSettings, check_rows, load_file
 from lockstep.reading.source import PACKED
 from lockstep.steps.splitting.identifiers import NEARLY_UNIQUE, is_code
@@ -108,6 +110,7 @@ def find_renewal(given: Given, rows: Path, result: Path, mode: Mode, key: str | 
         with unlogged(), called(result, f"{given.data} with the rows of {rows}"):
             after = _version(given, result, str(rows))
     else:
+        _check_footer(given.load, result, rows)
         after = _version(given, result, str(rows))
     _check_key(key, given.load, before, after, rows)
     changes = compare_tables(before.side, after.side, key)
@@ -120,6 +123,21 @@ def find_renewal(given: Given, rows: Path, result: Path, mode: Mode, key: str | 
     repeated = _repeated(content, before, after) if mode == "append" else []
     targets = _changed_targets(before.side, after.side, match, key)
     return _with_parts(given, before, after, match, content, key, changes, repeated, targets)
+
+
+def _check_footer(load: LoadSettings, result: Path, rows: Path) -> None:
+    """Refuse data whose last lines may be rows, where the settings leave out so many as are below the table."""
+    n_lines = load.skip_footer_lines
+    if not n_lines or result.suffix.lower() == ".parquet":
+        return
+    if not ends_with_footer(CsvFile(result, load.dialect._replace(skip_footer_lines=0)), n_lines):
+        last = "its last line" if n_lines == 1 else f"its last {n_lines} lines"
+        raise DataError(
+            f"{rows} may have rows in {last}, which ",
+            Setting("load.skip_footer_lines"),
+            " leaves out as what stands below the table's rows. Write that below these rows, too: a line such as "
+            "'Total' is enough.",
+        )
 
 
 def _version(given: Given, path: Path, shown: str) -> Version:

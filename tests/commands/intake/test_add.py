@@ -728,8 +728,8 @@ def test_a_total_below_the_rows_is_left_out_and_said_with_its_flag(copy, tmp_pat
     shown = add(copy, tmp_path / "t.csv", "--target", "amount").stdout
     assert (
         "Skip footer lines: 2, since line 154 is a total: 'Total' stands in 'size', as in no other row, and "
-        f"'{total}' in 'amount' is the sum of the numbers above it; of later files, so many lines at the end are left "
-        "out, too (--skip-footer-lines N)\n"
+        f"'{total}' in 'amount' is the sum of the numbers above it; 'update' asks for such a line below a new table "
+        "(--skip-footer-lines N)\n"
     ) in shown
     assert problems(copy)["t"]["load"]["skip_footer_lines"] == 2
     assert copy.repro("load@t") == ["check@t", "load@t"]

@@ -324,3 +324,18 @@ def test_json_lines_are_no_rows_of_a_csv_file(copy):
     assert "new.jsonl cannot be written as they are. Save them as CSV (UTF-8)." in done.stderr
     done = update(copy, "people", people([150]), "--append", "--sheet", "May", check=False)
     assert "--sheet is of an Excel workbook (.xlsx), and none is named" in done.stderr
+
+
+def test_a_row_is_not_taken_for_the_total_of_the_table_before(copy):
+    """The settings leave out the line below the rows: of a new table without one, that would be a row."""
+    header, *rows = people(range(150)).decode().splitlines()
+    total = f"Total,,{sum(float(row.split(',')[2]) for row in rows)},"
+    table = copy.folder.parent / "sales.csv"
+    table.write_text("\n".join([header, *rows, total]) + "\n")
+    assert "Skip footer lines: 1, since " in copy.lockstep("add", str(table), "--target", "churned").stdout
+    copy.commit("sales")
+    more = people(range(170))
+    done = update(copy, "sales", more, "--replace", check=False)
+    assert done.returncode == 2
+    assert "may have rows in its last line, which load.skip_footer_lines leaves out" in done.stderr
+    assert "Rows: 150" in update(copy, "sales", more + b"Total\n", "--replace").stdout

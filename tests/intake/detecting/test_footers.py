@@ -54,7 +54,7 @@ def test_a_total_is_none_of_the_rows_and_it_is_said(found, word):
     assert facts.settings == {"skip_lines": 1, "skip_footer_lines": 1}
     assert facts.reasons["skip_footer_lines"] == (
         f"line {N + 3} is a total: '{word}' stands in 'region', as in no other row, and '{money(SUM_CENTS)[1:-1]}' in "
-        "'amount' is the sum of the numbers above it; of later files, so many lines at the end are left out, too"
+        "'amount' is the sum of the numbers above it; 'update' asks for such a line below a new table"
     )
     assert facts.warnings == []
     assert (facts.frame["amount"].sum() * 100).round() == SUM_CENTS
