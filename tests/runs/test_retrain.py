@@ -86,7 +86,7 @@ def test_a_repository_of_ones_own_retrains_its_own_problem(tmp_path):
     lines = [f"{place},{place % 17},{'yes' if place % 17 > 8 else 'no'}" for place in range(300)]
     (tmp_path / "customers.csv").write_text("\n".join(["number,calls,churned", *lines[:240], ""]))
     (tmp_path / "new.csv").write_text("\n".join(["number,calls,churned", *lines[230:], ""]))  # ten are there
-    own.lockstep("add", tmp_path / "customers.csv", "--target", "churned")
+    own.lockstep("add", tmp_path / "customers.csv", "--target", "churned", "--model", "logistic_regression")
     own.dvc("repro")
     own.commit("customers")
     before = own.run("git", "rev-parse", "HEAD").stdout.strip()

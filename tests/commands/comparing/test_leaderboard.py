@@ -3,7 +3,7 @@
 import re
 from functools import partial
 
-from lockstep.comparing import leaderboard as ranking
+from lockstep.comparing.leaderboard import ranking
 
 import pytest
 import yaml
