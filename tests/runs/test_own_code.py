@@ -71,6 +71,7 @@ def test_a_file_that_nobody_uses_reruns_the_check_alone(clean):
     assert text.count("Nothing changed that is on record.") == 2
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("path", "users"), [("scorers/cost.py", SCORING), ("estimators/mine.py", FITTING)])
 def test_a_file_that_is_used_reruns_what_uses_it(clean, path, users):
     append(clean, path)

@@ -322,6 +322,7 @@ def test_a_pipe_or_device_is_written_to_and_not_replaced(trained):
     assert (folder / "pipe").is_fifo()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("trained", ["classification"], indirect=True)
 def test_a_stdout_that_takes_no_more(trained):
     folder, model, _ = trained

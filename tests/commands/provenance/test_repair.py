@@ -18,7 +18,6 @@ import pytest
 import recorded
 import yaml
 from servers import hanging
-from small import widened
 
 RAW, SPLIT, MODEL = (
     "data/raw/iris.csv",
@@ -65,7 +64,8 @@ def flip(path, rng):
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-@pytest.mark.parametrize("how", widened(["altered", "missing", "nowhere"], ["nowhere"]))
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("how", ["altered", "missing", "nowhere"])
 def test_a_small_result_that_git_keeps_is_put_back_too(built, capsys, how):
     """DVC's cache of runs may hold it, or its stage makes it again."""
     path = Path("metrics/plots/iris/history.csv")
