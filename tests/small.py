@@ -47,9 +47,9 @@ def widened(values, few):
 
 
 def drawn(examples=100):
-    """Of a test whose values Hypothesis draws: how many examples it tries; a fourth of them where 'make test' leaves
+    """Of a test whose values Hypothesis draws: how many examples it tries; an eighth of them where 'make test' leaves
     the exhaustive tests out. The same ones each time, so that a change is what makes it fail."""
-    few = max(examples // 4, 5)
+    few = max(examples // 8, 5)
     return settings(
         max_examples=examples if every_example else few,
         deadline=None,
