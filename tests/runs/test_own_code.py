@@ -10,6 +10,8 @@ from lockstep.repository.revisions import read_revision
 
 import pytest
 
+pytestmark = pytest.mark.slow  # it begins early
+
 MINE = """
 from sklearn.linear_model import Ridge
 

@@ -32,6 +32,8 @@ from small import make_table, run_stages
 from tasks import dally, fail, nap
 from workspace import ROOT
 
+pytestmark = pytest.mark.slow  # it begins early
+
 PARAMS = {
     "load": {"path": "d.csv", "task": "classification", "target": "y"},
     "split": {},
@@ -124,6 +126,7 @@ def in_which_order(able):
     return arrived
 
 
+@pytest.mark.exhaustive
 def test_a_result_arrives_though_one_before_it_takes_long(on_cluster):
     """So that it is kept, should the run be killed meanwhile."""
     with workers() as able:
