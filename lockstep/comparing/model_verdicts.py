@@ -139,11 +139,10 @@ def compare_test_rows(before: Evaluated, after: Evaluated) -> RowsComparison | N
     if targets := another_target(before, after):
         return targets
     matched = match_test_rows(before, after)
-    places = matched.before, matched.after
     if before.in_time and not after.in_time:  # blocks of time are cut in the order of the side that has one
         order = np.argsort(matched.before)
-        places = matched.before[order], matched.after[order]
-    old, new = before.predictions.iloc[places[0]], after.predictions.iloc[places[1]]
+        matched = matched._replace(before=matched.before[order], after=matched.after[order])
+    old, new = before.predictions.iloc[matched.before], after.predictions.iloc[matched.after]
     same = values_of(old["actual"]) == values_of(new["actual"])
     old, new = old[same], new[same]
     y = values_of(new["actual"])

@@ -226,6 +226,11 @@ def recorded_files(stages: Mapping[str, LockedStage], root: Path = Path()) -> di
     return pointers | outputs(stages.values())
 
 
+def md5_of_bytes(data: bytes) -> str:
+    """The MD5 of bytes, as DVC names its cache's files."""
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
 def md5_of(path: Path) -> str:
     """The MD5 of a file's bytes, as DVC names its cache's files."""
     with path.open("rb") as handle:

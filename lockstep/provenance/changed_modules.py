@@ -5,11 +5,10 @@ it was in the commits whose dvc.lock has the hash, until one of them gives that 
 code was run that was never committed, nothing is.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, md5_of
+from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, md5_of, md5_of_bytes
 from lockstep.repository import git
 from lockstep.repository.code_records import used_code
 from lockstep.repository.dvc import Repository
@@ -82,4 +81,4 @@ class CodeHistory:
     def _hash(self, blobs: list[str]) -> None:
         """Hash what git keeps under these names."""
         for blob, data in git.contents(blobs, self._repo.root).items():
-            self._md5s[blob] = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            self._md5s[blob] = md5_of_bytes(data)

@@ -1,13 +1,12 @@
 """Whether what a commit records of some of its stages is of one piece, without touching the workspace: the outputs from
 their bytes, and what the stages read, against the commit's own settings, code and tables."""
 
-import hashlib
 import tomllib
 from collections.abc import Iterable
 
 from lockstep.kernel.environment import VERSIONS
 from lockstep.kernel.errors import some
-from lockstep.kernel.lock_file import LockedFile, LockedStage, outputs
+from lockstep.kernel.lock_file import LockedFile, LockedStage, md5_of_bytes, outputs
 from lockstep.kernel.paths import PARAMS
 from lockstep.kernel.used_code import is_record
 from lockstep.provenance.changed_modules import CodeHistory
@@ -75,7 +74,7 @@ def _md5(
         return history.committed_md5(dep.path, revision.commit)
     content = repo.read(revision.commit, dep.path)
     if content is not None:
-        return hashlib.md5(content, usedforsecurity=False).hexdigest()
+        return md5_of_bytes(content)
     name = f"{dep.path}.dvc"
     pointer = repo.read(revision.commit, name)
     if pointer is None:

@@ -1,11 +1,10 @@
 """Finds what a record of the user's own code said, of which dvc.lock has the hash."""
 
 import contextlib
-import hashlib
 from collections.abc import Iterator, Mapping
 
 from lockstep.kernel.errors import IntegrityError, LockstepError
-from lockstep.kernel.lock_file import LOCK_FILE, LockedFile
+from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, md5_of_bytes
 from lockstep.kernel.paths import PARAMS
 from lockstep.kernel.used_code import expected_record, parse_record
 from lockstep.repository import git
@@ -22,7 +21,7 @@ def used_code(repo: Repository, record: LockedFile) -> Mapping[str, str | None] 
     """
     with contextlib.suppress(IntegrityError):
         for content in _candidates(repo, record):
-            if content is not None and _md5(content) == record.md5:
+            if content is not None and md5_of_bytes(content) == record.md5:
                 return parse_record(content, record.path)
     return None
 
@@ -31,7 +30,7 @@ def changed_code(repo: Repository, record: LockedFile, commit: str | None) -> li
     """The files of the user's own code that a commit, or with None the workspace, has otherwise than the stage did that
     read this record; the record itself where nobody knows what it said."""
     content = committed_record(repo, record.path, commit)
-    if content is not None and _md5(content) == record.md5:
+    if content is not None and md5_of_bytes(content) == record.md5:
         return []
     before = used_code(repo, record)
     if before is None or content is None:
@@ -45,7 +44,7 @@ def committed_record(repo: Repository, path: str, commit: str | None) -> bytes |
 
     def find_md5(file: str) -> str | None:
         data = repo.read(commit, file)
-        return None if data is None else _md5(data)
+        return None if data is None else md5_of_bytes(data)
 
     params = repo.read(commit, PARAMS.name)
     try:
@@ -62,7 +61,3 @@ def _candidates(repo: Repository, record: LockedFile) -> Iterator[bytes | None]:
     recorded = git.run("log", "--all", f"-S{record.md5}", "--format=%H", "--", str(LOCK_FILE), root=repo.root)
     for commit in recorded.stdout.split():
         yield committed_record(repo, record.path, commit)
-
-
-def _md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()

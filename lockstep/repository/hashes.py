@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lockstep.kernel.lock_file import LockedFile, md5_of
+from lockstep.kernel.lock_file import LockedFile, md5_of, md5_of_bytes
 from lockstep.kernel.used_code import expected_record, is_record
 
 
@@ -62,7 +62,7 @@ def to_be_read(
     if not is_record(path):
         return present(path, root, known, files_in)
     content = expected_record(path, params, lambda file: present(file, root, known).md5)
-    return LockedFile(path, hashlib.md5(content, usedforsecurity=False).hexdigest(), len(content))
+    return LockedFile(path, md5_of_bytes(content), len(content))
 
 
 def folder_md5(folder: Path, files: Iterable[Path]) -> str:
@@ -77,4 +77,4 @@ def listing_md5(listing: Mapping[str, str]) -> str:
         listing: the MD5 of each file, by its path in the folder.
     """
     text = json.dumps([{"md5": md5, "relpath": path} for path, md5 in sorted(listing.items())], sort_keys=True)
-    return f"{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}.dir"
+    return f"{md5_of_bytes(text.encode())}.dir"

@@ -18,7 +18,7 @@ from typing import Any
 
 from lockstep.kernel.errors import IntegrityError
 from lockstep.kernel.files import temporary_beside
-from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, parse_lock
+from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, md5_of_bytes, parse_lock
 from lockstep.repository import git
 from lockstep.repository.cache import cache_folder, object_path
 
@@ -89,7 +89,7 @@ def _keep_committed(commit: str, outs: Iterable[LockedFile], cache: Path) -> Non
     """Put outputs that the cache lacks into it, where a commit has the recorded bytes."""
     lacking = {f"{commit}:./{out.path}": out for out in outs if not object_path(cache, out).exists()}
     for name, content in git.contents(lacking).items():
-        if hashlib.md5(content, usedforsecurity=False).hexdigest() == lacking[name].md5:
+        if md5_of_bytes(content) == lacking[name].md5:
             # DVC takes an object that can be written to for one that was.
             _put(object_path(cache, lacking[name]), content, 0o444)
 

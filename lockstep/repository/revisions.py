@@ -6,14 +6,13 @@ the same here as there.
 """
 
 import contextlib
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lockstep.kernel.errors import DataError, IntegrityError, MachineError, SettingsError, did_you_mean
-from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, last_commits, md5_of, parse_lock
+from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, last_commits, md5_of, md5_of_bytes, parse_lock
 from lockstep.kernel.paths import PARAMS
 from lockstep.kernel.used_code import is_record
 from lockstep.repository.cache import is_intact, object_path
@@ -143,7 +142,7 @@ def uncached_file(repo: Repository, revision: Revision, file: LockedFile) -> byt
     """The content of a file that git tracks, such as an output with ``cache: false``; None if it is not the one that
     dvc.lock records."""
     content = repo.read(revision.commit, file.path)
-    same = content is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() == file.md5
+    same = content is not None and md5_of_bytes(content) == file.md5
     return content if same else None
 
 

@@ -20,8 +20,8 @@ from typing import Any
 from lockstep.kernel.environment import installed_version
 from lockstep.kernel.errors import DataError, IntegrityError, MachineError, SettingsError
 from lockstep.kernel.files import not_made
+from lockstep.kernel.lock_file import md5_of_bytes, read_lock
 from lockstep.kernel.lock_file import outputs as locked_outputs
-from lockstep.kernel.lock_file import read_lock
 from lockstep.learning.model_file import sidecar_of
 
 import numpy as np
@@ -45,7 +45,7 @@ def sidecar(
         "file": name,
         "size": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
-        "md5": _md5(data),
+        "md5": md5_of_bytes(data),
         **plain(about),
         "libraries": {library: installed_version(library) for library in libraries},
     }
@@ -155,7 +155,7 @@ def _recorded(path: Path) -> tuple[str, str] | None:
 
 
 def _compare(path: Path, data: bytes, md5: str, stage: str) -> None:
-    if (found := _md5(data)) != md5:
+    if (found := md5_of_bytes(data)) != md5:
         raise IntegrityError(
             f"{path} is not the file that dvc.lock records for {stage}: its MD5 is {found}, recorded is {md5}. It was "
             f"altered, or comes from another run, and was not opened. 'python -m lockstep repair' brings the "
@@ -171,7 +171,3 @@ def _parsed(data: bytes, file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise IntegrityError(f"{file} is not a sidecar that Lockstep wrote (it holds no object).")
     return content
-
-
-def _md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -23,7 +23,6 @@ from lockstep.intake.choosing.decisions import FLAGS, Decision, Decisions, decid
 from lockstep.intake.detecting.date_columns import EPOCHS, DateForm
 from lockstep.intake.detecting.file_format import TableFacts, look
 from lockstep.intake.detecting.formatted_numbers import NumberForm
-from lockstep.intake.detecting.wording import counted
 from lockstep.intake.editing.yaml_text import dump_yaml
 from lockstep.intake.problems.adding import describe, find_place, write
 from lockstep.intake.sources.snapshots import Request, Snapshot, take_snapshot
@@ -37,6 +36,7 @@ from lockstep.reading.column_warnings import ReaderWarning
 from lockstep.reading.date_formats import ISO
 from lockstep.reading.encodings import NO_CHARACTER_SET, is_character_set
 from lockstep.reading.quirks import QUIRKS
+from lockstep.steps.reporting.wording import plural
 from lockstep.tables.statistics import n_distinct, n_duplicate_rows
 from lockstep.tables.table import class_counts, column_type
 
@@ -241,7 +241,7 @@ def _written(found: NumberForm) -> str:
         words.append(f"{decimal!r} before decimals")
     words += [f"negative ones by {marks.negative}"] if marks.negative != "minus" else []
     words += ["k, M, B are thousands, millions, billions"] if marks.magnitudes else []
-    words += [f"{word!r} is missing ({counted(count, 'cell')})" for word, count in found.words.items()]
+    words += [f"{word!r} is missing ({plural(count, 'cell')})" for word, count in found.words.items()]
     if found.strays:
         strays = [repr(stray)[:40] for stray in found.strays]
         words.append(f"other cells are missing ({sum(found.strays.values()):,}: {some(strays)})")
@@ -254,7 +254,7 @@ def _written_dates(found: DateForm) -> str:
     how = f"counted in {epoch}" if epoch else f"written as {'ISO 8601 says' if pattern == ISO else pattern}"
     words = [f"dates {how}: {found.example} is {found.read}"]
     words += ["times with an offset are converted to UTC"] if found.converted else []
-    words += [f"{word!r} is missing ({counted(count, 'cell')})" for word, count in found.words.items()]
+    words += [f"{word!r} is missing ({plural(count, 'cell')})" for word, count in found.words.items()]
     return ", ".join(words)
 
 

@@ -78,13 +78,9 @@ def cells(entry: Entry, board: Leaderboard, quote: Quote) -> tuple[str, ...]:
 def lines(board: Leaderboard, quote: Quote) -> list[str]:
     """What must be known to read the table."""
     found = []
-    judged = next((entry for entry in board.entries if entry.place == board.compared_with), None)
-    if (
-        board.compared_with is not None
-        and judged
-        and judged.evaluated_models is not None
-        and judged.evaluated_models > 1
-    ):
+    ranked = (entry for entry in board.entries if entry.place is not None)
+    judged = next((entry for entry in ranked if entry.place == board.compared_with), None)
+    if judged and judged.evaluated_models is not None and judged.evaluated_models > 1:
         found.append(
             f"{judged.evaluated_models} models that are on record were evaluated on the test rows of model "
             f"{board.compared_with}. The best of so many looks better there than it is: choose by cross-validation."

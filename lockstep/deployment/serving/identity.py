@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lockstep.deployment.serving.predicting import RowScorer, make_scorer, note_of
 from lockstep.kernel.errors import LockstepError
-from lockstep.kernel.lock_file import LOCK_FILE, outputs, parse_lock
+from lockstep.kernel.lock_file import LOCK_FILE, md5_of_bytes, outputs, parse_lock
 from lockstep.kernel.paths import CONTRACTS, PARAMS
 from lockstep.repository import git
 from lockstep.saving.sidecar import read_trusted
@@ -47,7 +47,7 @@ def open_model(
 ) -> tuple[RowScorer, Identity]:
     """Open the model at ``path``, or that of a stage, which lies there. Arguments and errors as of ``make_scorer``."""
     data = read_trusted(path, sha256)
-    digest, md5 = hashlib.sha256(data).hexdigest(), hashlib.md5(data, usedforsecurity=False).hexdigest()
+    digest, md5 = hashlib.sha256(data).hexdigest(), md5_of_bytes(data)
     root = Path() if staged is None else staged.root
     scorer = make_scorer(path, problem, root / PARAMS, contracts=root / CONTRACTS, sha256=digest)  # of these very bytes
     name, note = problem or path.resolve().parent.name, note_of(scorer, path)

@@ -34,6 +34,7 @@ from lockstep.reading.contract import (
 from lockstep.reading.csvfile import CsvFile, Dialect, TextTable
 from lockstep.reading.dataframes import typed_dataframe
 from lockstep.reading.loading import LoadSettings, too_large
+from lockstep.reading.source import Source, open_source
 from lockstep.saving.sidecar import read_about
 from lockstep.steps.diagnosing.reasons import reasons_of, strongest
 from lockstep.tables.table import Table, read_hashed_table
@@ -235,27 +236,27 @@ def predict_rows(
 def _csv_blocks(path: Path, scorer: RowScorer) -> Iterator[TextTable]:
     """The rows of a file in blocks of about CHUNK bytes: for files larger than memory."""
     with _written_as_the_table(scorer.dialect):
-        file = CsvFile(path, _dialect_of_rows(path, scorer))
+        source = open_source(path, scorer.dialect.encoding)
+        file = CsvFile(path, _dialect_of_rows(path, source, scorer), source)
         file.check_delimiter()
         for block in file.blocks():
             yield TextTable(file.cells(block), block.line_starts)
             file.source.forget(block.end)
 
 
-def _dialect_of_rows(path: Path, scorer: RowScorer) -> Dialect:
+def _dialect_of_rows(path: Path, source: Source, scorer: RowScorer) -> Dialect:
     """How a file of new rows is written: as the table of the problem, but that it may do without the title above the
     header, and without the total below the rows; what may be a row is never left out."""
     dialect, n_lines = scorer.dialect, scorer.dialect.skip_footer_lines
     if dialect.skip_lines:
         with contextlib.suppress(DataError):
             plain = dialect._replace(skip_lines=0, skip_footer_lines=0)
-            if scorer.types.keys() <= {*CsvFile(path, plain).names}:
+            if scorer.types.keys() <= {*CsvFile(path, plain, source).names}:
                 logger.info("%s begins with its header: load.skip_lines is not used", path)
                 dialect = dialect._replace(skip_lines=0)
     if n_lines:
-        whole = CsvFile(path, dialect._replace(skip_footer_lines=0))
         lines = "the last line" if n_lines == 1 else f"the last {n_lines} lines"
-        if ends_with_footer(whole, n_lines):
+        if ends_with_footer(path, dialect, source):
             logger.warning("%s: %s left out, as in the problem's table", path, lines)
         else:
             logger.info("%s: %s taken for rows: load.skip_footer_lines is not used", path, lines)

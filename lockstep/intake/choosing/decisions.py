@@ -27,6 +27,7 @@ from lockstep.learning.estimators import TrainSettings, build_estimator, check_w
 from lockstep.learning.model_types import KINDS
 from lockstep.reading.column_types import DATE_TYPE, MISSING, NUMBER_TYPE, STRING_TYPE
 from lockstep.reading.loading import check_n_rows, missing_in_target
+from lockstep.steps.splitting.identifiers import UNLIKE
 from lockstep.tables.dates import iso_times
 from lockstep.tables.table import column_type, positive_class
 
@@ -47,8 +48,6 @@ YES_WORDS = {"yes", "y", "true", "t", "positive", "pos"}
 """Classes that say what is looked for; so does 1 beside one of NO_WORDS, but not beside 2."""
 NO_WORDS = {"0", "-1"}
 TIME_WORDS = {"time", "timestamp", "datetime", "date", "year", "epoch"}
-UNLIKE = "nearly all values differ"
-"""Why texts are left out that are not named as an identifier, as ``identifier_of_rows`` says it."""
 FLAGS = {
     "load.path": "FILE",
     "load.target": "--target COLUMN",

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from lockstep.intake.detecting.column_roles import one_hot_columns, words_of
 from lockstep.intake.detecting.formatted_numbers import NEARLY_ALL, Doubt
-from lockstep.intake.detecting.wording import counted
 from lockstep.kernel.errors import DataError, some
 from lockstep.kernel.settings import Task
+from lockstep.steps.reporting.wording import plural
 from lockstep.steps.splitting.data_checks import RARE_ROWS
 from lockstep.steps.splitting.identifiers import are_dates, identifier_of_rows, is_named_as_identifier
 from lockstep.tables.statistics import are_whole, has_more_levels, n_distinct
@@ -187,12 +187,12 @@ def choose_task(target: pd.Series, path: Path, doubt: Doubt | None = None) -> tu
             raise DataError(message)
         return "classification", f"a {kind} column"
     if not are_whole(present):
-        return "regression", counted(distinct, "distinct number")
+        return "regression", plural(distinct, "distinct number")
     words = set(words_of(str(target.name)))
     if distinct <= 2:
-        return "classification", counted(distinct, "distinct whole number")
+        return "classification", plural(distinct, "distinct whole number")
     if words & _COUNT_WORDS:
-        return "regression", f"{counted(distinct, 'distinct whole number')}, named as a count or a measure"
+        return "regression", f"{plural(distinct, 'distinct whole number')}, named as a count or a measure"
     counts = present.value_counts()
     if distinct <= MAX_CLASSES:
         if words & _CLASS_WORDS:
@@ -319,10 +319,10 @@ def _points_to_ask(column: Column, is_last: bool, frame: pd.DataFrame, path: Pat
 def _content(column: pd.Series) -> str:
     kind, distinct = column_type(column), n_distinct(column)
     if kind == "number":
-        return counted(distinct, f"distinct {'whole ' if (column.dropna() % 1 == 0).all() else ''}number")
+        return plural(distinct, f"distinct {'whole ' if (column.dropna() % 1 == 0).all() else ''}number")
     if kind == "date":
-        return counted(distinct, "distinct date")
-    return f"{kind} of {counted(distinct, 'level')}"
+        return plural(distinct, "distinct date")
+    return f"{kind} of {plural(distinct, 'level')}"
 
 
 def _command(path: Path, target: object, task: str = "") -> str:

@@ -14,7 +14,6 @@ from functools import cache
 from typing import Literal, NamedTuple, get_args
 
 from lockstep.intake.detecting.formatted_numbers import A_FEW, MAX_WORDS, NEARLY_ALL, SYMBOLS, WORDS, distinct_cells
-from lockstep.intake.detecting.wording import counted
 from lockstep.kernel.errors import DataError, some
 from lockstep.reading.column_types import Format, as_bool, is_in
 from lockstep.reading.date_formats import (
@@ -27,6 +26,7 @@ from lockstep.reading.date_formats import (
     problem_of_format,
 )
 from lockstep.reading.number_marks import Marks
+from lockstep.steps.reporting.wording import plural
 from lockstep.tables.dates import shown_date
 
 import numpy as np
@@ -296,7 +296,7 @@ def _declared(held: _Cells, name: str, usual: Format, text: str) -> DateForm:
         count = int(held.counts[wrong].sum())
         what = "is no such date" if count == 1 else "are no such dates"
         raise DataError(
-            f"--dates {name}={text}: {counted(count, 'cell')} {what}, {where}. Correct them; if they mean a missing "
+            f"--dates {name}={text}: {plural(count, 'cell')} {what}, {where}. Correct them; if they mean a missing "
             "value, name them with --missing; or give another format."
         )
     return _form(held, usual, pattern, dates)

@@ -7,6 +7,7 @@ those above it. The last lines of the file are looked at first: without such a w
 import csv
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from lockstep.intake.detecting.decimal_marks import OTHER
@@ -15,6 +16,7 @@ from lockstep.kernel.errors import some
 from lockstep.reading.blocks import in_threads
 from lockstep.reading.column_types import as_bool
 from lockstep.reading.csvfile import DELIMITERS, TEXT, Block, CsvFile, Dialect, TextTable
+from lockstep.reading.source import Source
 
 import numpy as np
 import pyarrow as pa
@@ -129,14 +131,15 @@ def possible_footers(text: pa.Buffer, delimiter: str | None) -> list[Footer]:
     ]
 
 
-def ends_with_footer(file: CsvFile, n_lines: int) -> bool:
-    """Whether the last ``n_lines`` lines of a file of other rows are a footer as the table's: one of them has a word
-    for a total or the like, or more or fewer cells than a row.
+def ends_with_footer(path: Path, dialect: Dialect, source: Source | None = None) -> bool:
+    """Whether the last lines of a file of other rows, as many as the ``dialect`` leaves out, are a footer as the
+    table's: one of them has a word for a total or the like, or more or fewer cells than a row.
 
     Args:
-        file: opened without a footer.
-        n_lines: of the table's footer.
+        path, source: as of CsvFile.
+        dialect: how the table is written.
     """
+    file, n_lines = CsvFile(path, dialect._replace(skip_footer_lines=0), source), dialect.skip_footer_lines
     tail = file.source.text.slice(max(len(file.source.text) - _END, 0)).to_pybytes().rstrip(b"\r\n")
     lines = tail.decode("utf-8", "replace").splitlines()[-n_lines:]
     rows = [_all_cells(line, file.dialect) for line in lines if line.strip()]

@@ -17,10 +17,11 @@ from lockstep.intake.detecting.decimal_marks import (
     find_evidence,
     other_reading,
 )
-from lockstep.intake.detecting.wording import are, counted
+from lockstep.intake.detecting.wording import are
 from lockstep.kernel.errors import DataError, some
 from lockstep.reading.column_types import Format, as_bool, is_in
 from lockstep.reading.number_marks import BLANKS, MAGNITUDES, NO_MARKS, Marks
+from lockstep.steps.reporting.wording import plural
 from lockstep.tables.table import column_type
 
 import numpy as np
@@ -448,7 +449,7 @@ def _listed(by_unit: pd.Series) -> str:
     units = [f"{before} {behind}".strip() or "none" for before, behind in by_unit.index]
     if len(set(units)) < len(units):  # USD before and behind
         units = [f"{before} 0 {behind}".strip() for before, behind in by_unit.index]
-    return some([f"{unit} ({counted(count, 'cell')})" for unit, count in zip(units, by_unit, strict=True)])
+    return some([f"{unit} ({plural(count, 'cell')})" for unit, count in zip(units, by_unit, strict=True)])
 
 
 def _is(text: str, pattern: str) -> bool:
@@ -591,5 +592,5 @@ def _forced_remedy(name: str, forced: NumberForm | Doubt | None) -> str:
     if not isinstance(forced, NumberForm):
         return ""
     count, flag = sum(forced.strays.values()), f"--numbers {shlex.quote(name)}"
-    rest = f", and takes the {counted(count, 'other cell')} for missing" if count else ""
+    rest = f", and takes the {plural(count, 'other cell')} for missing" if count else ""
     return f"{flag} reads numbers such as {forced.example}{rest}"

@@ -1,9 +1,4 @@
-"""Numbers with nouns and verbs that agree with them."""
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 cell``, ``2,000 cells``."""
-    return f"{number:,} {noun}{'s'[: number != 1]}"
+"""Verbs that agree with numbers."""
 
 
 def are(number: int) -> str:

@@ -22,7 +22,6 @@ from lockstep.intake.renewing.carried_rows import (
 from lockstep.kernel.errors import DataError, LockstepError, Setting, called, did_you_mean, some
 from lockstep.kernel.lock_file import md5_of
 from lockstep.reading.contract import read_contract
-from lockstep.reading.csvfile import CsvFile
 from lockstep.reading.loading import LoadSettings, check_rows, load_file
 from lockstep.reading.source import PACKED
 from lockstep.steps.splitting.identifiers import NEARLY_UNIQUE, is_code
@@ -130,7 +129,7 @@ def _check_footer(load: LoadSettings, result: Path, rows: Path) -> None:
     n_lines = load.skip_footer_lines
     if not n_lines or result.suffix.lower() == ".parquet":
         return
-    if not ends_with_footer(CsvFile(result, load.dialect._replace(skip_footer_lines=0)), n_lines):
+    if not ends_with_footer(result, load.dialect):
         last = "its last line" if n_lines == 1 else f"its last {n_lines} lines"
         raise DataError(
             f"{rows} may have rows in {last}, which ",

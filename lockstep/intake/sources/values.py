@@ -12,9 +12,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lockstep.intake.detecting.wording import counted
 from lockstep.kernel.errors import DataError, did_you_mean, some
 from lockstep.reading.column_types import EXACT_FLOAT, MISSING
+from lockstep.steps.reporting.wording import plural
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -83,7 +83,7 @@ def _column(
         if all(text.strip() in words for text in texts):
             shown = some(map(repr, sorted(texts)))
             notes.append(
-                f"'{name}': {shown} is missing ({counted(counts.pop('text'), 'cell')}; --missing WORD ... says which)"
+                f"'{name}': {shown} is missing ({plural(counts.pop('text'), 'cell')}; --missing WORD ... says which)"
             )
             kinds = [None if kind == "text" else kind for kind in kinds]
     if len(counts) > 1 or not {"number", "text", "date", "boolean"}.issuperset(counts):

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lockstep.intake.detecting.csv_detection import MAX_TITLE
-from lockstep.intake.detecting.wording import are, counted
+from lockstep.intake.detecting.wording import are
 from lockstep.intake.sources.values import Origin
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, some
 from lockstep.reading.source import FREE_SIZE, MAX_RATIO, check_file
+from lockstep.steps.reporting.wording import plural
 
 if TYPE_CHECKING:
     from openpyxl.cell import Cell
@@ -104,7 +105,7 @@ def _chosen(sheets: Sequence["Worksheet"], name: str | None, path: Path) -> "Wor
     there = {sheet.title: sheet for sheet in sheets}
     filled = [sheet for sheet in sheets if any(cell.value is not None for row in sheet.iter_rows() for cell in row)]
     shown = some(
-        [f"'{one.title}' ({counted(one.max_row, 'row')}, {counted(one.max_column, 'column')})" for one in filled], 10
+        [f"'{one.title}' ({plural(one.max_row, 'row')}, {plural(one.max_column, 'column')})" for one in filled], 10
     )
     if name is not None:
         if name not in there:
@@ -127,7 +128,7 @@ def _check_formulas(sheet: "Worksheet", formulas: Any, path: Path) -> None:
     ]
     if without:
         raise DataError(
-            f"{_shown(path, sheet)}: {counted(len(without), 'cell')} with a formula without its value: "
+            f"{_shown(path, sheet)}: {plural(len(without), 'cell')} with a formula without its value: "
             f"{some(without)}. Open the workbook in a spreadsheet program and save it, which computes them."
         )
 
@@ -155,7 +156,7 @@ def _table(sheet: "Worksheet", path: Path, skip_lines: int | None, skip_footer_l
         errors = [cell for cell in cells if cell.data_type == "e"]
         if wrong := [f"{cell.value} in {cell.coordinate}" for cell in errors if cell.value != NOT_AVAILABLE]:
             raise DataError(
-                f"{name}: column '{column}' has {counted(len(wrong), 'cell')} with an error: {some(wrong)}. "
+                f"{name}: column '{column}' has {plural(len(wrong), 'cell')} with an error: {some(wrong)}. "
                 "Correct or empty them."
             )
         not_available += len(errors)
@@ -163,12 +164,12 @@ def _table(sheet: "Worksheet", path: Path, skip_lines: int | None, skip_footer_l
     notes = [f"row {row[0].row} is taken for a title above the header (--skip-lines N)" for row in titles]
     notes = notes if skip_lines is None else []
     notes += (
-        [f"{counted(not_available, 'cell')} with {NOT_AVAILABLE} {are(not_available)} missing"] if not_available else []
+        [f"{plural(not_available, 'cell')} with {NOT_AVAILABLE} {are(not_available)} missing"] if not_available else []
     )
     dimensions = sheet.row_dimensions
     if hidden := [row[0].row for row in body if row[0].row in dimensions and dimensions[row[0].row].hidden]:
         notes.append(
-            f"{counted(len(hidden), 'hidden row')} {are(len(hidden))} read too, the first being row {hidden[0]}"
+            f"{plural(len(hidden), 'hidden row')} {are(len(hidden))} read too, the first being row {hidden[0]}"
         )
     origin = Origin(
         name, lambda row, column: f"cell {body[row][used[column]].coordinate}", "Make them alike in the workbook"

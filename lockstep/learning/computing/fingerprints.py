@@ -10,7 +10,6 @@ import functools
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from lockstep.kernel.paths import OWN_CODE, ROOT
@@ -23,12 +22,11 @@ SAME, NEWER = "what was loaded", "newer than what was loaded"
 """Of DISK."""
 
 
-def code_sha256(root: Path = ROOT, folders: Sequence[str] = ("lockstep", *OWN_CODE)) -> str:
-    """The SHA-256 of the code in folders of ``root``, by default of all code that a fold may run."""
+def code_sha256() -> str:
+    """The SHA-256 of the code of Lockstep that a fold may run."""
     digest = hashlib.sha256()
-    for folder in folders:
-        for file in sorted((root / folder).rglob("*.py")):
-            digest.update(f"{file.relative_to(root).as_posix()}\0".encode() + file.read_bytes() + b"\0")
+    for file in sorted((ROOT / "lockstep").rglob("*.py")):
+        digest.update(f"{file.relative_to(ROOT).as_posix()}\0".encode() + file.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
@@ -64,7 +62,7 @@ def _found() -> dict[str, str]:
     return {
         "Python": ".".join(map(str, sys.version_info[:3])),
         LIBRARIES: _hash_of(installed())[:12],
-        CODE: code_sha256(folders=["lockstep"])[:12],
+        CODE: code_sha256()[:12],
         PROCESSOR: shortcoming() or "pinned",
     }
 

@@ -18,9 +18,9 @@ from typing import Any
 
 from lockstep.kernel.files import temporary_beside
 from lockstep.kernel.log import logger
-from lockstep.kernel.paths import LOGS, OWN_CODE
+from lockstep.kernel.paths import LOGS
 from lockstep.kernel.portable import shortcoming
-from lockstep.learning.computing.fingerprints import code_sha256, installed
+from lockstep.learning.computing.fingerprints import code_sha256, installed, own_code_sha256
 
 import msgspec
 
@@ -105,7 +105,7 @@ def _read(path: Path) -> bytes | None:
 def _key(depends_on: Iterable[Any]) -> str:
     """A hash of everything that results depend on."""
     given = msgspec.to_builtins(list(depends_on), enc_hook=repr)
-    code = [code_sha256(), code_sha256(Path(), OWN_CODE)]
+    code = [code_sha256(), own_code_sha256()]
     # Where the processor's choices are not pinned, results are those of this machine alone.
     machine = platform.node() if shortcoming() else ""
     return hashlib.sha256(repr([given, code, sys.version, sorted(installed().items()), machine]).encode()).hexdigest()

@@ -1,9 +1,8 @@
 """Would more rows help? The model refitted on fewer of them."""
 
-import logging
 import warnings
 
-from lockstep.kernel.log import heartbeat
+from lockstep.kernel.log import heartbeat, logger
 from lockstep.learning.cross_validation import fit_fold, score_fold
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.own_features import OwnFeatures
@@ -13,8 +12,6 @@ from lockstep.tables.table import Table
 
 import numpy as np
 import pandas as pd
-
-logger = logging.getLogger(__name__)
 
 HELD_OUT = 2000
 """Training rows, at most, that the refits are scored on."""

@@ -44,6 +44,8 @@ _AMOUNT = re.compile(
     r"\s*(?P<behind>[%$€£¥₹°]?[A-Za-z]{0,4})?\)?-?"
 )
 """A number with a currency, a unit, a percent sign, groups or a decimal mark; its parts tell whether it has any."""
+UNLIKE = "nearly all values differ"
+"""Why texts are an identifier that are not named as one."""
 PROSE = 8
 """Texts of so many words, half of them or more, say something of a row, however many of them differ."""
 TITLE = 3
@@ -82,7 +84,7 @@ def identifier_of_rows(column: pd.Series) -> str:
     if column_type(column) == "text":
         words = plain_words(present)
         tells = _are_amounts(present) or words >= PROSE or (words >= TITLE and _words_recur(present))
-        return "" if tells else named or "nearly all values differ"
+        return "" if tells else named or UNLIKE
     return ("numbers the rows" if counts_up(present) else named) if is_code(column) else ""
 
 
