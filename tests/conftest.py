@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 import small
 import workspace
+import yaml
 from small import SMALL
 from xdist.scheduler import LoadScopeScheduling
 
@@ -47,6 +48,7 @@ def pytest_collection_finish(session):
 
 
 os.environ.update(workspace.OWN_DVC)  # for what runs in this process, too
+yaml.SafeLoader = yaml.CSafeLoader  # safe_load's: the same, in C
 
 
 class _Scheduling(LoadScopeScheduling):

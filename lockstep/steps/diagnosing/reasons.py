@@ -18,7 +18,7 @@ import pandas as pd
 
 ORDERS = 25
 """Random orders, each gone through in both directions, each from a training row of its own."""
-AT_ONCE = 200_000
+AT_ONCE = 20_000
 """Rows predicted at once."""
 
 
@@ -36,7 +36,7 @@ def reasons_of(model: Any, rows: pd.DataFrame, background: pd.DataFrame, task: T
         positive: see Predictions.
     """
     n_columns = rows.shape[1]
-    step = max(1, AT_ONCE // (n_columns + 1))
+    step = max(1, AT_ONCE // (n_columns + 1))  # at least one order at once
     chunks = [rows.iloc[start : start + step] for start in range(0, len(rows), step)]
     found = [_contributions(model, chunk, background, task, positive) for chunk in chunks]
     return np.concatenate(found) if found else np.zeros((0, n_columns))
@@ -49,15 +49,20 @@ def _contributions(model: Any, rows: pd.DataFrame, background: pd.DataFrame, tas
     drawn = [(random.permutation(n_columns), int(random.integers(len(background)))) for _ in range(ORDERS)]
     starts = background[list(rows)].iloc[[start for _, start in drawn]]
     pool = pd.concat([rows, starts], ignore_index=True)
-    steps, found = np.arange(n_columns + 1)[:, None], np.zeros((n_rows, n_columns))
-    for start, (order, _) in enumerate(drawn, n_rows):
-        for way in (order, order[::-1]):
-            place = np.argsort(way)  # of each column in the order
-            taken = [np.where(steps > place[column], np.arange(n_rows), start).ravel() for column in range(n_columns)]
-            # (n_columns + 1) blocks of all rows: in block k, the first k columns have the row's values
-            mixed = pd.DataFrame({name: pool[name].array.take(taken[i]) for i, name in enumerate(pool)})
-            outputs = _explained(predict(model, mixed, task, positive), own).reshape(n_columns + 1, n_rows)
-            found[:, way] += np.diff(outputs, axis=0).T
+    ways = [(way, start) for start, (order, _) in enumerate(drawn, n_rows) for way in (order, order[::-1])]
+    at_once = max(1, AT_ONCE // (n_rows * (n_columns + 1)))
+    found = np.zeros((n_rows, n_columns))
+    for first in range(0, len(ways), at_once):
+        some = ways[first : first + at_once]
+        # of each order (n_columns + 1) blocks of all rows: in block k, the first k columns have the row's values
+        places = np.array([np.argsort(way) for way, _ in some])  # of each column in the order
+        starts_of = np.array([start for _, start in some])[:, None, None]
+        done = np.arange(n_columns + 1)[:, None] > places.T[:, :, None, None]
+        taken = np.where(done, np.arange(n_rows), starts_of).reshape(n_columns, -1)
+        mixed = pd.DataFrame({name: pool[name].array.take(taken[i]) for i, name in enumerate(pool)})
+        outputs = _explained(predict(model, mixed, task, positive), own).reshape(len(some), n_columns + 1, n_rows)
+        for (way, _), moved in zip(some, np.diff(outputs, axis=1), strict=True):
+            found[:, way] += moved.T
     return found / (2 * ORDERS)
 
 
