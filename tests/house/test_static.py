@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 from lockstep.kernel.lock_file import read_lock, read_pointers
@@ -30,6 +31,7 @@ def calls(path):
             yield ast.unparse(node.func), {word.arg: ast.unparse(word.value) for word in node.keywords}, node.lineno
 
 
+@cache
 def all_calls():
     return [(str(path.relative_to(ROOT)), *call) for path in CODE for call in calls(path)]
 

@@ -62,6 +62,7 @@ def explained(repository):
     return [line.strip() for line in found]
 
 
+@pytest.mark.exhaustive
 def test_a_file_that_nobody_uses_reruns_the_check_alone(clean):
     (clean.folder / "estimators/other.py").write_text("x = 1\n")
     (clean.folder / "scorers/other.py").write_text("x = 1\n")

@@ -9,6 +9,7 @@ from lockstep.reading import csvfile
 
 import numpy as np
 import pytest
+from small import widened
 
 N = 120
 UNITS = [1 + number * 7 % 13 for number in range(N)]
@@ -73,7 +74,7 @@ def test_a_total_is_none_of_the_rows_and_it_is_said(found, word):
         ([f"Total,,,$ {SUM_CENTS / 100:.0f}"], 1),
     ],
 )
-@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("newline", widened(["\n", "\r\n", "\r"], ["\r\n"]))
 def test_footers_of_several_lines_and_of_other_forms(found, below, n_lines, newline):
     facts = found(*below, newline=newline)
     assert (len(facts.frame), facts.settings["skip_footer_lines"]) == (N, n_lines)
