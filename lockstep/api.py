@@ -56,14 +56,13 @@ from lockstep.steps.diagnosing.settings import DiagnoseSettings
 from lockstep.steps.evaluating.settings import EvaluateSettings
 from lockstep.steps.reporting.sources import ReportSettings
 from lockstep.steps.splitting.parts import SplitSettings, check_settings, split_table
-from lockstep.steps.training.history import COLUMNS
+from lockstep.steps.training.history import HISTORY_COLUMNS
 from lockstep.steps.tuning.search import check_settings as check_tune
 from lockstep.steps.tuning.search import search
 from lockstep.steps.tuning.search_space import TuneSettings
 from lockstep.steps.tuning.trials import NO_SEARCH
 from lockstep.tables.table import table_sha256
-from stages.cross_validate import COLUMNS as FOLD_COLUMNS
-from stages.cross_validate import rows_of
+from stages.cross_validate import FOLD_COLUMNS, rows_of
 from stages.evaluate import evaluate
 from stages.load import log_table
 from stages.preprocess import describe, preprocess
@@ -371,13 +370,13 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             with Outputs() as outputs:
                 outputs.json(sidecar_of(path), sidecar(path.read_bytes(), path.name, about, libraries_of(model)))
                 outputs.json(path.with_name(f"{path.stem}_metrics.json"), found.metrics)
-                outputs.csv(path.with_name(f"{path.stem}_history.csv"), COLUMNS, trained.history)
+                outputs.csv(path.with_name(f"{path.stem}_history.csv"), HISTORY_COLUMNS, trained.history)
             logger.info("%s: %s, %.1f s", path, found.metrics, time.perf_counter() - start)
     except OSError as error:
         raise MachineError(
             f"a file cannot be written: {error}. Free the space or the path, or set another folder."
         ) from error
-    history = pd.DataFrame(trained.history, columns=list(COLUMNS))
+    history = pd.DataFrame(trained.history, columns=list(HISTORY_COLUMNS))
     trials = pd.DataFrame(tried.trials, columns=list(tried.columns))
     evaluated = _evaluated(path, settings, found.predictions, folds, sha256, md5)
     if tried.best is not None:

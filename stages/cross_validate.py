@@ -35,7 +35,7 @@ from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.search_result import read_best_trial
 from lockstep.tables.table import read_hashed_table
 
-COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
+FOLD_COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
 
 
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
@@ -56,13 +56,13 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
         logger.info("these scores are optimistic: on the same rows the search chose its best trial among many")
     content = means | ({"average": scored.average} if train.task == "classification" else {})
     outputs.json(args.scores, content)
-    outputs.csv(args.folds, COLUMNS, rows_of(scores))
+    outputs.csv(args.folds, FOLD_COLUMNS, rows_of(scores))
     predictions = out_of_fold(scores)
     outputs.write(args.predictions, lambda path: predictions.to_parquet(path, index=False, compression="zstd"))
 
 
 def rows_of(scores: Sequence[FoldScores]) -> list[tuple[Any, ...]]:
-    """Every metric of every fold, a row of COLUMNS each."""
+    """Every metric of every fold, a row of FOLD_COLUMNS each."""
     return [(*fold[:4], name, value) for fold in scores for name, value in fold.metrics.items()]
 
 

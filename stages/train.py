@@ -42,7 +42,7 @@ from lockstep.learning.search_result import read_best_trial
 from lockstep.learning.voting import Tally, read_voting, tally_of
 from lockstep.saving.joblib_file import load_model, write_model
 from lockstep.saving.sidecar import MODEL_LIBRARIES, read_about
-from lockstep.steps.training.history import COLUMNS, Part, Row, history_of
+from lockstep.steps.training.history import HISTORY_COLUMNS, Part, Row, history_of
 from lockstep.tables.table import Table, read_table
 
 import msgspec
@@ -52,7 +52,7 @@ from sklearn.pipeline import Pipeline
 
 
 class Trained(NamedTuple):
-    """A fitted model that takes raw rows, and its training history (rows of history.COLUMNS)."""
+    """A fitted model that takes raw rows, and its training history (rows of HISTORY_COLUMNS)."""
 
     model: Pipeline
     history: list[Row]
@@ -158,7 +158,7 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     about = describe(read_about(args.preprocessor), settings, decision, tally_of(trained.model[-1]))
     path = args.models / model_file_name(settings.model, settings.kind, settings.version)
     write_model(outputs, path, model, about, libraries_of(settings))
-    outputs.csv(args.history, COLUMNS, trained.history)
+    outputs.csv(args.history, HISTORY_COLUMNS, trained.history)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -36,9 +36,9 @@ from lockstep.steps.reporting.sources import (
 )
 from lockstep.steps.splitting.data_checks import CheckSettings, run_checks
 from lockstep.steps.splitting.parts import SplitSettings, split_table
-from lockstep.steps.training.history import COLUMNS
+from lockstep.steps.training.history import HISTORY_COLUMNS
 from lockstep.tables.table import ROW, Table
-from stages.cross_validate import COLUMNS as FOLD_COLUMNS
+from stages.cross_validate import FOLD_COLUMNS
 from stages.diagnose import diagnose
 from stages.evaluate import INTERVALS_COLUMNS, EvaluateSettings, evaluate
 from stages.preprocess import describe, preprocess
@@ -145,7 +145,7 @@ def made_of(
         plots=PlotTables(
             intervals=rows_of(Interval, INTERVALS_COLUMNS, found.intervals),
             folds=rows_of(Fold, FOLD_COLUMNS, fold_rows),
-            history=rows_of(Loss, COLUMNS, fitted.history),
+            history=rows_of(Loss, HISTORY_COLUMNS, fitted.history),
             curves=rows_of(Point, CURVES_COLUMNS, curves),
             importance=rows_of(Importance, IMPORTANCE_COLUMNS, found.importance),
             predictions=rows_of(Predicted, PREDICTIONS_COLUMNS, prediction_rows(parts.test.labels, found.raw))

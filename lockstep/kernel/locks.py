@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.kernel.dvc_locks import (
-    LONG,
+    LONG_WAIT,
     TEMPORARY,
     WORKSPACE_LOCK,
     BusyError,
@@ -150,7 +150,7 @@ def exclusive_run(stage: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def exclusive_command(command: str, wait: float = LONG) -> Iterator[None]:
+def exclusive_command(command: str, wait: float = LONG_WAIT) -> Iterator[None]:
     """Make sure that no other command of ``python -m lockstep`` changes this repository's files during the block.
 
     A command reads what is there, decides, and writes: two at once would lose what one of them has written. The second

@@ -18,7 +18,7 @@ from lockstep.repository.hashes import digest
 
 import msgspec
 
-MAX_BYTES = 64 * 1024 * 1024
+_MAX_BYTES = 64 * 1024 * 1024
 
 
 class Digests(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,11 +93,11 @@ def read_record(path: Path) -> RebuildRecord:
     """
     try:
         with path.open("rb") as handle:
-            data = handle.read(MAX_BYTES + 1)
+            data = handle.read(_MAX_BYTES + 1)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}. 'python -m lockstep rebuild' writes one.") from None
     try:
-        record = msgspec.json.decode(data[:MAX_BYTES], type=RebuildRecord)
+        record = msgspec.json.decode(data[:_MAX_BYTES], type=RebuildRecord)
         for name in record.outputs | record.inputs:
             if not is_safe(name):
                 raise ValueError(f"'{name}' leads out of the repository's files")

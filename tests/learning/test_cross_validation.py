@@ -84,7 +84,7 @@ SOME_TABLES = some_tables()
 def test_folds_of_a_run_that_was_interrupted_are_the_same_to_the_bit(name, tmp_path, monkeypatch):
     table, values = SOME_TABLES[name]
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(kept_results, "SECONDS", 0.0)
+    monkeypatch.setattr(kept_results, "KEPT_AFTER", 0.0)
     model = model_settings("extra_trees" if table.task == "classification" else "ridge", table.task, **values)
 
     def run(kept):

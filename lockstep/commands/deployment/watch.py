@@ -17,7 +17,7 @@ from typing import NamedTuple
 from lockstep.commands import GivenModel, add_params, command_parser, given_model, model_of
 from lockstep.commands.comparing.two_revisions import add_forms, emit
 from lockstep.commands.deployment.predict import rows_file
-from lockstep.commands.new_rows import KINDS, add_sheet
+from lockstep.commands.new_rows import FILE_KINDS, add_sheet
 from lockstep.deployment.serving.predicting import (
     CONTRACT_TYPES,
     RowScorer,
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="PROBLEM",
         help="its name in params.yaml, or NAME#STAGE: what that stage of the registry has (docs/promoting.md)",
     )
-    parser.add_argument("rows", help=f"{KINDS}, or - for CSV from stdin")
+    parser.add_argument("rows", help=f"{FILE_KINDS}, or - for CSV from stdin")
     parser.add_argument("--actual", metavar="COLUMN", help="the column of the truth; rows without it have none yet")
     parser.add_argument("--date", type=_date, metavar="WHEN", help="what the rows are of: 2024-01-31; default: today")
     parser.add_argument(

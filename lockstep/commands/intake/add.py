@@ -40,7 +40,7 @@ from lockstep.steps.reporting.wording import plural
 from lockstep.tables.statistics import n_distinct, n_duplicate_rows
 from lockstep.tables.table import class_counts, column_type
 
-COLUMNS = 20
+_MANY_COLUMNS = 20
 """Of a table with more columns, those that are alike share a line."""
 
 
@@ -218,7 +218,7 @@ def _tell_columns(facts: TableFacts, decisions: Decisions) -> None:
         words += ["the weights"] if name == decisions.weight.value else []
         more = "".join(f", {word}" for word in words) + (": dropped" if name in decisions.drop.value else "")
         counts = f", {n_distinct(column):,} distinct" + (f", {missing:,} missing" if missing else "")
-        alike = f"{kind}{', some missing' if missing else ''}{more}" if frame.shape[1] > COLUMNS else name
+        alike = f"{kind}{', some missing' if missing else ''}{more}" if frame.shape[1] > _MANY_COLUMNS else name
         groups.setdefault(alike, []).append((name, f"{kind}{counts}{more}"))
     for alike, columns in groups.items():
         if len(columns) == 1:

@@ -10,11 +10,11 @@ from lockstep.comparing.run_changes import FileChange, RunChanges, ValueChange
 from lockstep.comparing.verdicts import BETTER, NO_DIFFERENCE, WORSE
 from lockstep.kernel.errors import some
 from lockstep.learning.metrics import qualified
-from lockstep.steps.evaluating.intervals import LEVEL
+from lockstep.steps.evaluating.intervals import CONFIDENCE
 from lockstep.steps.reporting.wording import plural, size
 
-UNBROKEN = ("cross-validation", "test", "size")
-NAMES, CHANGES = 3, 3
+_UNBROKEN = ("cross-validation", "test", "size")
+_NAMES, _CHANGES = 3, 3
 """How many names of a model, and changes of a kind, stand in its row; --json has all."""
 NOTE = (
     "[ ]: {level:.0%} intervals. =: cannot be told from that one on the test rows, beyond chance: paired tests at "
@@ -37,7 +37,7 @@ def report(found: Leaderboards, quote: Quote) -> Report:
 
 def note(found: Leaderboards) -> str:
     """How to read the tables."""
-    return NOTE.format(level=LEVEL, alpha=found.alpha)
+    return NOTE.format(level=CONFIDENCE, alpha=found.alpha)
 
 
 def _block(name: str, board: Leaderboard | NoModels | Failed, quote: Quote) -> Block:
@@ -47,7 +47,7 @@ def _block(name: str, board: Leaderboard | NoModels | Failed, quote: Quote) -> B
         return Block(f"{quote(name)}: no model", [f"'{quote(f'dvc repro evaluate@{name}')}' makes one."])
     rows = [list(cells(entry, board, quote)) for entry in board.entries]
     title = f"{quote(name)}: {plural(len(board.entries), 'model')} by {title_of(board)}"
-    return Block(title, lines(board, quote), headings(board), rows, UNBROKEN, listed=True)
+    return Block(title, lines(board, quote), headings(board), rows, _UNBROKEN, listed=True)
 
 
 def title_of(board: Leaderboard) -> str:
@@ -58,7 +58,7 @@ def title_of(board: Leaderboard) -> str:
 
 def headings(board: Leaderboard) -> tuple[str, ...]:
     """The headings of the table."""
-    return "model", *UNBROKEN[:2], f"against {board.compared_with}" if board.compared_with else "test rows", "size"
+    return "model", *_UNBROKEN[:2], f"against {board.compared_with}" if board.compared_with else "test rows", "size"
 
 
 def cells(entry: Entry, board: Leaderboard, quote: Quote) -> tuple[str, ...]:
@@ -115,8 +115,8 @@ def names(entry: Entry, quote: Quote) -> str:
     commit = entry.commit[:7] if entry.commit else ""
     if not entry.names:
         return quote(commit)
-    more = f" +{len(entry.names) - NAMES}" if len(entry.names) > NAMES else ""
-    return ", ".join(map(quote, entry.names[:NAMES])) + more + (f" ({quote(commit)})" if commit else "")
+    more = f" +{len(entry.names) - _NAMES}" if len(entry.names) > _NAMES else ""
+    return ", ".join(map(quote, entry.names[:_NAMES])) + more + (f" ({quote(commit)})" if commit else "")
 
 
 def made_as(entry: Entry, quote: Quote) -> str:
@@ -137,12 +137,12 @@ def differences(changes: RunChanges, quote: Quote) -> str:
     others = [one for one in changed if one not in both]
     parts = []
     if changed:
-        parts.append(some([_setting(one, quote) for one in (*both, *others)], CHANGES))
+        parts.append(some([_setting(one, quote) for one in (*both, *others)], _CHANGES))
     for kind, files in (("data", changes.data), ("code", changes.code)):
         if files:
             parts.append(f"{kind}: {_files(files, quote)}")
     if changes.libraries:
-        parts.append(f"libraries: {some([quote(one.key) for one in changes.libraries], CHANGES)}")
+        parts.append(f"libraries: {some([quote(one.key) for one in changes.libraries], _CHANGES)}")
     return "; ".join(parts)
 
 
@@ -161,7 +161,7 @@ def _setting(change: ValueChange, quote: Quote) -> str:
 
 
 def _files(files: Sequence[FileChange], quote: Quote) -> str:
-    return some([quote(one.path) for one in files], 1) if len(files) <= CHANGES else f"{len(files)} files or folders"
+    return some([quote(one.path) for one in files], 1) if len(files) <= _CHANGES else f"{len(files)} files or folders"
 
 
 def interval(found: Interval | None) -> str:

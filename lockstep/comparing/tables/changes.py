@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from msgspec.structs import replace
 
-FEW = 5
+SHOWN_CATEGORIES = 5
 """How many new and vanished categories are spelled out."""
 UNCHANGED: Final = "unchanged"
 SHIFTED: Final = "shifted"
@@ -290,15 +290,17 @@ def _range(column: pd.Series) -> Range | None:
 
 
 def _categories(levels: np.ndarray, before: np.ndarray, after: np.ndarray, *, boolean: bool) -> Categories:
-    """Count the categories; of those on one side only note the most frequent FEW."""
+    """Count the categories; of those on one side only note the most frequent SHOWN_CATEGORIES."""
 
     def first(chosen: np.ndarray, rows: np.ndarray) -> Levels:
         picked = np.flatnonzero(chosen)
-        least = np.sort(rows[picked])[-FEW:][0] if len(picked) else 0
+        least = np.sort(rows[picked])[-SHOWN_CATEGORIES:][0] if len(picked) else 0
         frequent = [
             Level(bool(levels[i]) if boolean else scalar(levels[i]), int(rows[i])) for i in picked if rows[i] >= least
         ]
-        return Levels(len(picked), tuple(sorted(frequent, key=lambda level: (-level.rows, level.value))[:FEW]))
+        return Levels(
+            len(picked), tuple(sorted(frequent, key=lambda level: (-level.rows, level.value))[:SHOWN_CATEGORIES])
+        )
 
     return Categories(
         before=int((before > 0).sum()),

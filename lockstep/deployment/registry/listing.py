@@ -15,7 +15,7 @@ from lockstep.kernel.errors import LockstepError, SettingsError, did_you_mean, s
 from lockstep.learning.metrics import AUTO
 from lockstep.repository.dvc import Repository
 from lockstep.repository.revisions import WORKSPACE, opened_repository, read_revision
-from lockstep.steps.evaluating.intervals import LEVEL
+from lockstep.steps.evaluating.intervals import CONFIDENCE
 from lockstep.steps.reporting.wording import plural
 from lockstep.steps.reporting.wording import visible as cut
 
@@ -150,7 +150,7 @@ def report(found: RegisteredModels, quote: Quote) -> Report:
         title="Registered models",
         lines=[] if found.problems else ["There is no problem."],
         blocks=[_block(name, models, quote) for name, models in found.problems.items()],
-        note=f"[ ]: {LEVEL:.0%} intervals on the test rows. docs/promoting.md explains versions and stages."
+        note=f"[ ]: {CONFIDENCE:.0%} intervals on the test rows. docs/promoting.md explains versions and stages."
         if any(found.problems.values())
         else "",
     )

@@ -22,12 +22,12 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-LEVEL = 0.01
+SHIFT_ALPHA = 0.01
 """The chance that any shift is found in a batch that has none. Lower than that of ``data-diff``, since batches come
 again and again."""
 LEAST_ROWS = LEAST_UNITS
 """Fewer rows than that can show no shift but the crudest."""
-MOSTLY_DIFFERENT = 0.5
+_MOSTLY_DIFFERENT = 0.5
 """A column of texts with more different values than this share of its training rows has no levels: nearly each new row
 has one that is unknown."""
 ODD = "odd rows"
@@ -149,7 +149,7 @@ def watch_batch(reference: Reference, batch: Batch, average: Average = "macro", 
             )
             for number, (before, after) in enumerate(pairs)
         ],
-        LEVEL,
+        SHIFT_ALPHA,
     )
     n_columns = rows.shape[1]
     metrics, notes = _metrics(reference, batch, average, own)
@@ -169,7 +169,7 @@ def watch_batch(reference: Reference, batch: Batch, average: Average = "macro", 
         odd=OddRows(test=float(are_odd[0].mean()), batch=float(are_odd[1].mean()), compared=compared[-1]),
         predictions=tuple(compared[n_columns:-1]),
         metrics=metrics,
-        level=LEVEL,
+        level=SHIFT_ALPHA,
         notes=notes,
     )
 
@@ -190,7 +190,7 @@ def odd_cells(known: pd.DataFrame, rows: pd.DataFrame) -> dict[str, np.ndarray]:
         column, new = known[name], rows[name]
         present, missing = column.dropna(), new.isna().to_numpy()
         kind = column_type(column)
-        if kind == "text" and n_distinct(column) > MOSTLY_DIFFERENT * len(column):
+        if kind == "text" and n_distinct(column) > _MOSTLY_DIFFERENT * len(column):
             continue
         if not len(present):
             unlike = ~missing

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from lockstep.deployment.watching.record import COLUMNS
+from lockstep.deployment.watching.record import RECORD_COLUMNS
 from lockstep.steps.reporting.figures import Axis, Line, lines
 from lockstep.steps.reporting.page import watch_page
 from lockstep.steps.reporting.wording import plural, visible
@@ -35,7 +35,7 @@ class Picture(NamedTuple):
 def history_page(problem: str, record: Sequence[Mapping[str, str]]) -> str:
     """The page of a problem's record, which has one line at least."""
     in_time = sorted(record, key=lambda line: _seconds(line["date"]))
-    metrics = [name for name in in_time[0] if name not in COLUMNS]
+    metrics = [name for name in in_time[0] if name not in RECORD_COLUMNS]
     titles = _SHARES | {name: visible(name) for name in metrics}
     batches = [_batch(line, metrics) for line in reversed(in_time)]
     pictures = [

@@ -14,7 +14,7 @@ from lockstep.comparing.verdicts import (
     verdict_of,
 )
 from lockstep.kernel.settings import Task
-from lockstep.learning.metrics import RARE, in_order, metric_of
+from lockstep.learning.metrics import RARE_CLASS_METRICS, in_order, metric_of
 from lockstep.learning.scoring import Average, Predictions, Scorer, metrics_of
 from lockstep.steps.evaluating.design import Design
 from lockstep.steps.evaluating.resampling import (
@@ -83,7 +83,7 @@ def compare_samples(
     names = set(values[0]) & set(values[1])
     one, other = rows
     if isinstance(one, ClassRows) and isinstance(other, ClassRows) and one.rare != other.rare:
-        names -= set(RARE)
+        names -= set(RARE_CLASS_METRICS)
     samples = [
         resampled([built], side.design, SEED + number)[0]
         | resampled_own(own, side.y, [side.predictions], side.design, SEED + number)[0]

@@ -34,9 +34,9 @@ from lockstep.tables.table import column_type, positive_class
 import numpy as np
 import pandas as pd
 
-RARE = 0.1
+_RARE = 0.1
 """Classes below this share are said to be rare."""
-RARER = 0.4
+_RARER = 0.4
 """Below this share one of two classes is clearly the rarer one."""
 FEW_MISSING = 0.5
 """Of more rows than this share without a target, the target is more likely another column."""
@@ -406,7 +406,7 @@ def _is_named_time(column: pd.Series) -> bool:
 def _rare_class(target: pd.Series, task: Task) -> list[str]:
     """That classes could be weighted, where one of two is rare."""
     shares = target.value_counts(normalize=True) if task == "classification" else ()
-    if len(shares) != 2 or min(shares) >= RARE:
+    if len(shares) != 2 or min(shares) >= _RARE:
         return []
     trade = "more of its rows are found, and more of the others are taken for it"
     price = "probabilities are then those of equally frequent classes, not of the data"
@@ -423,7 +423,7 @@ def _positive(target: pd.Series, task: Task) -> tuple[str | int | bool | None, s
     yes = YES_WORDS | ({"1"} if NO_WORDS & set(words) else set())
     first, last = (word in yes for word in words)
     share = float((target.dropna() == classes[0]).mean())
-    if last or (not first and share >= RARER):
+    if last or (not first and share >= _RARER):
         return None, ""
     return classes[0], "it is named so" if first else f"it is the rarer class, with {share:.1%} of the rows"
 

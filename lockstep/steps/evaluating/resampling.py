@@ -17,14 +17,14 @@ from functools import cached_property
 from lockstep.kernel.settings import Task
 from lockstep.learning.scoring import Average, Predictions, Scorer, at, log_losses, rare_class
 from lockstep.steps.evaluating.design import Design
-from lockstep.steps.evaluating.intervals import LEVEL, wilson
+from lockstep.steps.evaluating.intervals import CONFIDENCE, wilson
 
 import numpy as np
 from scipy import special, stats
 
 MOST_RESAMPLES, LEAST_RESAMPLES, BUDGET = 9_999, 999, 20_000_000
 """Resamples: so many that rows times curves times resamples are within the budget, but within these bounds."""
-MANY = 50_000
+_MANY_UNITS = 50_000
 """Units beyond which resamples are drawn from subsets."""
 SEED = 42
 OWN_RESAMPLES = 999
@@ -287,7 +287,7 @@ def resample_count(n_rows: int, n_curves: int) -> int:
 def resampled(rows: list[Rows], design: Design, seed: int = SEED) -> list[dict[str, np.ndarray]]:
     """The metrics of each model in the same resamples: of each, by name, (n_resamples,)."""
     random, n_curves = np.random.default_rng(seed), max(own.n_curves for own in rows)
-    if design.n_units <= MANY:
+    if design.n_units <= _MANY_UNITS:
         found = _resampled(rows, design, resample_count(len(design.units), n_curves), random)
         return [_joined(chunks) for chunks in found]
     of_all = [own.metrics(design.all_rows) for own in rows]
@@ -337,7 +337,7 @@ def resampled_own(
     return [{key: np.array(numbers) for key, numbers in values.items()} for values in found]
 
 
-def interval(values: np.ndarray, design: Design, level: float = LEVEL) -> tuple[float, float] | None:
+def interval(values: np.ndarray, design: Design, level: float = CONFIDENCE) -> tuple[float, float] | None:
     """The bootstrap's interval of a metric, or of a difference: the expanded percentile interval.
 
     The percentiles are those that make the interval of a mean as wide as Student's, since the plain ones are too

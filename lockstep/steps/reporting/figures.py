@@ -30,7 +30,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNL
 
 LABEL = 12
 """Characters of a class beside a confusion matrix."""
-NAME, LETTER = 26, 6.4
+_NAME, LETTER = 26, 6.4
 """Characters of a bar's label left of the axis, and pixels of one."""
 APART = 1.45
 """The least ratio of two ticks of a logarithmic axis, to have room for their labels."""
@@ -189,7 +189,7 @@ def bars(
     if spread is not None:
         low = min(low, *(value - half for value, half in zip(series[0][1], spread, strict=True)))
     beside = low < 0 and reach is None
-    shown = [shortened(label, NAME) if beside else label for label in labels]
+    shown = [shortened(label, _NAME) if beside else label for label in labels]
     left = max(12.0, 16 + LETTER * max(map(len, shown), default=0)) if beside else 12.0
     label_height, thickness, gap = (0, 9, 9) if beside else (16, 9, 6)  # of a row, in pixels, from top to bottom
     step = label_height + thickness * len(series) + gap

@@ -14,10 +14,10 @@ from lockstep.steps.reporting.regression import RegressionFacts
 from lockstep.steps.reporting.training import TrainingFacts
 from lockstep.steps.reporting.wording import number, plural, score, shortened
 
-PARTS = {"train": "training"}
-NAME, NAME_ABOVE = 24, 32
+_PARTS = {"train": "training"}
+LEGEND_NAME, LEGEND_NAME_ABOVE = 24, 32
 """Characters of a class in a legend inside the picture, and in one above it."""
-UNIT = (-0.02, 1.02)
+_SHARE_RANGE = (-0.02, 1.02)
 """The range of axes on which shares are drawn."""
 
 
@@ -40,8 +40,8 @@ def _classification(own: ClassificationFacts, facts: Facts) -> dict[str, str]:
             "roc",
             f"ROC curve. Area under it: {_areas(own.roc)}.",
             [Line(_legend(curve, len(own.roc)), curve.x, curve.y) for curve in own.roc],
-            Axis("false positive rate", UNIT),
-            Axis("true positive rate", UNIT),
+            Axis("false positive rate", _SHARE_RANGE),
+            Axis("true positive rate", _SHARE_RANGE),
             reference=[(0, 0), (1, 1)],
             legend="lower right",
         )
@@ -51,8 +51,8 @@ def _classification(own: ClassificationFacts, facts: Facts) -> dict[str, str]:
             "precision_recall",
             f"Precision against recall. Average precision: {_areas(curves)}.",
             [Line(_legend(curve, len(curves)), curve.x, curve.y) for curve in curves],
-            Axis("recall", UNIT),
-            Axis("precision", UNIT),
+            Axis("recall", _SHARE_RANGE),
+            Axis("precision", _SHARE_RANGE),
             legend="lower left",
         )
     if own.calibration:
@@ -64,10 +64,10 @@ def _classification(own: ClassificationFacts, facts: Facts) -> dict[str, str]:
             "Calibration: the predicted probability against the share of rows that are of the class, in "
             f"{plural(len(own.calibration[0][1]), 'bin')}.",
             series,
-            "predicted probability", "share of rows", diagonal=True, ranges=(UNIT, UNIT),
+            "predicted probability", "share of rows", diagonal=True, ranges=(_SHARE_RANGE, _SHARE_RANGE),
         )  # fmt: skip
     if own.scores is not None and own.positive is not None:
-        shown = shortened(own.positive, NAME)
+        shown = shortened(own.positive, LEGEND_NAME)
         found["scores"] = histogram(
             "scores",
             f"Histogram of the predicted probability of {own.positive}, by actual class.",
@@ -88,8 +88,8 @@ def _classification(own: ClassificationFacts, facts: Facts) -> dict[str, str]:
                 Line("recall", x, [entry.recall for entry in own.thresholds]),
                 Line("F1", x, [entry.f1_score for entry in own.thresholds]),
             ],
-            Axis("threshold", UNIT),
-            Axis("precision, recall, F1", UNIT),
+            Axis("threshold", _SHARE_RANGE),
+            Axis("precision, recall, F1", _SHARE_RANGE),
         )
     return found
 
@@ -206,7 +206,7 @@ def _training(training: TrainingFacts) -> dict[str, str]:
             "history",
             f"Loss ({training.loss}) after each iteration: on the training rows from {number(first.y[0])} to "
             f"{number(first.y[-1])} in {first.x[-1]:,.0f} iterations.",
-            [Line(f"{PARTS.get(curve.name, curve.name)} rows", curve.x, curve.y) for curve in training.history],
+            [Line(f"{_PARTS.get(curve.name, curve.name)} rows", curve.x, curve.y) for curve in training.history],
             Axis("iteration"),
             Axis(training.loss),
             legend="upper right",
@@ -325,4 +325,4 @@ def _legend(curve: Curve, n_curves: int) -> str:
 
 def _name(name: str, n_curves: int) -> str:
     """The name of one of so many curves in a legend."""
-    return shortened(name, NAME if n_curves <= INSIDE else NAME_ABOVE)
+    return shortened(name, LEGEND_NAME if n_curves <= INSIDE else LEGEND_NAME_ABOVE)

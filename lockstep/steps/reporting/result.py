@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from lockstep.learning.metrics import RARE, is_lopsided, metric_of, qualified
+from lockstep.learning.metrics import RARE_CLASS_METRICS, is_lopsided, metric_of, qualified
 from lockstep.steps.reporting.decisions import decision_sentences
 from lockstep.steps.reporting.metric_titles import RATIOS, TITLES
 from lockstep.steps.reporting.sources import Sources
@@ -13,7 +13,7 @@ from lockstep.steps.reporting.wording import number, percent, plural, ratio, sco
 UNEVEN = 0.05
 """By so much the accuracy may exceed the balanced accuracy before the result says so."""
 
-FREQUENT, AS_OFTEN = 0.1, 0.9
+_FREQUENT, _AS_OFTEN = 0.1, 0.9
 """Equal rows are the nature of a table if at least the first share of the training rows equal another one, and at least
 the second times the share of the test rows that do."""
 
@@ -54,8 +54,8 @@ def result_facts(given: Sources) -> ResultFacts:
     target = next(column for column in given.profile.columns if column.column == given.sidecar.target)
     unit = visible(target.unit, 40)
     folds = {key: value for key, value in given.cross_validation.items() if isinstance(value, float)}
-    rare = [key for key in TITLES if key in RARE]
-    has_rare = any(row.metric in RARE for row in given.plots.intervals)
+    rare = [key for key in TITLES if key in RARE_CLASS_METRICS]
+    has_rare = any(row.metric in RARE_CLASS_METRICS for row in given.plots.intervals)
     order = list(dict.fromkeys([*([*rare, "roc_auc"] if has_rare else []), *TITLES]))
     metrics = [
         Metric(
@@ -234,7 +234,7 @@ def _copies(given: Sources) -> list[str]:
         which = f"{copies.rows:,} of the test rows ({percent(copies.rows / rows)})"
         said = [f"{which} {equal}; without them: {alone}."]
     among = copies.among_training
-    if among is not None and among >= max(FREQUENT, AS_OFTEN * copies.rows / rows):
+    if among is not None and among >= max(_FREQUENT, _AS_OFTEN * copies.rows / rows):
         said.append(
             f"Equal rows are frequent in this table: {percent(among)} of the training rows equal another one. If equal "
             "rows are different things, new rows will be like them, too."

@@ -18,15 +18,15 @@ from lockstep.tables.table import Table, column_type
 import numpy as np
 import pandas as pd
 
-BINS = 50
+_BINS = 50
 LEAK_R2, LEAK_ACCURACY = 0.9, 0.99
 """One feature that explains so much of the target on rows that it was not fitted on is suspected to be a leak."""
-MOSTLY_DIFFERENT = 0.5
+_MOSTLY_DIFFERENT = 0.5
 """What names a thing rather than a level has more distinct values than this share of the rows."""
 LEAK_ROWS = 100_000
 """One feature that gives the target away shows on so many training rows, drawn at random where there are more."""
 NEAREST_ROWS = 10_000
-"""Of so many rows, and fewer, BINS are too coarse to tell that a number gives the classes away."""
+"""Of so many rows, and fewer, _BINS are too coarse to tell that a number gives the classes away."""
 RARE_ROWS = 20
 """A class of fewer training rows than this is hardly learned, and hardly measured."""
 SHIFT_ROWS = 100_000
@@ -87,7 +87,7 @@ def _said(check: str, found: list[str]) -> str:
 def _target_leak(train: Table, _: Table) -> list[str]:
     """Features that nearly determine the target, each alone, or numbers that add up to it.
 
-    Each feature is cut into BINS bins (texts: by level); the bins' mean target, or most frequent class, is learned on
+    Each feature is cut into _BINS bins (texts: by level); the bins' mean target, or most frequent class, is learned on
     the even rows and tried on the odd ones; of LEAK_ROWS at most. Of few rows, the bin in which the class changes has
     more of them than LEAK_ACCURACY allows: there the class of the even row with the nearest number is tried, too. What
     adds up to the target, does so in all rows.
@@ -127,8 +127,8 @@ def _drawn(table: Table, most: int) -> Table:
 
 def _binned(column: pd.Series) -> np.ndarray:
     """(n_rows,) the number of each row's bin; missing values have a bin of their own."""
-    if column_type(column) in ("number", "date") and has_more_levels(column, BINS):
-        return equal_bins(column, BINS)
+    if column_type(column) in ("number", "date") and has_more_levels(column, _BINS):
+        return equal_bins(column, _BINS)
     return np.asarray(pd.factorize(column)[0]) + 1
 
 
@@ -192,7 +192,7 @@ def _shared_identifier(train: Table, test: Table) -> list[str]:
     for name in map(str, train.features):
         column = train.frame[name]
         named = column_type(column) == "text" or is_named_as_identifier(name)
-        if not named or not MOSTLY_DIFFERENT < n_distinct(column) / len(column) < 1 or not is_code(column):
+        if not named or not _MOSTLY_DIFFERENT < n_distinct(column) / len(column) < 1 or not is_code(column):
             continue
         shared = int(test.frame[name].isin(column.dropna().unique()).sum())
         if not shared:

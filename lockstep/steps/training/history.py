@@ -13,9 +13,8 @@ from lockstep.learning.scoring import log_losses
 import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
 
-COLUMNS = ("iteration", "part", "loss")
-"""Probabilities below this count as this in the log loss, as in scikit-learn."""
-MAX_ROWS = 20_000
+HISTORY_COLUMNS = ("iteration", "part", "loss")
+_MAX_ROWS = 20_000
 """Losses are computed on at most so many rows of a part, evenly spaced."""
 MAX_ITERATIONS, MAX_PREFIXES = 500, 50
 """At most so many iterations are recorded, evenly spaced, the last one among them; fewer where the first trees of a
@@ -35,7 +34,7 @@ class Part(NamedTuple):
 
 
 def history_of(estimator: Any, parts: Mapping[str, Part], task: Task) -> list[Row]:
-    """Compute rows of COLUMNS: the loss (log loss, or mean squared error) on each part after each iteration.
+    """Compute rows of HISTORY_COLUMNS: the loss (log loss, or mean squared error) on each part after each iteration.
 
     An iteration is a tree for boosting and forests (for forests: of the mean over the trees so far) and an epoch for
     mlp, whose own loss curve, penalty included, is given for the training rows. Models fitted in one go have one row
@@ -59,7 +58,7 @@ def _rows(estimator: Any, parts: Mapping[str, Part], task: Task) -> list[Row]:
         usable = np.flatnonzero(np.isin(y, estimator.classes_)) if task == "classification" else np.arange(len(y))
         if not len(usable):
             continue
-        keep = usable[np.unique(np.linspace(0, len(usable) - 1, min(len(usable), MAX_ROWS)).astype(int))]
+        keep = usable[np.unique(np.linspace(0, len(usable) - 1, min(len(usable), _MAX_ROWS)).astype(int))]
         own = None if weights is None else weights[keep]
         prefix, stages = _prefix(estimator, X[keep], task), _stages(estimator, X[keep], task)
         if prefix is not None:

@@ -43,7 +43,7 @@ from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import Average
 from lockstep.learning.search_result import BestTrial, full_name
 from lockstep.steps.tuning.search_space import Space, TuneSettings, ends, holds, key_of, parse_space
-from lockstep.steps.tuning.trials import COLUMNS, Search, Step, Trial, table_of
+from lockstep.steps.tuning.trials import TRIAL_COLUMNS, Search, Step, Trial, table_of
 from lockstep.tables.table import Table
 
 import msgspec
@@ -395,4 +395,4 @@ def _found(steps: list[Step], n_trials: int, scoring: Scoring) -> Search:
         given_mean=given.mean,
         hyperparameters=best.values,
     )
-    return Search(result, (*COLUMNS, *scoring.given, "reason"), table_of(steps))
+    return Search(result, (*TRIAL_COLUMNS, *scoring.given, "reason"), table_of(steps))

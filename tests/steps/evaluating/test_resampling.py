@@ -3,7 +3,7 @@
 import itertools
 
 from lockstep.comparing.significance import bootstrap_p, exchange_p, mcnemar
-from lockstep.learning.metrics import METRICS, RARE
+from lockstep.learning.metrics import METRICS, RARE_CLASS_METRICS
 from lockstep.learning.scoring import Predictions, metrics_of
 from lockstep.steps.evaluating import design as design_module
 from lockstep.steps.evaluating import resampling
@@ -66,7 +66,7 @@ def test_weighted_metrics_of_a_rare_class_are_those_of_the_resampled_rows(rare):
     rows = rows_of(y, predictions, "classification", "macro", None)
     for weights in plain(y, stratified=True).resamples(30, np.random.default_rng(0)):
         found = rows.metrics(weights)
-        assert set(RARE) < set(found)
+        assert set(RARE_CLASS_METRICS) < set(found)
         for resample, own in enumerate(weights.astype(int)):
             drawn = np.repeat(np.arange(len(y)), own)
             expected = metrics_of(y[drawn], picked(predictions, drawn), "classification", "macro")
@@ -335,7 +335,7 @@ def test_resamples_of_subsets_spread_as_those_of_all_rows(monkeypatch, task, kin
     rows = rows_of(y, predictions, task, "macro", None)
     monkeypatch.setattr(resampling, "MOST_RESAMPLES", resampling.LEAST_RESAMPLES)
     (whole,) = resampled([rows], design)
-    monkeypatch.setattr(resampling, "MANY", 400)
+    monkeypatch.setattr(resampling, "_MANY_UNITS", 400)
     for name, value in {"SUBSET": design.n_units // 8, "SUBSETS": 8, "WHOLE": 200}.items():
         monkeypatch.setattr(design_module, name, value)
     (found,) = resampled([rows], design)

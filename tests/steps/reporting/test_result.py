@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from lockstep.learning.metrics import ALL, RARE
+from lockstep.learning.metrics import ALL, RARE_CLASS_METRICS
 from lockstep.steps.diagnosing.diagnosis import Copies
 from lockstep.steps.evaluating.intervals import wilson
 from lockstep.steps.reporting.data import data_facts
@@ -152,7 +152,7 @@ def test_a_rare_class_leads_with_what_measures_it(rare, model):
     assert f"reaches {100 * (1 - truth.mean()):.1f} %." in third
     assert any("(3 folds) gives an area under the ROC curve of 0." in sentence for sentence in rest)
     training = training_facts(made.sources)
-    assert [metric.key for metric in facts.metrics[:3]] == list(RARE)
+    assert [metric.key for metric in facts.metrics[:3]] == list(RARE_CLASS_METRICS)
     assert all(metric.folds_mean is not None for metric in facts.metrics[:3])
     assert (training.metric, training.test_score) == ("roc_auc", made.sources.metrics["roc_auc"])
     assert len(training.folds) == 3

@@ -4,7 +4,7 @@ from lockstep.kernel.errors import DataError
 from lockstep.learning.estimators import build_estimator, fit_estimator
 from lockstep.learning.model_types import MODELS
 from lockstep.steps.training import history
-from lockstep.steps.training.history import COLUMNS, Part
+from lockstep.steps.training.history import HISTORY_COLUMNS, Part
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_the_last_loss_is_that_of_the_fitted_model(fitted, model, task, classes)
     estimator = fitted(model, task, *given["train"])
     rows = history_of(estimator, given, task)
     assert {tuple(map(type, row)) for row in rows} == {(int, str, float)}
-    assert len(COLUMNS) == 3
+    assert len(HISTORY_COLUMNS) == 3
     assert {part for _, part, _ in rows} == ({"train"} if model == "mlp" else set(given))
     if model == "mlp":  # its own loss includes a penalty, so that other rows' would not compare
         given.pop("validation")
@@ -109,7 +109,7 @@ def test_long_histories_are_thinned_evenly_to_the_last(fitted, monkeypatch):
 def test_long_parts_are_thinned_evenly(fitted, monkeypatch):
     X, y = data("regression")
     estimator = fitted("ridge", "regression", X, y)
-    monkeypatch.setattr(history, "MAX_ROWS", 100)
+    monkeypatch.setattr(history, "_MAX_ROWS", 100)
     ((_, _, found),) = history_of(estimator, {"train": (X, y)}, "regression")
     rows = np.linspace(0, 199, 100).astype(int)
     assert found == pytest.approx(loss(estimator, X[rows], y[rows], "regression"))

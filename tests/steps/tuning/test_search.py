@@ -323,7 +323,7 @@ def test_a_vote_is_searched_the_same_whatever_runs_beside_it_and_with_weights_on
 
 def test_a_search_of_a_vote_that_is_interrupted_goes_on_where_it_was(voted, table, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(kept_results, "SECONDS", 0.0)
+    monkeypatch.setattr(kept_results, "KEPT_AFTER", 0.0)
     given, fitted, original = model_settings("voting", "classification", hyperparameters=VOTE), [], module.score_setting
 
     def run(most):
