@@ -28,9 +28,9 @@ from typing import Any, NamedTuple
 
 from lockstep.comparing.significance import corrected_t_test
 from lockstep.deciding.decide import decide as decide_on_folds
-from lockstep.intake.choosing.decisions import decide
+from lockstep.intake.choosing.setting_choices import make_choices
 from lockstep.intake.detecting.file_format import look
-from lockstep.intake.problems.adding import describe, try_out
+from lockstep.intake.problems.adding import describe_problem, try_out
 from lockstep.kernel.errors import LockstepError
 from lockstep.kernel.settings import convert
 from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, out_of_fold
@@ -105,7 +105,7 @@ class Added(NamedTuple):
 def as_added(path: Path, given: Mapping[str, Any]) -> Added:
     """Read and decide as ``add`` does, ``given``: {setting: value}. Raises LockstepError if it refuses the table."""
     facts = look(path, given)
-    problem, contract = describe(facts, decide(facts, given), path)
+    problem, contract = describe_problem(facts, make_choices(facts, given), path)
     try_out(path, problem, contract)
     return Added(
         load_file(path, convert(problem["load"], LoadSettings, "load"), contract).table,

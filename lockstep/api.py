@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lockstep.comparing.evaluations import Evaluated, Folds, average_of_folds, name_of_raw
-from lockstep.comparing.rendering import Block, Report, html, metric_value, visible
+from lockstep.comparing.rendering import Report, ReportBlock, html, metric_value, visible
 from lockstep.deciding.decide import decide
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, did_you_mean, some
 from lockstep.kernel.files import Outputs, temporary_beside
@@ -30,8 +30,8 @@ from lockstep.learning.cross_validation import (
     CrossValidateSettings,
     FoldScores,
     cross_validate,
+    fold_summary,
     out_of_fold,
-    summary,
 )
 from lockstep.learning.estimators import (
     TrainSettings,
@@ -62,7 +62,7 @@ from lockstep.steps.tuning.search import search
 from lockstep.steps.tuning.search_space import TuneSettings
 from lockstep.steps.tuning.trials import NO_SEARCH
 from lockstep.tables.table import table_sha256
-from stages.cross_validate import FOLD_COLUMNS, rows_of
+from stages.cross_validate import FOLD_COLUMNS, fold_rows
 from stages.evaluate import evaluate
 from stages.load import log_table
 from stages.preprocess import describe, preprocess
@@ -304,7 +304,7 @@ class PipelineResult(NamedTuple):
         ]
         title = f"{visible(self.evaluated.target)}: {visible(self.settings.train.model)}, {visible(self.model_path)}"
         counted = f"{self.metrics['test_rows']:,} test rows"
-        block = Block(counted, [], ("metric", "test", "baseline", "cross-validation"), rows)
+        block = ReportBlock(counted, [], ("metric", "test", "baseline", "cross-validation"), rows)
         return html(Report(title, [], [block]))
 
 
@@ -382,7 +382,7 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
     if tried.best is not None:
         evaluated = replace(evaluated, found=tried.best.hyperparameters)
     return PipelineResult(
-        fitted, found.metrics, path, history, summary(folds), found.predictions, trials, kept, settings, evaluated
+        fitted, found.metrics, path, history, fold_summary(folds), found.predictions, trials, kept, settings, evaluated
     )
 
 
@@ -404,7 +404,7 @@ def _evaluated(
         in_time=in_time,
         raw=name_of_raw(md5, load.skip_lines),
         folds=Folds(
-            scores=pd.DataFrame(rows_of(folds), columns=list(FOLD_COLUMNS)),
+            scores=pd.DataFrame(fold_rows(folds), columns=list(FOLD_COLUMNS)),
             made_from=(rows, validation.folds, validation.repeats, validation.seed),
             average=average_of_folds(average, load.positive),
         ),

@@ -30,7 +30,7 @@ from lockstep.learning.own_features import OwnFeatures, read_features
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import Predictions, predictions_of
 from lockstep.learning.search_result import read_best_trial
-from lockstep.saving.joblib_file import load_model
+from lockstep.saving.joblib_file import load_joblib
 from lockstep.steps.diagnosing.dependence import dependence_of
 from lockstep.steps.diagnosing.diagnosis import Diagnosis, Iterations, OfClasses, OfNumbers, Worst
 from lockstep.steps.diagnosing.distributions import cloud_of, scores_of, target_histogram
@@ -191,7 +191,7 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     settings = problem.section("diagnose", DiagnoseSettings)
     preprocess = problem.section("preprocess", PreprocessSettings)
     refit = with_best_trial(problem.section("train", TrainSettings), read_best_trial(args.best_trial))
-    model = load_model(args.models / model_file_name(refit.model, refit.kind, refit.version))
+    model = load_joblib(args.models / model_file_name(refit.model, refit.kind, refit.version))
     ranked = [row.feature for row in read_made_rows(args.importance, Ranked)]
     train, test = read_table(args.train, in_pieces=True), read_table(args.test)
     predictions = pd.read_parquet(args.predictions)

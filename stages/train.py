@@ -40,9 +40,9 @@ from lockstep.learning.own_estimators import parse_name, untracked_library
 from lockstep.learning.preprocessing import Preprocessor, categories_of
 from lockstep.learning.search_result import read_best_trial
 from lockstep.learning.voting import Tally, read_voting, tally_of
-from lockstep.saving.joblib_file import load_model, write_model
+from lockstep.saving.joblib_file import load_joblib, write_model
 from lockstep.saving.sidecar import MODEL_LIBRARIES, read_about
-from lockstep.steps.training.history import HISTORY_COLUMNS, Part, Row, history_of
+from lockstep.steps.training.history import HISTORY_COLUMNS, HistoryRow, Part, history_of
 from lockstep.tables.table import Table, read_table
 
 import msgspec
@@ -55,7 +55,7 @@ class Trained(NamedTuple):
     """A fitted model that takes raw rows, and its training history (rows of HISTORY_COLUMNS)."""
 
     model: Pipeline
-    history: list[Row]
+    history: list[HistoryRow]
 
 
 def train(processed: Table, preprocessor: Preprocessor, validation: Table, settings: TrainSettings) -> Trained:
@@ -152,7 +152,7 @@ def libraries_of(settings: TrainSettings) -> list[str]:
 
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = with_best_trial(problem.section("train", TrainSettings), read_best_trial(args.best_trial))
-    preprocessor, validation = load_model(args.preprocessor), read_table(args.validation)
+    preprocessor, validation = load_joblib(args.preprocessor), read_table(args.validation)
     trained = train(read_table(args.processed), preprocessor, validation, settings)  # which lets go of the encoded rows
     model, decision = decide(trained.model, read_out_of_fold(args.out_of_fold), settings, validation.positive)
     about = describe(read_about(args.preprocessor), settings, decision, tally_of(trained.model[-1]))

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from lockstep.deciding.decide import decide
-from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, out_of_fold, summary
+from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, fold_summary, out_of_fold
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.model_file import ModelFile
 from lockstep.learning.model_types import KINDS
@@ -22,12 +22,12 @@ from lockstep.steps.evaluating.curves import (
 from lockstep.steps.evaluating.importance import IMPORTANCE_COLUMNS
 from lockstep.steps.reporting.sources import (
     Checks,
-    Fold,
+    CurvePoint,
+    FoldMetric,
     Importance,
     Interval,
     Loss,
     PlotTables,
-    Point,
     Predicted,
     Profile,
     ReportSettings,
@@ -141,12 +141,12 @@ def made_of(
         profile=msgspec.convert(profile_of(table, {}, [], file, {}, {}), Profile),
         checks=msgspec.convert({"checks": checks}, Checks),
         metrics=found.metrics,
-        cross_validation=summary(scores),
+        cross_validation=fold_summary(scores),
         plots=PlotTables(
             intervals=rows_of(Interval, INTERVALS_COLUMNS, found.intervals),
-            folds=rows_of(Fold, FOLD_COLUMNS, fold_rows),
+            folds=rows_of(FoldMetric, FOLD_COLUMNS, fold_rows),
             history=rows_of(Loss, HISTORY_COLUMNS, fitted.history),
-            curves=rows_of(Point, CURVES_COLUMNS, curves),
+            curves=rows_of(CurvePoint, CURVES_COLUMNS, curves),
             importance=rows_of(Importance, IMPORTANCE_COLUMNS, found.importance),
             predictions=rows_of(Predicted, PREDICTIONS_COLUMNS, prediction_rows(parts.test.labels, found.raw))
             if task == "classification"

@@ -59,7 +59,7 @@ def _hashes() -> dict[str, bytes]:
     return {str(file): hashlib.sha256(file.read_bytes()).digest() for file in files}
 
 
-def changed_code() -> list[str]:
+def changed_modules() -> list[str]:
     """The files of the loaded modules that have changed since ``join_dvc_run``."""
     now = _hashes() if _code else {}
     loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}

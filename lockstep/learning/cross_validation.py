@@ -4,7 +4,7 @@ A fold is fitted in two steps, and scored in two:
 
     encode_fitted   the rows that it is fitted on → preprocessor, EncodedRows
     fit_encoded     EncodedRows, an unfitted estimator → a fitted one
-    encode          the rows that it is scored on → EncodedRows
+    encode_rows     the rows that it is scored on → EncodedRows
     score_encoded   EncodedRows → metrics
 
 ``fit_fold`` and ``score_fold`` take both steps at once, for whoever fits some rows once (the stage ``diagnose``). The
@@ -241,7 +241,7 @@ def encode_fitted(
     return preprocessor, EncodedRows(X, y, categories_of(preprocessor), weights, folds)
 
 
-def encode(train: Table, positions: np.ndarray, preprocessor: Preprocessor) -> EncodedRows:
+def encode_rows(train: Table, positions: np.ndarray, preprocessor: Preprocessor) -> EncodedRows:
     """Encode the rows at ``positions`` by a preprocessor that was fitted on others."""
     rows = train.rows(positions)
     encoded = preprocessor.transform(rows.features)
@@ -303,7 +303,7 @@ def score_fold(
         DataError: rows that scikit-learn cannot predict.
         SettingsError: see metrics_of.
     """
-    return score_encoded(estimator, encode(train, scored_on, preprocessor), train.task, average, train.positive)
+    return score_encoded(estimator, encode_rows(train, scored_on, preprocessor), train.task, average, train.positive)
 
 
 def cross_validate(
@@ -411,7 +411,7 @@ def _score(work: _Work, numbered: tuple[int, Fold]) -> FoldScores:
     preprocessor, fitted = encode_fitted(train, fitted_on, work.preprocess, work.model, work.features)
     estimator = fit_encoded(fitted, make_estimator(work.model, train.task), work.model, n_jobs=1)
     del fitted  # as large as the table
-    rows = encode(train, scored_on, preprocessor)
+    rows = encode_rows(train, scored_on, preprocessor)
     found = predict(estimator, rows.X, train.task, train.positive)
     own = make_scorers(work.metrics, train.task, weighted=train.weight is not None)
     metrics = metrics_of(rows.y, found, train.task, work.average, own, rows.weights)
@@ -428,7 +428,7 @@ def out_of_fold(scores: Sequence[FoldScores]) -> pd.DataFrame:
     return pd.concat([fold.predictions for fold in scores], ignore_index=True)
 
 
-def summary(scores: Sequence[FoldScores]) -> dict[str, float]:
+def fold_summary(scores: Sequence[FoldScores]) -> dict[str, float]:
     """Summarise the folds: mean and standard deviation (n - 1) of each metric that every fold has."""
     names = [name for name in scores[0].metrics if all(name in fold.metrics for fold in scores)]
     found = {name: mean_and_std([fold.metrics[name] for fold in scores]) for name in names}

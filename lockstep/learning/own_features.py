@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from lockstep.kernel.errors import DataError, LockstepError, SettingsError, some
-from lockstep.learning.own_code import find_file, load_file, read_definitions, said_of
+from lockstep.learning.own_code import find_file, load_module, read_definitions, said_of
 from lockstep.tables.dates import UNIT
 from lockstep.tables.table import Table, column_type
 
@@ -94,7 +94,7 @@ class OwnFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.raw_types_ = _types(X)
         self._raw_dtypes = dict(X.dtypes)
         self.feature_names_in_ = np.array(list(self.raw_types_), dtype=object)
-        own = getattr(load_file(self.path, _NAME), _NAME, None)
+        own = getattr(load_module(self.path, _NAME), _NAME, None)
         self.transformer_ = self._transformer(own)
         if self.transformer_ is not None:
             self._run(self.transformer_.fit, X, y)
@@ -167,7 +167,7 @@ class OwnFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise DataError(f"the rows lack columns that {self.path} is given: {some(absent)}. Add them.")
         rows = self._raw(X)
         if self.transformer_ is None:
-            made = self._run(getattr(load_file(self.path, _NAME), _NAME), rows)
+            made = self._run(getattr(load_module(self.path, _NAME), _NAME), rows)
         else:
             made = self._run(self.transformer_.transform, rows)
             if isinstance(made, np.ndarray) and made.ndim == 2 and len(made) == len(X):

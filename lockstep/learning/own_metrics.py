@@ -14,7 +14,7 @@ from typing import Any
 from lockstep.kernel.errors import DataError, Setting, SettingsError, nearest
 from lockstep.kernel.settings import Task
 from lockstep.learning.metrics import METRICS
-from lockstep.learning.own_code import load_file, read_definitions, said_of
+from lockstep.learning.own_code import load_module, read_definitions, said_of
 from lockstep.learning.scoring import Predictions, Scorer
 
 import numpy as np
@@ -114,7 +114,7 @@ def _unweighted(name: str, why: str) -> SettingsError:
 
 def _of_function(name: str, key: str, *, weighted: bool) -> Compute:
     path, function = _parts(name)
-    own = getattr(load_file(path, _WHERE), function)
+    own = getattr(load_module(path, _WHERE), function)
     if weighted and "weights" not in inspect.signature(own).parameters:
         raise _unweighted(name, "takes no argument 'weights'")
     sign = 1 if key == function else -1

@@ -46,7 +46,7 @@ class RebuildRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     machine: dict[str, Any]
 
 
-def record_of(
+def record_rebuild(
     root: Path, commit: str, outputs: Iterable[str], inputs: Iterable[str], seconds: Mapping[str, float]
 ) -> RebuildRecord:
     """Record what was just rebuilt in ``root``, on this machine; the arguments are the fields of RebuildRecord."""
@@ -79,12 +79,12 @@ def _processor() -> str:
     return found[1].strip() if found else platform.processor() or platform.machine()
 
 
-def encode(record: RebuildRecord) -> bytes:
+def encode_record(record: RebuildRecord) -> bytes:
     """Encode the record as JSON."""
     return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
 
 
-def read_record(path: Path) -> RebuildRecord:
+def read_rebuild_record(path: Path) -> RebuildRecord:
     """Read a record.
 
     Raises:

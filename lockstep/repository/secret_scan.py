@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lockstep.kernel.errors import SettingsError, some
 from lockstep.kernel.paths import PARAMS, PIPELINE
-from lockstep.repository.dvc_config import check_form, credentials_in
+from lockstep.repository.dvc_config import check_config_form, credentials_in
 from lockstep.repository.git import tracked_files
 
 _MAX_BYTES = 1 << 20
@@ -60,7 +60,7 @@ def secrets_in(path: Path, name: str) -> list[str]:
         if (match := pattern.search(line)) and not match[0].endswith(_DOCUMENTED)
     ]
     if name == ".dvc/config":
-        check_form(path.parents[1])
+        check_config_form(path.parents[1])
         found += [f"'{key}' of {section} in {name}" for section, key in credentials_in(path)]
     if name in (PARAMS.name, PIPELINE.name):
         found += [

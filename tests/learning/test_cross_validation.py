@@ -12,11 +12,11 @@ from lockstep.learning.cross_validation import (
     CrossValidateSettings,
     cross_validate,
     fit_fold,
+    fold_summary,
     make_folds,
     mean_and_std,
     out_of_fold,
     score_fold,
-    summary,
 )
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import metrics_of, predictions_of
@@ -39,7 +39,7 @@ def test_cross_validation_scores_every_fold(task):
     name = "accuracy" if task == "classification" else "r2_score"
     values = [fold.metrics[name] for fold in folds]
     assert len(set(values)) > 3
-    means = summary(folds)
+    means = fold_summary(folds)
     assert means[f"{name}_mean"] == pytest.approx(np.mean(values))
     assert means[f"{name}_std"] == pytest.approx(np.std(values, ddof=1))
     again = cross_validate(table, settings, PreprocessSettings(), model_settings("random_forest", task))
@@ -157,7 +157,7 @@ def test_folds_learn_nothing_from_the_rows_they_are_scored_on():
     folds = cross_validate(
         noise, CrossValidateSettings(), PreprocessSettings(), model_settings("random_forest", "classification")
     )
-    assert summary(folds)["accuracy_mean"] < 0.65
+    assert fold_summary(folds)["accuracy_mean"] < 0.65
 
 
 def test_folds_follow_groups_and_time(caplog):
@@ -185,7 +185,7 @@ def test_a_class_rarer_than_the_folds_is_said(caplog):
     model = model_settings("random_forest", "classification")
     folds = cross_validate(rare, CrossValidateSettings(), PreprocessSettings(), model)
     assert "class rare has 3 training rows, fewer than the 5 folds" in caplog.text
-    assert "accuracy_mean" in summary(folds)
+    assert "accuracy_mean" in fold_summary(folds)
 
 
 def test_a_model_that_can_be_fitted_and_cannot_predict():

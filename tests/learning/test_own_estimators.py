@@ -7,7 +7,7 @@ from lockstep.kernel.errors import DataError, MachineError, SettingsError
 from lockstep.learning.estimators import build_estimator, check_train, fit_estimator
 from lockstep.learning.own_estimators import untracked_library
 from lockstep.learning.scoring import metrics_of, predict
-from lockstep.saving.joblib_file import load_model, save_model
+from lockstep.saving.joblib_file import load_joblib, save_model
 from lockstep.saving.sidecar import sidecar
 from lockstep.steps.evaluating.importance import importance_of
 
@@ -79,7 +79,7 @@ def test_a_class_of_the_repository_is_fitted_with_the_seed_and_keeps_no_trace_of
     model = tmp_path / "m.joblib"
     save_model(built, model, code)
     (tmp_path / "m.joblib.json").write_text(json.dumps(sidecar(model.read_bytes(), model.name, {"code": code})))
-    assert load_model(model).predict(X).tolist() == built.predict(X).tolist()
+    assert load_joblib(model).predict(X).tolist() == built.predict(X).tolist()
 
 
 def test_a_class_of_a_library_takes_the_seed_if_it_knows_one(custom):

@@ -16,7 +16,14 @@ from typing import IO
 
 from lockstep.commands import add_model, command_parser, given_model
 from lockstep.commands.new_rows import FILE_KINDS, add_sheet, new_rows
-from lockstep.deployment.serving.predicting import REASONS, blocks_of, make_scorer, note_of, score, training_rows
+from lockstep.deployment.serving.predicting import (
+    REASONS,
+    blocks_of,
+    make_scorer,
+    note_of,
+    predict_blocks,
+    training_rows,
+)
 from lockstep.intake.sources.snapshots import Snapshot, as_table
 from lockstep.kernel.errors import DataError, SettingsError, called
 from lockstep.kernel.files import Outputs
@@ -51,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool,
     ):
         n_rows = 0
-        for columns in score(scorer, blocks_of(scorer, path, name), name, background):
+        for columns in predict_blocks(scorer, blocks_of(scorer, path, name), name, background):
             frame = pd.DataFrame(columns)
             frame.to_csv(spool, index=False, header=n_rows == 0, lineterminator="\n")
             n_rows += len(frame)

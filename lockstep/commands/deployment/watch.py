@@ -27,7 +27,7 @@ from lockstep.deployment.serving.predicting import (
     training_rows,
 )
 from lockstep.deployment.watching.batch import LEAST_ROWS, Batch, Reference, watch_batch
-from lockstep.deployment.watching.record import BatchFile, Recorded, record_batch
+from lockstep.deployment.watching.record import BatchFile, RecordOutcome, record_batch
 from lockstep.deployment.watching.words import report
 from lockstep.intake.problems.problem_files import watch_record_of
 from lockstep.kernel.errors import DataError, SettingsError
@@ -143,7 +143,7 @@ def _findings(text: str) -> tuple[str, ...]:
     return found
 
 
-def _said(recorded: Recorded, record: Path, file: BatchFile) -> str:
+def _said(recorded: RecordOutcome, record: Path, file: BatchFile) -> str:
     of = f"{file.name} of {file.date}"
     match recorded:
         case "added":

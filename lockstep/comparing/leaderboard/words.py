@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from lockstep.comparing.leaderboard.ranking import MOST_PAIRS, NOT_EVALUATED, Entry, Leaderboard, Leaderboards, NoModels
 from lockstep.comparing.model_revisions import Failed
 from lockstep.comparing.recorded_evaluations import Interval
-from lockstep.comparing.rendering import Block, Quote, Report, metric_value, p_value
+from lockstep.comparing.rendering import Quote, Report, ReportBlock, metric_value, p_value
 from lockstep.comparing.run_changes import FileChange, RunChanges, ValueChange
 from lockstep.comparing.verdicts import BETTER, NO_DIFFERENCE, WORSE
 from lockstep.kernel.errors import some
@@ -40,14 +40,14 @@ def note(found: Leaderboards) -> str:
     return NOTE.format(level=CONFIDENCE, alpha=found.alpha)
 
 
-def _block(name: str, board: Leaderboard | NoModels | Failed, quote: Quote) -> Block:
+def _block(name: str, board: Leaderboard | NoModels | Failed, quote: Quote) -> ReportBlock:
     if isinstance(board, Failed):
-        return Block(f"{quote(name)}: not read", [f"{quote(board.message)}."])
+        return ReportBlock(f"{quote(name)}: not read", [f"{quote(board.message)}."])
     if isinstance(board, NoModels):
-        return Block(f"{quote(name)}: no model", [f"'{quote(f'dvc repro evaluate@{name}')}' makes one."])
+        return ReportBlock(f"{quote(name)}: no model", [f"'{quote(f'dvc repro evaluate@{name}')}' makes one."])
     rows = [list(cells(entry, board, quote)) for entry in board.entries]
     title = f"{quote(name)}: {plural(len(board.entries), 'model')} by {title_of(board)}"
-    return Block(title, lines(board, quote), headings(board), rows, _UNBROKEN, listed=True)
+    return ReportBlock(title, notes(board, quote), headings(board), rows, _UNBROKEN, listed=True)
 
 
 def title_of(board: Leaderboard) -> str:
@@ -69,13 +69,13 @@ def cells(entry: Entry, board: Leaderboard, quote: Quote) -> tuple[str, ...]:
     return (
         f"{place}{group} {names(entry, quote)}" + (f"\n{changes}" if changes else ""),
         cross_validation(entry, quote),
-        interval(entry.test),
+        interval_text(entry.test),
         verdict(entry),
         "" if entry.model_size is None else size(entry.model_size),
     )
 
 
-def lines(board: Leaderboard, quote: Quote) -> list[str]:
+def notes(board: Leaderboard, quote: Quote) -> list[str]:
     """What must be known to read the table."""
     found = []
     ranked = (entry for entry in board.entries if entry.place is not None)
@@ -123,10 +123,10 @@ def made_as(entry: Entry, quote: Quote) -> str:
     """The model type of the first model; of the others what differs from it."""
     if entry.changes is None:
         return f"model {quote(entry.model_type)}" if entry.model_type else ""
-    return differences(entry.changes, quote)
+    return _differences(entry.changes, quote)
 
 
-def differences(changes: RunChanges, quote: Quote) -> str:
+def _differences(changes: RunChanges, quote: Quote) -> str:
     """How a model differs from the first one, in a few words: its own value of a setting, by the last part of the
     setting's name."""
     settings = (one for change in (*changes.parameters, *changes.hyperparameters) for one in _parts(change))
@@ -164,7 +164,7 @@ def _files(files: Sequence[FileChange], quote: Quote) -> str:
     return some([quote(one.path) for one in files], 1) if len(files) <= _CHANGES else f"{len(files)} files or folders"
 
 
-def interval(found: Interval | None) -> str:
+def interval_text(found: Interval | None) -> str:
     """A metric with its interval, where it has one."""
     if found is None or found.value is None:
         return ""
@@ -177,7 +177,9 @@ def interval(found: Interval | None) -> str:
 def cross_validation(entry: Entry, quote: Quote) -> str:
     """The cross-validation, and why it gives no place, where it gives none."""
     note = quote(entry.unranked) if entry.unranked else "tuned" if entry.tuned else ""
-    return f"{interval(entry.cross_validation)}\n({note})".strip() if note else interval(entry.cross_validation)
+    return (
+        f"{interval_text(entry.cross_validation)}\n({note})".strip() if note else interval_text(entry.cross_validation)
+    )
 
 
 def verdict(entry: Entry) -> str:

@@ -1,6 +1,6 @@
 """Writes what ``data-diff`` finds in words: sentences about the rows and the target, a table of the changed columns."""
 
-from lockstep.comparing.rendering import Block, Quote, Report, p_value, percent
+from lockstep.comparing.rendering import Quote, Report, ReportBlock, p_value, percent
 from lockstep.comparing.tables.changes import (
     NOT_TESTED,
     SHOWN_CATEGORIES,
@@ -11,7 +11,7 @@ from lockstep.comparing.tables.changes import (
     TargetChange,
     UnreadColumns,
 )
-from lockstep.comparing.tables.revisions import DataDiff, NotRun, SameFile, WholeTable
+from lockstep.comparing.tables.revisions import DataDiff, NotLoaded, SameFile, WholeTable
 from lockstep.comparing.tables.row_matching import Key, RowChanges
 from lockstep.comparing.verdicts import ALPHA
 from lockstep.kernel.errors import some
@@ -25,7 +25,7 @@ _TESTS = (
 )
 
 
-def not_run(name: str, problem: NotRun, quote: Quote) -> str:
+def not_run(name: str, problem: NotLoaded, quote: Quote) -> str:
     """Say where a problem has no loaded table, and what to type."""
     where, stage = " and ".join(map(quote, problem.revisions)), f"load@{name}"
     return (
@@ -42,7 +42,7 @@ def report(diff: DataDiff, quote: Quote) -> Report:
         lines = _outdated_lines(name, diff, quote)
         rows: list[list[str]] = []
         match problem:
-            case NotRun():
+            case NotLoaded():
                 lines.append(not_run(name, problem, quote))
             case SameFile() if lines:  # of the edit that the note is about, nothing can be said
                 lines.append("The tables that were loaded are the same.")
@@ -62,7 +62,7 @@ def report(diff: DataDiff, quote: Quote) -> Report:
                     _column_row(item, problem, quote) for item in _described(problem) if not _is_quiet(item, problem)
                 ]
         shown = "not loaded yet" if isinstance(problem, SameFile) and name in diff.outdated else problem.status
-        blocks.append(Block(f"{quote(name)}: {shown}", lines, _HEADINGS, rows))
+        blocks.append(ReportBlock(f"{quote(name)}: {shown}", lines, _HEADINGS, rows))
     nothing = f"Nothing changed in the data of {', '.join(map(quote, diff.problems)) or 'any problem'}."
     return Report(
         title=f"Data of {before} (before) and of {after} (after)",

@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Any
 
 from lockstep.deployment.serving.mistakes import MOST, REQUEST, Mistake, RequestError
-from lockstep.deployment.serving.predicting import Block, RowScorer
+from lockstep.deployment.serving.predicting import RowBlock, RowScorer
 from lockstep.deployment.serving.row_schema import allowed, is_demanded, known_columns
 from lockstep.kernel.errors import DataError, did_you_mean, some
 from lockstep.reading.column_types import EXACT_FLOAT, Cells, Column, Format, row_index, typed_columns
@@ -61,7 +61,7 @@ _TYPES: dict[str, frozenset[Any]] = {
 }
 
 
-def read_rows(body: bytes, scorer: RowScorer, most: int, id_column: str) -> Block:
+def read_rows(body: bytes, scorer: RowScorer, most: int, id_column: str) -> RowBlock:
     """The rows of a JSON text: one object, or a list of them.
 
     Args:
@@ -107,7 +107,7 @@ def read_rows(body: bytes, scorer: RowScorer, most: int, id_column: str) -> Bloc
         raise RequestError(mistakes)
     others = tuple(name for name in names if name not in scorer.types)
     found |= _typed(scorer, cells, forms, len(rows))
-    return Block(pd.DataFrame(found, index=row_index(len(rows))), None, others, ids)
+    return RowBlock(pd.DataFrame(found, index=row_index(len(rows))), None, others, ids)
 
 
 def too_many_rows(most: int, found: int | None = None) -> RequestError:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from lockstep.deployment.serving.identity import Identity
 from lockstep.deployment.serving.json_rows import read_rows, too_many_rows, unknown_columns
 from lockstep.deployment.serving.mistakes import REQUEST, Mistake, RequestError, mistakes_of
-from lockstep.deployment.serving.predicting import Block, RowScorer, blocks_of, score
+from lockstep.deployment.serving.predicting import RowBlock, RowScorer, blocks_of, predict_blocks
 from lockstep.deployment.serving.row_schema import known_columns
 from lockstep.kernel.errors import DataError, called
 from lockstep.learning.scoring import PROBABILITY
@@ -98,7 +98,7 @@ def answer(scorer: RowScorer, limits: Limits, body: bytes, content_type: str, id
                 _check_charset(charset, "utf-8")
                 block = read_rows(body, scorer, limits.rows, id_column or ID)
                 _check_id(block, id_column)
-                found = list(score(scorer, [block], REQUEST))
+                found = list(predict_blocks(scorer, [block], REQUEST))
             else:
                 found = _of_csv(scorer, limits, body, charset, id_column)
         except DataError as error:
@@ -143,7 +143,7 @@ def _listening() -> Iterator[list[str]]:
         _heard.reset(token)
 
 
-def _check_id(block: Block, id_column: str | None) -> None:
+def _check_id(block: RowBlock, id_column: str | None) -> None:
     if id_column is not None and block.ids is None:
         message = f"{REQUEST} lacks the column '{id_column}', which ?id= names. Add it, or leave ?id= out."
         raise RequestError([Mistake("columns", message, id_column)])
@@ -160,7 +160,7 @@ def _of_csv(
         file.write(body)
         file.flush()
 
-        def checked() -> Iterator[Block]:
+        def checked() -> Iterator[RowBlock]:
             rows, known = 0, known_columns(scorer) | {id_column or ID}
             for block in blocks_of(scorer, Path(file.name), REQUEST, id_column or ID):
                 if unknown := [name for name in block.others if name not in known]:
@@ -172,7 +172,7 @@ def _of_csv(
                 yield block
 
         with called(file.name, REQUEST):
-            return list(score(scorer, checked(), REQUEST))
+            return list(predict_blocks(scorer, checked(), REQUEST))
 
 
 def plain_model(identity: Identity, scorer: RowScorer) -> dict[str, Any]:

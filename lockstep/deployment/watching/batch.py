@@ -14,7 +14,7 @@ from lockstep.comparing.verdicts import WORSE, overall_verdict
 from lockstep.deployment.watching.sample_verdicts import Sample, SampleMetric, TooFew, compare_samples
 from lockstep.learning.scoring import Average, Predictions, Scorer, at
 from lockstep.steps.evaluating.design import LEAST_UNITS, Design
-from lockstep.steps.splitting.two_samples import encode
+from lockstep.steps.splitting.two_samples import shared_codes
 from lockstep.tables.statistics import n_distinct
 from lockstep.tables.table import Table, column_type
 
@@ -145,7 +145,7 @@ def watch_batch(reference: Reference, batch: Batch, average: Average = "macro", 
     compared = with_verdicts(
         [
             compare_column(
-                before, after, encode(before, after), as_classes=number >= rows.shape[1] and after.name in classes
+                before, after, shared_codes(before, after), as_classes=number >= rows.shape[1] and after.name in classes
             )
             for number, (before, after) in enumerate(pairs)
         ],

@@ -13,7 +13,7 @@ _DAY = 86_400
 _SHARES = {"odd_share": "Share of odd rows", "columns_shifted": "Columns that shifted"}
 
 
-class Batch(NamedTuple):
+class _BatchRow(NamedTuple):
     """A line of the record, as the template shows it."""
 
     date: str
@@ -52,8 +52,8 @@ def summary(record: Sequence[Mapping[str, str]]) -> str:
     return f"{plural(len(record), 'batch')}, the last of {visible(last['date'])}: {visible(last['verdict'])}"
 
 
-def _batch(line: Mapping[str, str], metrics: Sequence[str]) -> Batch:
-    return Batch(
+def _batch(line: Mapping[str, str], metrics: Sequence[str]) -> _BatchRow:
+    return _BatchRow(
         date=visible(line["date"]),
         file=visible(line["file"], 60),
         rows=f"{int(line['rows']):,}",

@@ -16,7 +16,7 @@ from lockstep.kernel.files import Outputs
 
 RECORD_COLUMNS = ("date", "file", "rows", "columns_shifted", "predictions", "odd_share", "verdict", "sha256")
 """Of every record, before the metrics."""
-Recorded = Literal["added", "replaced", "there already"]
+RecordOutcome = Literal["added", "replaced", "there already"]
 
 
 class BatchFile(NamedTuple):
@@ -27,7 +27,7 @@ class BatchFile(NamedTuple):
     sha256: str
 
 
-def record_batch(path: Path, batch: BatchFile, found: Watched) -> Recorded:
+def record_batch(path: Path, batch: BatchFile, found: Watched) -> RecordOutcome:
     """Add a line to the record at ``path``; a batch of the same date and bytes has one line, the latest.
 
     Call it while no other command writes (locks.exclusive_command).
@@ -36,7 +36,7 @@ def record_batch(path: Path, batch: BatchFile, found: Watched) -> Recorded:
         IntegrityError: the file is no such record.
     """
     line = _line(batch, found)
-    lines = read_record(path)
+    lines = read_batches(path)
     same = [number for number, other in enumerate(lines) if (other["date"], other["sha256"]) == batch[::2]]
     if same and {key: cell for key, cell in lines[same[0]].items() if cell} == line:
         return "there already"
@@ -67,7 +67,7 @@ def _line(batch: BatchFile, found: Watched) -> dict[str, str]:
     return {key: str(cell) for key, cell in line.items() if cell not in ("", None)}
 
 
-def read_record(path: Path) -> list[dict[str, str]]:
+def read_batches(path: Path) -> list[dict[str, str]]:
     """The lines of a record, {column: cell}; none where there is no file. Raises IntegrityError: it is no record."""
     try:
         with path.open(encoding="utf-8", newline="") as handle:

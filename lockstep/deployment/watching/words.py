@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lockstep.comparing.model_words import metric_row
-from lockstep.comparing.rendering import Block, Quote, Report, metric_value, p_value, percent
+from lockstep.comparing.rendering import Quote, Report, ReportBlock, metric_value, p_value, percent
 from lockstep.comparing.tables.changes import NO_SHIFT, NOT_TESTED, SHIFTED, ColumnComparison
 from lockstep.comparing.verdicts import ALPHA, WORSE, Verdict
 from lockstep.deployment.watching.batch import Watched, WatchedColumn
@@ -34,13 +34,13 @@ def report(title: str, found: Watched, recorded: str, quote: Quote) -> Report:
     )
     shown = [item for item in columns if len(columns) <= _MANY_COLUMNS or _says_something(item)]
     blocks = [
-        Block(
+        ReportBlock(
             f"Columns, against the training rows: {_counted(found)}",
             _quiet_lines(len(columns) - len(shown), [item.compared for item in columns if item not in shown]),
             _HEADINGS,
             [_column_row(item.compared, item.odd_rows, found, quote) for item in shown],
         ),
-        Block(
+        ReportBlock(
             "Predictions and odd rows, against the test rows",
             [],
             ("what", "missing", "effect", "p (Holm)", "verdict"),
@@ -53,7 +53,7 @@ def report(title: str, found: Watched, recorded: str, quote: Quote) -> Report:
     if isinstance(found.metrics, tuple):
         rows = [_metric_row(item) for item in found.metrics]
         blocks.append(
-            Block(
+            ReportBlock(
                 f"Metrics of {found.rows_with_truth:,} rows, against the test rows",
                 found.notes,
                 _METRIC_HEADINGS,

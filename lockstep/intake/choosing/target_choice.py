@@ -120,7 +120,7 @@ _EVEN = 1 / 3
 """Classes are even if the rarest has this share of their mean number of rows; counts tail off."""
 
 
-class Column(NamedTuple):
+class TargetCandidate(NamedTuple):
     """A column as a target.
 
     Attributes:
@@ -220,7 +220,7 @@ def _is_like_a_target(column: pd.Series, path: Path, doubt: Doubt | None) -> boo
     return True
 
 
-def _columns(frame: pd.DataFrame, doubts: Mapping[str, Doubt]) -> list[Column]:
+def _columns(frame: pd.DataFrame, doubts: Mapping[str, Doubt]) -> list[TargetCandidate]:
     """Every column as a target, in the table's order."""
     one_hot = one_hot_columns(frame)
     names = [str(name) for name in frame]
@@ -232,7 +232,7 @@ def _columns(frame: pd.DataFrame, doubts: Mapping[str, Doubt]) -> list[Column]:
         if number == len(names) - 1:
             reasons += ["it is the last column"] if points < ENOUGH else []
             points += 1
-        found.append(Column(name, points, tuple(reasons), _against(frame[name], one_hot, doubts.get(name))))
+        found.append(TargetCandidate(name, points, tuple(reasons), _against(frame[name], one_hot, doubts.get(name))))
     return found
 
 
@@ -291,7 +291,9 @@ def _hardly_classes(target: pd.Series, doubt: Doubt | None) -> str:
     )
 
 
-def _question(frame: pd.DataFrame, path: Path, columns: Sequence[Column], candidates: Sequence[Column]) -> str:
+def _question(
+    frame: pd.DataFrame, path: Path, columns: Sequence[TargetCandidate], candidates: Sequence[TargetCandidate]
+) -> str:
     """Which columns it could be, why, and what to type."""
     ranked = sorted(candidates, key=lambda one: -_points_to_ask(one, one.name == columns[-1].name, frame, path))
     shown = [f"'{one.name}' ({'; '.join([*one.reasons, _content(frame[one.name])])})" for one in ranked]
@@ -305,7 +307,7 @@ def _question(frame: pd.DataFrame, path: Path, columns: Sequence[Column], candid
     )
 
 
-def _points_to_ask(column: Column, is_last: bool, frame: pd.DataFrame, path: Path) -> float:
+def _points_to_ask(column: TargetCandidate, is_last: bool, frame: pd.DataFrame, path: Path) -> float:
     """What speaks for a candidate as the first one to ask for: the last column is that of two that are even, and
     before one that is only perhaps named as a target, if its cells are classes."""
     if not is_last:

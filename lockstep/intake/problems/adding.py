@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lockstep.intake.choosing.decisions import Decisions, problem_block
+from lockstep.intake.choosing.setting_choices import Choices, problem_block
 from lockstep.intake.detecting.file_format import TableFacts
 from lockstep.intake.editing.undoing import as_committed, dvc_add, undone_on_error
 from lockstep.intake.editing.yaml_entries import with_entry
@@ -80,7 +80,7 @@ def write(
     Args:
         place: where.
         path: the file.
-        problem, contract: what ``describe`` gave.
+        problem, contract: what ``describe_problem`` gave.
         dry_run: whether to change nothing.
         source: of what the file was made, for the pointer; None if it is the user's own.
 
@@ -119,16 +119,16 @@ def write(
     return undo
 
 
-def describe(facts: TableFacts, decisions: Decisions, data: Path) -> tuple[dict[str, Any], Contract]:
+def describe_problem(facts: TableFacts, choices: Choices, data: Path) -> tuple[dict[str, Any], Contract]:
     """(the block of params.yaml, the contract) of a problem whose file will be ``data``.
 
     Raises:
         DataError: what was decided leaves nothing to learn from, or is not to be written.
     """
-    _check_features(facts, decisions)
-    problem = problem_block(decisions, data)
+    _check_features(facts, choices)
+    problem = problem_block(choices, data)
     form = convert(problem["load"], LoadSettings, "load").form
-    return problem, infer_contract(facts.frame.drop(columns=decisions.drop.value), facts.numbers, form, facts.dates)
+    return problem, infer_contract(facts.frame.drop(columns=choices.drop.value), facts.numbers, form, facts.dates)
 
 
 def try_out(path: Path, problem: dict[str, Any], contract: Contract) -> None:
@@ -149,17 +149,17 @@ def _without_features(table: Table, settings: SplitSettings) -> Table:
     return replace(table, frame=table.frame[[*dict.fromkeys(cut_by), *features[:1]]])
 
 
-def _check_features(facts: TableFacts, decisions: Decisions) -> None:
+def _check_features(facts: TableFacts, choices: Choices) -> None:
     """Raise DataError if what was decided leaves no column to learn from; what the user drops, ``load_file`` judges."""
-    drop, target, roles = decisions.drop, decisions.target.value, decisions.roles
+    drop, target, roles = choices.drop, choices.target.value, choices.roles
     beside = [str(name) for name in facts.frame if name != target]
-    unseen = (decisions.group.value, decisions.time.value, decisions.weight.value)
+    unseen = (choices.group.value, choices.time.value, choices.weight.value)
     others = [name for name in beside if name not in unseen]
     what = f"{facts.path} has no feature: "
     if beside and not others:
-        if any(part.key == "time_is_feature" for part in decisions.parts):
+        if any(part.key == "time_is_feature" for part in choices.parts):
             return
-        taken = next(one for one in (decisions.group, decisions.time, decisions.weight) if one.value is not None)
+        taken = next(one for one in (choices.group, choices.time, choices.weight) if one.value is not None)
         only = f"beside the target '{target}' there is only what the rows are split or weighted by. Add columns to the "
         end = "." if taken.is_given else " ''."
         how = "leave out " if taken.is_given else "give "

@@ -24,10 +24,10 @@ UNCALIBRATED = "calibration before"
 _MAX_CLASSES = 10
 """Classes with curves of their own: the most frequent ones."""
 
-Cell = str | float | int | None
+PlotCell = str | float | int | None
 
 
-def prediction_rows(y: np.ndarray, predictions: Predictions) -> list[tuple[Cell, ...]]:
+def prediction_rows(y: np.ndarray, predictions: Predictions) -> list[tuple[PlotCell, ...]]:
     """Rows of PREDICTIONS_COLUMNS: each pair of classes with its count (a confusion matrix), or single rows (count
     1)."""
     if predictions.classes is None:
@@ -44,7 +44,7 @@ def curve_rows(
     task: Task,
     uncalibrated: Predictions | None = None,
     design: Design | None = None,
-) -> list[tuple[Cell, ...]]:
+) -> list[tuple[PlotCell, ...]]:
     """Rows of CURVES_COLUMNS; low and high are the 95 % interval of y in bins, and empty elsewhere.
 
     Classification: ROC (false against true positive rate), precision-recall (recall against precision) and calibration
@@ -66,7 +66,7 @@ def curve_rows(
     classes = predictions.classes
     assert classes is not None
     drawn = followed_classes(y, predictions, _MAX_CLASSES)
-    rows: list[tuple[Cell, ...]] = []
+    rows: list[tuple[PlotCell, ...]] = []
     for index, label in enumerate(classes):
         positive, score, name = y == label, _ranking(predictions, index), str(label)
         if score is None or positive.all() or not positive.any():
@@ -87,7 +87,9 @@ def curve_rows(
     return rows if uncalibrated is None else rows + _calibration_rows(y, uncalibrated, UNCALIBRATED, design)
 
 
-def _calibration_rows(y: np.ndarray, predictions: Predictions, curve: str, design: Design) -> list[tuple[Cell, ...]]:
+def _calibration_rows(
+    y: np.ndarray, predictions: Predictions, curve: str, design: Design
+) -> list[tuple[PlotCell, ...]]:
     """Rows of CURVES_COLUMNS with the calibration alone, under the name ``curve``; none without probabilities."""
     classes, probabilities = predictions.classes, predictions.probabilities
     if classes is None or probabilities is None:
@@ -123,8 +125,8 @@ def _ranking(predictions: Predictions, index: int) -> np.ndarray | None:
     return None
 
 
-def _regression_rows(y: np.ndarray, predicted: np.ndarray, design: Design) -> list[tuple[Cell, ...]]:
-    rows: list[tuple[Cell, ...]] = [
+def _regression_rows(y: np.ndarray, predicted: np.ndarray, design: Design) -> list[tuple[PlotCell, ...]]:
+    rows: list[tuple[PlotCell, ...]] = [
         ("residuals", "rows", float(predicted[row]), float(y[row] - predicted[row]), 1, None, None)
         for row in _spaced(len(y), _MAX_ROWS)
     ]
@@ -135,10 +137,10 @@ def _regression_rows(y: np.ndarray, predicted: np.ndarray, design: Design) -> li
 
 def _binned(
     curve: str, series: str, by: np.ndarray, x: np.ndarray, y: np.ndarray, design: Design
-) -> list[tuple[Cell, ...]]:
+) -> list[tuple[PlotCell, ...]]:
     """The means of x and y in at most _BINS bins of (nearly) as many rows each, sorted by ``by``. The mean of booleans
     that count alike, each by itself, has Wilson's interval, any other Student's."""
-    found: list[tuple[Cell, ...]] = []
+    found: list[tuple[PlotCell, ...]] = []
     for rows in np.array_split(np.argsort(by, kind="stable"), min(_BINS, max(2, len(by) // MIN_BIN), len(by))):
         low: float | None = None
         high: float | None = None
@@ -155,7 +157,7 @@ def _binned(
     return found
 
 
-def _points(curve: str, series: str, x: np.ndarray, y: np.ndarray) -> list[tuple[Cell, ...]]:
+def _points(curve: str, series: str, x: np.ndarray, y: np.ndarray) -> list[tuple[PlotCell, ...]]:
     return [
         (curve, series, float(x[point]), float(y[point]), None, None, None) for point in _spaced(len(x), MAX_POINTS)
     ]

@@ -264,7 +264,9 @@ def _sums(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
     return sums
 
 
-def rows_of(y: np.ndarray, predictions: Predictions, task: Task, average: Average, labels: np.ndarray | None) -> Rows:
+def resampling_rows(
+    y: np.ndarray, predictions: Predictions, task: Task, average: Average, labels: np.ndarray | None
+) -> Rows:
     """The rows ready to be weighted; ``labels`` as in ClassRows.of, None for those of ``y`` and the model."""
     if task == "regression":
         return NumberRows.of(y, predictions)
@@ -337,7 +339,7 @@ def resampled_own(
     return [{key: np.array(numbers) for key, numbers in values.items()} for values in found]
 
 
-def interval(values: np.ndarray, design: Design, level: float = CONFIDENCE) -> tuple[float, float] | None:
+def bootstrap_interval(values: np.ndarray, design: Design, level: float = CONFIDENCE) -> tuple[float, float] | None:
     """The bootstrap's interval of a metric, or of a difference: the expanded percentile interval.
 
     The percentiles are those that make the interval of a mean as wide as Student's, since the plain ones are too
@@ -372,11 +374,11 @@ def intervals_of(
     Of independent rows that count alike, the accuracy and the recall of a rare class, shares of a known number of rows,
     have Wilson's interval; every other metric has the bootstrap's.
     """
-    rows = rows_of(y, predictions, task, average, None)
+    rows = resampling_rows(y, predictions, task, average, None)
     if not design.enough:
         return dict.fromkeys(rows.metrics(design.all_rows))
     samples = resampled([rows], design)[0] | resampled_own(own, y, [predictions], design)[0]
-    found = {name: interval(values, design) for name, values in samples.items()}
+    found = {name: bootstrap_interval(values, design) for name, values in samples.items()}
     if "accuracy" in found and design.shares:
         right = y == predictions.values
         found["accuracy"] = wilson(int(right.sum()), len(y))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from lockstep.steps.diagnosing.diagnosis import Histogram, OfClasses, Scores, Threshold
 from lockstep.steps.reporting.plotted import Bin, Curve, area_of, bins_of, curve_of, series_of
-from lockstep.steps.reporting.sources import PlotTables, Point, Predicted
+from lockstep.steps.reporting.sources import CurvePoint, PlotTables, Predicted
 from lockstep.steps.reporting.wording import visible
 
 _MAX_CLASSES = 30
@@ -146,12 +146,12 @@ def _most_frequent(rows: dict[str, int], most: int) -> list[str]:
     return [name for name in rows if name in set(ranked)]
 
 
-def _followed(curves: Sequence[Point], counts: _Counts) -> list[str]:
+def _followed(curves: Sequence[CurvePoint], counts: _Counts) -> list[str]:
     """The classes with curves of their own: the most frequent ones on the test rows."""
     return _most_frequent({name: counts.actual[name] for name in series_of(curves, "ROC")}, MAX_CURVES)
 
 
-def _class_facts(counts: _Counts, curves: Sequence[Point], own: OfClasses) -> list[ClassFacts]:
+def _class_facts(counts: _Counts, curves: Sequence[CurvePoint], own: OfClasses) -> list[ClassFacts]:
     train = own.training_rows
     found = []
     for name in _most_frequent({name: train.get(name, 0) + counts.actual[name] for name in counts.names}, _MAX_CLASSES):

@@ -21,7 +21,7 @@ MAX_ITERATIONS, MAX_PREFIXES = 500, 50
 model predict anew for each of them."""
 
 _FORESTS = (ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor)
-Row = tuple[int, str, float]
+HistoryRow = tuple[int, str, float]
 
 
 class Part(NamedTuple):
@@ -33,7 +33,7 @@ class Part(NamedTuple):
     weights: np.ndarray | None = None
 
 
-def history_of(estimator: Any, parts: Mapping[str, Part], task: Task) -> list[Row]:
+def history_of(estimator: Any, parts: Mapping[str, Part], task: Task) -> list[HistoryRow]:
     """Compute rows of HISTORY_COLUMNS: the loss (log loss, or mean squared error) on each part after each iteration.
 
     An iteration is a tree for boosting and forests (for forests: of the mean over the trees so far) and an epoch for
@@ -51,8 +51,8 @@ def history_of(estimator: Any, parts: Mapping[str, Part], task: Task) -> list[Ro
         return _rows(estimator, parts, task)
 
 
-def _rows(estimator: Any, parts: Mapping[str, Part], task: Task) -> list[Row]:
-    rows: list[Row] = []
+def _rows(estimator: Any, parts: Mapping[str, Part], task: Task) -> list[HistoryRow]:
+    rows: list[HistoryRow] = []
     for part, (X, y, weights) in parts.items():
         # A class of the validation rows may be absent from the training rows.
         usable = np.flatnonzero(np.isin(y, estimator.classes_)) if task == "classification" else np.arange(len(y))

@@ -20,8 +20,8 @@ from lockstep.learning.cross_validation import (
     CrossValidateSettings,
     EncodedRows,
     Fold,
-    encode,
     encode_fitted,
+    encode_rows,
     fit_encoded,
     make_folds,
     mean_and_std,
@@ -238,7 +238,7 @@ class _Encoding(NamedTuple):
 def _encoded(work: _Encoding, fold: Fold) -> EncodedFold:
     fitted_on, scored_on = fold
     preprocessor, fitted = encode_fitted(work.train, fitted_on, work.preprocess, work.model, work.features)
-    return EncodedFold(fitted, encode(work.train, scored_on, preprocessor))
+    return EncodedFold(fitted, encode_rows(work.train, scored_on, preprocessor))
 
 
 def _size(_: None, fold: EncodedFold) -> int:

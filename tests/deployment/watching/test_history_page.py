@@ -1,7 +1,7 @@
 """The record of batches, drawn over time."""
 
 from lockstep.commands.pipeline.index import batches_page, main
-from lockstep.deployment.watching.record import RECORD_COLUMNS, read_record
+from lockstep.deployment.watching.record import RECORD_COLUMNS, read_batches
 from lockstep.kernel.errors import IntegrityError
 
 import pytest
@@ -46,4 +46,4 @@ def test_a_record_with_a_cell_that_is_no_number_or_date_is_refused(tmp_path, bef
     path = tmp_path / "p_watch.csv"
     write(path, LINES[1].replace(before, after))
     with pytest.raises(IntegrityError, match="is not the record that"):
-        read_record(path)
+        read_batches(path)

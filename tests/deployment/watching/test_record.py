@@ -5,7 +5,7 @@ from lockstep.deployment.watching.batch import OddRows, Watched
 from lockstep.deployment.watching.record import RECORD_COLUMNS, BatchFile, record_batch
 from lockstep.deployment.watching.sample_verdicts import SampleMetric
 from lockstep.kernel.errors import IntegrityError
-from lockstep.steps.splitting.two_samples import encode
+from lockstep.steps.splitting.two_samples import shared_codes
 
 import pandas as pd
 import pytest
@@ -13,7 +13,7 @@ import pytest
 
 def found(**metrics):
     column = pd.Series([1.0, 2.0], name="odd rows")
-    (compared,) = with_verdicts([compare_column(column, column, encode(column, column))])
+    (compared,) = with_verdicts([compare_column(column, column, shared_codes(column, column))])
     measured = tuple(
         SampleMetric(
             metric=name, lower_is_better=False, before=0.5, after=value, difference=0.0, low=None, high=None, test="t",
