@@ -23,7 +23,7 @@ from lockstep.steps.evaluating.importance import IMPORTANCE_COLUMNS
 from lockstep.steps.reporting.sources import (
     Checks,
     CurvePoint,
-    FoldMetric,
+    FoldScore,
     Importance,
     Interval,
     Loss,
@@ -144,7 +144,7 @@ def made_of(
         cross_validation=fold_summary(scores),
         plots=PlotTables(
             intervals=rows_of(Interval, INTERVALS_COLUMNS, found.intervals),
-            folds=rows_of(FoldMetric, FOLD_COLUMNS, fold_rows),
+            folds=rows_of(FoldScore, FOLD_COLUMNS, fold_rows),
             history=rows_of(Loss, HISTORY_COLUMNS, fitted.history),
             curves=rows_of(CurvePoint, CURVES_COLUMNS, curves),
             importance=rows_of(Importance, IMPORTANCE_COLUMNS, found.importance),

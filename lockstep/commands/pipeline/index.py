@@ -22,7 +22,7 @@ from lockstep.learning.metrics import qualified
 from lockstep.learning.model_file import ModelFile
 from lockstep.steps.reporting.metric_titles import TITLES, headline
 from lockstep.steps.reporting.page import index_page
-from lockstep.steps.reporting.result import MetricResult
+from lockstep.steps.reporting.result import ShownMetric
 from lockstep.steps.reporting.sources import ReportSettings
 from lockstep.steps.reporting.wording import visible
 
@@ -52,7 +52,7 @@ class IndexEntry(NamedTuple):
     task: str
     model: str
     test_rows: int
-    figures: list[MetricResult]
+    figures: list[ShownMetric]
     watched: str = ""
 
 
@@ -68,7 +68,7 @@ def entry_of(problem: Problem) -> IndexEntry:
     for key in headline(task, accuracy and accuracy.baseline, results.metrics):
         name, found = qualified(key, results.average, results.unit, TITLES[key]), results.metrics[key]
         figures.append(
-            MetricResult(key, name, found.test, None, None, found.baseline, found.folds_mean, found.folds_std)
+            ShownMetric(key, name, found.test, None, None, found.baseline, found.folds_mean, found.folds_std)
         )
     return IndexEntry(problem.name, title, task, model, results.test_rows, figures)
 

@@ -136,7 +136,7 @@ class Interval(msgspec.Struct, frozen=True):
     baseline: float | None = None
 
 
-class FoldMetric(msgspec.Struct, frozen=True):
+class FoldScore(msgspec.Struct, frozen=True):
     """A row of folds.csv: a metric of a fold whose model was fitted on ``n_train`` rows."""
 
     n_train: int
@@ -187,7 +187,7 @@ class PlotTables:
     """The small tables in metrics/plots/<problem>; ``predictions`` is empty for a regression."""
 
     intervals: list[Interval]
-    folds: list[FoldMetric]
+    folds: list[FoldScore]
     history: list[Loss]
     curves: list[CurvePoint]
     importance: list[Importance]
@@ -204,7 +204,7 @@ def read_plot_tables(folder: Path, task: Task) -> PlotTables:
     files = plot_files(folder)
     return PlotTables(
         intervals=read_made_rows(files["intervals"], Interval),
-        folds=read_made_rows(files["folds"], FoldMetric),
+        folds=read_made_rows(files["folds"], FoldScore),
         history=read_made_rows(files["history"], Loss),
         curves=read_made_rows(files["curves"], CurvePoint),
         importance=read_made_rows(files["importance"], Importance),

@@ -7,7 +7,7 @@ from lockstep.commands.pipeline.index import IndexEntry
 from lockstep.steps.reporting.facts import facts_of
 from lockstep.steps.reporting.page import index_page, picture_file, report_page
 from lockstep.steps.reporting.pictures import pictures_of
-from lockstep.steps.reporting.result import MetricResult
+from lockstep.steps.reporting.result import ShownMetric
 from publishing.report_picture import FLAGS, chromium
 from reports import noisy, sources_of
 
@@ -73,7 +73,7 @@ def folder(tmp_path_factory):
                 facts.task,
                 model,
                 80,
-                [MetricResult("accuracy", "Accuracy", 0.9, None, None, 0.5, 0.9, 0.01)],
+                [ShownMetric("accuracy", "Accuracy", 0.9, None, None, 0.5, 0.9, 0.01)],
             )
         )
     (folder / "index.html").write_text(index_page(entries), encoding="utf-8")

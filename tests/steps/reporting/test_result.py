@@ -6,7 +6,7 @@ from lockstep.learning.metrics import ALL, RARE_CLASS_METRICS
 from lockstep.steps.diagnosing.diagnosis import Copies
 from lockstep.steps.evaluating.intervals import wilson
 from lockstep.steps.reporting.data import data_facts
-from lockstep.steps.reporting.result import MetricResult, result_facts
+from lockstep.steps.reporting.result import ShownMetric, result_facts
 from lockstep.steps.reporting.training import training_facts
 from lockstep.steps.reporting.wording import MULTIPLY, plural
 from reports import FOUND, made_of, noisy, sources_of, table_of
@@ -260,13 +260,13 @@ def test_every_metric_has_its_interval_baseline_and_folds(binary):
 
 
 def test_a_ratio_near_zero_is_zero_and_an_error_is_not():
-    shown = MetricResult("r2_score", "R²", 0.857, -1e-5, 0.9, -1.04e-5, None, None).shown
+    shown = ShownMetric("r2_score", "R²", 0.857, -1e-5, 0.9, -1.04e-5, None, None).shown
     assert shown == ("0.857", "0.000 to 0.900", "0.000", "")
     assert (
-        MetricResult("mse", "MSE", 1.04e-5, None, None, None, None, None).shown[0]
+        ShownMetric("mse", "MSE", 1.04e-5, None, None, None, None, None).shown[0]
         == f"1.04\N{NO-BREAK SPACE}{MULTIPLY}\N{NO-BREAK SPACE}10⁻⁵"
     )
-    assert MetricResult("r2_score", "R²", -12345.6, None, None, None, None, None).shown[0] == "\N{MINUS SIGN}12,346"
+    assert ShownMetric("r2_score", "R²", -12345.6, None, None, None, None, None).shown[0] == "\N{MINUS SIGN}12,346"
 
 
 def test_errors_have_the_unit_of_the_target(number):
