@@ -68,7 +68,7 @@ def _drawn(name: str, title: str, record: Sequence[Mapping[str, str]], column: s
     points = [(_seconds(line["date"]) / _DAY, float(line[column])) for line in record if line[column]]
     days, values = zip(*points, strict=True)
     alt = f"{title} of {plural(len(points), 'batch')} over time, from {min(values):.4g} to {max(values):.4g}"
-    return lines(name, alt, [Line("", days, values)], Axis("Date", dates=True), Axis(title), marks=True)
+    return lines(name, alt, [Line("", days, values, marks=True)], Axis("Date", dates=True), Axis(title))
 
 
 def _seconds(date: str) -> float:

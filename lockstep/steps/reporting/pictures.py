@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lockstep.steps.diagnosing.diagnosis import Cell, Cloud, Dependence
+from lockstep.steps.diagnosing.diagnosis import Cell, Dependence
 from lockstep.steps.reporting.classification import ClassificationFacts
 from lockstep.steps.reporting.decisions import DecisionFacts
 from lockstep.steps.reporting.drawing import INSIDE
@@ -123,8 +123,7 @@ def _balance(own: ClassificationFacts) -> str:
             ("training rows", [entry.train_rows for entry in shown]),
             ("test rows", [entry.test_rows for entry in shown]),
         ],
-        "rows",
-        whole=True,
+        Axis("rows", counts=True),
     )
 
 
@@ -152,19 +151,19 @@ def _regression(own: RegressionFacts, facts: Facts) -> dict[str, str]:
             [(f"{name} rows", shares) for name, shares in own.target.shares.items()],
             target,
         ),
-        "predicted": _cloud(
+        "predicted": cloud(
             "predicted",
             f"Actual {target} against the predicted one, {plural(facts.data.rows.test, 'test row')}.",
             own.predicted,
             ("predicted", "actual"),
-            [(low, low), (high, high)] if high > low else [],
+            reference=[(low, low), (high, high)] if high > low else [],
         ),
-        "residuals": _cloud(
+        "residuals": cloud(
             "residuals",
             f"Residuals, actual minus predicted {target}, against the predicted one.",
             own.residuals,
             ("predicted", "actual \N{MINUS SIGN} predicted"),
-            [(own.residuals.x_range[0], 0.0), (own.residuals.x_range[1], 0.0)],
+            reference=[(own.residuals.x_range[0], 0.0), (own.residuals.x_range[1], 0.0)],
         ),
     }
     if own.error_by_size:
@@ -191,11 +190,6 @@ def _regression(own: RegressionFacts, facts: Facts) -> dict[str, str]:
 
 def _drawn(entries: Sequence[Bin]) -> list[tuple[float, float, float | None, float | None]]:
     return [(entry.x, entry.y, entry.low, entry.high) for entry in entries]
-
-
-def _cloud(name: str, alt: str, rows: Cloud, labels: tuple[str, str], reference: list[tuple[float, float]]) -> str:
-    size, ranges = (rows.width, rows.height), (rows.x_range, rows.y_range)
-    return cloud(name, alt, rows.points, rows.cells, size, ranges, labels, reference=reference)
 
 
 def _training(training: TrainingFacts) -> dict[str, str]:
@@ -228,15 +222,16 @@ def _learning(training: TrainingFacts, metric: str) -> str:
     """The learning curve, and as its last point what the cross-validation gave."""
     points, folds = training.learning, training.folds
     rows, others = [point.rows for point in points], [point.others for point in points]
+    fitted, spread = [point.fitted for point in points], [point.fitted_std for point in points]
     curves = [
-        Line("on other rows", rows, others, [point.others_std for point in points]),
-        Line("on the rows fitted", rows, [point.fitted for point in points], [point.fitted_std for point in points]),
+        Line("on other rows", rows, others, [point.others_std for point in points], marks=True),
+        Line("on the rows fitted", rows, fitted, spread, marks=True),
     ]
     last_rows, last = rows[-1], others[-1]
     if folds and training.folds_rows > rows[-1]:
         last_rows, last = training.folds_rows, sum(folds) / len(folds)
         deviation = (sum((fold - last) ** 2 for fold in folds) / len(folds)) ** 0.5
-        curves.append(Line("cross-validation", [last_rows], [last], [deviation]))
+        curves.append(Line("cross-validation", [last_rows], [last], [deviation], marks=True))
     return lines(
         "learning",
         f"{metric} by number of training rows: from {score(others[0])} with {rows[0]:,} rows to {score(last)} with "
@@ -244,7 +239,6 @@ def _learning(training: TrainingFacts, metric: str) -> str:
         curves,
         Axis("training rows", log=True),
         Axis(metric, most=1),
-        marks=True,
     )
 
 
@@ -258,7 +252,7 @@ def _features(facts: Facts) -> dict[str, str]:
             f"{what}: {facts.features.unit}. The largest: {names}.",
             [row.feature for row in importance],
             [("", [row.importance for row in importance])],
-            f"{facts.features.unit}, mean and spread of the shuffles",
+            Axis(f"{facts.features.unit}, mean and spread of the shuffles"),
             spread=[row.std for row in importance],
         )
     all_means = [value for entry in facts.features.dependence for value in _means(entry)]
@@ -286,13 +280,11 @@ def _dependence(name: str, entry: Dependence, facts: Facts, reach: tuple[float, 
         return lines(
             name,
             alt,
-            [Line(series if several else "", grid, line) for series, line in curves],
-            Axis(entry.feature, dates=entry.kind == "date"),
+            [Line(series if several else "", grid, line, marks=len(grid) <= 8) for series, line in curves],
+            Axis(entry.feature, dates=entry.kind == "date", band=band),
             Axis(what, reach),
-            band=band,
-            marks=len(grid) <= 8,
         )
-    return bars(name, alt, [str(value) for value in entry.grid], curves, what, reach=reach if closer else None)
+    return bars(name, alt, [str(value) for value in entry.grid], curves, Axis(what, reach if closer else None))
 
 
 def _numbers(grid: Sequence[Cell]) -> list[float]:
