@@ -33,7 +33,7 @@ from lockstep.intake.detecting.file_format import look
 from lockstep.intake.problems.adding import describe_problem, try_out
 from lockstep.kernel.errors import LockstepError
 from lockstep.kernel.settings import convert
-from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, out_of_fold
+from lockstep.learning.cross_validation import CrossValidateSettings, PipelineSettings, cross_validate, out_of_fold
 from lockstep.learning.estimators import TrainSettings, with_best_trial
 from lockstep.learning.model_types import VOTING
 from lockstep.learning.preprocessing import PreprocessSettings
@@ -183,7 +183,7 @@ def fitted(parts: Parts, settings: TrainSettings, chosen: PreprocessSettings) ->
     preprocessor, processed = preprocess(parts.train, chosen, settings.model)
     model = train(processed, preprocessor, parts.validation, settings).model
     if settings.calibrate != "none":
-        folds = out_of_fold(cross_validate(parts.train, CrossValidateSettings(), chosen, settings))
+        folds = out_of_fold(cross_validate(parts.train, CrossValidateSettings(), PipelineSettings(chosen, settings)))
         model, _ = decide_on_folds(model, folds, settings, parts.train.positive)
     found = predict(model, test.features, test.task)
     seconds = time.process_time() - start
@@ -195,10 +195,10 @@ def fitted(parts: Parts, settings: TrainSettings, chosen: PreprocessSettings) ->
 def searched(parts: Parts, settings: TrainSettings, chosen: PreprocessSettings, seconds: float) -> Outcome:
     """Search for hyperparameters, for about as long as ``seconds``, then fit with the best ones."""
     start, folds = time.process_time(), CrossValidateSettings()
-    search(parts.train, TuneSettings(trials=1), folds, chosen, settings)
+    search(parts.train, TuneSettings(trials=1), folds, PipelineSettings(chosen, settings))
     taken = time.process_time() - start
     trials = max(1, round(2 * (seconds - taken) / taken))
-    best = search(parts.train, TuneSettings(trials=trials), folds, chosen, settings).best
+    best = search(parts.train, TuneSettings(trials=trials), folds, PipelineSettings(chosen, settings)).best
     found = fitted(parts, with_best_trial(settings, best), chosen)
     return found._replace(seconds=time.process_time() - start)
 

@@ -29,6 +29,7 @@ from lockstep.learning.cross_validation import (
     Averaging,
     CrossValidateSettings,
     FoldScores,
+    PipelineSettings,
     cross_validate,
     fold_summary,
     out_of_fold,
@@ -349,14 +350,11 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             preprocessor, processed = preprocess(parts.train, settings.preprocess, settings.train.model, features)
             tried, average = NO_SEARCH, settings.evaluate.average
             if settings.tune.trials:
-                tried = search(
-                    parts.train, settings.tune, settings.cross_validate, settings.preprocess, settings.train, average,
-                    features, own,
-                )  # fmt: skip
+                pipeline = PipelineSettings(settings.preprocess, settings.train, features)
+                tried = search(parts.train, settings.tune, settings.cross_validate, pipeline, average, own)
             model = with_best_trial(settings.train, tried.best)
-            folds = cross_validate(
-                parts.train, settings.cross_validate, settings.preprocess, model, average, features, own
-            )
+            pipeline = PipelineSettings(settings.preprocess, model, features)
+            folds = cross_validate(parts.train, settings.cross_validate, pipeline, average, own)
             trained = train(processed, preprocessor, parts.validation, model)
             kept = out_of_fold(folds)
             fitted, decision = decide(trained.model, kept, model, parts.train.positive)

@@ -25,6 +25,7 @@ from lockstep.learning.cross_validation import (
     Averaging,
     CrossValidateSettings,
     FoldScores,
+    PipelineSettings,
     cross_validate,
     fold_summary,
     out_of_fold,
@@ -48,7 +49,8 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     depends_on = [sha256, args.features, settings, preprocess, model, scored]
     kept = KeptResults(f"cross_validate@{problem.name}", depends_on)
     outputs.afterwards(kept.remove)
-    scores = cross_validate(train, settings, preprocess, model, scored.average, features, scored.metrics, kept)
+    pipeline = PipelineSettings(preprocess, model, features)
+    scores = cross_validate(train, settings, pipeline, scored.average, scored.metrics, kept)
     means = fold_summary(scores)
     for name in [key.removesuffix("_mean") for key in means if key.endswith("_mean")]:
         logger.info("%s: %.4g +- %.2g", name, means[f"{name}_mean"], means[f"{name}_std"])

@@ -26,6 +26,7 @@ from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import add_used_code, run_stage, stage_parser
 from lockstep.learning.cross_validation import inner_folds
 from lockstep.learning.estimators import (
+    EncodedRows,
     TrainSettings,
     build_estimator,
     check_classes,
@@ -91,7 +92,7 @@ def train(processed: Table, preprocessor: Preprocessor, validation: Table, setti
     del processed  # of which, if nobody else has it, each column is let go of as soon as it is in X
     X = _numbers(encoded, model_type(settings.model))
     with heartbeat(f"fit on {len(y)} rows of {X.shape[1]} features"):
-        fit_estimator(estimator, X, y, settings, -1, categories_of(preprocessor), weights, folds)
+        fit_estimator(estimator, EncodedRows(X, y, categories_of(preprocessor), weights, folds), settings, -1)
     if (tally := tally_of(estimator)) and read_voting(settings.hyperparameters, "train.hyperparameters").folds:
         _log_tally(tally)
     parts = {"train": Part(X, y, weights)}

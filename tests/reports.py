@@ -3,7 +3,13 @@
 from typing import Any, NamedTuple
 
 from lockstep.deciding.decide import decide
-from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, fold_summary, out_of_fold
+from lockstep.learning.cross_validation import (
+    CrossValidateSettings,
+    PipelineSettings,
+    cross_validate,
+    fold_summary,
+    out_of_fold,
+)
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.model_file import ModelFile
 from lockstep.learning.model_types import KINDS
@@ -122,7 +128,7 @@ def made_of(
     )
     parts, cleaning = split_table(table, split or SplitSettings()), PreprocessSettings()
     preprocessor, processed = preprocess(parts.train, cleaning, model)
-    scores = cross_validate(parts.train, CrossValidateSettings(folds=folds), cleaning, settings)
+    scores = cross_validate(parts.train, CrossValidateSettings(folds=folds), PipelineSettings(cleaning, settings))
     fitted = train(processed, preprocessor, parts.validation, settings)
     whole, decision = decide(fitted.model, out_of_fold(scores), settings, parts.train.positive)
     found = evaluate(whole, parts.test, parts.train, EvaluateSettings(importance_repeats=2), decision)
@@ -154,7 +160,7 @@ def made_of(
         ),
         diagnosis=diagnose(
             whole, parts.train, parts.test, found.predictions, [row[0] for row in found.importance],
-            DiagnoseSettings(**{"learning_curve_rows": 0} | diagnosed), cleaning, settings,
+            DiagnoseSettings(**{"learning_curve_rows": 0} | diagnosed), PipelineSettings(cleaning, settings),
         ),
     )  # fmt: skip
     return Made(sources, parts.train, parts.test, whole, found.predictions)

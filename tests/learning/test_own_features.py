@@ -5,7 +5,7 @@ import json
 import shutil
 
 from lockstep.kernel.errors import DataError, IntegrityError, SettingsError
-from lockstep.learning.cross_validation import fit_fold
+from lockstep.learning.cross_validation import PipelineSettings, fit_fold
 from lockstep.learning.own_features import OwnFeatures, defines_features, read_features
 from lockstep.learning.preprocessing import PreprocessSettings, fit_preprocessor
 from lockstep.saving.joblib_file import load_joblib, save_model
@@ -80,7 +80,10 @@ def test_raw_rows_are_given_as_they_were_typed_and_predicted(write, table, make_
         "def features(rows):\n    return pd.DataFrame({'b': rows['b'].astype(str), 'n': rows.shape[1]}, rows.index)\n"
     )
     preprocessor, estimator = fit_fold(
-        table, np.arange(80), PreprocessSettings(), make_settings("random_forest", "classification"), 1, own
+        table,
+        np.arange(80),
+        PipelineSettings(PreprocessSettings(), make_settings("random_forest", "classification"), own),
+        1,
     )
     rows = table.features.astype({"b": "float64"}).assign(other=1)[["other", "day", "b", "a"]]
     assert preprocessor[0].transform(rows)["b"].tolist() == [str(b) for b in table.frame["b"]]

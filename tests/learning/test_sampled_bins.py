@@ -4,7 +4,7 @@ import pickle
 
 from lockstep.kernel.errors import DataError
 from lockstep.learning import sampled_bins
-from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator, member_of
+from lockstep.learning.estimators import EncodedRows, TrainSettings, build_estimator, fit_estimator, member_of
 from lockstep.learning.model_types import KINDS
 from lockstep.learning.sampled_bins import rows_for_bins
 
@@ -26,7 +26,7 @@ def fit(monkeypatch):
         monkeypatch.setattr(sampled_bins, "_FEW_VALUES", 200)
         settings = TrainSettings(model="xgboost", kind=KINDS[task], version=1, hyperparameters=TREES)
         estimator = build_estimator(settings, task)
-        fit_estimator(estimator, X, y, settings, n_jobs, categories, weights)
+        fit_estimator(estimator, EncodedRows(X, y, categories, weights), settings, n_jobs)
         return estimator
 
     return fit

@@ -81,6 +81,22 @@ class Renewal(NamedTuple):
     in_time: bool
 
 
+class _Comparison(NamedTuple):
+    """Two versions of a problem's data, and which of their rows are the same.
+
+    Attributes:
+        match: one to one.
+        content: all that have the same content.
+        key: the column that names the rows, or None.
+    """
+
+    before: DataVersion
+    after: DataVersion
+    match: Matched
+    content: Twins
+    key: str | None
+
+
 class Given(NamedTuple):
     """What a problem says of its data: the settings, the contract's file, and the tracked file."""
 
@@ -121,7 +137,8 @@ def find_renewal(given: Given, rows: Path, result: Path, mode: Mode, key: str | 
     changes = replace(changes, unread=tuple(side.unread for side in (before, after) if side.unread is not None))
     repeated = _repeated(content, before, after) if mode == "append" else []
     targets = _changed_targets(before.side, after.side, match, key)
-    return _with_parts(given, before, after, match, content, key, changes, repeated, targets)
+    compared = _Comparison(before, after, match, content, key)
+    return _with_parts(given, compared, changes, repeated, targets)
 
 
 def _check_footer(load: LoadSettings, result: Path, rows: Path) -> None:
@@ -203,10 +220,10 @@ def _changed_targets(before: Side, after: Side, match: Matched, key: str | None)
 
 
 def _with_parts(
-    given: Given, before: DataVersion, after: DataVersion, match: Matched, content: Twins, key: str | None,
-    changes: TableChanges, repeated: list[int], changed_targets: list[int],
-) -> Renewal:  # fmt: skip
+    given: Given, compared: _Comparison, changes: TableChanges, repeated: list[int], changed_targets: list[int]
+) -> Renewal:
     """What becomes of the test rows."""
+    before, after, match, content, key = compared
     old, new = before.side.table, after.side.table
     was = split_table(old, given.split, md5_of(given.data)).test
     was_test = np.asarray(old.frame.index.isin(was.frame.index))

@@ -1,7 +1,7 @@
 """The training history of each model type, against scikit-learn's own losses."""
 
 from lockstep.kernel.errors import DataError
-from lockstep.learning.estimators import build_estimator, fit_estimator
+from lockstep.learning.estimators import EncodedRows, build_estimator, fit_estimator
 from lockstep.learning.model_types import MODELS
 from lockstep.steps.training import history
 from lockstep.steps.training.history import HISTORY_COLUMNS, Part
@@ -20,7 +20,7 @@ def fitted(make_settings):
     def fitted(model, task, X, y, hyperparameters=None):
         settings = make_settings(model, task, hyperparameters)
         estimator = build_estimator(settings, task)
-        fit_estimator(estimator, X, y, settings, n_jobs=1)
+        fit_estimator(estimator, EncodedRows(X, y), settings, n_jobs=1)
         return estimator
 
     return fitted
