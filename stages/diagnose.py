@@ -23,13 +23,14 @@ from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.portable import estimator_of
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import add_used_code, run_stage, stage_parser
-from lockstep.learning.estimators import TrainSettings, member_of, with_best_trial
+from lockstep.learning.estimators import TrainSettings, with_best_trial
 from lockstep.learning.metrics import AUTO, is_lopsided
 from lockstep.learning.model_file import model_file_name
 from lockstep.learning.own_features import OwnFeatures, read_features
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import Predictions, predictions_of
 from lockstep.learning.search_result import read_best_trial
+from lockstep.learning.voting import member_of
 from lockstep.saving.joblib_file import load_model
 from lockstep.steps.diagnosing.dependence import dependence_of
 from lockstep.steps.diagnosing.diagnosis import Diagnosis, Iterations, OfClasses, OfNumbers, Worst

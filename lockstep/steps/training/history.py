@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from lockstep.kernel.portable import fixed_threads
 from lockstep.kernel.settings import Task
-from lockstep.learning.estimators import member_of
 from lockstep.learning.refusals import refusals_of
 from lockstep.learning.scoring import log_losses
+from lockstep.learning.voting import member_of
 
 import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
