@@ -98,13 +98,13 @@ def diagnose(
     )
     followed = in_order[: settings.top_features]
     dependence = dependence_of(model, train, test, followed, series, settings.seed)
-    with heartbeat("subgroups and worst rows"):
-        slices = (
-            slices_of(test.features, errors, found.values, test.task, settings, Design.of_table(test))
-            if settings.slices
-            else None
-        )
-        worst = _worst(model, train, test, found, shown, settings.worst_rows) if settings.worst_rows else None
+    slices = worst = None
+    if settings.slices:
+        with heartbeat("subgroups"):
+            slices = slices_of(test.features, errors, found.values, test.task, settings, Design.of_table(test))
+    if settings.worst_rows:
+        with heartbeat("reasons of the worst rows"):
+            worst = _worst(model, train, test, found, shown, settings.worst_rows)
     return Diagnosis(
         estimator=type(member_of(estimator_of(model))).__name__,
         iterations=iterations_of(estimator_of(model)),
