@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple, get_args
 
 from lockstep.intake.detecting.formatted_numbers import A_FEW, MAX_WORDS, NEARLY_ALL, SYMBOLS, WORDS, distinct_cells
 from lockstep.kernel.errors import DataError, some
+from lockstep.kernel.log import counted
 from lockstep.reading.column_types import Format, as_bool, is_in
 from lockstep.reading.date_formats import (
     ISO,
@@ -128,7 +129,7 @@ def find_date_forms(
         DataError: a column that is declared to be of dates is not all of the given format.
     """
     found, warnings = {}, []
-    for name, cells in columns.items():
+    for name, cells in counted(columns.items(), "columns"):
         if name in texts:
             continue
         held = _Cells(cells, usual, lines, place)

@@ -383,10 +383,9 @@ def intervals_of(
     rows = rows_of(y, predictions, task, average, None)
     if not design.enough:
         return dict.fromkeys(rows.metrics(design.all_rows))
-    kinds = [
-        partial(resampled, [rows], design),
-        *([partial(resampled_own, own, y, [predictions], design)] if own else []),
-    ]
+    kinds = [partial(resampled, [rows], design)]
+    if own:
+        kinds.append(partial(resampled_own, own, y, [predictions], design))
     samples: dict[str, np.ndarray] = {}
     for compute in counted(kinds, "kinds of metrics"):
         samples |= compute()[0]
