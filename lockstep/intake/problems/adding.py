@@ -208,6 +208,7 @@ def _try_stages(table: Table, split: SplitSettings, cross_validate: dict[str, An
         for fitted_on, _ in folds:
             if train.task == "classification":
                 check_classes(labels.rows(fitted_on), f"the {len(fitted_on)} training rows that a fold is fitted on")
+            progress.advance()
 
 
 def _texts(place: Place, about: str, problem: dict[str, Any]) -> dict[Path, str]:
