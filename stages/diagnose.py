@@ -24,13 +24,14 @@ from lockstep.kernel.portable import estimator_of
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import add_used_code, run_stage, stage_parser
 from lockstep.learning.cross_validation import PipelineSettings
-from lockstep.learning.estimators import TrainSettings, member_of, with_best_trial
+from lockstep.learning.estimators import TrainSettings, with_best_trial
 from lockstep.learning.metrics import AUTO, is_lopsided
 from lockstep.learning.model_file import model_file_name
 from lockstep.learning.own_features import read_features
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import Predictions, predictions_of
 from lockstep.learning.search_result import read_best_trial
+from lockstep.learning.voting import member_of
 from lockstep.saving.joblib_file import load_joblib
 from lockstep.steps.diagnosing.dependence import dependence_of
 from lockstep.steps.diagnosing.diagnosis import Diagnosis, Iterations, OfClasses, OfNumbers, Worst
@@ -92,13 +93,13 @@ def diagnose(
     learning = learning_curve_of(train, pipeline, metric, settings.learning_curve_rows, settings.seed)
     followed = in_order[: settings.top_features]
     dependence = dependence_of(model, train, test, followed, series, settings.seed)
-    with heartbeat("subgroups and worst rows"):
-        slices = (
-            slices_of(test.features, errors, found.values, test.task, settings, Design.of_table(test))
-            if settings.slices
-            else None
-        )
-        worst = _worst(model, train, test, found, shown, settings.worst_rows) if settings.worst_rows else None
+    slices = worst = None
+    if settings.slices:
+        with heartbeat("subgroups"):
+            slices = slices_of(test.features, errors, found.values, test.task, settings, Design.of_table(test))
+    if settings.worst_rows:
+        with heartbeat("reasons of the worst rows"):
+            worst = _worst(model, train, test, found, shown, settings.worst_rows)
     return Diagnosis(
         estimator=type(member_of(estimator_of(model))).__name__,
         iterations=iterations_of(estimator_of(model)),

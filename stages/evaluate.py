@@ -90,8 +90,9 @@ def evaluate(
         test.labels,
         make_scorers(settings.metrics, test.task, weighted=test.weight is not None),
     )
-    raw = predict(model, X, test.task, test.positive)
-    own = metrics_of(y, raw, test.task, settings.average, scorers, test.weights)
+    with heartbeat(f"predictions of {len(test)} rows"):
+        raw = predict(model, X, test.task, test.positive)
+        own = metrics_of(y, raw, test.task, settings.average, scorers, test.weights)
     for scorer in scorers:
         if scorer.key not in own:
             logger.warning(
@@ -108,8 +109,9 @@ def evaluate(
         metrics["average"] = settings.average
     metrics["test_rows"] = len(test)
     design = Design.of_table(test)
-    before = None if decision.calibrate == "none" else uncalibrated(model, test)
-    metrics |= decision_metrics(model, test, raw, before, decision, design)
+    with heartbeat("calibration, threshold and intervals"):
+        before = None if decision.calibrate == "none" else uncalibrated(model, test)
+        metrics |= decision_metrics(model, test, raw, before, decision, design)
     importance = importance_of(model, X, y, test.task, settings.importance_repeats, settings.seed, test.weights)
     with heartbeat(f"intervals of {len(own)} metrics on {len(test)} rows"):
         ranges = intervals_of(y, raw, test.task, settings.average, design, scorers)

@@ -99,7 +99,8 @@ def train(processed: Table, preprocessor: Preprocessor, validation: Table, setti
     if len(validation):
         encoded = preprocessor.transform(validation.features)
         parts["validation"] = Part(encoded, validation.labels, validation.weights)
-    history = history_of(estimator, parts, task)
+    with heartbeat("training history"):
+        history = history_of(estimator, parts, task)
     logger.info(
         "loss: %s", ", ".join(f"{part} {loss:.6g}" for part, loss in {row[1]: row[2] for row in history}.items())
     )

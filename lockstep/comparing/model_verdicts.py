@@ -24,6 +24,7 @@ from lockstep.comparing.verdicts import (
     overall_verdict,
     verdict_of,
 )
+from lockstep.kernel.log import heartbeat
 from lockstep.learning.metrics import in_order, metric_of
 from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.scoring import WEIGHT, Predictions, Scorer, predictions_of, values_of
@@ -285,8 +286,9 @@ def _test(
             )
             for name in names
         )  # fmt: skip
-    drawn = resampled_own(own, y, predictions, design)
-    samples = [known | other for known, other in zip(resampled(rows, design), drawn, strict=True)]
+    with heartbeat("intervals of the differences"):
+        drawn = resampled_own(own, y, predictions, design)
+        samples = [known | other for known, other in zip(resampled(rows, design), drawn, strict=True)]
     differences = {name: samples[1][name] - samples[0][name] for name in names}
     tests = _tests((rows[0], rows[1]), predictions, y, design, differences)
     families = find_families(differences, SAME_TEST)

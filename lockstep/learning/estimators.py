@@ -11,6 +11,7 @@ from lockstep.kernel.errors import DataError, Setting, SettingsError, nearest
 from lockstep.kernel.log import logger
 from lockstep.kernel.portable import one_thread
 from lockstep.kernel.settings import Seed, Settings, Task
+from lockstep.learning.computing.fit_progress import fit_counted
 from lockstep.learning.model_file import ModelFile
 from lockstep.learning.model_types import CUSTOM, KINDS, MODELS, VOTING, Arguments, model_type
 from lockstep.learning.own_code import said_of
@@ -18,7 +19,15 @@ from lockstep.learning.own_estimators import WHERE, check_name, hyperparameters_
 from lockstep.learning.refusals import refusals_of
 from lockstep.learning.sampled_bins import FROM_ROWS, with_sampled_bins
 from lockstep.learning.search_result import BestTrial, name_of
-from lockstep.learning.voting import fit_vote, make_vote, members_with, plain_numbers, read_members, read_voting
+from lockstep.learning.voting import (
+    fit_vote,
+    make_vote,
+    member_of,
+    members_with,
+    plain_numbers,
+    read_members,
+    read_voting,
+)
 from lockstep.tables.table import Table
 
 import msgspec
@@ -252,13 +261,6 @@ def _check_values(estimator: BaseEstimator, task: Task) -> None:
         raise ValueError(f"objective is {objective}, which is none of classes. Remove it: the library chooses one")
 
 
-def member_of(estimator: BaseEstimator) -> BaseEstimator:
-    """The estimator that fits: ``estimator``, or the only member of the vote that numbers the classes for it."""
-    if isinstance(estimator, VotingClassifier) and len(estimator.estimators) == 1:
-        return estimator.estimators_[0] if hasattr(estimator, "estimators_") else estimator.estimators[0][1]
-    return estimator
-
-
 def _check_custom(estimator: type[BaseEstimator], settings: TrainSettings, task: Task, where: str) -> None:
     """Raise SettingsError for what is wrong with an estimator of a class that anybody wrote."""
     try:
@@ -382,8 +384,13 @@ def fit_estimator(estimator: BaseEstimator, rows: EncodedRows, settings: TrainSe
     sampled = kind.by_columns and not categories and len(X) >= FROM_ROWS
     alone = kind.threaded and X.size < THREADS_PAY  # the bits are the same with any number of threads
     try:
-        with refusals_of(estimator, "fit"), one_thread(wanted=alone), _bins_of_a_sample(estimator, wanted=sampled):
-            estimator.fit(pd.DataFrame(X, copy=False) if kind.by_columns else X, y, **fit)
+        with (
+            refusals_of(estimator, "fit"),
+            one_thread(wanted=alone),
+            _bins_of_a_sample(estimator, wanted=sampled),
+            fit_counted(estimator, len(X)) as counter,
+        ):
+            estimator.fit(pd.DataFrame(X, copy=False) if kind.by_columns else X, y, **fit, **counter)
     finally:
         if parallel:
             estimator.set_params(n_jobs=before)

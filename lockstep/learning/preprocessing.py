@@ -11,7 +11,7 @@ from operator import methodcaller
 from typing import Annotated, Any, Literal, TypeAlias
 
 from lockstep.kernel.errors import DataError, SettingsError, did_you_mean, some
-from lockstep.kernel.log import logger
+from lockstep.kernel.log import counting, logger
 from lockstep.kernel.settings import Seed, Settings
 from lockstep.learning.date_parts import date_parts
 from lockstep.learning.model_types import MODELS, model_type
@@ -324,7 +324,7 @@ def fit_preprocessor(
     preprocessor = build_preprocessor(table, settings, model, log=log)
     # A column that is looked at for missing values, too, must not be filled before.
     in_place = overwrite and "missing" not in (kind for kind, _, _ in preprocessor.transformers)
-    with refusals_of(preprocessor, "fit"), _sparing(preprocessor, in_place=in_place):
+    with refusals_of(preprocessor, "fit"), _sparing(preprocessor, in_place=in_place), _columns_counted(preprocessor):
         encoded = preprocessor.fit_transform(table.features, table.labels)
     encoded.index, encoded.columns = table.frame.index, _distinct(_encoded_names(preprocessor), taken)
     fitted = preprocessor if own is None else Pipeline([("features", own), ("preprocess", preprocessor)])
@@ -351,6 +351,39 @@ def _sparing(encoder: ColumnTransformer, *, in_place: bool) -> Iterator[None]:
         _set_copy([*encoder.transformers, *encoder.transformers_], copy=True)
     finally:
         encoder.__class__ = ColumnTransformer
+
+
+@contextlib.contextmanager
+def _columns_counted(encoder: ColumnTransformer) -> Iterator[None]:
+    """While the block runs, have ``encoder`` count the columns that it has encoded. Its pipelines are scikit-learn's
+    again afterwards."""
+    with counting(sum(width for _, width in _pipelines(encoder)), "columns") as progress:
+
+        class Counted(Pipeline):  # type: ignore[misc]
+            def fit_transform(self, X: Any, y: Any = None, **params: Any) -> Any:
+                encoded = super().fit_transform(X, y, **params)
+                progress.advance(1 if X.ndim == 1 else X.shape[1])
+                return encoded
+
+        _set_class(encoder, Counted)
+        try:
+            yield
+        finally:
+            _set_class(encoder, Pipeline)
+
+
+def _set_class(encoder: ColumnTransformer, kind: type[Pipeline]) -> None:
+    for pipeline, _ in _pipelines(encoder):
+        pipeline.__class__ = kind
+
+
+def _pipelines(encoder: ColumnTransformer) -> Iterator[tuple[Pipeline, int]]:
+    """The pipelines of an encoder, the fitted ones, too, and of how many columns each is; each text has its own."""
+    for kind, pipeline, columns in (*encoder.transformers, *getattr(encoder, "transformers_", ())):
+        if kind == _TEXT:
+            yield from _pipelines(pipeline.named_steps["components"].named_steps["encode"])
+        elif isinstance(pipeline, Pipeline):
+            yield pipeline, 1 if isinstance(columns, str) else len(columns)
 
 
 def _set_copy(transformers: Iterable[tuple[str, Any, Any]], *, copy: bool) -> None:

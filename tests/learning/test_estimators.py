@@ -7,8 +7,9 @@ import sys
 from lockstep.kernel.errors import DataError, MachineError, SettingsError
 from lockstep.kernel.settings import convert
 from lockstep.learning import estimators
-from lockstep.learning.estimators import EncodedRows, TrainSettings, build_estimator, fit_estimator, member_of
+from lockstep.learning.estimators import EncodedRows, TrainSettings, build_estimator, fit_estimator
 from lockstep.learning.model_types import CUSTOM, KINDS, MODELS, model_type
+from lockstep.learning.voting import member_of
 
 import numpy as np
 import pytest

@@ -4,9 +4,10 @@ import pickle
 
 from lockstep.kernel.errors import DataError
 from lockstep.learning import sampled_bins
-from lockstep.learning.estimators import EncodedRows, TrainSettings, build_estimator, fit_estimator, member_of
+from lockstep.learning.estimators import EncodedRows, TrainSettings, build_estimator, fit_estimator
 from lockstep.learning.model_types import KINDS
 from lockstep.learning.sampled_bins import rows_for_bins
+from lockstep.learning.voting import member_of
 
 import numpy as np
 import pandas as pd

@@ -5,6 +5,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from lockstep.comparing.tables.row_matching import RowChanges, TableRows, kind_of, match_rows, scalar
 from lockstep.comparing.verdicts import ALPHA, Target
+from lockstep.kernel.log import counted, heartbeat
 from lockstep.steps.splitting.two_samples import Codes, Difference, holm, missing_differ, shared_codes, values_differ
 from lockstep.tables.dates import date_of, numbers_of
 from lockstep.tables.table import Table, column_type
@@ -193,18 +194,19 @@ def compare_tables(before: Table | Side, after: Table | Side, key: str | None = 
     old, new = before.frame, after.frame
     shared = [str(name) for name in new if name in old]
     columns = _compare_columns(old, new, shared)
-    codes = {name: shared_codes(old[name], new[name]) for name in columns.compared}
-    rows = match_rows(first.rows, second.rows, list(codes.values()), key)
+    with heartbeat(f"matching {len(old)} rows with {len(new)}"):
+        codes = {name: shared_codes(old[name], new[name]) for name in counted(columns.compared, "columns")}
+        rows = match_rows(first.rows, second.rows, list(codes.values()), key)
     key = rows.key.after if rows.key is not None and rows.key.before == rows.key.after else None
     classes = before.target if (before.target, before.task) == (after.target, "classification") else None
-    compared = with_verdicts(
-        [
+    with heartbeat("comparing columns"):
+        found = [
             compare_column(old[name], new[name], codes[name], as_classes=name == classes, is_key=name == key)
             if name in codes
             else _retyped(old[name], new[name])
-            for name in shared
+            for name in counted(shared, "columns")
         ]
-    )
+    compared = with_verdicts(found)
     shift = {item.column: item for item in compared}.get(after.target) if before.target == after.target else None
     target = TargetChange(Target(before.target, before.task), Target(after.target, after.task), shift)
     changed = columns.added or columns.removed or columns.retyped or rows.added or rows.removed

@@ -12,6 +12,7 @@ from lockstep.comparing.tables.changes import (
 )
 from lockstep.comparing.verdicts import WORSE, overall_verdict
 from lockstep.deployment.watching.sample_verdicts import Sample, SampleMetric, TooFew, compare_samples
+from lockstep.kernel.log import counted, heartbeat
 from lockstep.learning.scoring import Average, Predictions, Scorer, at
 from lockstep.steps.evaluating.design import LEAST_UNITS, Design
 from lockstep.steps.splitting.two_samples import shared_codes
@@ -142,17 +143,17 @@ def watch_batch(reference: Reference, batch: Batch, average: Average = "macro", 
     pairs += [(scores[0][name], scores[1][name]) for name in scores[0]]
     pairs.append((pd.Series(are_odd[0], name=ODD), pd.Series(are_odd[1], name=ODD)))
     classes = {"predicted"} if reference.train.task == "classification" else set()
-    compared = with_verdicts(
-        [
-            compare_column(
-                before, after, shared_codes(before, after), as_classes=number >= rows.shape[1] and after.name in classes
-            )
-            for number, (before, after) in enumerate(pairs)
-        ],
-        SHIFT_ALPHA,
-    )
     n_columns = rows.shape[1]
-    metrics, notes = _metrics(reference, batch, average, own)
+    with heartbeat("comparing columns"):
+        columns = [
+            compare_column(
+                before, after, shared_codes(before, after), as_classes=number >= n_columns and after.name in classes
+            )
+            for number, (before, after) in enumerate(counted(pairs, "columns"))
+        ]
+    compared = with_verdicts(columns, SHIFT_ALPHA)
+    with heartbeat("comparing metrics"):
+        metrics, notes = _metrics(reference, batch, average, own)
     is_shifted = any(item.verdict == SHIFTED for item in compared)
     measured = metrics if isinstance(metrics, tuple) else ()
     found: dict[Found, bool] = {"shifted": is_shifted, "worse": any(item.verdict == WORSE for item in measured)}

@@ -13,6 +13,7 @@ from lockstep.comparing.verdicts import (
     find_families,
     verdict_of,
 )
+from lockstep.kernel.log import counted
 from lockstep.kernel.settings import Task
 from lockstep.learning.metrics import RARE_CLASS_METRICS, in_order, metric_of
 from lockstep.learning.scoring import Average, Predictions, Scorer, metrics_of
@@ -88,7 +89,7 @@ def compare_samples(
     samples = [
         resampled([built], side.design, SEED + number)[0]
         | resampled_own(own, side.y, [side.predictions], side.design, SEED + number)[0]
-        for number, (built, side) in enumerate(zip(rows, sides, strict=True))
+        for number, (built, side) in enumerate(counted(zip(rows, sides, strict=True), "samples"))
     ]
     smaller = min((side.design for side in sides), key=lambda design: design.degrees_of_freedom)
     differences = {}

@@ -22,6 +22,7 @@ from lockstep.intake.detecting.formatted_numbers import (
     distinct_cells,
 )
 from lockstep.kernel.errors import DataError, some
+from lockstep.kernel.log import counted
 from lockstep.reading.column_types import Format, as_bool, is_in
 from lockstep.reading.date_formats import (
     ISO,
@@ -135,7 +136,7 @@ def find_date_forms(
         DataError: a column that is declared to be of dates is not all of the given format.
     """
     found, warnings = {}, []
-    for name, cells in columns.items():
+    for name, cells in counted(columns.items(), "columns"):
         if name in texts:
             continue
         held = _Cells(cells, usual, lines, place)

@@ -19,6 +19,7 @@ from lockstep.intake.detecting.decimal_marks import (
 )
 from lockstep.intake.detecting.wording import are
 from lockstep.kernel.errors import DataError, some
+from lockstep.kernel.log import counted
 from lockstep.reading.column_types import Format, as_bool, is_in
 from lockstep.reading.number_marks import BLANKS, MAGNITUDES, NO_MARKS, Marks
 from lockstep.steps.reporting.wording import plural
@@ -154,7 +155,7 @@ def find_number_forms(
     """
     others = {name: cells for name, cells in columns.items() if name not in (*texts, *plain)}
     odd = {name: cells for name, cells in others.items() if not are_usual(cells, usual)}
-    held = {name: _Cells(cells, usual) for name, cells in odd.items()}
+    held = {name: _Cells(cells, usual) for name, cells in counted(odd.items(), "columns")}
     take_words = "missing" not in given
 
     def find(marks: set[str]) -> dict[str, NumberForm | Doubt | None]:

@@ -19,7 +19,7 @@ from lockstep.intake.problems.settings_reference import commented, with_defaults
 from lockstep.intake.problems.source_record import record_source
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, some
 from lockstep.kernel.files import Outputs
-from lockstep.kernel.log import heartbeat
+from lockstep.kernel.log import counting, heartbeat
 from lockstep.kernel.paths import CONTRACTS, PARAMS, PIPELINE, features_of
 from lockstep.kernel.settings import check_problem_name, check_problems, convert, read_problems
 from lockstep.kernel.strict_yaml import parse_yaml
@@ -99,10 +99,9 @@ def write(
     created = [file for file in (place.pointer, place.contract, place.features, place.data) if not file.exists()]
     undo = _undo(place, created)
     with undone_on_error((PARAMS, PIPELINE, IGNORED), created=created):
+        if place.data.resolve() != path.resolve():
+            _copy(path, place.data)
         with heartbeat(f"putting {place.data} into DVC's cache"):
-            if place.data.resolve() != path.resolve():
-                place.data.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, place.data)
             dvc_add(place.data)
             if source is not None:
                 record_source(place.pointer, place.data, source)
@@ -117,6 +116,14 @@ def write(
                 f"{place.contract} was not written as it was meant. Report it, with your table's header."
             )
     return undo
+
+
+def _copy(path: Path, copy: Path) -> None:
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.touch()
+    size = path.stat().st_size / 1e6
+    with heartbeat(f"copying {path}"), counting(size, "MB", ask=lambda: copy.stat().st_size / 1e6):
+        shutil.copyfile(path, copy)
 
 
 def describe_problem(facts: TableFacts, choices: Choices, data: Path) -> tuple[dict[str, Any], Contract]:
@@ -188,13 +195,20 @@ def _check_features(facts: TableFacts, choices: Choices) -> None:
 
 def _try_stages(table: Table, split: SplitSettings, cross_validate: dict[str, Any]) -> None:
     """Raise what the stages behind load would: split, and a fit that finds rows of one class only."""
-    train = split_table(table, split).train
-    folds = make_folds(train, convert(cross_validate, CrossValidateSettings, "cross_validate"))
-    if train.task == "classification":
-        check_classes(train, "the training rows")
+    cut = convert(cross_validate, CrossValidateSettings, "cross_validate")
+    with counting(3 + cut.folds * cut.repeats, "steps") as progress:
+        train = split_table(table, split).train
+        progress.advance()
+        folds = make_folds(train, cut)
+        progress.advance()
+        if train.task == "classification":
+            check_classes(train, "the training rows")
+        progress.advance()
         labels = replace(train, frame=train.frame[[train.target]])
         for fitted_on, _ in folds:
-            check_classes(labels.rows(fitted_on), f"the {len(fitted_on)} training rows that a fold is fitted on")
+            if train.task == "classification":
+                check_classes(labels.rows(fitted_on), f"the {len(fitted_on)} training rows that a fold is fitted on")
+            progress.advance()
 
 
 def _texts(place: Place, about: str, problem: dict[str, Any]) -> dict[Path, str]:

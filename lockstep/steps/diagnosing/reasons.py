@@ -10,6 +10,7 @@ the whole pipeline, and needs no library.
 
 from typing import Any
 
+from lockstep.kernel.log import counted
 from lockstep.kernel.settings import Task
 from lockstep.learning.scoring import Predictions, predict
 
@@ -38,7 +39,7 @@ def reasons_of(model: Any, rows: pd.DataFrame, background: pd.DataFrame, task: T
     n_columns = rows.shape[1]
     step = max(1, AT_ONCE // (n_columns + 1))
     chunks = [rows.iloc[start : start + step] for start in range(0, len(rows), step)]
-    found = [_contributions(model, chunk, background, task, positive) for chunk in chunks]
+    found = [_contributions(model, chunk, background, task, positive) for chunk in counted(chunks, "blocks of rows")]
     return np.concatenate(found) if found else np.zeros((0, n_columns))
 
 
@@ -50,7 +51,7 @@ def _contributions(model: Any, rows: pd.DataFrame, background: pd.DataFrame, tas
     starts = background[list(rows)].iloc[[start for _, start in drawn]]
     pool = pd.concat([rows, starts], ignore_index=True)
     steps, found = np.arange(n_columns + 1)[:, None], np.zeros((n_rows, n_columns))
-    for start, (order, _) in enumerate(drawn, n_rows):
+    for start, (order, _) in enumerate(counted(drawn, "orders of the columns"), n_rows):
         for way in (order, order[::-1]):
             place = np.argsort(way)  # of each column in the order
             taken = [np.where(steps > place[column], np.arange(n_rows), start).ravel() for column in range(n_columns)]

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Callable
 
+from lockstep.kernel.log import counted
 from lockstep.kernel.settings import Task
 from lockstep.steps.diagnosing.diagnosis import MAX_TEXT, Slice, Slices
 from lockstep.steps.diagnosing.settings import DiagnoseSettings
@@ -59,7 +60,7 @@ def slices_of(
     units = None if design is None or design.kind == "rows" else design.units
     groups: list[tuple[str, str, np.ndarray]] = []
     known: set[bytes] = set()
-    for name in features.columns:
+    for name in counted(features.columns, "features"):
         for level, rows in _levels(features[name]):
             # The same rows by another column's name are no other subgroup.
             if least <= len(rows) < len(errors) and rows.tobytes() not in known:

@@ -12,8 +12,9 @@ bootstraps (A. Kleiner, A. Talwalkar, P. Sarkar, M. Jordan, Journal of the Royal
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
+from lockstep.kernel.log import counted, counting
 from lockstep.kernel.settings import Task
 from lockstep.learning.scoring import Average, Predictions, Scorer, at, log_losses, rare_class
 from lockstep.steps.evaluating.design import Design
@@ -295,7 +296,7 @@ def resampled(rows: list[Rows], design: Design, seed: int = SEED) -> list[dict[s
     of_all = [own.metrics(design.all_rows) for own in rows]
     moved: list[list[dict[str, np.ndarray]]] = [[] for _ in rows]
     subsets = list(design.subsets(random))
-    for positions, part in subsets:
+    for positions, part in counted(subsets, "subsets"):
         inside = [own.at(positions) for own in rows]
         found = _resampled(inside, part, -(-LEAST_RESAMPLES // len(subsets)), random)
         for model, chunks in enumerate(found):
@@ -312,7 +313,11 @@ def _resampled(
     rows: Sequence[Rows], design: Design, count: int, random: np.random.Generator
 ) -> list[list[dict[str, np.ndarray]]]:
     """The metrics of each model in the same ``count`` resamples, in chunks."""
-    found = [[own.metrics(weights) for own in rows] for weights in design.resamples(count, random)]
+    found = []
+    with counting(count, "resamples") as progress:
+        for weights in design.resamples(count, random):
+            found.append([own.metrics(weights) for own in rows])
+            progress.advance(len(weights))
     return [[chunk[model] for chunk in found] for model in range(len(rows))]
 
 
@@ -326,9 +331,12 @@ def resampled_own(
     """The metrics beside the built-in ones in the same resamples: of each model, by name, (OWN_RESAMPLES,); NaN where
     one cannot be computed. A row stands in a resample as often as it was drawn, with its weight."""
     found: list[dict[str, list[float]]] = [{scorer.key: [] for scorer in own} for _ in models]
-    if own:
+    if not own:
+        return [{} for _ in models]
+    with counting(OWN_RESAMPLES, "resamples") as progress:
         for drawn_chunk in design.draws(OWN_RESAMPLES, np.random.default_rng(seed)):
             for counts in drawn_chunk:
+                progress.advance()
                 rows = np.repeat(np.arange(len(y)), counts.astype(int))
                 weights = None if design.weights is None else design.weights[rows]
                 for values, predictions in zip(found, models, strict=True):
@@ -377,7 +385,12 @@ def intervals_of(
     rows = resampling_rows(y, predictions, task, average, None)
     if not design.enough:
         return dict.fromkeys(rows.metrics(design.all_rows))
-    samples = resampled([rows], design)[0] | resampled_own(own, y, [predictions], design)[0]
+    kinds = [partial(resampled, [rows], design)]
+    if own:
+        kinds.append(partial(resampled_own, own, y, [predictions], design))
+    samples: dict[str, np.ndarray] = {}
+    for compute in counted(kinds, "kinds of metrics"):
+        samples |= compute()[0]
     found = {name: bootstrap_interval(values, design) for name, values in samples.items()}
     if "accuracy" in found and design.shares:
         right = y == predictions.values

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from lockstep.kernel.errors import some
+from lockstep.kernel.log import counted
 from lockstep.kernel.settings import Settings, Severity
 from lockstep.steps.splitting.exact_sums import exact_sums
 from lockstep.steps.splitting.identifiers import alike_in, identifier_of_rows, is_code, is_named_as_identifier
@@ -69,7 +70,7 @@ class DataFinding(NamedTuple):
 def run_checks(train: Table, test: Table, settings: CheckSettings) -> list[DataFinding]:
     """Run every check that is not off on the training rows (and, where it is about both, the test rows)."""
     findings = []
-    for number, (name, check) in enumerate(CHECKS.items(), 1):
+    for number, (name, check) in enumerate(counted(CHECKS.items(), "checks"), 1):
         severity = getattr(settings, name)
         found = check(train, test) if severity != "off" else []
         message = _said(name, found) + _equals(name, train) if found else ""
@@ -103,7 +104,7 @@ def _target_leak(train: Table, _: Table) -> list[str]:
     features = train.features
     codes = pd.factorize(labels, sort=True)[0] if train.task == "classification" else labels
     even = np.arange(len(train)) % 2 == 0
-    for name in map(str, features):
+    for name in counted(map(str, features), "columns"):
         bins = _binned(features[name])
         if train.task == "regression":
             score = _explained(bins, labels.astype("float64"), even)
@@ -189,7 +190,7 @@ def _shared_identifier(train: Table, test: Table) -> list[str]:
     """Identifiers, by their names or because they are texts that mostly differ, that stand on both sides, and whose
     rows of one value are alike: the same customer, house or patient."""
     found = []
-    for name in map(str, train.features):
+    for name in counted(map(str, train.features), "columns"):
         column = train.frame[name]
         named = column_type(column) == "text" or is_named_as_identifier(name)
         if not named or not _MOSTLY_DIFFERENT < n_distinct(column) / len(column) < 1 or not is_code(column):
@@ -208,14 +209,15 @@ def _shared_identifier(train: Table, test: Table) -> list[str]:
 
 
 def _constant_column(train: Table, _: Table) -> list[str]:
-    return [f"'{name}'" for name in train.features if not has_more_levels(train.features[name], 1)]
+    features = train.features
+    return [f"'{name}'" for name in counted(features, "columns") if not has_more_levels(features[name], 1)]
 
 
 def _nearly_unique_column(train: Table, test: Table) -> list[str]:
     """Columns that identify rows rather than describe them, in the order of the file: some count up."""
     order = np.argsort(np.concatenate([train.frame.index, test.frame.index]), kind="stable")
     found = []
-    for name in map(str, train.features):
+    for name in counted(map(str, train.features), "columns"):
         if column_type(train.frame[name]) == "number" and not are_whole(train.frame[name].dropna()):
             continue  # of which no identifier is, and most columns of a large table are
         both = pd.concat([train.frame[name], test.frame[name]]).iloc[order]
@@ -239,7 +241,7 @@ def _shifted_column(train: Table, test: Table) -> list[str]:
     some_train, some_test = (_drawn(table, SHIFT_ROWS) for table in (train, test))
     drawn = f", of {len(some_train):,} and {len(some_test):,} rows" if max(len(train), len(test)) > SHIFT_ROWS else ""
     tested: list[tuple[str, str, float]] = []
-    for name in (str(name) for name in train.frame if name not in (train.group, train.time)):
+    for name in counted((str(name) for name in train.frame if name not in (train.group, train.time)), "columns"):
         as_classes = name == train.target and train.task == "classification"
         values = values_differ(some_train.frame[name], some_test.frame[name], as_classes=as_classes)
         tested += [(f"'{name}'", drawn, values.p)] if isinstance(values, Difference) else []

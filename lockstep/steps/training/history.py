@@ -4,11 +4,12 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from lockstep.kernel.log import counted, counting
 from lockstep.kernel.portable import fixed_threads
 from lockstep.kernel.settings import Task
-from lockstep.learning.estimators import member_of
 from lockstep.learning.refusals import refusals_of
 from lockstep.learning.scoring import log_losses
+from lockstep.learning.voting import member_of
 
 import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
@@ -53,7 +54,7 @@ def history_of(estimator: Any, parts: Mapping[str, Part], task: Task) -> list[Hi
 
 def _rows(estimator: Any, parts: Mapping[str, Part], task: Task) -> list[HistoryRow]:
     rows: list[HistoryRow] = []
-    for part, (X, y, weights) in parts.items():
+    for part, (X, y, weights) in counted(parts.items(), "parts"):
         # A class of the validation rows may be absent from the training rows.
         usable = np.flatnonzero(np.isin(y, estimator.classes_)) if task == "classification" else np.arange(len(y))
         if not len(usable):
@@ -64,12 +65,15 @@ def _rows(estimator: Any, parts: Mapping[str, Part], task: Task) -> list[History
         if prefix is not None:
             wanted = np.unique(np.linspace(1, _iterations(estimator), MAX_PREFIXES).astype(int)).tolist()
             loss = _loss(estimator, y[keep], task, own)
-            rows += [(i, part, loss(prefix(i))) for i in wanted]
+            rows += [(i, part, loss(prefix(i))) for i in counted(wanted, "iterations looked at")]
         elif stages is not None:
             total = estimator.n_estimators_ if hasattr(estimator, "n_estimators_") else _iterations(estimator)
             wanted = np.unique(np.linspace(1, total, min(total, MAX_ITERATIONS)).astype(int)).tolist()
             loss, recorded = _loss(estimator, y[keep], task, own), set(wanted)
-            rows += [(i, part, loss(stage)) for i, stage in enumerate(stages, 1) if i in recorded]
+            with counting(total, "iterations looked at") as progress:
+                for i, stage in enumerate(stages, 1):
+                    rows += [(i, part, loss(stage))] if i in recorded else []
+                    progress.advance()
         elif hasattr(estimator, "loss_curve_"):
             if part == "train":  # with its penalty: the loss of other rows would not compare
                 rows += [(i, part, float(loss)) for i, loss in enumerate(estimator.loss_curve_, 1)]

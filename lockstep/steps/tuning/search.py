@@ -32,7 +32,6 @@ from lockstep.learning.estimators import (
     TrainSettings,
     build_estimator,
     make_estimator,
-    member_of,
     named_members,
     with_values,
 )
@@ -41,6 +40,7 @@ from lockstep.learning.model_types import CUSTOM, VOTING, model_type
 from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.scoring import Average
 from lockstep.learning.search_result import BestTrial, full_name
+from lockstep.learning.voting import member_of
 from lockstep.steps.tuning.search_space import Space, TuneSettings, ends, holds, key_of, parse_space
 from lockstep.steps.tuning.trials import TRIAL_COLUMNS, Search, Step, Trial, table_of
 from lockstep.tables.table import Table

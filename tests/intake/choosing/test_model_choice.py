@@ -27,9 +27,9 @@ from lockstep.intake.choosing.model_choice import (
     choose_model,
     choose_settings,
 )
-from lockstep.learning.estimators import EncodedRows, TrainSettings, build_estimator, fit_estimator, member_of
+from lockstep.learning.estimators import EncodedRows, TrainSettings, build_estimator, fit_estimator
 from lockstep.learning.model_types import KINDS
-from lockstep.learning.voting import tally_of
+from lockstep.learning.voting import member_of, tally_of
 from lockstep.reading.loading import MINIMUM_ROWS
 
 import numpy as np

@@ -3,8 +3,9 @@
 import itertools
 
 from lockstep.comparing.significance import bootstrap_p, exchange_p, mcnemar
+from lockstep.kernel.log import heartbeat
 from lockstep.learning.metrics import METRICS, RARE_CLASS_METRICS
-from lockstep.learning.scoring import Predictions, metrics_of
+from lockstep.learning.scoring import Predictions, Scorer, metrics_of
 from lockstep.steps.evaluating import design as design_module
 from lockstep.steps.evaluating import resampling
 from lockstep.steps.evaluating.design import Design
@@ -371,3 +372,24 @@ def test_subsets_keep_small_strata_whole_and_take_the_others_in_turn(monkeypatch
     assert np.allclose([part.all_rows[0][y[rows] == name].sum() for name in "abc"], [900, 15, 85])
     (drawn,) = part.resamples(3, np.random.default_rng(0))
     assert [drawn[0][y[rows] == name].sum() for name in "abc"] == [900, 15, 85]
+
+
+def test_resamples_are_counted(monkeypatch):
+    y, predictions = classified(60, 2)
+    with heartbeat("intervals") as progress:
+        intervals_of(y, predictions, "classification", "macro", plain(y))
+    assert str(progress).startswith("9,999 of 9,999 resamples, ")
+    monkeypatch.setattr(resampling, "_MANY_UNITS", 50)
+    monkeypatch.setattr(design_module, "SUBSET", 20)
+    with heartbeat("intervals") as progress:
+        intervals_of(y, predictions, "classification", "macro", plain(y))
+    assert str(progress).startswith("3 of 3 subsets, ")
+
+
+def test_metrics_of_ones_own_are_counted_beside_the_others():
+    y, predictions = measured(60)
+    drawn, own = [], Scorer("own", lambda y, *_: drawn.append(progress.so_far) or y.mean())
+    with heartbeat("intervals") as progress:
+        assert "own" in intervals_of(y, predictions, "regression", "macro", plain(y), [own])
+    assert str(progress).startswith("2 of 2 kinds of metrics, ")
+    assert drawn == pytest.approx(1 + np.arange(1, 1000) / 999)

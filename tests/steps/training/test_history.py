@@ -1,6 +1,7 @@
 """The training history of each model type, against scikit-learn's own losses."""
 
 from lockstep.kernel.errors import DataError
+from lockstep.kernel.log import heartbeat
 from lockstep.learning.estimators import EncodedRows, build_estimator, fit_estimator
 from lockstep.learning.model_types import MODELS
 from lockstep.steps.training import history
@@ -145,3 +146,17 @@ def test_a_model_that_can_be_fitted_and_cannot_predict(fitted):
     estimator = fitted("k_neighbors", "regression", X, y, {"n_neighbors": 500})
     with pytest.raises(DataError, match=r"^scikit-learn cannot predict by KNeighborsRegressor .* = 500"):
         history_of(estimator, {"train": (X, y)}, "regression")
+
+
+@pytest.mark.parametrize(
+    ("model", "said"), [("xgboost", "7 of 7"), ("gradient_boosting", "7 of 7"), ("random_forest", "7 of 7")]
+)
+def test_iterations_are_counted(fitted, model, said):
+    X, y = data("regression")
+    estimator = fitted(model, "regression", X, y, {"n_estimators": 7})
+    with heartbeat("history") as progress:
+        history_of(estimator, {"train": (X, y)}, "regression")
+    assert str(progress).startswith(f"{said} iterations looked at, ")
+    with heartbeat("history") as progress:
+        history_of(estimator, {"train": (X, y), "validation": (X, y)}, "regression")
+    assert str(progress).startswith("2 of 2 parts, ")
