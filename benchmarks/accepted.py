@@ -16,9 +16,9 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-from lockstep.intake.choosing.decisions import decide
+from lockstep.intake.choosing.setting_choices import make_choices
 from lockstep.intake.detecting.file_format import look
-from lockstep.intake.problems.adding import describe, try_out
+from lockstep.intake.problems.adding import describe_problem, try_out
 from lockstep.kernel.errors import LockstepError
 from lockstep.reading.loading import MINIMUM_ROWS
 
@@ -56,14 +56,14 @@ def judge(path: Path, *, last: bool) -> tuple[str, str]:
     try:
         facts = look(path, {})
         columns = [str(name) for name in facts.frame if name not in facts.unneeded]
-        decisions = decide(facts, {"load.target": columns[-1]} if last else {})
-        try_out(path, *describe(facts, decisions, path))
+        choices = make_choices(facts, {"load.target": columns[-1]} if last else {})
+        try_out(path, *describe_problem(facts, choices, path))
     except LockstepError as error:
         return "refused", str(error)
     except Exception as error:  # what a user would see as a traceback
         return "crashed", repr(error)
-    decided = {decision.key: decision.value for decision in decisions.file_format}
-    return "accepted", f"{decisions.task.value} of '{decisions.target.value}', drop {decisions.drop.value}, {decided}"
+    decided = {choice.key: choice.value for choice in choices.file_format}
+    return "accepted", f"{choices.task.value} of '{choices.target.value}', drop {choices.drop.value}, {decided}"
 
 
 if __name__ == "__main__":

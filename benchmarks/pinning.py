@@ -25,7 +25,7 @@ sys.path.insert(0, sys.argv[2])
 import lockstep
 import numpy as np
 from lockstep.learning.model_types import KINDS, MODELS
-from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator
+from lockstep.learning.estimators import EncodedRows, TrainSettings, build_estimator, fit_estimator
 from lockstep.kernel.portable import shortcoming
 from lockstep.learning.scoring import predict
 
@@ -46,7 +46,7 @@ for model, entry in MODELS.items():
         settings = TrainSettings(model=model, kind=KINDS[task], version=1, hyperparameters=few.get(model, {}))
         estimator = build_estimator(settings, task)
         start = time.perf_counter()
-        fit_estimator(estimator, X[:n], labels[:n], settings, n_jobs=-1)
+        fit_estimator(estimator, EncodedRows(X[:n], labels[:n]), settings, n_jobs=-1)
         predict(estimator, X[: min(n, 4_000)], task)
         seconds[f"{model}/{task}"] = time.perf_counter() - start
 print(json.dumps(seconds))

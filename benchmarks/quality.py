@@ -28,12 +28,12 @@ from typing import Any, NamedTuple
 
 from lockstep.comparing.significance import corrected_t_test
 from lockstep.deciding.decide import decide as decide_on_folds
-from lockstep.intake.choosing.decisions import decide
+from lockstep.intake.choosing.setting_choices import make_choices
 from lockstep.intake.detecting.file_format import look
-from lockstep.intake.problems.adding import describe, try_out
+from lockstep.intake.problems.adding import describe_problem, try_out
 from lockstep.kernel.errors import LockstepError
 from lockstep.kernel.settings import convert
-from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, out_of_fold
+from lockstep.learning.cross_validation import CrossValidateSettings, PipelineSettings, cross_validate, out_of_fold
 from lockstep.learning.estimators import TrainSettings, with_best_trial
 from lockstep.learning.model_types import VOTING
 from lockstep.learning.preprocessing import PreprocessSettings
@@ -105,7 +105,7 @@ class Added(NamedTuple):
 def as_added(path: Path, given: Mapping[str, Any]) -> Added:
     """Read and decide as ``add`` does, ``given``: {setting: value}. Raises LockstepError if it refuses the table."""
     facts = look(path, given)
-    problem, contract = describe(facts, decide(facts, given), path)
+    problem, contract = describe_problem(facts, make_choices(facts, given), path)
     try_out(path, problem, contract)
     return Added(
         load_file(path, convert(problem["load"], LoadSettings, "load"), contract).table,
@@ -183,7 +183,7 @@ def fitted(parts: Parts, settings: TrainSettings, chosen: PreprocessSettings) ->
     preprocessor, processed = preprocess(parts.train, chosen, settings.model)
     model = train(processed, preprocessor, parts.validation, settings).model
     if settings.calibrate != "none":
-        folds = out_of_fold(cross_validate(parts.train, CrossValidateSettings(), chosen, settings))
+        folds = out_of_fold(cross_validate(parts.train, CrossValidateSettings(), PipelineSettings(chosen, settings)))
         model, _ = decide_on_folds(model, folds, settings, parts.train.positive)
     found = predict(model, test.features, test.task)
     seconds = time.process_time() - start
@@ -195,10 +195,10 @@ def fitted(parts: Parts, settings: TrainSettings, chosen: PreprocessSettings) ->
 def searched(parts: Parts, settings: TrainSettings, chosen: PreprocessSettings, seconds: float) -> Outcome:
     """Search for hyperparameters, for about as long as ``seconds``, then fit with the best ones."""
     start, folds = time.process_time(), CrossValidateSettings()
-    search(parts.train, TuneSettings(trials=1), folds, chosen, settings)
+    search(parts.train, TuneSettings(trials=1), folds, PipelineSettings(chosen, settings))
     taken = time.process_time() - start
     trials = max(1, round(2 * (seconds - taken) / taken))
-    best = search(parts.train, TuneSettings(trials=trials), folds, chosen, settings).best
+    best = search(parts.train, TuneSettings(trials=trials), folds, PipelineSettings(chosen, settings)).best
     found = fitted(parts, with_best_trial(settings, best), chosen)
     return found._replace(seconds=time.process_time() - start)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, summary
+from lockstep.learning.cross_validation import CrossValidateSettings, PipelineSettings, cross_validate, fold_summary
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.reading.loading import LoadSettings, load_file
@@ -50,7 +50,7 @@ def main() -> None:
 def compare(train: Table, name: str, settings: TuneSettings, table: str) -> None:
     """Time both ways. Raises AssertionError where the scores differ."""
     model = TrainSettings(model=name, kind="regressor", version=1, hyperparameters=FEW.get(name, {}))
-    once, found = timed(lambda: search(train, settings, FOLDS, PreprocessSettings(), model))
+    once, found = timed(lambda: search(train, settings, FOLDS, PipelineSettings(PreprocessSettings(), model)))
     tried = {cells[5:-1]: cells[2] for cells in found.trials}
 
     def each() -> list[float]:
@@ -58,7 +58,11 @@ def compare(train: Table, name: str, settings: TuneSettings, table: str) -> None
         for number, cells in enumerate(tried):
             values = dict(zip(found.columns[5:-1], map(json.loads, cells), strict=True)) if number else {}
             setting = msgspec.structs.replace(model, hyperparameters={**model.hyperparameters, **values})
-            means.append(summary(cross_validate(train, FOLDS, PreprocessSettings(), setting))["r2_score_mean"])
+            means.append(
+                fold_summary(cross_validate(train, FOLDS, PipelineSettings(PreprocessSettings(), setting)))[
+                    "r2_score_mean"
+                ]
+            )
         return means
 
     one_by_one, means = timed(each)

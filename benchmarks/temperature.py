@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import lockstep  # noqa: F401 - first: it pins the processor's choices before anything imports NumPy
+from lockstep.learning.cross_validation import PipelineSettings
 
 # isort: split
 from benchmarks.quality import LEAST, RESAMPLES, as_added
@@ -119,7 +120,7 @@ def interval(found: Sequence[Outcome]) -> tuple[float, float]:
 
 def outcome(parts: Parts, settings: TrainSettings, chosen: PreprocessSettings) -> Outcome:
     """Fit as the stages do, and measure on the test rows."""
-    folds = out_of_fold(cross_validate(parts.train, CrossValidateSettings(), chosen, settings))
+    folds = out_of_fold(cross_validate(parts.train, CrossValidateSettings(), PipelineSettings(chosen, settings)))
     preprocessor, processed = preprocess(parts.train, chosen, settings.model)
     fitted = train(processed, preprocessor, parts.validation, settings).model
     without = losses(fitted, parts.test)

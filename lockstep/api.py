@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lockstep.comparing.evaluations import Evaluated, Folds, average_of_folds, name_of_raw
-from lockstep.comparing.rendering import Block, Report, html, metric_value, visible
+from lockstep.comparing.rendering import Report, ReportBlock, html, metric_value, visible
 from lockstep.deciding.decide import decide
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, did_you_mean, some
 from lockstep.kernel.files import Outputs, temporary_beside
@@ -29,9 +29,10 @@ from lockstep.learning.cross_validation import (
     Averaging,
     CrossValidateSettings,
     FoldScores,
+    PipelineSettings,
     cross_validate,
+    fold_summary,
     out_of_fold,
-    summary,
 )
 from lockstep.learning.estimators import (
     TrainSettings,
@@ -56,14 +57,13 @@ from lockstep.steps.diagnosing.settings import DiagnoseSettings
 from lockstep.steps.evaluating.settings import EvaluateSettings
 from lockstep.steps.reporting.sources import ReportSettings
 from lockstep.steps.splitting.parts import SplitSettings, check_settings, split_table
-from lockstep.steps.training.history import COLUMNS
+from lockstep.steps.training.history import HISTORY_COLUMNS
 from lockstep.steps.tuning.search import check_settings as check_tune
 from lockstep.steps.tuning.search import search
 from lockstep.steps.tuning.search_space import TuneSettings
 from lockstep.steps.tuning.trials import NO_SEARCH
 from lockstep.tables.table import table_sha256
-from stages.cross_validate import COLUMNS as FOLD_COLUMNS
-from stages.cross_validate import rows_of
+from stages.cross_validate import FOLD_COLUMNS, fold_rows
 from stages.evaluate import evaluate
 from stages.load import log_table
 from stages.preprocess import describe, preprocess
@@ -305,7 +305,7 @@ class PipelineResult(NamedTuple):
         ]
         title = f"{visible(self.evaluated.target)}: {visible(self.settings.train.model)}, {visible(self.model_path)}"
         counted = f"{self.metrics['test_rows']:,} test rows"
-        block = Block(counted, [], ("metric", "test", "baseline", "cross-validation"), rows)
+        block = ReportBlock(counted, [], ("metric", "test", "baseline", "cross-validation"), rows)
         return html(Report(title, [], [block]))
 
 
@@ -350,14 +350,11 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             preprocessor, processed = preprocess(parts.train, settings.preprocess, settings.train.model, features)
             tried, average = NO_SEARCH, settings.evaluate.average
             if settings.tune.trials:
-                tried = search(
-                    parts.train, settings.tune, settings.cross_validate, settings.preprocess, settings.train, average,
-                    features, own,
-                )  # fmt: skip
+                pipeline = PipelineSettings(settings.preprocess, settings.train, features)
+                tried = search(parts.train, settings.tune, settings.cross_validate, pipeline, average, own)
             model = with_best_trial(settings.train, tried.best)
-            folds = cross_validate(
-                parts.train, settings.cross_validate, settings.preprocess, model, average, features, own
-            )
+            pipeline = PipelineSettings(settings.preprocess, model, features)
+            folds = cross_validate(parts.train, settings.cross_validate, pipeline, average, own)
             trained = train(processed, preprocessor, parts.validation, model)
             kept = out_of_fold(folds)
             fitted, decision = decide(trained.model, kept, model, parts.train.positive)
@@ -371,19 +368,19 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             with Outputs() as outputs:
                 outputs.json(sidecar_of(path), sidecar(path.read_bytes(), path.name, about, libraries_of(model)))
                 outputs.json(path.with_name(f"{path.stem}_metrics.json"), found.metrics)
-                outputs.csv(path.with_name(f"{path.stem}_history.csv"), COLUMNS, trained.history)
+                outputs.csv(path.with_name(f"{path.stem}_history.csv"), HISTORY_COLUMNS, trained.history)
             logger.info("%s: %s, %.1f s", path, found.metrics, time.perf_counter() - start)
     except OSError as error:
         raise MachineError(
             f"a file cannot be written: {error}. Free the space or the path, or set another folder."
         ) from error
-    history = pd.DataFrame(trained.history, columns=list(COLUMNS))
+    history = pd.DataFrame(trained.history, columns=list(HISTORY_COLUMNS))
     trials = pd.DataFrame(tried.trials, columns=list(tried.columns))
     evaluated = _evaluated(path, settings, found.predictions, folds, sha256, md5)
     if tried.best is not None:
         evaluated = replace(evaluated, found=tried.best.hyperparameters)
     return PipelineResult(
-        fitted, found.metrics, path, history, summary(folds), found.predictions, trials, kept, settings, evaluated
+        fitted, found.metrics, path, history, fold_summary(folds), found.predictions, trials, kept, settings, evaluated
     )
 
 
@@ -405,7 +402,7 @@ def _evaluated(
         in_time=in_time,
         raw=name_of_raw(md5, load.skip_lines),
         folds=Folds(
-            scores=pd.DataFrame(rows_of(folds), columns=list(FOLD_COLUMNS)),
+            scores=pd.DataFrame(fold_rows(folds), columns=list(FOLD_COLUMNS)),
             made_from=(rows, validation.folds, validation.repeats, validation.seed),
             average=average_of_folds(average, load.positive),
         ),

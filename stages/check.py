@@ -25,7 +25,7 @@ from lockstep.kernel.files import Outputs
 from lockstep.kernel.lock_file import md5_of
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
-from lockstep.kernel.used_code import FOLDERS, record_of
+from lockstep.kernel.used_code import FOLDERS, code_record
 from lockstep.repository.recorded_runs import remember_runs
 
 
@@ -38,7 +38,7 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     remember_runs()
     outputs.json(args.sound, {"settings": "sound"})
     for folder in FOLDERS:
-        outputs.text(getattr(args, folder), record_of(problem.sections, folder, lambda file: md5_of(Path(file))))
+        outputs.text(getattr(args, folder), code_record(problem.sections, folder, lambda file: md5_of(Path(file))))
 
 
 def _make_visible(path: Path) -> None:

@@ -25,9 +25,10 @@ from lockstep.learning.cross_validation import (
     Averaging,
     CrossValidateSettings,
     FoldScores,
+    PipelineSettings,
     cross_validate,
+    fold_summary,
     out_of_fold,
-    summary,
 )
 from lockstep.learning.estimators import TrainSettings, with_best_trial
 from lockstep.learning.own_features import read_features
@@ -35,7 +36,7 @@ from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.search_result import read_best_trial
 from lockstep.tables.table import read_hashed_table
 
-COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
+FOLD_COLUMNS = ("repeat", "fold", "n_train", "n_test", "metric", "value")
 
 
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
@@ -48,21 +49,22 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     depends_on = [sha256, args.features, settings, preprocess, model, scored]
     kept = KeptResults(f"cross_validate@{problem.name}", depends_on)
     outputs.afterwards(kept.remove)
-    scores = cross_validate(train, settings, preprocess, model, scored.average, features, scored.metrics, kept)
-    means = summary(scores)
+    pipeline = PipelineSettings(preprocess, model, features)
+    scores = cross_validate(train, settings, pipeline, scored.average, scored.metrics, kept)
+    means = fold_summary(scores)
     for name in [key.removesuffix("_mean") for key in means if key.endswith("_mean")]:
         logger.info("%s: %.4g +- %.2g", name, means[f"{name}_mean"], means[f"{name}_std"])
     if best is not None and best.hyperparameters:
         logger.info("these scores are optimistic: on the same rows the search chose its best trial among many")
     content = means | ({"average": scored.average} if train.task == "classification" else {})
     outputs.json(args.scores, content)
-    outputs.csv(args.folds, COLUMNS, rows_of(scores))
+    outputs.csv(args.folds, FOLD_COLUMNS, fold_rows(scores))
     predictions = out_of_fold(scores)
     outputs.write(args.predictions, lambda path: predictions.to_parquet(path, index=False, compression="zstd"))
 
 
-def rows_of(scores: Sequence[FoldScores]) -> list[tuple[Any, ...]]:
-    """Every metric of every fold, a row of COLUMNS each."""
+def fold_rows(scores: Sequence[FoldScores]) -> list[tuple[Any, ...]]:
+    """Every metric of every fold, a row of FOLD_COLUMNS each."""
     return [(*fold[:4], name, value) for fold in scores for name, value in fold.metrics.items()]
 
 

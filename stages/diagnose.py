@@ -23,14 +23,16 @@ from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.portable import estimator_of
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import add_used_code, run_stage, stage_parser
-from lockstep.learning.estimators import TrainSettings, member_of, with_best_trial
+from lockstep.learning.cross_validation import PipelineSettings
+from lockstep.learning.estimators import TrainSettings, with_best_trial
 from lockstep.learning.metrics import AUTO, is_lopsided
 from lockstep.learning.model_file import model_file_name
-from lockstep.learning.own_features import OwnFeatures, read_features
+from lockstep.learning.own_features import read_features
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import Predictions, predictions_of
 from lockstep.learning.search_result import read_best_trial
-from lockstep.saving.joblib_file import load_model
+from lockstep.learning.voting import member_of
+from lockstep.saving.joblib_file import load_joblib
 from lockstep.steps.diagnosing.dependence import dependence_of
 from lockstep.steps.diagnosing.diagnosis import Diagnosis, Iterations, OfClasses, OfNumbers, Worst
 from lockstep.steps.diagnosing.distributions import cloud_of, scores_of, target_histogram
@@ -69,9 +71,7 @@ def diagnose(
     predictions: pd.DataFrame,
     ranked: Sequence[str],
     settings: DiagnoseSettings,
-    preprocess: PreprocessSettings,
-    refit: TrainSettings,
-    features: OwnFeatures | None = None,
+    pipeline: PipelineSettings,
 ) -> Diagnosis:
     """What only the model and the rows together can say. All of it is bounded (sampled rows, binned numbers, capped
     levels), so that it costs seconds on a table of any size, and gives few numbers.
@@ -82,9 +82,7 @@ def diagnose(
         predictions: what evaluate.prediction_table gives for the test rows.
         ranked: the features, the most important one first.
         settings: the section ``diagnose``.
-        preprocess: the section ``preprocess``.
-        refit: the section ``train`` with what the search chose: how the learning curve refits the model.
-        features: the user's own, or None.
+        pipeline: how the learning curve refits the model, with what the search chose.
     """
     classes = model.classes_ if test.task == "classification" else None
     found = predictions_of(predictions, classes, test.positive)
@@ -92,18 +90,16 @@ def diagnose(
     series = [] if classes is None else [classes[i] for i in followed_classes(test.labels, found, MAX_SERIES)]
     in_order = [name for name in ranked if name in test.features.columns]
     shown, metric = in_order[:MAX_VALUES], headline_of(train, test, found)
-    learning = learning_curve_of(
-        train, preprocess, refit, metric, settings.learning_curve_rows, settings.seed, features
-    )
+    learning = learning_curve_of(train, pipeline, metric, settings.learning_curve_rows, settings.seed)
     followed = in_order[: settings.top_features]
     dependence = dependence_of(model, train, test, followed, series, settings.seed)
-    with heartbeat("subgroups and worst rows"):
-        slices = (
-            slices_of(test.features, errors, found.values, test.task, settings, Design.of_table(test))
-            if settings.slices
-            else None
-        )
-        worst = _worst(model, train, test, found, shown, settings.worst_rows) if settings.worst_rows else None
+    slices = worst = None
+    if settings.slices:
+        with heartbeat("subgroups"):
+            slices = slices_of(test.features, errors, found.values, test.task, settings, Design.of_table(test))
+    if settings.worst_rows:
+        with heartbeat("reasons of the worst rows"):
+            worst = _worst(model, train, test, found, shown, settings.worst_rows)
     return Diagnosis(
         estimator=type(member_of(estimator_of(model))).__name__,
         iterations=iterations_of(estimator_of(model)),
@@ -191,12 +187,12 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     settings = problem.section("diagnose", DiagnoseSettings)
     preprocess = problem.section("preprocess", PreprocessSettings)
     refit = with_best_trial(problem.section("train", TrainSettings), read_best_trial(args.best_trial))
-    model = load_model(args.models / model_file_name(refit.model, refit.kind, refit.version))
+    model = load_joblib(args.models / model_file_name(refit.model, refit.kind, refit.version))
     ranked = [row.feature for row in read_made_rows(args.importance, Ranked)]
     train, test = read_table(args.train, in_pieces=True), read_table(args.test)
     predictions = pd.read_parquet(args.predictions)
-    features = read_features(args.features)
-    found = diagnose(model, train, test, predictions, ranked, settings, preprocess, refit, features)
+    pipeline = PipelineSettings(preprocess, refit, read_features(args.features))
+    found = diagnose(model, train, test, predictions, ranked, settings, pipeline)
     logger.info("%s", summary_of(found))
     outputs.json(args.diagnosis, msgspec.to_builtins(found))
 

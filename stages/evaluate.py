@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
 from lockstep.deciding.conformal import interval_columns
-from lockstep.deciding.decision import Decision, decision_of
+from lockstep.deciding.decision import NO_DECISION, Decision, decision_of
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
@@ -26,7 +26,7 @@ from lockstep.learning.metrics import METRICS
 from lockstep.learning.model_file import ModelFile, model_file_name
 from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.scoring import WEIGHT, Predictions, metrics_of, predict, prediction_columns
-from lockstep.saving.joblib_file import load_model
+from lockstep.saving.joblib_file import load_joblib
 from lockstep.saving.sidecar import read_about
 from lockstep.steps.evaluating.curves import (
     CURVES_COLUMNS,
@@ -46,7 +46,6 @@ import pandas as pd
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.pipeline import Pipeline
 
-NO_DECISION = Decision()
 INTERVALS_COLUMNS = ("metric", "value", "low", "high", "baseline")
 
 
@@ -91,8 +90,9 @@ def evaluate(
         test.labels,
         make_scorers(settings.metrics, test.task, weighted=test.weight is not None),
     )
-    raw = predict(model, X, test.task, test.positive)
-    own = metrics_of(y, raw, test.task, settings.average, scorers, test.weights)
+    with heartbeat(f"predictions of {len(test)} rows"):
+        raw = predict(model, X, test.task, test.positive)
+        own = metrics_of(y, raw, test.task, settings.average, scorers, test.weights)
     for scorer in scorers:
         if scorer.key not in own:
             logger.warning(
@@ -109,8 +109,9 @@ def evaluate(
         metrics["average"] = settings.average
     metrics["test_rows"] = len(test)
     design = Design.of_table(test)
-    before = None if decision.calibrate == "none" else uncalibrated(model, test)
-    metrics |= decision_metrics(model, test, raw, before, decision, design)
+    with heartbeat("calibration, threshold and intervals"):
+        before = None if decision.calibrate == "none" else uncalibrated(model, test)
+        metrics |= decision_metrics(model, test, raw, before, decision, design)
     importance = importance_of(model, X, y, test.task, settings.importance_repeats, settings.seed, test.weights)
     with heartbeat(f"intervals of {len(own)} metrics on {len(test)} rows"):
         ranges = intervals_of(y, raw, test.task, settings.average, design, scorers)
@@ -139,7 +140,7 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     settings = problem.section("evaluate", EvaluateSettings)
     name = problem.pick("train", ModelFile)
     path = args.models / model_file_name(name.model, name.kind, name.version)
-    model, decision = load_model(path), decision_of(read_about(path))
+    model, decision = load_joblib(path), decision_of(read_about(path))
     test, train = read_table(args.test), read_table(args.train, only_target=True)
     found = evaluate(model, test, train, settings, decision)
     numbers = [f"{key} {value:.6g}" for key, value in found.metrics.items() if isinstance(value, float)]

@@ -15,7 +15,7 @@ from pathlib import Path
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
 from lockstep.kernel.errors import some
 from lockstep.kernel.files import Outputs
-from lockstep.kernel.log import logger
+from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import check_inputs, run_stage, stage_parser
 from lockstep.reading.contract import read_contract
@@ -49,11 +49,14 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     contract = read_contract(args.contract)
     loaded = load_file(path, settings, contract)
     log_table(loaded.table)
-    outputs.write(args.table, lambda path: write_table(loaded.table, path))
+    with heartbeat(f"writing of {len(loaded.table)} rows"):
+        outputs.write(args.table, lambda path: write_table(loaded.table, path))
     described = {field.name: field.description or "" for field in contract.fields}
     units = {field.name: field.lockstep.unit for field in contract.fields}
     about = (loaded.missing_as, settings.drop, file_facts(path), described, units, loaded.rows_left_out)
-    outputs.json(args.profile, profile_of(loaded.table, *about))
+    with heartbeat(f"profile of {len(loaded.table)} rows"):
+        profile = profile_of(loaded.table, *about)
+    outputs.json(args.profile, profile)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

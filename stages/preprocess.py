@@ -85,7 +85,8 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     features = read_features(args.features)
     preprocessor, processed = preprocess(train, settings, model, features, overwrite=True)
     write_model(outputs, args.preprocessor, preprocessor, describe(train, sha256, settings, features))
-    outputs.write(args.processed, lambda path: write_table(processed, path))
+    with heartbeat(f"writing of {len(processed)} rows"):
+        outputs.write(args.processed, lambda path: write_table(processed, path))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

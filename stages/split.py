@@ -18,7 +18,7 @@ from pathlib import Path
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
 from lockstep.kernel.errors import DataError, some
 from lockstep.kernel.files import Outputs, read_made
-from lockstep.kernel.log import heartbeat, logger
+from lockstep.kernel.log import counted, heartbeat, logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.steps.splitting.data_checks import CheckSettings, DataFinding, run_checks
@@ -73,12 +73,14 @@ def check_parts(parts: Parts, settings: CheckSettings) -> list[DataFinding]:
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("split", SplitSettings)
     md5 = read_made(args.profile, _Profile).file.md5
-    parts = split_table(read_table(args.table), settings, md5)
+    with heartbeat("reading and cutting of the table"):
+        parts = split_table(read_table(args.table), settings, md5)
     log_parts(parts)
     findings = check_parts(parts, settings.checks)
     outputs.json(args.checks, {"checks": [finding._asdict() for finding in findings]})
-    for path, table in zip((args.train, args.validation, args.test), parts, strict=True):
-        outputs.write(path, partial(write_table, table))
+    with heartbeat("writing of the parts"):
+        for path, table in counted(zip((args.train, args.validation, args.test), parts, strict=True), "parts"):
+            outputs.write(path, partial(write_table, table))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

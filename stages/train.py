@@ -26,6 +26,7 @@ from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import add_used_code, run_stage, stage_parser
 from lockstep.learning.cross_validation import inner_folds
 from lockstep.learning.estimators import (
+    EncodedRows,
     TrainSettings,
     build_estimator,
     check_classes,
@@ -40,9 +41,9 @@ from lockstep.learning.own_estimators import parse_name, untracked_library
 from lockstep.learning.preprocessing import Preprocessor, categories_of
 from lockstep.learning.search_result import read_best_trial
 from lockstep.learning.voting import Tally, read_voting, tally_of
-from lockstep.saving.joblib_file import load_model, write_model
+from lockstep.saving.joblib_file import load_joblib, write_model
 from lockstep.saving.sidecar import MODEL_LIBRARIES, read_about
-from lockstep.steps.training.history import COLUMNS, Part, Row, history_of
+from lockstep.steps.training.history import HISTORY_COLUMNS, HistoryRow, Part, history_of
 from lockstep.tables.table import Table, read_table
 
 import msgspec
@@ -52,10 +53,10 @@ from sklearn.pipeline import Pipeline
 
 
 class Trained(NamedTuple):
-    """A fitted model that takes raw rows, and its training history (rows of history.COLUMNS)."""
+    """A fitted model that takes raw rows, and its training history (rows of HISTORY_COLUMNS)."""
 
     model: Pipeline
-    history: list[Row]
+    history: list[HistoryRow]
 
 
 def train(processed: Table, preprocessor: Preprocessor, validation: Table, settings: TrainSettings) -> Trained:
@@ -91,14 +92,15 @@ def train(processed: Table, preprocessor: Preprocessor, validation: Table, setti
     del processed  # of which, if nobody else has it, each column is let go of as soon as it is in X
     X = _numbers(encoded, model_type(settings.model))
     with heartbeat(f"fit on {len(y)} rows of {X.shape[1]} features"):
-        fit_estimator(estimator, X, y, settings, -1, categories_of(preprocessor), weights, folds)
+        fit_estimator(estimator, EncodedRows(X, y, categories_of(preprocessor), weights, folds), settings, -1)
     if (tally := tally_of(estimator)) and read_voting(settings.hyperparameters, "train.hyperparameters").folds:
         _log_tally(tally)
     parts = {"train": Part(X, y, weights)}
     if len(validation):
         encoded = preprocessor.transform(validation.features)
         parts["validation"] = Part(encoded, validation.labels, validation.weights)
-    history = history_of(estimator, parts, task)
+    with heartbeat("training history"):
+        history = history_of(estimator, parts, task)
     logger.info(
         "loss: %s", ", ".join(f"{part} {loss:.6g}" for part, loss in {row[1]: row[2] for row in history}.items())
     )
@@ -152,13 +154,13 @@ def libraries_of(settings: TrainSettings) -> list[str]:
 
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = with_best_trial(problem.section("train", TrainSettings), read_best_trial(args.best_trial))
-    preprocessor, validation = load_model(args.preprocessor), read_table(args.validation)
+    preprocessor, validation = load_joblib(args.preprocessor), read_table(args.validation)
     trained = train(read_table(args.processed), preprocessor, validation, settings)  # which lets go of the encoded rows
     model, decision = decide(trained.model, read_out_of_fold(args.out_of_fold), settings, validation.positive)
     about = describe(read_about(args.preprocessor), settings, decision, tally_of(trained.model[-1]))
     path = args.models / model_file_name(settings.model, settings.kind, settings.version)
     write_model(outputs, path, model, about, libraries_of(settings))
-    outputs.csv(args.history, COLUMNS, trained.history)
+    outputs.csv(args.history, HISTORY_COLUMNS, trained.history)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -35,7 +35,7 @@ def tune(problem: Problem, path: Path, code: Path | None, settings: TuneSettings
     """Search with the settings of the problem on the raw training rows in the file ``path``, with the user's own
     features in the file ``code``; trials are kept until the ``outputs`` appear. Raises as search and read_features."""
     from lockstep.learning.computing.kept_results import KeptResults
-    from lockstep.learning.cross_validation import Averaging, CrossValidateSettings
+    from lockstep.learning.cross_validation import Averaging, CrossValidateSettings, PipelineSettings
     from lockstep.learning.estimators import TrainSettings
     from lockstep.learning.own_features import read_features
     from lockstep.learning.preprocessing import PreprocessSettings
@@ -53,7 +53,8 @@ def tune(problem: Problem, path: Path, code: Path | None, settings: TuneSettings
     asked = msgspec.structs.replace(settings, trials=0)
     kept = KeptResults(f"tune@{problem.name}", [sha256, code, asked, cross_validation, preprocess, model, scored])
     outputs.afterwards(kept.remove)
-    return search(train, settings, cross_validation, preprocess, model, scored.average, features, scored.metrics, kept)
+    pipeline = PipelineSettings(preprocess, model, features)
+    return search(train, settings, cross_validation, pipeline, scored.average, scored.metrics, kept)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

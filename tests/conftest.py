@@ -9,6 +9,7 @@ import lockstep  # noqa: F401 - first, as everywhere: it pins the processor's ch
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # else threads of OpenMP that wait slow the tests beside them down
 # isort: split
+from lockstep.kernel import log
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.model_types import KINDS
 from lockstep.steps.evaluating import resampling
@@ -134,3 +135,17 @@ def make_settings():
         )
 
     return make
+
+
+@pytest.fixture
+def counts(monkeypatch):
+    """Call it for what each step that was begun says of its count: "3 of 3 columns", or "" where it has none."""
+    begun = []
+
+    class Recorded(log.Progress):
+        def __init__(self, *args):
+            super().__init__(*args)
+            begun.extend([self] if args else [])  # as heartbeat makes it
+
+    monkeypatch.setattr(log, "Progress", Recorded)
+    return lambda: [str(one).rpartition(", ")[0] for one in begun]

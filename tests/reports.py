@@ -3,7 +3,13 @@
 from typing import Any, NamedTuple
 
 from lockstep.deciding.decide import decide
-from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, out_of_fold, summary
+from lockstep.learning.cross_validation import (
+    CrossValidateSettings,
+    PipelineSettings,
+    cross_validate,
+    fold_summary,
+    out_of_fold,
+)
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.model_file import ModelFile
 from lockstep.learning.model_types import KINDS
@@ -22,12 +28,12 @@ from lockstep.steps.evaluating.curves import (
 from lockstep.steps.evaluating.importance import IMPORTANCE_COLUMNS
 from lockstep.steps.reporting.sources import (
     Checks,
-    Fold,
+    CurvePoint,
+    FoldScore,
     Importance,
     Interval,
     Loss,
     PlotTables,
-    Point,
     Predicted,
     Profile,
     ReportSettings,
@@ -36,9 +42,9 @@ from lockstep.steps.reporting.sources import (
 )
 from lockstep.steps.splitting.data_checks import CheckSettings, run_checks
 from lockstep.steps.splitting.parts import SplitSettings, split_table
-from lockstep.steps.training.history import COLUMNS
+from lockstep.steps.training.history import HISTORY_COLUMNS
 from lockstep.tables.table import ROW, Table
-from stages.cross_validate import COLUMNS as FOLD_COLUMNS
+from stages.cross_validate import FOLD_COLUMNS
 from stages.diagnose import diagnose
 from stages.evaluate import INTERVALS_COLUMNS, EvaluateSettings, evaluate
 from stages.preprocess import describe, preprocess
@@ -122,7 +128,7 @@ def made_of(
     )
     parts, cleaning = split_table(table, split or SplitSettings()), PreprocessSettings()
     preprocessor, processed = preprocess(parts.train, cleaning, model)
-    scores = cross_validate(parts.train, CrossValidateSettings(folds=folds), cleaning, settings)
+    scores = cross_validate(parts.train, CrossValidateSettings(folds=folds), PipelineSettings(cleaning, settings))
     fitted = train(processed, preprocessor, parts.validation, settings)
     whole, decision = decide(fitted.model, out_of_fold(scores), settings, parts.train.positive)
     found = evaluate(whole, parts.test, parts.train, EvaluateSettings(importance_repeats=2), decision)
@@ -141,12 +147,12 @@ def made_of(
         profile=msgspec.convert(profile_of(table, {}, [], file, {}, {}), Profile),
         checks=msgspec.convert({"checks": checks}, Checks),
         metrics=found.metrics,
-        cross_validation=summary(scores),
+        cross_validation=fold_summary(scores),
         plots=PlotTables(
             intervals=rows_of(Interval, INTERVALS_COLUMNS, found.intervals),
-            folds=rows_of(Fold, FOLD_COLUMNS, fold_rows),
-            history=rows_of(Loss, COLUMNS, fitted.history),
-            curves=rows_of(Point, CURVES_COLUMNS, curves),
+            folds=rows_of(FoldScore, FOLD_COLUMNS, fold_rows),
+            history=rows_of(Loss, HISTORY_COLUMNS, fitted.history),
+            curves=rows_of(CurvePoint, CURVES_COLUMNS, curves),
             importance=rows_of(Importance, IMPORTANCE_COLUMNS, found.importance),
             predictions=rows_of(Predicted, PREDICTIONS_COLUMNS, prediction_rows(parts.test.labels, found.raw))
             if task == "classification"
@@ -154,7 +160,7 @@ def made_of(
         ),
         diagnosis=diagnose(
             whole, parts.train, parts.test, found.predictions, [row[0] for row in found.importance],
-            DiagnoseSettings(**{"learning_curve_rows": 0} | diagnosed), cleaning, settings,
+            DiagnoseSettings(**{"learning_curve_rows": 0} | diagnosed), PipelineSettings(cleaning, settings),
         ),
     )  # fmt: skip
     return Made(sources, parts.train, parts.test, whole, found.predictions)

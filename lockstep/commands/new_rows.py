@@ -5,7 +5,9 @@ from pathlib import Path
 
 from lockstep.intake.sources.snapshots import NewRows
 
-KINDS = "a CSV file (also .gz, .zst, .zip), a parquet file, an Excel workbook (.xlsx), JSON lines (.jsonl, .ndjson)"
+FILE_KINDS = (
+    "a CSV file (also .gz, .zst, .zip), a parquet file, an Excel workbook (.xlsx), JSON lines (.jsonl, .ndjson)"
+)
 LINES = 1000
 """So many lines may be skipped at either end of a file."""
 
@@ -15,8 +17,13 @@ def add_sheet(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--sheet", metavar="NAME", help="the sheet of a workbook (default: the one that is not empty)")
     add("--text", metavar="COLUMN", nargs="+", help="columns of a workbook, or of JSON lines, whose cells are texts")
-    add("--skip-lines", type=lines, metavar="N", help="rows of a workbook above the header")
-    add("--skip-footer-lines", type=lines, metavar="N", help="rows of a workbook below the last one of the table")
+    add("--skip-lines", type=number_of_lines, metavar="N", help="rows of a workbook above the header")
+    add(
+        "--skip-footer-lines",
+        type=number_of_lines,
+        metavar="N",
+        help="rows of a workbook below the last one of the table",
+    )
 
 
 def new_rows(path: Path, args: argparse.Namespace) -> NewRows:
@@ -24,7 +31,7 @@ def new_rows(path: Path, args: argparse.Namespace) -> NewRows:
     return NewRows(path, args.sheet, tuple(args.text or ()), args.skip_lines, args.skip_footer_lines)
 
 
-def lines(text: str) -> int:
+def number_of_lines(text: str) -> int:
     """A number of lines to skip, for argparse."""
     if not text.isascii() or not text.isdigit() or int(text) > LINES:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of lines from 0 to {LINES}")

@@ -82,7 +82,7 @@ def another_target(before: Evaluated, after: Evaluated) -> AnotherTarget | None:
     return None if targets[0] == targets[1] else AnotherTarget(*targets)
 
 
-class Matched(NamedTuple):
+class CommonRows(NamedTuple):
     """The test rows that two evaluations have in common: positions (n_common,) in each, in the order of the second.
 
     Attributes:
@@ -95,7 +95,7 @@ class Matched(NamedTuple):
     by: str
 
 
-def match_test_rows(before: Evaluated, after: Evaluated) -> Matched:
+def match_test_rows(before: Evaluated, after: Evaluated) -> CommonRows:
     """Find the rows of one test set in another.
 
     By their number, if both come from one and the same raw file, whatever was made of its columns; else by the hash of
@@ -111,4 +111,4 @@ def match_test_rows(before: Evaluated, after: Evaluated) -> Matched:
         )
     positions = old_keys.get_indexer(new_keys)
     common = np.flatnonzero(positions >= 0)
-    return Matched(positions[common], common, by)
+    return CommonRows(positions[common], common, by)

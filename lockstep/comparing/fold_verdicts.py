@@ -6,7 +6,7 @@ from lockstep.comparing.verdicts import (
     NOT_COMPARABLE,
     MetricComparison,
     NotComparable,
-    correct,
+    correct_by_holm,
     find_families,
     verdict_of,
 )
@@ -90,7 +90,7 @@ def _test(old: pd.DataFrame, new: pd.DataFrame, *, in_time: bool) -> tuple[FoldM
     if in_time:
         tests = {name: FoldTest(test.difference, None, None) for name, test in tests.items()}
     families = find_families(differences, {})  # a mean over folds of roots is not the root of a mean
-    corrected = correct({name: test.p for name, test in tests.items()}, families)
+    corrected = correct_by_holm({name: test.p for name, test in tests.items()}, families)
     undefined = "folds in time are not tested" if in_time else "all folds differ by the same amount"
     metrics = []
     for name, test in tests.items():

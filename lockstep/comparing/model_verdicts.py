@@ -19,16 +19,24 @@ from lockstep.comparing.verdicts import (
     MetricComparison,
     NotComparable,
     Verdict,
-    correct,
+    correct_by_holm,
     find_families,
     overall_verdict,
     verdict_of,
 )
+from lockstep.kernel.log import heartbeat
 from lockstep.learning.metrics import in_order, metric_of
 from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.scoring import WEIGHT, Predictions, Scorer, predictions_of, values_of
 from lockstep.steps.evaluating.design import LEAST_UNITS, Design
-from lockstep.steps.evaluating.resampling import Rows, interval, labels_of, resampled, resampled_own, rows_of
+from lockstep.steps.evaluating.resampling import (
+    Rows,
+    bootstrap_interval,
+    labels_of,
+    resampled,
+    resampled_own,
+    resampling_rows,
+)
 from lockstep.tables.table import positive_class
 
 import msgspec
@@ -262,7 +270,7 @@ def _test(
     the names of those beside the built-in ones."""
     own = make_scorers(more, after.task, weighted=design.weights is not None)
     labels = labels_of(y, *predictions) if after.task == "classification" else None
-    rows = [rows_of(y, model, after.task, after.average, labels) for model in predictions]
+    rows = [resampling_rows(y, model, after.task, after.average, labels) for model in predictions]
     values = [
         model.metrics(design.all_rows) | {scorer.key: _computed(scorer, y, found, design) for scorer in own}
         for model, found in zip(rows, predictions, strict=True)
@@ -278,19 +286,20 @@ def _test(
             )
             for name in names
         )  # fmt: skip
-    drawn = resampled_own(own, y, predictions, design)
-    samples = [known | other for known, other in zip(resampled(rows, design), drawn, strict=True)]
+    with heartbeat("intervals of the differences"):
+        drawn = resampled_own(own, y, predictions, design)
+        samples = [known | other for known, other in zip(resampled(rows, design), drawn, strict=True)]
     differences = {name: samples[1][name] - samples[0][name] for name in names}
     tests = _tests((rows[0], rows[1]), predictions, y, design, differences)
     families = find_families(differences, SAME_TEST)
-    corrected = correct({name: test.p for name, test in tests.items()}, families)
+    corrected = correct_by_holm({name: test.p for name, test in tests.items()}, families)
     level = ALPHA / max(1, len(corrected))
     metrics = []
     for name in names:
         old, new = (_finite(model[name]) for model in values)
         difference = None if old is None or new is None else new - old
         verdict = verdict_of(name, difference, corrected.get(families[name]))
-        low, high = interval(differences[name], design) or (None, None)
+        low, high = bootstrap_interval(differences[name], design) or (None, None)
         units = differing["scores" if metric_of(name).of_scores else "values"]
         why = None
         if verdict == NOT_COMPARABLE:

@@ -12,15 +12,15 @@ from lockstep.comparing.model_verdicts import (
     TooFewRows,
 )
 from lockstep.comparing.recorded_evaluations import OutdatedStage
-from lockstep.comparing.rendering import Block, Quote, Report, metric_value, p_value
+from lockstep.comparing.rendering import Quote, Report, ReportBlock, metric_value, p_value
 from lockstep.comparing.run_changes import sentences
 from lockstep.comparing.verdicts import ALPHA, BETTER, WORSE, AnotherTarget, MetricComparison, NotComparable
 from lockstep.kernel.errors import some
-from lockstep.steps.evaluating.intervals import LEVEL
+from lockstep.steps.evaluating.intervals import CONFIDENCE
 
-HEADINGS = ("metric", "A", "B", f"B \N{MINUS SIGN} A [{LEVEL:.0%}]", "p", "verdict")
-UNBROKEN = ("metric", "A", "B", "p")
-TESTS = (
+_HEADINGS = ("metric", "A", "B", f"B \N{MINUS SIGN} A [{CONFIDENCE:.0%}]", "p", "verdict")
+_UNBROKEN = ("metric", "A", "B", "p")
+_TESTS = (
     "\N{DOWNWARDS ARROW}: lower is better. (\N{GREATER-THAN OR EQUAL TO}x): a difference of x would have been found, "
     f"four times in five. Verdicts at {ALPHA:.0%} over all metrics of a problem: p is Holm's."
 )
@@ -36,7 +36,7 @@ def report(comparison: Comparison, quote: Quote) -> Report:
             blocks += _blocks(name, problem, quote)
         else:
             lines = [f"{why_not(name, problem, quote)}."]
-            blocks.append(Block(f"{quote(name)}: {problem.verdict}", lines, HEADINGS, [], UNBROKEN))
+            blocks.append(ReportBlock(f"{quote(name)}: {problem.verdict}", lines, _HEADINGS, [], _UNBROKEN))
     return Report(
         title=f"A: {quote(comparison.before.shown)}, B: {quote(comparison.after.shown)}",
         lines=[] if problems else ["Neither has a problem."],
@@ -61,7 +61,7 @@ def _tests(compared: Mapping[str, ProblemComparison], n_problems: int, quote: Qu
     parts = [", ".join(made)] if made else []
     if any(_folds_metrics(problem) for problem in compared.values()):
         parts.append("cross-validation: corrected resampled t-test")
-    return f"{TESTS} {_capital('; '.join(parts))}. docs/comparing.md explains them."
+    return f"{_TESTS} {_capital('; '.join(parts))}. docs/comparing.md explains them."
 
 
 def _rows_metrics(problem: ProblemComparison) -> tuple[RowsMetric, ...]:
@@ -113,7 +113,7 @@ def _these(names: Iterable[str], quote: Quote) -> str:
     return " and ".join(map(quote, names))
 
 
-def _blocks(name: str, problem: ProblemComparison, quote: Quote) -> list[Block]:
+def _blocks(name: str, problem: ProblemComparison, quote: Quote) -> list[ReportBlock]:
     """The problem with a table of its test rows, and its folds in another one."""
     shown = [item for item in _rows_metrics(problem) if item.why != SAME_PREDICTIONS]
     lines = [
@@ -126,11 +126,13 @@ def _blocks(name: str, problem: ProblemComparison, quote: Quote) -> list[Block]:
         *(["Every prediction is the same."] if _rows_metrics(problem) and not shown else []),
         *_folds_lines(name, problem.cross_validation, quote),
     ]
-    blocks = [Block(f"{quote(name)}: {verdict_on(problem)}", lines, HEADINGS, list(map(metric_row, shown)), UNBROKEN)]
+    blocks = [
+        ReportBlock(f"{quote(name)}: {verdict_on(problem)}", lines, _HEADINGS, list(map(metric_row, shown)), _UNBROKEN)
+    ]
     folds = problem.cross_validation
     if isinstance(folds, FoldsComparison) and any(item.difference != 0 for item in folds.metrics):
         title = f"{quote(name)}, cross-validation: the same {folds.folds} folds"
-        blocks.append(Block(title, [], HEADINGS, list(map(metric_row, folds.metrics)), UNBROKEN))
+        blocks.append(ReportBlock(title, [], _HEADINGS, list(map(metric_row, folds.metrics)), _UNBROKEN))
     return blocks
 
 
@@ -236,7 +238,7 @@ def verdict_on(problem: ProblemComparison) -> str:
 
 
 def metric_row(item: MetricComparison) -> list[str]:
-    """One row of the table of metrics, under HEADINGS."""
+    """One row of the table of metrics, under _HEADINGS."""
     why = [item.why] if item.why else []
     if isinstance(item, RowsMetric) and item.detectable is not None:
         why.append(f"\N{GREATER-THAN OR EQUAL TO}{_size(item.detectable)}")

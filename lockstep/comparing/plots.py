@@ -41,7 +41,7 @@ class Figure(NamedTuple):
     note: str
 
 
-class Section(NamedTuple):
+class _Section(NamedTuple):
     """A problem and its pictures."""
 
     title: str
@@ -56,7 +56,7 @@ def page_of(plots: Mapping[str, Any]) -> str:
     return plots_page([visible(name) for name in revisions], sections, scripts)
 
 
-def sections_of(plots: Mapping[str, Any]) -> list[Section]:
+def sections_of(plots: Mapping[str, Any]) -> list[_Section]:
     """The pictures by problem, in the order of dvc.yaml; what belongs to no problem comes last."""
     found: dict[str, dict[tuple[int, str], Figure]] = {}
     for path, entries in plots.get("data", {}).items():
@@ -70,7 +70,7 @@ def sections_of(plots: Mapping[str, Any]) -> list[Section]:
                 found.setdefault(problem, {})[place, f"{path} {number}"] = figure
     others = found.pop(_OTHERS, {})
     named = [*found.items(), *([(_OTHERS, others)] if others else [])]
-    return [Section(visible(name), [figures[key] for key in sorted(figures)]) for name, figures in named]
+    return [_Section(visible(name), [figures[key] for key in sorted(figures)]) for name, figures in named]
 
 
 def _filled(plots: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -65,10 +65,12 @@ def read_evaluation(repo: Repository, history: CodeHistory, revision: Revision, 
         DataError: the predictions are not in the workspace.
         IntegrityError: they are not in DVC's cache, or not what was written.
     """
-    return replace(read_record(repo, history, revision, name), predictions=read_predictions(repo, revision, name))
+    return replace(
+        read_without_predictions(repo, history, revision, name), predictions=read_predictions(repo, revision, name)
+    )
 
 
-def read_record(repo: Repository, history: CodeHistory, revision: Revision, name: str) -> Evaluated:
+def read_without_predictions(repo: Repository, history: CodeHistory, revision: Revision, name: str) -> Evaluated:
     """The same without the predictions, which are not looked for, also of a problem that was not evaluated."""
     stage = f"evaluate@{name}"
     load, split = (_settings(revision, stage, name) for stage in ("load", "split"))
@@ -119,7 +121,7 @@ def model_md5(revision: Revision, name: str) -> str | None:
     return written[0].md5 if written else None
 
 
-def model_type(revision: Revision, name: str) -> str | None:
+def trained_model_type(revision: Revision, name: str) -> str | None:
     """The model type that was trained; None where it is not recorded."""
     found = _settings(revision, "train", name).get("model")
     return None if found is None else str(found)

@@ -24,7 +24,7 @@ Quote = Callable[[object], str]
 
 
 @dataclass(frozen=True)
-class Block:
+class ReportBlock:
     """A part of a report.
 
     Attributes:
@@ -58,7 +58,7 @@ class Report:
 
     title: str
     lines: Sequence[str]
-    blocks: Sequence[Block]
+    blocks: Sequence[ReportBlock]
     note: str = ""
 
 
@@ -183,7 +183,7 @@ def print_wrapped(console: Console, *lines: str) -> None:
     console.print(*shown, sep="\n", soft_wrap=True, markup=False)
 
 
-def _grid(block: Block) -> Grid:
+def _grid(block: ReportBlock) -> Grid:
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in block.headings:
         grid.add_column(
@@ -197,13 +197,13 @@ def _grid(block: Block) -> Grid:
     return grid
 
 
-def _natural_width(block: Block) -> int:
+def _natural_width(block: ReportBlock) -> int:
     """The characters that the grid takes if no cell is broken."""
     columns = zip(block.headings, *block.rows, strict=True)
     return sum(3 + max(cell_len(line) for cell in cells for line in cell.split("\n")) for cells in columns)
 
 
-def _listed(block: Block) -> list[str]:
+def _listed(block: ReportBlock) -> list[str]:
     """The table as lines, each row below its first cell: for a terminal that is too narrow for the grid."""
     widest = max(map(len, block.headings))
     lines = []

@@ -14,7 +14,7 @@ from lockstep.provenance.plan import computing
 import msgspec
 
 Stages = Mapping[str, LockedStage]
-FEW = 8
+_SHOWN_CHANGES = 8
 """How many changes of one kind are spelled out."""
 
 
@@ -138,7 +138,7 @@ def sentences(found: RunChanges, quote: Quote) -> list[str]:
         ("data", [_file_words(change, quote, hashes=True) for change in found.data], hint),
         ("code", [_file_words(change, quote, hashes=False) for change in found.code], ""),
     ]  # fmt: skip
-    return [f"Changed {kind}: {some(items, FEW)}{more}." for kind, items, more in kinds if items]
+    return [f"Changed {kind}: {some(items, _SHOWN_CHANGES)}{more}." for kind, items, more in kinds if items]
 
 
 def _value_words(change: ValueChange, quote: Quote) -> str:

@@ -111,7 +111,7 @@ def _scaled(values: np.ndarray) -> np.ndarray:
     return values / largest if largest > 0 else values
 
 
-def correct(p_values: Mapping[str, float | None], families: Mapping[str, str]) -> dict[str, float]:
+def correct_by_holm(p_values: Mapping[str, float | None], families: Mapping[str, str]) -> dict[str, float]:
     """Correct the p-values for their number by Holm's method, one per family: {first metric of a family: p}."""
     own = {name: p for name, p in p_values.items() if families[name] == name and p is not None}
     return dict(zip(own, holm(list(own.values())), strict=True))

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
-LEAST_ROWS = 10
+_LEAST_ROWS = 10
 """Of each class: a calibration of fewer rows is chance. A temperature, one for all classes, needs one of each."""
 
 
@@ -63,7 +63,7 @@ def calibrated(
         DataError: too few out-of-fold predictions of a class.
     """
     classes = estimator.classes_
-    least = 1 if method == "temperature" else LEAST_ROWS
+    least = 1 if method == "temperature" else _LEAST_ROWS
     counts = {name: 0 if given.response is None else int(np.sum(given.y == name)) for name in classes.tolist()}
     rarest = min(counts, key=lambda name: counts[name])
     if counts[rarest] < least:

@@ -93,6 +93,10 @@ class Decision(_Part, frozen=True):
     intervals: NumberIntervals | ClassSets | None = None
 
 
+NO_DECISION = Decision()
+"""Of a model that is used as it was fitted."""
+
+
 def decision_of(about: Mapping[str, Any]) -> Decision:
     """The decision that the sidecar of a model records; that of a model of before there were any, if it has none.
 

@@ -28,7 +28,7 @@ RWLOCKS = (TEMPORARY / "rwlock", TEMPORARY / "exps/rwlock")
 FILES, REFERENCES = RWLOCKS
 EXPERIMENTS = "refs/exps/exec"
 """What ``dvc exp run`` writes to before it touches the workspace; its --temp and --queue do not."""
-SHORT, LONG = 10.0, 600.0
+SHORT_WAIT, LONG_WAIT = 10.0, 600.0
 """Seconds to wait for a lock that DVC holds for an instant; for one that a push may hold for minutes."""
 
 
@@ -74,7 +74,7 @@ def is_locked(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def workspace_locked(wait: float = LONG) -> Iterator[None]:
+def workspace_locked(wait: float = LONG_WAIT) -> Iterator[None]:
     """Hold DVC's lock of the workspace during the block, so that no command of DVC's changes it.
 
     Raises:
@@ -155,7 +155,7 @@ def keep_experiments_out(pid: int, command: str) -> None:
 def _editing(path: Path) -> Iterator[None]:
     """Hold the lock under which DVC reads and writes an rwlock file; it empties the file before it writes it."""
     lock = path.with_name(f"{path.name}.lock")
-    with locked(lock, SHORT, lambda: f"{lock} is held by another process. Run it again."):
+    with locked(lock, SHORT_WAIT, lambda: f"{lock} is held by another process. Run it again."):
         yield
 
 

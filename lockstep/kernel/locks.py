@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.kernel.dvc_locks import (
-    LONG,
+    LONG_WAIT,
     TEMPORARY,
     WORKSPACE_LOCK,
     BusyError,
@@ -59,7 +59,7 @@ def _hashes() -> dict[str, bytes]:
     return {str(file): hashlib.sha256(file.read_bytes()).digest() for file in files}
 
 
-def changed_code() -> list[str]:
+def changed_modules() -> list[str]:
     """The files of the loaded modules that have changed since ``join_dvc_run``."""
     now = _hashes() if _code else {}
     loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
@@ -150,7 +150,7 @@ def exclusive_run(stage: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def exclusive_command(command: str, wait: float = LONG) -> Iterator[None]:
+def exclusive_command(command: str, wait: float = LONG_WAIT) -> Iterator[None]:
     """Make sure that no other command of ``python -m lockstep`` changes this repository's files during the block.
 
     A command reads what is there, decides, and writes: two at once would lose what one of them has written. The second

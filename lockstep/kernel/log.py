@@ -12,13 +12,14 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+T = TypeVar("T")
 logger = logging.getLogger("lockstep")
 HEARTBEAT_SECONDS = 15.0
 REDRAW_SECONDS = 1.0
@@ -99,7 +100,10 @@ class Progress:
 
     def __init__(self, total: float | None = None, unit: str = "") -> None:
         self.total, self.unit = total, unit
+        self.at_most, self.counts_itself = False, total is not None
         self.done = self._found = 0.0
+        self.ask: Callable[[], float] | None = None
+        self.part: Progress | None = None
         self._start = time.perf_counter()
 
     @property
@@ -107,19 +111,92 @@ class Progress:
         """How long it has taken so far."""
         return time.perf_counter() - self._start
 
+    @property
+    def so_far(self) -> float:
+        """What is done, and the share of what comes next that is."""
+        done = self.done if self.ask is None else self.ask()
+        if self.part is None or not self.part.total:
+            return done
+        return done + min(self.part.so_far / self.part.total, 1.0)
+
     def advance(self, count: float = 1, *, found: bool = False) -> None:
         """Count what is done; ``found``: it was there already, and says nothing of the time that the rest takes."""
         self.done += count
         self._found += count if found else 0
 
+    def expect(self, total: float, unit: str, *, at_most: bool = False, ask: Callable[[], float] | None = None) -> None:
+        """Say how much there is to do, once that is known; see counting."""
+        self.total, self.unit, self.at_most, self.ask = total, unit, at_most, ask
+
     def __str__(self) -> str:
         so_far = f"{duration(self.seconds)} so far"
         if self.total is None:
             return so_far
-        text = f"{self.done:,.0f} of {self.total:,.0f} {self.unit}, {so_far}"
-        if not self._found < self.done < self.total:
+        done, bound = self.so_far, "at most " if self.at_most else ""
+        whole = self.done if self.ask is None else done
+        text = f"{whole:,.0f} of {bound}{self.total:,.0f} {self.unit}, {so_far}"
+        if not self._found < done < self.total:
             return text
-        return f"{text}, about {duration(self.seconds / (self.done - self._found) * (self.total - self.done))} left"
+        left = duration(self.seconds / (done - self._found) * (self.total - done))
+        return f"{text}, {bound}about {left} left"
+
+
+class _Here(threading.local):
+    """What goes on in a thread, the innermost last: heartbeats, and parts of them."""
+
+    def __init__(self) -> None:
+        self.steps: list[Progress] = []
+
+
+_here = _Here()
+
+
+@contextlib.contextmanager
+def counting(
+    total: float, unit: str, *, at_most: bool = False, ask: Callable[[], float] | None = None
+) -> Iterator[Progress]:
+    """In the block, count how far the step has come that goes on in this thread, and was begun without a total: all of
+    it; or, if that is counted already, what comes next in it. What is one piece is counted by what is counted in it.
+
+    Where no step goes on, or one that counts itself, nobody sees it.
+
+    Args:
+        total: how much there is to do.
+        unit: what it is counted in.
+        at_most: whether the total is a bound.
+        ask: says how much is done, where it is not told by ``advance``; called from another thread, while the block
+            runs.
+    """
+    outer = _here.steps[-1] if _here.steps else None
+    unseen = outer is None or outer.counts_itself or total <= 1
+    progress = outer if outer is not None and not unseen and outer.total is None else Progress()
+    progress.expect(total, unit, at_most=at_most, ask=ask)
+    if outer is None or unseen:
+        yield progress
+    elif progress is outer:
+        yield progress
+        progress.done, progress.ask = progress.so_far, None
+    else:
+        outer.part = progress
+        _here.steps.append(progress)
+        try:
+            yield progress
+        finally:
+            outer.part = None
+            _leave(progress)
+
+
+def counted(items: Iterable[T], unit: str) -> Iterator[T]:
+    """The items, each of which is done, as counting counts, when the next one is asked for."""
+    taken = list(items)
+    with counting(len(taken), unit) as progress:
+        for item in taken:
+            yield item
+            progress.advance()
+
+
+def _leave(progress: Progress) -> None:
+    _here.steps[:] = [other for other in _here.steps if other is not progress]
 
 
 def duration(seconds: float) -> str:
@@ -138,11 +215,12 @@ def heartbeat(
 
     Args:
         what: the step.
-        total, unit: see Progress, which the block gets to count in.
+        total, unit: see Progress, which the block gets to count in. Without a total what the block calls may count it:
+            see counting.
         every: seconds between two lines of the log.
     """
     progress, over = Progress(total, unit), threading.Event()
-    bar = _new_bar(total) if sys.stderr.isatty() else None
+    bar = _new_bar() if sys.stderr.isatty() else None
     if bar is not None:
         _bars.append(bar)
 
@@ -157,9 +235,11 @@ def heartbeat(
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
+    _here.steps.append(progress)
     try:
         yield progress
     finally:
+        _leave(progress)
         over.set()
         thread.join()
         if bar is not None:
@@ -167,17 +247,18 @@ def heartbeat(
     logger.info("%s: %.2f s", what, progress.seconds)
 
 
-def _new_bar(total: float | None) -> "tqdm[Any]":
+def _new_bar() -> "tqdm[Any]":
     """A bar that is drawn by _draw alone, and leaves nothing behind."""
     from tqdm import tqdm  # here, where a person is watching: stages start without it
 
-    form = "{desc}" if total is None else "{desc} |{bar:10}|"
-    return tqdm(total=total, bar_format=form, leave=False, delay=sys.maxsize, file=sys.stderr)
+    return tqdm(leave=False, delay=sys.maxsize, file=sys.stderr)
 
 
 def _draw(bar: "tqdm[Any]", what: str, progress: Progress) -> None:
     """Draw the bar in one line, cutting what the step is called if there is no room for all."""
-    bar.n, (bar.ncols, bar.nrows), said = progress.done, shutil.get_terminal_size(), str(progress)
+    form, bar.total = "" if progress.total is None else " |{bar:10}|", progress.total
+    bar.bar_format = f"{{desc}}{form}"
+    bar.n, (bar.ncols, bar.nrows), said = progress.so_far, shutil.get_terminal_size(), str(progress)
     room = bar.ncols - len(f": {said} |{'':10}|") - 1
     bar.set_description_str(f"{what if len(what) <= room else f'{what[: max(room - 3, 0)]}...'}: {said}")
 

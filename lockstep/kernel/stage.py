@@ -16,7 +16,7 @@ from lockstep.kernel.environment import check_environment
 from lockstep.kernel.errors import IntegrityError, LockstepError, MachineError, lack_of_memory, some
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.lock_file import LOCK_FILE, md5_of, read_lock, recorded_files
-from lockstep.kernel.locks import changed_code, exclusive_run, is_run_by_dvc
+from lockstep.kernel.locks import changed_modules, exclusive_run, is_run_by_dvc
 from lockstep.kernel.log import logger, logging_to, peak_memory_mib
 from lockstep.kernel.paths import LOGS, PARAMS
 from lockstep.kernel.portable import shortcoming
@@ -176,7 +176,7 @@ def _check_unchanged(problem: Problem, ending: contextlib.ExitStack) -> None:
         for path, (state, md5) in _inputs.items()
         if _state(path) != state and not (path.is_file() and md5_of(path) == md5)
     ]
-    changed = [*problem.changed(), *changed_code(), *altered]
+    changed = [*problem.changed(), *changed_modules(), *altered]
     if changed:
         raise MachineError(
             f"{some(changed)} changed while this ran. No output was written, since it would be recorded as made with "

@@ -31,7 +31,7 @@ def _at(sections: Any, section: str, key: str) -> Any:
     return values.get(key) if isinstance(values, dict) else None
 
 
-def record_of(sections: Any, folder: str, find_md5: Callable[[str], str | None]) -> str:
+def code_record(sections: Any, folder: str, find_md5: Callable[[str], str | None]) -> str:
     """The record of the files of ``folder`` that a problem uses: JSON, the MD5 of each.
 
     Args:
@@ -60,8 +60,8 @@ def expected_record(path: str, params: Mapping[str, Any], find_md5: Callable[[st
 
     Args:
         params: the content of params.yaml.
-        find_md5: as of record_of.
+        find_md5: as of code_record.
     """
     pure, problems = PurePosixPath(path), params.get("problems")
     sections = problems.get(pure.stem) if isinstance(problems, dict) else None
-    return record_of(sections, pure.parent.name, find_md5).encode()
+    return code_record(sections, pure.parent.name, find_md5).encode()

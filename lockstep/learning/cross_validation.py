@@ -4,7 +4,7 @@ A fold is fitted in two steps, and scored in two:
 
     encode_fitted   the rows that it is fitted on → preprocessor, EncodedRows
     fit_encoded     EncodedRows, an unfitted estimator → a fitted one
-    encode          the rows that it is scored on → EncodedRows
+    encode_rows     the rows that it is scored on → EncodedRows
     score_encoded   EncodedRows → metrics
 
 ``fit_fold`` and ``score_fold`` take both steps at once, for whoever fits some rows once (the stage ``diagnose``). The
@@ -25,6 +25,8 @@ from lockstep.kernel.settings import Seed, Settings, Task
 from lockstep.learning.computing.kept_results import KeptResults
 from lockstep.learning.computing.workers import workers
 from lockstep.learning.estimators import (
+    EncodedRows,
+    Fold,
     TrainSettings,
     build_estimator,
     check_classes,
@@ -62,8 +64,6 @@ from sklearn.model_selection import (
     TimeSeriesSplit,
 )
 
-Fold = tuple[np.ndarray, np.ndarray]
-"""Positions of the rows that are fitted on, and of those that are scored."""
 _FOLDS, _REPEATS = Setting("cross_validate.folds"), Setting("cross_validate.repeats")
 LARGE_CELLS, PROCESSORS = 5_000_000, 4
 """Cells of a table whose folds have so many processors each, if their fits use all that there are."""
@@ -113,22 +113,18 @@ class FoldScores(NamedTuple):
     predictions: pd.DataFrame
 
 
-class EncodedRows(NamedTuple):
-    """Rows as an estimator takes them.
+class PipelineSettings(NamedTuple):
+    """How preprocessor and estimator are fitted.
 
     Attributes:
-        X: (n_rows, n_encoded) float64, or float32 (ModelType.precision).
-        y: (n_rows,): the target; see Table.labels.
-        categories: the columns of X that hold codes of categories, by number; see categories_of.
-        weights: (n_rows,) how much each row counts, or None; see Table.weights.
-        folds: of these rows, see inner_folds.
+        preprocess: the section ``preprocess``.
+        model: the section ``train``.
+        features: the user's own, or None.
     """
 
-    X: np.ndarray
-    y: np.ndarray
-    categories: Sequence[int] | None = None
-    weights: np.ndarray | None = None
-    folds: Sequence[Fold] = ()
+    preprocess: PreprocessSettings
+    model: TrainSettings
+    features: OwnFeatures | None = None
 
 
 def make_folds(train: Table, settings: CrossValidateSettings, *, log: bool = True) -> list[Fold]:
@@ -216,18 +212,13 @@ def inner_folds(rows: Table, model: TrainSettings) -> list[Fold]:
     return make_folds(rows, CrossValidateSettings(folds=folds, seed=model.seed), log=False) if folds > 1 else []
 
 
-def encode_fitted(
-    train: Table,
-    fitted_on: np.ndarray,
-    preprocess: PreprocessSettings,
-    model: TrainSettings,
-    features: OwnFeatures | None = None,
-) -> tuple[Preprocessor, EncodedRows]:
+def encode_fitted(train: Table, fitted_on: np.ndarray, pipeline: PipelineSettings) -> tuple[Preprocessor, EncodedRows]:
     """Fit a preprocessor on the rows at the positions ``fitted_on``, and encode them; see fit_preprocessor.
 
     Raises:
         DataError: rows of one class, or without a feature to learn from.
     """
+    preprocess, model, features = pipeline
     rows = train.rows(fitted_on)
     check_classes(rows, f"the {len(rows)} training rows that a fold is fitted on")
     folds = inner_folds(rows, model)
@@ -241,7 +232,7 @@ def encode_fitted(
     return preprocessor, EncodedRows(X, y, categories_of(preprocessor), weights, folds)
 
 
-def encode(train: Table, positions: np.ndarray, preprocessor: Preprocessor) -> EncodedRows:
+def encode_rows(train: Table, positions: np.ndarray, preprocessor: Preprocessor) -> EncodedRows:
     """Encode the rows at ``positions`` by a preprocessor that was fitted on others."""
     rows = train.rows(positions)
     encoded = preprocessor.transform(rows.features)
@@ -252,7 +243,7 @@ def fit_encoded(rows: EncodedRows, unfitted: BaseEstimator, model: TrainSettings
     """Fit a copy of the estimator that ``model`` describes on encoded rows: it is built, and its settings are tried,
     once for all folds. Raises as fit_estimator."""
     estimator = copy.deepcopy(unfitted)
-    fit_estimator(estimator, rows.X, rows.y, model, n_jobs, rows.categories, rows.weights, rows.folds)
+    fit_estimator(estimator, rows, model, n_jobs)
     return estimator
 
 
@@ -269,29 +260,22 @@ def score_encoded(
 
 
 def fit_fold(
-    train: Table,
-    fitted_on: np.ndarray,
-    preprocess: PreprocessSettings,
-    model: TrainSettings,
-    n_jobs: int,
-    features: OwnFeatures | None = None,
+    train: Table, fitted_on: np.ndarray, pipeline: PipelineSettings, n_jobs: int
 ) -> tuple[Preprocessor, BaseEstimator]:
     """Fit preprocessor and estimator on some of the training rows.
 
     Args:
         train: the raw training rows.
         fitted_on: the positions (0-based) of those that are fitted on.
-        preprocess: the section ``preprocess``.
-        model: the section ``train``.
+        pipeline: what is fitted.
         n_jobs: threads of the estimator's fit; see fit_estimator.
-        features: the user's own, or None.
 
     Raises:
         DataError: rows that scikit-learn cannot fit, or of one class.
         SettingsError: see build_estimator.
     """
-    preprocessor, rows = encode_fitted(train, fitted_on, preprocess, model, features)
-    return preprocessor, fit_encoded(rows, build_estimator(model, train.task), model, n_jobs)
+    preprocessor, rows = encode_fitted(train, fitted_on, pipeline)
+    return preprocessor, fit_encoded(rows, build_estimator(pipeline.model, train.task), pipeline.model, n_jobs)
 
 
 def score_fold(
@@ -303,16 +287,14 @@ def score_fold(
         DataError: rows that scikit-learn cannot predict.
         SettingsError: see metrics_of.
     """
-    return score_encoded(estimator, encode(train, scored_on, preprocessor), train.task, average, train.positive)
+    return score_encoded(estimator, encode_rows(train, scored_on, preprocessor), train.task, average, train.positive)
 
 
 def cross_validate(
     train: Table,
     settings: CrossValidateSettings,
-    preprocess: PreprocessSettings,
-    model: TrainSettings,
+    pipeline: PipelineSettings,
     average: Average = "macro",
-    features: OwnFeatures | None = None,
     metrics: Sequence[str] = (),
     kept: KeptResults | None = None,
 ) -> list[FoldScores]:
@@ -321,10 +303,8 @@ def cross_validate(
     Args:
         train: the raw training rows.
         settings: the section ``cross_validate``.
-        preprocess: the section ``preprocess``.
-        model: the section ``train``.
+        pipeline: what is refitted.
         average: of precision, recall and F1 over the classes; of no effect in a regression.
-        features: the user's own, or None.
         metrics: the names of those beside the built-in ones.
         kept: the folds of a run that was interrupted, and where to keep those of this one.
 
@@ -334,7 +314,7 @@ def cross_validate(
         MachineError: see workers.
     """
     # A wrong setting is an error before the first fold, not in a worker.
-    build_estimator(model, train.task)
+    build_estimator(pipeline.model, train.task)
     make_scorers(metrics, train.task, weighted=train.weight is not None)
     folds = make_folds(train, settings)
     scores = {} if kept is None else {int(name): _unpacked(found) for name, found in kept.found.items()}
@@ -342,7 +322,7 @@ def cross_validate(
         logger.info("%d of %d folds are from the run that was interrupted", len(scores), len(folds))
     with (
         heartbeat(f"cross-validation on {len(train)} rows", len(folds), "folds") as progress,
-        workers(_at_once(train, model)) as able,
+        workers(_at_once(train, pipeline.model)) as able,
     ):
         progress.advance(len(scores), found=True)
 
@@ -352,7 +332,7 @@ def cross_validate(
                 kept.keep(str(_number(fold, settings)), partial(_packed, fold))
 
         # The table without what it has computed of itself, which would be sent with it.
-        work = _Work(replace(train), settings.folds, preprocess, model, average, features, tuple(metrics))
+        work = _Work(replace(train), settings.folds, pipeline, average, tuple(metrics))
         todo = [numbered for numbered in enumerate(folds) if numbered[0] not in scores]
         scores |= {_number(fold, settings): fold for fold in able.each(_score, able.share(work), todo, arrived)}
     return [scores[number] for number in range(len(folds))]
@@ -397,27 +377,25 @@ class _Work(NamedTuple):
 
     train: Table
     folds: int
-    preprocess: PreprocessSettings
-    model: TrainSettings
+    pipeline: PipelineSettings
     average: Average
-    features: OwnFeatures | None
     metrics: tuple[str, ...]
 
 
 def _score(work: _Work, numbered: tuple[int, Fold]) -> FoldScores:
     """Fit and score one fold."""
-    train, (number, (fitted_on, scored_on)) = work.train, numbered
+    train, model, (number, (fitted_on, scored_on)) = work.train, work.pipeline.model, numbered
     repeat, fold = number // work.folds + 1, number % work.folds + 1
-    preprocessor, fitted = encode_fitted(train, fitted_on, work.preprocess, work.model, work.features)
-    estimator = fit_encoded(fitted, make_estimator(work.model, train.task), work.model, n_jobs=1)
+    preprocessor, fitted = encode_fitted(train, fitted_on, work.pipeline)
+    estimator = fit_encoded(fitted, make_estimator(model, train.task), model, n_jobs=1)
     del fitted  # as large as the table
-    rows = encode(train, scored_on, preprocessor)
+    rows = encode_rows(train, scored_on, preprocessor)
     found = predict(estimator, rows.X, train.task, train.positive)
     own = make_scorers(work.metrics, train.task, weighted=train.weight is not None)
     metrics = metrics_of(rows.y, found, train.task, work.average, own, rows.weights)
     about = {"repeat": repeat, "fold": fold, "row": train.frame.index[scored_on], "actual": rows.y}
     about |= {} if rows.weights is None else {WEIGHT: rows.weights}
-    outputs = decision_columns(estimator, rows.X) if work.model.calibrate != "none" else {}
+    outputs = decision_columns(estimator, rows.X) if model.calibrate != "none" else {}
     predictions = pd.DataFrame({**about, **prediction_columns(found), **outputs})
     return FoldScores(repeat, fold, len(fitted_on), len(scored_on), metrics, predictions)
 
@@ -428,7 +406,7 @@ def out_of_fold(scores: Sequence[FoldScores]) -> pd.DataFrame:
     return pd.concat([fold.predictions for fold in scores], ignore_index=True)
 
 
-def summary(scores: Sequence[FoldScores]) -> dict[str, float]:
+def fold_summary(scores: Sequence[FoldScores]) -> dict[str, float]:
     """Summarise the folds: mean and standard deviation (n - 1) of each metric that every fold has."""
     names = [name for name in scores[0].metrics if all(name in fold.metrics for fold in scores)]
     found = {name: mean_and_std([fold.metrics[name] for fold in scores]) for name in names}

@@ -5,12 +5,13 @@ import copy
 import inspect
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from lockstep.kernel.errors import DataError, Setting, SettingsError, nearest
 from lockstep.kernel.log import logger
 from lockstep.kernel.portable import one_thread
 from lockstep.kernel.settings import Seed, Settings, Task
+from lockstep.learning.computing.fit_progress import fit_counted
 from lockstep.learning.model_file import ModelFile
 from lockstep.learning.model_types import CUSTOM, KINDS, MODELS, VOTING, Arguments, model_type
 from lockstep.learning.own_code import said_of
@@ -18,7 +19,15 @@ from lockstep.learning.own_estimators import WHERE, check_name, hyperparameters_
 from lockstep.learning.refusals import refusals_of
 from lockstep.learning.sampled_bins import FROM_ROWS, with_sampled_bins
 from lockstep.learning.search_result import BestTrial, name_of
-from lockstep.learning.voting import fit_vote, make_vote, members_with, plain_numbers, read_members, read_voting
+from lockstep.learning.voting import (
+    fit_vote,
+    make_vote,
+    member_of,
+    members_with,
+    plain_numbers,
+    read_members,
+    read_voting,
+)
 from lockstep.tables.table import Table
 
 import msgspec
@@ -41,8 +50,32 @@ _NOT_SETTINGS = {
 }
 
 
+Fold = tuple[np.ndarray, np.ndarray]
+"""Positions of the rows that are fitted on, and of those that are scored."""
 DEFAULT_THRESHOLD = 0.5
 """Leaves the decision to the model, which names the most probable class."""
+
+
+class EncodedRows(NamedTuple):
+    """Rows as an estimator takes them.
+
+    Attributes:
+        X: (n_rows, n_encoded) float64, or float32 (ModelType.precision).
+        y: (n_rows,): the target; see Table.labels.
+        categories: the columns of X that hold codes of categories, by number; only for model types that take them, and
+            for a vote, whose other members get numbers made of them; see categories_of. None: X has neither codes nor
+            missing values.
+        weights: (n_rows,) how much each row counts, in any unit: an estimator is given them with a mean of 1, so that
+            what its hyperparameters count in rows (a leaf's least weight, a penalty) means the same. None: all alike;
+            see Table.weights.
+        folds: of these rows, for a vote, see fit_vote and inner_folds; of no effect on other model types.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    categories: Sequence[int] | None = None
+    weights: np.ndarray | None = None
+    folds: Sequence[Fold] = ()
 
 
 class Costs(Settings, frozen=True):
@@ -228,13 +261,6 @@ def _check_values(estimator: BaseEstimator, task: Task) -> None:
         raise ValueError(f"objective is {objective}, which is none of classes. Remove it: the library chooses one")
 
 
-def member_of(estimator: BaseEstimator) -> BaseEstimator:
-    """The estimator that fits: ``estimator``, or the only member of the vote that numbers the classes for it."""
-    if isinstance(estimator, VotingClassifier) and len(estimator.estimators) == 1:
-        return estimator.estimators_[0] if hasattr(estimator, "estimators_") else estimator.estimators[0][1]
-    return estimator
-
-
 def _check_custom(estimator: type[BaseEstimator], settings: TrainSettings, task: Task, where: str) -> None:
     """Raise SettingsError for what is wrong with an estimator of a class that anybody wrote."""
     try:
@@ -303,16 +329,7 @@ def check_classes(table: Table, what: str) -> None:
         )
 
 
-def fit_estimator(
-    estimator: BaseEstimator,
-    X: np.ndarray,
-    y: np.ndarray,
-    settings: TrainSettings,
-    n_jobs: int,
-    categories: Sequence[int] | None = None,
-    weights: np.ndarray | None = None,
-    folds: Sequence[tuple[np.ndarray, np.ndarray]] = (),
-) -> None:
+def fit_estimator(estimator: BaseEstimator, rows: EncodedRows, settings: TrainSettings, n_jobs: int) -> None:
     """Fit ``estimator`` in place with ``n_jobs`` threads (-1: as many as there are processors); it keeps no trace of
     them.
 
@@ -322,30 +339,25 @@ def fit_estimator(
     It multiplies the weights that rows have of their own.
 
     Args:
-        X: (n_rows, n_encoded) float64, or float32 (ModelType.precision).
-        y: (n_rows,).
+        rows: to learn from.
         settings: the section ``train``, which the estimator was built from.
         n_jobs: threads.
-        categories: the columns of X that hold codes of categories, by number; only for model types that take them, and
-            for a vote, whose other members get numbers made of them. None: X has neither codes nor missing values.
-        weights: (n_rows,) how much each row counts, in any unit: the estimator is given them with a mean of 1, so that
-            what its hyperparameters count in rows (a leaf's least weight, a penalty) means the same. None: all alike.
-        folds: of a vote, see fit_vote; of no effect on other model types.
 
     Raises:
         DataError: what scikit-learn says of rows that it cannot fit.
         SettingsError: see check_weights.
     """
+    X, y, categories, weights, folds = rows
     if settings.model == VOTING:
         members = members_of(settings)
 
-        def fit_member(number: int, member: BaseEstimator, rows: np.ndarray, targets: np.ndarray) -> BaseEstimator:
-            numbers, codes, encoder = X[rows], categories, None
+        def fit_member(number: int, member: BaseEstimator, places: np.ndarray, targets: np.ndarray) -> BaseEstimator:
+            numbers, codes, encoder = X[places], categories, None
             if categories is not None and not model_type(members[number].model).is_native:
                 encoder, codes = plain_numbers(categories, X.shape[1]), None
                 numbers = encoder.fit_transform(numbers)
-            given = None if weights is None else weights[rows]
-            fit_estimator(member, numbers, targets[rows], members[number], n_jobs, codes, given)
+            given = None if weights is None else weights[places]
+            fit_estimator(member, EncodedRows(numbers, targets[places], codes, given), members[number], n_jobs)
             return member if encoder is None else Pipeline([("encode", encoder), ("model", member)])
 
         fit_vote(estimator, X, y, folds, fit_member, weights)
@@ -363,8 +375,8 @@ def fit_estimator(
         if _takes_weights(estimator):
             fit["sample_weight"] = compute_sample_weight(settings.class_weight, y) * fit.get("sample_weight", 1.0)
         else:
-            rows = _oversampled(y, settings.seed)
-            X, y = X[rows], y[rows]
+            drawn = _oversampled(y, settings.seed)
+            X, y = X[drawn], y[drawn]
     parallel = "n_jobs" in estimator.get_params(deep=False) and "n_jobs" not in kind.fixed
     before = estimator.get_params(deep=False)["n_jobs"] if parallel else None
     if parallel:
@@ -372,8 +384,13 @@ def fit_estimator(
     sampled = kind.by_columns and not categories and len(X) >= FROM_ROWS
     alone = kind.threaded and X.size < THREADS_PAY  # the bits are the same with any number of threads
     try:
-        with refusals_of(estimator, "fit"), one_thread(wanted=alone), _bins_of_a_sample(estimator, wanted=sampled):
-            estimator.fit(pd.DataFrame(X, copy=False) if kind.by_columns else X, y, **fit)
+        with (
+            refusals_of(estimator, "fit"),
+            one_thread(wanted=alone),
+            _bins_of_a_sample(estimator, wanted=sampled),
+            fit_counted(estimator, len(X)) as counter,
+        ):
+            estimator.fit(pd.DataFrame(X, copy=False) if kind.by_columns else X, y, **fit, **counter)
     finally:
         if parallel:
             estimator.set_params(n_jobs=before)

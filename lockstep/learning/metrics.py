@@ -46,11 +46,12 @@ METRICS: dict[Task, dict[str, Metric]] = {
         "median_absolute_error": Metric(lower_is_better=True, power=1),
     },
 }
-"""By task and key, in the order in which they are shown; those of scores and of RARE where they can be computed."""
-RARE = ("rare_class_average_precision", "rare_class_precision", "rare_class_recall")
+"""By task and key, in the order in which they are shown; those of scores and of RARE_CLASS_METRICS where they can be
+computed."""
+RARE_CLASS_METRICS = ("rare_class_average_precision", "rare_class_precision", "rare_class_recall")
 """Of the rare one of two classes, where the other is so frequent (FREQUENT) that accuracy says little."""
 ALL = METRICS["classification"] | METRICS["regression"]
-OTHER = Metric()
+_OTHER = Metric()
 """Any metric beside these, which rises as a model gets better (own_metrics.py)."""
 AUTO: dict[Task, str] = {"classification": "accuracy", "regression": "r2_score"}
 """The metric of folds, learning curves and sweeps: every model type has it, and it rises as the model gets better."""
@@ -66,7 +67,7 @@ def is_lopsided(baseline_accuracy: float | None) -> bool:
 
 def metric_of(key: str) -> Metric:
     """What is known of a metric."""
-    return ALL.get(key, OTHER)
+    return ALL.get(key, _OTHER)
 
 
 def in_order(names: Collection[str], task: Task) -> list[str]:

@@ -114,7 +114,7 @@ class _Source(SourceLoader):
         return self._data
 
 
-def load_file(path: str, where: str, sha256: str | None = None) -> ModuleType:
+def load_module(path: str, where: str, sha256: str | None = None) -> ModuleType:
     """Run a file of the user's code, unless its module is here already, and give the module.
 
     Args:
@@ -213,7 +213,7 @@ def load_code(code: Mapping[str, str]) -> None:
     """Run the files of the user's code that a model needs. Raises IntegrityError if one is another by now, or gone."""
     for path, sha256 in sorted(code.items()):
         try:
-            load_file(path, "the model's code", sha256)
+            load_module(path, "the model's code", sha256)
         except SettingsError as error:
             raise IntegrityError(f"{error} The model needs it, and was not opened.") from error
 

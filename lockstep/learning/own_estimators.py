@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from lockstep.kernel.environment import LIBRARIES
 from lockstep.kernel.errors import MachineError, SettingsError, nearest
-from lockstep.learning.own_code import load_file, read_definitions, said_of
+from lockstep.learning.own_code import load_module, read_definitions, said_of
 
 from sklearn.base import BaseEstimator
 
@@ -96,7 +96,7 @@ def load_estimator(text: str | None) -> type[BaseEstimator]:
         MachineError: see check_name.
     """
     given = check_name(text)
-    module = load_file(given.path, WHERE) if given.path else _module(given.module)
+    module = load_module(given.path, WHERE) if given.path else _module(given.module)
     found = getattr(module, given.name, None)
     place = given.path or given.module
     if found is None:

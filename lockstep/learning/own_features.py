@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from lockstep.kernel.errors import DataError, LockstepError, SettingsError, some
-from lockstep.learning.own_code import find_file, load_file, read_definitions, said_of
+from lockstep.learning.own_code import find_file, load_module, read_definitions, said_of
 from lockstep.tables.dates import UNIT
 from lockstep.tables.table import Table, column_type
 
@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 
-NAME = "features"
+_NAME = "features"
 TRIED, ALONE = 200, 8
 """So many of the rows that a function is fitted on are given to it anew, shuffled; and so many one by one."""
 TOLERANCE = 1e-9
@@ -34,20 +34,20 @@ def defines_features(path: str) -> bool:
         SettingsError: there is no such file, it is no Python, or it defines other functions or classes alone.
     """
     try:
-        find_file(path, NAME)
+        find_file(path, _NAME)
     except SettingsError:
         raise SettingsError(
             f"{path}, the file of the problem's own features, does not exist. 'git checkout HEAD -- {path}' brings "
             f"back the last commit's; 'touch {path}' makes one that defines none (docs/own-code.md)."
         ) from None
-    found = read_definitions(path, NAME)
+    found = read_definitions(path, _NAME)
     others = [name for name, node in found.items() if isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    if NAME not in found and others:
+    if _NAME not in found and others:
         raise SettingsError(
-            f"{path} defines no '{NAME}', so that nothing of it would be used. It defines: {some(others)}. Name what "
-            f"is to be used '{NAME}', or empty the file."
+            f"{path} defines no '{_NAME}', so that nothing of it would be used. It defines: {some(others)}. Name what "
+            f"is to be used '{_NAME}', or empty the file."
         )
-    return NAME in found
+    return _NAME in found
 
 
 def read_features(path: Path | None) -> "OwnFeatures | None":
@@ -94,7 +94,7 @@ class OwnFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.raw_types_ = _types(X)
         self._raw_dtypes = dict(X.dtypes)
         self.feature_names_in_ = np.array(list(self.raw_types_), dtype=object)
-        own = getattr(load_file(self.path, NAME), NAME, None)
+        own = getattr(load_module(self.path, _NAME), _NAME, None)
         self.transformer_ = self._transformer(own)
         if self.transformer_ is not None:
             self._run(self.transformer_.fit, X, y)
@@ -140,14 +140,14 @@ class OwnFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 return clone(own)
         except Exception as error:
             raise SettingsError(
-                f"{self.path}: the transformer '{NAME}' cannot be made: {said_of(error) or error}. A class must need "
+                f"{self.path}: the transformer '{_NAME}' cannot be made: {said_of(error) or error}. A class must need "
                 "no arguments, and keep what it is given as scikit-learn's transformers do."
             ) from error
         if callable(own):
             return None
         raise SettingsError(
-            f"{self.path}: '{NAME}' is a {type(own).__name__}. Allowed: a function of rows, 'def features(rows)', or a "
-            "scikit-learn transformer with fit and transform."
+            f"{self.path}: '{_NAME}' is a {type(own).__name__}. Allowed: a function of rows, 'def features(rows)', or "
+            "a scikit-learn transformer with fit and transform."
         )
 
     def _run(self, function: Any, *given: Any) -> Any:
@@ -167,7 +167,7 @@ class OwnFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise DataError(f"the rows lack columns that {self.path} is given: {some(absent)}. Add them.")
         rows = self._raw(X)
         if self.transformer_ is None:
-            made = self._run(getattr(load_file(self.path, NAME), NAME), rows)
+            made = self._run(getattr(load_module(self.path, _NAME), _NAME), rows)
         else:
             made = self._run(self.transformer_.transform, rows)
             if isinstance(made, np.ndarray) and made.ndim == 2 and len(made) == len(X):
@@ -207,7 +207,7 @@ class OwnFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             twice = made.columns[made.columns.duplicated()]
             wrong = f"gives two columns of the name '{twice[0]}'. Give each a name of its own"
         if wrong:
-            raise DataError(f"{self.path}: '{NAME}' {wrong}.")
+            raise DataError(f"{self.path}: '{_NAME}' {wrong}.")
 
     def _typed(self, column: pd.Series) -> pd.Series:
         """The column as the pipeline types numbers, booleans and texts. Raises DataError for anything else."""
@@ -271,7 +271,7 @@ class OwnFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _compare(self, found: pd.DataFrame, made: pd.DataFrame, when: str) -> None:
         if differing := sorted(set(map(str, found)) ^ set(map(str, made))):
-            raise DataError(f"{self.path}: '{NAME}' gives other columns ({some(differing)}) {when}.")
+            raise DataError(f"{self.path}: '{_NAME}' gives other columns ({some(differing)}) {when}.")
         for name in made:
             one, other = made[name], found[name]
             if column_type(one) == "number" and column_type(other) == "number":
@@ -281,6 +281,6 @@ class OwnFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             if not same.all():
                 place = int(np.argmin(same))
                 raise DataError(
-                    f"{self.path}: '{NAME}' gives another '{name}' ({one.iloc[place]}, then {other.iloc[place]}, in "
+                    f"{self.path}: '{_NAME}' gives another '{name}' ({one.iloc[place]}, then {other.iloc[place]}, in "
                     f"data row {one.index[place]}) {when}."
                 )

@@ -14,7 +14,7 @@ from typing import Any
 from lockstep.kernel.errors import DataError, Setting, SettingsError, nearest
 from lockstep.kernel.settings import Task
 from lockstep.learning.metrics import METRICS
-from lockstep.learning.own_code import load_file, read_definitions, said_of
+from lockstep.learning.own_code import load_module, read_definitions, said_of
 from lockstep.learning.scoring import Predictions, Scorer
 
 import numpy as np
@@ -22,7 +22,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils.metaestimators import available_if
 
-WHERE = "evaluate.metrics"
+_WHERE = "evaluate.metrics"
 Compute = Callable[[np.ndarray, Predictions, np.ndarray | None], float | None]
 """What Scorer.compute is."""
 _REGRESSIONS = "sklearn.metrics._regression"
@@ -43,15 +43,15 @@ def check_metrics(names: Sequence[str], task: Task) -> list[str]:
         if key == name and key not in get_scorer_names():
             near = ", ".join(nearest(key, get_scorer_names(), 5))
             raise SettingsError(
-                f"{WHERE}: '{name}' is no scorer of scikit-learn's. Nearest: {near}. One of your own is named "
+                f"{_WHERE}: '{name}' is no scorer of scikit-learn's. Nearest: {near}. One of your own is named "
                 "scorers/FILE.py:FUNCTION."
             )
         if key == name and (get_scorer(key)._score_func.__module__ == _REGRESSIONS) != (task == "regression"):
-            raise SettingsError(f"{WHERE}: '{key}' is no metric of a {task}. Remove it.")
+            raise SettingsError(f"{_WHERE}: '{key}' is no metric of a {task}. Remove it.")
         if key in METRICS[task]:
-            raise SettingsError(f"{WHERE}: '{key}' is among the metrics of every {task}. Remove it there.")
+            raise SettingsError(f"{_WHERE}: '{key}' is among the metrics of every {task}. Remove it there.")
         if key in keys:
-            raise SettingsError(f"{WHERE}: '{key}' stands twice. Remove one.")
+            raise SettingsError(f"{_WHERE}: '{key}' stands twice. Remove one.")
         keys.append(key)
     return keys
 
@@ -82,18 +82,18 @@ def _parts(name: str) -> tuple[str, str]:
     """(the file, the function) of ``scorers/cost.py:cost``."""
     path, _, function = name.partition(":")
     if not path.startswith("scorers/") or not function.isidentifier():
-        raise SettingsError(f"{WHERE}: '{name}' names no metric. Allowed: a scorer of scikit-learn's, as "
+        raise SettingsError(f"{_WHERE}: '{name}' names no metric. Allowed: a scorer of scikit-learn's, as "
                             "average_precision, or scorers/FILE.py:FUNCTION.")  # fmt: skip
     return path, function
 
 
 def _key_of_function(name: str) -> str:
     path, function = _parts(name)
-    found = read_definitions(path, WHERE)
+    found = read_definitions(path, _WHERE)
     functions = [known for known, node in found.items() if isinstance(node, ast.FunctionDef)]
     if function not in functions:
         near = f" It defines, nearest first: {', '.join(nearest(function, functions, 5))}." if functions else ""
-        raise SettingsError(f"{WHERE}: {path} defines no function '{function}'.{near}")
+        raise SettingsError(f"{_WHERE}: {path} defines no function '{function}'.{near}")
     said = found.get(DIRECTION)
     value = said.value if isinstance(said, ast.Assign | ast.AnnAssign) else None
     if not isinstance(value, ast.Constant) or not isinstance(value.value, bool):
@@ -105,7 +105,7 @@ def _key_of_function(name: str) -> str:
 
 def _unweighted(name: str, why: str) -> SettingsError:
     return SettingsError(
-        f"{WHERE}: '{name}' {why}, and the rows have weights (",
+        f"{_WHERE}: '{name}' {why}, and the rows have weights (",
         Setting("load.weight"),
         "): it would measure something else than the metrics beside it. Remove one of the two"
         f"{', or give the function that argument' if ':' in name else ''}.",
@@ -114,7 +114,7 @@ def _unweighted(name: str, why: str) -> SettingsError:
 
 def _of_function(name: str, key: str, *, weighted: bool) -> Compute:
     path, function = _parts(name)
-    own = getattr(load_file(path, WHERE), function)
+    own = getattr(load_module(path, _WHERE), function)
     if weighted and "weights" not in inspect.signature(own).parameters:
         raise _unweighted(name, "takes no argument 'weights'")
     sign = 1 if key == function else -1

@@ -11,7 +11,7 @@ from operator import methodcaller
 from typing import Annotated, Any, Literal, TypeAlias
 
 from lockstep.kernel.errors import DataError, SettingsError, did_you_mean, some
-from lockstep.kernel.log import logger
+from lockstep.kernel.log import counting, logger
 from lockstep.kernel.settings import Seed, Settings
 from lockstep.learning.date_parts import date_parts
 from lockstep.learning.model_types import MODELS, model_type
@@ -44,14 +44,14 @@ TARGET_FOLDS = 5
 """The folds that target encoding cross-fits on, so that no row's encoding has seen the row's own target."""
 MOST_CATEGORIES = 254
 """Native categories of a column at most: histogram boosting knows 255 values, one of which is the missing one."""
-MOSTLY_DIFFERENT = 0.5
+_MOSTLY_DIFFERENT = 0.5
 """Where more rows than this share have a text of their own, its levels tell nothing beside its components."""
 CATEGORIES = "native"
 """The kind of column, and what the names of its encoded columns begin with, whose codes are categories."""
-TEXT = "text"
+_TEXT = "text"
 """The kind of column whose texts are condensed to components."""
 _RAW_TYPES = {"number": "number", "boolean": "boolean", "date": "date", "missing": ""}
-_RAW_TYPES |= dict.fromkeys(("onehot", "ordinal", "target", CATEGORIES, "ordered", TEXT), "text")
+_RAW_TYPES |= dict.fromkeys(("onehot", "ordinal", "target", CATEGORIES, "ordered", _TEXT), "text")
 """{kind of column: the type of its cells}; "" for any."""
 _MAY_MISS = ("number", "boolean", "date", "ordered")
 """The kinds of columns whose missing values are left as they are unless a step imputes them."""
@@ -120,10 +120,8 @@ def build_preprocessor(
     scale_free = model_type(model).scale_free
     features = table.features
     check_text_columns(settings, {str(name): column_type(features[name]) for name in features})
-    columns: dict[str, list[str]] = {
-        kind: []
-        for kind in ("number", "boolean", "onehot", "ordinal", "target", CATEGORIES, "missing", "date", "ordered", TEXT)
-    }
+    kinds = ("number", "boolean", "onehot", "ordinal", "target", CATEGORIES, "missing", "date", "ordered", _TEXT)
+    columns: dict[str, list[str]] = {kind: [] for kind in kinds}
     ordered = _declared_orders(table)
     left_out = []
     for name in map(str, features):
@@ -139,10 +137,10 @@ def build_preprocessor(
             columns["missing"].append(name)
         is_free = name in settings.text_columns and different > 1
         if is_free:
-            columns[TEXT].append(name)
+            columns[_TEXT].append(name)
         if name in ordered and levels > 1:
             columns["ordered"].append(name)
-        elif levels > 1 and not (is_free and different > len(features) * MOSTLY_DIFFERENT):
+        elif levels > 1 and not (is_free and different > len(features) * _MOSTLY_DIFFERENT):
             columns[kind if kind != "text" else _encoding(levels, settings, scale_free)].append(name)
         elif levels <= 1 and not indicated:
             left_out.append(f"'{name}'")
@@ -157,9 +155,9 @@ def build_preprocessor(
         steps["date"] = [("parts", date_parts(features[columns["date"]])), *steps["number"]]
     if columns["ordered"]:
         steps["ordered"] = _ordered_steps([ordered[name] for name in columns["ordered"]], settings, scale_free)
-    if columns[TEXT]:
-        components = text_components(features[columns[TEXT]], settings.text_components, settings.seed)
-        steps[TEXT] = [("components", components), *_scaling(settings, scale_free)]
+    if columns[_TEXT]:
+        components = text_components(features[columns[_TEXT]], settings.text_components, settings.seed)
+        steps[_TEXT] = [("components", components), *_scaling(settings, scale_free)]
     return ColumnTransformer([(kind, Pipeline(steps[kind]), names) for kind, names in columns.items() if names])
 
 
@@ -326,7 +324,7 @@ def fit_preprocessor(
     preprocessor = build_preprocessor(table, settings, model, log=log)
     # A column that is looked at for missing values, too, must not be filled before.
     in_place = overwrite and "missing" not in (kind for kind, _, _ in preprocessor.transformers)
-    with refusals_of(preprocessor, "fit"), _sparing(preprocessor, in_place=in_place):
+    with refusals_of(preprocessor, "fit"), _sparing(preprocessor, in_place=in_place), _columns_counted(preprocessor):
         encoded = preprocessor.fit_transform(table.features, table.labels)
     encoded.index, encoded.columns = table.frame.index, _distinct(_encoded_names(preprocessor), taken)
     fitted = preprocessor if own is None else Pipeline([("features", own), ("preprocess", preprocessor)])
@@ -355,6 +353,39 @@ def _sparing(encoder: ColumnTransformer, *, in_place: bool) -> Iterator[None]:
         encoder.__class__ = ColumnTransformer
 
 
+@contextlib.contextmanager
+def _columns_counted(encoder: ColumnTransformer) -> Iterator[None]:
+    """While the block runs, have ``encoder`` count the columns that it has encoded. Its pipelines are scikit-learn's
+    again afterwards."""
+    with counting(sum(width for _, width in _pipelines(encoder)), "columns") as progress:
+
+        class Counted(Pipeline):  # type: ignore[misc]
+            def fit_transform(self, X: Any, y: Any = None, **params: Any) -> Any:
+                encoded = super().fit_transform(X, y, **params)
+                progress.advance(1 if X.ndim == 1 else X.shape[1])
+                return encoded
+
+        _set_class(encoder, Counted)
+        try:
+            yield
+        finally:
+            _set_class(encoder, Pipeline)
+
+
+def _set_class(encoder: ColumnTransformer, kind: type[Pipeline]) -> None:
+    for pipeline, _ in _pipelines(encoder):
+        pipeline.__class__ = kind
+
+
+def _pipelines(encoder: ColumnTransformer) -> Iterator[tuple[Pipeline, int]]:
+    """The pipelines of an encoder, the fitted ones, too, and of how many columns each is; each text has its own."""
+    for kind, pipeline, columns in (*encoder.transformers, *getattr(encoder, "transformers_", ())):
+        if kind == _TEXT:
+            yield from _pipelines(pipeline.named_steps["components"].named_steps["encode"])
+        elif isinstance(pipeline, Pipeline):
+            yield pipeline, 1 if isinstance(columns, str) else len(columns)
+
+
 def _set_copy(transformers: Iterable[tuple[str, Any, Any]], *, copy: bool) -> None:
     for _, pipeline, _ in transformers:
         for _, step in pipeline.steps if isinstance(pipeline, Pipeline) else ():
@@ -364,8 +395,8 @@ def _set_copy(transformers: Iterable[tuple[str, Any, Any]], *, copy: bool) -> No
 
 def _encoded_names(encoder: ColumnTransformer) -> list[str]:
     names = list(map(str, encoder.get_feature_names_out()))
-    if TEXT in encoder.named_transformers_:
-        names[encoder.output_indices_[TEXT]] = names_of_components(encoder.named_transformers_[TEXT][0])
+    if _TEXT in encoder.named_transformers_:
+        names[encoder.output_indices_[_TEXT]] = names_of_components(encoder.named_transformers_[_TEXT][0])
     return names
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-FROM_ROWS, ROWS = 300_000, 100_000
+FROM_ROWS, SAMPLED_ROWS = 300_000, 100_000
 """Tables of so many rows or more are cut by so many of them."""
-FEW = 1_000
+_FEW_VALUES = 1_000
 """Columns of fewer values, among these rows, have few. XGBoost gives each value a bin where there are at most 256."""
 
 
@@ -35,10 +35,10 @@ def rows_for_bins(data: pd.DataFrame) -> np.ndarray:
     Args:
         data: (n_rows, n_columns) numbers, missing ones being NaN.
     """
-    rows = np.random.default_rng(0).choice(len(data), min(ROWS, len(data)), replace=False)
+    rows = np.random.default_rng(0).choice(len(data), min(SAMPLED_ROWS, len(data)), replace=False)
     found = [rows]
     for name in data:
         column = data[name]
-        if column.iloc[rows].nunique() < FEW:
+        if column.iloc[rows].nunique() < _FEW_VALUES:
             found.append(np.flatnonzero(~column.duplicated()))
     return np.unique(np.concatenate(found))

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
 from lockstep.kernel.errors import SettingsError, nearest
+from lockstep.kernel.log import counting
 from lockstep.kernel.settings import Settings, Task, convert
 from lockstep.learning.model_types import MODELS, VOTING
 from lockstep.learning.scoring import given_to_actual, log_losses
@@ -158,6 +159,13 @@ def make_vote(members: Sequence[tuple[str, BaseEstimator]], task: Task, where: s
     return VotingClassifier(named, voting="soft") if task == "classification" else VotingRegressor(named)
 
 
+def member_of(estimator: BaseEstimator) -> BaseEstimator:
+    """The estimator that fits: ``estimator``, or the only member of the vote that numbers the classes for it."""
+    if isinstance(estimator, VotingClassifier) and len(estimator.estimators) == 1:
+        return estimator.estimators_[0] if hasattr(estimator, "estimators_") else estimator.estimators[0][1]
+    return estimator
+
+
 def plain_numbers(categories: Sequence[int], width: int) -> ColumnTransformer:
     """An unfitted transformer of encoded rows, (n_rows, width), to numbers that any estimator can take: codes of
     categories one-hot, the missing ones among them, and the mean for other missing values.
@@ -207,14 +215,23 @@ def fit_vote(
 
     usable = [fold for fold in folds if not classifies or len(np.unique(y[fold[0]])) > 1]
     scored = np.concatenate([rows for _, rows in usable]) if usable else np.zeros(0, dtype=np.int64)
-    outputs = np.zeros((len(members), len(scored)))
-    for number in range(len(members)) if usable else ():
-        outputs[number] = np.concatenate([_output(fitted(number, rows), X[other], y[other]) for rows, other in usable])
+    outputs, start = np.zeros((len(members), len(scored))), 0
     loss = _loss(y[scored], None if sample_weight is None else sample_weight[scored], classifies=classifies)
-    weights = choose_weights(outputs, loss) if usable else np.full(len(members), 1 / len(members))
-    vote.weights = weights.tolist()
-    everything = np.arange(len(y))
-    vote.estimators_ = [fitted(number, everything) for number, weight in enumerate(weights) if weight]
+    with counting((len(usable) + 1) * len(members), "fits", at_most=bool(usable)) as progress:
+        # Fold by fold, each of which takes as long: that tells how long the others take.
+        for rows, other in usable:
+            for number in range(len(members)):
+                outputs[number, start : start + len(other)] = _output(fitted(number, rows), X[other], y[other])
+                progress.advance()
+            start += len(other)
+        weights = choose_weights(outputs, loss) if usable else np.full(len(members), 1 / len(members))
+        vote.weights = weights.tolist()
+        chosen = np.flatnonzero(weights).tolist()
+        progress.expect(progress.done + len(chosen), "fits")
+        vote.estimators_ = []
+        for number in chosen:
+            vote.estimators_.append(fitted(number, np.arange(len(y))))
+            progress.advance()
     vote.estimators = [
         (name, member if weight else "drop") for name, member, weight in zip(names, members, weights, strict=True)
     ]

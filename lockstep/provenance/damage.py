@@ -44,7 +44,7 @@ def has_markers(path: Path) -> bool:
     return path.is_file() and _CONFLICT.search(path.read_bytes()) is not None
 
 
-def check_form(path: Path) -> None:
+def check_dvc_file(path: Path) -> None:
     """Check that dvc.lock, dvc.yaml or a .dvc file has the form that this repository and DVC's own reader take.
 
     Raises:
@@ -69,10 +69,10 @@ def check_form(path: Path) -> None:
 
 
 def form_fault(path: Path) -> str | None:
-    """What check_form has to say; None if nothing, or there is no such file."""
+    """What check_dvc_file has to say; None if nothing, or there is no such file."""
     try:
         if path.exists():
-            check_form(path)
+            check_dvc_file(path)
     except (IntegrityError, SettingsError) as error:
         return str(error)
     return None

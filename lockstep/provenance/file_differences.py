@@ -24,9 +24,9 @@ def _parts(path: Path) -> tuple[str, dict[Any, Any]]:
     """What the parts of such a file are called, and the parts."""
     match path.suffix:
         case ".joblib":
-            from lockstep.saving.joblib_file import load_model
+            from lockstep.saving.joblib_file import load_joblib
 
-            model = load_model(path, sha256=digest(path, "sha256"))
+            model = load_joblib(path, sha256=digest(path, "sha256"))
             return "step", dict(getattr(model, "steps", [("model", model)]))
         case ".parquet":
             import pandas as pd

@@ -46,7 +46,7 @@ def is_on_both_sides(path: Path) -> bool:
     return all(git.committed(path, side) is not None for side in (OURS, THEIRS))
 
 
-def rebuild(check: Callable[[], object]) -> None:
+def rebuild_merged(check: Callable[[], object]) -> None:
     """Build what the merged settings say, and tell git that it is the result.
 
     In git's index the files stay in conflict until all is built, so that it can be called again whenever it failed.

@@ -18,7 +18,7 @@ from lockstep.repository.hashes import digest
 
 import msgspec
 
-MAX_BYTES = 64 * 1024 * 1024
+_MAX_BYTES = 64 * 1024 * 1024
 
 
 class Digests(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,7 +46,7 @@ class RebuildRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     machine: dict[str, Any]
 
 
-def record_of(
+def record_rebuild(
     root: Path, commit: str, outputs: Iterable[str], inputs: Iterable[str], seconds: Mapping[str, float]
 ) -> RebuildRecord:
     """Record what was just rebuilt in ``root``, on this machine; the arguments are the fields of RebuildRecord."""
@@ -79,12 +79,12 @@ def _processor() -> str:
     return found[1].strip() if found else platform.processor() or platform.machine()
 
 
-def encode(record: RebuildRecord) -> bytes:
+def encode_record(record: RebuildRecord) -> bytes:
     """Encode the record as JSON."""
     return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
 
 
-def read_record(path: Path) -> RebuildRecord:
+def read_rebuild_record(path: Path) -> RebuildRecord:
     """Read a record.
 
     Raises:
@@ -93,11 +93,11 @@ def read_record(path: Path) -> RebuildRecord:
     """
     try:
         with path.open("rb") as handle:
-            data = handle.read(MAX_BYTES + 1)
+            data = handle.read(_MAX_BYTES + 1)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}. 'python -m lockstep rebuild' writes one.") from None
     try:
-        record = msgspec.json.decode(data[:MAX_BYTES], type=RebuildRecord)
+        record = msgspec.json.decode(data[:_MAX_BYTES], type=RebuildRecord)
         for name in record.outputs | record.inputs:
             if not is_safe(name):
                 raise ValueError(f"'{name}' leads out of the repository's files")

@@ -18,7 +18,7 @@ from lockstep.kernel.errors import DataError, LockstepError, MachineError, Setti
 from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, read_lock, read_pointers
 from lockstep.kernel.log import logger
 from lockstep.provenance.file_differences import differences_inside
-from lockstep.provenance.rebuild_record import RebuildRecord, record_of
+from lockstep.provenance.rebuild_record import RebuildRecord, record_rebuild
 from lockstep.repository import git
 from lockstep.repository.cache import OBJECTS, is_intact, object_path
 from lockstep.repository.dvc import Repository
@@ -96,7 +96,7 @@ def rebuild(revision: str | None, tell: Callable[[str], object] = logger.info) -
                 return Rebuild(chosen.shown, stages, None, _explain(repo, chosen, folder, different[0]))
             outputs = [out.path for stage in rebuilt.values() for out in stage.outs]
             inputs = [file.path for file in raw] + [file for stage in rebuilt.values() for file in stage.params]
-            record = record_of(folder, chosen.commit, outputs, [*inputs, "dvc.yaml"], seconds)
+            record = record_rebuild(folder, chosen.commit, outputs, [*inputs, "dvc.yaml"], seconds)
             return Rebuild(chosen.shown, stages, record, [])
 
 

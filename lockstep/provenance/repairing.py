@@ -12,7 +12,7 @@ from lockstep.kernel.dvc_locks import TEMPORARY
 from lockstep.kernel.errors import IntegrityError, MachineError, some
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.lock_file import LockedFile, md5_of, read_lock
-from lockstep.kernel.log import logger
+from lockstep.kernel.log import counted, heartbeat, logger
 from lockstep.provenance.verifying import Recorded, read_recorded
 from lockstep.repository.cache import corrupt_objects, is_intact, object_path
 from lockstep.repository.dvc import Repository
@@ -35,7 +35,9 @@ def repair(*, everything: bool = False) -> Iterator[str]:
     lock = read_lock()
     with Repository() as repo:
         recorded = read_recorded(repo, lock, repo.stage_names)
-    lost = [entry for entry in recorded.files.values() if not _is_somewhere(recorded, entry[0])]
+    with heartbeat("hashing the workspace and DVC's cache"):
+        files = counted(recorded.files.values(), "files")
+        lost = [entry for entry in files if not _is_somewhere(recorded, entry[0])]
     fetched = _fetch(recorded, [file for file, _ in lost])
     yield from (f"fetched   {path}, from its remote" for path in sorted(fetched))
     nowhere = [(file, owner) for file, owner in lost if file.path not in fetched]
@@ -51,7 +53,9 @@ def repair(*, everything: bool = False) -> Iterator[str]:
         yield from _put_back(recorded, file)
     if everything:
         ours = {object_path(recorded.cache, file) for file, _ in recorded.cached}
-        for path in set(corrupt_objects(recorded.cache)) - ours:
+        with heartbeat("hashing the objects of other commits"):
+            corrupt = set(corrupt_objects(recorded.cache))
+        for path in corrupt - ours:
             path.unlink()
             yield f"removed   {path} (of no recorded file of this commit)"
     stages = sorted({owner for _, owner in nowhere})

@@ -16,7 +16,7 @@ from lockstep.provenance.verifying import check_files
 from lockstep.repository import git
 from lockstep.repository.hashes import digest
 
-TITLE = "SHA-256 of the data, models and metrics:"
+_TITLE = "SHA-256 of the data, models and metrics:"
 SIGNATURE = "-----BEGIN SSH SIGNATURE-----"
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 # Whatever the repository's own configuration says.
@@ -38,7 +38,7 @@ def sign_release(tag: str, key: Path, root: Path = Path()) -> str:
     _check_tree(commit, root, "the last commit", "Commit or undo your changes first: git status")
     paths = _check_recorded(root)
     lines = [f"{digest(root / path, 'sha256')}  {path}" for path in paths]
-    message = "\n".join([tag, "", TITLE, *lines, ""])
+    message = "\n".join([tag, "", _TITLE, *lines, ""])
     command = ["tag", "--sign", "--cleanup=verbatim", "--file=-", tag, commit]
     done = git.run(*_SSH, "-c", f"user.signingkey={key.expanduser().resolve()}", *command, root=root, stdin=message)
     # Some versions of git make the tag, unsigned, when ssh-keygen fails.

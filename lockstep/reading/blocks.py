@@ -51,7 +51,7 @@ _SPACE = np.isin(np.arange(256), [*range(33), *range(128, 256)])
 _KINDS = {"i": pa.int64(), "f": pa.float64(), "b": pa.bool_(), "O": pa.bool_()}
 
 
-class Part(NamedTuple):
+class BlockColumn(NamedTuple):
     """A column of a block: its values, and the cells that represent all.
 
     ``values``: (n_rows,) int64, float64, bool or text, null where missing; of Arrow's type null if all cells are empty.
@@ -94,7 +94,7 @@ class _Gathered:
         self.numbers, self.booleans = _Room(scale), _Room(scale)
         self.bytes, self.begins, self.nulls = _Room(scale), _Room(scale), _Room(scale)
 
-    def add(self, part: Part) -> None:
+    def add(self, part: BlockColumn) -> None:
         """Append the values and the few cells of a block."""
         values, kind = part.values, part.values.type
         self.few.append(part.few)
@@ -176,14 +176,14 @@ def _gather(
 ) -> list[Block]:
     """Gather the parts of each column; the blocks that have rows."""
 
-    def reduced(block: Block) -> list[Part]:
+    def reduced(block: Block) -> list[BlockColumn]:
         cells = file.cells(block)
         return [
             _part(cells[name].combine_chunks(), block.line_starts, column.form, types.get(name), column.are_many)
             for name, column in gathered.items()
         ]
 
-    def take(block: Block, parts: list[Part]) -> None:
+    def take(block: Block, parts: list[BlockColumn]) -> None:
         for column, part in zip(gathered.values(), parts, strict=True):
             column.add(part)
         blocks.append(block)
@@ -216,10 +216,10 @@ def in_threads(
                 take_first()
 
 
-def _part(cells: pa.Array, lines: np.ndarray, form: Format, declared: str | None, are_many: bool) -> Part:
+def _part(cells: pa.Array, lines: np.ndarray, form: Format, declared: str | None, are_many: bool) -> BlockColumn:
     """Reduce ``cells``, (n_rows,) texts, which begin on ``lines``, of a column of which ``are_many`` is known."""
     if declared in DATE_TYPES:  # a column that is read once more, as a whole: there is nothing to gather
-        return Part(pa.nulls(len(cells)), Cells(cells[:1], lines[:1], np.array([len(cells)])))
+        return BlockColumn(pa.nulls(len(cells)), Cells(cells[:1], lines[:1], np.array([len(cells)])))
     convert = _converted if form.marks == NO_MARKS else _converted_with_marks
     if declared != "string" and (values := convert(cells, form)) is not None:
         return _part_of_values(cells, lines, values, form)
@@ -228,7 +228,7 @@ def _part(cells: pa.Array, lines: np.ndarray, form: Format, declared: str | None
     if are_many or len(few.texts) > MAX_LEVELS + 1:  # an empty cell is no level
         few = _without_texts(few, form)
     missing = is_in(cells, ("", *form.missing_texts)) if form.missing_texts else pc.equal(cells, "")
-    return Part(_with_nulls(cells.buffers()[1:], as_bool(missing)), few)
+    return BlockColumn(_with_nulls(cells.buffers()[1:], as_bool(missing)), few)
 
 
 def _converted(cells: pa.Array, form: Format) -> pa.Array | None:
@@ -292,7 +292,7 @@ def _converted_with_marks(cells: pa.Array, form: Format) -> pa.Array | None:
     return pc.cast(plain, pa.float64())
 
 
-def _part_of_values(cells: pa.Array, lines: np.ndarray, values: pa.Array, form: Format) -> Part:
+def _part_of_values(cells: pa.Array, lines: np.ndarray, values: pa.Array, form: Format) -> BlockColumn:
     """Reduce cells that are numbers or booleans, ``values``, which are null where they are missing.
 
     column_types asks whether all numbers are whole, whether all have an exponent and nothing else, and how large they
@@ -318,7 +318,7 @@ def _part_of_values(cells: pa.Array, lines: np.ndarray, values: pa.Array, form: 
     counts[missing[at].argmin()] += len(cells) - len(at)
     few = Cells(cells.take(pa.array(at)), lines[at], counts)
     few = few.distinct() if values.null_count else few
-    return Part(pa.nulls(len(cells)) if few.texts.to_pylist() == [""] else values, few)
+    return BlockColumn(pa.nulls(len(cells)) if few.texts.to_pylist() == [""] else values, few)
 
 
 def _without_texts(few: Cells, form: Format) -> Cells:

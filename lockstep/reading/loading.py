@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 MINIMUM_ROWS = 100
-OTHER = "other"
+_OTHER_CLASS = "other"
 """The class that rare classes are merged into."""
 LARGEST = float(np.finfo("float32").max)
 """No feature may have larger numbers than this."""
@@ -439,14 +439,14 @@ def _without_rare_classes(frame: pd.DataFrame, settings: LoadSettings, name: str
         logger.info("%s: %d rows of rare classes are left out: %s", name, is_rare.sum(), listed)
         check_n_rows(len(frame) - is_rare.sum(), f"{name}, without the rows of rare classes,")
         return frame[~is_rare]
-    together = int((is_rare | (frame[target] == OTHER)).sum())
+    together = int((is_rare | (frame[target] == _OTHER_CLASS)).sum())
     if column_type(frame[target]) != "text" or together < settings.class_rows:
         why = f"have {together} rows together" if column_type(frame[target]) == "text" else "are no texts"
         raise DataError(
             f"{name}: the rare classes of the target '{target}' ({listed}) {why}, so they cannot be merged into a "
-            f"class '{OTHER}'. Set ",
+            f"class '{_OTHER_CLASS}'. Set ",
             Setting("load.rare_classes"),
             " to drop, which leaves their rows out.",
         )
-    logger.info("%s: rare classes are merged into '%s', of %d rows: %s", name, OTHER, together, listed)
-    return frame.assign(**{target: frame[target].mask(is_rare, OTHER)})
+    logger.info("%s: rare classes are merged into '%s', of %d rows: %s", name, _OTHER_CLASS, together, listed)
+    return frame.assign(**{target: frame[target].mask(is_rare, _OTHER_CLASS)})

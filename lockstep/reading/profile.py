@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.kernel.errors import DataError
+from lockstep.kernel.log import counted
 from lockstep.tables.dates import date_of, numbers_of, shown_date
 from lockstep.tables.statistics import n_distinct, n_duplicate_rows
 from lockstep.tables.table import Table, class_counts, column_type
@@ -68,7 +69,7 @@ def profile_of(
         "target": {"column": table.target, **_target(frame[table.target], table.task)},
         "columns": [
             _column(frame[name]) | {"unit": units.get(name, ""), "description": descriptions.get(name, "")}
-            for name in frame.columns
+            for name in counted(frame.columns, "columns")
         ],
         **({"ordered_levels": ordered} if ordered else {}),
         "dropped": dict.fromkeys(dropped, "load.drop"),  # no list: `dvc plots` stumbles over an empty one

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from lockstep.kernel.lock_file import MD5, LockedFile, md5_of
+from lockstep.kernel.log import counted
 from lockstep.repository.dvc_config import broken_config, config_files, dvc_options
 
 _TEMPORARY = re.compile(r".*\.[A-Za-z0-9_-]{22}\.tmp")
@@ -41,6 +42,6 @@ def corrupt_objects(cache: Path) -> list[Path]:
     """The objects whose bytes are not those of their names, sorted: all of the cache is hashed."""
     return [
         path
-        for path in sorted(cache.glob("[0-9a-f][0-9a-f]/*"))
+        for path in counted(sorted(cache.glob("[0-9a-f][0-9a-f]/*")), "files")
         if MD5.fullmatch(name := f"{path.parent.name}{path.name}") and md5_of(path) != name
     ]

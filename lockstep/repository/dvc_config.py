@@ -29,7 +29,7 @@ class Weakness(NamedTuple):
 
 def check_dvc_config(root: Path = Path()) -> None:
     """Raise SettingsError unless DVC's settings verify what remotes deliver, keep copies and report nothing."""
-    check_form(root)
+    check_config_form(root)
     for weakness in weaknesses(root):
         raise SettingsError(f"{weakness.what}. Type '{typed(weakness.commands)}'.")
 
@@ -49,7 +49,7 @@ def correct(weakness: Weakness) -> None:
             raise MachineError(f"'dvc {arguments[0]}' failed: {done.reason}")
 
 
-def check_form(root: Path) -> None:
+def check_config_form(root: Path) -> None:
     """Raise SettingsError if DVC would not take its settings."""
     if broken := broken_config(root):
         raise SettingsError(f"{broken[0]} is not a configuration of DVC's: {broken[1]}. Correct it there.")

@@ -22,7 +22,7 @@ from lockstep.repository.stage_forks import StageForks
 
 TIME_LIMIT = 120.0
 """Seconds that a transfer may take unless it is told otherwise."""
-GRACE = 5.0
+_GRACE = 5.0
 """Seconds that DVC has to end when it is asked to."""
 FIRST_STAGE = "stages.check"
 """The stage that looks at the settings, before all others."""
@@ -120,7 +120,7 @@ def run_dvc(
     finally:
         _end(process)
         if stream is not None:
-            reader.join(GRACE)
+            reader.join(_GRACE)
     return Ended(process.returncode, lines)
 
 
@@ -186,7 +186,7 @@ def _listen(stream: IO[bytes], lines: list[str], show: bool, listener: Callable[
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """End what is left of a process group: asked first, then killed."""
-    for way, seconds in ((signal.SIGTERM, GRACE), (signal.SIGKILL, None)):
+    for way, seconds in ((signal.SIGTERM, _GRACE), (signal.SIGKILL, None)):
         try:
             os.killpg(process.pid, way)
             process.wait(seconds)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from lockstep.kernel.errors import SettingsError, some
 from lockstep.kernel.paths import PARAMS, PIPELINE
-from lockstep.repository.dvc_config import check_form, credentials_in
+from lockstep.repository.dvc_config import check_config_form, credentials_in
 from lockstep.repository.git import tracked_files
 
-MAX_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
 """Larger files are not looked at, nor are binary ones."""
 _VALUE = r"""\s*[:=]\s*["']?"""
 SECRETS = {
@@ -47,7 +47,7 @@ def check_tracked(root: Path = Path()) -> None:
 
 def secrets_in(path: Path, name: str) -> list[str]:
     """What looks like a secret in the file: ``an AWS access key in params.yaml line 3``, not the secret itself."""
-    if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_BYTES:
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > _MAX_BYTES:
         return []
     data = path.read_bytes()
     if b"\0" in data:
@@ -60,7 +60,7 @@ def secrets_in(path: Path, name: str) -> list[str]:
         if (match := pattern.search(line)) and not match[0].endswith(_DOCUMENTED)
     ]
     if name == ".dvc/config":
-        check_form(path.parents[1])
+        check_config_form(path.parents[1])
         found += [f"'{key}' of {section} in {name}" for section, key in credentials_in(path)]
     if name in (PARAMS.name, PIPELINE.name):
         found += [

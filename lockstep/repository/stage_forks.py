@@ -38,8 +38,8 @@ _NO_THREADS = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 _SERVER = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from lockstep.repository.stage_forks import serve
-if words := serve(int(sys.argv[2]), sys.argv[3]):
+from lockstep.repository.stage_forks import serve_forks
+if words := serve_forks(int(sys.argv[2]), sys.argv[3]):
     import runpy
     sys.argv = words
     runpy.run_module(words[0], run_name="__main__", alter_sys=True)
@@ -137,7 +137,7 @@ def compared(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith("DVC_") and name != "_"}
 
 
-def serve(number: int, first: str = "") -> list[str]:
+def serve_forks(number: int, first: str = "") -> list[str]:
     """Fork for each request that comes by the socket of this number; meanwhile import what the stage ``first`` needs.
 
     Returns:

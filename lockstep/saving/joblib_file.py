@@ -53,7 +53,7 @@ def save_model(model: Any, path: Path, code: Mapping[str, str] | None = None) ->
         path: where.
         code: {path of a file of the user's code that the model needs: its SHA-256}; it is opened with these alone.
 
-    Compression brings a checksum with it, so that load_model notices a file that was altered. It is Arrow's, which
+    Compression brings a checksum with it, so that load_joblib notices a file that was altered. It is Arrow's, which
     brings its own zlib: Python's is the system's, and where that is zlib-ng the same content has other bytes.
 
     Raises:
@@ -85,7 +85,7 @@ def write_model(
     outputs.json(sidecar_of(path), sidecar(written, path.name, about, libraries))
 
 
-def load_model(path: str | Path, *, sha256: str | None = None) -> Any:
+def load_joblib(path: str | Path, *, sha256: str | None = None) -> Any:
     """Load a .joblib file, if its bytes are as recorded.
 
     Args:

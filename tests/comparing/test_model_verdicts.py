@@ -16,7 +16,7 @@ from lockstep.comparing.verdicts import (
     AnotherTarget,
     Target,
 )
-from lockstep.learning.metrics import METRICS, RARE
+from lockstep.learning.metrics import METRICS, RARE_CLASS_METRICS
 
 import msgspec
 import numpy as np
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("few_resamples")
 CLASSES = np.array(["a", "b", "c"], dtype=object)
 
 
-ALWAYS = [name for name in METRICS["classification"] if name not in RARE]
+ALWAYS = [name for name in METRICS["classification"] if name not in RARE_CLASS_METRICS]
 """The metrics of a classification without a rare class."""
 
 

@@ -3,7 +3,7 @@
 import re
 
 from lockstep.comparing import rendering
-from lockstep.comparing.rendering import Block, Report, html, percent, show, visible
+from lockstep.comparing.rendering import Report, ReportBlock, html, percent, show, visible
 
 import pytest
 from rich.console import Console
@@ -15,7 +15,7 @@ ROWS = [
 REPORT = Report(
     "Title",
     ["A line."],
-    [Block("iris: changed", ["Rows."], ("column", "type", "what changed", "verdict"), ROWS)],
+    [ReportBlock("iris: changed", ["Rows."], ("column", "type", "what changed", "verdict"), ROWS)],
     "Note.",
 )
 
@@ -75,7 +75,7 @@ def test_a_narrow_terminal_has_a_cell_per_line_and_breaks_no_word(shown):
 
 
 def test_a_notebook_gets_tables_with_all_of_it_escaped():
-    block = Block("<i>", ["  & more"], ("column", "p"), [["<script>\nsecond", "0.1"]], ("p",))
+    block = ReportBlock("<i>", ["  & more"], ("column", "p"), [["<script>\nsecond", "0.1"]], ("p",))
     page = html(Report("<b>", ["1 < 2"], [block], "a & b"))
     assert "&lt;script&gt;<br>second" in page
     assert "white-space: nowrap'><bdi>0.1</bdi>" in page

@@ -11,7 +11,7 @@ from lockstep.deciding.out_of_fold import OutOfFold, out_of_fold_of
 from lockstep.deciding.threshold import choose_threshold
 from lockstep.deployment.exchange import skops_file
 from lockstep.kernel.errors import DataError, IntegrityError, SettingsError
-from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, out_of_fold
+from lockstep.learning.cross_validation import CrossValidateSettings, PipelineSettings, cross_validate, out_of_fold
 from lockstep.learning.estimators import Costs, build_estimator
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import Predictions, at, predict
@@ -45,7 +45,9 @@ def decided(name="random_forest", task="classification", classes=2, positive=Non
     settings, cleaning = model_settings(name, task, **values), PreprocessSettings()
     parts = split_table(table, SplitSettings(test_size=0.4))
     preprocessor, processed = preprocess(parts.train, cleaning, name)
-    frame = out_of_fold(cross_validate(parts.train, CrossValidateSettings(folds=4), cleaning, settings))
+    frame = out_of_fold(
+        cross_validate(parts.train, CrossValidateSettings(folds=4), PipelineSettings(cleaning, settings))
+    )
     fitted = train(processed, preprocessor, parts.validation, settings).model
     return parts, *decide(fitted, frame, settings, parts.train.positive), frame
 
@@ -54,7 +56,9 @@ def test_without_a_decision_the_model_is_the_one_that_was_fitted(tmp_path):
     settings = model_settings("random_forest", "classification")
     parts = split_table(make_table(), SplitSettings())
     preprocessor, processed = preprocess(parts.train, PreprocessSettings(), "random_forest")
-    frame = out_of_fold(cross_validate(parts.train, CrossValidateSettings(), PreprocessSettings(), settings))
+    frame = out_of_fold(
+        cross_validate(parts.train, CrossValidateSettings(), PipelineSettings(PreprocessSettings(), settings))
+    )
     fitted = train(processed, preprocessor, parts.validation, settings).model
     model, decision = decide(fitted, frame, settings)
     assert model is fitted
@@ -230,7 +234,9 @@ def test_decisions_that_contradict_the_rows():
 def test_a_class_of_few_rows_is_not_calibrated_on(make_table):
     table = make_table({"a": np.arange(100.0), "y": ["u"] * 94 + ["v"] * 6})
     settings = model_settings("random_forest", "classification", calibrate="isotonic")
-    frame = out_of_fold(cross_validate(table, CrossValidateSettings(folds=3), PreprocessSettings(), settings))
+    frame = out_of_fold(
+        cross_validate(table, CrossValidateSettings(folds=3), PipelineSettings(PreprocessSettings(), settings))
+    )
     preprocessor, processed = preprocess(table, PreprocessSettings(), "random_forest")
     with pytest.raises(DataError, match=r"train\.calibrate: class 'v' has 6 out-of-fold predictions .* at least 10"):
         decide(train(processed, preprocessor, table.rows(np.array([], int)), settings).model, frame, settings)

@@ -64,6 +64,19 @@ def test_skops_is_loaded_by_the_fixed_list_alone():
         assert "get_untrusted_types" not in path.read_text(), path
 
 
+def test_no_function_has_more_than_seven_parameters():
+    """What belongs together is a struct that has a name; self counts, *args and **kwargs do not."""
+    many = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for folder in ("lockstep", "stages")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and len(node.args.posonlyargs + node.args.args + node.args.kwonlyargs) > 7
+    ]
+    assert many == []
+
+
 def test_nothing_runs_a_text():
     found = [
         (file, name, line)

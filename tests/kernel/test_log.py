@@ -1,11 +1,13 @@
 """The log, and what run_stage makes of errors: messages and exit codes."""
 
 import argparse
+import contextlib
 import io
 import logging
 import re
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -13,7 +15,7 @@ from pathlib import Path
 from lockstep.kernel import log as module
 from lockstep.kernel import stage
 from lockstep.kernel.errors import DataError, IntegrityError, LockstepError, MachineError, SettingsError
-from lockstep.kernel.log import Progress, duration, heartbeat, logger, logging_to
+from lockstep.kernel.log import Progress, counted, counting, duration, heartbeat, logger, logging_to
 from lockstep.kernel.stage import run_stage, stage_parser
 
 import pytest
@@ -204,6 +206,79 @@ def test_what_was_there_already_says_nothing_of_the_time_that_is_left(monkeypatc
     assert str(progress) == "100 of 100 folds, 60 s so far"
 
 
+def said(progress):
+    return str(progress).partition(",")[0]
+
+
+def test_what_a_step_calls_counts_it():
+    with heartbeat("checks") as progress:
+        assert str(progress) == "0 s so far"
+        shown = [(item, said(progress)) for item in counted("ab", "columns")]
+    assert shown == [("a", "0 of 2 columns"), ("b", "1 of 2 columns")]
+    assert said(progress) == "2 of 2 columns"
+
+
+def test_parts_of_what_comes_next_are_shares_of_it():
+    with heartbeat("checks") as progress:
+        for check in counted(range(4), "checks"):
+            for _ in counted(range(2), "columns"):
+                for _ in counted(range(5), "rows"):
+                    last = progress.so_far
+                assert said(progress) == f"{check} of 4 checks"
+        assert progress.so_far == 4
+    assert last == pytest.approx(3 + 1 / 2 + 4 / 5 / 2)
+
+
+def test_what_is_one_piece_is_counted_by_its_parts():
+    with heartbeat("checks") as progress:
+        for _ in counted(["one"], "checks"):
+            for _ in counted("ab", "columns"):
+                pass
+    assert said(progress) == "2 of 2 columns"
+
+
+def test_a_step_that_counts_itself_is_counted_by_nobody_else():
+    with heartbeat("folds", 2, "folds") as progress:
+        for _ in counted("abc", "columns"):
+            assert progress.so_far == 0
+    assert said(progress) == "0 of 2 folds"
+
+
+def test_the_innermost_step_is_counted_and_only_that_of_the_thread():
+    with heartbeat("outer") as outer:
+        with heartbeat("inner") as inner:
+            assert list(counted("ab", "columns")) == ["a", "b"]
+        thread = threading.Thread(target=lambda: list(counted("abc", "rows")))
+        thread.start()
+        thread.join()
+    assert str(outer) == "0 s so far"
+    assert said(inner) == "2 of 2 columns"
+    assert list(counted("ab", "columns")) == ["a", "b"]
+    assert module._here.steps == []
+
+
+def test_a_part_that_fails_ends():
+    with heartbeat("checks") as progress:
+        for check in counted(range(3), "checks"):
+            with contextlib.suppress(KeyError), counting(2, "columns") as part:
+                part.advance()
+                raise KeyError
+            assert progress.so_far == check
+    with pytest.raises(KeyError), heartbeat("checks"), counting(2, "columns"), counting(3, "rows"):
+        raise KeyError
+    assert module._here.steps == []
+
+
+def test_a_function_says_how_far_a_bound_has_come(monkeypatch):
+    clock, done = [0.0], [3]
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
+    with heartbeat("fit") as progress, counting(10, "trees", at_most=True, ask=lambda: done[0]):
+        clock[0] = 6
+        assert str(progress) == "3 of at most 10 trees, 6 s so far, at most about 14 s left"
+        done[0] = 8
+    assert said(progress) == "8 of at most 10 trees"
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"), [(0, "0 s"), (99.4, "99 s"), (100, "2 min"), (5900, "98 min"), (6000, "1 h 40 min")]
 )
@@ -230,9 +305,12 @@ def test_on_a_terminal_there_is_a_bar_and_no_line(tmp_path, monkeypatch):
             time.sleep(0.3)
         with heartbeat("quick", 4, "folds"):
             pass
+        with heartbeat("counted"):
+            for _ in counted("ab", "parts"):
+                time.sleep(0.15)
     shown = sys.stderr.getvalue()
     drawn = {text.rstrip() for text in re.split("[\r\n]", shown)}
-    bars = [text for text in drawn if "|" in text]
+    bars = [text for text in drawn if "|" in text and "parts" not in text]
     assert bars
     assert all(
         re.fullmatch(r"cross-.*\.\.\.: 1 of 4 folds, 0 s so far, about \d s left \|..5       \|", text) for text in bars
@@ -242,7 +320,10 @@ def test_on_a_terminal_there_is_a_bar_and_no_line(tmp_path, monkeypatch):
     lines = {text for text in drawn if text.startswith("INFO")}
     assert "INFO x: a line" in lines
     assert not any("so far" in text for text in lines)
-    assert len(lines) == 4
+    assert len(lines) == 5
+    assert any(
+        re.fullmatch(r"counted: 1 of 2 parts, 0 s so far, about 0 s left \|#####     \|", text) for text in drawn
+    )
     assert not any("quick" in text for text in drawn - lines)
     log = (tmp_path / "x.log").read_text()
     assert "x: fit: 0 s so far" in log

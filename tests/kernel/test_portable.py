@@ -9,7 +9,7 @@ from functools import cache
 
 from lockstep.kernel import portable
 from lockstep.kernel.portable import PINNED, fixed_threads, pin, processor_flags, shortcoming
-from lockstep.learning.estimators import build_estimator, fit_estimator
+from lockstep.learning.estimators import EncodedRows, build_estimator, fit_estimator
 from lockstep.learning.model_types import MODELS
 
 import numpy as np
@@ -28,7 +28,7 @@ import lockstep
 import numpy as np, pandas as pd
 from lockstep.learning.model_types import MODELS
 from lockstep.learning import estimators
-from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator
+from lockstep.learning.estimators import EncodedRows, TrainSettings, build_estimator, fit_estimator
 from lockstep.api import ModelConfig, run_pipeline
 from lockstep.kernel.portable import shortcoming
 from lockstep.learning.scoring import predict
@@ -68,12 +68,12 @@ X = random.random((30_000, 32))
 for model in ("linear_regression", "ridge"):
     settings = TrainSettings(model=model, kind="regressor", version=1)
     estimator = build_estimator(settings, "regression")
-    fit_estimator(estimator, X, X[:, 0] + X[:, 1] * X[:, 2], settings, n_jobs=-1)
+    fit_estimator(estimator, EncodedRows(X, X[:, 0] + X[:, 1] * X[:, 2]), settings, n_jobs=-1)
     found[f"{model} tall"] = hashlib.md5(estimator.coef_.tobytes()).hexdigest()
 settings = TrainSettings(model="k_neighbors", kind="regressor", version=1)
 estimator = build_estimator(settings, "regression")
 ties = random.integers(0, 3, (3_000, 20)).astype(float)
-fit_estimator(estimator, ties, random.random(3_000), settings, n_jobs=-1)
+fit_estimator(estimator, EncodedRows(ties, random.random(3_000)), settings, n_jobs=-1)
 again = random.integers(0, 3, (300, 20)).astype(float)
 found["k_neighbors ties"] = hashlib.md5(predict(estimator, again, "regression").values.tobytes()).hexdigest()
 print(json.dumps({"why": shortcoming(), "found": found}))
@@ -170,7 +170,7 @@ def test_saved_models_carry_no_thread_count(make_settings):
             settings = make_settings(model, task)
             estimator = build_estimator(settings, task)
             y = X[:, 0] > 0.5 if task == "classification" else X[:, 0]
-            fit_estimator(estimator, X, y, settings, n_jobs=2)
+            fit_estimator(estimator, EncodedRows(X, y), settings, n_jobs=2)
             assert getattr(estimator, "n_jobs", None) == entry.fixed.get("n_jobs"), model
             if hasattr(estimator, "_bin_mapper"):
                 assert estimator._bin_mapper.n_threads == 1

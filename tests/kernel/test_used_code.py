@@ -3,7 +3,7 @@
 import json
 
 from lockstep.kernel.errors import IntegrityError, SettingsError
-from lockstep.kernel.used_code import expected_record, is_record, parse_record, record_of, used_files
+from lockstep.kernel.used_code import code_record, expected_record, is_record, parse_record, used_files
 from lockstep.learning.own_code import find_file
 
 import pytest
@@ -39,12 +39,12 @@ def test_it_is_found_however_it_is_written_if_a_stage_would_run_it(tmp_path, mon
 )  # fmt: skip
 def test_settings_without_own_code_and_wrong_ones_name_none(wrong):
     assert used_files(wrong, "estimators") == used_files(wrong, "scorers") == []
-    assert record_of(wrong, "scorers", str) == "{}\n"
+    assert code_record(wrong, "scorers", str) == "{}\n"
 
 
 def test_a_record_has_the_hashes_and_is_known_before_it_is_written():
     own, md5s = sections(metrics=["scorers/a.py:a", "scorers/gone.py:b"]), {"scorers/a.py": "1" * 32}
-    text = record_of(own, "scorers", md5s.get)
+    text = code_record(own, "scorers", md5s.get)
     expected = {"scorers/a.py": "1" * 32, "scorers/gone.py": None}
     assert json.loads(text) == parse_record(text.encode(), "r") == expected
     params = {"problems": {"iris": own, "two": {}}}

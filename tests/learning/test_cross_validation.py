@@ -10,13 +10,14 @@ from lockstep.learning.computing.kept_results import KeptResults
 from lockstep.learning.computing.workers import workers
 from lockstep.learning.cross_validation import (
     CrossValidateSettings,
+    PipelineSettings,
     cross_validate,
     fit_fold,
+    fold_summary,
     make_folds,
     mean_and_std,
     out_of_fold,
     score_fold,
-    summary,
 )
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import metrics_of, predictions_of
@@ -33,16 +34,20 @@ from small import make_table, model_settings, widened
 def test_cross_validation_scores_every_fold(task):
     table = split_table(make_table(task), SplitSettings()).train
     settings = CrossValidateSettings(folds=3, repeats=2)
-    folds = cross_validate(table, settings, PreprocessSettings(), model_settings("random_forest", task))
+    folds = cross_validate(
+        table, settings, PipelineSettings(PreprocessSettings(), model_settings("random_forest", task))
+    )
     assert [(fold.repeat, fold.fold) for fold in folds] == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]
     assert all(fold.n_train + fold.n_test == len(table) for fold in folds)
     name = "accuracy" if task == "classification" else "r2_score"
     values = [fold.metrics[name] for fold in folds]
     assert len(set(values)) > 3
-    means = summary(folds)
+    means = fold_summary(folds)
     assert means[f"{name}_mean"] == pytest.approx(np.mean(values))
     assert means[f"{name}_std"] == pytest.approx(np.std(values, ddof=1))
-    again = cross_validate(table, settings, PreprocessSettings(), model_settings("random_forest", task))
+    again = cross_validate(
+        table, settings, PipelineSettings(PreprocessSettings(), model_settings("random_forest", task))
+    )
     assert [fold.metrics for fold in again] == [fold.metrics for fold in folds]
 
 
@@ -50,7 +55,7 @@ def test_cross_validation_scores_every_fold(task):
 def test_every_row_is_predicted_once_per_repeat_by_a_model_that_has_not_seen_it(task, model):
     table = split_table(make_table(task), SplitSettings()).train
     settings = CrossValidateSettings(folds=3, repeats=2)
-    scores = cross_validate(table, settings, PreprocessSettings(), model_settings(model, task))
+    scores = cross_validate(table, settings, PipelineSettings(PreprocessSettings(), model_settings(model, task)))
     found = out_of_fold(scores)
     for repeat, rows in found.groupby("repeat"):
         assert sorted(rows["row"]) == sorted(table.frame.index), repeat
@@ -84,12 +89,12 @@ SOME_TABLES = some_tables()
 def test_folds_of_a_run_that_was_interrupted_are_the_same_to_the_bit(name, tmp_path, monkeypatch):
     table, values = SOME_TABLES[name]
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(kept_results, "SECONDS", 0.0)
+    monkeypatch.setattr(kept_results, "KEPT_AFTER", 0.0)
     model = model_settings("extra_trees" if table.task == "classification" else "ridge", table.task, **values)
 
     def run(kept):
         folds = CrossValidateSettings(folds=3, repeats=2)
-        scores = cross_validate(table, folds, PreprocessSettings(), model, kept=kept)
+        scores = cross_validate(table, folds, PipelineSettings(PreprocessSettings(), model), kept=kept)
         out_of_fold(scores).to_parquet("folds.parquet", index=False)
         return Path("folds.parquet").read_bytes(), repr([fold[:-1] for fold in scores])
 
@@ -109,7 +114,9 @@ def test_large_folds_come_one_after_another_where_a_fit_uses_all_processors_and_
     monkeypatch.setattr(module.joblib, "cpu_count", lambda: 2)
 
     def metrics(model):
-        scores = cross_validate(table, settings, PreprocessSettings(), model_settings(model, "classification"))
+        scores = cross_validate(
+            table, settings, PipelineSettings(PreprocessSettings(), model_settings(model, "classification"))
+        )
         return [fold.metrics for fold in scores]
 
     small = metrics("hist_gradient_boosting")
@@ -122,7 +129,7 @@ def test_large_folds_come_one_after_another_where_a_fit_uses_all_processors_and_
 def test_a_class_that_a_fold_has_not_seen_has_no_probability_there():
     table, model = make_table(rows=200), model_settings("extra_trees", "classification")
     once = Table(table.frame.assign(y=np.where(np.arange(200) < 1, "once", table.labels)), "y", "classification")
-    found = out_of_fold(cross_validate(once, CrossValidateSettings(), PreprocessSettings(), model))
+    found = out_of_fold(cross_validate(once, CrossValidateSettings(), PipelineSettings(PreprocessSettings(), model)))
     unseen = found["probability_once"].isna()
     assert list(found["fold"][unseen].unique()) == list(found["fold"][found["actual"] == "once"])
     assert not found.drop(columns="probability_once").isna().any(axis=None)
@@ -132,9 +139,13 @@ def test_a_class_that_a_fold_has_not_seen_has_no_probability_there():
 def test_a_fold_by_hand_has_the_scores_of_cross_validate(n_jobs):
     table, settings, preprocess = make_table(), CrossValidateSettings(folds=3), PreprocessSettings(encode="target")
     model = model_settings("extra_trees", "classification", class_weight="balanced")
-    expected = [fold.metrics for fold in cross_validate(table, settings, preprocess, model, "weighted")]
+    expected = [
+        fold.metrics for fold in cross_validate(table, settings, PipelineSettings(preprocess, model), "weighted")
+    ]
     found = [
-        score_fold(table, scored_on, *fit_fold(table, fitted_on, preprocess, model, n_jobs), "weighted")
+        score_fold(
+            table, scored_on, *fit_fold(table, fitted_on, PipelineSettings(preprocess, model), n_jobs), "weighted"
+        )
         for fitted_on, scored_on in make_folds(table, settings)
     ]
     assert found == expected
@@ -144,7 +155,12 @@ def test_rows_that_scikit_learn_cannot_encode():
     """Target encoding cross-fits on five folds: three rows are too few for them."""
     table, few = make_table("regression"), np.array([0, 1, 3])
     with pytest.raises(DataError, match=r"^scikit-learn cannot fit ColumnTransformer .*n_splits=5 greater than"):
-        fit_fold(table, few, PreprocessSettings(encode="target"), model_settings("ridge", "regression"), n_jobs=1)
+        fit_fold(
+            table,
+            few,
+            PipelineSettings(PreprocessSettings(encode="target"), model_settings("ridge", "regression")),
+            n_jobs=1,
+        )
 
 
 def test_folds_learn_nothing_from_the_rows_they_are_scored_on():
@@ -155,9 +171,11 @@ def test_folds_learn_nothing_from_the_rows_they_are_scored_on():
     frame["y"] = rng.choice(["a", "b"], size=200)
     noise = Table(frame, "y", "classification")
     folds = cross_validate(
-        noise, CrossValidateSettings(), PreprocessSettings(), model_settings("random_forest", "classification")
+        noise,
+        CrossValidateSettings(),
+        PipelineSettings(PreprocessSettings(), model_settings("random_forest", "classification")),
     )
-    assert summary(folds)["accuracy_mean"] < 0.65
+    assert fold_summary(folds)["accuracy_mean"] < 0.65
 
 
 def test_folds_follow_groups_and_time(caplog):
@@ -165,17 +183,20 @@ def test_folds_follow_groups_and_time(caplog):
     frame = data.frame.assign(g=[f"g{i % 30}" for i in range(300)], t=np.arange(300))
     model, fast = model_settings("ridge", "regression"), PreprocessSettings()
     by_group = split_table(Table(frame, "y", "regression"), SplitSettings(group="g")).train
-    assert len(cross_validate(by_group, CrossValidateSettings(), fast, model)) == 5
+    assert len(cross_validate(by_group, CrossValidateSettings(), PipelineSettings(fast, model))) == 5
     by_time = split_table(Table(frame, "y", "regression"), SplitSettings(time="t")).train
-    sizes = [(fold.n_train, fold.n_test) for fold in cross_validate(by_time, CrossValidateSettings(), fast, model)]
+    sizes = [
+        (fold.n_train, fold.n_test)
+        for fold in cross_validate(by_time, CrossValidateSettings(), PipelineSettings(fast, model))
+    ]
     assert sizes == [(40, 40), (80, 40), (120, 40), (160, 40), (200, 40)]
     with pytest.raises(SettingsError, match=r"repeats must be 1 with split\.time"):
-        cross_validate(by_time, CrossValidateSettings(repeats=2), fast, model)
+        cross_validate(by_time, CrossValidateSettings(repeats=2), PipelineSettings(fast, model))
     same = by_time.rows(np.repeat([0, 1, 2], 30))
     with pytest.raises(DataError, match=r"^3 different values of 't' are too few for 5 folds\."):
-        cross_validate(same, CrossValidateSettings(), fast, model)
+        cross_validate(same, CrossValidateSettings(), PipelineSettings(fast, model))
     with pytest.raises(DataError, match=r"24 groups of 'g' are too few for 25 folds"):
-        cross_validate(by_group, CrossValidateSettings(folds=25), fast, model)
+        cross_validate(by_group, CrossValidateSettings(folds=25), PipelineSettings(fast, model))
 
 
 def test_a_class_rarer_than_the_folds_is_said(caplog):
@@ -183,15 +204,15 @@ def test_a_class_rarer_than_the_folds_is_said(caplog):
     labels = np.where(np.arange(200) < 3, "rare", table.labels)
     rare = Table(table.frame.assign(y=labels), "y", "classification")
     model = model_settings("random_forest", "classification")
-    folds = cross_validate(rare, CrossValidateSettings(), PreprocessSettings(), model)
+    folds = cross_validate(rare, CrossValidateSettings(), PipelineSettings(PreprocessSettings(), model))
     assert "class rare has 3 training rows, fewer than the 5 folds" in caplog.text
-    assert "accuracy_mean" in summary(folds)
+    assert "accuracy_mean" in fold_summary(folds)
 
 
 def test_a_model_that_can_be_fitted_and_cannot_predict():
     model = model_settings("k_neighbors", "classification", hyperparameters={"n_neighbors": 500})
     with pytest.raises(DataError, match=r"^scikit-learn cannot predict by KNeighborsClassifier .* n_neighbors = 500"):
-        cross_validate(make_table(), CrossValidateSettings(), PreprocessSettings(), model)
+        cross_validate(make_table(), CrossValidateSettings(), PipelineSettings(PreprocessSettings(), model))
 
 
 def test_a_deviation_that_is_rounding_alone_is_none():
@@ -209,11 +230,11 @@ def test_a_fold_takes_its_raw_rows_and_what_the_model_reads_and_leaves_the_table
     model = model_settings("random_forest", "classification")
     tracemalloc.start()
     try:
-        _, rows = module.encode_fitted(train, np.arange(80_000), PreprocessSettings(), model)
+        _, rows = module.encode_fitted(train, np.arange(80_000), PipelineSettings(PreprocessSettings(), model))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert rows.X.dtype == np.float32
     assert peak < 1.6 * cells.nbytes  # the raw rows 0.8, what the model reads 0.4
-    module.encode_fitted(train, np.arange(100_000), PreprocessSettings(), model)
+    module.encode_fitted(train, np.arange(100_000), PipelineSettings(PreprocessSettings(), model))
     pd.testing.assert_frame_equal(frame, before, check_exact=True)

@@ -7,8 +7,9 @@ import sys
 from lockstep.kernel.errors import DataError, MachineError, SettingsError
 from lockstep.kernel.settings import convert
 from lockstep.learning import estimators
-from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator, member_of
+from lockstep.learning.estimators import EncodedRows, TrainSettings, build_estimator, fit_estimator
 from lockstep.learning.model_types import CUSTOM, KINDS, MODELS, model_type
+from lockstep.learning.voting import member_of
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def fitted(make_settings):
     def fitted(model, task, X, y, n_jobs=1, **own):
         settings = make_settings(model, task, **own)
         estimator = build_estimator(settings, task)
-        fit_estimator(estimator, X, y, settings, n_jobs)
+        fit_estimator(estimator, EncodedRows(X, y), settings, n_jobs)
         return estimator
 
     return fitted
@@ -63,7 +64,7 @@ def test_rows_taken_column_by_column_leave_no_trace(make_settings, task, categor
         kinds = ["c" if number in categories else "q" for number in range(X.shape[1])]
         member_of(by_rows).set_params(feature_types=kinds)
     by_rows.fit(X, y)
-    fit_estimator(by_columns, X, y, settings, 1, categories)
+    fit_estimator(by_columns, EncodedRows(X, y, categories), settings, 1)
     assert pickle.dumps(by_rows) == pickle.dumps(by_columns)
 
 
@@ -93,7 +94,7 @@ def test_several_threads_are_left_to_many_cells(make_settings, monkeypatch, mode
 
         with threadpool_limits(3, user_api="openmp"), monkeypatch.context() as patch:
             patch.setattr(kind, "fit", fit)
-            fit_estimator(estimator, X, y, settings, -1)
+            fit_estimator(estimator, EncodedRows(X, y), settings, -1)
             found.append({one["num_threads"] for one in threadpool_info() if one["user_api"] == "openmp"})
         bits.append(pickle.dumps(estimator))
     assert found == [{1}, {3}, {3}, {3}]
@@ -259,7 +260,7 @@ def test_categories_are_taken_as_such(fitted, make_settings, model, task):
     for categories in ([1], []):
         estimator = build_estimator(settings, task)
         X = np.column_stack([np.zeros(2000), codes])
-        fit_estimator(estimator, X, y, settings, 1, categories)
+        fit_estimator(estimator, EncodedRows(X, y, categories), settings, 1)
         scores.append(estimator.score(X, y))
     assert scores[0] > 0.9 > 0.7 > scores[1]
 
@@ -300,7 +301,7 @@ def test_what_scikit_learn_cannot_fit(make_settings):
         "scikit-learn cannot fit MLPClassifier with these hyperparameters on these rows: hidden_layer_sizes must be > 0"
     )
     with pytest.raises(DataError, match=what):
-        fit_estimator(estimator, *data("classification"), settings, 2)
+        fit_estimator(estimator, EncodedRows(*data("classification")), settings, 2)
     assert estimator.get_params().get("n_jobs") is None
 
 
@@ -321,7 +322,7 @@ def test_weights_of_rows_change_every_model_and_their_unit_none(make_settings, m
     def fitted(given):
         settings = make_settings(model, task, {"min_samples_leaf": 20} if model == "extra_trees" else None)
         estimator = build_estimator(settings, task)
-        fit_estimator(estimator, X, y, settings, 1, weights=given)
+        fit_estimator(estimator, EncodedRows(X, y, weights=given), settings, 1)
         return estimator
 
     def output(estimator):
@@ -337,7 +338,9 @@ def test_weights_of_rows_change_every_model_and_their_unit_none(make_settings, m
 def test_a_model_that_knows_no_weights_says_so(make_settings):
     settings, (X, y) = make_settings("k_neighbors", "classification"), data("classification")
     with pytest.raises(SettingsError, match=r"load\.weight is set, and KNeighborsClassifier knows no weights of rows"):
-        fit_estimator(build_estimator(settings, "classification"), X, y, settings, 1, weights=np.ones(len(y)))
+        fit_estimator(
+            build_estimator(settings, "classification"), EncodedRows(X, y, weights=np.ones(len(y))), settings, 1
+        )
 
 
 @pytest.mark.parametrize(("model", "task"), [one for one in TYPES if MODELS[one[0]].precision == "float32"])

@@ -4,10 +4,10 @@ import hashlib
 import json
 
 from lockstep.kernel.errors import DataError, MachineError, SettingsError
-from lockstep.learning.estimators import build_estimator, check_train, fit_estimator
+from lockstep.learning.estimators import EncodedRows, build_estimator, check_train, fit_estimator
 from lockstep.learning.own_estimators import untracked_library
 from lockstep.learning.scoring import metrics_of, predict
-from lockstep.saving.joblib_file import load_model, save_model
+from lockstep.saving.joblib_file import load_joblib, save_model
 from lockstep.saving.sidecar import sidecar
 from lockstep.steps.evaluating.importance import importance_of
 
@@ -73,13 +73,13 @@ def test_a_class_of_the_repository_is_fitted_with_the_seed_and_keeps_no_trace_of
     settings = custom("estimators/mine.py:Mine", seed=7, hyperparameters={"shrink": 0.5})
     built = build_estimator(settings, "classification")
     assert (built.random_state, built.shrink) == (7, 0.5)
-    fit_estimator(built, X, y, settings, n_jobs=1)
+    fit_estimator(built, EncodedRows(X, y), settings, n_jobs=1)
     assert (built.seen_, built.n_jobs) == (1, 3)
     code = {"estimators/mine.py": hashlib.sha256(MINE.encode()).hexdigest()}
     model = tmp_path / "m.joblib"
     save_model(built, model, code)
     (tmp_path / "m.joblib.json").write_text(json.dumps(sidecar(model.read_bytes(), model.name, {"code": code})))
-    assert load_model(model).predict(X).tolist() == built.predict(X).tolist()
+    assert load_joblib(model).predict(X).tolist() == built.predict(X).tolist()
 
 
 def test_a_class_of_a_library_takes_the_seed_if_it_knows_one(custom):
@@ -140,7 +140,7 @@ def test_what_is_no_estimator_of_the_task_is_refused(custom, name, hyperparamete
 def test_errors_of_ones_own_estimator_are_said_with_its_line(custom, name, message):
     settings = custom(f"estimators/mine.py:{name}")
     with pytest.raises(DataError, match=message):
-        fit_estimator(build_estimator(settings, "classification"), X, y, settings, n_jobs=1)
+        fit_estimator(build_estimator(settings, "classification"), EncodedRows(X, y), settings, n_jobs=1)
 
 
 def test_an_estimator_beside_another_model_type_is_a_mistake(make_settings):
@@ -156,7 +156,7 @@ def test_check_runs_nothing_of_the_file(custom, tmp_path):
 def test_a_classifier_that_only_predicts_is_used_as_it_is(custom):
     settings = custom("estimators/mine.py:Mine")
     built = build_estimator(settings, "classification")
-    fit_estimator(built, X, y, settings, n_jobs=1)
+    fit_estimator(built, EncodedRows(X, y), settings, n_jobs=1)
     found = predict(built, X, "classification")
     assert (found.probabilities, found.scores) == (None, None)
     metrics = metrics_of(y.astype(object), found, "classification", "macro")
@@ -170,7 +170,7 @@ def test_a_classifier_that_only_predicts_is_used_as_it_is(custom):
 def test_what_are_no_probabilities_is_said_of_the_file(custom):
     settings = custom("estimators/mine.py:Unsure")
     built = build_estimator(settings, "classification")
-    fit_estimator(built, X, y, settings, n_jobs=1)
+    fit_estimator(built, EncodedRows(X, y), settings, n_jobs=1)
     message = r"^estimators/mine.py: Unsure cannot predict these rows: predict_proba gives what are no probabilities"
     with pytest.raises(DataError, match=message):
         predict(built, X, "classification")

@@ -5,10 +5,10 @@ import json
 import shutil
 
 from lockstep.kernel.errors import DataError, IntegrityError, SettingsError
-from lockstep.learning.cross_validation import fit_fold
+from lockstep.learning.cross_validation import PipelineSettings, fit_fold
 from lockstep.learning.own_features import OwnFeatures, defines_features, read_features
 from lockstep.learning.preprocessing import PreprocessSettings, fit_preprocessor
-from lockstep.saving.joblib_file import load_model, save_model
+from lockstep.saving.joblib_file import load_joblib, save_model
 from lockstep.saving.sidecar import sidecar
 from lockstep.tables.table import Table
 
@@ -80,7 +80,10 @@ def test_raw_rows_are_given_as_they_were_typed_and_predicted(write, table, make_
         "def features(rows):\n    return pd.DataFrame({'b': rows['b'].astype(str), 'n': rows.shape[1]}, rows.index)\n"
     )
     preprocessor, estimator = fit_fold(
-        table, np.arange(80), PreprocessSettings(), make_settings("random_forest", "classification"), 1, own
+        table,
+        np.arange(80),
+        PipelineSettings(PreprocessSettings(), make_settings("random_forest", "classification"), own),
+        1,
     )
     rows = table.features.astype({"b": "float64"}).assign(other=1)[["other", "day", "b", "a"]]
     assert preprocessor[0].transform(rows)["b"].tolist() == [str(b) for b in table.frame["b"]]
@@ -161,19 +164,19 @@ def test_a_saved_model_has_its_features_and_is_opened_with_the_very_code_alone(w
     model = tmp_path / "m.joblib"
     save_model(preprocessor, model, code)
     (tmp_path / "m.joblib.json").write_text(json.dumps(sidecar(model.read_bytes(), model.name, {"code": code})))
-    np.testing.assert_array_equal(load_model(model).transform(table.features), preprocessor.transform(table.features))
+    np.testing.assert_array_equal(load_joblib(model).transform(table.features), preprocessor.transform(table.features))
 
     ran = tmp_path / "ran"
     write(f"{text}\nopen({str(ran)!r}, 'w')\n")
     with pytest.raises(IntegrityError, match=r"m.joblib: .*features/p.py .*git checkout COMMIT -- features/p.py"):
-        load_model(model)
+        load_joblib(model)
     assert not ran.exists()
     shutil.rmtree(tmp_path / "features")
     with pytest.raises(
         IntegrityError,
         match=r"m.joblib: the model's code: features/p.py does not exist. .*The model needs it, and was not opened",
     ):
-        load_model(model)
+        load_joblib(model)
 
 
 def test_what_cannot_be_pickled_is_said(write, table, tmp_path):

@@ -1,7 +1,7 @@
 """Metrics beside the built-in ones: scikit-learn's scorers, functions of the user's own."""
 
 from lockstep.kernel.errors import DataError, SettingsError
-from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate
+from lockstep.learning.cross_validation import CrossValidateSettings, PipelineSettings, cross_validate
 from lockstep.learning.metrics import find_metric, metric_of
 from lockstep.learning.own_metrics import check_metrics, make_scorers
 from lockstep.learning.preprocessing import PreprocessSettings
@@ -80,8 +80,8 @@ def test_it_has_an_interval_of_the_same_resamples(fitted, write):
 def test_folds_are_scored_by_it(write, make_table, make_settings):
     random = np.random.default_rng(0)
     table = make_table({"a": random.normal(size=60), "y": random.integers(0, 2, 60)})
-    settings = CrossValidateSettings(folds=3), PreprocessSettings(), make_settings("logistic_regression")
-    for fold in cross_validate(table, *settings, metrics=["scorers/cost.py:cost"]):
+    pipeline = PipelineSettings(PreprocessSettings(), make_settings("logistic_regression"))
+    for fold in cross_validate(table, CrossValidateSettings(folds=3), pipeline, metrics=["scorers/cost.py:cost"]):
         assert fold.metrics["neg_cost"] == pytest.approx(-5 * (1 - fold.metrics["accuracy"]))
 
 

@@ -1,9 +1,13 @@
 """Imputation, encoding, scaling: which columns come out, and with which values."""
 
+import contextlib
 import logging
+import pickle
 import tracemalloc
 
 from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.kernel.log import heartbeat
+from lockstep.learning import preprocessing
 from lockstep.learning.preprocessing import PreprocessSettings, categories_of, fit_preprocessor
 from lockstep.saving.joblib_file import save_model
 from lockstep.tables.table import ROW, Table
@@ -392,3 +396,24 @@ def test_overwriting_the_raw_cells_changes_no_result(make_table, tmp_path, model
     pd.testing.assert_frame_equal(in_place, copied, check_exact=True)
     assert one == other
     assert kind is ColumnTransformer
+
+
+def test_columns_are_counted_and_leave_no_trace(fit, monkeypatch):
+    columns = {
+        "number": [1.5, NAN, 2.5, 4] * 5,
+        "flag": [True, False] * 10,
+        "level": list("abab") * 5,
+        "many": [f"level {number % 9}" for number in range(20)],
+        "date": pd.date_range("2024-01-01", periods=20, freq="37h"),
+        "title": [f"{word} {number}" for number in range(10) for word in ("firefighter", "nurse of the night")],
+        "memo": [f"{word} {number}" for number in range(10) for word in ("paid late", "never paid")],
+    }
+    given = {"text_columns": ("title", "memo"), "max_levels": 5, "missing_indicator": True, "scale_free": False}
+    with heartbeat("encoding") as progress:
+        counted = fit(columns, **given)
+    assert str(progress).startswith("8 of 8 columns, ")
+    unseen = fit(columns, **given)
+    monkeypatch.setattr(preprocessing, "_columns_counted", contextlib.nullcontext)
+    plain = fit(columns, **given)
+    assert pickle.dumps(counted[0]) == pickle.dumps(unseen[0]) == pickle.dumps(plain[0])
+    pd.testing.assert_frame_equal(counted[1], plain[1], check_exact=True)

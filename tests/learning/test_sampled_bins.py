@@ -4,9 +4,10 @@ import pickle
 
 from lockstep.kernel.errors import DataError
 from lockstep.learning import sampled_bins
-from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator, member_of
+from lockstep.learning.estimators import EncodedRows, TrainSettings, build_estimator, fit_estimator
 from lockstep.learning.model_types import KINDS
 from lockstep.learning.sampled_bins import rows_for_bins
+from lockstep.learning.voting import member_of
 
 import numpy as np
 import pandas as pd
@@ -22,11 +23,11 @@ def fit(monkeypatch):
 
     def fit(task, X, y, sampled, weights=None, categories=None, n_jobs=1):
         monkeypatch.setattr("lockstep.learning.estimators.FROM_ROWS", 0 if sampled else len(X) + 1)
-        monkeypatch.setattr(sampled_bins, "ROWS", 500)
-        monkeypatch.setattr(sampled_bins, "FEW", 200)
+        monkeypatch.setattr(sampled_bins, "SAMPLED_ROWS", 500)
+        monkeypatch.setattr(sampled_bins, "_FEW_VALUES", 200)
         settings = TrainSettings(model="xgboost", kind=KINDS[task], version=1, hyperparameters=TREES)
         estimator = build_estimator(settings, task)
-        fit_estimator(estimator, X, y, settings, n_jobs, categories, weights)
+        fit_estimator(estimator, EncodedRows(X, y, categories, weights), settings, n_jobs)
         return estimator
 
     return fit
@@ -41,8 +42,8 @@ def rows(n=5000, seed=0):
 
 
 def test_rare_values_of_a_column_of_few_are_among_the_rows(monkeypatch):
-    monkeypatch.setattr(sampled_bins, "ROWS", 200)
-    monkeypatch.setattr(sampled_bins, "FEW", 50)
+    monkeypatch.setattr(sampled_bins, "SAMPLED_ROWS", 200)
+    monkeypatch.setattr(sampled_bins, "_FEW_VALUES", 50)
     rare = np.zeros(20_000)
     rare[[7, 9, 19_000]] = 1, 2, np.nan
     frame = pd.DataFrame({"rare": rare, "different": np.arange(20_000.0), "empty": np.nan})

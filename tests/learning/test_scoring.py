@@ -1,7 +1,7 @@
 """Predictions and metrics, against scikit-learn called directly."""
 
 from lockstep.kernel.errors import DataError, SettingsError
-from lockstep.learning.estimators import build_estimator, fit_estimator
+from lockstep.learning.estimators import EncodedRows, build_estimator, fit_estimator
 from lockstep.learning.metrics import METRICS
 from lockstep.learning.model_types import MODELS
 from lockstep.learning.scoring import Predictions, at, metrics_of, predict, prediction_columns, predictions_of
@@ -118,7 +118,7 @@ def fitted(make_settings):
     def fitted(model, task, X, y):
         settings = make_settings(model, task)
         estimator = build_estimator(settings, task)
-        fit_estimator(estimator, X, y, settings, n_jobs=1)
+        fit_estimator(estimator, EncodedRows(X, y), settings, n_jobs=1)
         return estimator
 
     return fitted

@@ -5,8 +5,14 @@ import pickle
 from dataclasses import replace
 
 from lockstep.kernel.errors import SettingsError
-from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, inner_folds, make_folds
-from lockstep.learning.estimators import build_estimator, fit_estimator
+from lockstep.learning.cross_validation import (
+    CrossValidateSettings,
+    PipelineSettings,
+    cross_validate,
+    inner_folds,
+    make_folds,
+)
+from lockstep.learning.estimators import EncodedRows, build_estimator, fit_estimator
 from lockstep.learning.preprocessing import PreprocessSettings, categories_of
 from lockstep.learning.voting import DEFAULT_MEMBERS, STEPS, choose_weights, tally_of
 from stages.preprocess import preprocess
@@ -30,7 +36,7 @@ def fitted(settings, task, X, y, n_jobs=1, folds=None, categories=(), weights=No
     estimator = build_estimator(settings, task)
     parts = np.array_split(np.random.default_rng(0).permutation(len(y)), 3)
     folds = [(np.setdiff1d(np.arange(len(y)), part), part) for part in parts] if folds is None else folds
-    fit_estimator(estimator, X, y, settings, n_jobs, categories, weights, folds)
+    fit_estimator(estimator, EncodedRows(X, y, categories, weights, folds), settings, n_jobs)
     return estimator
 
 
@@ -86,7 +92,7 @@ def test_the_model_is_the_weighted_mean_of_members_fitted_on_all_rows(task):
         own = {key: value for key, value in member.items() if key != "model"}
         settings = model_settings(member["model"], task, hyperparameters=own)
         alone = build_estimator(settings, task)
-        fit_estimator(alone, X, codes, settings, 1)
+        fit_estimator(alone, EncodedRows(X, codes), settings, 1)
         expected = expected + weight * (alone.predict_proba(X) if task == "classification" else alone.predict(X))
     found = vote.predict_proba(X) if task == "classification" else vote.predict(X)
     np.testing.assert_allclose(found, expected, atol=1e-12)
@@ -183,10 +189,12 @@ def test_a_group_that_is_called_as_an_encoded_column():
 def test_it_is_cross_validated_and_the_folds_differ_from_the_members_alone(caplog):
     table = make_table(rows=90)
     settings = voting("classification", HGB, FOREST)
-    scores = cross_validate(table, CrossValidateSettings(folds=2), PreprocessSettings(), settings)
+    scores = cross_validate(table, CrossValidateSettings(folds=2), PipelineSettings(PreprocessSettings(), settings))
     assert [round(fold.metrics["log_loss"], 3) for fold in scores] == [
         round(fold.metrics["log_loss"], 3)
-        for fold in cross_validate(table, CrossValidateSettings(folds=2), PreprocessSettings(), settings)
+        for fold in cross_validate(
+            table, CrossValidateSettings(folds=2), PipelineSettings(PreprocessSettings(), settings)
+        )
     ]
     assert all(fold.metrics["accuracy"] > 0.7 for fold in scores)
 

@@ -6,7 +6,7 @@ from lockstep.__main__ import main
 from lockstep.kernel.environment import LIBRARIES
 from lockstep.kernel.errors import DataError, IntegrityError
 from lockstep.provenance import rebuild_record
-from lockstep.provenance.rebuild_record import deviations_from, encode, read_record, record_of
+from lockstep.provenance.rebuild_record import deviations_from, encode_record, read_rebuild_record, record_rebuild
 
 import pytest
 
@@ -20,10 +20,10 @@ def recorded(tmp_path, monkeypatch):
     for name in ("models/a.joblib", "metrics/a.json", "data/raw/a.csv", "params.yaml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
-    made = record_of(
+    made = record_rebuild(
         tmp_path, COMMIT, ["models/a.joblib", "metrics/a.json"], ["params.yaml", "data/raw/a.csv"], {"load@a": 0.5}
     )
-    (tmp_path / "rebuild.json").write_bytes(encode(made))
+    (tmp_path / "rebuild.json").write_bytes(encode_record(made))
     return tmp_path
 
 
@@ -44,12 +44,12 @@ def test_what_it_says(recorded):
 
 def test_a_machine_that_cannot_give_the_same_bits_is_recorded(recorded, monkeypatch):
     monkeypatch.setattr(rebuild_record, "shortcoming", lambda: "the processor is a toy")
-    made = record_of(recorded, COMMIT, ["metrics/a.json"], [], {})
+    made = record_rebuild(recorded, COMMIT, ["metrics/a.json"], [], {})
     assert made.machine["not_portable_because"] == "the processor is a toy"
 
 
 def test_it_reads_back_and_is_true_here(recorded, capsys):
-    assert deviations_from(read_record(recorded / "rebuild.json")) == []
+    assert deviations_from(read_rebuild_record(recorded / "rebuild.json")) == []
     assert main(["verify", "--record", "rebuild.json"]) == 0
     assert capsys.readouterr().out.startswith("The files of the rebuild of commit cccccccccccc: 2 outputs, and the in")
 
@@ -83,13 +83,13 @@ def test_what_is_no_such_record_is_refused(recorded, edit, message):
     edit(content)
     path.write_text(json.dumps(content))
     with pytest.raises(IntegrityError, match=message):
-        read_record(path)
+        read_rebuild_record(path)
 
 
 def test_no_json_and_no_file(recorded):
     (recorded / "rebuild.json").write_text("{")
     with pytest.raises(IntegrityError, match="is not the record of a rebuild"):
-        read_record(recorded / "rebuild.json")
+        read_rebuild_record(recorded / "rebuild.json")
     with pytest.raises(DataError, match="cannot be read: No such file"):
-        read_record(recorded / "nothing.json")
+        read_rebuild_record(recorded / "nothing.json")
     assert main(["verify", "--record", "nothing.json"]) == 2

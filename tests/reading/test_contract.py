@@ -2,7 +2,7 @@
 
 import logging
 
-from lockstep.intake.problems.contract_inference import HEADER, infer_contract, write_contract
+from lockstep.intake.problems.contract_inference import CONTRACT_HEADER, infer_contract, write_contract
 from lockstep.kernel.errors import DataError, LockstepError, SettingsError
 from lockstep.reading.column_types import row_index, typed_frame
 from lockstep.reading.contract import Constraints, Contract, Field, Own, Severities, read_contract, violations
@@ -84,7 +84,7 @@ def test_written_and_read_again(tmp_path):
     write_contract(INFERRED, path)
     assert read_contract(path) == INFERRED
     text = path.read_text()
-    assert text.startswith(HEADER)
+    assert text.startswith(CONTRACT_HEADER)
     write_contract(read_contract(path), path)
     assert path.read_text() == text
     assert max(map(len, text.splitlines())) <= 120

@@ -3,6 +3,7 @@
 import json
 
 from lockstep.kernel.errors import DataError
+from lockstep.kernel.log import heartbeat
 from lockstep.reading.profile import MAX_WORDS, OTHER_WORDS, file_facts, profile_of
 from lockstep.tables.table import class_counts, column_type
 
@@ -135,3 +136,10 @@ def test_levels_that_have_an_order_are_counted_in_it(make_table):
     table = make_table(COLUMNS | {"size": ["low", None, "high", "low"]}, levels={"size": ("low", "middle", "high")})
     profile = profile_of(table, {}, [], FILE, {}, {})
     assert list(profile["ordered_levels"]["size"].items()) == [("low", 2), ("middle", 0), ("high", 1)]
+
+
+def test_columns_are_counted(make_table):
+    table = make_table(COLUMNS)
+    with heartbeat("profile") as progress:
+        profile_of(table, {}, [], FILE, {}, {})
+    assert str(progress).startswith(f"{table.frame.shape[1]} of {table.frame.shape[1]} columns, ")

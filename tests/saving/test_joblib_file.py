@@ -142,7 +142,7 @@ import warnings
 import numpy as np, pandas as pd
 from sklearn.pipeline import Pipeline
 from lockstep.learning.model_types import KINDS, MODELS
-from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator
+from lockstep.learning.estimators import EncodedRows, TrainSettings, build_estimator, fit_estimator
 from lockstep import load_model
 from lockstep.saving.joblib_file import save_model
 from lockstep.learning.preprocessing import PreprocessSettings, categories_of, fit_preprocessor
@@ -178,7 +178,7 @@ for task in KINDS:
         settings = TrainSettings(model=name, kind=KINDS[task], version=1, hyperparameters=small.get(name, {}))
         estimator = build_estimator(settings, task)
         categories = categories_of(preprocessor)
-        fit_estimator(estimator, encoded.to_numpy(), table.labels, settings, 2 if other else 1, categories)
+        fit_estimator(estimator, EncodedRows(encoded.to_numpy(), table.labels, categories), settings, 2 if other else 1)
         model = Pipeline([("preprocess", preprocessor), ("model", estimator)])
         save_model(model, folder / f"{name} {task}")
         (folder / f"{name} {task}.json").write_text(json.dumps(model.predict(frame).tolist()))

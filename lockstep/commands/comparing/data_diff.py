@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from lockstep.commands.comparing.two_revisions import comparison_parser, emit, parse_revisions
 from lockstep.comparing.rendering import visible
-from lockstep.comparing.tables.revisions import NotRun, compare_table_revisions
+from lockstep.comparing.tables.revisions import NotLoaded, compare_table_revisions
 from lockstep.comparing.tables.words import not_run, report
 from lockstep.kernel.errors import DataError
 
@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print what changed; the exit code is 0 whether or not something did."""
     args = parse_revisions(comparison_parser("data-diff", __doc__), argv)
     diff = compare_table_revisions(args.rev_a, args.rev_b, args.problem)
-    if args.problem is not None and isinstance(problem := diff.problems[args.problem], NotRun):
+    if args.problem is not None and isinstance(problem := diff.problems[args.problem], NotLoaded):
         raise DataError(not_run(args.problem, problem, visible))
     emit(args, diff, lambda quote: report(diff, quote))
     return 0

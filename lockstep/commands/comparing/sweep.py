@@ -32,7 +32,7 @@ from lockstep.repository.dvc_process import run_dvc
 from lockstep.repository.experiments import experiments_of, read_experiment
 
 
-class Candidate(NamedTuple):
+class TriedModel(NamedTuple):
     """A model type that was tried.
 
     Attributes:
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if replaced:
         noun = "experiment" if len(replaced) == 1 else "experiments"
         print(f"replaces the {noun} {', '.join(replaced)}", file=sys.stderr)
-    found: list[Candidate] = []
+    found: list[TriedModel] = []
     interrupted, began = False, time.monotonic()
     for number, model in enumerate(models, 1):
         print(f"{model} ({number} of {len(models)}) ...", file=sys.stderr)
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             interrupted = True
             name = f"{args.problem}-{model}"
             if experiments_of(head).get(name) != there.get(name):  # the interrupt came too late for DVC: it is done
-                found.append(Candidate(model, name, _scores(args.problem, name, head), ""))
+                found.append(TriedModel(model, name, _scores(args.problem, name, head), ""))
             print("interrupted: what follows is of the models that were done", file=sys.stderr)
             break
     _report(args.problem, found, metric)
@@ -108,15 +108,15 @@ def _models(task: Task, given: str, wanted: Sequence[str] | None) -> list[str]:
     return sorted(set(wanted or able), key=lambda name: (name != given, able.index(name)))
 
 
-def _run(problem: str, model: str, given: str, head: str) -> Candidate:
+def _run(problem: str, model: str, given: str, head: str) -> TriedModel:
     """Cross-validate and train one model type as an experiment (dvc exp apply needs a model to check out)."""
     name = f"{problem}-{model}"
     command = ["exp", "run", "--temp", "--force", "--name", name]
     command += [word for change in _changes(problem, model, given) for word in ("--set-param", change)]
     done = run_dvc([*command, f"cross_validate@{problem}", f"train@{problem}"], interruptible=True)
     if done.code:
-        return Candidate(model, name, {}, done.reason)
-    return Candidate(model, name, _scores(problem, name, head), "")
+        return TriedModel(model, name, {}, done.reason)
+    return TriedModel(model, name, _scores(problem, name, head), "")
 
 
 def _changes(problem: str, model: str, given: str) -> list[str]:
@@ -147,7 +147,7 @@ def _section(problem: str, section: str) -> dict[str, Any]:
     return read_problems(PARAMS)[problem].get(section) or {}
 
 
-def _said(found: Sequence[Candidate], task: Task, metric: str | None) -> str:
+def _said(found: Sequence[TriedModel], task: Task, metric: str | None) -> str:
     """What came of the last model type, in a line: its score over the folds, or why there is none."""
     *_, candidate = found
     if candidate.failure:
@@ -159,7 +159,7 @@ def _said(found: Sequence[Candidate], task: Task, metric: str | None) -> str:
     return f"{qualified(metric, candidate.scores.get('average'))} {mean:.4g} \N{PLUS-MINUS SIGN} {std:.2g}"
 
 
-def _report(problem: str, found: list[Candidate], metric: str | None) -> None:
+def _report(problem: str, found: list[TriedModel], metric: str | None) -> None:
     """Print the leaderboard of the experiments, and what to type next."""
     names = [candidate.experiment for candidate in found if not candidate.failure]
     boards = find_leaderboards(problem, metric, names) if names else None

@@ -14,6 +14,7 @@ from lockstep.deployment.exchange.model_loading import load_model
 from lockstep.deployment.exchange.skops_file import dumps
 from lockstep.kernel.errors import SettingsError
 from lockstep.kernel.files import Outputs
+from lockstep.kernel.log import heartbeat
 from lockstep.learning.model_file import sidecar_of
 from lockstep.saving.sidecar import MODEL_LIBRARIES, read_about, read_trusted, sidecar
 
@@ -37,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         output: Path = args.output or _place(given)
         if output.suffix != ".skops" or output.is_dir():
             raise SettingsError(f"-o {output}: give the name of a file that ends in .skops; load_model goes by that.")
-        data = dumps(load_model(model, sha256=args.sha256))
+        with heartbeat(f"writing {output}"):
+            data = dumps(load_model(model, sha256=args.sha256))
         about = read_about(model) if sidecar_of(model).exists() else {}
         digest = hashlib.sha256(read_trusted(model, args.sha256)).hexdigest()
         about["made_from"] = {"file": model.name, "sha256": digest}

@@ -15,8 +15,15 @@ from pathlib import Path
 from typing import IO
 
 from lockstep.commands import add_model, command_parser, given_model
-from lockstep.commands.new_rows import KINDS, add_sheet, new_rows
-from lockstep.deployment.serving.predicting import REASONS, blocks_of, make_scorer, note_of, score, training_rows
+from lockstep.commands.new_rows import FILE_KINDS, add_sheet, new_rows
+from lockstep.deployment.serving.predicting import (
+    REASONS,
+    blocks_of,
+    make_scorer,
+    note_of,
+    predict_blocks,
+    training_rows,
+)
 from lockstep.intake.sources.snapshots import Snapshot, as_table
 from lockstep.kernel.errors import DataError, SettingsError, called
 from lockstep.kernel.files import Outputs
@@ -30,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Score the rows. Raises LockstepError; then nothing was written."""
     parser = command_parser("predict", __doc__)
     add_model(parser, staged=True)
-    parser.add_argument("rows", help=f"{KINDS}, or - for CSV from stdin")
+    parser.add_argument("rows", help=f"{FILE_KINDS}, or - for CSV from stdin")
     parser.add_argument("-o", "--output", default="-", metavar="CSV", help="write here (default: -, stdout)")
     parser.add_argument("--problem", metavar="NAME", help="the problem in params.yaml (default: the model's folder)")
     parser.add_argument(
@@ -51,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool,
     ):
         n_rows = 0
-        for columns in score(scorer, blocks_of(scorer, path, name), name, background):
+        for columns in predict_blocks(scorer, blocks_of(scorer, path, name), name, background):
             frame = pd.DataFrame(columns)
             frame.to_csv(spool, index=False, header=n_rows == 0, lineterminator="\n")
             n_rows += len(frame)
@@ -80,7 +87,7 @@ def rows_file(args: argparse.Namespace, missing: Collection[str]) -> Iterator[tu
         path = Path(args.rows)
         if not path.is_file():
             what = "is not a file" if path.exists() else "does not exist"
-            raise DataError(f"{path} {what}. Give {KINDS}, or - for CSV from stdin.")
+            raise DataError(f"{path} {what}. Give {FILE_KINDS}, or - for CSV from stdin.")
         with as_table(new_rows(path, args), missing) as table:
             if isinstance(table, Snapshot):
                 for note in table.notes:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from lockstep.commands import GivenModel, add_params, command_parser, given_model, model_of
 from lockstep.commands.comparing.two_revisions import add_forms, emit
 from lockstep.commands.deployment.predict import rows_file
-from lockstep.commands.new_rows import KINDS, add_sheet
+from lockstep.commands.new_rows import FILE_KINDS, add_sheet
 from lockstep.deployment.serving.predicting import (
     CONTRACT_TYPES,
     RowScorer,
@@ -27,7 +27,7 @@ from lockstep.deployment.serving.predicting import (
     training_rows,
 )
 from lockstep.deployment.watching.batch import LEAST_ROWS, Batch, Reference, watch_batch
-from lockstep.deployment.watching.record import BatchFile, Recorded, record_batch
+from lockstep.deployment.watching.record import BatchFile, RecordOutcome, record_batch
 from lockstep.deployment.watching.words import report
 from lockstep.intake.problems.problem_files import watch_record_of
 from lockstep.kernel.errors import DataError, SettingsError
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="PROBLEM",
         help="its name in params.yaml, or NAME#STAGE: what that stage of the registry has (docs/promoting.md)",
     )
-    parser.add_argument("rows", help=f"{KINDS}, or - for CSV from stdin")
+    parser.add_argument("rows", help=f"{FILE_KINDS}, or - for CSV from stdin")
     parser.add_argument("--actual", metavar="COLUMN", help="the column of the truth; rows without it have none yet")
     parser.add_argument("--date", type=_date, metavar="WHEN", help="what the rows are of: 2024-01-31; default: today")
     parser.add_argument(
@@ -143,7 +143,7 @@ def _findings(text: str) -> tuple[str, ...]:
     return found
 
 
-def _said(recorded: Recorded, record: Path, file: BatchFile) -> str:
+def _said(recorded: RecordOutcome, record: Path, file: BatchFile) -> str:
     of = f"{file.name} of {file.date}"
     match recorded:
         case "added":

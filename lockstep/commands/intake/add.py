@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from lockstep.commands import command_parser
-from lockstep.commands.new_rows import lines
+from lockstep.commands.new_rows import number_of_lines
 from lockstep.comparing.wrapping import for_stream
-from lockstep.intake.choosing.decisions import FLAGS, Decision, Decisions, decide, flag_of, shown_name
+from lockstep.intake.choosing.setting_choices import FLAGS, Choice, Choices, flag_of, make_choices, shown_name
 from lockstep.intake.detecting.date_columns import EPOCHS, DateForm
 from lockstep.intake.detecting.file_format import TableFacts, look
 from lockstep.intake.detecting.formatted_numbers import NumberForm
 from lockstep.intake.editing.yaml_text import dump_yaml
-from lockstep.intake.problems.adding import describe, find_place, write
+from lockstep.intake.problems.adding import describe_problem, find_place, write
 from lockstep.intake.sources.snapshots import Request, Snapshot, take_snapshot
 from lockstep.kernel.errors import DataError, Message, Setting, SettingsError, some
 from lockstep.kernel.locks import exclusive_command
@@ -40,7 +40,7 @@ from lockstep.steps.reporting.wording import plural
 from lockstep.tables.statistics import n_distinct, n_duplicate_rows
 from lockstep.tables.table import class_counts, column_type
 
-COLUMNS = 20
+_MANY_COLUMNS = 20
 """Of a table with more columns, those that are alike share a line."""
 
 
@@ -75,14 +75,14 @@ def _add(args: argparse.Namespace, reader: "_WarningPrinter", folder: Path, type
     facts = look(path, given)
     reader.doubts = facts.doubts
     with heartbeat(f"deciding by {len(facts.frame)} rows"):
-        decisions = decide(facts, given)
-    reader.target = decisions.target.value
+        choices = make_choices(facts, given)
+    reader.target = choices.target.value
     reader.flush()
-    _tell(facts, decisions, snapshot)
+    _tell(facts, choices, snapshot)
     source = None if snapshot is None else snapshot.record
-    problem, contract = describe(facts, decisions, place.data)
-    warned = bool(decisions.warnings)
-    del facts, decisions  # and with them the table, of which there need not be two in memory
+    problem, contract = describe_problem(facts, choices, place.data)
+    warned = bool(choices.warnings)
+    del facts, choices  # and with them the table, of which there need not be two in memory
     undo = write(place, path, problem, contract, dry_run=args.dry_run, source=source)
     if args.dry_run:
         _say(
@@ -166,59 +166,59 @@ class _WarningPrinter(logging.Handler):
         return text
 
 
-def _tell(facts: TableFacts, decisions: Decisions, snapshot: Snapshot | None) -> None:
-    frame, target = facts.frame, decisions.target.value
+def _tell(facts: TableFacts, choices: Choices, snapshot: Snapshot | None) -> None:
+    frame, target = facts.frame, choices.target.value
     name = facts.path if snapshot is None else f"{snapshot.name}, as {facts.path.name}"
     _say(f"{name}: {len(frame):,} rows, {frame.shape[1]} columns; {facts.about}")
     for note in snapshot.notes if snapshot else ():
         _say(f"  {note}")
-    _tell_decision("Target", decisions.target, f"'{target}'")
-    _tell_decision("Task", decisions.task)
-    if decisions.task.value == "classification":
-        counts = class_counts(frame[target][decisions.has_target].astype(object))
+    _tell_choice("Target", choices.target, f"'{target}'")
+    _tell_choice("Task", choices.task)
+    if choices.task.value == "classification":
+        counts = class_counts(frame[target][choices.has_target].astype(object))
         total = sum(counts.values())
         _say(f"Classes: {some([f'{name} {count / total:.1%}' for name, count in counts.items()], 10)}")
-    _tell_decision("Dropped", decisions.drop, some(map(shown_name, decisions.drop.value), 20) or "nothing")
-    target_rows, parts = decisions.target_rows, decisions.parts
-    fit = decisions.model, decisions.calibrate
-    ours = decisions.group, decisions.time, decisions.weight, *fit, decisions.positive
-    for decision in *target_rows, *parts, *ours:
-        if decision.value is not None:
-            _tell_decision(decision.key.replace("_", " ").capitalize(), decision)
-    if texts := decisions.text_columns.value:
-        _tell_decision("Free text", decisions.text_columns, some(map(shown_name, texts), 20))
-    for decision in decisions.file_format:
-        if decision.reason:
-            value = decision.value
+    _tell_choice("Dropped", choices.drop, some(map(shown_name, choices.drop.value), 20) or "nothing")
+    target_rows, parts = choices.target_rows, choices.parts
+    fit = choices.model, choices.calibrate
+    ours = choices.group, choices.time, choices.weight, *fit, choices.positive
+    for choice in *target_rows, *parts, *ours:
+        if choice.value is not None:
+            _tell_choice(choice.key.replace("_", " ").capitalize(), choice)
+    if texts := choices.text_columns.value:
+        _tell_choice("Free text", choices.text_columns, some(map(shown_name, texts), 20))
+    for choice in choices.file_format:
+        if choice.reason:
+            value = choice.value
             shown = some(value, 10) if isinstance(value, list | tuple) else repr(value)
-            _tell_decision(decision.key.replace("_", " ").capitalize(), decision, shown)
+            _tell_choice(choice.key.replace("_", " ").capitalize(), choice, shown)
     for name, number in facts.numbers.items():
         _say(f"{shown_name(name)}: {_written(number)} (--text {shlex.quote(name)})")
     for name, dates in facts.dates.items():
         _say(f"{shown_name(name)}: {_written_dates(dates)} (--dates {shlex.quote(f'{name}=FORMAT')}, --text ...)")
-    _tell_columns(facts, decisions)
-    without = ", by the columns that are not dropped" if decisions.drop.value else ""
-    _say(f"Duplicate rows: {n_duplicate_rows(frame.drop(columns=decisions.drop.value)):,}{without}")
-    for warning in decisions.warnings:
+    _tell_columns(facts, choices)
+    without = ", by the columns that are not dropped" if choices.drop.value else ""
+    _say(f"Duplicate rows: {n_duplicate_rows(frame.drop(columns=choices.drop.value)):,}{without}")
+    for warning in choices.warnings:
         _say(f"WARNING {warning}")
-    for proposal in decisions.proposals:
+    for proposal in choices.proposals:
         _say(f"Consider: {proposal}")
 
 
-def _tell_columns(facts: TableFacts, decisions: Decisions) -> None:
+def _tell_columns(facts: TableFacts, choices: Choices) -> None:
     """Print what is in each column; where there are many, those that are alike together."""
-    frame, target = facts.frame, decisions.target.value
+    frame, target = facts.frame, choices.target.value
     groups: dict[str, list[tuple[str, str]]] = {}
     for name in map(str, frame):
         column = frame[name]
         kind, missing = column_type(column), int(column.isna().sum())
-        words = [facts.unneeded[name]] if name in facts.unneeded else decisions.roles.of(name)
-        words += ["rows of one value stay together"] if name == decisions.group.value else []
+        words = [facts.unneeded[name]] if name in facts.unneeded else choices.roles.of(name)
+        words += ["rows of one value stay together"] if name == choices.group.value else []
         words += ["the target"] if name == target else []
-        words += ["the weights"] if name == decisions.weight.value else []
-        more = "".join(f", {word}" for word in words) + (": dropped" if name in decisions.drop.value else "")
+        words += ["the weights"] if name == choices.weight.value else []
+        more = "".join(f", {word}" for word in words) + (": dropped" if name in choices.drop.value else "")
         counts = f", {n_distinct(column):,} distinct" + (f", {missing:,} missing" if missing else "")
-        alike = f"{kind}{', some missing' if missing else ''}{more}" if frame.shape[1] > COLUMNS else name
+        alike = f"{kind}{', some missing' if missing else ''}{more}" if frame.shape[1] > _MANY_COLUMNS else name
         groups.setdefault(alike, []).append((name, f"{kind}{counts}{more}"))
     for alike, columns in groups.items():
         if len(columns) == 1:
@@ -258,11 +258,11 @@ def _written_dates(found: DateForm) -> str:
     return ", ".join(words)
 
 
-def _tell_decision(label: str, decision: Decision[Any], shown: str | None = None) -> None:
-    """Print a decision with its reason, and the flag that changes it unless that is the reason."""
-    reason = f", since {decision.reason}" if decision.reason else ""
-    flag = "" if decision.is_given else f" ({FLAGS.get(decision.setting, f'{decision.setting} in {PARAMS}')})"
-    _say(f"{label}: {shown or decision.value}{reason}{flag}")
+def _tell_choice(label: str, choice: Choice[Any], shown: str | None = None) -> None:
+    """Print a choice with its reason, and the flag that changes it unless that is the reason."""
+    reason = f", since {choice.reason}" if choice.reason else ""
+    flag = "" if choice.is_given else f" ({FLAGS.get(choice.setting, f'{choice.setting} in {PARAMS}')})"
+    _say(f"{label}: {shown or choice.value}{reason}{flag}")
 
 
 def _say(text: str) -> None:
@@ -301,8 +301,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--thousands", choices=["", ",", ".", " ", "'"], help="the mark between groups of three digits")
     add("--quote", type=_mark, metavar="CHARACTER", help="the character around cells; '' for none")
     add("--escape", type=_mark, metavar="CHARACTER", help="the character that escapes the next one")
-    add("--skip-lines", type=lines, metavar="N", help="lines above the header")
-    add("--skip-footer-lines", type=lines, metavar="N", help="lines below the last row")
+    add("--skip-lines", type=number_of_lines, metavar="N", help="lines above the header")
+    add("--skip-footer-lines", type=number_of_lines, metavar="N", help="lines below the last row")
     add("--quirks", choices=QUIRKS, metavar="QUIRK", nargs="*", help=f"ways of writing: {', '.join(QUIRKS)}")
     add("--missing", metavar="WORD", nargs="*", help="words for a missing value, instead of NA, None, ?, ...")
     add("--missing-texts", metavar="WORD", nargs="*", help="words for a missing value in columns of texts")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lockstep.commands import command_parser
-from lockstep.commands.new_rows import KINDS, add_sheet, new_rows
+from lockstep.commands.new_rows import FILE_KINDS, add_sheet, new_rows
 from lockstep.comparing.rendering import percent, show, visible
 from lockstep.comparing.tables.changes import UNCHANGED
 from lockstep.comparing.tables.revisions import DataDiff
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser("update", __doc__)
     parser.add_argument("name", metavar="NAME", help="the problem's name")
     parser.add_argument(
-        "rows", type=Path, metavar="FILE", help=f"new rows, or the whole table anew, read as load says: {KINDS}"
+        "rows", type=Path, metavar="FILE", help=f"new rows, or the whole table anew, read as load says: {FILE_KINDS}"
     )
     way = parser.add_mutually_exclusive_group(required=True)
     way.add_argument("--append", dest="mode", action="store_const", const="append", help="add its rows to the table")

@@ -14,7 +14,7 @@ from lockstep.kernel.errors import SettingsError
 from lockstep.kernel.lock_file import LOCK_FILE, last_commits, pointers
 from lockstep.kernel.paths import CONTRACTS, PIPELINE, features_of
 from lockstep.kernel.settings import NO_PROBLEM, Problem, read_problems
-from lockstep.provenance.damage import check_form
+from lockstep.provenance.damage import check_dvc_file
 from lockstep.reading.contract import read_contract
 from lockstep.repository import git
 from lockstep.repository.dvc_config import check_dvc_config
@@ -73,7 +73,7 @@ def check_repository() -> None:
     """Check the files that DVC reads, those of them that there are. Raises LockstepError."""
     for file in (PIPELINE, LOCK_FILE, *pointers()):
         if file.exists():
-            check_form(file)
+            check_dvc_file(file)
     for contract in sorted(CONTRACTS.glob("*.yaml")):
         read_contract(contract)
     if Path(".dvc").is_dir():

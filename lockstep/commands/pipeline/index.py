@@ -14,7 +14,7 @@ from typing import NamedTuple
 from lockstep.commands import add_params, command_parser
 from lockstep.commands.pipeline.results import results_of
 from lockstep.deployment.watching.history_page import history_page, summary
-from lockstep.deployment.watching.record import read_record
+from lockstep.deployment.watching.record import read_batches
 from lockstep.intake.problems.problem_files import watch_record_of
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.settings import NO_PROBLEM, Problem, Settings, Task, read_problems
@@ -22,7 +22,7 @@ from lockstep.learning.metrics import qualified
 from lockstep.learning.model_file import ModelFile
 from lockstep.steps.reporting.metric_titles import TITLES, headline
 from lockstep.steps.reporting.page import index_page
-from lockstep.steps.reporting.result import Metric
+from lockstep.steps.reporting.result import ShownMetric
 from lockstep.steps.reporting.sources import ReportSettings
 from lockstep.steps.reporting.wording import visible
 
@@ -42,7 +42,7 @@ class TaskOnly(Settings, frozen=True):
     task: Task
 
 
-class Entry(NamedTuple):
+class IndexEntry(NamedTuple):
     """A problem. ``figures`` is empty where it has not been built; then there is no report either. ``watched`` is what
     its record of batches comes to; "" without one.
     """
@@ -52,23 +52,25 @@ class Entry(NamedTuple):
     task: str
     model: str
     test_rows: int
-    figures: list[Metric]
+    figures: list[ShownMetric]
     watched: str = ""
 
 
-def entry_of(problem: Problem) -> Entry:
+def entry_of(problem: Problem) -> IndexEntry:
     """The headline figures of a problem, from its metrics files. Raises DataError where one is damaged."""
     settings, task = problem.section("report", ReportSettings), problem.pick("load", TaskOnly).task
     title, model = visible(settings.title or problem.name, 120), problem.pick("train", ModelFile).model
     if not (REPORTS / f"{problem.name}.html").exists():
-        return Entry(problem.name, title, task, model, 0, [])
+        return IndexEntry(problem.name, title, task, model, 0, [])
     results = results_of(problem.name)
     accuracy = results.metrics.get("accuracy")
     figures = []
     for key in headline(task, accuracy and accuracy.baseline, results.metrics):
         name, found = qualified(key, results.average, results.unit, TITLES[key]), results.metrics[key]
-        figures.append(Metric(key, name, found.test, None, None, found.baseline, found.folds_mean, found.folds_std))
-    return Entry(problem.name, title, task, model, results.test_rows, figures)
+        figures.append(
+            ShownMetric(key, name, found.test, None, None, found.baseline, found.folds_mean, found.folds_std)
+        )
+    return IndexEntry(problem.name, title, task, model, results.test_rows, figures)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not problems:
         print(f"{args.params} has {NO_PROBLEM}")
         return 0
-    records = {name: record for name in problems if (record := read_record(watch_record_of(name)))}
+    records = {name: record for name in problems if (record := read_batches(watch_record_of(name)))}
     entries = [
         entry_of(Problem(args.params, name, problems))._replace(
             watched=summary(records[name]) if name in records else ""

@@ -37,9 +37,9 @@ class Results(NamedTuple):
 
 def results_of(problem: str) -> Results:
     """Raises DataError where a file is missing or damaged."""
-    metrics = read_made(Path(f"metrics/{problem}.json"), "a metrics file", json.loads)
-    folds = read_made(Path(f"metrics/{problem}_cross_validation.json"), "a metrics file", json.loads)
-    intervals = read_made(Path(f"metrics/plots/{problem}/intervals.csv"), "a table of intervals", _intervals)
+    metrics = _read_output(Path(f"metrics/{problem}.json"), "a metrics file", json.loads)
+    folds = _read_output(Path(f"metrics/{problem}_cross_validation.json"), "a metrics file", json.loads)
+    intervals = _read_output(Path(f"metrics/plots/{problem}/intervals.csv"), "a table of intervals", _intervals)
     average = metrics.get("average")
     if folds.get("average") != average:  # cross_validate has not run since the setting changed
         folds = {key: value for key, value in folds.items() if not _is_averaged(key)}
@@ -48,7 +48,7 @@ def results_of(problem: str) -> Results:
         for name, row in intervals.items()
     }
     profile = Path(f"metrics/{problem}_profile.json")
-    unit = read_made(profile, "a data profile", _unit) if profile.exists() else ""
+    unit = _read_output(profile, "a data profile", _unit) if profile.exists() else ""
     return Results(found, average, unit, metrics.get("test_rows", 0))
 
 
@@ -66,7 +66,7 @@ def _is_averaged(key: str) -> bool:
     return metric_of(metric).averaged
 
 
-def read_made(path: Path, kind: str, parse: Callable[[str], T]) -> T:
+def _read_output(path: Path, kind: str, parse: Callable[[str], T]) -> T:
     """The content of a file that a stage wrote. Raises DataError where there is none, or it is not of its ``kind``."""
     try:
         return parse(path.read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lockstep.commands import command_parser
 from lockstep.kernel.files import Outputs
-from lockstep.provenance.rebuild_record import encode
+from lockstep.provenance.rebuild_record import encode_record
 from lockstep.provenance.rebuilding import RebuiltStage, rebuild
 
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"Not reproduced: {different} of {len(found.stages)} stages of {found.commit} differ.")
         return 1
     with Outputs() as outputs:
-        outputs.write(args.output, lambda temporary: temporary.write_bytes(encode(record)))
+        outputs.write(args.output, lambda temporary: temporary.write_bytes(encode_record(record)))
     print(f"Reproduced: every output of {found.commit} has the recorded bytes. Record: {args.output}")
     return 0
 

@@ -10,7 +10,7 @@ Exit codes are those of 'python -m lockstep verify'.
 from collections.abc import Sequence
 
 from lockstep.commands import command_parser
-from lockstep.commands.provenance.verify import show
+from lockstep.commands.provenance.verify import show_verification
 from lockstep.kernel.locks import exclusive_command
 from lockstep.provenance.repairing import repair
 from lockstep.provenance.verifying import verify
@@ -26,4 +26,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     with exclusive_command("repair"):
         for line in repair(everything=args.all):
             print(line)
-    return show(verify(everything=args.all))
+    return show_verification(verify(everything=args.all))

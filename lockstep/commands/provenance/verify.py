@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lockstep.commands import command_parser
 from lockstep.kernel.errors import IntegrityError
-from lockstep.provenance.rebuild_record import deviations_from, read_record
+from lockstep.provenance.rebuild_record import deviations_from, read_rebuild_record
 from lockstep.provenance.verifying import Deviation, State, Verification, verify
 
 REMEDIES: dict[State, str] = {
@@ -38,10 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.record is not None:
         return _check_record(args.record)
-    return show(verify(everything=args.all))
+    return show_verification(verify(everything=args.all))
 
 
-def show(found: Verification) -> int:
+def show_verification(found: Verification) -> int:
     """Print what is not as recorded, and what to type; the exit code."""
     for deviation in found.deviations:
         print(deviation)
@@ -59,7 +59,7 @@ def exit_code(deviations: Iterable[Deviation]) -> int:
 
 
 def _check_record(path: Path) -> int:
-    record = read_record(path)
+    record = read_rebuild_record(path)
     deviations = deviations_from(record)
     for deviation in deviations:
         print(deviation)

@@ -24,7 +24,7 @@ from lockstep.kernel.environment import (
 from lockstep.kernel.errors import DataError, SettingsError
 from lockstep.kernel.files import Outputs
 
-HEADER = """\
+_HEADER = """\
 # The versions of what decides results. DVC tracks them as parameters, each stage those that it uses: when one changes,
 # the stages that it affects run again. Written by 'make lock' and 'make venv' (python -m lockstep versions --write).
 """
@@ -58,7 +58,7 @@ def pinned_versions(lock: Path) -> dict[str, str]:
 def write_versions(versions: dict[str, str], path: Path = VERSIONS) -> None:
     """Write versions.toml: Python first, then the libraries by name."""
     names = ["python", *LIBRARIES]
-    text = HEADER + "".join(f'{name} = "{versions[name]}"\n' for name in names)
+    text = _HEADER + "".join(f'{name} = "{versions[name]}"\n' for name in names)
     with Outputs() as outputs:
         outputs.write(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
 

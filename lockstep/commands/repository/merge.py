@@ -18,7 +18,7 @@ from lockstep.commands import command_parser
 from lockstep.kernel.errors import some
 from lockstep.kernel.locks import exclusive_command
 from lockstep.provenance.damage import has_markers
-from lockstep.provenance.merging import find_conflicts, is_on_both_sides, rebuild
+from lockstep.provenance.merging import find_conflicts, is_on_both_sides, rebuild_merged
 from lockstep.repository.conflicts import Operation, stopped_operation
 
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from lockstep.commands.pipeline import check  # takes a while to import
 
     with exclusive_command("merge"):
-        rebuild(check=lambda: check.main([]))
+        rebuild_merged(check=lambda: check.main([]))
     left = find_conflicts()
     if any(left):
         print("No stage writes these any more, so they are for you to settle:")

@@ -6,11 +6,11 @@ from typing import NamedTuple
 from lockstep.comparing.leaderboard.ranking import Entry, Leaderboard, Leaderboards
 from lockstep.comparing.leaderboard.words import (
     cross_validation,
-    interval,
-    lines,
+    interval_text,
     made_as,
     names,
     note,
+    notes,
     report,
     title_of,
     verdict,
@@ -32,7 +32,7 @@ class Drawn(NamedTuple):
     high: float | None
 
 
-class Row(NamedTuple):
+class _Row(NamedTuple):
     """A model, as the template shows it."""
 
     place: int | None
@@ -48,14 +48,14 @@ class Row(NamedTuple):
     bytes: int | None
 
 
-class Section(NamedTuple):
+class _Section(NamedTuple):
     """A problem: its rows, the ends of the scale, and where the values of the entry that all are compared with stand on
     it; or why there are no rows."""
 
     problem: str
     title: str
     lines: list[str]
-    rows: list[Row]
+    rows: list[_Row]
     ends: tuple[str, str] | None
     against: int | None
     marks: tuple[float | None, float | None]
@@ -68,22 +68,22 @@ def page_of(found: Leaderboards) -> str:
     sections = [
         _section(name, board)
         if isinstance(board, Leaderboard)
-        else Section(visible(name), block.title, list(block.lines), [], None, None, (None, None))
+        else _Section(visible(name), block.title, list(block.lines), [], None, None, (None, None))
         for (name, board), block in blocks
     ]
     return leaderboard_page(words.title, sections, note(found))
 
 
-def _section(name: str, board: Leaderboard) -> Section:
+def _section(name: str, board: Leaderboard) -> _Section:
     shown = [one for entry in board.entries for one in (entry.cross_validation, entry.test) if one is not None]
     numbers = [number for one in shown for number in (one.value, one.low, one.high) if number is not None]
     low, high = min(numbers, default=0.0), max(numbers, default=0.0)
     rows = [_row(entry, low, high) for entry in board.entries]
     marked = next((row for row in rows if row.place == board.compared_with and row.place is not None), None)
-    return Section(
+    return _Section(
         problem=visible(name),
         title=title_of(board),
-        lines=lines(board, visible),
+        lines=notes(board, visible),
         rows=rows,
         ends=(metric_value(low), metric_value(high)) if numbers else None,
         against=board.compared_with,
@@ -91,9 +91,9 @@ def _section(name: str, board: Leaderboard) -> Section:
     )
 
 
-def _row(entry: Entry, low: float, high: float) -> Row:
+def _row(entry: Entry, low: float, high: float) -> _Row:
     _, _, unranked = cross_validation(entry, visible).partition("\n")
-    return Row(
+    return _Row(
         place=entry.place,
         is_best=entry.is_best,
         names=names(entry, visible),
@@ -114,4 +114,4 @@ def _drawn(found: Interval | None, note_below: str, low: float, high: float) -> 
         return None if number is None else round(3 + 94 * (number - low) / ((high - low) or 1.0), 2)
 
     ends = (None, None, None) if found is None else (found.value, found.low, found.high)
-    return Drawn(interval(found), note_below, *map(place, ends))
+    return Drawn(interval_text(found), note_below, *map(place, ends))

@@ -16,10 +16,10 @@ from lockstep.comparing.model_verdicts import RowsComparison, RowsMetric, compar
 from lockstep.comparing.recorded_evaluations import (
     Interval,
     model_size,
-    model_type,
     read_intervals,
     read_predictions,
-    read_record,
+    read_without_predictions,
+    trained_model_type,
 )
 from lockstep.comparing.run_changes import RunChanges, find_changes
 from lockstep.comparing.significance import corrected_t_test
@@ -220,7 +220,7 @@ def _rank(
             commit=models[index].trained.commit,
             n_commits=models[index].trained.n_commits,
             changes=None if place == 1 else _changes(first, models[index], name),
-            model_type=model_type(models[index].revision, name),
+            model_type=trained_model_type(models[index].revision, name),
             cross_validation=means[index],
             tuned=bool(models[index].record.found),
             test=models[index].test.get(metric),
@@ -250,7 +250,7 @@ def _read(repo: Repository, history: CodeHistory, trained: TrainedModel, name: s
     revision = read_revision(repo, trained.commit or WORKSPACE, name)
     if trained.commit and trained.names:
         revision = replace(revision, name=trained.names[0])
-    record = read_record(repo, history, revision, name)
+    record = read_without_predictions(repo, history, revision, name)
     return _Model(trained, revision, record, read_intervals(repo, revision, name) if record.current else {})
 
 

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from lockstep.comparing.leaderboard.ranking import MOST_PAIRS, NOT_EVALUATED, Entry, Leaderboard, Leaderboards, NoModels
 from lockstep.comparing.model_revisions import Failed
 from lockstep.comparing.recorded_evaluations import Interval
-from lockstep.comparing.rendering import Block, Quote, Report, metric_value, p_value
+from lockstep.comparing.rendering import Quote, Report, ReportBlock, metric_value, p_value
 from lockstep.comparing.run_changes import FileChange, RunChanges, ValueChange
 from lockstep.comparing.verdicts import BETTER, NO_DIFFERENCE, WORSE
 from lockstep.kernel.errors import some
 from lockstep.learning.metrics import qualified
-from lockstep.steps.evaluating.intervals import LEVEL
+from lockstep.steps.evaluating.intervals import CONFIDENCE
 from lockstep.steps.reporting.wording import plural, size
 
-UNBROKEN = ("cross-validation", "test", "size")
-NAMES, CHANGES = 3, 3
+_UNBROKEN = ("cross-validation", "test", "size")
+_NAMES, _CHANGES = 3, 3
 """How many names of a model, and changes of a kind, stand in its row; --json has all."""
 NOTE = (
     "[ ]: {level:.0%} intervals. =: cannot be told from that one on the test rows, beyond chance: paired tests at "
@@ -37,17 +37,17 @@ def report(found: Leaderboards, quote: Quote) -> Report:
 
 def note(found: Leaderboards) -> str:
     """How to read the tables."""
-    return NOTE.format(level=LEVEL, alpha=found.alpha)
+    return NOTE.format(level=CONFIDENCE, alpha=found.alpha)
 
 
-def _block(name: str, board: Leaderboard | NoModels | Failed, quote: Quote) -> Block:
+def _block(name: str, board: Leaderboard | NoModels | Failed, quote: Quote) -> ReportBlock:
     if isinstance(board, Failed):
-        return Block(f"{quote(name)}: not read", [f"{quote(board.message)}."])
+        return ReportBlock(f"{quote(name)}: not read", [f"{quote(board.message)}."])
     if isinstance(board, NoModels):
-        return Block(f"{quote(name)}: no model", [f"'{quote(f'dvc repro evaluate@{name}')}' makes one."])
+        return ReportBlock(f"{quote(name)}: no model", [f"'{quote(f'dvc repro evaluate@{name}')}' makes one."])
     rows = [list(cells(entry, board, quote)) for entry in board.entries]
     title = f"{quote(name)}: {plural(len(board.entries), 'model')} by {title_of(board)}"
-    return Block(title, lines(board, quote), headings(board), rows, UNBROKEN, listed=True)
+    return ReportBlock(title, notes(board, quote), headings(board), rows, _UNBROKEN, listed=True)
 
 
 def title_of(board: Leaderboard) -> str:
@@ -58,7 +58,7 @@ def title_of(board: Leaderboard) -> str:
 
 def headings(board: Leaderboard) -> tuple[str, ...]:
     """The headings of the table."""
-    return "model", *UNBROKEN[:2], f"against {board.compared_with}" if board.compared_with else "test rows", "size"
+    return "model", *_UNBROKEN[:2], f"against {board.compared_with}" if board.compared_with else "test rows", "size"
 
 
 def cells(entry: Entry, board: Leaderboard, quote: Quote) -> tuple[str, ...]:
@@ -69,13 +69,13 @@ def cells(entry: Entry, board: Leaderboard, quote: Quote) -> tuple[str, ...]:
     return (
         f"{place}{group} {names(entry, quote)}" + (f"\n{changes}" if changes else ""),
         cross_validation(entry, quote),
-        interval(entry.test),
+        interval_text(entry.test),
         verdict(entry),
         "" if entry.model_size is None else size(entry.model_size),
     )
 
 
-def lines(board: Leaderboard, quote: Quote) -> list[str]:
+def notes(board: Leaderboard, quote: Quote) -> list[str]:
     """What must be known to read the table."""
     found = []
     ranked = (entry for entry in board.entries if entry.place is not None)
@@ -115,18 +115,18 @@ def names(entry: Entry, quote: Quote) -> str:
     commit = entry.commit[:7] if entry.commit else ""
     if not entry.names:
         return quote(commit)
-    more = f" +{len(entry.names) - NAMES}" if len(entry.names) > NAMES else ""
-    return ", ".join(map(quote, entry.names[:NAMES])) + more + (f" ({quote(commit)})" if commit else "")
+    more = f" +{len(entry.names) - _NAMES}" if len(entry.names) > _NAMES else ""
+    return ", ".join(map(quote, entry.names[:_NAMES])) + more + (f" ({quote(commit)})" if commit else "")
 
 
 def made_as(entry: Entry, quote: Quote) -> str:
     """The model type of the first model; of the others what differs from it."""
     if entry.changes is None:
         return f"model {quote(entry.model_type)}" if entry.model_type else ""
-    return differences(entry.changes, quote)
+    return _differences(entry.changes, quote)
 
 
-def differences(changes: RunChanges, quote: Quote) -> str:
+def _differences(changes: RunChanges, quote: Quote) -> str:
     """How a model differs from the first one, in a few words: its own value of a setting, by the last part of the
     setting's name."""
     settings = (one for change in (*changes.parameters, *changes.hyperparameters) for one in _parts(change))
@@ -137,12 +137,12 @@ def differences(changes: RunChanges, quote: Quote) -> str:
     others = [one for one in changed if one not in both]
     parts = []
     if changed:
-        parts.append(some([_setting(one, quote) for one in (*both, *others)], CHANGES))
+        parts.append(some([_setting(one, quote) for one in (*both, *others)], _CHANGES))
     for kind, files in (("data", changes.data), ("code", changes.code)):
         if files:
             parts.append(f"{kind}: {_files(files, quote)}")
     if changes.libraries:
-        parts.append(f"libraries: {some([quote(one.key) for one in changes.libraries], CHANGES)}")
+        parts.append(f"libraries: {some([quote(one.key) for one in changes.libraries], _CHANGES)}")
     return "; ".join(parts)
 
 
@@ -161,10 +161,10 @@ def _setting(change: ValueChange, quote: Quote) -> str:
 
 
 def _files(files: Sequence[FileChange], quote: Quote) -> str:
-    return some([quote(one.path) for one in files], 1) if len(files) <= CHANGES else f"{len(files)} files or folders"
+    return some([quote(one.path) for one in files], 1) if len(files) <= _CHANGES else f"{len(files)} files or folders"
 
 
-def interval(found: Interval | None) -> str:
+def interval_text(found: Interval | None) -> str:
     """A metric with its interval, where it has one."""
     if found is None or found.value is None:
         return ""
@@ -177,7 +177,9 @@ def interval(found: Interval | None) -> str:
 def cross_validation(entry: Entry, quote: Quote) -> str:
     """The cross-validation, and why it gives no place, where it gives none."""
     note = quote(entry.unranked) if entry.unranked else "tuned" if entry.tuned else ""
-    return f"{interval(entry.cross_validation)}\n({note})".strip() if note else interval(entry.cross_validation)
+    return (
+        f"{interval_text(entry.cross_validation)}\n({note})".strip() if note else interval_text(entry.cross_validation)
+    )
 
 
 def verdict(entry: Entry) -> str:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple
 
-from lockstep.comparing.tables.row_matching import RowChanges, Rows, kind_of, match_rows, scalar
+from lockstep.comparing.tables.row_matching import RowChanges, TableRows, kind_of, match_rows, scalar
 from lockstep.comparing.verdicts import ALPHA, Target
-from lockstep.steps.splitting.two_samples import Codes, Difference, encode, holm, missing_differ, values_differ
+from lockstep.kernel.log import counted, heartbeat
+from lockstep.steps.splitting.two_samples import Codes, Difference, holm, missing_differ, shared_codes, values_differ
 from lockstep.tables.dates import date_of, numbers_of
 from lockstep.tables.table import Table, column_type
 
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 from msgspec.structs import replace
 
-FEW = 5
+SHOWN_CATEGORIES = 5
 """How many new and vanished categories are spelled out."""
 UNCHANGED: Final = "unchanged"
 SHIFTED: Final = "shifted"
@@ -63,7 +64,7 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
     p_adjusted: float | None = None
 
 
-class Range(msgspec.Struct, frozen=True):
+class ColumnRange(msgspec.Struct, frozen=True):
     """The numbers of a column, or its dates, as texts."""
 
     min: Any
@@ -74,8 +75,8 @@ class Range(msgspec.Struct, frozen=True):
 class Ranges(msgspec.Struct, frozen=True):
     """The numbers of a column in both tables; None where it has none."""
 
-    before: Range | None
-    after: Range | None
+    before: ColumnRange | None
+    after: ColumnRange | None
 
 
 class Level(msgspec.Struct, frozen=True):
@@ -160,9 +161,9 @@ class Side(NamedTuple):
     dropped: pd.DataFrame
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> TableRows:
         """Its rows, to be matched."""
-        return Rows(self.table.frame, self.dropped, self.table.target)
+        return TableRows(self.table.frame, self.dropped, self.table.target)
 
 
 class TableChanges(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,18 +194,19 @@ def compare_tables(before: Table | Side, after: Table | Side, key: str | None = 
     old, new = before.frame, after.frame
     shared = [str(name) for name in new if name in old]
     columns = _compare_columns(old, new, shared)
-    codes = {name: encode(old[name], new[name]) for name in columns.compared}
-    rows = match_rows(first.rows, second.rows, list(codes.values()), key)
+    with heartbeat(f"matching {len(old)} rows with {len(new)}"):
+        codes = {name: shared_codes(old[name], new[name]) for name in counted(columns.compared, "columns")}
+        rows = match_rows(first.rows, second.rows, list(codes.values()), key)
     key = rows.key.after if rows.key is not None and rows.key.before == rows.key.after else None
     classes = before.target if (before.target, before.task) == (after.target, "classification") else None
-    compared = with_verdicts(
-        [
+    with heartbeat("comparing columns"):
+        found = [
             compare_column(old[name], new[name], codes[name], as_classes=name == classes, is_key=name == key)
             if name in codes
             else _retyped(old[name], new[name])
-            for name in shared
+            for name in counted(shared, "columns")
         ]
-    )
+    compared = with_verdicts(found)
     shift = {item.column: item for item in compared}.get(after.target) if before.target == after.target else None
     target = TargetChange(Target(before.target, before.task), Target(after.target, after.task), shift)
     changed = columns.added or columns.removed or columns.retyped or rows.added or rows.removed
@@ -281,24 +283,28 @@ def compare_column(
     )
 
 
-def _range(column: pd.Series) -> Range | None:
+def _range(column: pd.Series) -> ColumnRange | None:
     present = column.dropna()
     if present.empty:
         return None
     mean = float(numbers_of(present).mean())
-    return Range(scalar(present.min()), date_of(mean) if column_type(column) == "date" else mean, scalar(present.max()))
+    return ColumnRange(
+        scalar(present.min()), date_of(mean) if column_type(column) == "date" else mean, scalar(present.max())
+    )
 
 
 def _categories(levels: np.ndarray, before: np.ndarray, after: np.ndarray, *, boolean: bool) -> Categories:
-    """Count the categories; of those on one side only note the most frequent FEW."""
+    """Count the categories; of those on one side only note the most frequent SHOWN_CATEGORIES."""
 
     def first(chosen: np.ndarray, rows: np.ndarray) -> Levels:
         picked = np.flatnonzero(chosen)
-        least = np.sort(rows[picked])[-FEW:][0] if len(picked) else 0
+        least = np.sort(rows[picked])[-SHOWN_CATEGORIES:][0] if len(picked) else 0
         frequent = [
             Level(bool(levels[i]) if boolean else scalar(levels[i]), int(rows[i])) for i in picked if rows[i] >= least
         ]
-        return Levels(len(picked), tuple(sorted(frequent, key=lambda level: (-level.rows, level.value))[:FEW]))
+        return Levels(
+            len(picked), tuple(sorted(frequent, key=lambda level: (-level.rows, level.value))[:SHOWN_CATEGORIES])
+        )
 
     return Categories(
         before=int((before > 0).sum()),

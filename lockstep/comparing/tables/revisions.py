@@ -42,7 +42,7 @@ import pandas as pd
 from msgspec.structs import replace
 
 
-class NotRun(msgspec.Struct, frozen=True, kw_only=True):
+class NotLoaded(msgspec.Struct, frozen=True, kw_only=True):
     """A problem of which these revisions, as messages show them, have no loaded table."""
 
     status: Literal["not run"] = "not run"
@@ -77,7 +77,7 @@ class DataDiff(msgspec.Struct, frozen=True, kw_only=True):
     before: RevisionName
     after: RevisionName
     changed: bool
-    problems: dict[str, TableChanges | SameFile | WholeTable | NotRun]
+    problems: dict[str, TableChanges | SameFile | WholeTable | NotLoaded]
     outdated: dict[str, tuple[str, ...]]
 
 
@@ -105,13 +105,13 @@ def compare_table_revisions(rev_a: str, rev_b: str, problem: str | None = None) 
 
 def _compare_problem(
     repo: Repository, before: Revision, after: Revision, name: str
-) -> TableChanges | SameFile | WholeTable | NotRun:
+) -> TableChanges | SameFile | WholeTable | NotLoaded:
     stage, sides = f"load@{name}", [revision for revision in (before, after) if name in revision.problems]
     outputs = [stage_output(repo, revision, stage, ".parquet") for revision in sides]
     files = [(revision, output) for revision, output in zip(sides, outputs, strict=True) if output is not None]
     if len(files) < len(sides):
         loaded = [revision for revision, _ in files]
-        return NotRun(revisions=tuple(revision.shown for revision in sides if revision not in loaded))
+        return NotLoaded(revisions=tuple(revision.shown for revision in sides if revision not in loaded))
     if len(files) == 2 and files[0][1].md5 == files[1][1].md5:
         return SameFile()
     tables = [read_table(file_of(repo, revision, output, stage)) for revision, output in files]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from lockstep.steps.splitting.identifiers import NEARLY_UNIQUE, is_code, is_named_as_identifier
-from lockstep.steps.splitting.two_samples import Codes, encode
+from lockstep.steps.splitting.two_samples import Codes, shared_codes
 from lockstep.tables.dates import shown_date
 from lockstep.tables.table import column_type
 
@@ -78,7 +78,7 @@ class RowChanges(msgspec.Struct, frozen=True, kw_only=True):
     changed: ChangedRows | None
 
 
-class Rows(NamedTuple):
+class TableRows(NamedTuple):
     """The rows of a table.
 
     Attributes:
@@ -131,7 +131,7 @@ class Matched(NamedTuple):
         return np.flatnonzero(self.positions >= 0)
 
 
-def match_rows(before: Rows, after: Rows, columns: Sequence[Codes], key: str | None = None) -> RowChanges:
+def match_rows(before: TableRows, after: TableRows, columns: Sequence[Codes], key: str | None = None) -> RowChanges:
     """Match the rows of two tables, as ``find_matches`` does, and compare their cells."""
     match = find_matches(before, after, columns, key)
     if match.key is not None:
@@ -141,7 +141,7 @@ def match_rows(before: Rows, after: Rows, columns: Sequence[Codes], key: str | N
     return _row_changes(before, after, columns, match, reordered)
 
 
-def find_matches(before: Rows, after: Rows, columns: Sequence[Codes], key: str | None = None) -> Matched:
+def find_matches(before: TableRows, after: TableRows, columns: Sequence[Codes], key: str | None = None) -> Matched:
     """Match the rows of two tables.
 
     A key is a column that names the rows: texts or whole numbers, nearly all different in one of the tables. It may be
@@ -173,7 +173,7 @@ def find_matches(before: Rows, after: Rows, columns: Sequence[Codes], key: str |
     return by_content
 
 
-def _candidates(before: Rows, after: Rows) -> Iterator[tuple[Key, pd.Series, pd.Series]]:
+def _candidates(before: TableRows, after: TableRows) -> Iterator[tuple[Key, pd.Series, pd.Series]]:
     """(a key, its values before and after, of one type)"""
     old = {name: (cells, dropped) for name, cells, dropped in before.columns() if _can_be_key(cells)}
     new = {name: (cells, dropped) for name, cells, dropped in after.columns() if _can_be_key(cells)}
@@ -214,7 +214,7 @@ def _as_text(cells: pd.Series) -> pd.Series:
     return cells if column_type(cells) == "text" else cells.astype("Int64").astype("str").where(cells.notna())
 
 
-def _is_in_common(match: Matched, before: Rows, after: Rows) -> bool:
+def _is_in_common(match: Matched, before: TableRows, after: TableRows) -> bool:
     assert match.key is not None
     named = is_named_as_identifier(match.key.before) or is_named_as_identifier(match.key.after)
     least = 1 if named else IN_COMMON * min(len(before.frame), len(after.frame))
@@ -268,7 +268,7 @@ def _by_key(key: Key, values: Sequence[pd.Series], content: tuple[np.ndarray, np
 
     Rows without a key are matched by content alone.
     """
-    codes = encode(*values)
+    codes = shared_codes(*values)
     before, after = codes.before.astype(np.int64), codes.after.astype(np.int64)  # 32 bits would wrap below
     size = 1 + max((int(numbers.max()) for numbers in content if len(numbers)), default=0)
     positions = _pairs(before * size + content[0], after * size + content[1])
@@ -280,7 +280,7 @@ def _by_key(key: Key, values: Sequence[pd.Series], content: tuple[np.ndarray, np
 
 
 def _row_changes(
-    before: Rows, after: Rows, columns: Sequence[Codes], match: Matched, reordered: bool | None
+    before: TableRows, after: TableRows, columns: Sequence[Codes], match: Matched, reordered: bool | None
 ) -> RowChanges:
     """Count the rows, compare the cells of those in common, and note the first row numbers (of the raw file)."""
     old, new, common = before.frame, after.frame, match.common

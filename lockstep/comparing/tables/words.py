@@ -1,9 +1,9 @@
 """Writes what ``data-diff`` finds in words: sentences about the rows and the target, a table of the changed columns."""
 
-from lockstep.comparing.rendering import Block, Quote, Report, p_value, percent
+from lockstep.comparing.rendering import Quote, Report, ReportBlock, p_value, percent
 from lockstep.comparing.tables.changes import (
-    FEW,
     NOT_TESTED,
+    SHOWN_CATEGORIES,
     ColumnChanges,
     ColumnComparison,
     Retyped,
@@ -11,21 +11,21 @@ from lockstep.comparing.tables.changes import (
     TargetChange,
     UnreadColumns,
 )
-from lockstep.comparing.tables.revisions import DataDiff, NotRun, SameFile, WholeTable
+from lockstep.comparing.tables.revisions import DataDiff, NotLoaded, SameFile, WholeTable
 from lockstep.comparing.tables.row_matching import Key, RowChanges
 from lockstep.comparing.verdicts import ALPHA
 from lockstep.kernel.errors import some
 from lockstep.steps.splitting.two_samples import FEW_VALUES
 
-HEADINGS = ("column", "type", "missing", "what changed", "effect", "p (Holm)", "verdict")
-TESTS = (
+_HEADINGS = ("column", "type", "missing", "what changed", "effect", "p (Holm)", "verdict")
+_TESTS = (
     f"Verdicts: at {ALPHA:.0%} over all tests of a problem (Holm); numbers of more than {FEW_VALUES} values by "
     "Kolmogorov-Smirnov, others, categories and missing cells by chi-squared or, where these are few, by Fisher's "
     "exact test. With many rows a small effect is significant too: read the effect (0: none, 1: largest)."
 )
 
 
-def not_run(name: str, problem: NotRun, quote: Quote) -> str:
+def not_run(name: str, problem: NotLoaded, quote: Quote) -> str:
     """Say where a problem has no loaded table, and what to type."""
     where, stage = " and ".join(map(quote, problem.revisions)), f"load@{name}"
     return (
@@ -42,7 +42,7 @@ def report(diff: DataDiff, quote: Quote) -> Report:
         lines = _outdated_lines(name, diff, quote)
         rows: list[list[str]] = []
         match problem:
-            case NotRun():
+            case NotLoaded():
                 lines.append(not_run(name, problem, quote))
             case SameFile() if lines:  # of the edit that the note is about, nothing can be said
                 lines.append("The tables that were loaded are the same.")
@@ -62,13 +62,13 @@ def report(diff: DataDiff, quote: Quote) -> Report:
                     _column_row(item, problem, quote) for item in _described(problem) if not _is_quiet(item, problem)
                 ]
         shown = "not loaded yet" if isinstance(problem, SameFile) and name in diff.outdated else problem.status
-        blocks.append(Block(f"{quote(name)}: {shown}", lines, HEADINGS, rows))
+        blocks.append(ReportBlock(f"{quote(name)}: {shown}", lines, _HEADINGS, rows))
     nothing = f"Nothing changed in the data of {', '.join(map(quote, diff.problems)) or 'any problem'}."
     return Report(
         title=f"Data of {before} (before) and of {after} (after)",
         lines=[] if diff.changed or diff.outdated else [nothing],
         blocks=blocks,
-        note=TESTS if any(block.rows for block in blocks) else "",
+        note=_TESTS if any(block.rows for block in blocks) else "",
     )
 
 
@@ -76,7 +76,7 @@ def _outdated_lines(name: str, diff: DataDiff, quote: Quote) -> list[str]:
     stage = f"load@{name}"
     if name not in diff.outdated or diff.problems[name].status == "removed":
         return []
-    files = some([quote(file) for file in diff.outdated[name]], FEW)
+    files = some([quote(file) for file in diff.outdated[name]], SHOWN_CATEGORIES)
     remedy = f"'{quote(f'dvc repro {stage}')}' brings it up to date"
     return [
         f"Note: {files} changed since {quote(stage)} was run in the workspace; its table is that of before. {remedy}."
@@ -136,7 +136,7 @@ def _key_words(key: Key, quote: Quote) -> str:
 
 
 def _unread_line(unread: UnreadColumns, quote: Quote) -> str:
-    columns = some([quote(name) for name in unread.columns], FEW)
+    columns = some([quote(name) for name in unread.columns], SHOWN_CATEGORIES)
     return (
         f"Note: no row of {quote(unread.revision)} could be matched by what load.drop leaves out ({columns}): "
         f"{quote(unread.reason)}."
@@ -193,7 +193,7 @@ def _p_words(column: ColumnComparison) -> str:
 
 
 def _column_row(column: ColumnComparison, changes: TableChanges, quote: Quote) -> list[str]:
-    """One row of the table under HEADINGS."""
+    """One row of the table under _HEADINGS."""
     retyped, missing = _retyped(column, changes), column.missing
     cells = changes.rows.changed.by_column.get(column.column) if changes.rows.changed else None
     reasons = []

@@ -23,4 +23,4 @@ def load_model(path: str | Path, *, sha256: str | None = None) -> Any:
     path = Path(path)
     if path.suffix == ".skops":
         return skops_file.loads(read_trusted(path, sha256), str(path))
-    return joblib_file.load_model(path, sha256=sha256)
+    return joblib_file.load_joblib(path, sha256=sha256)

@@ -27,7 +27,7 @@ FREE_SIZE, MAX_RATIO = 1 << 28, 20
 """A file may unpack to 256 MiB, or to 20 times its own size; compressed by skops, models have a sixth of their size.
 Loading takes twice what it unpacks to."""
 MAX_SCHEMA, MAX_FILES, MAX_DEPTH = 1 << 24, 1 << 17, 60
-SCHEMA = "schema.json"
+_SCHEMA = "schema.json"
 
 _NUMBERS = ("float64", "float32", "int64", "int32", "uint64", "bool")
 _TREE_MODULES = ("sklearn.tree.", "sklearn.ensemble.")
@@ -197,10 +197,10 @@ def _check(data: bytes) -> None:
     """Raise _RefusedError, or what zipfile and json raise, unless the file holds what is allowed and nothing else."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         _check_archive(archive, len(data))
-        schema = json.loads(archive.read(SCHEMA))
+        schema = json.loads(archive.read(_SCHEMA))
         if not isinstance(schema, dict) or schema.get("protocol") != SKOPS_PROTOCOL:
             raise _RefusedError(f"its protocol is not {SKOPS_PROTOCOL}")
-        shapes = {name: _array_header(archive, name) for name in archive.namelist() if name != SCHEMA}
+        shapes = {name: _array_header(archive, name) for name in archive.namelist() if name != _SCHEMA}
         states: dict[Any, Any] = {}
         nodes = list(_nodes(schema))
         for node in nodes:
@@ -217,12 +217,12 @@ def _check_archive(archive: zipfile.ZipFile, packed: int) -> None:
     if len(names) > MAX_FILES or len(set(names)) < len(names):
         raise _RefusedError(f"it holds {len(names):,} files, or two of one name")
     for file in files:
-        if file.filename != SCHEMA and not file.filename.endswith(".npy"):
+        if file.filename != _SCHEMA and not file.filename.endswith(".npy"):
             raise _RefusedError(f"it holds the file '{file.filename}'")
         if file.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or file.flag_bits & 1:
             raise _RefusedError(f"'{file.filename}' in it is packed in a way that is not used")
-        if file.filename == SCHEMA and file.file_size > MAX_SCHEMA:
-            raise _RefusedError(f"its {SCHEMA} has {file.file_size:,} bytes; at most {MAX_SCHEMA:,} are allowed")
+        if file.filename == _SCHEMA and file.file_size > MAX_SCHEMA:
+            raise _RefusedError(f"its {_SCHEMA} has {file.file_size:,} bytes; at most {MAX_SCHEMA:,} are allowed")
     total, limit = sum(file.file_size for file in files), max(FREE_SIZE, MAX_RATIO * packed)
     if total > limit:
         raise _RefusedError(f"it unpacks to {total:,} bytes; a file of its size may unpack to {limit:,}")
@@ -382,11 +382,11 @@ def _categories_are_there(
 def _canonical(data: bytes) -> bytes:
     """The skops file ``data`` with numbers and file names in order of appearance, and without times."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        schema = json.loads(archive.read(SCHEMA))
+        schema = json.loads(archive.read(_SCHEMA))
         nodes = list(_nodes(schema))
         for node in nodes:
             _check_name(node)
-        contents = {name: _without_padding(archive.read(name)) for name in archive.namelist() if name != SCHEMA}
+        contents = {name: _without_padding(archive.read(name)) for name in archive.namelist() if name != _SCHEMA}
     shared = Counter(node["__id__"] for node in nodes if node["__loader__"] not in _VALUES)
     numbers: dict[int, int] = {}
     files: dict[bytes, str] = {}
@@ -398,7 +398,7 @@ def _canonical(data: bytes) -> bytes:
             node["file"] = files.setdefault(contents[node["file"]], f"{len(files) + 1}.npy")
     memory = io.BytesIO()
     with zipfile.ZipFile(memory, "w") as archive:
-        _add(archive, SCHEMA, json.dumps(schema, separators=(",", ":")).encode())
+        _add(archive, _SCHEMA, json.dumps(schema, separators=(",", ":")).encode())
         for content, name in files.items():
             _add(archive, name, content)
     return memory.getvalue()

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from lockstep.comparing.leaderboard.words import interval
+from lockstep.comparing.leaderboard.words import interval_text
 from lockstep.comparing.recorded_evaluations import Interval, read_intervals
-from lockstep.comparing.rendering import Block, Quote, Report
+from lockstep.comparing.rendering import Quote, Report, ReportBlock
 from lockstep.deployment.registry.promoting import why_anyway
 from lockstep.deployment.registry.registered import Held, Registered, find_registered
 from lockstep.deployment.registry.tags import RegistryTag, artifact_name, has_good_signature, read_tags, version_order
@@ -15,7 +15,7 @@ from lockstep.kernel.errors import LockstepError, SettingsError, did_you_mean, s
 from lockstep.learning.metrics import AUTO
 from lockstep.repository.dvc import Repository
 from lockstep.repository.revisions import WORKSPACE, opened_repository, read_revision
-from lockstep.steps.evaluating.intervals import LEVEL
+from lockstep.steps.evaluating.intervals import CONFIDENCE
 from lockstep.steps.reporting.wording import plural
 from lockstep.steps.reporting.wording import visible as cut
 
@@ -150,16 +150,16 @@ def report(found: RegisteredModels, quote: Quote) -> Report:
         title="Registered models",
         lines=[] if found.problems else ["There is no problem."],
         blocks=[_block(name, models, quote) for name, models in found.problems.items()],
-        note=f"[ ]: {LEVEL:.0%} intervals on the test rows. docs/promoting.md explains versions and stages."
+        note=f"[ ]: {CONFIDENCE:.0%} intervals on the test rows. docs/promoting.md explains versions and stages."
         if any(found.problems.values())
         else "",
     )
 
 
-def _block(problem: str, models: Sequence[RegisteredModel], quote: Quote) -> Block:
+def _block(problem: str, models: Sequence[RegisteredModel], quote: Quote) -> ReportBlock:
     if not models:
         command = quote(f"python -m lockstep promote {problem} --to STAGE")
-        return Block(
+        return ReportBlock(
             f"{quote(problem)}: no model is registered", [f"'{command}' registers the one of the last commit."]
         )
     metrics = list(dict.fromkeys(model.metric for model in models if model.metric))
@@ -176,14 +176,14 @@ def _block(problem: str, models: Sequence[RegisteredModel], quote: Quote) -> Blo
             quote(model.version or ""),
             quote(model.commit[:7]),
             "\n".join(f"{quote(stage.stage)} since {stage.since[:10]}" for stage in model.stages),
-            ("" if one or not model.metric else f"{quote(model.metric)} ") + interval(model.test),
+            ("" if one or not model.metric else f"{quote(model.metric)} ") + interval_text(model.test),
             (model.registered or "")[:10],
             (quote(cut(model.by, 24)) if model.by else "") + _SIGNED[model.signature],
         ]
         for model in models
     ]
     headings = ("version", "commit", "in stage", quote(one) if one else "test", "registered", "by")
-    return Block(
+    return ReportBlock(
         f"{quote(problem)}: {plural(len(models), 'model')}",
         lines,
         headings,

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from lockstep.comparing.leaderboard.words import interval
+from lockstep.comparing.leaderboard.words import interval_text
 from lockstep.comparing.model_revisions import Comparison, Failed, ProblemComparison, compare_problem
 from lockstep.comparing.model_verdicts import RowsComparison
 from lockstep.comparing.model_words import summary, verdict_on, why_not
@@ -159,7 +159,7 @@ def promote(candidate: Candidate, anyway: str | None = None) -> tuple[str, ...]:
             f"{candidate.objection} Nothing was changed. If it is to be in '{candidate.stage}' even so: the same "
             'command with --anyway "why"; the reason goes into the tag.'
         )
-    metrics = [f"{name} {interval(value)}" for name, value in candidate.metrics.items() if value.value is not None]
+    metrics = [f"{name} {interval_text(value)}" for name, value in candidate.metrics.items() if value.value is not None]
     measured = ["Test rows:", *metrics]
     if candidate.objection:
         measured += ["", f"Anyway: {' '.join(str(anyway).split())}"]

@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import quote
 
 from lockstep.deployment.serving.identity import Identity
-from lockstep.deployment.serving.metrics import Metrics
 from lockstep.deployment.serving.mistakes import MOST, Mistake, RequestError
 from lockstep.deployment.serving.page import POLICY, docs_page
 from lockstep.deployment.serving.predicting import RowScorer
@@ -28,6 +27,7 @@ from lockstep.deployment.serving.service import (
     plain_model,
     plain_predictions,
 )
+from lockstep.deployment.serving.service_metrics import ServiceMetrics
 from lockstep.kernel.log import logger
 
 import anyio
@@ -73,7 +73,7 @@ class Service:
     ) -> None:
         self.scorer, self.limits, self.key, self.logs_values = scorer, limits, key, logs_values
         self.model = plain_model(identity, scorer)
-        self.metrics = Metrics(scorer, identity)
+        self.metrics = ServiceMetrics(scorer, identity)
         self.headers = [
             (f"lockstep-{name}".encode(), quote(str(self.model[name]), safe="/").encode())
             for name in ("problem", "file", "sha256", "md5", "commit", "version", "stage")

@@ -13,8 +13,8 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from lockstep.deployment.serving.mistakes import MOST, NAME, Mistake, RequestError
-from lockstep.deployment.serving.predicting import Block, RowScorer
+from lockstep.deployment.serving.mistakes import MOST, REQUEST, Mistake, RequestError
+from lockstep.deployment.serving.predicting import RowBlock, RowScorer
 from lockstep.deployment.serving.row_schema import allowed, is_demanded, known_columns
 from lockstep.kernel.errors import DataError, did_you_mean, some
 from lockstep.reading.column_types import EXACT_FLOAT, Cells, Column, Format, row_index, typed_columns
@@ -27,9 +27,9 @@ import pyarrow as pa
 
 LONGEST_NUMBER = 100
 """Characters of a number; longer ones are no number that anybody measured."""
-SHORT = 15
+_SHORT = 15
 """Digits that a float holds whatever they are."""
-LARGEST_SHORT = 10**SHORT - 1
+LARGEST_SHORT = 10**_SHORT - 1
 
 
 class _Number(str):
@@ -61,7 +61,7 @@ _TYPES: dict[str, frozenset[Any]] = {
 }
 
 
-def read_rows(body: bytes, scorer: RowScorer, most: int, id_column: str) -> Block:
+def read_rows(body: bytes, scorer: RowScorer, most: int, id_column: str) -> RowBlock:
     """The rows of a JSON text: one object, or a list of them.
 
     Args:
@@ -82,7 +82,7 @@ def read_rows(body: bytes, scorer: RowScorer, most: int, id_column: str) -> Bloc
         raise _json("it must be one row, an object {column: value}, or a list of such rows")
     if not rows:
         what = "one row, an object {column: value}, or a list of such rows"
-        raise RequestError([Mistake("json", f"{NAME} has no rows. Send {what}.", allowed=what)])
+        raise RequestError([Mistake("json", f"{REQUEST} has no rows. Send {what}.", allowed=what)])
     if len(rows) > most:
         raise too_many_rows(most, len(rows))
     names = dict.fromkeys(chain.from_iterable(rows))
@@ -107,13 +107,13 @@ def read_rows(body: bytes, scorer: RowScorer, most: int, id_column: str) -> Bloc
         raise RequestError(mistakes)
     others = tuple(name for name in names if name not in scorer.types)
     found |= _typed(scorer, cells, forms, len(rows))
-    return Block(pd.DataFrame(found, index=row_index(len(rows))), None, others, ids)
+    return RowBlock(pd.DataFrame(found, index=row_index(len(rows))), None, others, ids)
 
 
 def too_many_rows(most: int, found: int | None = None) -> RequestError:
     """The refusal of more rows than are taken at once."""
     what = f"{found:,} rows" if found else f"more than {most:,} rows"
-    message = f"{NAME} has {what}, at most {most:,} are taken at once. Send several requests, or use 'predict'."
+    message = f"{REQUEST} has {what}, at most {most:,} are taken at once. Send several requests, or use 'predict'."
     return RequestError([Mistake("rows", message, allowed=f"at most {most:,} rows")], 413)
 
 
@@ -122,8 +122,8 @@ def unknown_columns(found: Mapping[str, Sequence[int]], known: set[str]) -> Requ
     return RequestError(
         Mistake(
             "unknown_column",
-            f"{NAME} column '{name[:100]}'{f', in row {rows[0]}' if rows else ''}: neither the model nor the contract "
-            f"has it.{did_you_mean(name[:100], known)} Leave it out; ids of rows: ?id=COLUMN.",
+            f"{REQUEST} column '{name[:100]}'{f', in row {rows[0]}' if rows else ''}: neither the model nor the "
+            f"contract has it.{did_you_mean(name[:100], known)} Leave it out; ids of rows: ?id=COLUMN.",
             name[:100],
             tuple(rows[:MOST]),
             len(rows),
@@ -154,11 +154,11 @@ def _parsed(body: bytes) -> Any:
 
 
 def _json(what: str) -> RequestError:
-    return RequestError([Mistake("json", f"{NAME} is not JSON that can be read: {what}.")])
+    return RequestError([Mistake("json", f"{REQUEST} is not JSON that can be read: {what}.")])
 
 
 def _float(text: str) -> float | str:
-    return float(text) if len(text) <= SHORT and "e" not in text and "E" not in text else _number(text)
+    return float(text) if len(text) <= _SHORT and "e" not in text and "E" not in text else _number(text)
 
 
 def _number(text: str) -> str:
@@ -178,7 +178,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = [name[:100] for name in found if names.count(name) > 1]
-        message = f"{NAME} has the key '{twice[0]}' twice in one row. Which is meant? Leave one out."
+        message = f"{REQUEST} has the key '{twice[0]}' twice in one row. Which is meant? Leave one out."
         raise RequestError([Mistake("json", message, twice[0])])
     return found
 
@@ -198,7 +198,7 @@ def _ids(rows: list[dict[str, Any]], column: str) -> list[Any]:
         found.append(given)
     if wrong:
         what = "a text or a whole number"
-        message = f"{NAME} column '{column}', row {wrong[0]}: an id must be {what}."
+        message = f"{REQUEST} column '{column}', row {wrong[0]}: an id must be {what}."
         raise RequestError([Mistake("type", message, column, tuple(wrong[:MOST]), len(wrong), what)])
     return found
 
@@ -231,9 +231,9 @@ def _mistakes(scorer: RowScorer, column: str, values: list[Any], *, is_counted: 
     return [
         Mistake(
             "columns" if what == "lacks" else "type",
-            f"{NAME} lacks the column '{column}' in row {rows[0]}. Allowed: {may_be}."
+            f"{REQUEST} lacks the column '{column}' in row {rows[0]}. Allowed: {may_be}."
             if what == "lacks"
-            else f"{NAME} column '{column}', row {rows[0]}: {_quoted(values[rows[0] - 1])} is {what}. "
+            else f"{REQUEST} column '{column}', row {rows[0]}: {_quoted(values[rows[0] - 1])} is {what}. "
             f"Allowed: {may_be}.",
             column,
             tuple(rows[:MOST]),
@@ -296,13 +296,13 @@ def _typed(
         try:
             texts = pa.array(map(_text, cells[name]), TEXT)
         except UnicodeEncodeError:
-            raise DataError(f"{NAME} column '{name}' has a text that is not Unicode (a lone surrogate).") from None
-        return Column(Cells(texts, rows), name, NAME, form, "row")
+            raise DataError(f"{REQUEST} column '{name}' has a text that is not Unicode (a lone surrogate).") from None
+        return Column(Cells(texts, rows), name, REQUEST, form, "row")
 
     if not cells:
         return {}
     columns = map(column_of, cells)
-    read = typed_columns(columns, lambda column: column.typed(scorer.types[column.name]), NAME, rows).frame
+    read = typed_columns(columns, lambda column: column.typed(scorer.types[column.name]), REQUEST, rows).frame
     return {name: read[name].array for name in cells}
 
 

@@ -8,7 +8,7 @@ from lockstep.deployment.serving.row_schema import allowed
 from lockstep.kernel.errors import DataError, some
 from lockstep.reading.contract import Violation, places
 
-NAME = "the request"
+REQUEST = "the request"
 """What messages call the rows."""
 MOST = 20
 """Mistakes, and rows of each, that an answer names."""
@@ -76,5 +76,7 @@ def _of_violation(broken: Violation, error: RefusedRowsError, scorer: RowScorer)
     rows = broken.rows + error.before
     where = places(rows, None) if error.line_starts is None else places(broken.rows, error.line_starts)
     may_be = allowed(scorer, broken.column) if broken.column else None
-    message = f"{NAME} breaks its contract: column '{broken.column}': {broken.message}, in {where}. Allowed: {may_be}."
+    message = (
+        f"{REQUEST} breaks its contract: column '{broken.column}': {broken.message}, in {where}. Allowed: {may_be}."
+    )
     return Mistake(broken.rule, message, broken.column, tuple((rows[:MOST] + 1).tolist()), len(rows), may_be)

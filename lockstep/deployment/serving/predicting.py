@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lockstep.deciding.conformal import interval_columns
-from lockstep.deciding.decision import Decision, decision_of
+from lockstep.deciding.decision import NO_DECISION, Decision, decision_of
 from lockstep.deployment.exchange.model_loading import load_model
 from lockstep.deployment.serving.encoding import with_quick_encoder
 from lockstep.intake.detecting.footers import ends_with_footer
@@ -44,7 +44,6 @@ import pandas as pd
 import pyarrow.parquet as pq
 from sklearn.pipeline import Pipeline
 
-NO_DECISION = Decision()
 PARQUET_ROWS = 100_000
 CONTRACT_TYPES = {"text": "string", "date": "datetime"}
 """{type of a column: what a contract calls it}, where that is another word."""
@@ -107,7 +106,7 @@ class RowScorer(NamedTuple):
         return "classification" if hasattr(self.model, "classes_") else "regression"
 
 
-class Block(NamedTuple):
+class RowBlock(NamedTuple):
     """Some of the rows to score.
 
     Attributes:
@@ -161,7 +160,7 @@ def make_scorer(
     return RowScorer(model, types, load.dialect, load.form, contract, decision)
 
 
-def blocks_of(scorer: RowScorer, path: Path, name: str, id_column: str | None = None) -> Iterator[Block]:
+def blocks_of(scorer: RowScorer, path: Path, name: str, id_column: str | None = None) -> Iterator[RowBlock]:
     """The rows of a CSV file, packed or not, or of a parquet file.
 
     Args:
@@ -182,16 +181,16 @@ def blocks_of(scorer: RowScorer, path: Path, name: str, id_column: str | None = 
         others = tuple(column for column in text.cells.column_names if column not in scorer.types)
         ids = text.cells.column(id_column).to_pylist() if id_column in others else None
         typed = typed_frame(text.without(others), name, scorer.form, scorer.types, forms).frame
-        yield Block(typed, text.line_starts, others, ids)
+        yield RowBlock(typed, text.line_starts, others, ids)
 
 
-def block_of(scorer: RowScorer, frame: pd.DataFrame, name: str) -> Block:
+def block_of(scorer: RowScorer, frame: pd.DataFrame, name: str) -> RowBlock:
     """The rows of a DataFrame, which messages call ``name``. Raises DataError, as blocks_of."""
     others = tuple(str(column) for column in frame if column not in scorer.types)
     frame = frame.drop(columns=list(others))
     typed = typed_dataframe(frame, name, scorer.types, _forms(scorer)).frame if len(frame.columns) else frame
     _check_types(typed, scorer.types, name)
-    return Block(typed, None, others)
+    return RowBlock(typed, None, others)
 
 
 def _forms(scorer: RowScorer) -> dict[str, Format]:
@@ -227,7 +226,7 @@ def predict_rows(
     background = training_rows(path, problem, "explain=True") if explain else None
     name = "the DataFrame" if isinstance(rows, pd.DataFrame) else str(rows)
     blocks = [block_of(scorer, rows, name)] if isinstance(rows, pd.DataFrame) else blocks_of(scorer, Path(rows), name)
-    found = [pd.DataFrame(columns) for columns in score(scorer, blocks, name, background)]
+    found = [pd.DataFrame(columns) for columns in predict_blocks(scorer, blocks, name, background)]
     if not found:
         raise DataError(f"{name} has no rows. Give one at least.")
     return pd.concat(found, ignore_index=True)
@@ -282,8 +281,8 @@ def _written_as_the_table(dialect: Dialect) -> Iterator[None]:
         ) from None
 
 
-def score(
-    scorer: RowScorer, blocks: Iterable[Block], name: str, background: Table | None = None
+def predict_blocks(
+    scorer: RowScorer, blocks: Iterable[RowBlock], name: str, background: Table | None = None
 ) -> Iterator[dict[str, np.ndarray]]:
     """Predictions, block by block, as columns, (n_rows,) each: row (its number), id where the block has them,
     predicted, the probability of each class, the interval or set and, with training rows to compare with, the reasons.
@@ -381,9 +380,9 @@ def _check_types(frame: pd.DataFrame, types: Mapping[str, str], name: str) -> No
         )
 
 
-def checked_rows(scorer: RowScorer, block: Block, name: str, before: int) -> pd.DataFrame:
+def checked_rows(scorer: RowScorer, block: RowBlock, name: str, before: int) -> pd.DataFrame:
     """The columns that the model uses; missing ones filled with missing values if the contract allows it. Raises as
-    ``score``."""
+    ``predict_blocks``."""
     frame, line_starts = block.frame, block.line_starts
     absent = [column for column in scorer.types if column not in frame]
     if absent:

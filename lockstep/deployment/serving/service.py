@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from lockstep.deployment.serving.identity import Identity
 from lockstep.deployment.serving.json_rows import read_rows, too_many_rows, unknown_columns
-from lockstep.deployment.serving.mistakes import NAME, Mistake, RequestError, mistakes_of
-from lockstep.deployment.serving.predicting import Block, RowScorer, blocks_of, score
+from lockstep.deployment.serving.mistakes import REQUEST, Mistake, RequestError, mistakes_of
+from lockstep.deployment.serving.predicting import RowBlock, RowScorer, blocks_of, predict_blocks
 from lockstep.deployment.serving.row_schema import known_columns
 from lockstep.kernel.errors import DataError, called
 from lockstep.learning.scoring import PROBABILITY
@@ -98,14 +98,14 @@ def answer(scorer: RowScorer, limits: Limits, body: bytes, content_type: str, id
                 _check_charset(charset, "utf-8")
                 block = read_rows(body, scorer, limits.rows, id_column or ID)
                 _check_id(block, id_column)
-                found = list(score(scorer, [block], NAME))
+                found = list(predict_blocks(scorer, [block], REQUEST))
             else:
                 found = _of_csv(scorer, limits, body, charset, id_column)
         except DataError as error:
             mistakes = mistakes_of(error, scorer, "json" if kind == JSON else "csv")
             raise RequestError(mistakes, getattr(error, "status", 422)) from None
         if not found:
-            raise RequestError([Mistake("csv", f"{NAME} has no rows below its header.")])
+            raise RequestError([Mistake("csv", f"{REQUEST} has no rows below its header.")])
         if len(found) > 1:
             found = [{name: np.concatenate([block[name] for block in found]) for name in found[0]}]
         return Answer(found[0], heard)
@@ -143,9 +143,9 @@ def _listening() -> Iterator[list[str]]:
         _heard.reset(token)
 
 
-def _check_id(block: Block, id_column: str | None) -> None:
+def _check_id(block: RowBlock, id_column: str | None) -> None:
     if id_column is not None and block.ids is None:
-        message = f"{NAME} lacks the column '{id_column}', which ?id= names. Add it, or leave ?id= out."
+        message = f"{REQUEST} lacks the column '{id_column}', which ?id= names. Add it, or leave ?id= out."
         raise RequestError([Mistake("columns", message, id_column)])
 
 
@@ -154,15 +154,15 @@ def _of_csv(
 ) -> list[dict[str, np.ndarray]]:
     """The predictions of the rows of a CSV text, block by block, as ``predict`` makes them of a file."""
     if any(body.startswith(magic) for magic in PACKED.values()):
-        raise RequestError([Mistake("csv", f"{NAME} is packed. Send plain text.", allowed="plain text")], 415)
+        raise RequestError([Mistake("csv", f"{REQUEST} is packed. Send plain text.", allowed="plain text")], 415)
     _check_charset(charset, scorer.dialect.encoding)
     with tempfile.NamedTemporaryFile(suffix=".csv") as file:
         file.write(body)
         file.flush()
 
-        def checked() -> Iterator[Block]:
+        def checked() -> Iterator[RowBlock]:
             rows, known = 0, known_columns(scorer) | {id_column or ID}
-            for block in blocks_of(scorer, Path(file.name), NAME, id_column or ID):
+            for block in blocks_of(scorer, Path(file.name), REQUEST, id_column or ID):
                 if unknown := [name for name in block.others if name not in known]:
                     raise unknown_columns(dict.fromkeys(unknown, ()), known)
                 _check_id(block, id_column)
@@ -171,8 +171,8 @@ def _of_csv(
                     raise too_many_rows(limits.rows)
                 yield block
 
-        with called(file.name, NAME):
-            return list(score(scorer, checked(), NAME))
+        with called(file.name, REQUEST):
+            return list(predict_blocks(scorer, checked(), REQUEST))
 
 
 def plain_model(identity: Identity, scorer: RowScorer) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from lockstep.comparing.tables.changes import (
 )
 from lockstep.comparing.verdicts import WORSE, overall_verdict
 from lockstep.deployment.watching.sample_verdicts import Sample, SampleMetric, TooFew, compare_samples
+from lockstep.kernel.log import counted, heartbeat
 from lockstep.learning.scoring import Average, Predictions, Scorer, at
 from lockstep.steps.evaluating.design import LEAST_UNITS, Design
-from lockstep.steps.splitting.two_samples import encode
+from lockstep.steps.splitting.two_samples import shared_codes
 from lockstep.tables.statistics import n_distinct
 from lockstep.tables.table import Table, column_type
 
@@ -22,12 +23,12 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-LEVEL = 0.01
+SHIFT_ALPHA = 0.01
 """The chance that any shift is found in a batch that has none. Lower than that of ``data-diff``, since batches come
 again and again."""
 LEAST_ROWS = LEAST_UNITS
 """Fewer rows than that can show no shift but the crudest."""
-MOSTLY_DIFFERENT = 0.5
+_MOSTLY_DIFFERENT = 0.5
 """A column of texts with more different values than this share of its training rows has no levels: nearly each new row
 has one that is unknown."""
 ODD = "odd rows"
@@ -142,17 +143,17 @@ def watch_batch(reference: Reference, batch: Batch, average: Average = "macro", 
     pairs += [(scores[0][name], scores[1][name]) for name in scores[0]]
     pairs.append((pd.Series(are_odd[0], name=ODD), pd.Series(are_odd[1], name=ODD)))
     classes = {"predicted"} if reference.train.task == "classification" else set()
-    compared = with_verdicts(
-        [
-            compare_column(
-                before, after, encode(before, after), as_classes=number >= rows.shape[1] and after.name in classes
-            )
-            for number, (before, after) in enumerate(pairs)
-        ],
-        LEVEL,
-    )
     n_columns = rows.shape[1]
-    metrics, notes = _metrics(reference, batch, average, own)
+    with heartbeat("comparing columns"):
+        columns = [
+            compare_column(
+                before, after, shared_codes(before, after), as_classes=number >= n_columns and after.name in classes
+            )
+            for number, (before, after) in enumerate(counted(pairs, "columns"))
+        ]
+    compared = with_verdicts(columns, SHIFT_ALPHA)
+    with heartbeat("comparing metrics"):
+        metrics, notes = _metrics(reference, batch, average, own)
     is_shifted = any(item.verdict == SHIFTED for item in compared)
     measured = metrics if isinstance(metrics, tuple) else ()
     found: dict[Found, bool] = {"shifted": is_shifted, "worse": any(item.verdict == WORSE for item in measured)}
@@ -169,7 +170,7 @@ def watch_batch(reference: Reference, batch: Batch, average: Average = "macro", 
         odd=OddRows(test=float(are_odd[0].mean()), batch=float(are_odd[1].mean()), compared=compared[-1]),
         predictions=tuple(compared[n_columns:-1]),
         metrics=metrics,
-        level=LEVEL,
+        level=SHIFT_ALPHA,
         notes=notes,
     )
 
@@ -190,7 +191,7 @@ def odd_cells(known: pd.DataFrame, rows: pd.DataFrame) -> dict[str, np.ndarray]:
         column, new = known[name], rows[name]
         present, missing = column.dropna(), new.isna().to_numpy()
         kind = column_type(column)
-        if kind == "text" and n_distinct(column) > MOSTLY_DIFFERENT * len(column):
+        if kind == "text" and n_distinct(column) > _MOSTLY_DIFFERENT * len(column):
             continue
         if not len(present):
             unlike = ~missing

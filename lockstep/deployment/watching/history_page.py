@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from lockstep.deployment.watching.record import COLUMNS
+from lockstep.deployment.watching.record import RECORD_COLUMNS
 from lockstep.steps.reporting.figures import Axis, Line, lines
 from lockstep.steps.reporting.page import watch_page
 from lockstep.steps.reporting.wording import plural, visible
@@ -13,7 +13,7 @@ _DAY = 86_400
 _SHARES = {"odd_share": "Share of odd rows", "columns_shifted": "Columns that shifted"}
 
 
-class Batch(NamedTuple):
+class _BatchRow(NamedTuple):
     """A line of the record, as the template shows it."""
 
     date: str
@@ -35,7 +35,7 @@ class Picture(NamedTuple):
 def history_page(problem: str, record: Sequence[Mapping[str, str]]) -> str:
     """The page of a problem's record, which has one line at least."""
     in_time = sorted(record, key=lambda line: _seconds(line["date"]))
-    metrics = [name for name in in_time[0] if name not in COLUMNS]
+    metrics = [name for name in in_time[0] if name not in RECORD_COLUMNS]
     titles = _SHARES | {name: visible(name) for name in metrics}
     batches = [_batch(line, metrics) for line in reversed(in_time)]
     pictures = [
@@ -52,8 +52,8 @@ def summary(record: Sequence[Mapping[str, str]]) -> str:
     return f"{plural(len(record), 'batch')}, the last of {visible(last['date'])}: {visible(last['verdict'])}"
 
 
-def _batch(line: Mapping[str, str], metrics: Sequence[str]) -> Batch:
-    return Batch(
+def _batch(line: Mapping[str, str], metrics: Sequence[str]) -> _BatchRow:
+    return _BatchRow(
         date=visible(line["date"]),
         file=visible(line["file"], 60),
         rows=f"{int(line['rows']):,}",
@@ -68,7 +68,7 @@ def _drawn(name: str, title: str, record: Sequence[Mapping[str, str]], column: s
     points = [(_seconds(line["date"]) / _DAY, float(line[column])) for line in record if line[column]]
     days, values = zip(*points, strict=True)
     alt = f"{title} of {plural(len(points), 'batch')} over time, from {min(values):.4g} to {max(values):.4g}"
-    return lines(name, alt, [Line("", days, values)], Axis("Date", dates=True), Axis(title), marks=True)
+    return lines(name, alt, [Line("", days, values, marks=True)], Axis("Date", dates=True), Axis(title))
 
 
 def _seconds(date: str) -> float:

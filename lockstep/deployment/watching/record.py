@@ -14,9 +14,9 @@ from lockstep.deployment.watching.batch import Watched
 from lockstep.kernel.errors import IntegrityError
 from lockstep.kernel.files import Outputs
 
-COLUMNS = ("date", "file", "rows", "columns_shifted", "predictions", "odd_share", "verdict", "sha256")
+RECORD_COLUMNS = ("date", "file", "rows", "columns_shifted", "predictions", "odd_share", "verdict", "sha256")
 """Of every record, before the metrics."""
-Recorded = Literal["added", "replaced", "there already"]
+RecordOutcome = Literal["added", "replaced", "there already"]
 
 
 class BatchFile(NamedTuple):
@@ -27,7 +27,7 @@ class BatchFile(NamedTuple):
     sha256: str
 
 
-def record_batch(path: Path, batch: BatchFile, found: Watched) -> Recorded:
+def record_batch(path: Path, batch: BatchFile, found: Watched) -> RecordOutcome:
     """Add a line to the record at ``path``; a batch of the same date and bytes has one line, the latest.
 
     Call it while no other command writes (locks.exclusive_command).
@@ -36,7 +36,7 @@ def record_batch(path: Path, batch: BatchFile, found: Watched) -> Recorded:
         IntegrityError: the file is no such record.
     """
     line = _line(batch, found)
-    lines = read_record(path)
+    lines = read_batches(path)
     same = [number for number, other in enumerate(lines) if (other["date"], other["sha256"]) == batch[::2]]
     if same and {key: cell for key, cell in lines[same[0]].items() if cell} == line:
         return "there already"
@@ -44,7 +44,7 @@ def record_batch(path: Path, batch: BatchFile, found: Watched) -> Recorded:
         lines[same[0]] = line
     else:
         lines.append(line)
-    header = list(dict.fromkeys([*COLUMNS, *(key for each in lines for key in each)]))
+    header = list(dict.fromkeys([*RECORD_COLUMNS, *(key for each in lines for key in each)]))
     with Outputs() as outputs:
         outputs.csv(path, header, ([each.get(key, "") for key in header] for each in lines))
     return "replaced" if same else "added"
@@ -62,26 +62,27 @@ def _line(batch: BatchFile, found: Watched) -> dict[str, str]:
         SHIFTED if shifted else "",
         found.odd.batch,
     )
-    line = dict(zip(COLUMNS, (*cells, found.verdict, batch.sha256), strict=True))
+    line = dict(zip(RECORD_COLUMNS, (*cells, found.verdict, batch.sha256), strict=True))
     line |= {item.metric: item.after for item in metrics}
     return {key: str(cell) for key, cell in line.items() if cell not in ("", None)}
 
 
-def read_record(path: Path) -> list[dict[str, str]]:
+def read_batches(path: Path) -> list[dict[str, str]]:
     """The lines of a record, {column: cell}; none where there is no file. Raises IntegrityError: it is no record."""
     try:
         with path.open(encoding="utf-8", newline="") as handle:
             table = csv.DictReader(handle, strict=True)
             lines: list[Mapping[str | None, str | list[str] | None]] = list(table)
-            sound = tuple(table.fieldnames or ())[: len(COLUMNS)] == COLUMNS
+            sound = tuple(table.fieldnames or ())[: len(RECORD_COLUMNS)] == RECORD_COLUMNS
     except FileNotFoundError:
         return []
     except (csv.Error, UnicodeDecodeError) as error:
         raise _another(path, str(error)) from None
     if not sound or any(None in line or None in line.values() for line in lines):
-        raise _another(path, f"its first columns are {', '.join(COLUMNS)}, and each line has all of them")
+        raise _another(path, f"its first columns are {', '.join(RECORD_COLUMNS)}, and each line has all of them")
     found = [{str(key): str(cell) for key, cell in line.items()} for line in lines]
-    numbers = {"rows", "columns_shifted", "odd_share", *(key for line in found for key in line if key not in COLUMNS)}
+    metrics = {key for line in found for key in line if key not in RECORD_COLUMNS}
+    numbers = {"rows", "columns_shifted", "odd_share", *metrics}
     try:
         for line in found:
             datetime.fromisoformat(line["date"])

@@ -9,23 +9,24 @@ from lockstep.comparing.verdicts import (
     ALPHA,
     NO_DIFFERENCE,
     NOT_COMPARABLE,
-    correct,
+    correct_by_holm,
     find_families,
     verdict_of,
 )
+from lockstep.kernel.log import counted
 from lockstep.kernel.settings import Task
-from lockstep.learning.metrics import RARE, in_order, metric_of
+from lockstep.learning.metrics import RARE_CLASS_METRICS, in_order, metric_of
 from lockstep.learning.scoring import Average, Predictions, Scorer, metrics_of
 from lockstep.steps.evaluating.design import Design
 from lockstep.steps.evaluating.resampling import (
     SEED,
     ClassRows,
-    interval,
+    bootstrap_interval,
     intervals_of,
     labels_of,
     resampled,
     resampled_own,
-    rows_of,
+    resampling_rows,
 )
 
 import msgspec
@@ -77,17 +78,18 @@ def compare_samples(
     sides = before, after
     labels = labels_of(np.concatenate([side.y for side in sides]), *(side.predictions for side in sides))
     rows = [
-        rows_of(side.y, side.predictions, task, average, labels if task == "classification" else None) for side in sides
+        resampling_rows(side.y, side.predictions, task, average, labels if task == "classification" else None)
+        for side in sides
     ]
     values = [metrics_of(side.y, side.predictions, task, average, own, side.design.weights) for side in sides]
     names = set(values[0]) & set(values[1])
     one, other = rows
     if isinstance(one, ClassRows) and isinstance(other, ClassRows) and one.rare != other.rare:
-        names -= set(RARE)
+        names -= set(RARE_CLASS_METRICS)
     samples = [
         resampled([built], side.design, SEED + number)[0]
         | resampled_own(own, side.y, [side.predictions], side.design, SEED + number)[0]
-        for number, (built, side) in enumerate(zip(rows, sides, strict=True))
+        for number, (built, side) in enumerate(counted(zip(rows, sides, strict=True), "samples"))
     ]
     smaller = min((side.design for side in sides), key=lambda design: design.degrees_of_freedom)
     differences = {}
@@ -103,13 +105,13 @@ def compare_samples(
                 p_values[name] = None if p is None or own_p is None else max(p, own_p)
                 tests[name] = "bootstrap and permutation"
     families = find_families(differences, SAME_TEST)
-    corrected = correct(p_values, families)
+    corrected = correct_by_holm(p_values, families)
     ranges = [intervals_of(side.y, side.predictions, task, average, side.design, own) for side in sides]
     level, found = ALPHA / max(1, len(corrected)), []
     for name, drawn in differences.items():
         difference = values[1][name] - values[0][name]
         verdict = verdict_of(name, difference, corrected.get(families[name]))
-        low, high = interval(drawn, smaller) or (None, None)
+        low, high = bootstrap_interval(drawn, smaller) or (None, None)
         error = float(np.nanstd(drawn)) * smaller.widening
         is_equal = verdict == NO_DIFFERENCE and error > 0
         found.append(
@@ -136,7 +138,7 @@ def compare_samples(
 
 def _permuted(before: Sample, after: Sample, task: Task, average: Average) -> dict[str, float | None]:
     y = np.concatenate([before.y, after.y])
-    pooled = rows_of(y, _pooled(before.predictions, after.predictions), task, average, None)
+    pooled = resampling_rows(y, _pooled(before.predictions, after.predictions), task, average, None)
     return permutation_p(pooled, before.design, after.design)
 
 

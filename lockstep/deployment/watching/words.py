@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 
 from lockstep.comparing.model_words import metric_row
-from lockstep.comparing.rendering import Block, Quote, Report, metric_value, p_value, percent
+from lockstep.comparing.rendering import Quote, Report, ReportBlock, metric_value, p_value, percent
 from lockstep.comparing.tables.changes import NO_SHIFT, NOT_TESTED, SHIFTED, ColumnComparison
 from lockstep.comparing.verdicts import ALPHA, WORSE, Verdict
 from lockstep.deployment.watching.batch import Watched, WatchedColumn
 from lockstep.deployment.watching.sample_verdicts import SampleMetric, TooFew
 from lockstep.kernel.errors import some
 
-HEADINGS = ("column", "type", "missing", "odd rows", "what is new", "effect", "p (Holm)", "verdict")
-METRIC_HEADINGS = ("metric", "test rows", "these rows", "these \N{MINUS SIGN} test [95%]", "p", "verdict")
-MANY = 20
+_HEADINGS = ("column", "type", "missing", "odd rows", "what is new", "effect", "p (Holm)", "verdict")
+_METRIC_HEADINGS = ("metric", "test rows", "these rows", "these \N{MINUS SIGN} test [95%]", "p", "verdict")
+_MANY_COLUMNS = 20
 """Of more columns only those that say something have a line in the table."""
 READING = (
     "Missing: training \u2192 these rows. Odd: outside the range, or a level or missing value that no training row "
@@ -32,15 +32,15 @@ def report(title: str, found: Watched, recorded: str, quote: Quote) -> Report:
     columns = sorted(
         found.columns, key=lambda item: (item.compared.verdict != SHIFTED, -item.compared.missing.cells_after)
     )
-    shown = [item for item in columns if len(columns) <= MANY or _says_something(item)]
+    shown = [item for item in columns if len(columns) <= _MANY_COLUMNS or _says_something(item)]
     blocks = [
-        Block(
+        ReportBlock(
             f"Columns, against the training rows: {_counted(found)}",
             _quiet_lines(len(columns) - len(shown), [item.compared for item in columns if item not in shown]),
-            HEADINGS,
+            _HEADINGS,
             [_column_row(item.compared, item.odd_rows, found, quote) for item in shown],
         ),
-        Block(
+        ReportBlock(
             "Predictions and odd rows, against the test rows",
             [],
             ("what", "missing", "effect", "p (Holm)", "verdict"),
@@ -53,12 +53,12 @@ def report(title: str, found: Watched, recorded: str, quote: Quote) -> Report:
     if isinstance(found.metrics, tuple):
         rows = [_metric_row(item) for item in found.metrics]
         blocks.append(
-            Block(
+            ReportBlock(
                 f"Metrics of {found.rows_with_truth:,} rows, against the test rows",
                 found.notes,
-                METRIC_HEADINGS,
+                _METRIC_HEADINGS,
                 rows,
-                METRIC_HEADINGS[:1],
+                _METRIC_HEADINGS[:1],
             )
         )
     tests = f"Shifts at {found.level:.0%} over all tests of a batch"
@@ -80,7 +80,7 @@ def _lines(found: Watched, quote: Quote) -> list[str]:
         )
     ]
     if names := found.shifted_columns:
-        lines.append(f"Columns that shifted: {some([quote(name) for name in names], MANY)}.")
+        lines.append(f"Columns that shifted: {some([quote(name) for name in names], _MANY_COLUMNS)}.")
     shifted = [quote(item.column) for item in found.predictions if item.verdict == SHIFTED]
     if shifted:
         lines.append(f"Predictions that shifted: {some(shifted)}.")
@@ -96,7 +96,7 @@ def _lines(found: Watched, quote: Quote) -> list[str]:
             for item in metrics:
                 verdicts.setdefault(item.verdict, []).append(item.metric)
             first = sorted(verdicts.items(), key=lambda entry: entry[0] != WORSE)
-            said = "; ".join(f"{verdict} in {some(names, MANY)}" for verdict, names in first)
+            said = "; ".join(f"{verdict} in {some(names, _MANY_COLUMNS)}" for verdict, names in first)
             lines.append(f"Metrics: {said}.")
     return lines
 

@@ -24,12 +24,12 @@ from lockstep.tables.table import column_type
 
 import pandas as pd
 
-MAX_CLASSES = 20
+_MAX_CLASSES = 20
 """A target of at most so many distinct values can be classes without many rows of each."""
 ENOUGH = 4
 LEAD = 2
 """A target has enough points, and so many more than any other column; the last place alone is worth 1."""
-NAMES = {
+_TARGET_NAMES = {
     "target label labels class classes outcome response dependent survived churn churned exited attrition diagnosis "
     "fraud": 6,
     "y price saleprice species left deposit cnt charges strength rings quality salary medv mpg satisfaction sentiment "
@@ -120,7 +120,7 @@ _EVEN = 1 / 3
 """Classes are even if the rarest has this share of their mean number of rows; counts tail off."""
 
 
-class Column(NamedTuple):
+class TargetCandidate(NamedTuple):
     """A column as a target.
 
     Attributes:
@@ -194,7 +194,7 @@ def choose_task(target: pd.Series, path: Path, doubt: Doubt | None = None) -> tu
     if words & _COUNT_WORDS:
         return "regression", f"{plural(distinct, 'distinct whole number')}, named as a count or a measure"
     counts = present.value_counts()
-    if distinct <= MAX_CLASSES:
+    if distinct <= _MAX_CLASSES:
         if words & _CLASS_WORDS:
             return "classification", f"{distinct} distinct whole numbers, named as classes"
         if words & _ROLE_WORDS and counts.min() >= _EVEN * counts.mean():
@@ -220,7 +220,7 @@ def _is_like_a_target(column: pd.Series, path: Path, doubt: Doubt | None) -> boo
     return True
 
 
-def _columns(frame: pd.DataFrame, doubts: Mapping[str, Doubt]) -> list[Column]:
+def _columns(frame: pd.DataFrame, doubts: Mapping[str, Doubt]) -> list[TargetCandidate]:
     """Every column as a target, in the table's order."""
     one_hot = one_hot_columns(frame)
     names = [str(name) for name in frame]
@@ -232,7 +232,7 @@ def _columns(frame: pd.DataFrame, doubts: Mapping[str, Doubt]) -> list[Column]:
         if number == len(names) - 1:
             reasons += ["it is the last column"] if points < ENOUGH else []
             points += 1
-        found.append(Column(name, points, tuple(reasons), _against(frame[name], one_hot, doubts.get(name))))
+        found.append(TargetCandidate(name, points, tuple(reasons), _against(frame[name], one_hot, doubts.get(name))))
     return found
 
 
@@ -255,7 +255,7 @@ def _points_of_name(name: str, names: Sequence[str]) -> int:
     own = [word for word in words if word not in _LITTLE]
     if not own:
         return 0
-    found = next((points for listed, points in NAMES.items() if "_".join(own) in listed.split()), 0)
+    found = next((points for listed, points in _TARGET_NAMES.items() if "_".join(own) in listed.split()), 0)
     if not found and len(own) > 1:
         found = next((points for listed, points in LAST_WORDS.items() if own[-1] in listed.split()), 0)
         found = found or (ENOUGH if own[0] == "target" else 0)
@@ -274,7 +274,7 @@ def _hardly_classes(target: pd.Series, doubt: Doubt | None) -> str:
     """What to say of a text column that is hardly classes; "" if it may be."""
     present = target.dropna()
     distinct = present.nunique()
-    if distinct <= MAX_CLASSES:
+    if distinct <= _MAX_CLASSES:
         return ""
     dates, numbers = are_dates(present), _are_numbers(target, doubt)
     if not (dates or numbers or distinct * RARE_ROWS > len(present)):
@@ -291,7 +291,9 @@ def _hardly_classes(target: pd.Series, doubt: Doubt | None) -> str:
     )
 
 
-def _question(frame: pd.DataFrame, path: Path, columns: Sequence[Column], candidates: Sequence[Column]) -> str:
+def _question(
+    frame: pd.DataFrame, path: Path, columns: Sequence[TargetCandidate], candidates: Sequence[TargetCandidate]
+) -> str:
     """Which columns it could be, why, and what to type."""
     ranked = sorted(candidates, key=lambda one: -_points_to_ask(one, one.name == columns[-1].name, frame, path))
     shown = [f"'{one.name}' ({'; '.join([*one.reasons, _content(frame[one.name])])})" for one in ranked]
@@ -305,7 +307,7 @@ def _question(frame: pd.DataFrame, path: Path, columns: Sequence[Column], candid
     )
 
 
-def _points_to_ask(column: Column, is_last: bool, frame: pd.DataFrame, path: Path) -> float:
+def _points_to_ask(column: TargetCandidate, is_last: bool, frame: pd.DataFrame, path: Path) -> float:
     """What speaks for a candidate as the first one to ask for: the last column is that of two that are even, and
     before one that is only perhaps named as a target, if its cells are classes."""
     if not is_last:

@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from lockstep.kernel.log import counted
 from lockstep.kernel.settings import Task
 from lockstep.steps.splitting.exact_sums import exact_sums
 from lockstep.steps.splitting.identifiers import are_dates, identifier_of_rows, is_group
@@ -49,11 +50,12 @@ def find_roles(frame: pd.DataFrame, target: str, task: Task) -> ColumnRoles:
     alike = [str(name) for name in features if not has_more_levels(features[name], 1)]
     constants = {name: "constant" if features[name].notna().any() else "empty" for name in alike}
     repeating = [name for name in map(str, features) if is_group(features[name], frame)]
-    reasons = {name: identifier_of_rows(features[name]) for name in map(str, features) if name not in constants}
+    varying = [name for name in map(str, features) if name not in constants]
+    reasons = {name: identifier_of_rows(features[name]) for name in counted(varying, "columns")}
     identifiers = {name: why for name, why in reasons.items() if why}
-    varying = {name: column_type(features[name]) for name in map(str, features) if name not in constants}
-    text_dates = [name for name, kind in varying.items() if kind == "text" and are_dates(features[name].dropna())]
-    dates = [name for name, kind in varying.items() if kind == "date" or name in text_dates]
+    kinds = {name: column_type(features[name]) for name in varying}
+    text_dates = [name for name, kind in kinds.items() if kind == "text" and are_dates(features[name].dropna())]
+    dates = [name for name, kind in kinds.items() if kind == "date" or name in text_dates]
     leaks, suspects = _leaks(features.drop(columns=[*identifiers, *constants]), frame[target], task)
     return ColumnRoles(identifiers, constants, dates, text_dates, leaks, suspects, repeating)
 

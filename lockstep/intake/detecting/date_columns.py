@@ -13,8 +13,16 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Literal, NamedTuple, get_args
 
-from lockstep.intake.detecting.formatted_numbers import A_FEW, MAX_WORDS, NEARLY_ALL, SYMBOLS, WORDS, distinct_cells
+from lockstep.intake.detecting.formatted_numbers import (
+    A_FEW,
+    MAX_UNLISTED_WORDS,
+    MISSING_WORDS,
+    NEARLY_ALL,
+    SYMBOLS,
+    distinct_cells,
+)
 from lockstep.kernel.errors import DataError, some
+from lockstep.kernel.log import counted
 from lockstep.reading.column_types import Format, as_bool, is_in
 from lockstep.reading.date_formats import (
     ISO,
@@ -34,7 +42,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-SAMPLE = 20
+_SAMPLE = 20
 """So many distinct cells from all over the column tell which forms to try."""
 EPOCHS = [epoch for epoch in get_args(Epoch) if epoch]
 DAYS = (
@@ -128,7 +136,7 @@ def find_date_forms(
         DataError: a column that is declared to be of dates is not all of the given format.
     """
     found, warnings = {}, []
-    for name, cells in columns.items():
+    for name, cells in counted(columns.items(), "columns"):
         if name in texts:
             continue
         held = _Cells(cells, usual, lines, place)
@@ -146,7 +154,7 @@ def formats_that_read(texts: pd.Series) -> list[str]:
     dates."""
     held = _Cells(pa.array(texts.astype("str"), pa.large_string()), Format(), np.arange(len(texts)), "row")
     places = np.arange(len(held.distinct))
-    sample = held.distinct.take(pa.array(places[:: 1 + len(places) // SAMPLE]))
+    sample = held.distinct.take(pa.array(places[:: 1 + len(places) // _SAMPLE]))
     found = [pattern for pattern in _forms_of(sample) if not np.isnat(held.dates(pattern)).any()]
     return ["iso" if pattern == ISO else pattern for pattern in found]
 
@@ -176,9 +184,9 @@ class _Cells:
     def __init__(self, cells: pa.Array, usual: Format, lines: np.ndarray, place: str) -> None:
         self.trimmed, self.lines, self.place = pc.utf8_trim_whitespace(cells), lines, place
         self.distinct, self.counts = distinct_cells(self.trimmed, usual)
-        is_word = pc.or_(is_in(self.distinct, SYMBOLS), is_in(pc.utf8_lower(self.distinct), WORDS))
+        is_word = pc.or_(is_in(self.distinct, SYMBOLS), is_in(pc.utf8_lower(self.distinct), MISSING_WORDS))
         self.never = as_bool(pc.or_(is_word, pc.match_substring_regex(self.distinct, _NEVER)))
-        if self.never.sum() > MAX_WORDS:
+        if self.never.sum() > MAX_UNLISTED_WORDS:
             self.never[:] = as_bool(is_word)
 
     def dates(self, pattern: str) -> np.ndarray:
@@ -200,7 +208,7 @@ def _find(held: _Cells, name: str, usual: Format) -> DateForm | str | None:
     """How a column of dates is read, or what to say of it; None: it is hardly one of dates."""
     wanted = ~held.never
     places = np.flatnonzero(wanted)
-    sample = held.distinct.take(pa.array(places[:: 1 + len(places) // SAMPLE]))
+    sample = held.distinct.take(pa.array(places[:: 1 + len(places) // _SAMPLE]))
     if held.counts[wanted].sum() < A_FEW or pc.all(pc.match_substring_regex(sample, usual.number)).as_py():
         return None
     tried = {pattern: held.dates(pattern) for pattern in _forms_of(sample)}
@@ -314,7 +322,7 @@ def _form(held: _Cells, usual: Format, pattern: str, dates: np.ndarray) -> DateF
         form = form._replace(dates=pattern, marks=Marks(offset=zoned and pattern == ISO))
     has_time = "%H" in pattern or "%I" in pattern
     has_time |= pattern == ISO and bool(pc.any(pc.match_substring_regex(cells, "[T ]")).as_py())
-    example = int(np.argmax([_tells(date) for date in itertools.islice(present, SAMPLE)]))
+    example = int(np.argmax([_tells(date) for date in itertools.islice(present, _SAMPLE)]))
     kind: Literal["date", "datetime"] = "date" if not has_time and are_days(present).all() else "datetime"
     return DateForm(form, kind, words, cells[example].as_py(), shown_date(present[example]), zoned)
 

@@ -17,12 +17,12 @@ from lockstep.reading.column_types import Format, is_in
 import pyarrow as pa
 import pyarrow.compute as pc
 
-OTHER = {".": ",", ",": "."}
+OTHER_MARK = {".": ",", ",": "."}
 """{mark: the other one}"""
 MARK_NAMES = {".": "point", ",": "comma"}
 SAMPLE = 1000
 """The first cells of a column, which mostly decide already."""
-FEW = 50
+PER_TYPO = 50
 """One cell in so many that shows a decimal mark does not settle what it is in the others: it may be mistyped."""
 _SIGN = r"[-+\x{2212}]?"
 _DECIMAL = (
@@ -55,14 +55,14 @@ class Evidence(NamedTuple):
     @property
     def decimal_marks(self) -> set[str]:
         """What the decimal mark is by the evidence: none, one or both of point and comma."""
-        return self.decimals | {OTHER[mark] for mark in self.groups}
+        return self.decimals | {OTHER_MARK[mark] for mark in self.groups}
 
 
 def find_evidence(columns: Mapping[str, pa.Array | pa.ChunkedArray], missing: Sequence[str]) -> Evidence:
     """Look at every cell of the ``columns``, {name: (n_rows,) texts}; ``missing``: words for a missing value."""
-    decimals, groups, open_in = set[str](), set[str](), {mark: dict[str, str]() for mark in OTHER}
+    decimals, groups, open_in = set[str](), set[str](), {mark: dict[str, str]() for mark in OTHER_MARK}
     for name, column in columns.items():
-        for mark, other in OTHER.items():
+        for mark, other in OTHER_MARK.items():
             marked = column.filter(pc.match_substring(column, mark))
             if not len(marked):
                 continue
@@ -106,8 +106,8 @@ def usual_format(
     found = find_evidence({name: cells for name, cells in columns.items() if name not in texts}, missing)
     is_comma = "," in found.decimal_marks or bool(found.open[","])
     if decimal is not None or thousands is not None:
-        own = decimal or OTHER.get(thousands or "") or ("," if is_comma and "." not in found.decimals else ".")
-        mark = OTHER[own]
+        own = decimal or OTHER_MARK.get(thousands or "") or ("," if is_comma and "." not in found.decimals else ".")
+        mark = OTHER_MARK[own]
         is_group = (mark in found.groups or found.open[mark]) and mark not in found.decimals
         return Format(own, (mark if is_group else "") if thousands is None else thousands)
     if "." in found.decimal_marks:
@@ -123,7 +123,7 @@ def usual_format(
 
 def _question(found: Evidence, mark: str, path: Path) -> DataError:
     name, cell = next(iter(found.open[mark].items()))
-    other, shown = OTHER[mark], cell.lstrip("+")
+    other, shown = OTHER_MARK[mark], cell.lstrip("+")
     return DataError(
         f"{path} column {name!r}: {cell} can be read in two ways, and every number with a {MARK_NAMES[mark]} in it is "
         f"of that form. Give --decimal {other} --thousands {mark} if it is {shown.replace(mark, '')}, or "
@@ -156,7 +156,7 @@ def other_reading(cells: pa.Array | pa.ChunkedArray, form: Format) -> OtherReadi
     for part in (cells[:SAMPLE], cells):
         numbers, either = _open_numbers(part, form, rival)
         exceptions = len(numbers) - len(either)
-        if exceptions * FEW > len(numbers):
+        if exceptions * PER_TYPO > len(numbers):
             return None
     tells = either.filter(pc.match_substring_regex(either, "[0-9][.,]"))  # not the point of a unit, as of Rs.918
     if not len(tells) or (exceptions and form.decimal not in str(tells[0].as_py())):
@@ -172,7 +172,7 @@ def n_certain(cells: pa.Array | pa.ChunkedArray, form: Format) -> tuple[int, int
 
 def _rival(form: Format) -> Format:
     """The form in which the marks have changed places."""
-    return form._replace(decimal=OTHER[form.decimal], thousands=form.decimal)
+    return form._replace(decimal=OTHER_MARK[form.decimal], thousands=form.decimal)
 
 
 def _open_numbers(

@@ -18,6 +18,7 @@ from lockstep.intake.detecting.decimal_marks import usual_format
 from lockstep.intake.detecting.formatted_numbers import Doubt, NumberForm, are_usual, find_number_forms, open_readings
 from lockstep.intake.detecting.settled_columns import columns_of, settled_table
 from lockstep.kernel.errors import DataError, SettingsError, did_you_mean, some
+from lockstep.kernel.log import heartbeat
 from lockstep.reading.blocks import read_typed
 from lockstep.reading.column_types import DATE_TYPE, MISSING, NUMBER_TYPE, STRING_TYPE, Format
 from lockstep.reading.csvfile import TEXT, CsvFile, Dialect, TextTable
@@ -139,13 +140,15 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
     own = [name for name in ("decimal", "thousands", "missing") if f"load.{name}" in given]
     _check_said(cells, said)
     passed_over = {*said["text"], *usual}
-    dates, doubtful = find_date_forms(cells, form, lines, given=said["dates"], texts=passed_over)
+    with heartbeat("looking for dates"):
+        dates, doubtful = find_date_forms(cells, form, lines, given=said["dates"], texts=passed_over)
     cells = {name: column for name, column in cells.items() if name not in dates}
     codes = codes_like_numbers(
         {name: column for name, column in cells.items() if name not in (*said["numbers"], *said["text"])}, form.missing
     )
     texts = {*said["text"], *codes}
-    numbers, doubts = find_number_forms(cells, form, numbers=said["numbers"], texts=texts, given=own, plain=usual)
+    with heartbeat("looking for numbers"):
+        numbers, doubts = find_number_forms(cells, form, numbers=said["numbers"], texts=texts, given=own, plain=usual)
     types, forms = _declared(numbers, dates, said["text"])
     types |= dict.fromkeys(codes, "string")
     # What is to be read as numbers is asked for its texts once more.

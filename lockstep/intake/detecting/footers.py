@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lockstep.intake.detecting.decimal_marks import OTHER
+from lockstep.intake.detecting.decimal_marks import OTHER_MARK
 from lockstep.intake.detecting.settled_columns import columns_of
 from lockstep.kernel.errors import some
 from lockstep.reading.blocks import in_threads
@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 
 MAX_LINES = 3
 """Lines of a footer, beside empty ones. More lines with such a word at the end are rows that have it."""
-A_FEW = 10
+_A_FEW = 10
 """So many numbers that are not 0 must make up a sum: with few, a row may have it by chance."""
 HARDLY_ANY = 0.05
 """The share of the rows that may be empty in a column, so that an empty cell in the last one is noticed."""
@@ -248,11 +248,11 @@ def _is_hardly_empty(cells: pa.ChunkedArray) -> bool:
 
 def _sums(file: CsvFile, names: Sequence[str]) -> dict[str, dict[str, _Sum]]:
     """{column: {decimal mark: the sum of its numbers, if that is the mark}}."""
-    sums = {name: dict.fromkeys(OTHER, _Sum()) for name in names}
+    sums = {name: dict.fromkeys(OTHER_MARK, _Sum()) for name in names}
 
     def summed(block: Block) -> dict[str, dict[str, _Sum]]:
         cells = file.cells(block, names)
-        return {name: {mark: _sum_of(cells[name].combine_chunks(), mark) for mark in OTHER} for name in names}
+        return {name: {mark: _sum_of(cells[name].combine_chunks(), mark) for mark in OTHER_MARK} for name in names}
 
     def take(_: Block, found: dict[str, dict[str, _Sum]]) -> None:
         for name, by_mark in found.items():
@@ -271,7 +271,7 @@ def _sum_of(cells: pa.Array, decimal: str) -> _Sum:
     if not len(parts):
         return _Sum()
     before, digits, behind = parts.flatten()
-    plain = pc.replace_substring_regex(digits, f"[{re.escape(OTHER[decimal])}{_GROUPS}]", "")
+    plain = pc.replace_substring_regex(digits, f"[{re.escape(OTHER_MARK[decimal])}{_GROUPS}]", "")
     plain = pc.replace_substring(plain, decimal, ".")
     fits = pc.match_substring_regex(plain, _PLAIN)
     minus = pc.or_(pc.match_substring_regex(before, _MINUS), pc.match_substring_regex(behind, _MINUS))
@@ -288,5 +288,5 @@ def _is_sum(number: _Sum, above: _Sum) -> bool:
     own = 0.5 * 10.0**-number.decimals if number.decimals < above.decimals else 0.0
     rounding = above.n_numbers**0.5 * 10.0**-above.decimals if above.decimals else 0.0
     tolerance = own + rounding + _FLOAT_ERROR * above.size
-    is_enough = above.n_numbers >= A_FEW and number.n_numbers == 1 and tolerance <= _TELLING * number.size
+    is_enough = above.n_numbers >= _A_FEW and number.n_numbers == 1 and tolerance <= _TELLING * number.size
     return is_enough and abs(number.total - above.total) <= tolerance

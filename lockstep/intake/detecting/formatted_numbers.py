@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from lockstep.intake.detecting.decimal_marks import (
     MARK_NAMES,
-    OTHER,
+    OTHER_MARK,
     SAMPLE,
     OtherReading,
     find_evidence,
@@ -19,6 +19,7 @@ from lockstep.intake.detecting.decimal_marks import (
 )
 from lockstep.intake.detecting.wording import are
 from lockstep.kernel.errors import DataError, some
+from lockstep.kernel.log import counted
 from lockstep.reading.column_types import Format, as_bool, is_in
 from lockstep.reading.number_marks import BLANKS, MAGNITUDES, NO_MARKS, Marks
 from lockstep.steps.reporting.wording import plural
@@ -34,11 +35,11 @@ NEARLY_ALL = 0.9
 """A column is taken for one of numbers if this share of its cells are, those left out that mean a missing value."""
 A_FEW = 10
 """So many cells at least must be numbers, and so many distinct ones where they could be categories, such as <=50K."""
-MAX_WORDS = 3
+MAX_UNLISTED_WORDS = 3
 """Words that no list has, and that recur, are taken for missing values if they are no more than these."""
 MAX_UNITS = 5
 """Numbers with more units than these are taken for texts that begin with a number, such as addresses."""
-RARE = 0.01
+_RARE = 0.01
 """What only this share of the cells shows, groups by Indian custom, say, does not decide on how all are read."""
 PHONE = 9
 """Groups of digits that make cells of so many characters, all of one length, may be telephone numbers."""
@@ -48,7 +49,7 @@ SYMBOLS = (
     *("1.#QNAN", "1.#IND", "-1.#IND", "-nan", "-nan(ind)"),
 )
 """What only ever stands for a missing value among numbers."""
-WORDS = (
+MISSING_WORDS = (
     *("unknown", "not available", "not applicable", "not reported", "not recorded", "not known", "no data", "missing"),
     *("none", "nil", "null", "na", "n/a", "n.a.", "n.a", "nan", "<na>", "n/d", "nd", "unspecified", "undefined"),
 )
@@ -154,7 +155,7 @@ def find_number_forms(
     """
     others = {name: cells for name, cells in columns.items() if name not in (*texts, *plain)}
     odd = {name: cells for name, cells in others.items() if not are_usual(cells, usual)}
-    held = {name: _Cells(cells, usual) for name, cells in odd.items()}
+    held = {name: _Cells(cells, usual) for name, cells in counted(odd.items(), "columns")}
     take_words = "missing" not in given
 
     def find(marks: set[str]) -> dict[str, NumberForm | Doubt | None]:
@@ -218,7 +219,7 @@ def open_readings(
     by_role: dict[tuple[str, bool], dict[str, OtherReading]] = {}
     for name, form in forms.items():
         if (found := other_reading(columns[name], form)) is not None:
-            mark = next(mark for mark in OTHER if mark in found.cell)
+            mark = next(mark for mark in OTHER_MARK if mark in found.cell)
             by_role.setdefault((mark, mark == form.decimal), {})[name] = found
     warnings = []
     for (mark, is_decimal), rivals in by_role.items():
@@ -462,9 +463,9 @@ def _missing_words(held: _Cells, numbers: np.ndarray, others: np.ndarray) -> np.
     is_symbol = as_bool(is_in(cells, SYMBOLS))
     if len(numbers) < A_FEW:
         return np.asarray(others[is_symbol])
-    is_word = is_symbol | as_bool(is_in(pc.utf8_lower(cells), WORDS))
+    is_word = is_symbol | as_bool(is_in(pc.utf8_lower(cells), MISSING_WORDS))
     rest = others[~is_word]
-    recurring = len(rest) <= MAX_WORDS and (held.counts[rest] > 1).all()
+    recurring = len(rest) <= MAX_UNLISTED_WORDS and (held.counts[rest] > 1).all()
     plain = not pc.any(pc.match_substring_regex(held.texts.take(pa.array(rest)), "[0-9]"), min_count=0).as_py()
     if recurring and plain and held.count(numbers) >= NEARLY_ALL * (held.count(numbers) + held.count(rest)):
         return others
@@ -496,7 +497,7 @@ def _choose(
     """The form of numbers with these marks: which mark is decimal, which one groups digits, and how."""
     used = set("".join(digits.str.replace(r"[0-9]|[eE][-+]?[0-9]+$", "", regex=True).unique()))
     candidates = [usual._replace(marks=marks)]
-    for decimal in (usual.decimal, OTHER[usual.decimal]):
+    for decimal in (usual.decimal, OTHER_MARK[usual.decimal]):
         for group in ("", *sorted(used - {decimal})):
             if used <= {decimal, group}:
                 forms = [marks, structs.replace(marks, groups="indian")] if group == "," else [marks]
@@ -524,12 +525,12 @@ def _choose(
         form._replace(marks=structs.replace(form.marks, **{key: getattr(NO_MARKS, key)}))
         for key in ("groups", "magnitudes")
     ]
-    other = OTHER.get(form.decimal, "")
+    other = OTHER_MARK.get(form.decimal, "")
     if other in decimals and (other == "." or form.thousands == other):
         rivals.append(form._replace(decimal=other, thousands=form.decimal * (form.thousands == other)))
     for rival in () if force else rivals:
         deciding = ~as_bool(pc.match_substring_regex(texts, rival.number))
-        if 0 < (count := counts[deciding].sum()) < max(2, RARE * counts.sum()):
+        if 0 < (count := counts[deciding].sum()) < max(2, _RARE * counts.sum()):
             cell = texts[int(np.argmax(deciding))].as_py()
             return Doubt(
                 _example(texts),
@@ -568,7 +569,7 @@ def _flags_that_work(
     columns: Mapping[str, pa.Array], name: str, usual: Format, mark: str, given: Collection[str]
 ) -> str:
     """The flags that settle what ``mark`` is in a column, and leave the other columns numbers; "" if none do."""
-    other = OTHER.get(mark, usual.decimal)
+    other = OTHER_MARK.get(mark, usual.decimal)
     readings = {
         f"--thousands {shlex.quote(mark)}": usual._replace(decimal=other, thousands=mark),
         f"--decimal {mark}": usual._replace(decimal=mark, thousands=""),

@@ -13,7 +13,7 @@ from lockstep.tables.table import column_type
 
 import pandas as pd
 
-WORDS = 2
+_WORDS = 2
 """Half of the texts have so many words without a digit."""
 MANY_LEVELS = PreprocessSettings().max_levels
 """A column of more different texts than this is no category that stands for itself."""
@@ -32,4 +32,4 @@ def free_texts(frame: pd.DataFrame, roles: ColumnRoles, without: Iterable[str | 
 
 
 def _is_free(column: pd.Series) -> bool:
-    return column_type(column) == "text" and column.nunique() > MANY_LEVELS and plain_words(column.dropna()) >= WORDS
+    return column_type(column) == "text" and column.nunique() > MANY_LEVELS and plain_words(column.dropna()) >= _WORDS

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from lockstep.intake.detecting.codes import is_named_postal
-from lockstep.intake.detecting.decimal_marks import FEW, SAMPLE, find_evidence, n_certain
+from lockstep.intake.detecting.decimal_marks import PER_TYPO, SAMPLE, find_evidence, n_certain
 from lockstep.intake.detecting.formatted_numbers import A_FEW
 from lockstep.reading.blocks import bytes_of, in_threads
 from lockstep.reading.column_types import Format, is_in
@@ -127,7 +127,7 @@ def _kind(cells: pa.ChunkedArray, missing: Sequence[str], is_open: bool) -> _Kin
 def _tell_the_point(first: pa.Array, missing: Sequence[str]) -> bool:
     """Whether the points in the first cells of a column, plain numbers, can only be decimal marks, whatever follows."""
     certain, n_numbers = n_certain(first, Format())
-    if certain < A_FEW or certain * FEW <= n_numbers or find_evidence({"": first}, missing).decimals != {"."}:
+    if certain < A_FEW or certain * PER_TYPO <= n_numbers or find_evidence({"": first}, missing).decimals != {"."}:
         return False
     present = first.filter(pc.invert(is_in(first, ("", *missing))))
     return bool(pc.any(pc.match_substring(present, "."), min_count=0).as_py())

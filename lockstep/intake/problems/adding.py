@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lockstep.intake.choosing.decisions import Decisions, problem_block
+from lockstep.intake.choosing.setting_choices import Choices, problem_block
 from lockstep.intake.detecting.file_format import TableFacts
 from lockstep.intake.editing.undoing import as_committed, dvc_add, undone_on_error
 from lockstep.intake.editing.yaml_entries import with_entry
@@ -19,7 +19,7 @@ from lockstep.intake.problems.settings_reference import commented, with_defaults
 from lockstep.intake.problems.source_record import record_source
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, some
 from lockstep.kernel.files import Outputs
-from lockstep.kernel.log import heartbeat
+from lockstep.kernel.log import counting, heartbeat
 from lockstep.kernel.paths import CONTRACTS, PARAMS, PIPELINE, features_of
 from lockstep.kernel.settings import check_problem_name, check_problems, convert, read_problems
 from lockstep.kernel.strict_yaml import parse_yaml
@@ -80,7 +80,7 @@ def write(
     Args:
         place: where.
         path: the file.
-        problem, contract: what ``describe`` gave.
+        problem, contract: what ``describe_problem`` gave.
         dry_run: whether to change nothing.
         source: of what the file was made, for the pointer; None if it is the user's own.
 
@@ -99,10 +99,9 @@ def write(
     created = [file for file in (place.pointer, place.contract, place.features, place.data) if not file.exists()]
     undo = _undo(place, created)
     with undone_on_error((PARAMS, PIPELINE, IGNORED), created=created):
+        if place.data.resolve() != path.resolve():
+            _copy(path, place.data)
         with heartbeat(f"putting {place.data} into DVC's cache"):
-            if place.data.resolve() != path.resolve():
-                place.data.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, place.data)
             dvc_add(place.data)
             if source is not None:
                 record_source(place.pointer, place.data, source)
@@ -119,16 +118,24 @@ def write(
     return undo
 
 
-def describe(facts: TableFacts, decisions: Decisions, data: Path) -> tuple[dict[str, Any], Contract]:
+def _copy(path: Path, copy: Path) -> None:
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.touch()
+    size = path.stat().st_size / 1e6
+    with heartbeat(f"copying {path}"), counting(size, "MB", ask=lambda: copy.stat().st_size / 1e6):
+        shutil.copyfile(path, copy)
+
+
+def describe_problem(facts: TableFacts, choices: Choices, data: Path) -> tuple[dict[str, Any], Contract]:
     """(the block of params.yaml, the contract) of a problem whose file will be ``data``.
 
     Raises:
         DataError: what was decided leaves nothing to learn from, or is not to be written.
     """
-    _check_features(facts, decisions)
-    problem = problem_block(decisions, data)
+    _check_features(facts, choices)
+    problem = problem_block(choices, data)
     form = convert(problem["load"], LoadSettings, "load").form
-    return problem, infer_contract(facts.frame.drop(columns=decisions.drop.value), facts.numbers, form, facts.dates)
+    return problem, infer_contract(facts.frame.drop(columns=choices.drop.value), facts.numbers, form, facts.dates)
 
 
 def try_out(path: Path, problem: dict[str, Any], contract: Contract) -> None:
@@ -149,17 +156,17 @@ def _without_features(table: Table, settings: SplitSettings) -> Table:
     return replace(table, frame=table.frame[[*dict.fromkeys(cut_by), *features[:1]]])
 
 
-def _check_features(facts: TableFacts, decisions: Decisions) -> None:
+def _check_features(facts: TableFacts, choices: Choices) -> None:
     """Raise DataError if what was decided leaves no column to learn from; what the user drops, ``load_file`` judges."""
-    drop, target, roles = decisions.drop, decisions.target.value, decisions.roles
+    drop, target, roles = choices.drop, choices.target.value, choices.roles
     beside = [str(name) for name in facts.frame if name != target]
-    unseen = (decisions.group.value, decisions.time.value, decisions.weight.value)
+    unseen = (choices.group.value, choices.time.value, choices.weight.value)
     others = [name for name in beside if name not in unseen]
     what = f"{facts.path} has no feature: "
     if beside and not others:
-        if any(part.key == "time_is_feature" for part in decisions.parts):
+        if any(part.key == "time_is_feature" for part in choices.parts):
             return
-        taken = next(one for one in (decisions.group, decisions.time, decisions.weight) if one.value is not None)
+        taken = next(one for one in (choices.group, choices.time, choices.weight) if one.value is not None)
         only = f"beside the target '{target}' there is only what the rows are split or weighted by. Add columns to the "
         end = "." if taken.is_given else " ''."
         how = "leave out " if taken.is_given else "give "
@@ -188,13 +195,20 @@ def _check_features(facts: TableFacts, decisions: Decisions) -> None:
 
 def _try_stages(table: Table, split: SplitSettings, cross_validate: dict[str, Any]) -> None:
     """Raise what the stages behind load would: split, and a fit that finds rows of one class only."""
-    train = split_table(table, split).train
-    folds = make_folds(train, convert(cross_validate, CrossValidateSettings, "cross_validate"))
-    if train.task == "classification":
-        check_classes(train, "the training rows")
+    cut = convert(cross_validate, CrossValidateSettings, "cross_validate")
+    with counting(3 + cut.folds * cut.repeats, "steps") as progress:
+        train = split_table(table, split).train
+        progress.advance()
+        folds = make_folds(train, cut)
+        progress.advance()
+        if train.task == "classification":
+            check_classes(train, "the training rows")
+        progress.advance()
         labels = replace(train, frame=train.frame[[train.target]])
         for fitted_on, _ in folds:
-            check_classes(labels.rows(fitted_on), f"the {len(fitted_on)} training rows that a fold is fitted on")
+            if train.task == "classification":
+                check_classes(labels.rows(fitted_on), f"the {len(fitted_on)} training rows that a fold is fitted on")
+            progress.advance()
 
 
 def _texts(place: Place, about: str, problem: dict[str, Any]) -> dict[Path, str]:

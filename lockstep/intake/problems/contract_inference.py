@@ -18,11 +18,11 @@ import msgspec
 import pandas as pd
 from msgspec import structs
 
-MAX_LEVELS = 50
+_MAX_LEVELS = 50
 """A text column of at most so many levels gets a list of them."""
 MIN_REPEATS = 5
 """... provided that its levels repeat so often on average: a list of names is no list of categories."""
-HEADER = """\
+CONTRACT_HEADER = """\
 # What the table must look like: Table Schema (https://specs.frictionlessdata.io/table-schema/), checked by the stage
 # load and before predictions. Inferred from the data; edit it to what you know. type: number | integer | boolean |
 # date | datetime | string; constraints: required, unique, minimum, maximum, enum, pattern (a regular expression that
@@ -32,7 +32,9 @@ HEADER = """\
 
 def write_contract(contract: Contract, path: Path) -> None:
     """Write ``contract`` as read_contract reads it, a line or two per field."""
-    path.write_text(HEADER + dump_yaml(msgspec.to_builtins(contract), flow=None), encoding="utf-8", newline="\n")
+    path.write_text(
+        CONTRACT_HEADER + dump_yaml(msgspec.to_builtins(contract), flow=None), encoding="utf-8", newline="\n"
+    )
 
 
 def infer_contract(
@@ -87,7 +89,7 @@ def _infer_field(column: pd.Series, name: str) -> Field:
         )
         return Field(name=name, type="integer" if whole else "number", constraints=limits)
     levels = sorted(present.unique().tolist())
-    repeats = 0 < len(levels) <= MAX_LEVELS and len(present) >= MIN_REPEATS * len(levels)
+    repeats = 0 < len(levels) <= _MAX_LEVELS and len(present) >= MIN_REPEATS * len(levels)
     unique = required and len(levels) == len(present)
     limits = Constraints(required=required, unique=unique, enum=tuple(levels) if repeats else None)
     return Field(name=name, type="string", constraints=limits)

@@ -27,7 +27,7 @@ from lockstep.kernel.strict_yaml import parse_yaml, read_yaml
 from lockstep.repository.cache import cache_folder, is_intact, object_path
 
 
-class Change(NamedTuple):
+class ProblemChange(NamedTuple):
     """What removing or renaming a problem comes to; nothing is done yet.
 
     Attributes:
@@ -43,7 +43,7 @@ class Change(NamedTuple):
     undo: str
 
 
-def plan_removal(name: str) -> Change:
+def plan_removal(name: str) -> ProblemChange:
     """Find what goes with the problem ``name``. Raises SettingsError: there is none, or a file cannot be edited."""
     files = _files(name)
     texts = {PARAMS: without_entries(_text(PARAMS), PARAMS, "problems", [name]), **_without_stages(name)}
@@ -60,10 +60,10 @@ def plan_removal(name: str) -> Change:
     kept = [path for path in gone if committed & set(_files_below([path]))]
     back = [str(path) for path in (*texts, *kept) if path not in lost]
     undo = f"{shlex.join(['git', 'checkout', 'HEAD', '--', *back])} && dvc checkout" if back else ""
-    return Change(texts, dict.fromkeys(gone), lost, undo)
+    return ProblemChange(texts, dict.fromkeys(gone), lost, undo)
 
 
-def plan_renaming(old: str, new: str) -> Change:
+def plan_renaming(old: str, new: str) -> ProblemChange:
     """Find what changes if the problem ``old`` is called ``new``.
 
     Raises:
@@ -104,10 +104,10 @@ def plan_renaming(old: str, new: str) -> Change:
     if LOCK_FILE in texts:  # it was run: what its stages made is in DVC's cache of runs
         undo += f" && git checkout {LOCK_FILE}" if LOCK_FILE in as_committed([LOCK_FILE]) else ""
         undo += f" && dvc repro report@{old}"
-    return Change(texts, {**moves}, [], undo)
+    return ProblemChange(texts, {**moves}, [], undo)
 
 
-def carry_out(change: Change) -> None:
+def carry_out(change: ProblemChange) -> None:
     """Do it; if anything fails, nothing is changed."""
     with hidden_folder("removed") as folder:
         moved = {path: place or folder / str(number) for number, (path, place) in enumerate(change.moves.items())}

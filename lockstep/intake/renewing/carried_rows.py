@@ -10,7 +10,7 @@ from typing import NamedTuple
 from lockstep.comparing.tables.changes import Side
 from lockstep.comparing.tables.row_matching import Matched, content_numbers, of_one_type
 from lockstep.steps.splitting.parts import SplitSettings
-from lockstep.steps.splitting.two_samples import Codes, encode
+from lockstep.steps.splitting.two_samples import Codes, shared_codes
 from lockstep.tables.table import column_type
 
 import numpy as np
@@ -52,7 +52,7 @@ def twins_by_content(before: Side, after: Side) -> Twins:
 def twins_by(column: str, before: Side, after: Side, otherwise: Twins) -> Twins:
     """Rows are equal if their cells of a column are; those without a cell there as ``otherwise`` says."""
     old, new = of_one_type(whole(before)[column], whole(after)[column])
-    codes = encode(old, new)
+    codes = shared_codes(old, new)
     beyond = len(codes.levels) + 1
     before_numbers, after_numbers = (
         np.where(own > 0, own.astype(np.int64), beyond + rest)
@@ -64,7 +64,7 @@ def twins_by(column: str, before: Side, after: Side, otherwise: Twins) -> Twins:
 def shared_columns(old: pd.DataFrame, new: pd.DataFrame) -> list[Codes]:
     """The columns that both have with one type."""
     shared = [name for name in new if name in old and column_type(old[name]) == column_type(new[name])]
-    return [encode(old[name], new[name]) for name in shared]
+    return [shared_codes(old[name], new[name]) for name in shared]
 
 
 def carried_test_rows(match: Matched, twins: Twins, was_test: np.ndarray, settings: SplitSettings) -> np.ndarray:

@@ -26,7 +26,7 @@ from lockstep.reading.loading import LoadSettings, check_rows, load_file
 from lockstep.reading.source import PACKED
 from lockstep.steps.splitting.identifiers import NEARLY_UNIQUE, is_code
 from lockstep.steps.splitting.parts import SplitSettings, split_table
-from lockstep.steps.splitting.two_samples import encode
+from lockstep.steps.splitting.two_samples import shared_codes
 from lockstep.tables.table import column_type
 
 import numpy as np
@@ -36,7 +36,7 @@ from msgspec.structs import replace
 Mode = Literal["append", "replace"]
 
 
-class Version(NamedTuple):
+class DataVersion(NamedTuple):
     """A problem's data as they are in a file.
 
     Attributes:
@@ -81,6 +81,22 @@ class Renewal(NamedTuple):
     in_time: bool
 
 
+class _Comparison(NamedTuple):
+    """Two versions of a problem's data, and which of their rows are the same.
+
+    Attributes:
+        match: one to one.
+        content: all that have the same content.
+        key: the column that names the rows, or None.
+    """
+
+    before: DataVersion
+    after: DataVersion
+    match: Matched
+    content: Twins
+    key: str | None
+
+
 class Given(NamedTuple):
     """What a problem says of its data: the settings, the contract's file, and the tracked file."""
 
@@ -121,7 +137,8 @@ def find_renewal(given: Given, rows: Path, result: Path, mode: Mode, key: str | 
     changes = replace(changes, unread=tuple(side.unread for side in (before, after) if side.unread is not None))
     repeated = _repeated(content, before, after) if mode == "append" else []
     targets = _changed_targets(before.side, after.side, match, key)
-    return _with_parts(given, before, after, match, content, key, changes, repeated, targets)
+    compared = _Comparison(before, after, match, content, key)
+    return _with_parts(given, compared, changes, repeated, targets)
 
 
 def _check_footer(load: LoadSettings, result: Path, rows: Path) -> None:
@@ -139,7 +156,7 @@ def _check_footer(load: LoadSettings, result: Path, rows: Path) -> None:
         )
 
 
-def _version(given: Given, path: Path, shown: str) -> Version:
+def _version(given: Given, path: Path, shown: str) -> DataVersion:
     loaded = load_file(path, given.load, read_contract(given.contract))
     table, unread = loaded.table, None
     try:
@@ -147,10 +164,10 @@ def _version(given: Given, path: Path, shown: str) -> Version:
     except LockstepError as error:
         dropped = table.frame[[]]
         unread = UnreadColumns(shown, given.load.drop, str(error).removesuffix("."))
-    return Version(Side(table, dropped), len(table) + loaded.rows_left_out, unread)
+    return DataVersion(Side(table, dropped), len(table) + loaded.rows_left_out, unread)
 
 
-def _check_key(key: str | None, load: LoadSettings, before: Version, after: Version, rows: Path) -> None:
+def _check_key(key: str | None, load: LoadSettings, before: DataVersion, after: DataVersion, rows: Path) -> None:
     if key is None:
         return
     target = before.side.table.target
@@ -167,7 +184,7 @@ def _check_key(key: str | None, load: LoadSettings, before: Version, after: Vers
                             "Name the column that tells rows apart.")  # fmt: skip
 
 
-def _matched(before: Version, after: Version, mode: Mode, key: str | None) -> Matched:
+def _matched(before: DataVersion, after: DataVersion, mode: Mode, key: str | None) -> Matched:
     """The rows that both have: where rows were added, the first ones."""
     old, new = before.side, after.side
     if mode == "replace":
@@ -176,7 +193,7 @@ def _matched(before: Version, after: Version, mode: Mode, key: str | None) -> Ma
     return Matched(old.table.frame.index.get_indexer(numbers), None, None)
 
 
-def _repeated(content: Twins, before: Version, after: Version) -> list[int]:
+def _repeated(content: Twins, before: DataVersion, after: DataVersion) -> list[int]:
     """The numbers, in the file of rows to add, of rows that the table has, or that stand above them, cell by cell."""
     index = after.side.table.frame.index
     is_added = np.asarray(index > before.n_rows)
@@ -187,10 +204,10 @@ def _repeated(content: Twins, before: Version, after: Version) -> list[int]:
 def _changed_targets(before: Side, after: Side, match: Matched, key: str | None) -> list[int]:
     """The numbers, in the new table, of rows that have the key of one row before, and another target."""
     old, new = before.table.frame, after.table.frame
-    target = encode(old[before.table.target], new[after.table.target])
+    target = shared_codes(old[before.table.target], new[after.table.target])
     positions = match.positions
     if key is not None:
-        codes = encode(*of_one_type(whole(before)[key], whole(after)[key]))
+        codes = shared_codes(*of_one_type(whole(before)[key], whole(after)[key]))
         counts = np.bincount(codes.before, minlength=len(codes.levels) + 1)
         if (counts[1:] > 0).sum() < NEARLY_UNIQUE * counts[1:].sum():
             return []  # it names what rows belong to: they may differ
@@ -203,10 +220,10 @@ def _changed_targets(before: Side, after: Side, match: Matched, key: str | None)
 
 
 def _with_parts(
-    given: Given, before: Version, after: Version, match: Matched, content: Twins, key: str | None,
-    changes: TableChanges, repeated: list[int], changed_targets: list[int],
-) -> Renewal:  # fmt: skip
+    given: Given, compared: _Comparison, changes: TableChanges, repeated: list[int], changed_targets: list[int]
+) -> Renewal:
     """What becomes of the test rows."""
+    before, after, match, content, key = compared
     old, new = before.side.table, after.side.table
     was = split_table(old, given.split, md5_of(given.data)).test
     was_test = np.asarray(old.frame.index.isin(was.frame.index))

@@ -25,7 +25,7 @@ from lockstep.learning.computing.fingerprints import code_sha256, installed, own
 import msgspec
 
 KEPT = LOGS / "kept"
-SECONDS = 3.0
+KEPT_AFTER = 3.0
 """What a stage has finished by then is not kept before: it would be computed again as quickly as it is found."""
 _SUFFIX = ".kept"
 
@@ -54,14 +54,14 @@ class KeptResults:
         return sorted(self.folder.glob(f"*{_SUFFIX}"))
 
     def keep(self, name: str, pack: Callable[[], bytes]) -> None:
-        """Keep a result, from SECONDS on; a disk that takes none is warned of.
+        """Keep a result, from KEPT_AFTER on; a disk that takes none is warned of.
 
         Args:
             name: letters, digits and '-'.
             pack: gives the result as bytes.
         """
         self._waiting.append((name, pack))
-        if not self._works or time.perf_counter() - self._start < SECONDS:
+        if not self._works or time.perf_counter() - self._start < KEPT_AFTER:
             return
         try:
             for own, packed in self._waiting:

@@ -16,9 +16,9 @@ import pandas as pd
 
 GRID, GRID_LEVELS = 20, 12
 """Values of a number, and levels of a text, at which the partial dependence is computed."""
-FEW = 4
+_FEW_VALUES = 4
 """A number of at most so many values is tried at each of them."""
-SAMPLE = 200
+_SAMPLE = 200
 """Test rows that the partial dependence is averaged over."""
 
 
@@ -40,7 +40,7 @@ def dependence_of(
         series: the classes to follow; of no meaning for a regression.
         seed: of the sample.
     """
-    sample = np.sort(np.random.default_rng(seed).permutation(len(test))[:SAMPLE])
+    sample = np.sort(np.random.default_rng(seed).permutation(len(test))[:_SAMPLE])
     rows = test.features.iloc[sample]
     found = []
     with heartbeat("dependence", len(features), "features") as progress:
@@ -51,7 +51,7 @@ def dependence_of(
             if not len(present) or not train.features[feature].count():
                 continue
             is_ordered = kind in ("number", "date")
-            if is_ordered and has_more_levels(present, FEW):
+            if is_ordered and has_more_levels(present, _FEW_VALUES):
                 marks, values = np.linspace(0.02, 0.98, GRID), present if kind == "number" else present.astype("int64")
                 tried = np.unique(np.quantile(values.to_numpy(), marks, method="inverted_cdf"))
                 grid = pd.Series(tried).astype(column.dtype).tolist() if kind == "date" else tried.tolist()

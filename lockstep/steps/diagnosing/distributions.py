@@ -6,24 +6,24 @@ from lockstep.steps.diagnosing.diagnosis import Cloud, Histogram, Scores, Thresh
 
 import numpy as np
 
-MAX_POINTS = 400
+_MAX_POINTS = 400
 """Rows given as points; more are counted in CELLS x CELLS cells."""
 CELLS = 26
 """Across and down."""
-BINS, SCORE_BINS = 30, 20
+_BINS, _SCORE_BINS = 30, 20
 """Of the histograms of the target and of the scores."""
 
 
 def target_histogram(train: np.ndarray, test: np.ndarray) -> Histogram:
     """The targets, (n_train,) and (n_test,), in bins from the first to the last half percent of the training rows."""
     low, high = np.quantile(train, [0.005, 0.995])
-    edges = np.linspace(low, high if high > low else low + max(1.0, abs(low)), BINS + 1)
+    edges = np.linspace(low, high if high > low else low + max(1.0, abs(low)), _BINS + 1)
     return Histogram(edges.tolist(), {"training": _shares(train, edges), "test": _shares(test, edges)})
 
 
 def scores_of(actual: np.ndarray, scores: np.ndarray, positive: Any) -> Scores:
     """The probabilities that the model gave the class ``positive``, (n_rows,), against the actual classes."""
-    edges, truth = np.linspace(0, 1, SCORE_BINS + 1), actual == positive
+    edges, truth = np.linspace(0, 1, _SCORE_BINS + 1), actual == positive
     shares = {"other": _shares(scores[~truth], edges), "positive": _shares(scores[truth], edges)}
     return Scores(Histogram(edges.tolist(), shares), thresholds_of(actual, scores, positive))
 
@@ -59,14 +59,14 @@ def cloud_of(x: np.ndarray, y: np.ndarray) -> Cloud:
     """Points, or counts of cells; the extreme half percent on each side may lie outside."""
     ranges = []
     for values in (x, y):
-        low, high = np.quantile(values, [0.005, 0.995]) if len(values) > MAX_POINTS else (values.min(), values.max())
+        low, high = np.quantile(values, [0.005, 0.995]) if len(values) > _MAX_POINTS else (values.min(), values.max())
         margin = 0.04 * (high - low) or max(1.0, abs(float(low)) * 0.1)
         ranges.append((float(low - margin), float(high + margin)))
     (left, right), (bottom, top) = ranges
     inside = (x >= left) & (x <= right) & (y >= bottom) & (y <= top)
     outside = int(np.sum(~inside))
     width, height = (right - left) / CELLS, (top - bottom) / CELLS
-    if len(x) <= MAX_POINTS:
+    if len(x) <= _MAX_POINTS:
         points = list(zip(x[inside].tolist(), y[inside].tolist(), strict=True))
         return Cloud(points, [], width, height, ranges[0], ranges[1], outside)
     counts, x_edges, y_edges = np.histogram2d(x[inside], y[inside], CELLS, ranges)

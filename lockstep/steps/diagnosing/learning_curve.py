@@ -3,10 +3,7 @@
 import warnings
 
 from lockstep.kernel.log import heartbeat, logger
-from lockstep.learning.cross_validation import fit_fold, score_fold
-from lockstep.learning.estimators import TrainSettings
-from lockstep.learning.own_features import OwnFeatures
-from lockstep.learning.preprocessing import PreprocessSettings
+from lockstep.learning.cross_validation import PipelineSettings, fit_fold, score_fold
 from lockstep.steps.diagnosing.diagnosis import LearningPoint
 from lockstep.tables.table import Table
 
@@ -32,13 +29,7 @@ def learning_sizes(rows: int, most: int) -> list[int]:
 
 
 def learning_curve_of(
-    train: Table,
-    preprocess: PreprocessSettings,
-    model: TrainSettings,
-    metric: str,
-    most: int,
-    seed: int,
-    features: OwnFeatures | None = None,
+    train: Table, pipeline: PipelineSettings, metric: str, most: int, seed: int
 ) -> list[LearningPoint]:
     """The ``metric`` on other rows, and on the fitted ones, as the model is refitted on fewer rows.
 
@@ -47,11 +38,10 @@ def learning_curve_of(
 
     Args:
         train: the raw training rows.
-        preprocess, model: the sections ``preprocess`` and ``train``.
+        pipeline: what is refitted.
         metric: a key of METRICS, none that is averaged.
         most: rows of the largest refit; 0 for no curve.
         seed: of the choice of rows.
-        features: the user's own, or None.
     """
     folds = [_held_out(train, seed + number) for number in range(1 if train.time else REFITS)]
     sizes = learning_sizes(min((len(rest) for rest, _ in folds), default=0), most)
@@ -66,7 +56,7 @@ def learning_curve_of(
                 # With time, the rows nearest to the held-out ones: they come last.
                 fitted_on = np.sort(rest[-size:] if train.time else rest[:size])
                 try:
-                    score = _fit_and_score(train, fitted_on, held, preprocess, model, metric, features)
+                    score = _fit_and_score(train, fitted_on, held, pipeline, metric)
                 except (ValueError, KeyError) as error:  # few rows may lack a class, or what a model or a metric needs
                     logger.info("the learning curve lacks a refit on %d rows: %r", size, error)
                 else:
@@ -98,19 +88,13 @@ def _held_out(train: Table, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fit_and_score(
-    train: Table,
-    fitted_on: np.ndarray,
-    held: np.ndarray,
-    preprocess: PreprocessSettings,
-    model: TrainSettings,
-    metric: str,
-    features: OwnFeatures | None,
+    train: Table, fitted_on: np.ndarray, held: np.ndarray, pipeline: PipelineSettings, metric: str
 ) -> tuple[float, float]:
     """(score on the rows that were fitted, score on the held-out ones)"""
     with warnings.catch_warnings():
         # A fit on few rows may not converge, or meet rare classes: that is what the curve shows.
         warnings.simplefilter("ignore", UserWarning)
-        preprocessor, estimator = fit_fold(train, fitted_on, preprocess, model, -1, features)
+        preprocessor, estimator = fit_fold(train, fitted_on, pipeline, -1)
         # Whatever the average: the score is none of those that are averaged.
         fitted, others = (
             score_fold(train, rows, preprocessor, estimator, "macro")[metric] for rows in (fitted_on, held)

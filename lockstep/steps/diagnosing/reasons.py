@@ -10,6 +10,7 @@ the whole pipeline, and needs no library.
 
 from typing import Any
 
+from lockstep.kernel.log import counted
 from lockstep.kernel.settings import Task
 from lockstep.learning.scoring import Predictions, predict
 
@@ -38,7 +39,7 @@ def reasons_of(model: Any, rows: pd.DataFrame, background: pd.DataFrame, task: T
     n_columns = rows.shape[1]
     step = max(1, AT_ONCE // (n_columns + 1))  # at least one order at once
     chunks = [rows.iloc[start : start + step] for start in range(0, len(rows), step)]
-    found = [_contributions(model, chunk, background, task, positive) for chunk in chunks]
+    found = [_contributions(model, chunk, background, task, positive) for chunk in counted(chunks, "blocks of rows")]
     return np.concatenate(found) if found else np.zeros((0, n_columns))
 
 
@@ -52,7 +53,7 @@ def _contributions(model: Any, rows: pd.DataFrame, background: pd.DataFrame, tas
     ways = [(way, start) for start, (order, _) in enumerate(drawn, n_rows) for way in (order, order[::-1])]
     at_once = max(1, AT_ONCE // (n_rows * (n_columns + 1)))
     found = np.zeros((n_rows, n_columns))
-    for first in range(0, len(ways), at_once):
+    for first in counted(range(0, len(ways), at_once), "parts of the orders"):
         some = ways[first : first + at_once]
         # of each order (n_columns + 1) blocks of all rows: in block k, the first k columns have the row's values
         places = np.array([np.argsort(way) for way, _ in some])  # of each column in the order

@@ -4,11 +4,12 @@ import itertools
 import math
 from collections.abc import Callable
 
+from lockstep.kernel.log import counted
 from lockstep.kernel.settings import Task
 from lockstep.steps.diagnosing.diagnosis import MAX_TEXT, Slice, Slices
 from lockstep.steps.diagnosing.settings import DiagnoseSettings
 from lockstep.steps.evaluating.design import Design
-from lockstep.steps.evaluating.intervals import LEVEL, mean_interval, wilson
+from lockstep.steps.evaluating.intervals import CONFIDENCE, mean_interval, wilson
 from lockstep.tables.dates import date_of, numbers_of, shown_date
 from lockstep.tables.statistics import has_more_levels
 from lockstep.tables.table import column_type
@@ -18,14 +19,14 @@ import pandas as pd
 
 QUARTERS = 4
 """Parts of (nearly) as many rows each that a column of numbers or dates is cut into, to be looked at as subgroups."""
-MAX_LEVELS = 50
+_MAX_LEVELS = 50
 """Levels of a text column that are looked at as subgroups: the most frequent ones."""
 NOTABLE = 1.1
 """A subgroup is a weak spot only if its error is so many times that of all rows."""
 SIZES, SIZE_ROWS = 10, 50
 """Predictions are put into so many sizes at most, of at least so many test rows each."""
-MISSING = "(missing)"
-SAME = 1e-4
+_MISSING = "(missing)"
+_SAME = 1e-4
 """Dates that differ by less of a day, or of a second, are the same: days are floats."""
 
 
@@ -59,7 +60,7 @@ def slices_of(
     units = None if design is None or design.kind == "rows" else design.units
     groups: list[tuple[str, str, np.ndarray]] = []
     known: set[bytes] = set()
-    for name in features.columns:
+    for name in counted(features.columns, "features"):
         for level, rows in _levels(features[name]):
             # The same rows by another column's name are no other subgroup.
             if least <= len(rows) < len(errors) and rows.tobytes() not in known:
@@ -70,7 +71,7 @@ def slices_of(
     overall = float(np.mean(errors)) if len(errors) else 0.0
     judged = _against_size(errors, predicted) if task == "regression" else errors
     typical = float(np.mean(judged)) if len(judged) else 0.0
-    simultaneous = 1 - (1 - LEVEL) / max(1, len(groups))
+    simultaneous = 1 - (1 - CONFIDENCE) / max(1, len(groups))
     found = []
     for column, level, rows in groups:
         inside = judged[rows]
@@ -112,7 +113,7 @@ def _against_size(errors: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 def _levels(column: pd.Series) -> list[tuple[str, np.ndarray]]:
     """(level, positions of its rows); rows without a value are a level of their own."""
     missing = column.isna().to_numpy()
-    found = [(MISSING, np.flatnonzero(missing))]
+    found = [(_MISSING, np.flatnonzero(missing))]
     kind = column_type(column)
     if kind in ("number", "date") and has_more_levels(column, QUARTERS):
         values = numbers_of(column).to_numpy(dtype="float64", na_value=np.nan)
@@ -126,7 +127,7 @@ def _levels(column: pd.Series) -> list[tuple[str, np.ndarray]]:
         return found
     codes, levels = pd.factorize(column, sort=False)
     counts = np.bincount(codes[codes >= 0], minlength=len(levels))
-    for index in np.argsort(-counts, kind="stable")[:MAX_LEVELS]:
+    for index in np.argsort(-counts, kind="stable")[:_MAX_LEVELS]:
         value = levels[index]
         text = f"{value:.6g}" if kind == "number" else shown_date(value) if kind == "date" else str(value)
         found.append((text, np.flatnonzero(codes == index)))
@@ -137,6 +138,6 @@ def _shown_dates(values: np.ndarray) -> Callable[[float], str]:
     """How an edge among dates, (n_rows,) in days, is written: of whole days, hours, minutes or seconds as the next such
     one, which has the same dates before it; a quantile lies between two of them, at a midday that no row has."""
     for per_day in (1, 24, 24 * 60, 24 * 60 * 60):
-        if np.all(np.abs(values * per_day - np.round(values * per_day)) < SAME):
-            return lambda edge: date_of(math.ceil(edge * per_day - SAME) / per_day)
+        if np.all(np.abs(values * per_day - np.round(values * per_day)) < _SAME):
+            return lambda edge: date_of(math.ceil(edge * per_day - _SAME) / per_day)
     return date_of

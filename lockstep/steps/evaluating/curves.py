@@ -12,26 +12,26 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 
 PREDICTIONS_COLUMNS = ("actual", "predicted", "count")
 CURVES_COLUMNS = ("curve", "series", "x", "y", "count", "low", "high")
-BINS = 10
+_BINS = 10
 MIN_BIN = 10
-"""Rows that a bin has at least, where there are so many: there are fewer than BINS then."""
+"""Rows that a bin has at least, where there are so many: there are fewer than _BINS then."""
 MAX_POINTS = 200
 """Points of a curve, evenly spaced among those that there are."""
-MAX_ROWS = 1000
+_MAX_ROWS = 1000
 """Rows shown one by one, evenly spaced in the table's order."""
 UNCALIBRATED = "calibration before"
 """The curve of the estimator's own probabilities, where the model calibrates them."""
-MAX_CLASSES = 10
+_MAX_CLASSES = 10
 """Classes with curves of their own: the most frequent ones."""
 
-Cell = str | float | int | None
+PlotCell = str | float | int | None
 
 
-def prediction_rows(y: np.ndarray, predictions: Predictions) -> list[tuple[Cell, ...]]:
+def prediction_rows(y: np.ndarray, predictions: Predictions) -> list[tuple[PlotCell, ...]]:
     """Rows of PREDICTIONS_COLUMNS: each pair of classes with its count (a confusion matrix), or single rows (count
     1)."""
     if predictions.classes is None:
-        rows = _spaced(len(y), MAX_ROWS)
+        rows = _spaced(len(y), _MAX_ROWS)
         return [(float(y[row]), float(predictions.values[row]), 1) for row in rows]
     names = sorted(set(y.tolist()) | set(predictions.classes.tolist()))
     matrix = pd.crosstab(pd.Categorical(y, names), pd.Categorical(predictions.values, names), dropna=False)
@@ -44,7 +44,7 @@ def curve_rows(
     task: Task,
     uncalibrated: Predictions | None = None,
     design: Design | None = None,
-) -> list[tuple[Cell, ...]]:
+) -> list[tuple[PlotCell, ...]]:
     """Rows of CURVES_COLUMNS; low and high are the 95 % interval of y in bins, and empty elsewhere.
 
     Classification: ROC (false against true positive rate), precision-recall (recall against precision) and calibration
@@ -65,8 +65,8 @@ def curve_rows(
         return _regression_rows(y, predictions.values, design)
     classes = predictions.classes
     assert classes is not None
-    drawn = followed_classes(y, predictions, MAX_CLASSES)
-    rows: list[tuple[Cell, ...]] = []
+    drawn = followed_classes(y, predictions, _MAX_CLASSES)
+    rows: list[tuple[PlotCell, ...]] = []
     for index, label in enumerate(classes):
         positive, score, name = y == label, _ranking(predictions, index), str(label)
         if score is None or positive.all() or not positive.any():
@@ -87,14 +87,16 @@ def curve_rows(
     return rows if uncalibrated is None else rows + _calibration_rows(y, uncalibrated, UNCALIBRATED, design)
 
 
-def _calibration_rows(y: np.ndarray, predictions: Predictions, curve: str, design: Design) -> list[tuple[Cell, ...]]:
+def _calibration_rows(
+    y: np.ndarray, predictions: Predictions, curve: str, design: Design
+) -> list[tuple[PlotCell, ...]]:
     """Rows of CURVES_COLUMNS with the calibration alone, under the name ``curve``; none without probabilities."""
     classes, probabilities = predictions.classes, predictions.probabilities
     if classes is None or probabilities is None:
         return []
     return [
         row
-        for place in followed_classes(y, predictions, MAX_CLASSES)
+        for place in followed_classes(y, predictions, _MAX_CLASSES)
         for row in _binned(
             curve, str(classes[place]), probabilities[:, place], probabilities[:, place], y == classes[place], design
         )
@@ -123,10 +125,10 @@ def _ranking(predictions: Predictions, index: int) -> np.ndarray | None:
     return None
 
 
-def _regression_rows(y: np.ndarray, predicted: np.ndarray, design: Design) -> list[tuple[Cell, ...]]:
-    rows: list[tuple[Cell, ...]] = [
+def _regression_rows(y: np.ndarray, predicted: np.ndarray, design: Design) -> list[tuple[PlotCell, ...]]:
+    rows: list[tuple[PlotCell, ...]] = [
         ("residuals", "rows", float(predicted[row]), float(y[row] - predicted[row]), 1, None, None)
-        for row in _spaced(len(y), MAX_ROWS)
+        for row in _spaced(len(y), _MAX_ROWS)
     ]
     rows += _binned("calibration", "tenths of the rows", predicted, predicted, y, design)
     rows += _binned("absolute error by size of the target", "tenths of the rows", y, y, np.abs(y - predicted), design)
@@ -135,11 +137,11 @@ def _regression_rows(y: np.ndarray, predicted: np.ndarray, design: Design) -> li
 
 def _binned(
     curve: str, series: str, by: np.ndarray, x: np.ndarray, y: np.ndarray, design: Design
-) -> list[tuple[Cell, ...]]:
-    """The means of x and y in at most BINS bins of (nearly) as many rows each, sorted by ``by``. The mean of booleans
+) -> list[tuple[PlotCell, ...]]:
+    """The means of x and y in at most _BINS bins of (nearly) as many rows each, sorted by ``by``. The mean of booleans
     that count alike, each by itself, has Wilson's interval, any other Student's."""
-    found: list[tuple[Cell, ...]] = []
-    for rows in np.array_split(np.argsort(by, kind="stable"), min(BINS, max(2, len(by) // MIN_BIN), len(by))):
+    found: list[tuple[PlotCell, ...]] = []
+    for rows in np.array_split(np.argsort(by, kind="stable"), min(_BINS, max(2, len(by) // MIN_BIN), len(by))):
         low: float | None = None
         high: float | None = None
         own = None if design.weights is None else design.weights[rows]
@@ -155,7 +157,7 @@ def _binned(
     return found
 
 
-def _points(curve: str, series: str, x: np.ndarray, y: np.ndarray) -> list[tuple[Cell, ...]]:
+def _points(curve: str, series: str, x: np.ndarray, y: np.ndarray) -> list[tuple[PlotCell, ...]]:
     return [
         (curve, series, float(x[point]), float(y[point]), None, None, None) for point in _spaced(len(x), MAX_POINTS)
     ]

@@ -8,7 +8,7 @@ from lockstep.kernel.portable import estimator_of
 from lockstep.learning.scoring import Predictions, metrics_of, predict
 from lockstep.steps.evaluating.design import Design
 from lockstep.steps.evaluating.intervals import clopper_pearson
-from lockstep.steps.evaluating.resampling import MeanRows, Rows, interval, resampled, rows_of
+from lockstep.steps.evaluating.resampling import MeanRows, Rows, bootstrap_interval, resampled, resampling_rows
 from lockstep.tables.table import Table
 
 import numpy as np
@@ -65,7 +65,7 @@ def _threshold(
     reached, default = (float(one.metrics(design.all_rows)[name][0]) for one in rows)
     sign = -1 if name == "cost" else 1
     with_it, without = resampled(rows, design) if design.enough else ({name: np.array([np.nan])},) * 2
-    low, high = interval(sign * (with_it[name] - without[name]), design) or (None, None)
+    low, high = bootstrap_interval(sign * (with_it[name] - without[name]), design) or (None, None)
     found = {"threshold": chosen.value, "threshold_metric": name, f"threshold_{name}": reached}
     found |= {f"default_{name}": default, "threshold_gain": sign * (reached - default)}
     return found | ({} if low is None else {"threshold_gain_low": low, "threshold_gain_high": high})
@@ -73,7 +73,7 @@ def _threshold(
 
 def _rows(y: np.ndarray, predictions: Predictions, chosen: ChosenThreshold) -> Rows:
     if chosen.metric != "cost":
-        return rows_of(y, predictions, "classification", "binary", None)
+        return resampling_rows(y, predictions, "classification", "binary", None)
     classes, place = predictions.classes, predictions.positive_place
     assert classes is not None and place is not None and chosen.false_positive is not None
     assert chosen.false_negative is not None
@@ -104,7 +104,9 @@ def _coverage(
     if design.shares:
         ends: tuple[float, float] | None = clopper_pearson(int(inside.sum()), len(y))
     elif design.enough:
-        ends = interval(resampled([MeanRows("coverage", inside.astype(float))], design)[0]["coverage"], design)
+        ends = bootstrap_interval(
+            resampled([MeanRows("coverage", inside.astype(float))], design)[0]["coverage"], design
+        )
     else:
         ends = None
     return found if ends is None else found | {"coverage_low": ends[0], "coverage_high": ends[1]}

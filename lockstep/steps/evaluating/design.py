@@ -14,7 +14,7 @@ SUBSET, SUBSETS = 5_000, 20
 """Units of a subset, about, and how many subsets there are at most."""
 WHOLE = 1_000
 """A stratum has at least so many units in every subset, if there are so many."""
-CHUNK = 1_000_000
+_WEIGHTS_AT_ONCE = 1_000_000
 """Weights held at once (8 MB)."""
 
 
@@ -153,6 +153,6 @@ class Design:
 
 
 def chunks(count: int, width: int) -> Iterator[int]:
-    step = max(1, CHUNK // max(1, width))
+    step = max(1, _WEIGHTS_AT_ONCE // max(1, width))
     for start in range(0, count, step):
         yield min(step, count - start)

@@ -14,9 +14,8 @@ from sklearn.inspection import permutation_importance
 from sklearn.metrics import r2_score, recall_score, roc_auc_score
 
 IMPORTANCE_COLUMNS = ("feature", "importance", "std", "metric")
-MAX_ROWS = 2000
+_MAX_ROWS = 2000
 """It is measured on at most so many rows."""
-"""Probabilities below this count as this in the log loss, as in scikit-learn."""
 
 Score = Callable[..., float]
 """Of a model, (n_rows, n_features) rows, their (n_rows,) targets and, as sample_weight, their (n_rows,) weights; higher
@@ -46,11 +45,11 @@ def importance_of(
         y: (n_rows,).
         task: of the problem.
         repeats: how often each feature is shuffled.
-        seed: of the shuffling, and of the rows that are taken if there are more than MAX_ROWS.
+        seed: of the shuffling, and of the rows that are taken if there are more than _MAX_ROWS.
         weights: (n_rows,) how much each row counts in the metric; None: all alike.
     """
     # One sample, for the score before the shuffling and after it: scikit-learn's max_samples takes all rows before.
-    sample = np.sort(np.random.default_rng(seed).permutation(len(y))[:MAX_ROWS])
+    sample = np.sort(np.random.default_rng(seed).permutation(len(y))[:_MAX_ROWS])
     X, y, weights = X.iloc[sample], y[sample], None if weights is None else weights[sample]
     metric, score = _score(model, y, task)
     # The score is computed once of the rows as they are.

@@ -3,11 +3,11 @@
 import numpy as np
 from scipy import stats
 
-LEVEL = 0.95
+CONFIDENCE = 0.95
 """Of every interval."""
 
 
-def wilson(hits: int, rows: int, level: float = LEVEL) -> tuple[float, float]:
+def wilson(hits: int, rows: int, level: float = CONFIDENCE) -> tuple[float, float]:
     """The interval of the share ``hits`` / ``rows``: it keeps its level for few rows and for shares near 0 and 1, and
     knows that 30 of 30 is not certainty (E. Wilson, JASA 22 (1927) 209-212; L. Brown, T. Cai, A. DasGupta, Statistical
     Science 16 (2001) 101-133).
@@ -18,12 +18,12 @@ def wilson(hits: int, rows: int, level: float = LEVEL) -> tuple[float, float]:
 
 def clopper_pearson(hits: int, rows: int) -> tuple[float, float]:
     """The exact interval of the share ``hits`` / ``rows``: it covers at least its level, whatever the share."""
-    interval = stats.binomtest(hits, rows).proportion_ci(LEVEL, method="exact")
+    interval = stats.binomtest(hits, rows).proportion_ci(CONFIDENCE, method="exact")
     return float(interval.low), float(interval.high)
 
 
 def mean_interval(
-    values: np.ndarray, level: float = LEVEL, weights: np.ndarray | None = None, units: np.ndarray | None = None
+    values: np.ndarray, level: float = CONFIDENCE, weights: np.ndarray | None = None, units: np.ndarray | None = None
 ) -> tuple[float, float]:
     """The interval of the mean of at least two ``values``, by Student's t.
 

@@ -12,19 +12,20 @@ bootstraps (A. Kleiner, A. Talwalkar, P. Sarkar, M. Jordan, Journal of the Royal
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
+from lockstep.kernel.log import counted, counting
 from lockstep.kernel.settings import Task
 from lockstep.learning.scoring import Average, Predictions, Scorer, at, log_losses, rare_class
 from lockstep.steps.evaluating.design import Design
-from lockstep.steps.evaluating.intervals import LEVEL, wilson
+from lockstep.steps.evaluating.intervals import CONFIDENCE, wilson
 
 import numpy as np
 from scipy import special, stats
 
 MOST_RESAMPLES, LEAST_RESAMPLES, BUDGET = 9_999, 999, 20_000_000
 """Resamples: so many that rows times curves times resamples are within the budget, but within these bounds."""
-MANY = 50_000
+_MANY_UNITS = 50_000
 """Units beyond which resamples are drawn from subsets."""
 SEED = 42
 OWN_RESAMPLES = 999
@@ -264,7 +265,9 @@ def _sums(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
     return sums
 
 
-def rows_of(y: np.ndarray, predictions: Predictions, task: Task, average: Average, labels: np.ndarray | None) -> Rows:
+def resampling_rows(
+    y: np.ndarray, predictions: Predictions, task: Task, average: Average, labels: np.ndarray | None
+) -> Rows:
     """The rows ready to be weighted; ``labels`` as in ClassRows.of, None for those of ``y`` and the model."""
     if task == "regression":
         return NumberRows.of(y, predictions)
@@ -287,13 +290,13 @@ def resample_count(n_rows: int, n_curves: int) -> int:
 def resampled(rows: list[Rows], design: Design, seed: int = SEED) -> list[dict[str, np.ndarray]]:
     """The metrics of each model in the same resamples: of each, by name, (n_resamples,)."""
     random, n_curves = np.random.default_rng(seed), max(own.n_curves for own in rows)
-    if design.n_units <= MANY:
+    if design.n_units <= _MANY_UNITS:
         found = _resampled(rows, design, resample_count(len(design.units), n_curves), random)
         return [_joined(chunks) for chunks in found]
     of_all = [own.metrics(design.all_rows) for own in rows]
     moved: list[list[dict[str, np.ndarray]]] = [[] for _ in rows]
     subsets = list(design.subsets(random))
-    for positions, part in subsets:
+    for positions, part in counted(subsets, "subsets"):
         inside = [own.at(positions) for own in rows]
         found = _resampled(inside, part, -(-LEAST_RESAMPLES // len(subsets)), random)
         for model, chunks in enumerate(found):
@@ -310,7 +313,11 @@ def _resampled(
     rows: Sequence[Rows], design: Design, count: int, random: np.random.Generator
 ) -> list[list[dict[str, np.ndarray]]]:
     """The metrics of each model in the same ``count`` resamples, in chunks."""
-    found = [[own.metrics(weights) for own in rows] for weights in design.resamples(count, random)]
+    found = []
+    with counting(count, "resamples") as progress:
+        for weights in design.resamples(count, random):
+            found.append([own.metrics(weights) for own in rows])
+            progress.advance(len(weights))
     return [[chunk[model] for chunk in found] for model in range(len(rows))]
 
 
@@ -324,9 +331,12 @@ def resampled_own(
     """The metrics beside the built-in ones in the same resamples: of each model, by name, (OWN_RESAMPLES,); NaN where
     one cannot be computed. A row stands in a resample as often as it was drawn, with its weight."""
     found: list[dict[str, list[float]]] = [{scorer.key: [] for scorer in own} for _ in models]
-    if own:
+    if not own:
+        return [{} for _ in models]
+    with counting(OWN_RESAMPLES, "resamples") as progress:
         for drawn_chunk in design.draws(OWN_RESAMPLES, np.random.default_rng(seed)):
             for counts in drawn_chunk:
+                progress.advance()
                 rows = np.repeat(np.arange(len(y)), counts.astype(int))
                 weights = None if design.weights is None else design.weights[rows]
                 for values, predictions in zip(found, models, strict=True):
@@ -337,7 +347,7 @@ def resampled_own(
     return [{key: np.array(numbers) for key, numbers in values.items()} for values in found]
 
 
-def interval(values: np.ndarray, design: Design, level: float = LEVEL) -> tuple[float, float] | None:
+def bootstrap_interval(values: np.ndarray, design: Design, level: float = CONFIDENCE) -> tuple[float, float] | None:
     """The bootstrap's interval of a metric, or of a difference: the expanded percentile interval.
 
     The percentiles are those that make the interval of a mean as wide as Student's, since the plain ones are too
@@ -372,11 +382,16 @@ def intervals_of(
     Of independent rows that count alike, the accuracy and the recall of a rare class, shares of a known number of rows,
     have Wilson's interval; every other metric has the bootstrap's.
     """
-    rows = rows_of(y, predictions, task, average, None)
+    rows = resampling_rows(y, predictions, task, average, None)
     if not design.enough:
         return dict.fromkeys(rows.metrics(design.all_rows))
-    samples = resampled([rows], design)[0] | resampled_own(own, y, [predictions], design)[0]
-    found = {name: interval(values, design) for name, values in samples.items()}
+    kinds = [partial(resampled, [rows], design)]
+    if own:
+        kinds.append(partial(resampled_own, own, y, [predictions], design))
+    samples: dict[str, np.ndarray] = {}
+    for compute in counted(kinds, "kinds of metrics"):
+        samples |= compute()[0]
+    found = {name: bootstrap_interval(values, design) for name, values in samples.items()}
     if "accuracy" in found and design.shares:
         right = y == predictions.values
         found["accuracy"] = wilson(int(right.sum()), len(y))

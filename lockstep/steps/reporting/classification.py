@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from lockstep.steps.diagnosing.diagnosis import Histogram, OfClasses, Scores, Threshold
 from lockstep.steps.reporting.plotted import Bin, Curve, area_of, bins_of, curve_of, series_of
-from lockstep.steps.reporting.sources import PlotTables, Point, Predicted
+from lockstep.steps.reporting.sources import CurvePoint, PlotTables, Predicted
 from lockstep.steps.reporting.wording import visible
 
-MAX_CLASSES = 30
+_MAX_CLASSES = 30
 """Classes with a line of their own."""
 MAX_MATRIX = 12
 """Classes in the confusion matrix: the most frequent ones; the others share a line."""
@@ -64,7 +64,7 @@ class ClassificationFacts:
 
     Attributes:
         n_classes: of the training and the test rows.
-        classes: the most frequent MAX_CLASSES, in the order of the classes.
+        classes: the most frequent _MAX_CLASSES, in the order of the classes.
         confused: the most frequent confusions, the most frequent one first.
         positive: the one of two classes that is followed, see ``followed_classes``; None for more.
         roc, precision_recall: of two classes the curve of the positive one, else of the most frequent ones; empty if
@@ -146,15 +146,15 @@ def _most_frequent(rows: dict[str, int], most: int) -> list[str]:
     return [name for name in rows if name in set(ranked)]
 
 
-def _followed(curves: Sequence[Point], counts: _Counts) -> list[str]:
+def _followed(curves: Sequence[CurvePoint], counts: _Counts) -> list[str]:
     """The classes with curves of their own: the most frequent ones on the test rows."""
     return _most_frequent({name: counts.actual[name] for name in series_of(curves, "ROC")}, MAX_CURVES)
 
 
-def _class_facts(counts: _Counts, curves: Sequence[Point], own: OfClasses) -> list[ClassFacts]:
+def _class_facts(counts: _Counts, curves: Sequence[CurvePoint], own: OfClasses) -> list[ClassFacts]:
     train = own.training_rows
     found = []
-    for name in _most_frequent({name: train.get(name, 0) + counts.actual[name] for name in counts.names}, MAX_CLASSES):
+    for name in _most_frequent({name: train.get(name, 0) + counts.actual[name] for name in counts.names}, _MAX_CLASSES):
         right, actual, predicted = counts.pairs[name, name], counts.actual[name], counts.predicted[name]
         found.append(
             ClassFacts(

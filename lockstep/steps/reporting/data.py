@@ -12,7 +12,7 @@ import msgspec
 MAX_COLUMNS = 150
 """Columns that the table of the data describes one by one."""
 
-DAY = len("2024-01-31")
+_DATE_LENGTH = len("2024-01-31")
 """Characters of a date without a time of day."""
 SEVERE = ("target_leak", "duplicate_rows", "shared_identifier")
 """Checks whose findings say that the model may be worse on new rows than on the test rows."""
@@ -117,8 +117,8 @@ def _column(entry: ProfileColumn, given: Sources) -> ColumnFacts:
         low, mean, high = (
             value if isinstance(value, str) else number(value) for value in (entry.min, entry.mean, entry.max)
         )
-        if entry.type == "date" and len(low) == len(high) == DAY:  # else the mean would have a time of day, alone
-            mean = mean[:DAY]
+        if entry.type == "date" and len(low) == len(high) == _DATE_LENGTH:  # else the mean alone would have a time
+            mean = mean[:_DATE_LENGTH]
         typical = f"{low} to {high}, mean {mean}"
     elif entry.most_frequent is not None:
         share = (entry.most_frequent_count or 0) / max(1, given.profile.rows)

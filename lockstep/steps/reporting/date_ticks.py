@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-LETTER, APART = 6.6, 12
+TICK_LETTER, TICK_GAP = 6.6, 12
 """Pixels of a letter of a label, and between two labels."""
 _SECOND, _DAY = 10**6, 86_400 * 10**6
 """In microseconds, the unit of all dates."""
@@ -43,7 +43,7 @@ def date_ticks(data: tuple[float, float], view: tuple[float, float], width: floa
     shown = _labelled([_moment(data[0])], data) if data[0] == data[1] else None
     for moments in () if shown is not None else _candidates(_moment(view[0]), _moment(view[1])):
         found = _labelled(moments, data)
-        if len(found.labels) * (LETTER * max(map(len, found.labels)) + APART) <= width:
+        if len(found.labels) * (TICK_LETTER * max(map(len, found.labels)) + TICK_GAP) <= width:
             shown = found
             break
     return shown or _labelled([_moment(data[0])], data)

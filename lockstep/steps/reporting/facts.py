@@ -58,7 +58,7 @@ class WeakSpots:
     worst: Worst | None
 
 
-class Setting(NamedTuple):
+class SettingFact(NamedTuple):
     """A setting of params.yaml: its section, key and value."""
 
     section: str
@@ -76,7 +76,7 @@ class CardFacts:
     licence: str
     model: str
     file: FileFacts
-    settings: list[Setting]
+    settings: list[SettingFact]
     versions: dict[str, str]
 
 
@@ -188,7 +188,7 @@ def _card(given: Sources) -> CardFacts:
     )
 
 
-def _shown_settings(given: Sources) -> list[Setting]:
+def _shown_settings(given: Sources) -> list[SettingFact]:
     """What was set for preprocessing and training; the sidecar leaves the version to the file's name."""
     named = msgspec.to_builtins(given.model)
     sections = {name: dict(values) for name, values in given.sidecar.settings.items()}
@@ -199,11 +199,11 @@ def _shown_settings(given: Sources) -> list[Setting]:
         for key, value in settings.items():
             if isinstance(value, dict):
                 found += [
-                    Setting(section, f"{key}.{name}", _value(entry) + (CHOSEN if name in chosen else ""))
+                    SettingFact(section, f"{key}.{name}", _value(entry) + (CHOSEN if name in chosen else ""))
                     for name, entry in sorted(by_name(value).items())
                 ]
             else:
-                found.append(Setting(section, key, _value(value)))
+                found.append(SettingFact(section, key, _value(value)))
     return found
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from lockstep.steps.diagnosing.diagnosis import Cloud
 from lockstep.steps.reporting.date_ticks import date_ticks
 from lockstep.steps.reporting.drawing import (
     DASHES,
@@ -30,7 +31,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNL
 
 LABEL = 12
 """Characters of a class beside a confusion matrix."""
-NAME, LETTER = 26, 6.4
+_NAME, LETTER = 26, 6.4
 """Characters of a bar's label left of the axis, and pixels of one."""
 APART = 1.45
 """The least ratio of two ticks of a logarithmic axis, to have room for their labels."""
@@ -39,23 +40,33 @@ Point = tuple[float, float]
 
 
 class Line(NamedTuple):
-    """A curve; a label of "" has no line in the legend. ``spread``: half the height of the error bar of each point."""
+    """A curve.
+
+    Attributes:
+        label: "" has no line in the legend.
+        x, y: of its points.
+        spread: half the height of the error bar of each point.
+        marks: draw the single points too.
+    """
 
     label: str
     x: Sequence[float]
     y: Sequence[float]
     spread: Sequence[float] = ()
+    marks: bool = False
 
 
 class Axis(NamedTuple):
-    """An axis of a picture of curves.
+    """An axis of a picture of curves, or of bars.
 
     Attributes:
         label: what it shows, with the unit.
-        range: from where to where; None: what the curves need.
+        range: from where to where; None: what the values need.
         log: it is logarithmic, of numbers of rows, with a tick at each value of the curves (x alone).
         most: what the values cannot exceed, though error bars may (y alone).
-        dates: its values are days since 1970-01-01 (x alone).
+        dates: its values are days since 1970-01-01 (x of curves alone).
+        band: shade this part (x of curves alone).
+        counts: its values are counts (of bars alone).
     """
 
     label: str
@@ -63,6 +74,8 @@ class Axis(NamedTuple):
     log: bool = False
     most: float | None = None
     dates: bool = False
+    band: Point | None = None
+    counts: bool = False
 
 
 def lines(
@@ -73,8 +86,6 @@ def lines(
     y: Axis,
     *,
     reference: Sequence[Point] = (),
-    band: Point | None = None,
-    marks: bool = False,
     legend: str = "best",
 ) -> str:
     """Curves.
@@ -84,21 +95,19 @@ def lines(
         curves: what is drawn.
         x, y: the axes.
         reference: two points of a dashed line to compare with.
-        band: shade this part of the x axis.
-        marks: draw the single points too.
         legend: where a short one is placed, as matplotlib says it.
     """
     above = height_above([curve.label for curve in curves if curve.label])
     with drawing():
         figure, axes = new_figure(height=HEIGHT + above, top=10 + above, right=24 if x.dates else 12)
-        if band is not None:
-            axes.axvspan(*band, facecolor=SOFT, alpha=0.1, linewidth=0)
+        if x.band is not None:
+            axes.axvspan(*x.band, facecolor=SOFT, alpha=0.1, linewidth=0)
         if reference:
             axes.plot(*zip(*reference, strict=True), color=SOFT, linewidth=1, dashes=(3, 3))
         handles, labels = [], []
         for number, curve in enumerate(curves):
             color, dashes = SERIES[number % len(SERIES)], DASHES[number % len(DASHES)]
-            marker = "o" if marks or len(curve.x) == 1 else ""
+            marker = "o" if curve.marks or len(curve.x) == 1 else ""
             (handle,) = axes.plot(curve.x, curve.y, color=color, linestyle=dashes, marker=marker, markersize=4.5)
             if curve.spread:
                 axes.errorbar(
@@ -168,28 +177,25 @@ def bars(
     alt: str,
     labels: Sequence[str],
     series: Sequence[tuple[str, Sequence[float]]],
-    x_label: str,
+    x: Axis,
     *,
     spread: Sequence[float] | None = None,
-    whole: bool = False,
-    reach: Point | None = None,
 ) -> str:
     """Horizontal bars, the first on top; the labels stand above their bars, so that long ones fit, or, where bars go to
-    both sides of zero, left of the axis, out of their way.
+    both sides of zero, left of the axis, out of their way. On an axis with a range points are drawn instead: the length
+    of a bar that does not begin at zero means nothing.
 
     Args:
         labels: of the bars.
         series: (label, values) each.
+        x: the axis of the values.
         spread: half the length of the error bars of the first series.
-        whole: the values are counts.
-        reach: draw points instead, on an axis from where to where: the length of a bar that does not begin at zero
-            means nothing.
     """
     low = min(0.0, *(value for _, values in series for value in values))
     if spread is not None:
         low = min(low, *(value - half for value, half in zip(series[0][1], spread, strict=True)))
-    beside = low < 0 and reach is None
-    shown = [shortened(label, NAME) if beside else label for label in labels]
+    beside = low < 0 and x.range is None
+    shown = [shortened(label, _NAME) if beside else label for label in labels]
     left = max(12.0, 16 + LETTER * max(map(len, shown), default=0)) if beside else 12.0
     label_height, thickness, gap = (0, 9, 9) if beside else (16, 9, 6)  # of a row, in pixels, from top to bottom
     step = label_height + thickness * len(series) + gap
@@ -201,7 +207,7 @@ def bars(
         for number, (_, values) in enumerate(series):
             inside = label_height + thickness * (number + 0.5) + (gap / 2 if beside else 0)
             places = [row + inside / step for row in range(len(labels))]
-            if reach is None:
+            if x.range is None:
                 handles.append(axes.barh(places, values, 0.86 * thickness / step, color=SERIES[number])[0])
             else:
                 handles += axes.plot(values, places, "o", color=SERIES[number], markersize=6, markeredgewidth=0)
@@ -216,15 +222,15 @@ def bars(
         axes.set_ylim(len(labels), 0)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
-        if reach is not None:
-            axes.set_xlim(*reach)
+        if x.range is not None:
+            axes.set_xlim(*x.range)
         elif beside:
             axes.axvline(0, color=SOFT, linewidth=0.8)
-        if whole:
+        if x.counts:
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             axes.xaxis.set_major_formatter(FuncFormatter(_rows))
-        middle = min((left + WIDTH - 12) / 2, WIDTH - 4 - LETTER * len(x_label) / 2)  # of an axis that may be narrow
-        axes.set_xlabel(x_label, x=(middle - left) / (WIDTH - left - 12))
+        middle = min((left + WIDTH - 12) / 2, WIDTH - 4 - LETTER * len(x.label) / 2)  # of an axis that may be narrow
+        axes.set_xlabel(x.label, x=(middle - left) / (WIDTH - left - 12))
         if len(series) > 1:
             draw_legend(axes, handles, [label for label, _ in series])
         return svg_of(figure, name, alt)
@@ -248,39 +254,29 @@ def histogram(
         return svg_of(figure, name, alt)
 
 
-def cloud(
-    name: str,
-    alt: str,
-    points: Sequence[Point],
-    cells: Sequence[tuple[float, float, int]],
-    size: Point,
-    ranges: tuple[Point, Point],
-    labels: tuple[str, str],
-    *,
-    reference: Sequence[Point] = (),
-) -> str:
+def cloud(name: str, alt: str, rows: Cloud, labels: tuple[str, str], *, reference: Sequence[Point] = ()) -> str:
     """Rows in a plane, as points or as cells: the fuller a cell, the darker, by the root of its rows.
 
     Args:
-        points: (x, y).
-        cells: (x from, y from, rows).
-        size: width and height of a cell.
-        ranges: of x and y.
+        name, alt: of the picture.
+        rows: in the plane.
         labels: of x and y.
         reference: two points of a dashed line to compare with.
     """
     with drawing():
         figure, axes = new_figure()
-        fullest = max((rows for _, _, rows in cells), default=1)
-        for x, y, rows in cells:
-            shade = round(0.12 + 0.88 * math.sqrt(rows / fullest), 2)
-            axes.add_patch(Rectangle((x, y), *size, facecolor=SERIES[0], alpha=shade, linewidth=0))
-        if points:
-            axes.plot(*zip(*points, strict=True), "o", color=SERIES[0], markersize=4, alpha=0.55, markeredgewidth=0)
+        fullest = max((count for _, _, count in rows.cells), default=1)
+        for x, y, count in rows.cells:
+            shade = round(0.12 + 0.88 * math.sqrt(count / fullest), 2)
+            axes.add_patch(Rectangle((x, y), rows.width, rows.height, facecolor=SERIES[0], alpha=shade, linewidth=0))
+        if rows.points:
+            axes.plot(
+                *zip(*rows.points, strict=True), "o", color=SERIES[0], markersize=4, alpha=0.55, markeredgewidth=0
+            )
         if reference:
             axes.plot(*zip(*reference, strict=True), color=INK, linewidth=1.1, dashes=(4, 3))
-        axes.set_xlim(*ranges[0])
-        axes.set_ylim(*ranges[1])
+        axes.set_xlim(*rows.x_range)
+        axes.set_ylim(*rows.y_range)
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
         return svg_of(figure, name, alt)

@@ -1,8 +1,11 @@
 """Which pictures a report has, and what each says to a reader who cannot see it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeAlias
 
-from lockstep.steps.diagnosing.diagnosis import Cell, Cloud, Dependence
+from lockstep.kernel.log import counted
+from lockstep.steps.diagnosing.diagnosis import Cell, Dependence
 from lockstep.steps.reporting.classification import ClassificationFacts
 from lockstep.steps.reporting.decisions import DecisionFacts
 from lockstep.steps.reporting.drawing import INSIDE
@@ -14,10 +17,12 @@ from lockstep.steps.reporting.regression import RegressionFacts
 from lockstep.steps.reporting.training import TrainingFacts
 from lockstep.steps.reporting.wording import number, plural, score, shortened
 
-PARTS = {"train": "training"}
-NAME, NAME_ABOVE = 24, 32
+Drawing: TypeAlias = Callable[[], str]
+"""Gives a picture, once it is drawn."""
+_PARTS = {"train": "training"}
+LEGEND_NAME, LEGEND_NAME_ABOVE = 24, 32
 """Characters of a class in a legend inside the picture, and in one above it."""
-UNIT = (-0.02, 1.02)
+_SHARE_RANGE = (-0.02, 1.02)
 """The range of axes on which shares are drawn."""
 
 
@@ -30,45 +35,50 @@ def pictures_of(facts: Facts) -> dict[str, str]:
     """{name: SVG}; what the facts lack has no picture. ``dependence`` ones are numbered: dependence-1, ..."""
     own = facts.predictions
     found = _classification(own, facts) if isinstance(own, ClassificationFacts) else _regression(own, facts)
-    return found | _training(facts.training) | _features(facts)
+    drawings = found | _training(facts.training) | _features(facts)
+    return {name: draw() for name, draw in counted(drawings.items(), "pictures")}
 
 
-def _classification(own: ClassificationFacts, facts: Facts) -> dict[str, str]:
-    found = {"balance": _balance(own), "confusion": _confusion(own, facts.data.rows.test)}
+def _classification(own: ClassificationFacts, facts: Facts) -> dict[str, Drawing]:
+    found: dict[str, Drawing] = {"balance": _balance(own), "confusion": _confusion(own, facts.data.rows.test)}
     if own.roc:
-        found["roc"] = lines(
+        found["roc"] = partial(
+            lines,
             "roc",
             f"ROC curve. Area under it: {_areas(own.roc)}.",
             [Line(_legend(curve, len(own.roc)), curve.x, curve.y) for curve in own.roc],
-            Axis("false positive rate", UNIT),
-            Axis("true positive rate", UNIT),
+            Axis("false positive rate", _SHARE_RANGE),
+            Axis("true positive rate", _SHARE_RANGE),
             reference=[(0, 0), (1, 1)],
             legend="lower right",
         )
     if own.precision_recall:
         curves = own.precision_recall
-        found["precision_recall"] = lines(
+        found["precision_recall"] = partial(
+            lines,
             "precision_recall",
             f"Precision against recall. Average precision: {_areas(curves)}.",
             [Line(_legend(curve, len(curves)), curve.x, curve.y) for curve in curves],
-            Axis("recall", UNIT),
-            Axis("precision", UNIT),
+            Axis("recall", _SHARE_RANGE),
+            Axis("precision", _SHARE_RANGE),
             legend="lower left",
         )
     if own.calibration:
         series = [(_name(name, len(own.calibration)), _drawn(entries)) for name, entries in own.calibration]
         if facts.decision.before:
             series = [("calibrated", series[0][1]), ("before", _drawn(facts.decision.before))]
-        found["calibration"] = bins(
+        found["calibration"] = partial(
+            bins,
             "calibration",
             "Calibration: the predicted probability against the share of rows that are of the class, in "
             f"{plural(len(own.calibration[0][1]), 'bin')}.",
             series,
-            "predicted probability", "share of rows", diagonal=True, ranges=(UNIT, UNIT),
+            "predicted probability", "share of rows", diagonal=True, ranges=(_SHARE_RANGE, _SHARE_RANGE),
         )  # fmt: skip
     if own.scores is not None and own.positive is not None:
-        shown = shortened(own.positive, NAME)
-        found["scores"] = histogram(
+        shown = shortened(own.positive, LEGEND_NAME)
+        found["scores"] = partial(
+            histogram,
             "scores",
             f"Histogram of the predicted probability of {own.positive}, by actual class.",
             own.scores.edges,
@@ -80,7 +90,8 @@ def _classification(own: ClassificationFacts, facts: Facts) -> dict[str, str]:
     if own.thresholds:
         x = [entry.threshold for entry in own.thresholds]
         flagged = [(entry, entry.precision) for entry in own.thresholds if entry.precision is not None]
-        found["thresholds"] = lines(
+        found["thresholds"] = partial(
+            lines,
             "thresholds",
             f"Precision, recall and F1 of {own.positive} as the threshold rises from {x[0]} to {x[-1]}.",
             [
@@ -88,20 +99,21 @@ def _classification(own: ClassificationFacts, facts: Facts) -> dict[str, str]:
                 Line("recall", x, [entry.recall for entry in own.thresholds]),
                 Line("F1", x, [entry.f1_score for entry in own.thresholds]),
             ],
-            Axis("threshold", UNIT),
-            Axis("precision, recall, F1", UNIT),
+            Axis("threshold", _SHARE_RANGE),
+            Axis("precision, recall, F1", _SHARE_RANGE),
         )
     return found
 
 
-def _decision(decision: DecisionFacts) -> str:
+def _decision(decision: DecisionFacts) -> Drawing:
     """What the threshold was chosen by, over all thresholds, and a line where it is."""
     chosen, judged = decision.threshold, decision.judged_by
     assert chosen is not None
     x, y = zip(*chosen.curve, strict=True)
     at = f"{score(chosen.reached)} at the threshold of {score(chosen.value)}"
     name = judged.removeprefix("the ")
-    return lines(
+    return partial(
+        lines,
         "decision",
         f"On out-of-fold predictions, {judged} over the threshold: {at}, {score(chosen.reached_by_default)} at "
         f"{number(chosen.default)}.",
@@ -112,10 +124,11 @@ def _decision(decision: DecisionFacts) -> str:
     )
 
 
-def _balance(own: ClassificationFacts) -> str:
+def _balance(own: ClassificationFacts) -> Drawing:
     shown = own.largest_classes
     counted = "; ".join(f"{c.name} {c.train_rows:,} training and {c.test_rows:,} test" for c in shown)
-    return bars(
+    return partial(
+        bars,
         "balance",
         f"Rows per class: {counted}.",
         [entry.name for entry in shown],
@@ -123,14 +136,14 @@ def _balance(own: ClassificationFacts) -> str:
             ("training rows", [entry.train_rows for entry in shown]),
             ("test rows", [entry.test_rows for entry in shown]),
         ],
-        "rows",
-        whole=True,
+        Axis("rows", counts=True),
     )
 
 
-def _confusion(own: ClassificationFacts, test_rows: int) -> str:
+def _confusion(own: ClassificationFacts, test_rows: int) -> Drawing:
     n_classes = len(own.matrix.names) + max(0, own.matrix.others - 1)
-    return matrix(
+    return partial(
+        matrix,
         "confusion",
         f"Confusion matrix of {plural(test_rows, 'test row')} in {n_classes} classes; {own.matrix.right:,} are given "
         "the right one.",
@@ -140,36 +153,40 @@ def _confusion(own: ClassificationFacts, test_rows: int) -> str:
     )
 
 
-def _regression(own: RegressionFacts, facts: Facts) -> dict[str, str]:
+def _regression(own: RegressionFacts, facts: Facts) -> dict[str, Drawing]:
     edges, target = own.target.edges, facts.target
     low = max(own.predicted.x_range[0], own.predicted.y_range[0])
     high = min(own.predicted.x_range[1], own.predicted.y_range[1])
-    found = {
-        "target": histogram(
+    found: dict[str, Drawing] = {
+        "target": partial(
+            histogram,
             "target",
             f"Histogram of {target}, training and test rows, from {number(edges[0])} to {number(edges[-1])}.",
             edges,
             [(f"{name} rows", shares) for name, shares in own.target.shares.items()],
             target,
         ),
-        "predicted": _cloud(
+        "predicted": partial(
+            cloud,
             "predicted",
             f"Actual {target} against the predicted one, {plural(facts.data.rows.test, 'test row')}.",
             own.predicted,
             ("predicted", "actual"),
-            [(low, low), (high, high)] if high > low else [],
+            reference=[(low, low), (high, high)] if high > low else [],
         ),
-        "residuals": _cloud(
+        "residuals": partial(
+            cloud,
             "residuals",
             f"Residuals, actual minus predicted {target}, against the predicted one.",
             own.residuals,
             ("predicted", "actual \N{MINUS SIGN} predicted"),
-            [(own.residuals.x_range[0], 0.0), (own.residuals.x_range[1], 0.0)],
+            reference=[(own.residuals.x_range[0], 0.0), (own.residuals.x_range[1], 0.0)],
         ),
     }
     if own.error_by_size:
         first, last = own.error_by_size[0], own.error_by_size[-1]
-        found["error_by_size"] = bins(
+        found["error_by_size"] = partial(
+            bins,
             "error_by_size",
             f"Mean absolute error in {plural(len(own.error_by_size), 'bin')} of the test rows by {target}: from "
             f"{number(first.y)} around {number(first.x)} to {number(last.y)} around {number(last.x)}.",
@@ -178,7 +195,8 @@ def _regression(own: RegressionFacts, facts: Facts) -> dict[str, str]:
             "mean absolute error",
         )
     if own.calibration:
-        found["calibration"] = bins(
+        found["calibration"] = partial(
+            bins,
             "calibration",
             f"Mean actual against mean predicted {target} in {plural(len(own.calibration), 'bin')}.",
             [("", _drawn(own.calibration))],
@@ -193,20 +211,17 @@ def _drawn(entries: Sequence[Bin]) -> list[tuple[float, float, float | None, flo
     return [(entry.x, entry.y, entry.low, entry.high) for entry in entries]
 
 
-def _cloud(name: str, alt: str, rows: Cloud, labels: tuple[str, str], reference: list[tuple[float, float]]) -> str:
-    size, ranges = (rows.width, rows.height), (rows.x_range, rows.y_range)
-    return cloud(name, alt, rows.points, rows.cells, size, ranges, labels, reference=reference)
-
-
-def _training(training: TrainingFacts) -> dict[str, str]:
-    found, metric = {}, TITLES[training.metric]
+def _training(training: TrainingFacts) -> dict[str, Drawing]:
+    found: dict[str, Drawing] = {}
+    metric = TITLES[training.metric]
     if any(len(curve.x) > 1 for curve in training.history):
         first = training.history[0]
-        found["history"] = lines(
+        found["history"] = partial(
+            lines,
             "history",
             f"Loss ({training.loss}) after each iteration: on the training rows from {number(first.y[0])} to "
             f"{number(first.y[-1])} in {first.x[-1]:,.0f} iterations.",
-            [Line(f"{PARTS.get(curve.name, curve.name)} rows", curve.x, curve.y) for curve in training.history],
+            [Line(f"{_PARTS.get(curve.name, curve.name)} rows", curve.x, curve.y) for curve in training.history],
             Axis("iteration"),
             Axis(training.loss),
             legend="upper right",
@@ -214,7 +229,8 @@ def _training(training: TrainingFacts) -> dict[str, str]:
     if training.learning:
         found["learning"] = _learning(training, metric)
     if training.folds:
-        found["folds"] = dots(
+        found["folds"] = partial(
+            dots,
             "folds",
             f"{metric} of {plural(len(training.folds), 'fold')}, from {score(min(training.folds))} to "
             f"{score(max(training.folds))}; of the test rows, {score(training.test_score)}.",
@@ -224,41 +240,44 @@ def _training(training: TrainingFacts) -> dict[str, str]:
     return found
 
 
-def _learning(training: TrainingFacts, metric: str) -> str:
+def _learning(training: TrainingFacts, metric: str) -> Drawing:
     """The learning curve, and as its last point what the cross-validation gave."""
     points, folds = training.learning, training.folds
     rows, others = [point.rows for point in points], [point.others for point in points]
+    fitted, spread = [point.fitted for point in points], [point.fitted_std for point in points]
     curves = [
-        Line("on other rows", rows, others, [point.others_std for point in points]),
-        Line("on the rows fitted", rows, [point.fitted for point in points], [point.fitted_std for point in points]),
+        Line("on other rows", rows, others, [point.others_std for point in points], marks=True),
+        Line("on the rows fitted", rows, fitted, spread, marks=True),
     ]
     last_rows, last = rows[-1], others[-1]
     if folds and training.folds_rows > rows[-1]:
         last_rows, last = training.folds_rows, sum(folds) / len(folds)
         deviation = (sum((fold - last) ** 2 for fold in folds) / len(folds)) ** 0.5
-        curves.append(Line("cross-validation", [last_rows], [last], [deviation]))
-    return lines(
+        curves.append(Line("cross-validation", [last_rows], [last], [deviation], marks=True))
+    return partial(
+        lines,
         "learning",
         f"{metric} by number of training rows: from {score(others[0])} with {rows[0]:,} rows to {score(last)} with "
         f"{last_rows:,} rows, on rows that were not fitted.",
         curves,
         Axis("training rows", log=True),
         Axis(metric, most=1),
-        marks=True,
     )
 
 
-def _features(facts: Facts) -> dict[str, str]:
-    found, importance = {}, facts.features.importance
+def _features(facts: Facts) -> dict[str, Drawing]:
+    found: dict[str, Drawing] = {}
+    importance = facts.features.importance
     if importance:
         names = "; ".join(f"{row.feature} {score(row.importance)}" for row in importance[:5])
         what = f"Permutation importance of {plural(len(importance), 'feature')}"
-        found["importance"] = bars(
+        found["importance"] = partial(
+            bars,
             "importance",
             f"{what}: {facts.features.unit}. The largest: {names}.",
             [row.feature for row in importance],
             [("", [row.importance for row in importance])],
-            f"{facts.features.unit}, mean and spread of the shuffles",
+            Axis(f"{facts.features.unit}, mean and spread of the shuffles"),
             spread=[row.std for row in importance],
         )
     all_means = [value for entry in facts.features.dependence for value in _means(entry)]
@@ -272,7 +291,9 @@ def _features(facts: Facts) -> dict[str, str]:
     return found
 
 
-def _dependence(name: str, entry: Dependence, facts: Facts, reach: tuple[float, float], *, closer: bool = False) -> str:
+def _dependence(
+    name: str, entry: Dependence, facts: Facts, reach: tuple[float, float], *, closer: bool = False
+) -> Drawing:
     what = f"predicted {facts.target}" if facts.task == "regression" else "mean probability"
     if facts.task == "classification" and len(entry.series) == 1:
         what = f"mean probability of {next(iter(entry.series))}"
@@ -283,16 +304,15 @@ def _dependence(name: str, entry: Dependence, facts: Facts, reach: tuple[float, 
     if entry.kind in ("number", "date"):
         grid = _numbers(entry.grid)
         band = (entry.low, entry.high) if entry.low is not None and entry.high is not None else None
-        return lines(
+        return partial(
+            lines,
             name,
             alt,
-            [Line(series if several else "", grid, line) for series, line in curves],
-            Axis(entry.feature, dates=entry.kind == "date"),
+            [Line(series if several else "", grid, line, marks=len(grid) <= 8) for series, line in curves],
+            Axis(entry.feature, dates=entry.kind == "date", band=band),
             Axis(what, reach),
-            band=band,
-            marks=len(grid) <= 8,
         )
-    return bars(name, alt, [str(value) for value in entry.grid], curves, what, reach=reach if closer else None)
+    return partial(bars, name, alt, [str(value) for value in entry.grid], curves, Axis(what, reach if closer else None))
 
 
 def _numbers(grid: Sequence[Cell]) -> list[float]:
@@ -325,4 +345,4 @@ def _legend(curve: Curve, n_curves: int) -> str:
 
 def _name(name: str, n_curves: int) -> str:
     """The name of one of so many curves in a legend."""
-    return shortened(name, NAME if n_curves <= INSIDE else NAME_ABOVE)
+    return shortened(name, LEGEND_NAME if n_curves <= INSIDE else LEGEND_NAME_ABOVE)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from lockstep.learning.metrics import RARE, is_lopsided, metric_of, qualified
+from lockstep.learning.metrics import RARE_CLASS_METRICS, is_lopsided, metric_of, qualified
 from lockstep.steps.reporting.decisions import decision_sentences
 from lockstep.steps.reporting.metric_titles import RATIOS, TITLES
 from lockstep.steps.reporting.sources import Sources
@@ -13,12 +13,12 @@ from lockstep.steps.reporting.wording import number, percent, plural, ratio, sco
 UNEVEN = 0.05
 """By so much the accuracy may exceed the balanced accuracy before the result says so."""
 
-FREQUENT, AS_OFTEN = 0.1, 0.9
+_FREQUENT, _AS_OFTEN = 0.1, 0.9
 """Equal rows are the nature of a table if at least the first share of the training rows equal another one, and at least
 the second times the share of the test rows that do."""
 
 
-class Metric(NamedTuple):
+class ShownMetric(NamedTuple):
     """One metric on the test rows; ``low``, ``high``: its 95 % interval; the others: the baseline, the folds."""
 
     key: str
@@ -44,7 +44,7 @@ class ResultFacts:
     """The result; ``average``: how precision, recall and F1 are averaged over the classes, None in a regression."""
 
     sentences: list[str]
-    metrics: list[Metric]
+    metrics: list[ShownMetric]
     average: str | None
 
 
@@ -54,11 +54,11 @@ def result_facts(given: Sources) -> ResultFacts:
     target = next(column for column in given.profile.columns if column.column == given.sidecar.target)
     unit = visible(target.unit, 40)
     folds = {key: value for key, value in given.cross_validation.items() if isinstance(value, float)}
-    rare = [key for key in TITLES if key in RARE]
-    has_rare = any(row.metric in RARE for row in given.plots.intervals)
+    rare = [key for key in TITLES if key in RARE_CLASS_METRICS]
+    has_rare = any(row.metric in RARE_CLASS_METRICS for row in given.plots.intervals)
     order = list(dict.fromkeys([*([*rare, "roc_auc"] if has_rare else []), *TITLES]))
     metrics = [
-        Metric(
+        ShownMetric(
             key=row.metric,
             name=qualified(row.metric, average, unit, TITLES.get(row.metric, row.metric)),
             value=row.value,
@@ -88,7 +88,7 @@ def _place(key: str, order: Sequence[str]) -> int:
     return order.index(key) if key in order else len(order)
 
 
-def _of_classes(given: Sources, metrics: dict[str, Metric]) -> list[str]:
+def _of_classes(given: Sources, metrics: dict[str, ShownMetric]) -> list[str]:
     main, balanced = metrics["accuracy"], metrics["balanced_accuracy"]
     verdict, baseline = _against_the_baseline(main), "a baseline that always names the most frequent class reaches"
     if is_lopsided(main.baseline):
@@ -111,7 +111,7 @@ def _of_classes(given: Sources, metrics: dict[str, Metric]) -> list[str]:
     return said + verdict
 
 
-def _of_rare_classes(given: Sources, metrics: dict[str, Metric]) -> list[str]:
+def _of_rare_classes(given: Sources, metrics: dict[str, ShownMetric]) -> list[str]:
     """Sentences with what measures a model where one class has nearly all of the rows: of two classes how the rare
     one is ranked and found; of more, the means over the classes."""
     cells = {(row.actual, row.predicted): row.count for row in given.plots.predictions}
@@ -132,7 +132,7 @@ def _of_rare_classes(given: Sources, metrics: dict[str, Metric]) -> list[str]:
 
 
 def _of_the_rare_class(
-    given: Sources, metrics: dict[str, Metric], rare: str, rows: int, cells: dict[tuple[str, str], int]
+    given: Sources, metrics: dict[str, ShownMetric], rare: str, rows: int, cells: dict[tuple[str, str], int]
 ) -> list[str]:
     """The sentences about one of two classes, with ``rows`` test rows; cells: {(actual, predicted): rows}."""
     hits, named = cells[rare, rare], sum(count for (_, predicted), count in cells.items() if predicted == rare)
@@ -152,13 +152,13 @@ def _of_the_rare_class(
     return [said, f"{recall}.", f"It names {name} for {plural(named, 'row')}, {rightly}."]
 
 
-def _area(metrics: dict[str, Metric], words: str) -> str:
+def _area(metrics: dict[str, ShownMetric], words: str) -> str:
     """The area under the ROC curve behind these words; nothing where there is none."""
     area = metrics.get("roc_auc")
     return "" if area is None else f"{words} {score(area.value)}{_interval(area, score)}"
 
 
-def _of_numbers(given: Sources, metrics: dict[str, Metric]) -> list[str]:
+def _of_numbers(given: Sources, metrics: dict[str, ShownMetric]) -> list[str]:
     main, explained = metrics["mae"], metrics["r2_score"]
     share = percent(explained.value) if explained.value > 0 else "none"  # worse than the mean of the test rows
     off = f"were off by {number(main.value)} on average, {_by_weight(given)}the {within_sentence(main.name)}"
@@ -180,7 +180,7 @@ def _tested(given: Sources) -> str:
     return f"{plural(int(given.metrics['test_rows']), 'test row')} kept out of the training"
 
 
-def _against_the_baseline(main: Metric) -> list[str]:
+def _against_the_baseline(main: ShownMetric) -> list[str]:
     """On which side of the baseline the interval of the main metric lies; nothing where there is no interval."""
     if main.low is None or main.high is None or main.baseline is None:
         return []
@@ -192,7 +192,7 @@ def _against_the_baseline(main: Metric) -> list[str]:
     return [f"The interval lies wholly on the {side} side of the baseline."]
 
 
-def _worse_than_the_baseline(metrics: Sequence[Metric]) -> list[str]:
+def _worse_than_the_baseline(metrics: Sequence[ShownMetric]) -> list[str]:
     """By which metrics the model is behind the baseline, and whether their intervals exclude the baseline; of the main
     metric, where it has an interval, _against_the_baseline says that."""
     worse: list[str] = []
@@ -234,7 +234,7 @@ def _copies(given: Sources) -> list[str]:
         which = f"{copies.rows:,} of the test rows ({percent(copies.rows / rows)})"
         said = [f"{which} {equal}; without them: {alone}."]
     among = copies.among_training
-    if among is not None and among >= max(FREQUENT, AS_OFTEN * copies.rows / rows):
+    if among is not None and among >= max(_FREQUENT, _AS_OFTEN * copies.rows / rows):
         said.append(
             f"Equal rows are frequent in this table: {percent(among)} of the training rows equal another one. If equal "
             "rows are different things, new rows will be like them, too."
@@ -242,7 +242,7 @@ def _copies(given: Sources) -> list[str]:
     return said
 
 
-def _folds(given: Sources, metrics: dict[str, Metric]) -> list[str]:
+def _folds(given: Sources, metrics: dict[str, ShownMetric]) -> list[str]:
     """What the cross-validation gave, where it gave anything."""
     task = given.sidecar.task
     main = metrics["accuracy" if task == "classification" else "mae"]
@@ -273,7 +273,7 @@ def _weighted(given: Sources) -> list[str]:
     return [f"It was trained as if all classes were equally frequent (train.class_weight: balanced){probabilities}."]
 
 
-def _interval(metric: Metric, form: Callable[[Any], str]) -> str:
+def _interval(metric: ShownMetric, form: Callable[[Any], str]) -> str:
     if metric.low is None:
         return ""
     return f" (95\N{NO-BREAK SPACE}% interval {form(metric.low)} to {form(metric.high)})"

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from lockstep.deciding.decision import Decision
+from lockstep.deciding.decision import NO_DECISION, Decision
 from lockstep.kernel.files import read_made_rows
 from lockstep.kernel.settings import Settings, Task
 from lockstep.learning.model_file import ModelFile
@@ -122,7 +122,7 @@ class Sidecar(msgspec.Struct, frozen=True):
     training_rows: TrainingRows
     settings: dict[str, dict[str, Any]]
     libraries: dict[str, str]
-    decision: Decision = Decision()
+    decision: Decision = NO_DECISION
     vote: Tally | None = None
 
 
@@ -136,7 +136,7 @@ class Interval(msgspec.Struct, frozen=True):
     baseline: float | None = None
 
 
-class Fold(msgspec.Struct, frozen=True):
+class FoldScore(msgspec.Struct, frozen=True):
     """A row of folds.csv: a metric of a fold whose model was fitted on ``n_train`` rows."""
 
     n_train: int
@@ -152,7 +152,7 @@ class Loss(msgspec.Struct, frozen=True):
     loss: float
 
 
-class Point(msgspec.Struct, frozen=True):
+class CurvePoint(msgspec.Struct, frozen=True):
     """A row of curves.csv: a point of a curve, or the mean of a bin of ``count`` rows with its 95 % interval, or, with
     no x, the area under a curve. See lockstep/steps/evaluating/curves.py."""
 
@@ -187,9 +187,9 @@ class PlotTables:
     """The small tables in metrics/plots/<problem>; ``predictions`` is empty for a regression."""
 
     intervals: list[Interval]
-    folds: list[Fold]
+    folds: list[FoldScore]
     history: list[Loss]
-    curves: list[Point]
+    curves: list[CurvePoint]
     importance: list[Importance]
     predictions: list[Predicted]
 
@@ -204,9 +204,9 @@ def read_plot_tables(folder: Path, task: Task) -> PlotTables:
     files = plot_files(folder)
     return PlotTables(
         intervals=read_made_rows(files["intervals"], Interval),
-        folds=read_made_rows(files["folds"], Fold),
+        folds=read_made_rows(files["folds"], FoldScore),
         history=read_made_rows(files["history"], Loss),
-        curves=read_made_rows(files["curves"], Point),
+        curves=read_made_rows(files["curves"], CurvePoint),
         importance=read_made_rows(files["importance"], Importance),
         predictions=read_made_rows(files["predictions"], Predicted) if task == "classification" else [],
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from lockstep.kernel.errors import some
+from lockstep.kernel.log import counted
 from lockstep.kernel.settings import Settings, Severity
 from lockstep.steps.splitting.exact_sums import exact_sums
 from lockstep.steps.splitting.identifiers import alike_in, identifier_of_rows, is_code, is_named_as_identifier
@@ -18,15 +19,15 @@ from lockstep.tables.table import Table, column_type
 import numpy as np
 import pandas as pd
 
-BINS = 50
+_BINS = 50
 LEAK_R2, LEAK_ACCURACY = 0.9, 0.99
 """One feature that explains so much of the target on rows that it was not fitted on is suspected to be a leak."""
-MOSTLY_DIFFERENT = 0.5
+_MOSTLY_DIFFERENT = 0.5
 """What names a thing rather than a level has more distinct values than this share of the rows."""
 LEAK_ROWS = 100_000
 """One feature that gives the target away shows on so many training rows, drawn at random where there are more."""
 NEAREST_ROWS = 10_000
-"""Of so many rows, and fewer, BINS are too coarse to tell that a number gives the classes away."""
+"""Of so many rows, and fewer, _BINS are too coarse to tell that a number gives the classes away."""
 RARE_ROWS = 20
 """A class of fewer training rows than this is hardly learned, and hardly measured."""
 SHIFT_ROWS = 100_000
@@ -69,7 +70,7 @@ class DataFinding(NamedTuple):
 def run_checks(train: Table, test: Table, settings: CheckSettings) -> list[DataFinding]:
     """Run every check that is not off on the training rows (and, where it is about both, the test rows)."""
     findings = []
-    for number, (name, check) in enumerate(CHECKS.items(), 1):
+    for number, (name, check) in enumerate(counted(CHECKS.items(), "checks"), 1):
         severity = getattr(settings, name)
         found = check(train, test) if severity != "off" else []
         message = _said(name, found) + _equals(name, train) if found else ""
@@ -87,7 +88,7 @@ def _said(check: str, found: list[str]) -> str:
 def _target_leak(train: Table, _: Table) -> list[str]:
     """Features that nearly determine the target, each alone, or numbers that add up to it.
 
-    Each feature is cut into BINS bins (texts: by level); the bins' mean target, or most frequent class, is learned on
+    Each feature is cut into _BINS bins (texts: by level); the bins' mean target, or most frequent class, is learned on
     the even rows and tried on the odd ones; of LEAK_ROWS at most. Of few rows, the bin in which the class changes has
     more of them than LEAK_ACCURACY allows: there the class of the even row with the nearest number is tried, too. What
     adds up to the target, does so in all rows.
@@ -103,7 +104,7 @@ def _target_leak(train: Table, _: Table) -> list[str]:
     features = train.features
     codes = pd.factorize(labels, sort=True)[0] if train.task == "classification" else labels
     even = np.arange(len(train)) % 2 == 0
-    for name in map(str, features):
+    for name in counted(map(str, features), "columns"):
         bins = _binned(features[name])
         if train.task == "regression":
             score = _explained(bins, labels.astype("float64"), even)
@@ -127,8 +128,8 @@ def _drawn(table: Table, most: int) -> Table:
 
 def _binned(column: pd.Series) -> np.ndarray:
     """(n_rows,) the number of each row's bin; missing values have a bin of their own."""
-    if column_type(column) in ("number", "date") and has_more_levels(column, BINS):
-        return equal_bins(column, BINS)
+    if column_type(column) in ("number", "date") and has_more_levels(column, _BINS):
+        return equal_bins(column, _BINS)
     return np.asarray(pd.factorize(column)[0]) + 1
 
 
@@ -189,10 +190,10 @@ def _shared_identifier(train: Table, test: Table) -> list[str]:
     """Identifiers, by their names or because they are texts that mostly differ, that stand on both sides, and whose
     rows of one value are alike: the same customer, house or patient."""
     found = []
-    for name in map(str, train.features):
+    for name in counted(map(str, train.features), "columns"):
         column = train.frame[name]
         named = column_type(column) == "text" or is_named_as_identifier(name)
-        if not named or not MOSTLY_DIFFERENT < n_distinct(column) / len(column) < 1 or not is_code(column):
+        if not named or not _MOSTLY_DIFFERENT < n_distinct(column) / len(column) < 1 or not is_code(column):
             continue
         shared = int(test.frame[name].isin(column.dropna().unique()).sum())
         if not shared:
@@ -208,14 +209,15 @@ def _shared_identifier(train: Table, test: Table) -> list[str]:
 
 
 def _constant_column(train: Table, _: Table) -> list[str]:
-    return [f"'{name}'" for name in train.features if not has_more_levels(train.features[name], 1)]
+    features = train.features
+    return [f"'{name}'" for name in counted(features, "columns") if not has_more_levels(features[name], 1)]
 
 
 def _nearly_unique_column(train: Table, test: Table) -> list[str]:
     """Columns that identify rows rather than describe them, in the order of the file: some count up."""
     order = np.argsort(np.concatenate([train.frame.index, test.frame.index]), kind="stable")
     found = []
-    for name in map(str, train.features):
+    for name in counted(map(str, train.features), "columns"):
         if column_type(train.frame[name]) == "number" and not are_whole(train.frame[name].dropna()):
             continue  # of which no identifier is, and most columns of a large table are
         both = pd.concat([train.frame[name], test.frame[name]]).iloc[order]
@@ -239,7 +241,7 @@ def _shifted_column(train: Table, test: Table) -> list[str]:
     some_train, some_test = (_drawn(table, SHIFT_ROWS) for table in (train, test))
     drawn = f", of {len(some_train):,} and {len(some_test):,} rows" if max(len(train), len(test)) > SHIFT_ROWS else ""
     tested: list[tuple[str, str, float]] = []
-    for name in (str(name) for name in train.frame if name not in (train.group, train.time)):
+    for name in counted((str(name) for name in train.frame if name not in (train.group, train.time)), "columns"):
         as_classes = name == train.target and train.task == "classification"
         values = values_differ(some_train.frame[name], some_test.frame[name], as_classes=as_classes)
         tested += [(f"'{name}'", drawn, values.p)] if isinstance(values, Difference) else []

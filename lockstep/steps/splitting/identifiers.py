@@ -48,7 +48,7 @@ UNLIKE = "nearly all values differ"
 """Why texts are an identifier that are not named as one."""
 PROSE = 8
 """Texts of so many words, half of them or more, say something of a row, however many of them differ."""
-TITLE = 3
+_TITLE_WORDS = 3
 """So do texts of so many words that recur from text to text, as those of titles do and most parts of names do not."""
 _RECURRING, _IN_TEXTS, _OF_TEXTS = 0.7, 3, 0.001
 """The share of the words that are to be in so many of the texts, and in such a share of them."""
@@ -83,7 +83,7 @@ def identifier_of_rows(column: pd.Series) -> str:
     named = "an identifier" if is_named_as_identifier(str(column.name)) else ""
     if column_type(column) == "text":
         words = plain_words(present)
-        tells = _are_amounts(present) or words >= PROSE or (words >= TITLE and _words_recur(present))
+        tells = _are_amounts(present) or words >= PROSE or (words >= _TITLE_WORDS and _words_recur(present))
         return "" if tells else named or UNLIKE
     return ("numbers the rows" if counts_up(present) else named) if is_code(column) else ""
 

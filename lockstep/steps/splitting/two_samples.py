@@ -47,7 +47,7 @@ class Difference(NamedTuple):
     p: float
 
 
-def encode(before: pd.Series, after: pd.Series) -> Codes:
+def shared_codes(before: pd.Series, after: pd.Series) -> Codes:
     """Encode a column that both tables have with one type; whole and decimal numbers count as one."""
     whole = before.dtype.kind in "iu" and after.dtype.kind in "iu"
     both = pd.concat([_plain(before, whole), _plain(after, whole)], ignore_index=True)
@@ -82,7 +82,7 @@ def values_differ(
     is_ordered = column_type(after) in ("number", "date") and not as_classes
     if is_ordered and any(has_more_levels(column, FEW_VALUES) for column in (before, after)):
         return Difference("Kolmogorov-Smirnov", "KS distance", *smirnov(before, after))
-    codes = codes or encode(before, after)
+    codes = codes or shared_codes(before, after)
     if is_ordered and len(codes.levels) > FEW_VALUES:
         return Difference("Kolmogorov-Smirnov", "KS distance", *smirnov(before, after))
     first, second = (counts[1:] for counts in codes.counts())

@@ -4,25 +4,25 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from lockstep.kernel.log import counted, counting
 from lockstep.kernel.portable import fixed_threads
 from lockstep.kernel.settings import Task
-from lockstep.learning.estimators import member_of
 from lockstep.learning.refusals import refusals_of
 from lockstep.learning.scoring import log_losses
+from lockstep.learning.voting import member_of
 
 import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
 
-COLUMNS = ("iteration", "part", "loss")
-"""Probabilities below this count as this in the log loss, as in scikit-learn."""
-MAX_ROWS = 20_000
+HISTORY_COLUMNS = ("iteration", "part", "loss")
+_MAX_ROWS = 20_000
 """Losses are computed on at most so many rows of a part, evenly spaced."""
 MAX_ITERATIONS, MAX_PREFIXES = 500, 50
 """At most so many iterations are recorded, evenly spaced, the last one among them; fewer where the first trees of a
 model predict anew for each of them."""
 
 _FORESTS = (ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor)
-Row = tuple[int, str, float]
+HistoryRow = tuple[int, str, float]
 
 
 class Part(NamedTuple):
@@ -34,8 +34,8 @@ class Part(NamedTuple):
     weights: np.ndarray | None = None
 
 
-def history_of(estimator: Any, parts: Mapping[str, Part], task: Task) -> list[Row]:
-    """Compute rows of COLUMNS: the loss (log loss, or mean squared error) on each part after each iteration.
+def history_of(estimator: Any, parts: Mapping[str, Part], task: Task) -> list[HistoryRow]:
+    """Compute rows of HISTORY_COLUMNS: the loss (log loss, or mean squared error) on each part after each iteration.
 
     An iteration is a tree for boosting and forests (for forests: of the mean over the trees so far) and an epoch for
     mlp, whose own loss curve, penalty included, is given for the training rows. Models fitted in one go have one row
@@ -52,25 +52,28 @@ def history_of(estimator: Any, parts: Mapping[str, Part], task: Task) -> list[Ro
         return _rows(estimator, parts, task)
 
 
-def _rows(estimator: Any, parts: Mapping[str, Part], task: Task) -> list[Row]:
-    rows: list[Row] = []
-    for part, (X, y, weights) in parts.items():
+def _rows(estimator: Any, parts: Mapping[str, Part], task: Task) -> list[HistoryRow]:
+    rows: list[HistoryRow] = []
+    for part, (X, y, weights) in counted(parts.items(), "parts"):
         # A class of the validation rows may be absent from the training rows.
         usable = np.flatnonzero(np.isin(y, estimator.classes_)) if task == "classification" else np.arange(len(y))
         if not len(usable):
             continue
-        keep = usable[np.unique(np.linspace(0, len(usable) - 1, min(len(usable), MAX_ROWS)).astype(int))]
+        keep = usable[np.unique(np.linspace(0, len(usable) - 1, min(len(usable), _MAX_ROWS)).astype(int))]
         own = None if weights is None else weights[keep]
         prefix, stages = _prefix(estimator, X[keep], task), _stages(estimator, X[keep], task)
         if prefix is not None:
             wanted = np.unique(np.linspace(1, _iterations(estimator), MAX_PREFIXES).astype(int)).tolist()
             loss = _loss(estimator, y[keep], task, own)
-            rows += [(i, part, loss(prefix(i))) for i in wanted]
+            rows += [(i, part, loss(prefix(i))) for i in counted(wanted, "iterations looked at")]
         elif stages is not None:
             total = estimator.n_estimators_ if hasattr(estimator, "n_estimators_") else _iterations(estimator)
             wanted = np.unique(np.linspace(1, total, min(total, MAX_ITERATIONS)).astype(int)).tolist()
             loss, recorded = _loss(estimator, y[keep], task, own), set(wanted)
-            rows += [(i, part, loss(stage)) for i, stage in enumerate(stages, 1) if i in recorded]
+            with counting(total, "iterations looked at") as progress:
+                for i, stage in enumerate(stages, 1):
+                    rows += [(i, part, loss(stage))] if i in recorded else []
+                    progress.advance()
         elif hasattr(estimator, "loss_curve_"):
             if part == "train":  # with its penalty: the loss of other rows would not compare
                 rows += [(i, part, float(loss)) for i, loss in enumerate(estimator.loss_curve_, 1)]

@@ -18,32 +18,31 @@ from lockstep.learning.computing.kept_results import KeptResults
 from lockstep.learning.computing.workers import Workers, workers
 from lockstep.learning.cross_validation import (
     CrossValidateSettings,
-    EncodedRows,
-    Fold,
-    encode,
+    PipelineSettings,
     encode_fitted,
+    encode_rows,
     fit_encoded,
     make_folds,
     mean_and_std,
     score_encoded,
 )
 from lockstep.learning.estimators import (
+    EncodedRows,
+    Fold,
     TrainSettings,
     build_estimator,
     make_estimator,
-    member_of,
     named_members,
     with_values,
 )
 from lockstep.learning.metrics import AUTO, find_metric, metric_of
 from lockstep.learning.model_types import CUSTOM, VOTING, model_type
-from lockstep.learning.own_features import OwnFeatures
 from lockstep.learning.own_metrics import make_scorers
-from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.learning.scoring import Average
 from lockstep.learning.search_result import BestTrial, full_name
+from lockstep.learning.voting import member_of
 from lockstep.steps.tuning.search_space import Space, TuneSettings, ends, holds, key_of, parse_space
-from lockstep.steps.tuning.trials import COLUMNS, Search, Step, Trial, table_of
+from lockstep.steps.tuning.trials import TRIAL_COLUMNS, Search, Step, Trial, table_of
 from lockstep.tables.table import Table
 
 import msgspec
@@ -155,10 +154,8 @@ def search(
     train: Table,
     settings: TuneSettings,
     cross_validation: CrossValidateSettings,
-    preprocess: PreprocessSettings,
-    model: TrainSettings,
+    pipeline: PipelineSettings,
     average: Average = "macro",
-    features: OwnFeatures | None = None,
     metrics: Sequence[str] = (),
     kept: KeptResults | None = None,
 ) -> Search:
@@ -177,10 +174,8 @@ def search(
         train: the raw training rows.
         settings: with one trial at least.
         cross_validation: the section ``cross_validate``.
-        preprocess: the section ``preprocess``.
-        model: the section ``train``.
+        pipeline: what is searched, with the given hyperparameters.
         average: of precision, recall and F1, if one of them is the metric.
-        features: the user's own, or None.
         metrics: the names of those beside the built-in ones.
         kept: the trials of a run that was interrupted, and where to keep those of this one.
 
@@ -189,7 +184,7 @@ def search(
         SettingsError: see check_settings and make_scorers; or no trial could be scored.
         MachineError: see workers.
     """
-    own = make_scorers(metrics, train.task, weighted=train.weight is not None)
+    model, own = pipeline.model, make_scorers(metrics, train.task, weighted=train.weight is not None)
     space, metric = check_settings(settings, model, train.task, [scorer.key for scorer in own])
     defaults = _values_of(build_estimator(model, train.task), model)
     given = {name: defaults.get(name) for name in space}
@@ -206,7 +201,7 @@ def search(
     if kept is not None and kept.found:
         logger.info("%d of %d trials are from the run that was interrupted", min(len(kept.found), count), count)
     with heartbeat(f"search on {len(train)} rows", count, "trials") as progress, workers() as able:
-        folds = encode_folds(able, train, cut, preprocess, model, features)
+        folds = encode_folds(able, train, cut, pipeline)
         steps = list(run_trials(able, settings, space, scoring, folds, kept, progress))
     return _found(steps, settings.trials, scoring)
 
@@ -230,32 +225,23 @@ class _Encoding(NamedTuple):
     """What is needed to encode any fold."""
 
     train: Table
-    preprocess: PreprocessSettings
-    model: TrainSettings
-    features: OwnFeatures | None
+    pipeline: PipelineSettings
 
 
 def _encoded(work: _Encoding, fold: Fold) -> EncodedFold:
     fitted_on, scored_on = fold
-    preprocessor, fitted = encode_fitted(work.train, fitted_on, work.preprocess, work.model, work.features)
-    return EncodedFold(fitted, encode(work.train, scored_on, preprocessor))
+    preprocessor, fitted = encode_fitted(work.train, fitted_on, work.pipeline)
+    return EncodedFold(fitted, encode_rows(work.train, scored_on, preprocessor))
 
 
 def _size(_: None, fold: EncodedFold) -> int:
     return sum(rows.X.nbytes for rows in fold)
 
 
-def encode_folds(
-    able: Workers,
-    train: Table,
-    folds: list[Fold],
-    preprocess: PreprocessSettings,
-    model: TrainSettings,
-    features: OwnFeatures | None = None,
-) -> list[EncodedFold]:
+def encode_folds(able: Workers, train: Table, folds: list[Fold], pipeline: PipelineSettings) -> list[EncodedFold]:
     """Fit a preprocessor for each fold, and keep the rows that it encodes. Raises as encode_fitted."""
     # The table without what it has computed of itself, which would be sent with it.
-    found = able.keep(_encoded, able.share(_Encoding(replace(train), preprocess, model, features)), folds)
+    found = able.keep(_encoded, able.share(_Encoding(replace(train), pipeline)), folds)
     size = sum(able.each(_size, None, found))
     logger.info("encoded %d folds once for all trials: %.0f MB kept", len(found), size / 1e6)
     return found
@@ -395,4 +381,4 @@ def _found(steps: list[Step], n_trials: int, scoring: Scoring) -> Search:
         given_mean=given.mean,
         hyperparameters=best.values,
     )
-    return Search(result, (*COLUMNS, *scoring.given, "reason"), table_of(steps))
+    return Search(result, (*TRIAL_COLUMNS, *scoring.given, "reason"), table_of(steps))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from lockstep.learning.search_result import BestTrial
 from lockstep.steps.tuning.search_space import key_of
 
-COLUMNS = ("trial", "state", "mean", "std", "best")
+TRIAL_COLUMNS = ("trial", "state", "mean", "std", "best")
 """Of the table of trials; then one per hyperparameter, then ``reason``."""
 
 
@@ -50,11 +50,11 @@ class Search(NamedTuple):
     trials: list[tuple[Any, ...]]
 
 
-NO_SEARCH = Search(None, (*COLUMNS, "reason"), [])
+NO_SEARCH = Search(None, (*TRIAL_COLUMNS, "reason"), [])
 
 
 def table_of(steps: Iterable[Step]) -> list[tuple[Any, ...]]:
-    """Make the rows of the table of trials: COLUMNS, the hyperparameters as JSON (texts as they are), the reason."""
+    """Make the rows of the table of trials: TRIAL_COLUMNS, hyperparameters as JSON (texts as they are), the reason."""
     return [
         (number, _state(trial), trial.mean, trial.std, best.mean, *_cells(trial.shown), trial.reason)
         for number, (trial, best) in enumerate(steps)

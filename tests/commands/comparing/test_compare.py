@@ -9,7 +9,7 @@ from lockstep.comparing import recorded_evaluations
 from lockstep.comparing.recorded_evaluations import has_other_folds, is_stale
 from lockstep.deployment.registry.tags import NewTag, make_tags
 from lockstep.kernel.lock_file import LockedFile, LockedStage
-from lockstep.learning.metrics import METRICS, RARE
+from lockstep.learning.metrics import METRICS, RARE_CLASS_METRICS
 from lockstep.repository.revisions import Revision
 
 import pytest
@@ -155,7 +155,7 @@ def test_names_and_values_stay_whole_in_a_narrow_terminal(compare, monkeypatch, 
     monkeypatch.setattr("rich.console.Console.is_terminal", True)
     monkeypatch.setenv("COLUMNS", str(width))
     _, text = compare("v1", "stump", "--problem", "iris")
-    lines, names = text.splitlines(), [name for name in METRICS["classification"] if name not in RARE]
+    lines, names = text.splitlines(), [name for name in METRICS["classification"] if name not in RARE_CLASS_METRICS]
     table = [line for line in lines if line.strip() and line.split()[0] in names]
     assert [line.split()[0] for line in table] == names * 2
     assert all(len(line) <= width for line in table)

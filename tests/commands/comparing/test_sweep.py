@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from lockstep.commands.comparing import sweep
-from lockstep.commands.comparing.sweep import Candidate
+from lockstep.commands.comparing.sweep import TriedModel
 from lockstep.kernel.errors import SettingsError
 from lockstep.repository import git
 
@@ -82,7 +82,9 @@ def test_the_experiments_that_a_second_sweep_replaces_are_named_before_it_runs(t
     subprocess.run(["git", "update-ref", f"refs/exps/00/{'0' * 38}/iris-mlp", head], check=True)  # another commit's
     told = []
     monkeypatch.setattr(
-        sweep, "_run", lambda problem, model, *_: told.append(capsys.readouterr().err) or Candidate(model, "", {}, "no")
+        sweep,
+        "_run",
+        lambda problem, model, *_: told.append(capsys.readouterr().err) or TriedModel(model, "", {}, "no"),
     )
     sweep.main(["iris", "--models", "svm", "mlp"])
     assert told[0].startswith("replaces the experiment iris-svm\n")
@@ -171,8 +173,8 @@ def test_the_ranking_is_the_leaderboard_of_the_experiments(tmp_path, monkeypatch
     for name, accuracy in (("toy-svm", 0.7), ("toy-mlp", 0.8)):
         history.git("branch", name, history.record(skill=accuracy, accuracy=accuracy, evaluated=False))
     monkeypatch.chdir(history.folder)
-    found = [Candidate(name, f"toy-{name}", {"accuracy_mean": 0, "accuracy_std": 0}, "") for name in ("svm", "mlp")]
-    found.append(Candidate("ridge", "toy-ridge", {}, "ERROR cross_validate@toy: [no] way"))
+    found = [TriedModel(name, f"toy-{name}", {"accuracy_mean": 0, "accuracy_std": 0}, "") for name in ("svm", "mlp")]
+    found.append(TriedModel("ridge", "toy-ridge", {}, "ERROR cross_validate@toy: [no] way"))
     sweep._report("toy", found, None)
     shown = capsys.readouterr().out
     assert "toy: 2 models by accuracy, the higher the better" in shown
@@ -189,8 +191,8 @@ def test_the_ranking_is_the_leaderboard_of_the_experiments(tmp_path, monkeypatch
 
 def test_each_model_type_says_its_score_as_it_comes():
     def candidate(failure="", **scores):
-        return Candidate("m", "p-m", {f"{key}_{end}": value for key, value in scores.items() for end in ("mean", "std")}
-                         | {"average": "binary"}, failure)  # fmt: skip
+        found = {f"{key}_{end}": value for key, value in scores.items() for end in ("mean", "std")}
+        return TriedModel("m", "p-m", found | {"average": "binary"}, failure)
 
     proper = candidate(accuracy=0.5, f1_score=0.25, log_loss=0.125)
     assert sweep._said([proper], "classification", None) == "log_loss 0.125 \N{PLUS-MINUS SIGN} 0.12"

@@ -103,7 +103,7 @@ def test_the_truth_of_some_rows_in_a_column_of_another_name(folder, capsys):
 
 
 def test_of_many_columns_only_those_that_say_something_have_a_line(folder, capsys, monkeypatch):
-    monkeypatch.setattr("lockstep.deployment.watching.words.MANY", 2)
+    monkeypatch.setattr("lockstep.deployment.watching.words._MANY_COLUMNS", 2)
     out = watch(capsys, "p", rows(lambda frame: frame.assign(number=frame["number"] + 1)))[1]
     assert "Columns, against the training rows: 1 of 3 shifted" in out
     assert "2 other columns: no detectable shift, no odd row." in out

@@ -302,3 +302,9 @@ def test_many_rows(make_table):
     assert rows(compare_tables(before, after)) == {
         "added": 0, "removed": 5, "changed": None, "same": n - 5, "reordered": True,
     }  # fmt: skip
+
+
+def test_columns_are_counted(table, counts):
+    compare_tables(table(), table())
+    columns = table().frame.shape[1]
+    assert counts() == [f"{columns} of {columns} columns"] * 2

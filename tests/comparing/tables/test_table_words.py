@@ -4,7 +4,7 @@ import re
 
 from lockstep.comparing.rendering import code, markdown, show, visible
 from lockstep.comparing.tables.changes import compare_tables
-from lockstep.comparing.tables.revisions import DataDiff, NotRun, SameFile
+from lockstep.comparing.tables.revisions import DataDiff, NotLoaded, SameFile
 from lockstep.comparing.tables.words import report
 from lockstep.comparing.verdicts import ALPHA
 from lockstep.repository.revisions import RevisionName
@@ -31,7 +31,7 @@ def test_the_key_and_other_names_are_quoted(make_table, capsys):
     odd = "x](http://evil) <b>\x1b[31m"
     ids = [f"i{number}" for number in range(40)]
     tables = [make_table({odd: ids, "v": [number] + [1.0] * 39, "y": ["a", "b"] * 20}) for number in (1.5, 2.5)]
-    found = diff([odd, odd], {odd: compare_tables(*tables), "p": NotRun(revisions=(odd,))}, {odd: (odd,)})
+    found = diff([odd, odd], {odd: compare_tables(*tables), "p": NotLoaded(revisions=(odd,))}, {odd: (odd,)})
     text = markdown(report(found, code))
     assert "matched by the key `x](http://evil) <b>\\x1b[31m`" in text
     spans = re.findall(r"`[^`]*`", text)

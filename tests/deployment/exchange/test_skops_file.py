@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lockstep.deployment.exchange.skops_file import ALLOWED, SKOPS_PROTOCOL, dumps, loads
 from lockstep.kernel.errors import IntegrityError, SettingsError
-from lockstep.learning.estimators import build_estimator, fit_estimator
+from lockstep.learning.estimators import EncodedRows, build_estimator, fit_estimator
 
 import numpy as np
 import pytest
@@ -306,7 +306,7 @@ def test_a_model_with_other_parts_cannot_be_written(step):
 def test_models_whose_own_parser_would_read_the_file_cannot_be_written(model, make_settings):
     settings = make_settings(model, "regression")
     estimator = build_estimator(settings, "regression")
-    fit_estimator(estimator, X, X[:, 0], settings, n_jobs=1)
+    fit_estimator(estimator, EncodedRows(X, X[:, 0]), settings, n_jobs=1)
     with pytest.raises(SettingsError, match=rf"as a skops file: .*{model}.*\. Use its \.joblib file"):
         dumps(estimator)
 

@@ -130,3 +130,8 @@ def test_groups_and_weights_of_the_test_rows_are_those_of_the_batch_too():
     assert watch_batch(reference, full).notes == ()
     few = batch._replace(groups=np.arange(200) // 50, weights=np.ones(200))
     assert watch_batch(reference, few).metrics.why.startswith("200 rows with the truth in 4 groups are too few")
+
+
+def test_columns_are_counted(counts):
+    watched()
+    assert counts()[0] == "6 of 6 columns"  # the four, the prediction, and which rows are odd

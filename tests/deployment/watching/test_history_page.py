@@ -1,13 +1,13 @@
 """The record of batches, drawn over time."""
 
 from lockstep.commands.pipeline.index import batches_page, main
-from lockstep.deployment.watching.record import COLUMNS, read_record
+from lockstep.deployment.watching.record import RECORD_COLUMNS, read_batches
 from lockstep.kernel.errors import IntegrityError
 
 import pytest
 from recorded import dump
 
-HEADER = ",".join([*COLUMNS, "accuracy"])
+HEADER = ",".join([*RECORD_COLUMNS, "accuracy"])
 LINES = (
     '2024-02-29T09:30,b<c>.csv,100,2,shifted,0.25,"shifted, worse",22,0.7',
     "2024-01-31,a.csv,1000,0,,0.05,no detectable shift,11,",
@@ -46,4 +46,4 @@ def test_a_record_with_a_cell_that_is_no_number_or_date_is_refused(tmp_path, bef
     path = tmp_path / "p_watch.csv"
     write(path, LINES[1].replace(before, after))
     with pytest.raises(IntegrityError, match="is not the record that"):
-        read_record(path)
+        read_batches(path)

@@ -2,10 +2,10 @@
 
 from lockstep.comparing.tables.changes import compare_column, with_verdicts
 from lockstep.deployment.watching.batch import OddRows, Watched
-from lockstep.deployment.watching.record import COLUMNS, BatchFile, record_batch
+from lockstep.deployment.watching.record import RECORD_COLUMNS, BatchFile, record_batch
 from lockstep.deployment.watching.sample_verdicts import SampleMetric
 from lockstep.kernel.errors import IntegrityError
-from lockstep.steps.splitting.two_samples import encode
+from lockstep.steps.splitting.two_samples import shared_codes
 
 import pandas as pd
 import pytest
@@ -13,7 +13,7 @@ import pytest
 
 def found(**metrics):
     column = pd.Series([1.0, 2.0], name="odd rows")
-    (compared,) = with_verdicts([compare_column(column, column, encode(column, column))])
+    (compared,) = with_verdicts([compare_column(column, column, shared_codes(column, column))])
     measured = tuple(
         SampleMetric(
             metric=name, lower_is_better=False, before=0.5, after=value, difference=0.0, low=None, high=None, test="t",
@@ -39,7 +39,7 @@ def test_a_line_a_batch_with_the_metrics_behind(record):
     assert record_batch(record, FIRST, found()) == "added"
     assert record_batch(record, FIRST._replace(date="2024-02-29"), found(accuracy=0.75)) == "added"
     assert record.read_text().splitlines() == [
-        ",".join([*COLUMNS, "accuracy"]),
+        ",".join([*RECORD_COLUMNS, "accuracy"]),
         "2024-01-31,a.csv,20,0,,0.25,no detectable shift,11,",
         "2024-02-29,a.csv,20,0,,0.25,no detectable shift,11,0.75",
     ]
@@ -56,7 +56,7 @@ def test_a_batch_of_one_date_has_one_line(record):
     assert len(record.read_text().splitlines()) == 3
 
 
-@pytest.mark.parametrize("content", ["a,b\n1,2\n", "", ",".join(COLUMNS) + "\n1,2\n", "\xff"])
+@pytest.mark.parametrize("content", ["a,b\n1,2\n", "", ",".join(RECORD_COLUMNS) + "\n1,2\n", "\xff"])
 def test_another_file_is_left_as_it_is(record, content):
     record.parent.mkdir()
     record.write_bytes(content.encode("latin-1"))

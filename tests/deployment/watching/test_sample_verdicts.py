@@ -7,7 +7,7 @@ from lockstep.comparing.verdicts import NO_DIFFERENCE, WORSE
 from lockstep.deployment.watching.sample_verdicts import Sample, TooFew, compare_samples
 from lockstep.learning.scoring import Predictions
 from lockstep.steps.evaluating.design import Design
-from lockstep.steps.evaluating.resampling import rows_of
+from lockstep.steps.evaluating.resampling import resampling_rows
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_a_permutation_of_the_accuracy_is_hypergeometric():
     one, other = classified(30, 0), classified(40, 7)
     values = np.concatenate([one.predictions.values, other.predictions.values])
     y = np.concatenate([one.y, other.y])
-    pooled = rows_of(y, Predictions(values, CLASSES, None, None), "classification", "macro", None)
+    pooled = resampling_rows(y, Predictions(values, CLASSES, None, None), "classification", "macro", None)
     wrong = np.arange(8)  # of the 7, in the first sample
     as_extreme = np.abs(wrong / 30 - (7 - wrong) / 40) >= 7 / 40 - 1e-12
     exact = stats.hypergeom.pmf(wrong, 70, 7, 30)[as_extreme].sum()
@@ -61,7 +61,7 @@ def test_permutations_keep_groups_whole_and_go_by_all_divisions():
     errors = np.array([1.0, 1.0, 2.0, 3.0, 4.0, 4.0, 5.0, 9.0])
     y = np.arange(8.0)
     groups = np.array([0, 0, 1, 2, 3, 3, 4, 4])
-    pooled = rows_of(y, Predictions(y - errors, None, None, None), "regression", "macro", None)
+    pooled = resampling_rows(y, Predictions(y - errors, None, None, None), "regression", "macro", None)
     designs = [
         Design.of(y[part], stratified=False, groups=groups[part], in_time=False) for part in (slice(3), slice(3, 8))
     ]

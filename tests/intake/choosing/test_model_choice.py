@@ -27,9 +27,9 @@ from lockstep.intake.choosing.model_choice import (
     choose_model,
     choose_settings,
 )
-from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator, member_of
+from lockstep.learning.estimators import EncodedRows, TrainSettings, build_estimator, fit_estimator
 from lockstep.learning.model_types import KINDS
-from lockstep.learning.voting import tally_of
+from lockstep.learning.voting import member_of, tally_of
 from lockstep.reading.loading import MINIMUM_ROWS
 
 import numpy as np
@@ -119,7 +119,7 @@ def test_large_tables_get_settings_of_their_own_that_can_be_fitted(task):
         assert found == (steps, NATIVE)
         model = TrainSettings(model="xgboost", kind=KINDS[task], version=1, hyperparameters=found.hyperparameters)
         estimator = build_estimator(model, task)
-        fit_estimator(estimator, np.arange(90.0)[:, None] % 4, y.to_numpy()[:90], model, n_jobs=1)
+        fit_estimator(estimator, EncodedRows(np.arange(90.0)[:, None] % 4, y.to_numpy()[:90]), model, n_jobs=1)
         assert member_of(estimator).get_booster().num_boosted_rounds() == steps["n_estimators"]
 
 
@@ -156,7 +156,7 @@ def test_the_settings_are_ones_that_can_be_fitted(task):
         model="hist_gradient_boosting", kind=KINDS[task], version=1, hyperparameters=boosting(y, task)
     )
     estimator = build_estimator(model, task)
-    fit_estimator(estimator, X, y, model, n_jobs=1, categories=[1])
+    fit_estimator(estimator, EncodedRows(X, y, categories=[1]), model, n_jobs=1)
     assert estimator.n_iter_ < estimator.max_iter
 
 
@@ -228,7 +228,7 @@ def test_a_vote_has_the_same_bytes_with_any_number_of_threads(task, rows):
     for threads in (1, 3):
         estimator = build_estimator(model, task)
         with threadpool_limits(threads, user_api="openmp"):
-            fit_estimator(estimator, X, y.to_numpy(), model, n_jobs=threads, categories=[1], folds=folds)
+            fit_estimator(estimator, EncodedRows(X, y.to_numpy(), categories=[1], folds=folds), model, n_jobs=threads)
         found.append(pickle.dumps(estimator))
     assert found[0] == found[1]
     assert tally_of(estimator).rows == len(y)

@@ -123,13 +123,13 @@ def kept(*depends_on, name="tune@p", finished=("a", "b")):
 
 @pytest.fixture
 def at_once(monkeypatch):
-    monkeypatch.setattr(module, "SECONDS", 0.0)
+    monkeypatch.setattr(module, "KEPT_AFTER", 0.0)
 
 
 def test_what_is_over_soon_is_not_kept(monkeypatch):
     quick = kept("x")
     assert not KEPT.exists()
-    monkeypatch.setattr(module, "SECONDS", 0.0)
+    monkeypatch.setattr(module, "KEPT_AFTER", 0.0)
     quick.keep("c", b"of c".__bytes__)
     assert KeptResults("tune@p", ["x"]).found == {"a": b"of a", "b": b"of b", "c": b"of c"}
 

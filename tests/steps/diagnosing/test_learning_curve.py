@@ -1,5 +1,6 @@
 """The model refitted on fewer rows."""
 
+from lockstep.learning.cross_validation import PipelineSettings
 from lockstep.learning.estimators import TrainSettings
 from lockstep.learning.preprocessing import PreprocessSettings
 from lockstep.steps.diagnosing.learning_curve import learning_curve_of, learning_sizes
@@ -30,19 +31,19 @@ def test_more_rows_help_a_model_that_can_learn(own):
     unused = [name for name in ("t", "g") if name not in own.values()]
     table = table_of(frame.drop(columns=unused), "regression", **own)
     settings = TrainSettings(model="k_neighbors", kind="regressor", version=1)
-    points = learning_curve_of(table, PreprocessSettings(), settings, "r2_score", 400, 0)
+    points = learning_curve_of(table, PipelineSettings(PreprocessSettings(), settings), "r2_score", 400, 0)
     assert [point.rows for point in points] == [50, 100, 200, 400]
     assert points[-1].others > points[0].others
     assert all(point.fitted > point.others for point in points)
     assert {point.fits for point in points} == {1 if own.get("time") else 3}
-    again = learning_curve_of(table, PreprocessSettings(), settings, "r2_score", 400, 0)
+    again = learning_curve_of(table, PipelineSettings(PreprocessSettings(), settings), "r2_score", 400, 0)
     assert points == again
 
 
 def test_a_size_that_cannot_be_fitted_is_left_out():
     table = noisy(rows=150)
     settings = TrainSettings(model="k_neighbors", kind="classifier", version=1, hyperparameters={"n_neighbors": 50})
-    points = learning_curve_of(table, PreprocessSettings(), settings, "roc_auc", 120, 0)
+    points = learning_curve_of(table, PipelineSettings(PreprocessSettings(), settings), "roc_auc", 120, 0)
     assert [point.rows for point in points] == [60, 120]
 
 
@@ -51,7 +52,8 @@ def test_it_is_of_the_metric_that_is_asked_for():
     settings = TrainSettings(model="random_forest", kind="classifier", version=1, hyperparameters={"n_estimators": 20})
     table = noisy(rows=150)
     ranked, named = (
-        learning_curve_of(table, PreprocessSettings(), settings, metric, 120, 0) for metric in ("roc_auc", "accuracy")
+        learning_curve_of(table, PipelineSettings(PreprocessSettings(), settings), metric, 120, 0)
+        for metric in ("roc_auc", "accuracy")
     )
     assert [point.rows for point in ranked] == [point.rows for point in named] == [30, 60, 120]
     assert all(one.fitted > other.fitted for one, other in zip(ranked, named, strict=True))
@@ -63,11 +65,11 @@ def test_one_large_group_does_not_take_all_rows():
     table = table_of(table.frame.assign(g=groups), group="g")
     settings = TrainSettings(model="k_neighbors", kind="classifier", version=1)
     for seed in range(4):  # the larger group comes first in most of them
-        assert learning_curve_of(table, PreprocessSettings(), settings, "accuracy", 30, seed)
+        assert learning_curve_of(table, PipelineSettings(PreprocessSettings(), settings), "accuracy", 30, seed)
 
 
 def test_rows_of_one_time_are_on_one_side(monkeypatch):
     table = table_of(noisy(rows=400).frame.assign(t=np.arange(400) // 100), time="t")
     settings = TrainSettings(model="k_neighbors", kind="classifier", version=1)
-    (point,) = learning_curve_of(table, PreprocessSettings(), settings, "accuracy", 300, 0)[-1:]
+    (point,) = learning_curve_of(table, PipelineSettings(PreprocessSettings(), settings), "accuracy", 300, 0)[-1:]
     assert point.rows == 300  # the last hundred are of one time, though a fifth are only 80

@@ -1,5 +1,6 @@
 """Contributions of columns to a prediction: against values that are known, and what they add up to."""
 
+from lockstep.kernel.log import heartbeat
 from lockstep.steps.diagnosing import reasons
 from lockstep.steps.diagnosing.reasons import reasons_of, strongest
 
@@ -64,3 +65,13 @@ def test_what_is_explained_of_two_classes_is_the_positive_one():
 
 def test_the_strongest_come_first_whatever_their_sign():
     assert strongest(np.array([[0.1, -3.0, 2.0]]), ["a", "b", "c"], 2) == [[("b", -3.0), ("c", 2.0)]]
+
+
+@pytest.mark.parametrize(
+    ("at_once", "said"), [(200_000, "25 of 25 orders of the columns"), (1, "2 of 2 blocks of rows")]
+)
+def test_what_is_computed_is_counted(at_once, said, monkeypatch):
+    monkeypatch.setattr(reasons, "AT_ONCE", at_once)
+    with heartbeat("reasons") as progress:
+        reasons_of(Known(lambda rows: rows["x"].to_numpy()), ROWS, BACKGROUND, "regression", None)
+    assert str(progress).startswith(f"{said}, ")

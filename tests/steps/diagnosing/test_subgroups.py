@@ -1,5 +1,6 @@
 """The subgroups in which a model errs most."""
 
+from lockstep.kernel.log import heartbeat
 from lockstep.steps.diagnosing.settings import DiagnoseSettings
 from lockstep.steps.diagnosing.subgroups import slices_of
 from lockstep.steps.evaluating.design import Design
@@ -127,3 +128,10 @@ def test_edges_among_whole_days_are_days_and_part_the_same_rows(unit, levels):
         first = slices_of(features, errors, np.zeros(400), "regression", TEN).worst[0]
         found[first.level] = (first.rows, first.error)
     assert found == dict.fromkeys(levels, (100, 1.0))
+
+
+def test_features_are_counted():
+    features = pd.DataFrame(RNG.normal(size=(200, 3)), columns=list("abc"))
+    with heartbeat("subgroups") as progress:
+        slices_of(features, np.zeros(200), np.zeros(200), "regression", TEN)
+    assert str(progress).startswith("3 of 3 features, ")

@@ -50,7 +50,7 @@ def test_a_confusion_matrix_has_unseen_classes_too():
 def test_single_rows_of_a_regression_are_thinned_evenly(monkeypatch):
     y = np.arange(9.0)
     assert prediction_rows(y, Predictions(y + 0.5, None, None, None))[3] == (3.0, 3.5, 1)
-    monkeypatch.setattr(curves, "MAX_ROWS", 3)
+    monkeypatch.setattr(curves, "_MAX_ROWS", 3)
     assert prediction_rows(y, Predictions(y, None, None, None)) == [(0, 0, 1), (4, 4, 1), (8, 8, 1)]
 
 
@@ -138,7 +138,7 @@ def test_a_model_without_probabilities(classes, expected):
 
 
 def test_the_most_frequent_classes_are_drawn(monkeypatch):
-    monkeypatch.setattr(curves, "MAX_CLASSES", 2)
+    monkeypatch.setattr(curves, "_MAX_CLASSES", 2)
     y, predictions = classified(4)
     y[:] = np.array(["c00", "c01", "c01", "c02", "c03", "c03"] * 167, dtype=object)[:1000]
     rows = curve_rows(y, predictions, "classification")

@@ -86,7 +86,7 @@ def test_a_regression_is_scored_by_r2():
 def test_of_many_rows_a_sample_is_taken(monkeypatch):
     X, y = rare_class()
     model = LogisticRegression().fit(X, y)
-    monkeypatch.setattr(importance, "MAX_ROWS", 400)
+    monkeypatch.setattr(importance, "_MAX_ROWS", 400)
     sample = np.sort(np.random.default_rng(3).permutation(len(y))[:400])
     alone = importance_of(model, X.iloc[sample], y[sample], "classification", 2, 3)
     assert importance_of(model, X, y, "classification", 2, 3) == alone

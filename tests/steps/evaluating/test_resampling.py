@@ -3,13 +3,21 @@
 import itertools
 
 from lockstep.comparing.significance import bootstrap_p, exchange_p, mcnemar
-from lockstep.learning.metrics import METRICS, RARE
-from lockstep.learning.scoring import Predictions, metrics_of
+from lockstep.kernel.log import heartbeat
+from lockstep.learning.metrics import METRICS, RARE_CLASS_METRICS
+from lockstep.learning.scoring import Predictions, Scorer, metrics_of
 from lockstep.steps.evaluating import design as design_module
 from lockstep.steps.evaluating import resampling
 from lockstep.steps.evaluating.design import Design
 from lockstep.steps.evaluating.intervals import wilson
-from lockstep.steps.evaluating.resampling import interval, intervals_of, labels_of, resample_count, resampled, rows_of
+from lockstep.steps.evaluating.resampling import (
+    bootstrap_interval,
+    intervals_of,
+    labels_of,
+    resample_count,
+    resampled,
+    resampling_rows,
+)
 
 import numpy as np
 import pytest
@@ -49,7 +57,7 @@ def picked(predictions, rows):
 @pytest.mark.parametrize(("k", "average"), [(2, "binary"), (2, "macro"), (3, "macro"), (4, "weighted"), (3, "micro")])
 def test_weighted_metrics_are_those_of_the_resampled_rows(k, average):
     y, predictions = classified(40, k)
-    rows = rows_of(y, predictions, "classification", average, None)
+    rows = resampling_rows(y, predictions, "classification", average, None)
     for weights in plain(y, stratified=True).resamples(30, np.random.default_rng(0)):
         found = rows.metrics(weights)
         for resample, own in enumerate(weights.astype(int)):
@@ -63,10 +71,10 @@ def test_weighted_metrics_of_a_rare_class_are_those_of_the_resampled_rows(rare):
     y, predictions = classified(60, 2, skill=0.1)
     kept = np.sort(np.concatenate([np.flatnonzero(y != f"class {rare}"), np.flatnonzero(y == f"class {rare}")[:6]]))
     y, predictions = y[kept], picked(predictions, kept)
-    rows = rows_of(y, predictions, "classification", "macro", None)
+    rows = resampling_rows(y, predictions, "classification", "macro", None)
     for weights in plain(y, stratified=True).resamples(30, np.random.default_rng(0)):
         found = rows.metrics(weights)
-        assert set(RARE) < set(found)
+        assert set(RARE_CLASS_METRICS) < set(found)
         for resample, own in enumerate(weights.astype(int)):
             drawn = np.repeat(np.arange(len(y)), own)
             expected = metrics_of(y[drawn], picked(predictions, drawn), "classification", "macro")
@@ -80,7 +88,7 @@ def test_weighted_metrics_of_a_rare_class_are_those_of_the_resampled_rows(rare):
 def test_a_model_that_is_never_right():
     y = np.array(["a", "b"] * 20)
     wrong = Predictions(y[::-1], np.array(["a", "b"]), None, None)
-    rows = rows_of(y, wrong, "classification", "macro", None)
+    rows = resampling_rows(y, wrong, "classification", "macro", None)
     for weights in plain(y).resamples(5, np.random.default_rng(0)):
         assert {name: values.tolist() for name, values in rows.metrics(weights).items()} == dict.fromkeys(
             ("accuracy", "precision", "recall", "f1_score", "balanced_accuracy"), [0.0] * len(weights)
@@ -89,7 +97,7 @@ def test_a_model_that_is_never_right():
 
 def test_weighted_metrics_of_numbers_are_those_of_the_resampled_rows():
     y, predictions = measured(31)
-    rows = rows_of(y, predictions, "regression", "macro", None)
+    rows = resampling_rows(y, predictions, "regression", "macro", None)
     groups = np.arange(31) % 12  # resamples of unequal size: the median's two middle rows move
     for weights in plain(y, groups=groups).resamples(30, np.random.default_rng(0)):
         found = rows.metrics(weights)
@@ -103,7 +111,7 @@ def test_a_class_that_only_one_side_has():
     y = np.array(["a", "a", "b", "b", "d"], dtype=object)
     values = np.array(["a", "c", "b", "b", "b"], dtype=object)
     predictions = Predictions(values, np.array(["a", "b", "c"], dtype=object), None, None)
-    found = rows_of(y, predictions, "classification", "macro", None).metrics(np.ones((1, 5)))
+    found = resampling_rows(y, predictions, "classification", "macro", None).metrics(np.ones((1, 5)))
     expected = metrics_of(y, predictions, "classification", "macro")
     assert {name: values[0] for name, values in found.items()} == pytest.approx(expected)
 
@@ -130,7 +138,9 @@ def test_an_interval_of_a_mean_is_students():
     y, predictions = measured(15)
     errors = (y - predictions.values) ** 2
     design = plain(y)
-    low, high = interval(resampled([rows_of(y, predictions, "regression", "macro", None)], design)[0]["mse"], design)
+    low, high = bootstrap_interval(
+        resampled([resampling_rows(y, predictions, "regression", "macro", None)], design)[0]["mse"], design
+    )
     student = stats.t.interval(0.95, 14, errors.mean(), stats.sem(errors))
     assert high - low == pytest.approx(student[1] - student[0], rel=0.05)
 
@@ -204,7 +214,7 @@ def two(n=40, seed=1, k=2):
     values[changed], probabilities[changed] = noise.values[changed], noise.probabilities[changed]
     other = Predictions(values, one.classes, probabilities, probabilities[:, 1] if k == 2 else None)
     labels = labels_of(y, one, other)
-    return y, one, other, tuple(rows_of(y, own, "classification", "macro", labels) for own in (one, other))
+    return y, one, other, tuple(resampling_rows(y, own, "classification", "macro", labels) for own in (one, other))
 
 
 def test_exchanging_predictions_is_mcnemars_test_for_accuracy():
@@ -251,10 +261,10 @@ def test_the_p_value_is_the_level_whose_interval_ends_at_zero():
     _, second = measured(30, 4, noise=1.3)
     second = first._replace(values=y + (second.values - second.values.mean()) * 0.2)
     design = plain(y)
-    a, b = resampled([rows_of(y, own, "regression", "macro", None) for own in (first, second)], design)
+    a, b = resampled([resampling_rows(y, own, "regression", "macro", None) for own in (first, second)], design)
     for name in ("mse", "mae"):
         p = bootstrap_p(b[name] - a[name], design)
-        low, high = interval(b[name] - a[name], design, 1 - p)
+        low, high = bootstrap_interval(b[name] - a[name], design, 1 - p)
         assert min(abs(low), abs(high)) < 0.02 * (high - low)
 
 
@@ -279,7 +289,7 @@ def test_the_interval_of_a_binary_average_is_of_the_positive_class():
     y, predictions = classified(200, 2)
     for positive in predictions.classes.tolist():
         named = predictions._replace(positive=positive)
-        (found,) = rows_of(y, named, "classification", "binary", None).metrics(np.ones((1, len(y))))["recall"]
+        (found,) = resampling_rows(y, named, "classification", "binary", None).metrics(np.ones((1, len(y))))["recall"]
         assert found == metrics_of(y, named, "classification", "binary")["recall"]
 
 
@@ -288,7 +298,7 @@ def test_weights_of_rows_count_in_every_resample(task, k):
     y, predictions = measured(50) if task == "regression" else classified(50, k)
     own = np.random.default_rng(1).uniform(0.2, 5, 50)
     design, alike = plain(y, weights=own), plain(y)
-    rows = rows_of(y, predictions, task, "macro", None)
+    rows = resampling_rows(y, predictions, task, "macro", None)
     expected = metrics_of(y, predictions, task, "macro", weights=own)
     assert {name: values[0] for name, values in rows.metrics(design.all_rows).items()} == pytest.approx(expected)
     drawn, counts = (next(one.resamples(5, np.random.default_rng(0))) for one in (design, alike))
@@ -332,10 +342,10 @@ def test_resamples_of_subsets_spread_as_those_of_all_rows(monkeypatch, task, kin
         "stratified": {"stratified": task == "classification"},
     }
     design = plain(y, **more.get(kind, {}))
-    rows = rows_of(y, predictions, task, "macro", None)
+    rows = resampling_rows(y, predictions, task, "macro", None)
     monkeypatch.setattr(resampling, "MOST_RESAMPLES", resampling.LEAST_RESAMPLES)
     (whole,) = resampled([rows], design)
-    monkeypatch.setattr(resampling, "MANY", 400)
+    monkeypatch.setattr(resampling, "_MANY_UNITS", 400)
     for name, value in {"SUBSET": design.n_units // 8, "SUBSETS": 8, "WHOLE": 200}.items():
         monkeypatch.setattr(design_module, name, value)
     (found,) = resampled([rows], design)
@@ -362,3 +372,24 @@ def test_subsets_keep_small_strata_whole_and_take_the_others_in_turn(monkeypatch
     assert np.allclose([part.all_rows[0][y[rows] == name].sum() for name in "abc"], [900, 15, 85])
     (drawn,) = part.resamples(3, np.random.default_rng(0))
     assert [drawn[0][y[rows] == name].sum() for name in "abc"] == [900, 15, 85]
+
+
+def test_resamples_are_counted(monkeypatch):
+    y, predictions = classified(60, 2)
+    with heartbeat("intervals") as progress:
+        intervals_of(y, predictions, "classification", "macro", plain(y))
+    assert str(progress).startswith("9,999 of 9,999 resamples, ")
+    monkeypatch.setattr(resampling, "_MANY_UNITS", 50)
+    monkeypatch.setattr(design_module, "SUBSET", 20)
+    with heartbeat("intervals") as progress:
+        intervals_of(y, predictions, "classification", "macro", plain(y))
+    assert str(progress).startswith("3 of 3 subsets, ")
+
+
+def test_metrics_of_ones_own_are_counted_beside_the_others():
+    y, predictions = measured(60)
+    drawn, own = [], Scorer("own", lambda y, *_: drawn.append(progress.so_far) or y.mean())
+    with heartbeat("intervals") as progress:
+        assert "own" in intervals_of(y, predictions, "regression", "macro", plain(y), [own])
+    assert str(progress).startswith("2 of 2 kinds of metrics, ")
+    assert drawn == pytest.approx(1 + np.arange(1, 1000) / 999)

@@ -57,7 +57,7 @@ def test_calibration_and_scores_are_of_the_positive_class(binary):
 
 
 def test_many_classes_are_capped_and_none_is_lost(monkeypatch):
-    monkeypatch.setattr(module, "MAX_CLASSES", 10)
+    monkeypatch.setattr(module, "_MAX_CLASSES", 10)
     rows = 1000
     frame = pd.DataFrame({"x": RNG.normal(size=rows), "y": [f"class {i % 40:02d}" for i in range(rows)]})
     made = made_of(table_of(frame))

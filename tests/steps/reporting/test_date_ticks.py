@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from lockstep.steps.reporting.date_ticks import APART, LETTER, date_ticks
+from lockstep.steps.reporting.date_ticks import TICK_GAP, TICK_LETTER, date_ticks
 
 import pandas as pd
 import pytest
@@ -29,8 +29,8 @@ def test_labels_have_room_and_lie_on_the_axis(start, span):
     assert len(places) == len(labels) >= 2
     assert first - span / 20 <= min(places) <= max(places) <= first + 21 * span / 20
     gap = min(later - earlier for earlier, later in pairwise(places)) / (1.1 * span) * WIDTH
-    assert gap >= LETTER * max(map(len, labels))
-    assert sum(LETTER * len(label) + APART for label in labels) <= WIDTH
+    assert gap >= TICK_LETTER * max(map(len, labels))
+    assert sum(TICK_LETTER * len(label) + TICK_GAP for label in labels) <= WIDTH
 
 
 @pytest.mark.parametrize(

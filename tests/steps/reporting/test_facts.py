@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+from lockstep.kernel.log import heartbeat
 from lockstep.learning.metrics import ALL
 from lockstep.learning.model_types import MODELS
 from lockstep.steps.reporting.facts import facts_of
 from lockstep.steps.reporting.metric_titles import TITLES, headline
+from lockstep.steps.reporting.pictures import pictures_of
 from reports import FOUND, noisy, sources_of, table_of
 
 import msgspec
@@ -106,3 +108,9 @@ def test_the_longest_label_of_a_subgroup_of_dates_is_not_cut(binary):
     slices = msgspec.structs.replace(binary.diagnosis.slices, worst=[part])
     diagnosis = msgspec.structs.replace(binary.diagnosis, slices=slices)
     assert facts_of(replace(binary, diagnosis=diagnosis)).weak.slices.worst[0].level == label
+
+
+def test_pictures_are_counted(binary):
+    with heartbeat("pictures") as progress:
+        pictures = pictures_of(facts_of(binary))
+    assert str(progress).startswith(f"{len(pictures)} of {len(pictures)} pictures, ")

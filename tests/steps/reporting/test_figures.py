@@ -3,6 +3,7 @@
 import re
 import xml.etree.ElementTree as ET
 
+from lockstep.steps.diagnosing.diagnosis import Cloud
 from lockstep.steps.reporting import drawing, figures
 from lockstep.steps.reporting.drawing import standalone
 from lockstep.steps.reporting.figures import Axis, Line, bars, bins, cloud, dots, histogram, lines, matrix
@@ -12,18 +13,18 @@ import pytest
 NAMES = ["<script>alert(1)</script>", "$\\alpha$", "_under", "🦄", "שלום", "#000001", ' id="x"', "a & b"]
 EACH = {
     "lines": lambda name="n", alt="An alt": lines(
-        name, alt, [Line(label, [0, 1, 2], [0, 1, 4], [0, 1, 0]) for label in NAMES], Axis(NAMES[0]), Axis(NAMES[1]),
-        reference=[(0, 0), (2, 4)], marks=True,
+        name, alt, [Line(label, [0, 1, 2], [0, 1, 4], [0, 1, 0], marks=True) for label in NAMES], Axis(NAMES[0]),
+        Axis(NAMES[1]), reference=[(0, 0), (2, 4)],
     ),
     "bars": lambda name="n", alt="An alt": bars(
-        name, alt, NAMES, [("one", range(-1, 7)), ("two", range(8))], NAMES[1], spread=[0.5] * 8
+        name, alt, NAMES, [("one", range(-1, 7)), ("two", range(8))], Axis(NAMES[1]), spread=[0.5] * 8
     ),
-    "points": lambda name="n", alt="An alt": bars(name, alt, NAMES, [("", range(8))], NAMES[1], reach=(3, 9)),
+    "points": lambda name="n", alt="An alt": bars(name, alt, NAMES, [("", range(8))], Axis(NAMES[1], (3, 9))),
     "histogram": lambda name="n", alt="An alt": histogram(
         name, alt, [0, 1, 2], [(NAMES[0], [0.5, 0.5]), (NAMES[2], [1, 0])], NAMES[3]
     ),
     "cloud": lambda name="n", alt="An alt": cloud(
-        name, alt, [(0.5, 0.5)], [(0, 0, 3), (1, 1, 9)], (1, 1), ((0, 2), (0, 2)), (NAMES[0], NAMES[1])
+        name, alt, Cloud([(0.5, 0.5)], [(0, 0, 3), (1, 1, 9)], 1, 1, (0, 2), (0, 2), 0), (NAMES[0], NAMES[1])
     ),
     "matrix": lambda name="n", alt="An alt": matrix(name, alt, NAMES, [[row] * 8 for row in range(8)]),
     "bins": lambda name="n", alt="An alt": bins(
@@ -136,16 +137,16 @@ def test_dates_on_an_axis_are_apart_and_no_warning_is_given(recwarn):
 @pytest.mark.parametrize(("values", "spread"), [([0.3, -0.1], [0.1, 0.1]), ([0.3, 0.02], [0.1, 0.1])])
 def test_names_of_bars_on_both_sides_of_zero_stand_left_of_the_axis(values, spread):
     names = ["a_feature_with_a_rather_long_name_indeed", "b"]
-    drawn = bars("n", "alt", names, [("", values)], "x", spread=spread)
+    drawn = bars("n", "alt", names, [("", values)], Axis("x"), spread=spread)
     left = min(float(x) for x in re.findall(r'<path d="M ([\d.]+)', drawn))
     for name in ("a_feature_wit…_name_indeed", "b"):
         anchor, x = re.search(rf'<text [^>]*text-anchor: (\w+)[^>]*x="([\d.]+)"[^>]*>{name}<', drawn).groups()
         assert (anchor, float(x) < left) == ("end", True)
-    assert ">a_feature_with_a_rather_long_name_indeed<" in bars("n", "alt", names, [("", [1, 0])], "x")
+    assert ">a_feature_with_a_rather_long_name_indeed<" in bars("n", "alt", names, [("", [1, 0])], Axis("x"))
 
 
 def test_the_label_of_a_narrow_axis_ends_within_the_picture():
     label = "rise of the log loss, mean and spread of the shuffles"
-    drawn = bars("n", "alt", ["a_feature_with_a_rather_long_name_indeed"], [("", [-1])], label)
+    drawn = bars("n", "alt", ["a_feature_with_a_rather_long_name_indeed"], [("", [-1])], Axis(label))
     middle = float(re.search(rf'<text [^>]*text-anchor: middle[^>]*x="([\d.]+)"[^>]*>{label}<', drawn)[1])
     assert middle + 6.4 * len(label) / 2 < drawing.WIDTH

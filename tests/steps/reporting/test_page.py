@@ -9,7 +9,7 @@ from lockstep.steps.diagnosing.diagnosis import Dependence
 from lockstep.steps.reporting.data import ColumnFacts
 from lockstep.steps.reporting.facts import Facts, facts_of
 from lockstep.steps.reporting.page import card_header, model_card, picture_file, render, report_page
-from lockstep.steps.reporting.pictures import NAME, _legend, pictures_of
+from lockstep.steps.reporting.pictures import LEGEND_NAME, _legend, pictures_of
 from lockstep.steps.reporting.plotted import Curve
 from lockstep.steps.reporting.sources import Check, Checks
 from lockstep.steps.reporting.wording import score
@@ -340,4 +340,4 @@ def test_names_in_a_legend_above_the_picture_have_more_room():
     name = "a class with quite a long name "
     curves = [Curve(f"{name}{number}", [0, 1], [0, 1], 0.5) for number in range(4)]
     assert [_legend(curve, 4) for curve in curves] == [f"{curve.name}: 0.500" for curve in curves]
-    assert len(_legend(curves[0], 3)) == NAME + len(": 0.500")
+    assert len(_legend(curves[0], 3)) == LEGEND_NAME + len(": 0.500")

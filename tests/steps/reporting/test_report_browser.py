@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
-from lockstep.commands.pipeline.index import Entry
+from lockstep.commands.pipeline.index import IndexEntry
 from lockstep.steps.reporting.facts import facts_of
 from lockstep.steps.reporting.page import index_page, picture_file, report_page
 from lockstep.steps.reporting.pictures import pictures_of
-from lockstep.steps.reporting.result import Metric
+from lockstep.steps.reporting.result import ShownMetric
 from publishing.report_picture import FLAGS, chromium
 from reports import noisy, sources_of
 
@@ -67,13 +67,13 @@ def folder(tmp_path_factory):
         (folder / f"{name}.html").write_text(report_page(facts, pictures), encoding="utf-8")
         (folder / f"{name}.svg").write_text(picture_file(facts, pictures), encoding="utf-8")
         entries.append(
-            Entry(
+            IndexEntry(
                 name,
                 facts.title,
                 facts.task,
                 model,
                 80,
-                [Metric("accuracy", "Accuracy", 0.9, None, None, 0.5, 0.9, 0.01)],
+                [ShownMetric("accuracy", "Accuracy", 0.9, None, None, 0.5, 0.9, 0.01)],
             )
         )
     (folder / "index.html").write_text(index_page(entries), encoding="utf-8")

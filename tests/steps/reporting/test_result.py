@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from lockstep.learning.metrics import ALL, RARE
+from lockstep.learning.metrics import ALL, RARE_CLASS_METRICS
 from lockstep.steps.diagnosing.diagnosis import Copies
 from lockstep.steps.evaluating.intervals import wilson
 from lockstep.steps.reporting.data import data_facts
-from lockstep.steps.reporting.result import Metric, result_facts
+from lockstep.steps.reporting.result import ShownMetric, result_facts
 from lockstep.steps.reporting.training import training_facts
 from lockstep.steps.reporting.wording import MULTIPLY, plural
 from reports import FOUND, made_of, noisy, sources_of, table_of
@@ -152,7 +152,7 @@ def test_a_rare_class_leads_with_what_measures_it(rare, model):
     assert f"reaches {100 * (1 - truth.mean()):.1f} %." in third
     assert any("(3 folds) gives an area under the ROC curve of 0." in sentence for sentence in rest)
     training = training_facts(made.sources)
-    assert [metric.key for metric in facts.metrics[:3]] == list(RARE)
+    assert [metric.key for metric in facts.metrics[:3]] == list(RARE_CLASS_METRICS)
     assert all(metric.folds_mean is not None for metric in facts.metrics[:3])
     assert (training.metric, training.test_score) == ("roc_auc", made.sources.metrics["roc_auc"])
     assert len(training.folds) == 3
@@ -260,13 +260,13 @@ def test_every_metric_has_its_interval_baseline_and_folds(binary):
 
 
 def test_a_ratio_near_zero_is_zero_and_an_error_is_not():
-    shown = Metric("r2_score", "R²", 0.857, -1e-5, 0.9, -1.04e-5, None, None).shown
+    shown = ShownMetric("r2_score", "R²", 0.857, -1e-5, 0.9, -1.04e-5, None, None).shown
     assert shown == ("0.857", "0.000 to 0.900", "0.000", "")
     assert (
-        Metric("mse", "MSE", 1.04e-5, None, None, None, None, None).shown[0]
+        ShownMetric("mse", "MSE", 1.04e-5, None, None, None, None, None).shown[0]
         == f"1.04\N{NO-BREAK SPACE}{MULTIPLY}\N{NO-BREAK SPACE}10⁻⁵"
     )
-    assert Metric("r2_score", "R²", -12345.6, None, None, None, None, None).shown[0] == "\N{MINUS SIGN}12,346"
+    assert ShownMetric("r2_score", "R²", -12345.6, None, None, None, None, None).shown[0] == "\N{MINUS SIGN}12,346"
 
 
 def test_errors_have_the_unit_of_the_target(number):

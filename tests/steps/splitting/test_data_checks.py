@@ -3,6 +3,7 @@
 import json
 
 from lockstep.kernel.errors import DataError
+from lockstep.kernel.log import heartbeat
 from lockstep.steps.splitting.data_checks import CHECKS, CheckSettings, run_checks
 from lockstep.steps.splitting.parts import Parts, SplitSettings, split_table
 from lockstep.tables.table import Table
@@ -218,3 +219,17 @@ def test_numbers_that_say_nothing_are_no_leak_in_few_rows():
         random = np.random.default_rng(seed)
         y = np.where(random.random(200) < 0.1, "yes", "no")
         assert "target_leak" not in found(parts("classification", 200, y=y, score=random.normal(size=200)))
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_checks_and_their_columns_are_counted(task, monkeypatch):
+    split, shares = parts(task), []
+    with heartbeat("checks") as progress:
+        for name, check in CHECKS.items():
+            monkeypatch.setitem(CHECKS, name, lambda *of, own=check: (own(*of), shares.append(progress.so_far))[0])
+        monkeypatch.setattr(
+            "lockstep.steps.splitting.data_checks.values_differ", lambda *_, **__: shares.append(progress.so_far)
+        )
+        run_checks(split.train, split.test, CheckSettings())
+    assert str(progress).startswith("7 of 7 checks, ")
+    assert shares == [0, 1, 2, 3, 4, 5, *(6 + np.arange(4) / 4), 6]

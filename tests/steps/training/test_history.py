@@ -1,10 +1,11 @@
 """The training history of each model type, against scikit-learn's own losses."""
 
 from lockstep.kernel.errors import DataError
-from lockstep.learning.estimators import build_estimator, fit_estimator
+from lockstep.kernel.log import heartbeat
+from lockstep.learning.estimators import EncodedRows, build_estimator, fit_estimator
 from lockstep.learning.model_types import MODELS
 from lockstep.steps.training import history
-from lockstep.steps.training.history import COLUMNS, Part
+from lockstep.steps.training.history import HISTORY_COLUMNS, Part
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ def fitted(make_settings):
     def fitted(model, task, X, y, hyperparameters=None):
         settings = make_settings(model, task, hyperparameters)
         estimator = build_estimator(settings, task)
-        fit_estimator(estimator, X, y, settings, n_jobs=1)
+        fit_estimator(estimator, EncodedRows(X, y), settings, n_jobs=1)
         return estimator
 
     return fitted
@@ -62,7 +63,7 @@ def test_the_last_loss_is_that_of_the_fitted_model(fitted, model, task, classes)
     estimator = fitted(model, task, *given["train"])
     rows = history_of(estimator, given, task)
     assert {tuple(map(type, row)) for row in rows} == {(int, str, float)}
-    assert len(COLUMNS) == 3
+    assert len(HISTORY_COLUMNS) == 3
     assert {part for _, part, _ in rows} == ({"train"} if model == "mlp" else set(given))
     if model == "mlp":  # its own loss includes a penalty, so that other rows' would not compare
         given.pop("validation")
@@ -109,7 +110,7 @@ def test_long_histories_are_thinned_evenly_to_the_last(fitted, monkeypatch):
 def test_long_parts_are_thinned_evenly(fitted, monkeypatch):
     X, y = data("regression")
     estimator = fitted("ridge", "regression", X, y)
-    monkeypatch.setattr(history, "MAX_ROWS", 100)
+    monkeypatch.setattr(history, "_MAX_ROWS", 100)
     ((_, _, found),) = history_of(estimator, {"train": (X, y)}, "regression")
     rows = np.linspace(0, 199, 100).astype(int)
     assert found == pytest.approx(loss(estimator, X[rows], y[rows], "regression"))
@@ -145,3 +146,17 @@ def test_a_model_that_can_be_fitted_and_cannot_predict(fitted):
     estimator = fitted("k_neighbors", "regression", X, y, {"n_neighbors": 500})
     with pytest.raises(DataError, match=r"^scikit-learn cannot predict by KNeighborsRegressor .* = 500"):
         history_of(estimator, {"train": (X, y)}, "regression")
+
+
+@pytest.mark.parametrize(
+    ("model", "said"), [("xgboost", "7 of 7"), ("gradient_boosting", "7 of 7"), ("random_forest", "7 of 7")]
+)
+def test_iterations_are_counted(fitted, model, said):
+    X, y = data("regression")
+    estimator = fitted(model, "regression", X, y, {"n_estimators": 7})
+    with heartbeat("history") as progress:
+        history_of(estimator, {"train": (X, y)}, "regression")
+    assert str(progress).startswith(f"{said} iterations looked at, ")
+    with heartbeat("history") as progress:
+        history_of(estimator, {"train": (X, y), "validation": (X, y)}, "regression")
+    assert str(progress).startswith("2 of 2 parts, ")

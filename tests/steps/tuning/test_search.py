@@ -10,7 +10,7 @@ from itertools import pairwise
 from lockstep.kernel.errors import DataError, MachineError, SettingsError
 from lockstep.learning.computing import kept_results
 from lockstep.learning.computing.kept_results import KeptResults
-from lockstep.learning.cross_validation import CrossValidateSettings, cross_validate, summary
+from lockstep.learning.cross_validation import CrossValidateSettings, PipelineSettings, cross_validate, fold_summary
 from lockstep.learning.estimators import with_best_trial
 from lockstep.learning.model_types import MODELS
 from lockstep.learning.preprocessing import PreprocessSettings
@@ -36,7 +36,7 @@ NEIGHBOURS = {"n_neighbors": {"low": 1, "high": 60}, "weights": ["uniform", "dis
 
 def search(table, model, **values):
     values = {"trials": 8, "space": NEIGHBOURS, "metric": "accuracy"} | values
-    return search_of(table, TuneSettings(**values), FOLDS, PreprocessSettings(), model)
+    return search_of(table, TuneSettings(**values), FOLDS, PipelineSettings(PreprocessSettings(), model))
 
 
 def rows(found):
@@ -76,7 +76,7 @@ def test_the_scores_are_those_of_cross_validate(found, table, bad):
     for trial in rows(found):
         tried = {"n_neighbors": int(trial["n_neighbors"]), "weights": trial["weights"]}
         model = msgspec.structs.replace(bad, hyperparameters={**bad.hyperparameters, **tried})
-        means = summary(cross_validate(table, FOLDS, PreprocessSettings(), model))
+        means = fold_summary(cross_validate(table, FOLDS, PipelineSettings(PreprocessSettings(), model)))
         assert (means["accuracy_mean"], means["accuracy_std"]) == (trial["mean"], trial["std"])
 
 
@@ -92,11 +92,11 @@ def test_no_trial_changes_the_encoded_rows_of_the_next(name, space, encode):
     table, preprocess = make_table("regression", rows=150), PreprocessSettings(encode=encode)
     given = model_settings(name, "regression", hyperparameters={})
     settings = TuneSettings(trials=6, space=space, metric="r2_score")
-    found = search_of(table, settings, FOLDS, preprocess, given)
+    found = search_of(table, settings, FOLDS, PipelineSettings(preprocess, given))
     for trial in rows(found)[1:]:
         tried = {key: next(value for value in space[key] if json.dumps(value) == trial[key]) for key in space}
         model = msgspec.structs.replace(given, hyperparameters=tried)
-        means = summary(cross_validate(table, FOLDS, preprocess, model))
+        means = fold_summary(cross_validate(table, FOLDS, PipelineSettings(preprocess, model)))
         assert (means["r2_score_mean"], means["r2_score_std"]) == (trial["mean"], trial["std"])
     assert len({tuple(trial[key] for key in space) for trial in rows(found)[1:]}) > 2
 
@@ -309,7 +309,7 @@ def test_what_a_search_finds_for_a_vote_goes_into_its_members(voted, table):
         member, key = name.split(".")
         expected["members"][[BOOSTING, FOREST].index(member)][key] = value
     assert found.hyperparameters == expected != VOTE == given.hyperparameters
-    means = summary(cross_validate(table, FOLDS, PreprocessSettings(), found))
+    means = fold_summary(cross_validate(table, FOLDS, PipelineSettings(PreprocessSettings(), found)))
     assert (means["accuracy_mean"], means["accuracy_std"]) == (voted.best.mean, voted.best.std)
 
 
@@ -323,7 +323,7 @@ def test_a_vote_is_searched_the_same_whatever_runs_beside_it_and_with_weights_on
 
 def test_a_search_of_a_vote_that_is_interrupted_goes_on_where_it_was(voted, table, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(kept_results, "SECONDS", 0.0)
+    monkeypatch.setattr(kept_results, "KEPT_AFTER", 0.0)
     given, fitted, original = model_settings("voting", "classification", hyperparameters=VOTE), [], module.score_setting
 
     def run(most):
@@ -336,7 +336,7 @@ def test_a_search_of_a_vote_that_is_interrupted_goes_on_where_it_was(voted, tabl
         monkeypatch.setattr(module, "score_setting", counted)
         settings = TuneSettings(trials=6, space=OF_MEMBERS, metric="accuracy")
         kept = KeptResults("tune@p", [given])
-        return search_of(table, settings, FOLDS, PreprocessSettings(), given, kept=kept)
+        return search_of(table, settings, FOLDS, PipelineSettings(PreprocessSettings(), given), kept=kept)
 
     with pytest.raises(KeyboardInterrupt):
         run(4)

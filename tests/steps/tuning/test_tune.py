@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from lockstep.steps.tuning.trials import COLUMNS
+from lockstep.steps.tuning.trials import TRIAL_COLUMNS
 from stages import tune as stage
 
 from workspace import ROOT
@@ -20,7 +20,7 @@ def test_without_a_search_it_reads_nothing_and_writes_empty_results(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     assert run(tmp_path, {"trials": 0}) == 0
     assert (tmp_path / "b.json").read_text() == "{}\n"
-    assert (tmp_path / "t.csv").read_text() == ",".join([*COLUMNS, "reason"]) + "\n"
+    assert (tmp_path / "t.csv").read_text() == ",".join([*TRIAL_COLUMNS, "reason"]) + "\n"
 
 
 def test_without_a_search_nothing_is_imported_for_it():

@@ -9,7 +9,7 @@ from servers import need_library
 
 def test_many_values_at_once_are_counted_as_prometheus_counts_one_after_another():
     need_library("prometheus_client", "serve")
-    from lockstep.deployment.serving.metrics import PROBABILITIES, VALUES, _Distribution
+    from lockstep.deployment.serving.service_metrics import PROBABILITIES, VALUES, _Distribution
 
     import prometheus_client
 

@@ -56,7 +56,7 @@ class _Distribution(Collector):  # type: ignore[misc]
         yield found
 
 
-class Metrics:
+class ServiceMetrics:
     """The counts of one service.
 
     Args:

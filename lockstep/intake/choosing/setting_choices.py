@@ -1,4 +1,4 @@
-"""Decides what the user has not about a table's problem: each decision with its reason, and the flag to change it."""
+"""Chooses what the user has not about a table's problem: each choice with its reason, and the flag to change it."""
 
 import re
 import shlex
@@ -34,9 +34,9 @@ from lockstep.tables.table import column_type, positive_class
 import numpy as np
 import pandas as pd
 
-RARE = 0.1
+_RARE = 0.1
 """Classes below this share are said to be rare."""
-RARER = 0.4
+_RARER = 0.4
 """Below this share one of two classes is clearly the rarer one."""
 FEW_MISSING = 0.5
 """Of more rows than this share without a target, the target is more likely another column."""
@@ -85,12 +85,12 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Decision(Generic[T]):
+class Choice(Generic[T]):
     """The value of a setting.
 
     Attributes:
         setting: its name.
-        value: what was decided.
+        value: what was chosen.
         reason: why, in words, or the flag that the user gave; "" if it needs none.
     """
 
@@ -105,16 +105,16 @@ class Decision(Generic[T]):
 
     @property
     def is_given(self) -> bool:
-        """Whether the user decided it."""
+        """Whether the user chose it."""
         return self.reason == flag_of(self.setting)
 
 
 @dataclass(frozen=True)
-class Decisions:
+class Choices:
     """What a table's problem is.
 
     Attributes:
-        roles: what the columns are, which some decisions follow from.
+        roles: what the columns are, which some choices follow from.
         model_settings: what goes with the model type.
         calibrate: how probabilities are calibrated; None: not.
         text_columns: columns of free text.
@@ -125,24 +125,24 @@ class Decisions:
         file_format: settings of the section load that say how the file is written.
         parts: settings that say how rows are cut into parts and folds, which are given or not the usual ones.
         warnings: what the user should look at.
-        proposals: what was not decided, since it is a trade: what to set, and what it costs.
+        proposals: what was not chosen, since it is a trade: what to set, and what it costs.
     """
 
-    target: Decision[str]
-    task: Decision[Task]
-    drop: Decision[list[str]]
-    group: Decision[str | None]
-    time: Decision[str | None]
-    model: Decision[str]
+    target: Choice[str]
+    task: Choice[Task]
+    drop: Choice[list[str]]
+    group: Choice[str | None]
+    time: Choice[str | None]
+    model: Choice[str]
     model_settings: ModelSettings
-    calibrate: Decision[str | None]
-    text_columns: Decision[list[str]]
-    positive: Decision[str | int | bool | None]
-    weight: Decision[str | None]
-    target_rows: tuple[Decision[Any], ...]
+    calibrate: Choice[str | None]
+    text_columns: Choice[list[str]]
+    positive: Choice[str | int | bool | None]
+    weight: Choice[str | None]
+    target_rows: tuple[Choice[Any], ...]
     has_target: np.ndarray
-    file_format: tuple[Decision[Any], ...]
-    parts: tuple[Decision[Any], ...]
+    file_format: tuple[Choice[Any], ...]
+    parts: tuple[Choice[Any], ...]
     roles: ColumnRoles
     warnings: list[str]
     proposals: list[str]
@@ -153,12 +153,12 @@ def flag_of(setting: str) -> str:
     return FLAGS.get(setting, setting).split(" ")[0]
 
 
-def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
-    """Decide what the user has not.
+def make_choices(facts: TableFacts, given: Mapping[str, Any]) -> Choices:
+    """Choose what the user has not.
 
     Args:
         facts: about the table.
-        given: what the user has decided: {setting: value}.
+        given: what the user has chosen: {setting: value}.
 
     Raises:
         DataError: the table has not what was given, or its target cannot be told.
@@ -168,24 +168,24 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
     unneeded = [name for name in facts.unneeded if name not in ours]
     frame = facts.frame.drop(columns=unneeded)
     check_n_rows(len(frame), str(facts.path))
-    target: Decision[str] = _decide("load.target", given, lambda: choose_target(frame, facts.path, facts.doubts))
+    target: Choice[str] = _choose("load.target", given, lambda: choose_target(frame, facts.path, facts.doubts))
     if target.value not in frame:
         raise DataError(f"{facts.path} has no column '{target.value}'. It has: {_named(target.value, facts.frame)}")
-    weight: Decision[str | None] = _decide("load.weight", given, lambda: (None, ""))
+    weight: Choice[str | None] = _choose("load.weight", given, lambda: (None, ""))
     if weight.value is not None:
         frame = _without_weights(frame, target.value, weight)
     labels = frame[target.value]
     doubt = facts.doubts.get(target.value)
     _check_regression(labels, given.get("load.task"), doubt)
-    task: Decision[Task] = _decide("load.task", given, lambda: choose_task(labels, facts.path, doubt))
+    task: Choice[Task] = _choose("load.task", given, lambda: choose_task(labels, facts.path, doubt))
     file_format = _file_format(facts, target.value, given)
     words = _missing_words(file_format)
     roles = find_roles(frame, target.value, task.value)
     repeating = roles.repeating[0] if roles.repeating and "split.time" not in given else None
-    group = _decide("split.group", given, lambda: (repeating, "it is an identifier that repeats"))
+    group = _choose("split.group", given, lambda: (repeating, "it is an identifier that repeats"))
     ordering = _ordering_dates(frame, roles.dates, labels, task.value) if group.value is None else None
-    time = _decide("split.time", given, lambda: (ordering, "the rows are in its order, and later ones are to be told"))
-    drop = _decide("load.drop", given, lambda: ([*unneeded, *roles.identifiers, *roles.leaks], ""))
+    time = _choose("split.time", given, lambda: (ordering, "the rows are in its order, and later ones are to be told"))
+    drop = _choose("load.drop", given, lambda: ([*unneeded, *roles.identifiers, *roles.leaks], ""))
     for column in drop.value:
         if column not in facts.frame:
             raise DataError(
@@ -197,10 +197,10 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
             what = f": '{chosen.value}' is no column beside the target. It has: {_named(chosen.value, beside)}"
             raise DataError(chosen.setting, what)
     shuffled = group.value is None and time.value is None
-    model = _decide("train.model", given, lambda: choose_model(labels, task.value, shuffled=shuffled))
+    model = _choose("train.model", given, lambda: choose_model(labels, task.value, shuffled=shuffled))
     _check_positive(labels, given.get("load.positive"), task.value)
     present = labels.dropna()
-    calibrate = _decide(
+    calibrate = _choose(
         "train.calibrate", given, lambda: choose_calibration(model.value, present, task.value, shuffled=shuffled)
     )
     train = {"model": model.value, "kind": KINDS[task.value], "version": 1, "calibrate": calibrate.value or "none"}
@@ -211,8 +211,8 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
     left = [name for name in map(str, beside) if name not in (group.value, *drop.value)]
     if time.value is not None and left == [time.value] and column_type(frame[time.value]) == "date":
         reason = f"there is no feature beside '{time.value}', whose month, weekday, hour, ... the model gets"
-        parts = (*parts, Decision(Setting("split.time_is_feature"), True, reason))
-    return Decisions(
+        parts = (*parts, Choice(Setting("split.time_is_feature"), True, reason))
+    return Choices(
         target=target,
         task=task,
         drop=replace(drop, value=[name for name in drop.value if name not in (group.value, time.value)]),
@@ -221,12 +221,12 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
         model=model,
         model_settings=choose_settings(model.value, present, task.value, shuffled=shuffled),
         calibrate=calibrate,
-        text_columns=Decision(
+        text_columns=Choice(
             Setting("preprocess.text_columns"),
             free_texts(frame, roles, [target.value, *drop.value, group.value, time.value]),
             "their words tell something",
         ),
-        positive=_decide(
+        positive=_choose(
             "load.positive", given, lambda: _positive(labels[~missing_in_target(labels, words)], task.value)
         ),
         weight=weight,
@@ -248,27 +248,27 @@ def decide(facts: TableFacts, given: Mapping[str, Any]) -> Decisions:
     )
 
 
-def problem_block(decisions: Decisions, path: Path) -> dict[str, Any]:
+def problem_block(choices: Choices, path: Path) -> dict[str, Any]:
     """The block of params.yaml, with the settings that most people change; the others keep their defaults.
 
     Args:
-        decisions: about the table.
+        choices: about the table.
         path: where the file will be.
 
     Raises:
         DataError: DVC would take a column's name for a setting's.
     """
-    load = {"path": str(path), "task": decisions.task.value, "target": decisions.target.value}
-    written = {decision.key: decision.value for decision in (*decisions.file_format, *decisions.target_rows)}
+    load = {"path": str(path), "task": choices.task.value, "target": choices.target.value}
+    written = {choice.key: choice.value for choice in (*choices.file_format, *choices.target_rows)}
     written = {key: list(value) if isinstance(value, tuple) else value for key, value in written.items()}
-    named = {one.key: one.value for one in (decisions.positive, decisions.weight) if one.value is not None}
-    split = {"test_size": 0.2, "seed": 42, "group": decisions.group.value, "time": decisions.time.value}
-    train = {"model": decisions.model.value, "kind": KINDS[decisions.task.value], "version": 1, "seed": 42}
-    settings = decisions.model_settings
-    calibrate = {} if decisions.calibrate.value is None else {"calibrate": decisions.calibrate.value}
-    texts = {"text_columns": decisions.text_columns.value} if decisions.text_columns.value else {}
+    named = {one.key: one.value for one in (choices.positive, choices.weight) if one.value is not None}
+    split = {"test_size": 0.2, "seed": 42, "group": choices.group.value, "time": choices.time.value}
+    train = {"model": choices.model.value, "kind": KINDS[choices.task.value], "version": 1, "seed": 42}
+    settings = choices.model_settings
+    calibrate = {} if choices.calibrate.value is None else {"calibrate": choices.calibrate.value}
+    texts = {"text_columns": choices.text_columns.value} if choices.text_columns.value else {}
     block: dict[str, dict[str, Any]] = {
-        "load": {**load, "drop": decisions.drop.value, **written, **named},
+        "load": {**load, "drop": choices.drop.value, **written, **named},
         "split": split,
         "preprocess": {**settings.preprocess, **texts},
         "tune": {"trials": 0, "metric": "auto", "seed": 42, "space": {}},
@@ -278,8 +278,8 @@ def problem_block(decisions: Decisions, path: Path) -> dict[str, Any]:
         "diagnose": {},
         "report": {"title": "", "intended_use": [], "limits": []},
     }
-    for decision in decisions.parts:
-        block[decision.setting.split(".")[0]][decision.key] = decision.value
+    for choice in choices.parts:
+        block[choice.setting.split(".")[0]][choice.key] = choice.value
     if reference := re.search(r"\$\{[^}]*\}?", dump_yaml(block)):
         raise DataError(
             f"the table has a column named with '{reference[0]}', which 'dvc exp run -S' would take for a reference to "
@@ -288,7 +288,7 @@ def problem_block(decisions: Decisions, path: Path) -> dict[str, Any]:
     return block
 
 
-def _without_weights(frame: pd.DataFrame, target: str, weight: Decision[str | None]) -> pd.DataFrame:
+def _without_weights(frame: pd.DataFrame, target: str, weight: Choice[str | None]) -> pd.DataFrame:
     """The columns that may be features, or the target."""
     if weight.value not in frame or weight.value == target:
         beside = frame.drop(columns=target)
@@ -308,14 +308,14 @@ def shown_name(name: str) -> str:
     return name if name == name.strip() else repr(name)
 
 
-def _decide(setting: str, given: Mapping[str, Any], find: Callable[[], tuple[T, str]]) -> Decision[T]:
+def _choose(setting: str, given: Mapping[str, Any], find: Callable[[], tuple[T, str]]) -> Choice[T]:
     """What the user has given, or else the (value, reason) that ``find`` gives."""
-    return Decision(Setting(setting), *((given[setting], flag_of(setting)) if setting in given else find()))
+    return Choice(Setting(setting), *((given[setting], flag_of(setting)) if setting in given else find()))
 
 
-def _given(settings: Sequence[str], given: Mapping[str, Any]) -> tuple[Decision[Any], ...]:
+def _given(settings: Sequence[str], given: Mapping[str, Any]) -> tuple[Choice[Any], ...]:
     """Those of the settings that the user has given."""
-    return tuple(Decision(Setting(name), given[name], flag_of(name)) for name in settings if name in given)
+    return tuple(Choice(Setting(name), given[name], flag_of(name)) for name in settings if name in given)
 
 
 def _check_regression(target: pd.Series, task: Task | None, doubt: Doubt | None) -> None:
@@ -353,8 +353,8 @@ def _ordering_dates(frame: pd.DataFrame, dates: Sequence[str], labels: pd.Series
 def _by_time(
     frame: pd.DataFrame,
     roles: ColumnRoles,
-    group: Decision[str | None],
-    time: Decision[str | None],
+    group: Choice[str | None],
+    time: Choice[str | None],
     texts: Collection[str],
 ) -> list[str]:
     """That rows have a time, and the split does not go by it."""
@@ -406,7 +406,7 @@ def _is_named_time(column: pd.Series) -> bool:
 def _rare_class(target: pd.Series, task: Task) -> list[str]:
     """That classes could be weighted, where one of two is rare."""
     shares = target.value_counts(normalize=True) if task == "classification" else ()
-    if len(shares) != 2 or min(shares) >= RARE:
+    if len(shares) != 2 or min(shares) >= _RARE:
         return []
     trade = "more of its rows are found, and more of the others are taken for it"
     price = "probabilities are then those of equally frequent classes, not of the data"
@@ -423,7 +423,7 @@ def _positive(target: pd.Series, task: Task) -> tuple[str | int | bool | None, s
     yes = YES_WORDS | ({"1"} if NO_WORDS & set(words) else set())
     first, last = (word in yes for word in words)
     share = float((target.dropna() == classes[0]).mean())
-    if last or (not first and share >= RARER):
+    if last or (not first and share >= _RARER):
         return None, ""
     return classes[0], "it is named so" if first else f"it is the rarer class, with {share:.1%} of the rows"
 
@@ -445,13 +445,13 @@ def _check_positive(target: pd.Series, named: str | None, task: Task) -> None:
         )
 
 
-def _missing_words(file_format: Sequence[Decision[Any]]) -> tuple[str, ...]:
+def _missing_words(file_format: Sequence[Choice[Any]]) -> tuple[str, ...]:
     """What is no value in the target, besides an empty cell."""
-    found = {decision.key: decision.value for decision in file_format}
+    found = {choice.key: choice.value for choice in file_format}
     return (*found.get("missing", MISSING), *found.get("missing_texts", ()))
 
 
-def _target_rows(target: pd.Series, words: Sequence[str], given: Mapping[str, Any]) -> tuple[Decision[Any], ...]:
+def _target_rows(target: pd.Series, words: Sequence[str], given: Mapping[str, Any]) -> tuple[Choice[Any], ...]:
     """What becomes of rows that have no target, or a rare class. Rows without one are left out where they are few and
     their cells are empty, or words among numbers; a word among texts may be a class, which the user is asked."""
     found = list(_given(("load.missing_target", "load.rare_classes", "load.class_rows"), given))
@@ -461,11 +461,11 @@ def _target_rows(target: pd.Series, words: Sequence[str], given: Mapping[str, An
         reason = (
             f"{empty:,} of {len(target):,} rows {have} no value in '{target.name}', and nothing to learn or test by"
         )
-        found.append(Decision(Setting("load.missing_target"), "drop", reason))
+        found.append(Choice(Setting("load.missing_target"), "drop", reason))
     return tuple(found)
 
 
-def _file_format(facts: TableFacts, target: str, given: Mapping[str, Any]) -> tuple[Decision[Any], ...]:
+def _file_format(facts: TableFacts, target: str, given: Mapping[str, Any]) -> tuple[Choice[Any], ...]:
     """How the file is written. Words such as None are classes of a text target, and no missing values, if they are as
     frequent as a class is on average, and no other column has them among numbers."""
     settings, reasons, labels = {**facts.settings}, {**facts.reasons}, facts.frame[target].dropna()
@@ -476,7 +476,7 @@ def _file_format(facts: TableFacts, target: str, given: Mapping[str, Any]) -> tu
             settings["missing"] = tuple(word for word in MISSING if word not in words)
             shown = some([repr(word) for word in words])
             reasons["missing"] = f"{shown} is a class of '{target}', as frequent as one"
-    return tuple(Decision(Setting(f"load.{name}"), value, reasons.get(name, "")) for name, value in settings.items())
+    return tuple(Choice(Setting(f"load.{name}"), value, reasons.get(name, "")) for name, value in settings.items())
 
 
 def _warnings(frame: pd.DataFrame, roles: ColumnRoles, doubts: Mapping[str, Doubt]) -> list[str]:

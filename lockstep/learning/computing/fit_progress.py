@@ -1,0 +1,110 @@
+"""How far a fit has come: trees, iterations or epochs, for the step that goes on (kernel/log.py). The fitted estimator
+keeps no trace of it, and the same bytes.
+
+Of what is fitted in one piece, as a linear model is, nothing can be told.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from lockstep.kernel.log import Progress, counting
+from lockstep.learning.voting import member_of
+
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
+from sklearn.ensemble._forest import BaseForest
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+EARLY_ROWS = 10_000
+"""Histogram boosting left to itself stops early on more rows than this."""
+
+
+@contextlib.contextmanager
+def fit_counted(estimator: BaseEstimator, rows: int) -> Iterator[dict[str, Any]]:
+    """In the block, count how far the fit of ``estimator`` on so many rows has come; gives arguments for it."""
+    estimator, vote = member_of(estimator), estimator
+    library = type(estimator).__module__.split(".")[0]
+    if isinstance(estimator, BaseForest):
+        with _forest_counted(estimator):
+            yield {}
+    elif isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
+        stops = estimator.early_stopping if estimator.early_stopping != "auto" else rows > EARLY_ROWS
+        with counting(estimator.max_iter, "iterations", at_most=stops, ask=partial(_iterations, estimator)):
+            yield {}
+    elif isinstance(estimator, GradientBoostingClassifier | GradientBoostingRegressor):
+        stops = estimator.n_iter_no_change is not None
+        with counting(estimator.n_estimators, "iterations", at_most=stops, ask=partial(_stages, estimator)):
+            yield {}
+    elif isinstance(estimator, MLPClassifier | MLPRegressor) and estimator.solver != "lbfgs":
+        with counting(estimator.max_iter, "epochs", at_most=True, ask=lambda: getattr(estimator, "n_iter_", 0)):
+            yield {}
+    elif library == "lightgbm" and hasattr(estimator, "n_estimators"):
+        with counting(estimator.n_estimators, "iterations") as progress:
+            yield {"callbacks": [lambda _: progress.advance()]}
+    elif library == "xgboost" and hasattr(estimator, "get_num_boosting_rounds"):
+        with counting(estimator.get_num_boosting_rounds(), "iterations") as progress:
+            before = estimator.callbacks
+            estimator.callbacks = [*(before or []), _xgboost_callback(progress)]
+            try:
+                yield {}
+            finally:
+                estimator.callbacks = member_of(vote).callbacks = before
+    else:
+        yield {}
+
+
+def _iterations(boosting: Any) -> int:
+    """How many iterations of histogram boosting are done; its list has the one that goes on, too."""
+    grown = getattr(boosting, "_predictors", [])
+    return len(grown) - bool(grown and len(grown[-1]) < boosting.n_trees_per_iteration_)
+
+
+def _stages(boosting: Any) -> int:
+    return sum(tree is not None for tree in boosting.estimators_[:, -1]) if hasattr(boosting, "estimators_") else 0
+
+
+@contextlib.contextmanager
+def _forest_counted(forest: BaseForest) -> Iterator[None]:
+    """Trees grow in threads, of which scikit-learn tells nothing until all have: each tells by itself, once."""
+    kind, grown = type(forest), []
+
+    def make_estimator(self: Any, *args: Any, **given: Any) -> Any:
+        tree = kind._make_estimator(self, *args, **given)
+
+        def fit(*args: Any, **given: Any) -> Any:
+            del tree._fit  # the class's own is there again
+            found = tree._fit(*args, **given)
+            grown.append(1)
+            return found
+
+        tree._fit = fit
+        return tree
+
+    with counting(forest.n_estimators, "trees", ask=grown.__len__):
+        forest.__class__ = type(kind.__name__, (kind,), {"_make_estimator": make_estimator})
+        try:
+            yield
+        finally:
+            forest.__class__ = kind
+
+
+def _xgboost_callback(progress: Progress) -> Any:
+    from xgboost.callback import TrainingCallback  # its library is loaded already
+
+    class Counter(TrainingCallback):
+        def after_iteration(self, *_: Any) -> bool:
+            progress.advance()
+            return False
+
+        def __deepcopy__(self, _: Any) -> "Counter":
+            """Itself: the vote that numbers classes fits a copy of its estimator."""
+            return self
+
+    return Counter()

@@ -1,0 +1,125 @@
+"""How far a fit has come is said, and leaves no trace in what is fitted."""
+
+import pickle
+import re
+
+from lockstep.kernel.log import heartbeat
+from lockstep.learning.computing.fit_progress import fit_counted
+from lockstep.learning.estimators import TrainSettings, build_estimator, fit_estimator
+from lockstep.learning.voting import member_of
+
+import numpy as np
+import pytest
+
+KINDS = {"classification": "classifier", "regression": "regressor"}
+MODELS = {
+    "random_forest": ({"n_estimators": 7}, "7 of 7 trees"),
+    "extra_trees": ({"n_estimators": 7}, "7 of 7 trees"),
+    "hist_gradient_boosting": ({"max_iter": 7}, "7 of 7 iterations"),
+    "gradient_boosting": ({"n_estimators": 7}, "7 of 7 iterations"),
+    "lightgbm": ({"n_estimators": 7}, "7 of 7 iterations"),
+    "xgboost": ({"n_estimators": 7}, "7 of 7 iterations"),
+    "mlp": ({"max_iter": 7}, "7 of at most 7 epochs"),
+}
+
+
+@pytest.fixture(params=list(KINDS))
+def task(request):
+    return request.param
+
+
+def rows(task):
+    random = np.random.default_rng(0)
+    X = random.normal(size=(300, 4)).astype("float32")
+    numbers = X[:, 0] + random.normal(size=300)
+    return X, (np.digitize(numbers, [-0.5, 0.5]) if task == "classification" else numbers)
+
+
+def settings_of(model, task, **hyperparameters):
+    return TrainSettings(model=model, kind=KINDS[task], version=1, hyperparameters=hyperparameters)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("model", MODELS)
+def test_the_count_reaches_the_total_and_leaves_no_trace(model, task):
+    (hyperparameters, said), (X, y) = MODELS[model], rows(task)
+    settings = settings_of(model, task, **hyperparameters)
+    plain, seen, unseen = (build_estimator(settings, task) for _ in range(3))
+    plain.fit(X, y)
+    with heartbeat("fit") as progress, fit_counted(seen, len(X)) as given:
+        seen.fit(X, y, **given)
+    assert str(progress).startswith(f"{said}, ")
+    with fit_counted(unseen, len(X)) as given:
+        unseen.fit(X, y, **given)
+    assert pickle.dumps(seen) == pickle.dumps(unseen) == pickle.dumps(plain)
+
+
+@pytest.mark.parametrize("model", ["random_forest", "xgboost"])
+def test_a_fit_that_fails_leaves_the_estimator_as_it_was(model, task):
+    settings = settings_of(model, task)
+    estimator = build_estimator(settings, task)
+    kind = type(member_of(estimator))
+    with pytest.raises(ValueError), heartbeat("fit"), fit_counted(estimator, 2):
+        estimator.fit(np.full((2, 1), np.inf), [0, 1])
+    assert type(member_of(estimator)) is kind
+    assert getattr(member_of(estimator), "callbacks", None) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "hyperparameters"),
+    [
+        ("hist_gradient_boosting", {"max_iter": 500, "early_stopping": True, "n_iter_no_change": 2}),
+        ("gradient_boosting", {"n_estimators": 500, "n_iter_no_change": 2}),
+    ],
+)
+def test_a_fit_that_may_stop_early_has_a_bound(model, hyperparameters, task):
+    X, y = rows(task)
+    settings = settings_of(model, task, **hyperparameters)
+    estimator = build_estimator(settings, task)
+    with heartbeat("fit") as progress:
+        fit_estimator(estimator, X, y, settings, 1)
+    done = getattr(estimator, "n_iter_", None) or len(estimator.estimators_)
+    assert 0 < done < 500
+    assert re.match(rf"{done} of at most 500 iterations, 0 s so far, at most about \d", str(progress))
+
+
+def test_histogram_boosting_left_to_itself_stops_early_on_many_rows():
+    estimator = build_estimator(settings_of("hist_gradient_boosting", "regression"), "regression")
+    for rows, said in ((10_000, "0 of 100 "), (10_001, "0 of at most 100 ")):
+        with heartbeat("fit") as progress, fit_counted(estimator, rows):
+            assert str(progress).startswith(said)
+
+
+@pytest.mark.parametrize("model", ["ridge", "k_neighbors", "svm"])
+def test_what_is_fitted_in_one_piece_tells_nothing(model):
+    X, y = rows("regression")
+    settings = settings_of(model, "regression")
+    with heartbeat("fit") as progress:
+        fit_estimator(build_estimator(settings, "regression"), X, y, settings, 1)
+    assert str(progress) == "0 s so far"
+
+
+def test_a_vote_counts_its_members_fits_and_how_far_each_has_come(task, monkeypatch):
+    X, y = rows(task)
+    members = [
+        {"model": "random_forest", "n_estimators": 4},
+        {"model": "xgboost", "n_estimators": 4},
+        {"model": "k_neighbors"},
+    ]
+    settings = settings_of("voting", task, members=members, folds=2)
+    vote = build_estimator(settings, task)
+    folds = [(np.arange(150), np.arange(150, 300)), (np.arange(150, 300), np.arange(150))]
+    seen = []
+    with heartbeat("fit") as progress:
+        said = progress.advance
+
+        def advance(*args, **given):
+            seen.append((str(progress).partition(",")[0], round(progress.so_far, 2)))
+            said(*args, **given)
+
+        monkeypatch.setattr(progress, "advance", advance)
+        fit_estimator(vote, X, y, settings, 1, None, None, folds)
+    fits = 6 + len(vote.estimators_)
+    assert str(progress).startswith(f"{fits} of {fits} fits, ")
+    assert seen[:2] == [("0 of at most 9 fits", 0.0), ("1 of at most 9 fits", 1.0)]
+    assert seen[-1][0] == f"{fits - 1} of {fits} fits"
