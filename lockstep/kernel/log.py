@@ -114,10 +114,9 @@ class Progress:
     @property
     def so_far(self) -> float:
         """What is done, and the share of what comes next that is."""
-        done = self.done if self.ask is None else self.ask()
-        if self.part is None or not self.part.total:
-            return done
-        return done + min(self.part.so_far / self.part.total, 1.0)
+        ask, part = self.ask, self.part  # which may go while this is said, in another thread
+        done = self.done if ask is None else ask()
+        return done + min(part.so_far / part.total, 1.0) if part is not None and part.total else done
 
     def advance(self, count: float = 1, *, found: bool = False) -> None:
         """Count what is done; ``found``: it was there already, and says nothing of the time that the rest takes."""
@@ -126,14 +125,14 @@ class Progress:
 
     def expect(self, total: float, unit: str, *, at_most: bool = False, ask: Callable[[], float] | None = None) -> None:
         """Say how much there is to do, once that is known; see counting."""
-        self.total, self.unit, self.at_most, self.ask = total, unit, at_most, ask
+        self.unit, self.at_most, self.ask, self.total = unit, at_most, ask, total
 
     def __str__(self) -> str:
         so_far = f"{duration(self.seconds)} so far"
         if self.total is None:
             return so_far
         done, bound = self.so_far, "at most " if self.at_most else ""
-        whole = self.done if self.ask is None else done
+        whole = done if self.part is None else self.done
         text = f"{whole:,.0f} of {bound}{self.total:,.0f} {self.unit}, {so_far}"
         if not self._found < done < self.total:
             return text
@@ -183,7 +182,7 @@ def counting(
             yield progress
         finally:
             outer.part = None
-            _leave(progress)
+            _leave(_here.steps, progress)
 
 
 def counted(items: Iterable[T], unit: str) -> Iterator[T]:
@@ -195,8 +194,8 @@ def counted(items: Iterable[T], unit: str) -> Iterator[T]:
             progress.advance()
 
 
-def _leave(progress: Progress) -> None:
-    _here.steps[:] = [other for other in _here.steps if other is not progress]
+def _leave(steps: list[Progress], progress: Progress) -> None:
+    steps[:] = [other for other in steps if other is not progress]
 
 
 def duration(seconds: float) -> str:
@@ -235,11 +234,12 @@ def heartbeat(
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
-    _here.steps.append(progress)
+    steps = _here.steps  # a file that is read block by block may end in another thread
+    steps.append(progress)
     try:
         yield progress
     finally:
-        _leave(progress)
+        _leave(steps, progress)
         over.set()
         thread.join()
         if bar is not None:

@@ -257,6 +257,19 @@ def test_the_innermost_step_is_counted_and_only_that_of_the_thread():
     assert module._here.steps == []
 
 
+def test_a_step_that_ends_in_another_thread_is_over_in_its_own():
+    def blocks():
+        with heartbeat("reading", 2, "MB"):
+            yield
+
+    reading = blocks()
+    next(reading)
+    thread = threading.Thread(target=reading.close)
+    thread.start()
+    thread.join()
+    assert module._here.steps == []
+
+
 def test_a_part_that_fails_ends():
     with heartbeat("checks") as progress:
         for check in counted(range(3), "checks"):

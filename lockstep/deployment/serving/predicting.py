@@ -15,7 +15,7 @@ from lockstep.deployment.exchange.model_loading import load_model
 from lockstep.deployment.serving.encoding import with_quick_encoder
 from lockstep.intake.detecting.footers import ends_with_footer
 from lockstep.kernel.errors import DataError, IntegrityError, Setting, absent_columns, some
-from lockstep.kernel.log import logger
+from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.paths import CONTRACTS, PARAMS
 from lockstep.kernel.portable import estimator_of
 from lockstep.kernel.settings import Problem, Task, read_problems
@@ -357,10 +357,14 @@ def _reason_columns(scorer: RowScorer, rows: pd.DataFrame, background: Table) ->
 def _parquet_blocks(path: Path, name: str, columns: Container[str]) -> Iterator[pd.DataFrame]:
     """Those of the columns that the file has, as pandas types them."""
     try:
-        with pq.ParquetFile(path) as file:
+        with (
+            pq.ParquetFile(path) as file,
+            heartbeat(f"reading {name}", file.metadata.num_rows, "rows") as progress,
+        ):
             for batch in file.iter_batches(PARQUET_ROWS):
                 kept = [number for number, column in enumerate(batch.schema.names) if column in columns]
                 yield batch.select(kept).to_pandas()
+                progress.advance(batch.num_rows)
     except (OSError, ValueError) as error:
         raise DataError(f"{name} is not a parquet file that can be read: {error}.") from None
 

@@ -48,7 +48,7 @@ def fit_counted(estimator: BaseEstimator, rows: int) -> Iterator[dict[str, Any]]
     elif library == "lightgbm" and hasattr(estimator, "n_estimators"):
         with counting(estimator.n_estimators, "iterations") as progress:
             yield {"callbacks": [lambda _: progress.advance()]}
-    elif library == "xgboost" and hasattr(estimator, "get_num_boosting_rounds"):
+    elif library == "xgboost" and estimator.get_num_boosting_rounds() > 1:  # its forests have one, and refuse callbacks
         with counting(estimator.get_num_boosting_rounds(), "iterations") as progress:
             before = estimator.callbacks
             estimator.callbacks = [*(before or []), _xgboost_callback(progress)]

@@ -123,3 +123,11 @@ def test_a_vote_counts_its_members_fits_and_how_far_each_has_come(task, monkeypa
     assert str(progress).startswith(f"{fits} of {fits} fits, ")
     assert seen[:2] == [("0 of at most 9 fits", 0.0), ("1 of at most 9 fits", 1.0)]
     assert seen[-1][0] == f"{fits - 1} of {fits} fits"
+
+
+def test_a_forest_of_xgboosts_which_refuses_callbacks_is_fitted():
+    X, y = rows("regression")
+    settings = TrainSettings(model="custom", kind="regressor", version=1, estimator="xgboost:XGBRFRegressor")
+    estimator = build_estimator(settings, "regression")
+    fit_estimator(estimator, X, y, settings, 1)
+    assert estimator.get_booster().num_boosted_rounds() == 1
