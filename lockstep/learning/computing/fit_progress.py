@@ -5,13 +5,15 @@ Of what is fitted in one piece, as a linear model is, nothing can be told.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 from lockstep.kernel.log import Progress, counting
 from lockstep.learning.voting import member_of
 
+from joblib import effective_n_jobs, parallel_config
+from joblib.parallel import ThreadingBackend
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import (
     GradientBoostingClassifier,
@@ -31,8 +33,8 @@ def fit_counted(estimator: BaseEstimator, rows: int) -> Iterator[dict[str, Any]]
     """In the block, count how far the fit of ``estimator`` on so many rows has come; gives arguments for it."""
     estimator, vote = member_of(estimator), estimator
     library = type(estimator).__module__.split(".")[0]
-    if isinstance(estimator, BaseForest):
-        with _forest_counted(estimator):
+    if isinstance(estimator, BaseForest) and effective_n_jobs(estimator.n_jobs) > 1:
+        with counting(estimator.n_estimators, "trees") as progress, parallel_config(_CountedThreads(progress)):
             yield {}
     elif isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
         stops = estimator.early_stopping if estimator.early_stopping != "auto" else rows > EARLY_ROWS
@@ -70,29 +72,23 @@ def _stages(boosting: Any) -> int:
     return sum(tree is not None for tree in boosting.estimators_[:, -1]) if hasattr(boosting, "estimators_") else 0
 
 
-@contextlib.contextmanager
-def _forest_counted(forest: BaseForest) -> Iterator[None]:
-    """Trees grow in threads, of which scikit-learn tells nothing until all have: each tells by itself, once."""
-    kind, grown = type(forest), []
+class _CountedThreads(ThreadingBackend):  # type: ignore[misc]
+    """joblib's threads, in which the trees of a forest grow, counting those that have. One thread is not told of them.
 
-    def make_estimator(self: Any, *args: Any, **given: Any) -> Any:
-        tree = kind._make_estimator(self, *args, **given)
+    Args:
+        progress: to count in.
+    """
 
-        def fit(*args: Any, **given: Any) -> Any:
-            del tree._fit  # the class's own is there again
-            found = tree._fit(*args, **given)
-            grown.append(1)
-            return found
+    def __init__(self, progress: Progress) -> None:
+        super().__init__()
+        self._progress = progress
 
-        tree._fit = fit
-        return tree
+    def submit(self, func: Any, callback: Callable[[Any], object]) -> Any:
+        def grown(outcome: Any) -> None:
+            self._progress.advance(len(func))
+            callback(outcome)
 
-    with counting(forest.n_estimators, "trees", ask=grown.__len__):
-        forest.__class__ = type(kind.__name__, (kind,), {"_make_estimator": make_estimator})
-        try:
-            yield
-        finally:
-            forest.__class__ = kind
+        return super().submit(func, grown)
 
 
 def _xgboost_callback(progress: Progress) -> Any:
