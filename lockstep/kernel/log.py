@@ -55,6 +55,11 @@ def logging_to(path: Path, name: str, *, stderr: bool = True) -> Iterator[None]:
             handler.close()
 
 
+_OF_A_RACE = "`sklearn.utils.parallel.delayed` should be used with"
+"""scikit-learn says so where it finds Python's filters of warnings empty, as another of its threads leaves them for a
+moment."""
+
+
 def _logging_once() -> Callable[..., None]:
     """What logs a warning of Python's the first time that it comes: its own filter forgets what was shown as soon as a
     library sets another filter for a moment."""
@@ -62,7 +67,7 @@ def _logging_once() -> Callable[..., None]:
 
     def log(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
         text = f"{category.__name__}: {' '.join(str(message).split())}"
-        if text not in seen:
+        if text not in seen and _OF_A_RACE not in text:
             seen.add(text)
             logger.warning("%s", text)
 

@@ -10,7 +10,7 @@ from lockstep.repository.revisions import read_revision
 
 import pytest
 
-pytestmark = pytest.mark.slow  # it begins early
+pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
 
 MINE = """
 from sklearn.linear_model import Ridge
@@ -62,7 +62,6 @@ def explained(repository):
     return [line.strip() for line in found]
 
 
-@pytest.mark.exhaustive
 def test_a_file_that_nobody_uses_reruns_the_check_alone(clean):
     (clean.folder / "estimators/other.py").write_text("x = 1\n")
     (clean.folder / "scorers/other.py").write_text("x = 1\n")
@@ -74,7 +73,6 @@ def test_a_file_that_nobody_uses_reruns_the_check_alone(clean):
     assert text.count("Nothing changed that is on record.") == 2
 
 
-@pytest.mark.exhaustive
 @pytest.mark.parametrize(("path", "users"), [("scorers/cost.py", SCORING), ("estimators/mine.py", FITTING)])
 def test_a_file_that_is_used_reruns_what_uses_it(clean, path, users):
     append(clean, path)

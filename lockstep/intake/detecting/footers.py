@@ -33,34 +33,15 @@ _END = 1 << 16
 _TOTALS = (
     *("totals?", "grand totals?", "subtotals?", "sub totals?", "overall( total)?", "sums?"),
     *("gesamt", "gesamtsumme", "gesamtergebnis", "insgesamt", "summen?", "zwischensumme", "endsumme"),
-    *(
-        "total général",
-        "totaux",
-        "sommes?",
-        "totales?",
-        "totale generale",
-        "totali",
-        "somma",
-        "total general",
-        "sumas?",
-    ),
-    *("total geral", "totais", "soma", "totaal", "eindtotaal", "som", "razem", "ogółem", "łącznie", "celkem", "součet"),
-    *("totalt", "summa", "i alt", "yhteensä", "összesen", "toplam", "genel toplam", "合计", "总计", "合計", "総計"),
+    *("total général", "totaux", "sommes?", "totales?", "totale generale", "totali", "somma", "total general"),
+    *("sumas?", "total geral", "totais", "soma", "totaal", "eindtotaal", "som", "razem", "ogółem", "łącznie"),
+    *("celkem", "součet", "totalt", "summa", "i alt", "yhteensä", "összesen", "toplam", "genel toplam"),
+    *("合计", "总计", "合計", "総計"),
 )
 _OTHERS = (
     *("averages?", "avg", "mean", "median", "min", "max", "minimum", "maximum", "count"),
-    *(
-        "durchschnitt",
-        "mittelwert",
-        "mittel",
-        "anzahl",
-        "moyenne",
-        "media",
-        "promedio",
-        "média",
-        "gemiddelde",
-        "średnia",
-    ),
+    *("durchschnitt", "mittelwert", "mittel", "anzahl", "moyenne", "media", "promedio", "média"),
+    *("gemiddelde", "średnia"),
 )
 """What stands in lines beside a total."""
 _NO_WORD = r"[^\p{L}\p{N}]"
