@@ -25,6 +25,12 @@ from workspace import ROOT
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} "
 
 
+@pytest.fixture(autouse=True)
+def nothing_goes_on(monkeypatch):
+    """Forget the steps that other tests left open: a file that nobody read to its end."""
+    monkeypatch.setattr(module, "_here", module._Here())
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
     """Runs a body as the stage ``load`` of a problem; gives exit code, stderr lines, lines of the log file."""
