@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from lockstep import ModelConfig, api, load_model, run_pipeline
+from lockstep.intake.problems.contract_inference import infer_contract, write_contract
 from lockstep.kernel import files
 from lockstep.kernel.errors import SettingsError
 from lockstep.learning.model_file import sidecar_of
@@ -320,6 +321,20 @@ def test_decisions_of_the_api_are_those_of_the_stages_in_every_byte(calibrate, c
     assert result.metrics == json.loads((tmp_path / "m.json").read_text())
     assert result.metrics["threshold_cost"] <= result.metrics["default_cost"]
     assert result.model[-1].pos_label == "c0"
+
+
+def test_an_ordered_categorical_has_its_levels_in_their_order(config, tmp_path):
+    frame = make_table(rows=200).frame.reset_index(drop=True)
+    frame["size"] = np.random.default_rng(0).choice(["small", "large", "huge"], len(frame))
+    path = tmp_path / "c.yaml"
+    write_contract(infer_contract(frame, levels={"size": ["small", "large", "huge"]}), path)
+    ordered = frame.assign(size=pd.Categorical(frame["size"], ["small", "large", "huge"], ordered=True))
+
+    def model_of(frame, **own):
+        own |= {"target": "y", "hyperparameters": {"n_estimators": 5}, "cross_validate": {"folds": 2}}
+        return run_pipeline(frame, config(**own)).model_path.read_bytes()
+
+    assert model_of(ordered) == model_of(frame, contract=path) != model_of(frame)
 
 
 def test_weights_of_rows_reach_the_fit_the_folds_the_metrics_and_the_decision(config):

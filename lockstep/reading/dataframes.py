@@ -88,6 +88,19 @@ def normalised_frame(frame: pd.DataFrame, name: str = "the DataFrame") -> pd.Dat
     return pd.DataFrame(columns).set_axis(row_index(len(frame)))
 
 
+def ordered_levels(frame: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """{column: its levels, the lowest first} of a user's DataFrame's columns that are ordered categoricals of texts."""
+    kinds = {str(name): frame[name].dtype for name in frame}
+    levels = {
+        name: kind.categories for name, kind in kinds.items() if isinstance(kind, pd.CategoricalDtype) and kind.ordered
+    }
+    return {
+        name: tuple(found)
+        for name, found in levels.items()
+        if len(found) > 1 and all(isinstance(level, str) and level for level in found)
+    }
+
+
 def check_names(frame: pd.DataFrame, name: str) -> None:
     """Raise DataError if ``frame``, which messages call ``name``, has no column, a column name that is not a text, or
     one that is there twice."""

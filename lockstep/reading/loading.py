@@ -1,6 +1,6 @@
 """A data file to a checked table: read as the settings say, typed, fit to be learned from."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -12,7 +12,7 @@ from lockstep.reading.blocks import read_typed
 from lockstep.reading.column_types import EXACT_FLOAT, MISSING, NUMBER_TYPE, STRING_TYPE, Format, Typed
 from lockstep.reading.contract import Contract, enforce, places, violations, wrong_types
 from lockstep.reading.csvfile import CsvFile, Dialect
-from lockstep.reading.dataframes import check_names, read_parquet, typed_dataframe
+from lockstep.reading.dataframes import check_names, ordered_levels, read_parquet, typed_dataframe
 from lockstep.reading.encodings import NO_CHARACTER_SET, is_character_set
 from lockstep.reading.quirks import OF_BLANKS, Quirk
 from lockstep.reading.source import check_file
@@ -104,7 +104,7 @@ def load_file(path: Path, settings: LoadSettings, contract: Contract | None = No
     if contract is not None:
         enforce(violations(typed.frame, contract, without=settings.drop), str(path), typed.line_starts)
     table = checked_table(typed.frame, settings, str(path), typed.line_starts)
-    return Loaded(_with_orders(table, contract), typed.missing_as, len(typed.frame) - len(table))
+    return Loaded(_with_orders(table, contract, {}), typed.missing_as, len(typed.frame) - len(table))
 
 
 def check_rows(path: Path, settings: LoadSettings, contract: Contract) -> None:
@@ -143,7 +143,7 @@ def _load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract 
     if contract is not None:
         enforce(violations(typed, contract, without=settings.drop), name, None)
     table = checked_table(typed, settings, name, None)
-    return Loaded(_with_orders(table, contract), missing_as, len(typed) - len(table))
+    return Loaded(_with_orders(table, contract, ordered_levels(frame)), missing_as, len(typed) - len(table))
 
 
 def _typed_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract | None, name: str) -> Typed:
@@ -166,9 +166,9 @@ def _declared(contract: Contract | None, settings: LoadSettings) -> tuple[dict[s
     return {**contract.types}, contract.forms(settings.form)
 
 
-def _with_orders(table: Table, contract: Contract | None) -> Table:
-    """The table with the order of its features' levels that a contract declares."""
-    orders = {} if contract is None else contract.orders
+def _with_orders(table: Table, contract: Contract | None, own: Mapping[str, Sequence[str]]) -> Table:
+    """The table with the order of its features' levels that a contract declares; where there is none, with its own."""
+    orders = own if contract is None else contract.orders
     return replace(table, levels={name: levels for name, levels in orders.items() if name in table.features})
 
 

@@ -2,7 +2,7 @@
 
 from lockstep.kernel.errors import DataError
 from lockstep.reading.column_types import typed_frame
-from lockstep.reading.dataframes import normalised_frame
+from lockstep.reading.dataframes import normalised_frame, ordered_levels
 
 import numpy as np
 import pandas as pd
@@ -95,3 +95,20 @@ def test_dataframes_that_are_refused(frame, message):
     with pytest.raises(DataError) as caught:
         normalised_frame(frame, "F")
     assert str(caught.value).startswith(message)
+
+
+def test_the_order_of_levels_is_that_of_ordered_categoricals_of_texts():
+    def category(levels, *, ordered=True):
+        return pd.Categorical(levels[:1] * 2, categories=levels, ordered=ordered)
+
+    frame = pd.DataFrame(
+        {
+            "size": category(["small", "large", "huge"]),
+            "colour": category(["red", "blue"], ordered=False),
+            "number": category([2, 1]),
+            "one": category(["a"]),
+            "with an empty one": category(["a", ""]),
+            "text": ["a", "b"],
+        }
+    )
+    assert ordered_levels(frame) == {"size": ("small", "large", "huge")}

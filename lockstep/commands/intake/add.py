@@ -215,6 +215,7 @@ def _tell_columns(facts: TableFacts, choices: Choices) -> None:
         words = [facts.unneeded[name]] if name in facts.unneeded else choices.roles.of(name)
         words += ["rows of one value stay together"] if name == choices.group.value else []
         words += ["the target"] if name == target else []
+        words += [f"in the order {_listed(facts.levels[name])}"] if name in facts.levels and name != target else []
         words += ["the weights"] if name == choices.weight.value else []
         more = "".join(f", {word}" for word in words) + (": dropped" if name in choices.drop.value else "")
         counts = f", {n_distinct(column):,} distinct" + (f", {missing:,} missing" if missing else "")
@@ -225,6 +226,12 @@ def _tell_columns(facts: TableFacts, choices: Choices) -> None:
             _say(f"  {shown_name(columns[0][0])}: {columns[0][1]}")
         else:
             _say(f"  {len(columns)} columns, {alike}: {some([shown_name(name) for name, _ in columns], 10)}")
+
+
+def _listed(levels: Sequence[str]) -> str:
+    """Levels in their order, some of them where they are many."""
+    shown = [shown_name(level) for level in levels]
+    return " < ".join(shown if len(shown) <= 8 else [*shown[:4], "...", *shown[-3:]])
 
 
 def _written(found: NumberForm) -> str:

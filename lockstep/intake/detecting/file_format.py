@@ -22,7 +22,7 @@ from lockstep.kernel.log import heartbeat
 from lockstep.reading.blocks import read_typed
 from lockstep.reading.column_types import DATE_TYPE, MISSING, NUMBER_TYPE, STRING_TYPE, Format
 from lockstep.reading.csvfile import TEXT, CsvFile, Dialect, TextTable
-from lockstep.reading.dataframes import normalised_frame, read_parquet, typed_dataframe
+from lockstep.reading.dataframes import normalised_frame, ordered_levels, read_parquet, typed_dataframe
 from lockstep.reading.quirks import ROW_NAMES
 from lockstep.reading.source import check_file
 from lockstep.steps.splitting.identifiers import DATE, counts_up
@@ -51,6 +51,7 @@ class TableFacts(NamedTuple):
         numbers: {column: how it is read}, of those whose numbers are written in a form of their own.
         doubts: {column: why it stays text}, of those that seem to be numbers.
         dates: {column: how it is read}, of those whose cells are texts or numbers and mean dates.
+        levels: {column: its levels, the lowest first}, of those texts that the file itself has in an order.
     """
 
     path: Path
@@ -64,6 +65,7 @@ class TableFacts(NamedTuple):
     numbers: Mapping[str, NumberForm] = MappingProxyType({})
     doubts: Mapping[str, Doubt] = MappingProxyType({})
     dates: Mapping[str, DateForm] = MappingProxyType({})
+    levels: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 class CsvFormat(NamedTuple):
@@ -115,7 +117,11 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
         read = typed_dataframe(frame, str(path), *_declared(numbers, dates, said["text"]))
         warnings = [*doubtful, *open_readings(cells, read.frame, numbers, form, ())]
         about = "a parquet file"
-        return TableFacts(path, read.frame, about, words, {}, warnings, read.missing_as, {}, numbers, doubts, dates)
+        orders = ordered_levels(frame)
+        levels = {name: orders[name] for name in orders if column_type(read.frame[name]) == "text"}
+        return TableFacts(
+            path, read.frame, about, words, {}, warnings, read.missing_as, {}, numbers, doubts, dates, levels
+        )
     for one, other in ("delimiter", "quote"), ("delimiter", "escape"), ("quote", "escape"), ("decimal", "thousands"):
         if rest.get(one) and rest[one] == rest.get(other):
             raise SettingsError(f"--{one} and --{other} are the same, {rest[one]!r}. Give different characters.")

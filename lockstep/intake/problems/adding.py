@@ -135,7 +135,9 @@ def describe_problem(facts: TableFacts, choices: Choices, data: Path) -> tuple[d
     _check_features(facts, choices)
     problem = problem_block(choices, data)
     form = convert(problem["load"], LoadSettings, "load").form
-    return problem, infer_contract(facts.frame.drop(columns=choices.drop.value), facts.numbers, form, facts.dates)
+    frame = facts.frame.drop(columns=choices.drop.value)
+    levels = {name: levels for name, levels in facts.levels.items() if name in frame and name != choices.target.value}
+    return problem, infer_contract(frame, facts.numbers, form, facts.dates, levels)
 
 
 def try_out(path: Path, problem: dict[str, Any], contract: Contract) -> None:

@@ -1,6 +1,6 @@
 """The contract that a table keeps as it is: written once by ``add``, then edited by people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -42,6 +42,7 @@ def infer_contract(
     numbers: Mapping[str, NumberForm] = MappingProxyType({}),
     usual: Format = Format(),
     dates: Mapping[str, DateForm] = MappingProxyType({}),
+    levels: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Contract:
     """The contract that the table keeps: types, missing values, ranges, categories, unique texts and whole numbers.
 
@@ -50,11 +51,21 @@ def infer_contract(
         numbers: {column: how it is read}, of those whose numbers are not of the ``usual`` form.
         usual: how numbers are written in the file as a whole.
         dates: {column: how it is read}, of those that are of dates and are written as texts or numbers.
+        levels: {column of texts: its levels, the lowest first}, of those that have an order.
     """
     fields = [_infer_field(frame[name], str(name)) for name in frame]
     own = {name: _written(found, usual) for name, found in numbers.items()}
     own |= {name: _written_dates(found) for name, found in dates.items()}
-    return Contract(fields=tuple(structs.replace(field, **own.get(field.name, {})) for field in fields))
+    fields = [structs.replace(field, **own.get(field.name, {})) for field in fields]
+    return Contract(
+        fields=tuple(_ordered(field, levels[field.name]) if field.name in levels else field for field in fields)
+    )
+
+
+def _ordered(field: Field, levels: Sequence[str]) -> Field:
+    """The field, of texts, with its levels in their order."""
+    rules = structs.replace(field.constraints, enum=None)
+    return structs.replace(field, constraints=rules, categories=tuple(levels), categories_ordered=True)
 
 
 def _written(found: NumberForm, usual: Format) -> dict[str, Any]:

@@ -399,6 +399,18 @@ def test_packed_files_and_parquet(copy, tmp_path, kind):
     pd.testing.assert_frame_equal(found.reset_index(drop=True), table().drop(columns="row"), check_dtype=False)
 
 
+def test_ordered_levels_of_a_parquet_file_are_so_in_the_contract(copy, tmp_path):
+    sizes = pd.Categorical(np.resize(["small", "huge", "large"], 150), ["small", "large", "huge"], ordered=True)
+    table().assign(size=sizes).to_parquet(tmp_path / "t.parquet")
+    shown = add(copy, tmp_path / "t.parquet").stdout
+    assert "  size: text, 3 distinct, in the order small < large < huge\n" in shown
+    written = (copy.folder / "data/contracts/t.yaml").read_text()
+    assert "categories: [small, large, huge]\n  categoriesOrdered: true\n" in written
+    assert copy.repro("load@t") == ["check@t", "load@t"]
+    levels = json.loads((copy.folder / "metrics/t_profile.json").read_text())["ordered_levels"]["size"]
+    assert list(levels) == ["small", "large", "huge"]
+
+
 def test_a_file_that_is_below_data_raw_already(copy):
     path = copy.folder / "data/raw/mine.csv"
     table().to_csv(path, index=False)
