@@ -28,7 +28,7 @@ _LATER = (
     "lightgbm", "matplotlib.backends.backend_svg", "multiprocessing.dummy", "narwhals._pandas_like.namespace",
     "pandas.core.arrays.arrow.extension_types", "pandas.io.parquet", "pyarrow.dataset", "pyarrow.pandas_compat",
     "pyarrow.parquet", "sklearn.calibration", "sklearn.dummy", "sklearn.ensemble", "sklearn.impute",
-    "sklearn.inspection", "sklearn.linear_model", "sklearn.neighbors", "sklearn.pipeline", "sklearn.svm",
+    "sklearn.linear_model", "sklearn.neighbors", "sklearn.pipeline", "sklearn.svm",
     "sklearn.tree", "tomllib", "xgboost",
 )  # fmt: skip
 """What stages import within functions."""

@@ -237,12 +237,9 @@ def given_to_actual(y: np.ndarray, probabilities: np.ndarray, classes: np.ndarra
         probabilities: (n_rows, n_classes).
         classes: (n_classes,) in the order of the columns.
     """
-    places = {name: place for place, name in enumerate(classes.tolist())}
-    found = np.zeros(len(y))
-    for row, name in enumerate(y.tolist()):
-        if name in places:
-            found[row] = probabilities[row, places[name]]
-    return found
+    places = pd.Index(classes).get_indexer(pd.Index(y))
+    found: np.ndarray = np.where(places < 0, 0.0, probabilities[np.arange(len(y)), places])
+    return found.astype("float64", copy=False)
 
 
 def log_losses(given: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ _PLAIN = re.compile(r"python -m stages\.\w+(?: [^$`;|&<>*?~#(){}!\\]*)?")
 """A command that every shell takes for the same words."""
 _OWN = ("lockstep", "stages", *OWN_CODE)
 """The packages of a repository, of which each has its own."""
-_FITTING = ("sklearn.calibration", "sklearn.compose", "sklearn.ensemble", "sklearn.inspection", "sklearn.pipeline")
+_FITTING = ("sklearn.calibration", "sklearn.compose", "sklearn.ensemble", "sklearn.pipeline")
 """What stages that fit or score import when they get there."""
 _NO_THREADS = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """Arrow's allocator would start one as it is imported."""
