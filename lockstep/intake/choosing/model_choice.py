@@ -111,11 +111,23 @@ LINEAR: dict[Task, dict[str, Any]] = {
 LINEAR_ROWS = 2_500
 """Regressions of fewer rows have LINEAR; in larger ones a value far off was seen to carry it away. With FEW_ROWS or
 more, regressions below so many rows have the boosting as well, which told as much or more on all that were measured."""
-MEAN_ROWS: dict[Task, int] = {"regression": 30_000, "classification": LARGE_ROWS - 1}
-"""Regressions, and tables of two classes, of at most so many rows that are split at random, where weights would cost
-too much, get the plain mean of three: the boosting and, for numbers, another one that differs in MORE_FEATURES, and
-FEW_LEAVES, which tells less of later rows; for classes MANY_LEAVES, and FIVE_LEVELS."""
+FOUR_ROWS = 30_000
+"""Regressions, and tables of two classes, of more than VOTE_ROWS rows that are split at random, where weights would
+cost too much, get the plain mean of three boostings: the one that they would have alone, MANY_LEAVES, and FIVE_LEVELS
+for classes, EIGHT_LEVELS for numbers. Regressions of at most so many rows get four, with one that differs in
+MORE_FEATURES and FEW_LEAVES in place of MANY_LEAVES. Of later rows these tell less than the one alone."""
 MORE_FEATURES = {"max_features": 0.8}
+EIGHT_LEVELS = {
+    "model": "xgboost",
+    "n_estimators": 300,
+    "learning_rate": 0.05,
+    "max_depth": 8,
+    "min_child_weight": 5,
+    "subsample": 0.8,
+    "colsample_bynode": 0.7,
+}
+"""Deep trees, which learn a target that follows closely from the features better than any other member, and one that
+does not, worse."""
 FIVE_LEVELS = {**SHALLOW, "n_estimators": 300, "max_depth": 5, "min_child_weight": 10}
 VOTE_FOLDS = 2
 """Of a vote's weights: more of them gave little more, at the cost of another fit of all members each."""
@@ -136,8 +148,8 @@ def choose_model(target: pd.Series, task: Task, *, shuffled: bool) -> tuple[str,
     n_classes = _n_classes(target, task)
     if n_rows <= VOTE_ROWS and n_rows * n_classes <= VOTE_ROWS_TIMES_CLASSES:
         return VOTING, f"up to {VOTE_ROWS:,} rows the mean of several models tells more than one of them"
-    if n_rows <= MEAN_ROWS[task] and n_classes <= 2 and shuffled:
-        return VOTING, f"up to {MEAN_ROWS[task]:,} rows the mean of three boostings tells more than one of them"
+    if n_rows < LARGE_ROWS and n_classes <= 2 and shuffled:
+        return VOTING, f"below {LARGE_ROWS:,} rows the mean of several boostings tells more than one of them"
     if VOTE_ROWS < n_rows < LARGE_ROWS and n_classes > 2:
         why = f"which it learns as well as {BOOSTING} or better"
         return LARGE_MODEL, f"there are more than {VOTE_ROWS:,} rows of more than two classes, {why}"
@@ -196,8 +208,10 @@ def _vote(boosting: dict[str, Any], target: pd.Series, task: Task) -> dict[str, 
     leaves = {**FEW_LEAVES, **LEAVES_TREES[task]}
     many_leaves = {**MANY_LEAVES, **MANY_LEAVES_TREES[task]}
     if len(target) > VOTE_ROWS:
-        others = [{**boost, **MORE_FEATURES}, leaves] if task == "regression" else [many_leaves, {**FIVE_LEVELS}]
-        return {"members": [boost, *others], "folds": 0}
+        few = task == "regression" and len(target) <= FOUR_ROWS
+        others = [{**boost, **MORE_FEATURES}, leaves] if few else [many_leaves]
+        deep = EIGHT_LEVELS if task == "regression" else FIVE_LEVELS
+        return {"members": [boost, *others, {**deep}], "folds": 0}
     if task == "classification":
         first = [LINEAR[task], SHALLOW, many_leaves if len(target) >= MANY_ROWS else leaves]
     elif len(target) < FEW_ROWS:

@@ -4,10 +4,12 @@ import pickle
 
 from lockstep.intake.choosing.model_choice import (
     CLASSES_STEPS,
+    EIGHT_LEVELS,
     FEW_LEAVES,
     FIVE_LEVELS,
     FIXED,
     FIXED_FEW,
+    FOUR_ROWS,
     LARGE_ROWS,
     LARGE_STEPS,
     LARGER_ROWS,
@@ -17,7 +19,6 @@ from lockstep.intake.choosing.model_choice import (
     MANY_LEAVES,
     MANY_LEAVES_TREES,
     MANY_ROWS,
-    MEAN_ROWS,
     MORE_FEATURES,
     SHALLOW,
     VOTE_FOLDS,
@@ -54,12 +55,11 @@ def boosting(target, task="classification", *, shuffled=True):
         (VOTE_ROWS, 12, "voting", "up to 10,000 rows"),
         (VOTE_ROWS, 13, "hist_gradient_boosting", "it learns best in small steps"),
         (3_750, 32, "voting", "up to 10,000 rows"),
-        (VOTE_ROWS + 1, 2, "voting", "up to 99,999 rows the mean of three boostings tells more than one of them"),
-        (VOTE_ROWS + 1, None, "voting", "up to 30,000 rows the mean of three boostings tells more than one of them"),
-        (MEAN_ROWS["regression"], None, "voting", "up to 30,000 rows"),
-        (MEAN_ROWS["regression"] + 1, None, "hist_gradient_boosting", "it learns best"),
-        (MEAN_ROWS["classification"], 2, "voting", "up to 99,999 rows"),
-        (MEAN_ROWS["classification"] + 1, 2, "xgboost", "there are 100,000 rows or more"),
+        (VOTE_ROWS + 1, 2, "voting", "below 100,000 rows the mean of several boostings tells more than one of them"),
+        (VOTE_ROWS + 1, None, "voting", "below 100,000 rows the mean of several boostings"),
+        (LARGE_ROWS - 1, None, "voting", "below 100,000 rows"),
+        (LARGE_ROWS - 1, 2, "voting", "below 100,000 rows"),
+        (LARGE_ROWS, 2, "xgboost", "there are 100,000 rows or more"),
         (VOTE_ROWS, 3, "voting", "up to 10,000 rows"),
         (VOTE_ROWS + 1, 3, "xgboost", "there are more than 10,000 rows of more than two classes, which it learns as "),
         (LARGE_ROWS - 1, 3, "xgboost", "there are more than 10,000 rows of more than two classes"),
@@ -197,13 +197,18 @@ def test_the_mean_of_three_boostings_for_two_classes():
     assert choose_model(y, "classification", shuffled=False)[0] == "hist_gradient_boosting"
 
 
-def test_the_mean_of_three_boostings_has_no_weights_and_is_for_rows_that_are_split_at_random():
-    y = pd.Series(np.arange(VOTE_ROWS + 1) / 7)
+def test_the_mean_of_boostings_has_no_weights_and_is_for_rows_that_are_split_at_random():
+    y = pd.Series(np.arange(FOUR_ROWS + 1) / 7)
     first = {"model": "hist_gradient_boosting", **boosting(y, "regression")}
-    found = choose_settings("voting", y, "regression", shuffled=True).hyperparameters
-    assert found["folds"] == 0
-    assert found["members"][:2] == [first, {**first, **MORE_FEATURES}]
-    assert [member["model"] for member in found["members"][2:]] == ["lightgbm"]
+    few_leaves = FEW_LEAVES | LEAVES_TREES["regression"]
+    many_leaves = MANY_LEAVES | MANY_LEAVES_TREES["regression"]
+    for rows, others in (
+        (FOUR_ROWS, [{**first, **MORE_FEATURES}, few_leaves, EIGHT_LEVELS]),
+        (FOUR_ROWS + 1, [many_leaves, EIGHT_LEVELS]),
+    ):
+        found = choose_settings("voting", y[:rows], "regression", shuffled=True).hyperparameters
+        assert found == {"members": [first, *others], "folds": 0}
+    y = y[: VOTE_ROWS + 1]
     assert choose_model(y, "regression", shuffled=False)[0] == "hist_gradient_boosting"
     assert choose_model(y[:VOTE_ROWS], "regression", shuffled=False)[0] == "voting"
 
