@@ -109,7 +109,9 @@ class Progress:
         self.done = self._found = 0.0
         self.ask: Callable[[], float] | None = None
         self.part: Progress | None = None
-        self._start = time.perf_counter()
+        self.is_open = False
+        self._share = 0.0
+        self._start = self._counted_from = time.perf_counter()
 
     @property
     def seconds(self) -> float:
@@ -119,12 +121,18 @@ class Progress:
     @property
     def so_far(self) -> float:
         """What is done, and the share of what comes next that is."""
-        ask, part = self.ask, self.part  # which may go while this is said, in another thread
-        done = self.done if ask is None else ask()
-        return done + min(part.so_far / part.total, 1.0) if part is not None and part.total else done
+        part = self.part  # which may go while this is said, in another thread
+        share = min(part.so_far / part.total, 1.0) if part is not None and part.total else 0.0
+        return self._whole + max(share, self._share)
+
+    @property
+    def _whole(self) -> float:
+        ask = self.ask
+        return self.done if ask is None else ask()
 
     def advance(self, count: float = 1, *, found: bool = False) -> None:
         """Count what is done; ``found``: it was there already, and says nothing of the time that the rest takes."""
+        self._share = 0.0
         self.done += count
         self._found += count if found else 0
 
@@ -132,16 +140,43 @@ class Progress:
         """Say how much there is to do, once that is known; see counting."""
         self.unit, self.at_most, self.ask, self.total = unit, at_most, ask, total
 
+    @contextlib.contextmanager
+    def counted_in_block(
+        self, total: float, unit: str, at_most: bool, ask: Callable[[], float] | None
+    ) -> Iterator[None]:
+        """In the block, what it counts is all of this, whatever was counted before; see counting."""
+        self.is_open, self.done, self._found, self._share = True, 0.0, 0.0, 0.0
+        self._counted_from = time.perf_counter()
+        self.expect(total, unit, at_most=at_most, ask=ask)
+        try:
+            yield
+            self.done = self._whole
+        finally:
+            self.ask, self.is_open = None, False
+
+    @contextlib.contextmanager
+    def part_in_block(self) -> Iterator["Progress"]:
+        """In the block, count the share of what comes next that is done, which stays until that is: what is done does
+        not become less."""
+        steps, part = _here.steps, Progress()
+        steps.append(part)
+        self.part = part
+        try:
+            yield part
+            self._share = self.so_far - self._whole
+        finally:
+            self.part = None
+            _leave(steps, part)
+
     def __str__(self) -> str:
         so_far = f"{duration(self.seconds)} so far"
         if self.total is None:
             return so_far
         done, bound = self.so_far, "at most " if self.at_most else ""
-        whole = done if self.part is None else self.done
-        text = f"{whole:,.0f} of {bound}{self.total:,.0f} {self.unit}, {so_far}"
+        text = f"{self._whole:,.0f} of {bound}{self.total:,.0f} {self.unit}, {so_far}"
         if not self._found < done < self.total:
             return text
-        left = duration(self.seconds / (done - self._found) * (self.total - done))
+        left = duration((time.perf_counter() - self._counted_from) / (done - self._found) * (self.total - done))
         return f"{text}, {bound}about {left} left"
 
 
@@ -160,7 +195,7 @@ def counting(
     total: float, unit: str, *, at_most: bool = False, ask: Callable[[], float] | None = None
 ) -> Iterator[Progress]:
     """In the block, count how far the step has come that goes on in this thread, and was begun without a total: all of
-    it; or, if that is counted already, what comes next in it. What is one piece is counted by what is counted in it.
+    it; or, while that is counted already, what comes next in it. What is one piece is counted by what is counted in it.
 
     Where no step goes on, or one that counts itself, nobody sees it.
 
@@ -171,23 +206,15 @@ def counting(
         ask: says how much is done, where it is not told by ``advance``; called from another thread, while the block
             runs.
     """
-    outer = _here.steps[-1] if _here.steps else None
-    unseen = outer is None or outer.counts_itself or total <= 1
-    progress = outer if outer is not None and not unseen and outer.total is None else Progress()
-    progress.expect(total, unit, at_most=at_most, ask=ask)
-    if outer is None or unseen:
-        yield progress
-    elif progress is outer:
-        yield progress
-        progress.done, progress.ask = progress.so_far, None
+    outer, given = _here.steps[-1] if _here.steps else None, (total, unit, at_most, ask)
+    if outer is None or outer.counts_itself or total <= 1:
+        yield Progress(total, unit)
+    elif not outer.is_open:
+        with outer.counted_in_block(*given):
+            yield outer
     else:
-        outer.part = progress
-        _here.steps.append(progress)
-        try:
-            yield progress
-        finally:
-            outer.part = None
-            _leave(_here.steps, progress)
+        with outer.part_in_block() as part, part.counted_in_block(*given):
+            yield part
 
 
 def counted(items: Iterable[T], unit: str) -> Iterator[T]:

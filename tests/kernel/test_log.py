@@ -242,6 +242,43 @@ def test_parts_of_what_comes_next_are_shares_of_it():
     assert last == pytest.approx(3 + 1 / 2 + 4 / 5 / 2)
 
 
+def test_what_is_done_of_what_comes_next_does_not_become_less():
+    """A fit is counted; the predictions behind it are not, and a second count begins at nothing."""
+    with heartbeat("vote") as progress, counting(3, "fits") as fits:
+        list(counted("ab", "trees"))
+        assert (progress.so_far, said(progress)) == (1, "0 of 3 fits")
+        with counting(2, "columns"):
+            assert progress.so_far == 1
+        fits.advance()
+        assert (progress.so_far, said(progress)) == (1, "1 of 3 fits")
+
+
+def test_what_is_counted_next_is_all_of_the_step_again(monkeypatch):
+    """Not a part of what was counted before, of which nothing is left."""
+    clock = [0.0]
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
+    with heartbeat("intervals") as progress:
+        with counting(999, "resamples") as own:
+            clock[0] = 60
+            own.advance(999)
+        with counting(10, "subsets") as subsets:
+            assert (progress.so_far, said(progress)) == (0, "0 of 10 subsets")
+            clock[0] = 62
+            subsets.advance()
+            assert str(progress) == "1 of 10 subsets, 62 s so far, about 18 s left"
+
+
+def test_a_count_that_fails_is_not_asked_again():
+    """What it asked may be gone, and what failed is not what comes next."""
+    with heartbeat("copy") as progress:
+        with pytest.raises(KeyError), counting(9, "MB", ask=lambda: {}["gone"]):
+            raise KeyError("the reason")
+        assert said(progress) == "0 of 9 MB"
+        with counting(2, "files") as files:
+            files.advance()
+            assert (progress.so_far, said(progress)) == (1, "1 of 2 files")
+
+
 def test_what_is_one_piece_is_counted_by_its_parts():
     with heartbeat("checks") as progress:
         for _ in counted(["one"], "checks"):

@@ -124,7 +124,7 @@ def test_a_vote_counts_its_members_fits_and_how_far_each_has_come(task, monkeypa
         fit_estimator(vote, EncodedRows(X, y, folds=folds), settings, 1)
     fits = 6 + len(vote.estimators_)
     assert str(progress).startswith(f"{fits} of {fits} fits, ")
-    assert seen[:2] == [("0 of at most 9 fits", 0.0), ("1 of at most 9 fits", 1.0)]
+    assert seen[:2] == [("0 of at most 9 fits", 0.0), ("1 of at most 9 fits", 2.0)]
     assert seen[-1][0] == f"{fits - 1} of {fits} fits"
 
 
