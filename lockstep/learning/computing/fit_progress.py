@@ -33,7 +33,8 @@ def fit_counted(estimator: BaseEstimator, rows: int) -> Iterator[dict[str, Any]]
     """In the block, count how far the fit of ``estimator`` on so many rows has come; gives arguments for it."""
     estimator, vote = member_of(estimator), estimator
     library = type(estimator).__module__.split(".")[0]
-    if isinstance(estimator, BaseForest) and effective_n_jobs(estimator.n_jobs) > 1:
+    # Of scikit-learn's own alone: a class derived from it may do other things in processes of joblib's, too.
+    if library == "sklearn" and isinstance(estimator, BaseForest) and effective_n_jobs(estimator.n_jobs) > 1:
         with counting(estimator.n_estimators, "trees") as progress, parallel_config(_CountedThreads(progress)):
             yield {}
     elif isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):

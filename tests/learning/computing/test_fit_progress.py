@@ -1,5 +1,6 @@
 """How far a fit has come is said, and leaves no trace in what is fitted."""
 
+import os
 import pickle
 import re
 
@@ -10,6 +11,8 @@ from lockstep.learning.voting import member_of
 
 import numpy as np
 import pytest
+from joblib import Parallel, delayed
+from sklearn.ensemble import RandomForestClassifier
 
 KINDS = {"classification": "classifier", "regression": "regressor"}
 MODELS = {
@@ -126,6 +129,24 @@ def test_a_vote_counts_its_members_fits_and_how_far_each_has_come(task, monkeypa
     assert str(progress).startswith(f"{fits} of {fits} fits, ")
     assert seen[:2] == [("0 of at most 9 fits", 0.0), ("1 of at most 9 fits", 2.0)]
     assert seen[-1][0] == f"{fits - 1} of {fits} fits"
+
+
+class ForestOfTheirOwn(RandomForestClassifier):
+    """Looks in processes of its own at something, then grows."""
+
+    def fit(self, X, y, sample_weight=None):
+        self.seen_ = Parallel(n_jobs=2)(delayed(os.getpid)() for _ in range(4))
+        return super().fit(X, y, sample_weight)
+
+
+def test_what_a_class_derived_from_a_forest_does_beside_is_left_alone():
+    """Its own processes do not become threads, and are no trees."""
+    X, y = rows("classification")
+    forest = ForestOfTheirOwn(n_estimators=3, n_jobs=2)
+    with heartbeat("fit") as progress, fit_counted(forest, len(X)):
+        forest.fit(X, y)
+    assert os.getpid() not in forest.seen_
+    assert str(progress) == "0 s so far"
 
 
 def test_a_forest_of_xgboosts_which_refuses_callbacks_is_fitted():
