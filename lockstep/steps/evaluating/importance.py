@@ -16,6 +16,8 @@ _MAX_ROWS = 2000
 """It is measured on at most so many rows."""
 _AT_ONCE = 20_000
 """Rows predicted at once: of a few thousand, the steps of a pipeline take longer to begin than to end."""
+_CELLS_AT_ONCE = 2_000_000
+"""Of wide tables fewer rows, whose copies would need memory."""
 
 Score = Callable[[np.ndarray, Predictions, np.ndarray | None], float]
 """Of (n_rows,) targets, what is predicted of these rows, and their (n_rows,) weights or None; higher is better."""
@@ -55,7 +57,7 @@ def importance_of(
     orders = _shuffled(len(y), repeats, seed)
     asked = [(column, order) for column in range(X.shape[1]) for order in orders]
     with heartbeat(f"importance of {X.shape[1]} features"):
-        (plain,) = _predicted(model, X, task, [(-1, np.arange(len(y)))])
+        (plain,) = _predicted(model, X, task, [(0, np.arange(len(y)))])
         metric, score = _score(plain, y, task)
         scores = [score(y, found, weights) for found in _predicted(model, X, task, asked)]
         worse = score(y, plain, weights) - np.array(scores).reshape(X.shape[1], repeats)
@@ -77,14 +79,15 @@ def _shuffled(n_rows: int, repeats: int, seed: int) -> list[np.ndarray]:
 
 def _predicted(model: Any, X: pd.DataFrame, task: Task, asked: list[tuple[int, np.ndarray]]) -> Iterator[Predictions]:
     """What is predicted of the rows with the values of one column in another order, for each (column, order) asked."""
-    n_rows, at_once = len(X), max(1, _AT_ONCE // len(X))
-    plain = np.arange(n_rows)
+    n_rows, plain = len(X), np.arange(len(X))
+    at_once = max(1, min(_AT_ONCE // n_rows, _CELLS_AT_ONCE // X.size))
+    repeated = X.iloc[np.tile(plain, min(at_once, len(asked)))].reset_index(drop=True)
     for first in counted(range(0, len(asked), at_once), "parts of the shuffles"):
         some = asked[first : first + at_once]
-        taken = [
-            np.concatenate([order if one == column else plain for one, order in some]) for column in range(X.shape[1])
-        ]
-        mixed = pd.DataFrame({name: X[name].array.take(taken[column]) for column, name in enumerate(X)})
+        mixed = repeated.iloc[: len(some) * n_rows].copy(deep=False)
+        for column in {column for column, _ in some}:
+            taken = np.concatenate([order if one == column else plain for one, order in some])
+            mixed.isetitem(column, X.iloc[:, column].array.take(taken))
         found = predict(model, mixed, task)
         arrays = (found.values, found.probabilities, found.scores)
         for begin in range(0, len(mixed), n_rows):

@@ -83,6 +83,34 @@ def test_a_regression_is_scored_by_r2():
     assert len(IMPORTANCE_COLUMNS) == len(rows[0])
 
 
+class Linear(Ridge):
+    """Says of how many rows and columns it is asked at once."""
+
+    def predict(self, X):
+        self.asked_.append(X.shape)
+        return super().predict(X)
+
+
+def test_of_a_wide_table_few_rows_are_predicted_at_once(monkeypatch):
+    """Their copies would need memory: of 2,000 columns 764 MiB more than one by one."""
+    monkeypatch.setattr(importance, "_CELLS_AT_ONCE", 1000)
+    random = np.random.default_rng(0)
+    for columns, most in ((20, 50), (2, 500), (200, 10)):
+        X = pd.DataFrame(random.normal(size=(10, columns)), columns=[f"x{number}" for number in range(columns)])
+        model = Linear().fit(X, random.normal(size=10))
+        model.asked_ = []
+        rows = importance_of(model, X, random.normal(size=10), "regression", 60, 1)
+        assert len(rows) == columns
+        assert max(rows for rows, _ in model.asked_) == most
+
+
+def test_the_rows_are_left_as_they_are():
+    X, y = rare_class()
+    before = X.copy()
+    importance_of(LogisticRegression().fit(X, y), X, y, "classification", 2, 3)
+    pd.testing.assert_frame_equal(X, before)
+
+
 def test_of_many_rows_a_sample_is_taken(monkeypatch):
     X, y = rare_class()
     model = LogisticRegression().fit(X, y)
