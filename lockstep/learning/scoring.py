@@ -347,7 +347,7 @@ def _of_probabilities(y: np.ndarray, predictions: Predictions, weights: np.ndarr
 
 
 def _of_the_rare_class(y: np.ndarray, predictions: Predictions, weights: np.ndarray | None) -> dict[str, float]:
-    """The metrics of RARE, as far as they can be computed."""
+    """The metrics of RARE_CLASS_METRICS, as far as they can be computed."""
     classes, scores = predictions.classes, predictions.scores
     place = None if classes is None else rare_class(y, classes)
     if classes is None or place is None:

@@ -31,7 +31,6 @@ from sklearn.preprocessing import LabelEncoder, OneHotEncoder
 Vote: TypeAlias = VotingClassifier | VotingRegressor
 STEPS = 50
 """Members are added to the mean so many times: weights are multiples of 0.02 at the finest."""
-"""Probabilities below this count as this in the log loss."""
 SMALL_STEPS = {
     "learning_rate": 0.05,
     "max_leaf_nodes": 12,

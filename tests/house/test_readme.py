@@ -46,6 +46,12 @@ def test_files_and_folders_of_code_that_are_named_exist():
         assert (ROOT / name).exists(), (document, name)
 
 
+def test_what_is_named_in_a_file_of_code_is_there():
+    """A constant that a document sends the reader to may get another name."""
+    for document, (name, file) in found_in(DOCUMENTS, r"`(\w+)` in `([a-z_/]+\.py)`", at_least=1):
+        assert re.search(rf"^(?:def |class )?{name}\b", (ROOT / file).read_text(), re.MULTILINE), (document, name)
+
+
 def test_contributing_names_every_folder():
     text = (ROOT / "CONTRIBUTING.md").read_text()
     for folder in (path.parent for path in (ROOT / "lockstep").glob("*/__init__.py")):

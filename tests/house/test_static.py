@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from lockstep.kernel.lock_file import read_lock, read_pointers
@@ -75,6 +76,18 @@ def test_no_function_has_more_than_seven_parameters():
         and len(node.args.posonlyargs + node.args.args + node.args.kwonlyargs) > 7
     ]
     assert many == []
+
+
+def test_every_text_of_a_module_documents_what_stands_above_it():
+    """As a constant goes, so does what is said of it."""
+    alone = [
+        f"{path.relative_to(ROOT)}:{second.lineno}"
+        for path in CODE
+        for first, second in pairwise(ast.parse(path.read_text()).body)
+        if isinstance(second, ast.Expr) and isinstance(second.value, ast.Constant)
+        if not isinstance(first, ast.Assign | ast.AnnAssign | ast.AugAssign)
+    ]
+    assert alone == []
 
 
 def test_nothing_runs_a_text():

@@ -119,7 +119,7 @@ def _again(path: Path, snapshot: Snapshot | None, args: argparse.Namespace, type
 
 class _WarningPrinter(logging.Handler):
     """Prints what the reader warns of: once, though the file is read twice, with the flags of this command, and without
-    what ``decide`` says itself, and knows more of.
+    what ``make_choices`` says itself, and knows more of.
 
     Attributes:
         doubts: the columns of which ``decide`` says why they are no numbers.
@@ -147,7 +147,7 @@ class _WarningPrinter(logging.Handler):
                 print(for_stream(f"WARNING {self.shown(parts)}", sys.stderr), file=sys.stderr)
 
     def flush(self) -> None:
-        """Print what was held back until it is known what ``decide`` says."""
+        """Print what was held back until it is known what ``make_choices`` says."""
         for (column, kind), message in self.held.items():
             is_said = column in self.doubts and kind in ("formatted numbers", "mostly numbers")
             is_said |= column == self.target and kind == "missing words"

@@ -44,7 +44,7 @@ class Answer(NamedTuple):
     """Predictions.
 
     Attributes:
-        columns: what ``predicting.score`` gives, all rows.
+        columns: what ``predicting.predict_blocks`` gives, all rows.
         warnings: what the contract only warns of.
     """
 
@@ -198,7 +198,7 @@ def plain_model(identity: Identity, scorer: RowScorer) -> dict[str, Any]:
 
 
 def plain_predictions(columns: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """The rows of what ``predicting.score`` gives, as JSON has them, with ``probabilities``, ``interval``, ``set``.
+    """The rows of what ``predict_blocks`` gives, as JSON has them, with ``probabilities``, ``interval``, ``set``.
 
     Raises:
         ValueError: the model predicts NaN or an infinite number, which JSON has not.
