@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -224,6 +224,15 @@ def counted(items: Iterable[T], unit: str) -> Iterator[T]:
         for item in taken:
             yield item
             progress.advance()
+
+
+def counted_parts(items: Sequence[T], size: int, unit: str) -> Iterator[Sequence[T]]:
+    """The items in parts of ``size``, the last one smaller; counted by the item, as counted does."""
+    with counting(len(items), unit) as progress:
+        for first in range(0, len(items), size):
+            part = items[first : first + size]
+            yield part
+            progress.advance(len(part))
 
 
 def _leave(steps: list[Progress], progress: Progress) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Self
 from lockstep.kernel.errors import DataError, LockstepError, SettingsError, some
 from lockstep.learning.own_code import find_file, load_module, read_definitions, said_of
 from lockstep.tables.dates import UNIT
-from lockstep.tables.table import Table, column_type
+from lockstep.tables.table import Table, column_type, with_columns
 
 import numpy as np
 import pandas as pd
@@ -128,7 +128,7 @@ class OwnFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         made = self.fit(table.features, table.labels).transform(table.features)
         if table.target in made:
             raise DataError(f"{self.path} gives a column '{table.target}', which is the target. Give it another name.")
-        frame = made.assign(**{table.target: table.frame[table.target]})
+        frame = with_columns(made, {table.target: table.frame[table.target]})
         return replace(table, frame=frame, group=None, time=None, weight=None)
 
     def _transformer(self, own: Any) -> Any:

@@ -19,7 +19,7 @@ from lockstep.reading.date_formats import (
     dates_of_numbers,
 )
 from lockstep.tables.dates import UNIT, shown_date
-from lockstep.tables.table import ROW, column_type
+from lockstep.tables.table import ROW, column_type, with_columns
 
 import numpy as np
 import pandas as pd
@@ -68,7 +68,7 @@ def typed_dataframe(
         for column, form in texts.items()
     )
     read = typed_columns(columns, lambda column: column.typed((types or {}).get(column.name)), name, rows)
-    found = typed.assign(**{str(column): read.frame[column] for column in read.frame})
+    found = with_columns(typed, {str(column): read.frame[column] for column in read.frame})
     return Typed(found, missing_as | read.missing_as, rows)
 
 
@@ -186,7 +186,7 @@ def _with_counted_dates(frame: pd.DataFrame, name: str, forms: Mapping[str, Form
                     f"in the years {FIRST_YEAR} to {LAST_YEAR}, in {form.marks.epoch} as the contract declares. "
                     "Correct it, or the contract."
                 )
-    return frame.assign(**made)
+    return with_columns(frame, made)
 
 
 def _kind_of_objects(present: pd.Series) -> str:

@@ -16,7 +16,7 @@ from lockstep.reading.dataframes import check_names, ordered_levels, read_parque
 from lockstep.reading.encodings import NO_CHARACTER_SET, is_character_set
 from lockstep.reading.quirks import OF_BLANKS, Quirk
 from lockstep.reading.source import check_file
-from lockstep.tables.table import Table, column_type, positive_class
+from lockstep.tables.table import Table, column_type, positive_class, with_columns
 
 import msgspec
 import numpy as np
@@ -315,7 +315,9 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
         frame = frame[~is_missing]
         check_n_rows(len(frame), f"{name}, without the rows that have no target,")
         if column_type(frame[target]) == "boolean":
-            frame = frame.assign(**{target: frame[target].astype("bool")})  # objects are no classes to scikit-learn
+            frame = with_columns(
+                frame, {target: frame[target].astype("bool")}
+            )  # objects are no classes to scikit-learn
     labels = frame[target]
     if column_type(labels) == "date":
         raise DataError(
@@ -366,7 +368,7 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
                 _TARGET,
                 " to another column.",
             )
-        frame = frame.assign(**{target: labels.astype("int64")})
+        frame = with_columns(frame, {target: labels.astype("int64")})
     if settings.rare_classes != "keep":
         frame = _without_rare_classes(frame, settings, name)
         labels = frame[target]
@@ -449,4 +451,4 @@ def _without_rare_classes(frame: pd.DataFrame, settings: LoadSettings, name: str
             " to drop, which leaves their rows out.",
         )
     logger.info("%s: rare classes are merged into '%s', of %d rows: %s", name, _OTHER_CLASS, together, listed)
-    return frame.assign(**{target: frame[target].mask(is_rare, _OTHER_CLASS)})
+    return with_columns(frame, {target: frame[target].mask(is_rare, _OTHER_CLASS)})

@@ -156,6 +156,15 @@ def column_type(column: pd.Series) -> str:
     return "text" if isinstance(column.dtype, pd.StringDtype) else "boolean"
 
 
+def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
+    """The frame with these columns in place of its own, or behind them: DataFrame.assign, which takes them as keyword
+    arguments, knows no column ``self``."""
+    found = frame.copy(deep=False)
+    for name, values in columns.items():
+        found[name] = values
+    return found
+
+
 def positive_class(classes: np.ndarray, named: str | int | bool | None) -> Any:
     """The positive class: what average precision, recall, curves and thresholds are about where there are two classes.
 

@@ -163,3 +163,13 @@ def test_ci_runs_every_test():
 def test_git_tracks_no_model_and_no_data():
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     assert not [name for name in listed if Path(name).suffix in (".joblib", ".skops", ".pkl", ".pickle", ".parquet")]
+
+
+def test_columns_are_no_keyword_arguments():
+    """``DataFrame.assign(**columns)`` fails where a user's column is called ``self``: see with_columns."""
+    calls = [(path.name, ast.unparse(node)) for path in CODE for node in ast.walk(ast.parse(path.read_text())) if (
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "assign"
+        and any(word.arg is None for word in node.keywords)
+    )]  # fmt: skip
+    # The names of what ``predict`` writes are Lockstep's own.
+    assert [call for file, call in calls if "interval_columns" not in call] == []

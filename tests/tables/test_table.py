@@ -15,6 +15,7 @@ from lockstep.tables.table import (
     read_hashed_table,
     read_table,
     table_sha256,
+    with_columns,
     write_table,
 )
 
@@ -264,3 +265,10 @@ def test_the_order_of_levels_is_kept_with_the_rows_and_changes_no_other_bytes(ma
         write_table(given, tmp_path / name)
     assert read_table(tmp_path / "ordered").levels == {"size": ["low", "high"]}
     assert b"levels" not in pq.read_schema(tmp_path / "plain").metadata[b"lockstep"]
+
+
+def test_a_column_of_any_name_can_be_put_into_a_frame():
+    frame = pd.DataFrame({"a": [1, 2], "self": [3, 4]})
+    found = with_columns(frame, {"self": [5, 6], "cls": [7, 8]})
+    assert found.to_dict("list") == {"a": [1, 2], "self": [5, 6], "cls": [7, 8]}
+    assert frame.to_dict("list") == {"a": [1, 2], "self": [3, 4]}

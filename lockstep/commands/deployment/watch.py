@@ -38,7 +38,7 @@ from lockstep.learning.own_metrics import make_scorers
 from lockstep.learning.scoring import predict, values_of
 from lockstep.repository.hashes import digest
 from lockstep.steps.evaluating.settings import EvaluateSettings
-from lockstep.tables.table import Table, column_type, read_table
+from lockstep.tables.table import Table, column_type, read_table, with_columns
 
 import numpy as np
 import pandas as pd
@@ -213,7 +213,9 @@ def _read_batch(scorer: RowScorer, reference: Reference, path: Path, name: str, 
                 f"'{train.target}', or leave --actual out."
             )
         rows = checked_rows(known, block, name, sum(map(len, parts)))
-        parts.append(rows.assign(**{own: frame[own] for own in extras.asked() if own in frame and own not in rows}))
+        parts.append(
+            with_columns(rows, {own: frame[own] for own in extras.asked() if own in frame and own not in rows})
+        )
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     if not len(table):
         raise DataError(f"{name} has no rows below its header. Nothing was recorded.")

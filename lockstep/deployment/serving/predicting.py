@@ -37,7 +37,7 @@ from lockstep.reading.loading import LoadSettings, too_large
 from lockstep.reading.source import Source, open_source
 from lockstep.saving.sidecar import read_about
 from lockstep.steps.diagnosing.reasons import reasons_of, strongest
-from lockstep.tables.table import Table, read_hashed_table
+from lockstep.tables.table import Table, read_hashed_table, with_columns
 
 import numpy as np
 import pandas as pd
@@ -410,7 +410,7 @@ def checked_rows(scorer: RowScorer, block: RowBlock, name: str, before: int) -> 
             grave = [broken for broken in found if broken.severity == "error"]
             raise RefusedRowsError(*error.parts, broken=grave, before=before, line_starts=line_starts) from None
     if absent:
-        frame = frame.assign(**dict.fromkeys(absent, np.nan))
+        frame = with_columns(frame, dict.fromkeys(absent, np.nan))
     if list(frame) != list(scorer.types):
         frame = frame[list(scorer.types)]
     if wrong := too_large(frame, name, line_starts):

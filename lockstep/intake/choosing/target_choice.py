@@ -29,7 +29,7 @@ _MAX_CLASSES = 20
 ENOUGH = 4
 LEAD = 2
 """A target has enough points, and so many more than any other column; the last place alone is worth 1."""
-_TARGET_NAMES = {
+TARGET_NAMES = {
     "target label labels class classes outcome response dependent survived churn churned exited attrition diagnosis "
     "fraud": 6,
     "y price saleprice species left deposit cnt charges strength rings quality salary medv mpg satisfaction sentiment "
@@ -255,7 +255,7 @@ def _points_of_name(name: str, names: Sequence[str]) -> int:
     own = [word for word in words if word not in _LITTLE]
     if not own:
         return 0
-    found = next((points for listed, points in _TARGET_NAMES.items() if "_".join(own) in listed.split()), 0)
+    found = next((points for listed, points in TARGET_NAMES.items() if "_".join(own) in listed.split()), 0)
     if not found and len(own) > 1:
         found = next((points for listed, points in LAST_WORDS.items() if own[-1] in listed.split()), 0)
         found = found or (ENOUGH if own[0] == "target" else 0)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lockstep.kernel.log import counted, heartbeat
+from lockstep.kernel.log import counted_parts, heartbeat
 from lockstep.kernel.settings import Task
 from lockstep.learning.scoring import Predictions, given_to_actual, log_losses, predict
 
@@ -82,8 +82,7 @@ def _predicted(model: Any, X: pd.DataFrame, task: Task, asked: list[tuple[int, n
     n_rows, plain = len(X), np.arange(len(X))
     at_once = max(1, min(_AT_ONCE // n_rows, _CELLS_AT_ONCE // X.size))
     repeated = X.iloc[np.tile(plain, min(at_once, len(asked)))].reset_index(drop=True)
-    for first in counted(range(0, len(asked), at_once), "parts of the shuffles"):
-        some = asked[first : first + at_once]
+    for some in counted_parts(asked, at_once, "scores"):
         mixed = repeated.iloc[: len(some) * n_rows].copy(deep=False)
         for column in {column for column, _ in some}:
             taken = np.concatenate([order if one == column else plain for one, order in some])

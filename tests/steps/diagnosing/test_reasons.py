@@ -67,7 +67,7 @@ def test_the_strongest_come_first_whatever_their_sign():
     assert strongest(np.array([[0.1, -3.0, 2.0]]), ["a", "b", "c"], 2) == [[("b", -3.0), ("c", 2.0)]]
 
 
-@pytest.mark.parametrize(("at_once", "said"), [(20, "25 of 25 parts of the orders"), (1, "2 of 2 blocks of rows")])
+@pytest.mark.parametrize(("at_once", "said"), [(20, "50 of 50 orders of the columns"), (1, "2 of 2 blocks of rows")])
 def test_what_is_computed_is_counted(at_once, said, monkeypatch):
     monkeypatch.setattr(reasons, "AT_ONCE", at_once)
     with heartbeat("reasons") as progress:
