@@ -95,11 +95,11 @@ def test_of_a_wide_table_few_rows_are_predicted_at_once(monkeypatch):
     """Their copies would need memory: of 2,000 columns 764 MiB more than one by one."""
     monkeypatch.setattr(importance, "_CELLS_AT_ONCE", 1000)
     random = np.random.default_rng(0)
-    for columns, most in ((20, 50), (2, 500), (200, 10)):
+    for columns, repeats, most in ((20, 2, 50), (2, 30, 500), (200, 1, 10)):
         X = pd.DataFrame(random.normal(size=(10, columns)), columns=[f"x{number}" for number in range(columns)])
         model = Linear().fit(X, random.normal(size=10))
         model.asked_ = []
-        rows = importance_of(model, X, random.normal(size=10), "regression", 60, 1)
+        rows = importance_of(model, X, random.normal(size=10), "regression", repeats, 1)
         assert len(rows) == columns
         assert max(rows for rows, _ in model.asked_) == most
 
