@@ -86,7 +86,7 @@ def test_a_fit_that_may_stop_early_has_a_bound(model, hyperparameters, task):
         fit_estimator(estimator, EncodedRows(X, y), settings, 1)
     done = getattr(estimator, "n_iter_", None) or len(estimator.estimators_)
     assert 0 < done < 500
-    assert re.match(rf"{done} of at most 500 iterations, 0 s so far, at most about \d", str(progress))
+    assert re.match(rf"{done} of at most 500 iterations, \d+ s so far, at most about \d", str(progress))
 
 
 def test_histogram_boosting_left_to_itself_stops_early_on_many_rows():
@@ -102,7 +102,7 @@ def test_what_is_fitted_in_one_piece_tells_nothing(model):
     settings = settings_of(model, "regression")
     with heartbeat("fit") as progress:
         fit_estimator(build_estimator(settings, "regression"), EncodedRows(X, y), settings, 1)
-    assert str(progress) == "0 s so far"
+    assert re.fullmatch(r"\d+ s so far", str(progress))
 
 
 def test_a_vote_counts_its_members_fits_and_how_far_each_has_come(task, monkeypatch):
@@ -146,7 +146,7 @@ def test_what_a_class_derived_from_a_forest_does_beside_is_left_alone():
     with heartbeat("fit") as progress, fit_counted(forest, len(X)):
         forest.fit(X, y)
     assert os.getpid() not in forest.seen_
-    assert str(progress) == "0 s so far"
+    assert re.fullmatch(r"\d+ s so far", str(progress))
 
 
 def test_a_forest_of_xgboosts_which_refuses_callbacks_is_fitted():
