@@ -41,6 +41,8 @@ _FORESTS = (
 _LIKELIEST = (*_FORESTS, "sklearn.VotingClassifier", "sklearn.CalibratedClassifierCV", "lightgbm.LGBMClassifier")
 """Estimators whose ``predict`` is the class of the highest ``predict_proba``, the first one of equals: it need not be
 computed twice."""
+_ROWS_AT_ONCE, _CELLS_AT_ONCE = 20_000, 2_000_000
+"""Many rows take hardly longer than a few, since the steps of a pipeline take long to begin; wide ones take memory."""
 
 
 class Predictions(NamedTuple):
@@ -80,6 +82,11 @@ class Scorer(NamedTuple):
 
     key: str
     compute: Callable[[np.ndarray, Predictions, np.ndarray | None], float | None]
+
+
+def rows_at_once(n_columns: int) -> int:
+    """How many rows of so many columns to make and predict at a time, where many variants of some rows are."""
+    return min(_ROWS_AT_ONCE, _CELLS_AT_ONCE // n_columns)
 
 
 def predict(model: Any, X: np.ndarray | pd.DataFrame, task: Task, positive: Any = None) -> Predictions:

@@ -227,9 +227,9 @@ def fit_vote(
         vote.weights = weights.tolist()
         chosen = np.flatnonzero(weights).tolist()
         progress.expect(progress.done + len(chosen), "fits")
-        vote.estimators_ = []
+        vote.estimators_, everything = [], np.arange(len(y))
         for number in chosen:
-            vote.estimators_.append(fitted(number, np.arange(len(y))))
+            vote.estimators_.append(fitted(number, everything))
             progress.advance()
     vote.estimators = [
         (name, member if weight else "drop") for name, member, weight in zip(names, members, weights, strict=True)

@@ -25,9 +25,15 @@ UNPICKLING = {
 RUNNING_TEXT = {"eval", "exec", "compile", "os.system", "os.popen", "yaml.unsafe_load", "yaml.full_load"}
 
 
+@cache
+def trees():
+    """{file of CODE: what it says}, each parsed once."""
+    return {path: ast.parse(path.read_text()) for path in CODE}
+
+
 def calls(path):
     """(the dotted name, the keywords, the line) of every call in a file."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(trees()[path]):
         if isinstance(node, ast.Call):
             yield ast.unparse(node.func), {word.arg: ast.unparse(word.value) for word in node.keywords}, node.lineno
 
@@ -41,10 +47,10 @@ def test_one_function_unpickles():
     plain = "benchmarks/plain_serve.py"  # what serving costs without the checks: it opens the repository's own models
     unpickling = [file for file, name, *_ in all_calls() if name in UNPICKLING and file != plain]
     assert unpickling == ["lockstep/saving/joblib_file.py"]
-    for path in CODE:
+    for path, tree in trees().items():
         imported = {
             alias.name
-            for node in ast.walk(ast.parse(path.read_text()))
+            for node in ast.walk(tree)
             if isinstance(node, ast.Import | ast.ImportFrom)
             for alias in node.names
         }
@@ -69,9 +75,9 @@ def test_no_function_has_more_than_seven_parameters():
     """What belongs together is a struct that has a name; self counts, *args and **kwargs do not."""
     many = [
         f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
-        for folder in ("lockstep", "stages")
-        for path in sorted((ROOT / folder).rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text()))
+        for path, tree in trees().items()
+        if path.relative_to(ROOT).parts[0] in ("lockstep", "stages")
+        for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and len(node.args.posonlyargs + node.args.args + node.args.kwonlyargs) > 7
     ]
@@ -82,8 +88,8 @@ def test_every_text_of_a_module_documents_what_stands_above_it():
     """As a constant goes, so does what is said of it."""
     alone = [
         f"{path.relative_to(ROOT)}:{second.lineno}"
-        for path in CODE
-        for first, second in pairwise(ast.parse(path.read_text()).body)
+        for path, tree in trees().items()
+        for first, second in pairwise(tree.body)
         if isinstance(second, ast.Expr) and isinstance(second.value, ast.Constant)
         if not isinstance(first, ast.Assign | ast.AnnAssign | ast.AugAssign)
     ]
@@ -167,7 +173,7 @@ def test_git_tracks_no_model_and_no_data():
 
 def test_columns_are_no_keyword_arguments():
     """``DataFrame.assign(**columns)`` fails where a user's column is called ``self``: see with_columns."""
-    calls = [(path.name, ast.unparse(node)) for path in CODE for node in ast.walk(ast.parse(path.read_text())) if (
+    calls = [(path.name, ast.unparse(node)) for path, tree in trees().items() for node in ast.walk(tree) if (
         isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "assign"
         and any(word.arg is None for word in node.keywords)
     )]  # fmt: skip

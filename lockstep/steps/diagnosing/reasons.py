@@ -12,15 +12,13 @@ from typing import Any
 
 from lockstep.kernel.log import counted, counted_parts
 from lockstep.kernel.settings import Task
-from lockstep.learning.scoring import Predictions, predict
+from lockstep.learning.scoring import Predictions, predict, rows_at_once
 
 import numpy as np
 import pandas as pd
 
 ORDERS = 25
 """Random orders, each gone through in both directions, each from a training row of its own."""
-AT_ONCE, CELLS_AT_ONCE = 20_000, 2_000_000
-"""Rows predicted at once, and cells of them: many rows take hardly longer than a few, and wide ones much memory."""
 
 
 def reasons_of(model: Any, rows: pd.DataFrame, background: pd.DataFrame, task: Task, positive: Any) -> np.ndarray:
@@ -37,7 +35,7 @@ def reasons_of(model: Any, rows: pd.DataFrame, background: pd.DataFrame, task: T
         positive: see Predictions.
     """
     n_columns = rows.shape[1]
-    step = max(1, min(AT_ONCE, CELLS_AT_ONCE // n_columns) // (n_columns + 1))  # at least one order at once
+    step = max(1, rows_at_once(n_columns) // (n_columns + 1))  # at least one order at once
     chunks = [rows.iloc[start : start + step] for start in range(0, len(rows), step)]
     found = [_contributions(model, chunk, background, task, positive) for chunk in counted(chunks, "blocks of rows")]
     return np.concatenate(found) if found else np.zeros((0, n_columns))
@@ -51,7 +49,7 @@ def _contributions(model: Any, rows: pd.DataFrame, background: pd.DataFrame, tas
     starts = background[list(rows)].iloc[[start for _, start in drawn]]
     pool = pd.concat([rows, starts], ignore_index=True)
     ways = [(way, start) for start, (order, _) in enumerate(drawn, n_rows) for way in (order, order[::-1])]
-    at_once = max(1, min(AT_ONCE, CELLS_AT_ONCE // n_columns) // (n_rows * (n_columns + 1)))
+    at_once = max(1, rows_at_once(n_columns) // (n_rows * (n_columns + 1)))
     found = np.zeros((n_rows, n_columns))
     for some in counted_parts(ways, at_once, "orders of the columns"):
         # of each order (n_columns + 1) blocks of all rows: in block k, the first k columns have the row's values

@@ -5,7 +5,7 @@ from typing import Any
 
 from lockstep.kernel.log import counted_parts, heartbeat
 from lockstep.kernel.settings import Task
-from lockstep.learning.scoring import Predictions, given_to_actual, log_losses, predict
+from lockstep.learning.scoring import Predictions, given_to_actual, log_losses, predict, rows_at_once
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,6 @@ from sklearn.metrics import r2_score, recall_score, roc_auc_score
 IMPORTANCE_COLUMNS = ("feature", "importance", "std", "metric")
 _MAX_ROWS = 2000
 """It is measured on at most so many rows."""
-_AT_ONCE = 20_000
-"""Rows predicted at once: of a few thousand, the steps of a pipeline take longer to begin than to end."""
-_CELLS_AT_ONCE = 2_000_000
-"""Of wide tables fewer rows, whose copies would need memory."""
 
 Score = Callable[[np.ndarray, Predictions, np.ndarray | None], float]
 """Of (n_rows,) targets, what is predicted of these rows, and their (n_rows,) weights or None; higher is better."""
@@ -80,7 +76,7 @@ def _shuffled(n_rows: int, repeats: int, seed: int) -> list[np.ndarray]:
 def _predicted(model: Any, X: pd.DataFrame, task: Task, asked: list[tuple[int, np.ndarray]]) -> Iterator[Predictions]:
     """What is predicted of the rows with the values of one column in another order, for each (column, order) asked."""
     n_rows, plain = len(X), np.arange(len(X))
-    at_once = max(1, min(_AT_ONCE // n_rows, _CELLS_AT_ONCE // X.size))
+    at_once = max(1, rows_at_once(X.shape[1]) // n_rows)
     repeated = X.iloc[np.tile(plain, min(at_once, len(asked)))].reset_index(drop=True)
     for some in counted_parts(asked, at_once, "scores"):
         mixed = repeated.iloc[: len(some) * n_rows].copy(deep=False)

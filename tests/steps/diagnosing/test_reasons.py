@@ -1,7 +1,7 @@
 """Contributions of columns to a prediction: against values that are known, and what they add up to."""
 
 from lockstep.kernel.log import heartbeat
-from lockstep.steps.diagnosing import reasons
+from lockstep.learning import scoring
 from lockstep.steps.diagnosing.reasons import reasons_of, strongest
 
 import numpy as np
@@ -44,7 +44,7 @@ def test_of_a_product_the_columns_share():
 
 @pytest.mark.parametrize("at_once", [1, 100, 200_000])
 def test_contributions_add_up_and_do_not_depend_on_the_other_rows(at_once, monkeypatch):
-    monkeypatch.setattr(reasons, "AT_ONCE", at_once)
+    monkeypatch.setattr(scoring, "_ROWS_AT_ONCE", at_once)
     random = np.random.default_rng(1)
     background = pd.DataFrame(random.normal(size=(50, 4)), columns=list("abcd"))
     model = Known(lambda rows: np.prod(rows.to_numpy() + 1, axis=1))
@@ -69,7 +69,7 @@ def test_the_strongest_come_first_whatever_their_sign():
 
 @pytest.mark.parametrize(("at_once", "said"), [(20, "50 of 50 orders of the columns"), (1, "2 of 2 blocks of rows")])
 def test_what_is_computed_is_counted(at_once, said, monkeypatch):
-    monkeypatch.setattr(reasons, "AT_ONCE", at_once)
+    monkeypatch.setattr(scoring, "_ROWS_AT_ONCE", at_once)
     with heartbeat("reasons") as progress:
         reasons_of(Known(lambda rows: rows["x"].to_numpy()), ROWS, BACKGROUND, "regression", None)
     assert str(progress).startswith(f"{said}, ")

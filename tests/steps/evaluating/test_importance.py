@@ -1,5 +1,6 @@
 """Permutation importance, by a score that sees what a model says of a rare class."""
 
+from lockstep.learning import scoring
 from lockstep.learning.metrics import ALL
 from lockstep.steps.evaluating import importance
 from lockstep.steps.evaluating.importance import IMPORTANCE_COLUMNS, importance_of
@@ -93,7 +94,7 @@ class Linear(Ridge):
 
 def test_of_a_wide_table_few_rows_are_predicted_at_once(monkeypatch):
     """Their copies would need memory: of 2,000 columns 764 MiB more than one by one."""
-    monkeypatch.setattr(importance, "_CELLS_AT_ONCE", 1000)
+    monkeypatch.setattr(scoring, "_CELLS_AT_ONCE", 1000)
     random = np.random.default_rng(0)
     for columns, repeats, most in ((20, 2, 50), (2, 30, 500), (200, 1, 10)):
         X = pd.DataFrame(random.normal(size=(10, columns)), columns=[f"x{number}" for number in range(columns)])
