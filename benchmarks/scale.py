@@ -8,11 +8,10 @@ with DVC's caches in that folder too, runs one after another
 
 - benchmarks/plain_large.py,
 - ``python -m lockstep add`` of the table, which chooses the model,
-- ``dvc repro evaluate@large``, of which nothing is built yet; it cross-validates, since intervals need that,
-- ``dvc repro report@large``: the rest,
-- in another copy, the same two by ``python -m lockstep repro``.
+- ``dvc repro report@large``, of which nothing is built yet: all stages,
+- in another copy, the same by ``python -m lockstep repro``.
 
-Beside the whole, what is left without cross-validation and report is compared.
+Beside the whole, what is left without the stages of cross-validation and report is compared.
 
 Processor seconds and memory are those of all processes that a command starts. Memory is the sum of their resident sets,
 looked at every 50 ms: what processes share is counted in each. Linux only.
@@ -42,9 +41,10 @@ COLUMNS = 28
 BLOCK_ROWS = 100_000
 INTERVAL = 0.05
 PLAIN = "plain script"
-ADD, EVALUATE, REST = "`add`", "`dvc repro evaluate@large`", "`dvc repro report@large`, the rest"
-EVALUATE_SOON, REST_SOON = (name.replace("dvc", "lockstep") for name in (EVALUATE, REST))
-PROGRAMS = {"dvc repro": (EVALUATE, REST), "lockstep repro": (EVALUATE_SOON, REST_SOON)}
+ADD, REPRO, REPRO_SOON = "`add`", "`dvc repro report@large`", "`lockstep repro report@large`"
+BESIDE = ("cross_validate", "diagnose", "report")
+"""Stages that the plain script without cross-validation has nothing of."""
+STAGES = {path.stem for path in (ROOT / "stages").glob("*.py")}
 _TICK, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 
 
@@ -54,10 +54,6 @@ class Cost(NamedTuple):
     wall: float
     processor: float
     peak: float
-
-    def __add__(self, other: "Cost") -> "Cost":  # type: ignore[override]
-        """Of one after the other."""
-        return Cost(self.wall + other.wall, self.processor + other.processor, max(self.peak, other.peak))
 
 
 class Watch:
@@ -104,10 +100,12 @@ class Watch:
             yield from self._tree(int(child), stage)
 
     def _stage(self, pid: int, folder: Path) -> str:
-        """The name of the stage that a process runs; "" for another one."""
+        """The name of the stage that a process runs, which a fork is called by; "" for another one."""
         words = (folder / "cmdline").read_bytes().split(b"\0")
         if len(words) > 2 and words[1] == b"-m" and words[2].startswith(b"stages."):
             self._names[pid] = words[2].decode().removeprefix("stages.")
+        elif (name := (folder / "comm").read_text().strip()) in STAGES:
+            self._names[pid] = name
         return self._names.get(pid, "")
 
 
@@ -169,10 +167,8 @@ def run(rows: int, deadline: float) -> dict[str, Measured]:
         commands = {
             PLAIN: (bench.pristine, plain),
             ADD: (bench.pristine, [*lockstep, "add", str(table), "--target", "target"]),
-            EVALUATE: (bench.pristine, ["dvc", "repro", "evaluate@large"]),
-            REST: (bench.pristine, ["dvc", "repro", "report@large"]),
-            EVALUATE_SOON: (soon, [*lockstep, "repro", "evaluate@large"]),
-            REST_SOON: (soon, [*lockstep, "repro", "report@large"]),
+            REPRO: (bench.pristine, ["dvc", "repro", "report@large"]),
+            REPRO_SOON: (soon, [*lockstep, "repro", "report@large"]),
         }
         found = {}
         for name, (place, command) in commands.items():
@@ -185,50 +181,41 @@ def run(rows: int, deadline: float) -> dict[str, Measured]:
     return found | {PLAIN: found[PLAIN]._replace(parts=parts)}
 
 
-def _without_folds(found: Measured) -> Cost:
-    cost, folds = found.cost, found.parts["cross_validate"]
-    return Cost(cost.wall - folds.wall, cost.processor - folds.processor, math.nan)
+def without_folds(found: Measured) -> Cost:
+    """What all but the stages of cross-validation and report takes."""
+    beside = [cost for stage, cost in found.parts.items() if stage in BESIDE]
+    wall, processor = sum(cost.wall for cost in beside), sum(cost.processor for cost in beside)
+    return Cost(found.cost.wall - wall, found.cost.processor - processor, math.nan)
 
 
 def report(rows: int, found: dict[str, Measured]) -> tuple[str, Cost, Cost]:
     """(the result for one size as Markdown, what everything took, what the plain script took)"""
-    plain = found[PLAIN].cost
-    everything = {program: found[first].cost + found[rest].cost for program, (first, rest) in PROGRAMS.items()}
+    plain, programs = found[PLAIN].cost, (REPRO, REPRO_SOON)
     lines = ["| what | wall s | processor s | peak MiB |", "|---|---|---|---|"]
 
     def add_line(what: str, cost: Cost) -> None:
         peak = "" if math.isnan(cost.peak) else f"{cost.peak:,.0f}"
         lines.append(f"| {what} | {cost.wall:.1f} | {cost.processor:.1f} | {peak} |")
 
-    for name in (PLAIN, ADD, EVALUATE, REST, EVALUATE_SOON, REST_SOON):
+    for name in (PLAIN, ADD, *programs):
         add_line(name, found[name].cost)
         for part, cost in found[name].parts.items():
             add_line(f"... `{part}`", cost)
-    for program, cost in everything.items():
-        add_line(f"both `{program}`", cost)
     lines += ["", "| ratio to the plain script | wall | processor | peak | aim |", "|---|---|---|---|---|"]
     table = rows * (COLUMNS + 1) * 8 / 2**20
-    folds = found[EVALUATE].parts["cross_validate"]  # as well of the other run, whose stages are not told apart
-    without = {
-        program: Cost(cost.wall - folds.wall, cost.processor - folds.processor, math.nan)
-        for program, cost in ((program, found[first].cost) for program, (first, _) in PROGRAMS.items())
-    }
+    less = without_folds(found[PLAIN])
     for what, cost, by, aim in [
-        *((f"everything, `{program}`", cost, plain, 1.0) for program, cost in everything.items()),
-        *(
-            (f"without cross-validation and report, `{program}`", cost, _without_folds(found[PLAIN]), 1.5)
-            for program, cost in without.items()
-        ),
+        *((f"everything, {name}", found[name].cost, plain, 1.0) for name in programs),
+        *((f"without cross-validation and report, {name}", without_folds(found[name]), less, 1.5) for name in programs),
     ]:
         peak = "" if math.isnan(by.peak) else f"{cost.peak / by.peak:.2f}"
         lines.append(
             f"| {what} | {cost.wall / by.wall:.2f} | {cost.processor / by.processor:.2f} | {peak} | at most {aim:g} |"
         )
     lines.append(
-        f"\nPeak memory of everything by the size of the table, {table:,.0f} MiB: "
-        f"{everything['dvc repro'].peak / table:.1f}."
+        f"\nPeak memory of everything by the size of the table, {table:,.0f} MiB: {found[REPRO].cost.peak / table:.1f}."
     )
-    return "\n".join(lines), everything["dvc repro"], plain
+    return "\n".join(lines), found[REPRO].cost, plain
 
 
 def main(argv: Sequence[str] | None = None) -> int:

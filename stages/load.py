@@ -10,18 +10,21 @@ Writes  the typed table as parquet, and the data profile as JSON
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
+from lockstep.kernel.beside import beside
 from lockstep.kernel.errors import some
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
-from lockstep.kernel.stage import check_inputs, run_stage, stage_parser
+from lockstep.kernel.stage import check_inputs, input_md5, run_stage, stage_parser
 from lockstep.reading.contract import read_contract
 from lockstep.reading.loading import LoadSettings, load_file
 from lockstep.reading.profile import file_facts, profile_of
-from lockstep.reading.source import data_path
+from lockstep.reading.source import check_file, data_path
 from lockstep.tables.table import Table, class_counts, column_type, write_table
 
 import numpy as np
@@ -42,19 +45,26 @@ def log_table(table: Table) -> None:
         logger.info("target '%s': %g to %g, median %g", table.target, low, high, middle)
 
 
+def checked_facts(path: Path) -> dict[str, Any]:
+    """What file_facts says of a file that check_inputs lets pass, or raises of it."""
+    check_inputs(path)
+    return file_facts(path, input_md5(path))
+
+
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("load", LoadSettings)
     path = data_path(settings.path)
-    check_inputs(path)
+    check_file(path)
     contract = read_contract(args.contract)
-    loaded = load_file(path, settings, contract)
-    log_table(loaded.table)
-    with heartbeat(f"writing of {len(loaded.table)} rows"):
-        outputs.write(args.table, lambda path: write_table(loaded.table, path))
+    with beside(partial(checked_facts, path)) as facts:
+        loaded = load_file(path, settings, contract)
+        log_table(loaded.table)
+        file = facts()
     described = {field.name: field.description or "" for field in contract.fields}
     units = {field.name: field.lockstep.unit for field in contract.fields}
-    about = (loaded.missing_as, settings.drop, file_facts(path), described, units, loaded.rows_left_out)
-    with heartbeat(f"profile of {len(loaded.table)} rows"):
+    about = (loaded.missing_as, settings.drop, file, described, units, loaded.rows_left_out)
+    writing = partial(outputs.write, args.table, partial(write_table, loaded.table))
+    with heartbeat(f"profile and writing of {len(loaded.table)} rows"), beside(writing):
         profile = profile_of(loaded.table, *about)
     outputs.json(args.profile, profile)
 

@@ -16,9 +16,10 @@ from functools import partial
 from pathlib import Path
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
+from lockstep.kernel.beside import beside
 from lockstep.kernel.errors import DataError, some
 from lockstep.kernel.files import Outputs, read_made
-from lockstep.kernel.log import counted, heartbeat, logger
+from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
 from lockstep.steps.splitting.data_checks import CheckSettings, DataFinding, run_checks
@@ -76,11 +77,14 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
     with heartbeat("reading and cutting of the table"):
         parts = split_table(read_table(args.table), settings, md5)
     log_parts(parts)
-    findings = check_parts(parts, settings.checks)
-    outputs.json(args.checks, {"checks": [finding._asdict() for finding in findings]})
-    with heartbeat("writing of the parts"):
-        for path, table in counted(zip((args.train, args.validation, args.test), parts, strict=True), "parts"):
+
+    def write() -> None:
+        for path, table in zip((args.train, args.validation, args.test), parts, strict=True):
             outputs.write(path, partial(write_table, table))
+
+    with beside(write):
+        findings = check_parts(parts, settings.checks)
+    outputs.json(args.checks, {"checks": [finding._asdict() for finding in findings]})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lockstep.kernel.errors import DataError
 from lockstep.kernel.log import counted
 from lockstep.tables.dates import date_of, numbers_of, shown_date
 from lockstep.tables.statistics import n_distinct, n_duplicate_rows
@@ -20,15 +19,13 @@ OTHER_WORDS = "(other texts)"
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
-def file_facts(path: Path) -> dict[str, Any]:
-    """The path, size in bytes, MD5 and SHA-256 of a regular file. Raises DataError if there is none."""
-    if not path.is_file():  # a device or a pipe would never end
-        raise DataError(f"{path} does not exist, or is no regular file. Run 'dvc repro', which makes it.")
+def file_facts(path: Path, md5: str) -> dict[str, Any]:
+    """The path, size in bytes and SHA-256 of a file, and the MD5 that is known of it.
+
+    DVC names files by their MD5, and so does the report; it guards nothing here.
+    """
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        file.seek(0)
-        # DVC names files by their MD5, and so does the report; it guards nothing here.
-        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
         return {"path": path.as_posix(), "size": file.tell(), "md5": md5, "sha256": sha256}
 
 

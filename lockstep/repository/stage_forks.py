@@ -157,6 +157,8 @@ def serve_forks(number: int, first: str = "") -> list[str]:
             if pid == 0:
                 set_by_libraries = {name: value for name, value in os.environ.items() if given.get(name) != value}
                 become(environment | set_by_libraries, folder, libraries)
+                with contextlib.suppress(OSError):
+                    Path("/proc/self/comm").write_text(words[0].rpartition(".")[2])  # what top and ps call it
                 channel.close()
                 return list(words)
             _send(channel, pid)
