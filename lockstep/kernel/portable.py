@@ -85,14 +85,14 @@ def estimator_of(model: Any) -> Any:
 
 
 @contextlib.contextmanager
-def one_thread(*, wanted: bool) -> Iterator[None]:
-    """While the block runs, let the calling thread use one of OpenMP's threads, if that is wanted."""
-    if not wanted:
+def openmp_threads(most: int) -> Iterator[None]:
+    """While the block runs, let the calling thread use so many of OpenMP's threads; -1: as many as it would."""
+    if most == -1:
         yield
         return
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1, user_api="openmp"):
+    with threadpool_limits(most, user_api="openmp"):
         yield
 
 
@@ -106,5 +106,5 @@ def fixed_threads(model: Any) -> Iterator[None]:
     """
     estimator = estimator_of(model)
     members = [member for _, member in getattr(estimator, "estimators", ())]
-    with one_thread(wanted=any(hasattr(one, "kneighbors") for one in (estimator, *members))):
+    with openmp_threads(1 if any(hasattr(one, "kneighbors") for one in (estimator, *members)) else -1):
         yield

@@ -47,6 +47,7 @@ from lockstep.learning.scoring import (
     prediction_columns,
 )
 from lockstep.learning.voting import read_voting
+from lockstep.tables.memory import SHARE, memory_limit
 from lockstep.tables.table import Table
 
 import joblib
@@ -65,8 +66,8 @@ from sklearn.model_selection import (
 )
 
 _FOLDS, _REPEATS = Setting("cross_validate.folds"), Setting("cross_validate.repeats")
-LARGE_CELLS, PROCESSORS = 5_000_000, 4
-"""Cells of a table whose folds have so many processors each, if their fits use all that there are."""
+COPIES = 1.5
+"""Each fold holds copies of its rows: at most so many tables. Those of all take at most SHARE of all memory."""
 ROUNDING = 1e-12
 """Values that differ by a smaller share of their mean are the same, computed in another order."""
 
@@ -322,7 +323,7 @@ def cross_validate(
         logger.info("%d of %d folds are from the run that was interrupted", len(scores), len(folds))
     with (
         heartbeat(f"cross-validation on {len(train)} rows", len(folds), "folds") as progress,
-        workers(_at_once(train, pipeline.model)) as able,
+        workers(_at_once(train)) as able,
     ):
         progress.advance(len(scores), found=True)
 
@@ -338,14 +339,10 @@ def cross_validate(
     return [scores[number] for number in range(len(folds))]
 
 
-def _at_once(train: Table, model: TrainSettings) -> int:
-    """How many folds are computed at a time; -1: as many as there are processors.
-
-    Each fold holds copies of its rows. Where these are large, and a fit uses all processors anyway, more folds at a
-    time take as long, and more memory.
-    """
-    large = train.features.size >= LARGE_CELLS and model_type(model.model).threaded
-    return max(1, joblib.cpu_count() // PROCESSORS) if large else -1
+def _at_once(train: Table) -> int:
+    """How many folds are computed at a time: one for each processor, as far as the memory has room for their copies."""
+    most = int(memory_limit() / SHARE / (COPIES * train.frame.memory_usage().sum()))
+    return max(1, min(int(joblib.cpu_count()), most))
 
 
 def _number(fold: FoldScores, settings: CrossValidateSettings) -> int:
@@ -382,12 +379,12 @@ class _Work(NamedTuple):
     metrics: tuple[str, ...]
 
 
-def _score(work: _Work, numbered: tuple[int, Fold]) -> FoldScores:
+def _score(work: _Work, numbered: tuple[int, Fold], n_jobs: int) -> FoldScores:
     """Fit and score one fold."""
     train, model, (number, (fitted_on, scored_on)) = work.train, work.pipeline.model, numbered
     repeat, fold = number // work.folds + 1, number % work.folds + 1
     preprocessor, fitted = encode_fitted(train, fitted_on, work.pipeline)
-    estimator = fit_encoded(fitted, make_estimator(model, train.task), model, n_jobs=1)
+    estimator = fit_encoded(fitted, make_estimator(model, train.task), model, n_jobs)
     del fitted  # as large as the table
     rows = encode_rows(train, scored_on, preprocessor)
     found = predict(estimator, rows.X, train.task, train.positive)

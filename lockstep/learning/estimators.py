@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from lockstep.kernel.errors import DataError, Setting, SettingsError, nearest
 from lockstep.kernel.log import logger
-from lockstep.kernel.portable import one_thread
+from lockstep.kernel.portable import openmp_threads
 from lockstep.kernel.settings import Seed, Settings, Task
 from lockstep.learning.computing.fit_progress import fit_counted
 from lockstep.learning.model_file import ModelFile
@@ -382,11 +382,11 @@ def fit_estimator(estimator: BaseEstimator, rows: EncodedRows, settings: TrainSe
     if parallel:
         estimator.set_params(n_jobs=n_jobs)
     sampled = kind.by_columns and not categories and len(X) >= FROM_ROWS
-    alone = kind.threaded and X.size < THREADS_PAY  # the bits are the same with any number of threads
+    threads = -1 if not kind.threaded else 1 if X.size < THREADS_PAY else n_jobs  # of no effect on the bits
     try:
         with (
             refusals_of(estimator, "fit"),
-            one_thread(wanted=alone),
+            openmp_threads(threads),
             _bins_of_a_sample(estimator, wanted=sampled),
             fit_counted(estimator, len(X)) as counter,
         ):

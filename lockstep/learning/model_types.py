@@ -30,7 +30,7 @@ class ModelType:
         estimators: the import path of the class for each task it can do, ``package.module:Class``.
         scale_free: whether it looks at the order of values only, so that it needs no scaling.
         numbered_classes: whether its classifier takes no classes but 0, 1, 2, ...
-        threaded: whether a fit uses all processors by itself, whatever number of threads it is told.
+        threaded: whether a fit uses all processors by itself, unless OpenMP is told to use fewer.
         by_columns: whether a fit reads its rows faster column by column.
         precision: the type of number that its rows are given in: float32 where it rounds them to that itself.
         native_missing: whether it learns from missing values as they are.

@@ -24,6 +24,7 @@ from lockstep.learning.scoring import metrics_of, predictions_of
 from lockstep.steps.splitting.parts import SplitSettings, split_table
 from lockstep.tables.table import ROW, Table
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -107,23 +108,25 @@ def test_folds_of_a_run_that_was_interrupted_are_the_same_to_the_bit(name, tmp_p
     assert run(KeptResults("p", [])) == expected
 
 
-def test_large_folds_come_one_after_another_where_a_fit_uses_all_processors_and_score_the_same(monkeypatch):
+@pytest.mark.parametrize("model", ["hist_gradient_boosting", "random_forest"])
+def test_folds_come_as_many_at_a_time_as_memory_has_room_for_and_score_the_same(monkeypatch, model):
     table, settings = make_table("classification"), CrossValidateSettings(folds=3)
-    asked = []
+    pipeline = PipelineSettings(PreprocessSettings(), model_settings(model, "classification"))
+    asked, used = [], []
     monkeypatch.setattr(module, "workers", lambda most: asked.append(most) or workers(most))
-    monkeypatch.setattr(module.joblib, "cpu_count", lambda: 2)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
+    fit = module.fit_encoded
+    monkeypatch.setattr(module, "fit_encoded", lambda *given: used.append(given[-1]) or fit(*given))
 
-    def metrics(model):
-        scores = cross_validate(
-            table, settings, PipelineSettings(PreprocessSettings(), model_settings(model, "classification"))
-        )
-        return [fold.metrics for fold in scores]
+    def metrics():
+        return [fold.metrics for fold in cross_validate(table, settings, pipeline)]
 
-    small = metrics("hist_gradient_boosting")
-    monkeypatch.setattr(module, "LARGE_CELLS", table.features.size)
-    assert metrics("hist_gradient_boosting") == small
-    metrics("random_forest")
-    assert asked == [-1, 1, -1]
+    two = metrics()
+    monkeypatch.setattr(module, "memory_limit", lambda: 2 * table.frame.memory_usage().sum())
+    assert metrics() == two
+    assert asked == [2, 1]
+    assert sorted(used[:3]) == [1, 1, 2]  # the last one has both processors
+    assert used[3:] == [2, 2, 2]
 
 
 def test_a_class_that_a_fold_has_not_seen_has_no_probability_there():

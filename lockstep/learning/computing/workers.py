@@ -11,6 +11,7 @@ A worker that joins later was never looked at. So each tells the scheduler what 
 
 import asyncio
 import contextlib
+import math
 import operator
 import os
 import queue
@@ -61,23 +62,24 @@ class Workers(Protocol):
         """Bring a value to all workers, once; what is given back stands for it in ``each``."""
         ...
 
-    def keep(self, function: Callable[[S, F], R], shared: S, items: Sequence[F]) -> list[R]:
-        """Compute ``function(shared, item)`` of each item, and leave the results where they are: what is given back
+    def keep(self, function: Callable[[S, F, int], R], shared: S, items: Sequence[F]) -> list[R]:
+        """Compute ``function`` of each item, as ``each`` does, and leave the results where they are: what is given back
         stands for them among the items of ``each``."""
         ...
 
     def each(
         self,
-        function: Callable[[S, F], R],
+        function: Callable[[S, F, int], R],
         shared: S,
         items: Sequence[F],
         arrived: Callable[[R], object] | None = None,
     ) -> list[R]:
-        """Compute ``function(shared, item)`` of each item, in parallel, and give the results in the order of the items;
-        or raise what the first of the items raised, not the first that came to raise.
+        """Compute ``function(shared, item, n_jobs)`` of each item, in parallel, and give the results in the order of
+        the items; or raise what the first of the items raised, not the first that came to raise.
 
         Args:
-            function: of a module's top level, so that other processes can find it.
+            function: of a module's top level, so that other processes can find it. ``n_jobs``: the processors that the
+                item may use.
             arrived: called with each result as soon as it is there, in whichever order they come.
         """
         ...
@@ -112,19 +114,30 @@ class Threads:
     def share(self, value: S) -> S:
         return value
 
-    def keep(self, function: Callable[[S, F], R], shared: S, items: Sequence[F]) -> list[R]:
+    def keep(self, function: Callable[[S, F, int], R], shared: S, items: Sequence[F]) -> list[R]:
         return self.each(function, shared, items)
 
     def each(
         self,
-        function: Callable[[S, F], R],
+        function: Callable[[S, F, int], R],
         shared: S,
         items: Sequence[F],
         arrived: Callable[[R], object] | None = None,
     ) -> list[R]:
-        jobs = (joblib.delayed(_numbered)(function, shared, item) for item in enumerate(items))
-        outcomes = joblib.Parallel(n_jobs=self._most, prefer="threads", return_as="generator_unordered")(jobs)
+        processors = joblib.cpu_count()
+        at_once = max(1, min(processors if self._most == -1 else self._most, len(items)))
+        shares = processors_of_each(len(items), at_once, processors)
+        numbered = zip(range(len(items)), items, shares, strict=True)
+        jobs = (joblib.delayed(_numbered)(function, shared, *one) for one in numbered)
+        outcomes = joblib.Parallel(n_jobs=at_once, prefer="threads", return_as="generator_unordered")(jobs)
         return _results(outcomes, arrived)
+
+
+def processors_of_each(n_items: int, at_once: int, processors: int) -> list[int]:
+    """(n_items,) how many processors each item may use, of which ``at_once`` are computed at a time: all of them
+    together those that there are, also of the last ones, which are fewer."""
+    last = n_items % at_once
+    return [math.ceil(processors / at_once)] * (n_items - last) + [math.ceil(processors / max(last, 1))] * last
 
 
 class Cluster:
@@ -147,7 +160,7 @@ class Cluster:
             shared: S = self._sent([value])[0]
             return shared
 
-    def keep(self, function: Callable[[S, F], R], shared: S, items: Sequence[F]) -> list[R]:
+    def keep(self, function: Callable[[S, F, int], R], shared: S, items: Sequence[F]) -> list[R]:
         with self._named_loss():
             kept, sent = self._submitted(partial(_guarded, function, self._own_code), shared, items)
             self._held.append(sent)
@@ -160,7 +173,7 @@ class Cluster:
 
     def each(
         self,
-        function: Callable[[S, F], R],
+        function: Callable[[S, F, int], R],
         shared: S,
         items: Sequence[F],
         arrived: Callable[[R], object] | None = None,
@@ -273,20 +286,20 @@ def _outcome(function: Callable[[S, F], R], shared: S, item: F) -> tuple[R, None
 
 
 def _numbered(
-    function: Callable[[S, F], R], shared: S, item: tuple[int, F]
+    function: Callable[[S, F, int], R], shared: S, number: int, item: F, n_jobs: int
 ) -> tuple[int, tuple[R, None] | tuple[None, Exception]]:
-    return item[0], _outcome(function, shared, item[1])
+    return number, _outcome(lambda given, one: function(given, one, n_jobs), shared, item)
 
 
-def _guarded(function: Callable[[S, F], R], own_code: str, shared: S, item: F) -> R:
-    """``function(shared, item)`` on a worker whose user's own code, which is read when it is used, is the one of the
-    hash."""
+def _guarded(function: Callable[[S, F, int], R], own_code: str, shared: S, item: F) -> R:
+    """``function`` of an item, with one processor, on a worker whose user's own code, which is read when it is used, is
+    the one of the hash."""
     if own_code_sha256()[: len(own_code)] != own_code:
         raise MachineError(
             f"code of your own (estimators/, features/ or scorers/) changed on the worker {socket.gethostname()} since "
             "it was asked, or here. Nothing was written. Give all machines the same commit, then run it again."
         )
-    return function(shared, item)
+    return function(shared, item, 1)
 
 
 def _results(

@@ -228,13 +228,13 @@ class _Encoding(NamedTuple):
     pipeline: PipelineSettings
 
 
-def _encoded(work: _Encoding, fold: Fold) -> EncodedFold:
+def _encoded(work: _Encoding, fold: Fold, n_jobs: int) -> EncodedFold:  # noqa: ARG001 - one encodes
     fitted_on, scored_on = fold
     preprocessor, fitted = encode_fitted(work.train, fitted_on, work.pipeline)
     return EncodedFold(fitted, encode_rows(work.train, scored_on, preprocessor))
 
 
-def _size(_: None, fold: EncodedFold) -> int:
+def _size(_: None, fold: EncodedFold, n_jobs: int) -> int:  # noqa: ARG001
     return sum(rows.X.nbytes for rows in fold)
 
 
@@ -316,12 +316,12 @@ def _packed(trial: Trial) -> bytes:
     return json.dumps([trial.mean, trial.std]).encode()
 
 
-def _score(trial: tuple[Scoring, TrainSettings], fold: EncodedFold) -> float:
+def _score(trial: tuple[Scoring, TrainSettings], fold: EncodedFold, n_jobs: int) -> float:
     scoring, model = trial
     # A copy, since some estimators may be told to work in place (copy_X: false); "K" keeps the order of the elements,
     # on which the last bits of sums depend.
     rows = fold.fitted._replace(X=fold.fitted.X.copy(order="K"))
-    estimator = fit_encoded(rows, make_estimator(model, scoring.task), model, n_jobs=1)
+    estimator = fit_encoded(rows, make_estimator(model, scoring.task), model, n_jobs)
     own = make_scorers(scoring.metrics, scoring.task, weighted=scoring.weighted)
     scores = score_encoded(estimator, fold.scored, scoring.task, scoring.average, scoring.positive, own)
     return scores.get(scoring.metric, math.nan)

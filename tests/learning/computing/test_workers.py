@@ -19,7 +19,7 @@ from lockstep.kernel.errors import DataError, MachineError
 from lockstep.kernel.paths import OWN_CODE
 from lockstep.learning.computing import workers as module
 from lockstep.learning.computing.fingerprints import DISK, LIBRARIES, NEWER, OWN, ability, fingerprint, installed
-from lockstep.learning.computing.workers import ADDRESS, Threads, workers
+from lockstep.learning.computing.workers import ADDRESS, Threads, processors_of_each, workers
 from stages import cross_validate, tune
 
 import pytest
@@ -111,6 +111,21 @@ def test_threads_are_used_where_no_cluster_is_named(monkeypatch):
     with workers() as able:
         assert isinstance(able, Threads)
         assert able.each(nap, 0.0, [1, 2]) == [(1, os.getpid()), (2, os.getpid())]
+
+
+@pytest.mark.parametrize(
+    ("n_items", "at_once", "processors", "expected"),
+    [
+        (5, 2, 2, [1, 1, 1, 1, 2]),
+        (5, 4, 4, [1, 1, 1, 1, 4]),
+        (5, 5, 8, [2] * 5),
+        (5, 3, 3, [1, 1, 1, 2, 2]),
+        (3, 1, 4, [4] * 3),
+        (0, 1, 4, []),
+    ],
+)
+def test_all_processors_are_used(n_items, at_once, processors, expected):
+    assert processors_of_each(n_items, at_once, processors) == expected
 
 
 def test_results_arrive_as_far_as_there_are_any():
