@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
 from lockstep.kernel.beside import beside
@@ -45,18 +44,13 @@ def log_table(table: Table) -> None:
         logger.info("target '%s': %g to %g, median %g", table.target, low, high, middle)
 
 
-def checked_facts(path: Path) -> dict[str, Any]:
-    """What file_facts says of a file that check_inputs lets pass, or raises of it."""
-    check_inputs(path)
-    return file_facts(path, input_md5(path))
-
-
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("load", LoadSettings)
     path = data_path(settings.path)
     check_file(path)
+    check_inputs(path)
     contract = read_contract(args.contract)
-    with beside(partial(checked_facts, path)) as facts:
+    with beside(lambda: file_facts(path, input_md5(path))) as facts:
         loaded = load_file(path, settings, contract)
         log_table(loaded.table)
         file = facts()

@@ -8,11 +8,9 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import lockstep.kernel.start  # noqa: F401 - for a script that does not begin with it
-from lockstep.kernel.beside import beside
 from lockstep.kernel.dvc_locks import workspace_locked
 from lockstep.kernel.environment import check_environment
 from lockstep.kernel.errors import IntegrityError, LockstepError, MachineError, lack_of_memory, some
@@ -28,8 +26,6 @@ from lockstep.kernel.used_code import is_record, parse_record
 
 _inputs: dict[Path, tuple[tuple[int, ...] | None, str]] = {}
 """What check_inputs has let pass, its state then, and its MD5."""
-_TABLE = ".parquet"
-"""Such files are large, and reading one runs none of it: they are checked while the stage reads and computes."""
 
 
 def stage_parser(stage: str, description: str | None) -> argparse.ArgumentParser:
@@ -77,10 +73,8 @@ def run_stage(stage: str, args: argparse.Namespace, body: Body) -> int:
             try:
                 with workspace_locked():
                     problem = Problem(args.params, args.problem)
-                paths = [path for path in vars(args).values() if isinstance(path, Path)]
-                check_inputs(*(path for path in paths if path.suffix != _TABLE))
-                tables = partial(check_inputs, *(path for path in paths if path.suffix == _TABLE))
-                with Outputs(check=lambda: _check_unchanged(problem, ending)) as outputs, beside(tables):
+                check_inputs(*(path for path in vars(args).values() if isinstance(path, Path)))
+                with Outputs(check=lambda: _check_unchanged(problem, ending)) as outputs:
                     body(problem, args, outputs)
             except Exception as error:
                 if (short := lack_of_memory(error)) is not None:
@@ -129,8 +123,8 @@ def check_inputs(*paths: Path) -> None:
 
     DVC has just said that they are; but it goes by size and time, and hands out what lies in its cache unseen. A stage
     that is run by hand takes what it is given. The arguments of a stage pass here before it begins (of its outputs
-    there are none then, since DVC removes them), tables while it runs, before an output appears; what it finds in
-    another way, in folders or by its settings, when it reads it.
+    there are none then, since DVC removes them); what it finds in another way, in folders or by its settings, when it
+    reads it.
     """
     if not is_run_by_dvc():
         return
@@ -142,7 +136,7 @@ def check_inputs(*paths: Path) -> None:
         if file is not None and md5 != file.md5:
             raise IntegrityError(
                 f"{path} has MD5 {md5}, but {owner} records {file.md5}: it was altered, here or in DVC's cache. "
-                "No output was made from it. Type 'python -m lockstep repair'."
+                "Nothing was computed from it. Type 'python -m lockstep repair'."
             )
         if is_record(path.as_posix()):
             _check_used_code(path)

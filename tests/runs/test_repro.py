@@ -319,7 +319,7 @@ def test_nothing_is_made_from_altered_files(clean, stage, path):
     file.unlink()  # for DVC to bring it back
     assert done.returncode == 255
     assert f"{path} has MD5" in done.stderr
-    assert "No output was made from it." in done.stderr
+    assert "Nothing was computed from it." in done.stderr
 
 
 def test_a_killed_stage_leaves_nothing_that_passes_for_a_result(clean):
