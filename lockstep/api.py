@@ -347,7 +347,7 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             md5 = None if isinstance(data, pd.DataFrame) else md5_of(Path(data))
             parts = split_table(table, settings.split, md5)
             log_parts(parts)
-            check_parts(parts, settings.split.checks)
+            check_parts(parts, settings.split.checks, settings.preprocess.text_columns)
             own = settings.evaluate.metrics
             make_scorers(own, table.task, weighted=table.weight is not None)  # before anything is fitted
             features = None if config.features is None else read_features(Path(config.features))

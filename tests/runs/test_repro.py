@@ -54,7 +54,7 @@ def test_a_second_run_runs_nothing(clean):
     ("section", "values", "stages"),
     [
         ("split", {"seed": 1}, {"split"}),
-        ("preprocess", {"numeric_impute": "median"}, {"preprocess", "tune", "cross_validate", "diagnose"}),
+        ("preprocess", {"numeric_impute": "median"}, {"split", "preprocess", "tune", "cross_validate", "diagnose"}),
         ("tune", {"trials": 3}, {"tune"}),
         ("cross_validate", {"folds": 3}, {"tune", "cross_validate"}),
         ("train", {"hyperparameters": {"n_estimators": 7}}, {"tune", "cross_validate", "train", "diagnose"}),
