@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from lockstep.comparing.evaluations import Evaluated, Folds, average_of_folds, name_of_raw
 from lockstep.comparing.rendering import Report, ReportBlock, html, metric_value, visible
 from lockstep.deciding.decide import decide
+from lockstep.deployment.serving.background import background_file, columns_taken, write_background
 from lockstep.kernel.errors import DataError, MachineError, SettingsError, did_you_mean, some
 from lockstep.kernel.files import Outputs, temporary_beside
 from lockstep.kernel.lock_file import md5_of
@@ -56,6 +57,7 @@ from lockstep.saving.sidecar import sidecar
 from lockstep.steps.diagnosing.settings import DiagnoseSettings
 from lockstep.steps.evaluating.settings import EvaluateSettings
 from lockstep.steps.reporting.sources import ReportSettings
+from lockstep.steps.splitting.data_checks import FreeText, NamedFreeText
 from lockstep.steps.splitting.parts import SplitSettings, check_settings, split_table
 from lockstep.steps.training.history import HISTORY_COLUMNS
 from lockstep.steps.tuning.search import check_settings as check_tune
@@ -215,9 +217,11 @@ def check_problem(problem: Problem) -> None:
     """
     try:
         # DVC tracks these keys by name, and refuses to do without them.
-        problem.pick("evaluate", Averaged if Path(".dvc").is_dir() else Averaging)
+        tracked = Path(".dvc").is_dir()
+        problem.pick("evaluate", Averaged if tracked else Averaging)
+        problem.pick("preprocess", NamedFreeText if tracked else FreeText)
         sections = ModelConfig._of(problem).sections
-        own = Path(".dvc").is_dir() and defines_features(features_of(problem.name).as_posix())
+        own = tracked and defines_features(features_of(problem.name).as_posix())
         if not own and (declared := CONTRACTS / f"{problem.name}.yaml").exists():
             _check_columns(sections, read_contract(declared))
         _check_data(data_path(problem.section("load", LoadSettings).path))
@@ -266,8 +270,8 @@ class PipelineResult(NamedTuple):
     Attributes:
         model: a fitted scikit-learn Pipeline that takes raw rows.
         metrics: on the test rows: accuracy, precision, recall, f1_score, ... or mse, mae, r2_score, ...
-        model_path: the saved model; beside it stand its sidecar ``<file>.json``, ``<stem>_metrics.json`` and
-            ``<stem>_history.csv``.
+        model_path: the saved model; beside it stand its sidecar ``<file>.json``, ``<stem>_metrics.json``,
+            ``<stem>_history.csv`` and ``<stem>_background.parquet``.
         history: the training history: iteration, part, loss.
         cross_validation: mean and standard deviation of each metric over the folds.
         predictions: one row per test row: row (its number in the data), row_hash, actual, predicted, probabilities.
@@ -312,6 +316,9 @@ class PipelineResult(NamedTuple):
 def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> PipelineResult:
     """Load, split, preprocess, tune, cross-validate, train, evaluate, and save the model under the next free version.
 
+    Of the training rows it keeps the 25 that ``predict_rows(explain=True)`` and ``predict --explain`` start from, in
+    ``<stem>_background.parquet`` beside the model. All else works without that file.
+
     Args:
         data: the path of a CSV file, or a DataFrame; one row is one sample. It is not changed.
         config: what to train, and how.
@@ -343,7 +350,7 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
             md5 = None if isinstance(data, pd.DataFrame) else md5_of(Path(data))
             parts = split_table(table, settings.split, md5)
             log_parts(parts)
-            check_parts(parts, settings.split.checks)
+            check_parts(parts, settings.split.checks, settings.preprocess.text_columns)
             own = settings.evaluate.metrics
             make_scorers(own, table.task, weighted=table.weight is not None)  # before anything is fitted
             features = None if config.features is None else read_features(Path(config.features))
@@ -369,6 +376,8 @@ def run_pipeline(data: str | Path | pd.DataFrame, config: ModelConfig) -> Pipeli
                 outputs.json(sidecar_of(path), sidecar(path.read_bytes(), path.name, about, libraries_of(model)))
                 outputs.json(path.with_name(f"{path.stem}_metrics.json"), found.metrics)
                 outputs.csv(path.with_name(f"{path.stem}_history.csv"), HISTORY_COLUMNS, trained.history)
+                columns = [*columns_taken(fitted, about["features"])]
+                outputs.write(background_file(path), lambda file: write_background(file, parts.train, columns, sha256))
             logger.info("%s: %s, %.1f s", path, found.metrics, time.perf_counter() - start)
     except OSError as error:
         raise MachineError(

@@ -37,7 +37,7 @@ from lockstep.steps.diagnosing.dependence import dependence_of
 from lockstep.steps.diagnosing.diagnosis import Diagnosis, Iterations, OfClasses, OfNumbers, Worst
 from lockstep.steps.diagnosing.distributions import cloud_of, scores_of, target_histogram
 from lockstep.steps.diagnosing.learning_curve import learning_curve_of
-from lockstep.steps.diagnosing.reasons import reasons_of, strongest
+from lockstep.steps.diagnosing.reasons import drawn, reasons_of, strongest
 from lockstep.steps.diagnosing.row_errors import copies_of, errors_of, worst_of
 from lockstep.steps.diagnosing.settings import DiagnoseSettings
 from lockstep.steps.diagnosing.subgroups import slices_of
@@ -147,7 +147,7 @@ def _worst(model: Pipeline, train: Table, test: Table, found: Predictions, shown
     rows = worst_of(test, found, shown, most)
     features = test.features.loc[[row.row for row in rows]]
     names = list(map(str, features))
-    moved = reasons_of(model, features, train.features, test.task, test.positive)
+    moved = reasons_of(model, features, drawn(train.features, test.positive), test.task)
     reasons = strongest(moved, names, MAX_REASONS)
     return Worst(
         list(shown), [msgspec.structs.replace(row, reasons=own) for row, own in zip(rows, reasons, strict=True)]

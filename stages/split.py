@@ -1,6 +1,7 @@
 """Split a problem's table into training, validation and test rows.
 
-Reads   the typed table, and the data profile, which says of which file it is; and what split.kept names
+Reads   the typed table, and the data profile, which says of which file it is; what split.kept names; and of
+        preprocess which columns are free text
 Writes  three tables of the same columns: train, validation (of no rows unless validation_size is set) and test; and
         what the checks of the data found
 
@@ -11,7 +12,7 @@ Writes  three tables of the same columns: train, validation (of no rows unless v
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from lockstep.kernel.files import Outputs, read_made
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
 from lockstep.kernel.stage import run_stage, stage_parser
-from lockstep.steps.splitting.data_checks import CheckSettings, DataFinding, run_checks
+from lockstep.steps.splitting.data_checks import CheckSettings, DataFinding, FreeText, run_checks
 from lockstep.steps.splitting.parts import Parts, SplitSettings, split_table
 from lockstep.tables.table import class_counts, read_table, write_table
 
@@ -51,14 +52,14 @@ def log_parts(parts: Parts) -> None:
             logger.warning("the test rows have classes that no training row has: %s", some(unseen))
 
 
-def check_parts(parts: Parts, settings: CheckSettings) -> list[DataFinding]:
-    """Check the data before anything is trained, and log what was found.
+def check_parts(parts: Parts, settings: CheckSettings, text_columns: Collection[str] = ()) -> list[DataFinding]:
+    """Check the data before anything is trained, and log what was found; ``text_columns``: see run_checks.
 
     Raises:
         DataError: a finding of a check that the settings make an error.
     """
     with heartbeat(f"checks of {len(parts.train)} training and {len(parts.test)} test rows"):
-        findings = run_checks(parts.train, parts.test, settings)
+        findings = run_checks(parts.train, parts.test, settings, text_columns)
     for finding in findings:
         if finding.found and finding.severity == "warning":
             logger.warning("%s %s: %s (docs/checks.md)", finding.code, finding.check, finding.message)
@@ -73,6 +74,7 @@ def check_parts(parts: Parts, settings: CheckSettings) -> list[DataFinding]:
 
 def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> None:
     settings = problem.section("split", SplitSettings)
+    text_columns = problem.pick("preprocess", FreeText).text_columns
     md5 = read_made(args.profile, _Profile).file.md5
     with heartbeat("reading and cutting of the table"):
         parts = split_table(read_table(args.table), settings, md5)
@@ -83,7 +85,7 @@ def execute(problem: Problem, args: argparse.Namespace, outputs: Outputs) -> Non
             outputs.write(path, partial(write_table, table))
 
     with beside(write):
-        findings = check_parts(parts, settings.checks)
+        findings = check_parts(parts, settings.checks, text_columns)
     outputs.json(args.checks, {"checks": [finding._asdict() for finding in findings]})
 
 

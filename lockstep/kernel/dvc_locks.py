@@ -7,6 +7,8 @@ As DVC 3.67 has them (dvc/lock.py, dvc/rwlock.py, dvc/repo/experiments):
 - ``.dvc/tmp/rwlock`` names the files in use, ``.dvc/tmp/exps/rwlock`` the references of git. Each is JSON,
   ``{"write": {path: {"pid": ..., "cmd": ...}}, "read": {path: [{...}]}}``, edited under a flock on ``rwlock.lock``
   beside it. Entries of processes that have ended count for nothing.
+- Below ``.dvc/tmp/exps`` are the copies of the repository that ``dvc exp run --temp`` and ``dvc queue start`` run
+  stages in: a new one each time, which is removed when the run ends.
 - While ``dvc exp run`` sets up the workspace, it is a writer of the reference ``refs/exps/exec``.
 """
 
@@ -24,7 +26,8 @@ from lockstep.kernel.files import is_alive, temporary_beside
 
 TEMPORARY = Path(".dvc/tmp")
 WORKSPACE_LOCK = TEMPORARY / "lock"
-RWLOCKS = (TEMPORARY / "rwlock", TEMPORARY / "exps/rwlock")
+COPIES = TEMPORARY / "exps"
+RWLOCKS = (TEMPORARY / "rwlock", COPIES / "rwlock")
 FILES, REFERENCES = RWLOCKS
 EXPERIMENTS = "refs/exps/exec"
 """What ``dvc exp run`` writes to before it touches the workspace; its --temp and --queue do not."""

@@ -372,7 +372,7 @@ def test_sections_and_single_keys(params):
     assert (problem.name, problem.section("load", Section)) == ("iris", Section(name="x"))
     assert problem.section("split", Key) == Key(seed=7)
     assert problem.pick("train", Key) == Key(seed=3)
-    assert problem.pick("evaluate", Key) == Key(seed=7)
+    assert problem.pick("split", Key) == problem.pick("evaluate", Key) == Key(seed=7)
 
 
 def test_messages_about_sections_and_problems(params):

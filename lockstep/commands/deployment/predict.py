@@ -16,13 +16,13 @@ from typing import IO
 
 from lockstep.commands import add_model, command_parser, given_model
 from lockstep.commands.new_rows import FILE_KINDS, add_sheet, new_rows
+from lockstep.deployment.serving.background import background_of
 from lockstep.deployment.serving.predicting import (
     REASONS,
     blocks_of,
     make_scorer,
     note_of,
     predict_blocks,
-    training_rows,
 )
 from lockstep.intake.sources.snapshots import Snapshot, as_table
 from lockstep.kernel.errors import DataError, SettingsError, called
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with given_model(args.model, args.problem) as (model, problem, root, _):
         _check_output(args.output, args.rows, model)
         scorer = make_scorer(model, problem, root / PARAMS, contracts=root / CONTRACTS, sha256=args.sha256)
-        background = training_rows(model, problem, "--explain", root) if args.explain else None
+        background = background_of(model, [*scorer.types], problem, "--explain", root) if args.explain else None
         note = note_of(scorer, model)
     with (
         rows_file(args, scorer.form.missing) as (path, name),

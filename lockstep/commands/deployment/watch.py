@@ -18,13 +18,13 @@ from lockstep.commands import GivenModel, add_params, command_parser, given_mode
 from lockstep.commands.comparing.two_revisions import add_forms, emit
 from lockstep.commands.deployment.predict import rows_file
 from lockstep.commands.new_rows import FILE_KINDS, add_sheet
+from lockstep.deployment.serving.background import training_rows
 from lockstep.deployment.serving.predicting import (
     CONTRACT_TYPES,
     RowScorer,
     blocks_of,
     checked_rows,
     make_scorer,
-    training_rows,
 )
 from lockstep.deployment.watching.batch import LEAST_ROWS, Batch, Reference, watch_batch
 from lockstep.deployment.watching.record import BatchFile, RecordOutcome, record_batch

@@ -19,10 +19,11 @@ from typing import Any, get_args, get_type_hints
 from lockstep.commands import command_parser
 from lockstep.commands.new_rows import number_of_lines
 from lockstep.comparing.wrapping import for_stream
-from lockstep.intake.choosing.setting_choices import FLAGS, Choice, Choices, flag_of, make_choices, shown_name
+from lockstep.intake.choosing.setting_choices import FLAGS, Choice, Choices, flag_of, make_choices
 from lockstep.intake.detecting.date_columns import EPOCHS, DateForm
 from lockstep.intake.detecting.file_format import TableFacts, look
 from lockstep.intake.detecting.formatted_numbers import NumberForm
+from lockstep.intake.detecting.wording import shown_name
 from lockstep.intake.editing.yaml_text import dump_yaml
 from lockstep.intake.problems.adding import describe_problem, find_place, write
 from lockstep.intake.sources.snapshots import Request, Snapshot, take_snapshot

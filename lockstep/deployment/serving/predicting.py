@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from lockstep.deciding.conformal import interval_columns
 from lockstep.deciding.decision import NO_DECISION, Decision, decision_of
 from lockstep.deployment.exchange.model_loading import load_model
+from lockstep.deployment.serving.background import background_of, columns_taken
 from lockstep.deployment.serving.encoding import with_quick_encoder
 from lockstep.intake.detecting.footers import ends_with_footer
 from lockstep.kernel.errors import DataError, IntegrityError, Setting, absent_columns, some
@@ -19,7 +20,6 @@ from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.paths import CONTRACTS, PARAMS
 from lockstep.kernel.portable import estimator_of
 from lockstep.kernel.settings import Problem, Task, read_problems
-from lockstep.learning.preprocessing import raw_types_of
 from lockstep.learning.scoring import predict, prediction_columns
 from lockstep.reading.column_types import Format, typed_frame
 from lockstep.reading.contract import (
@@ -36,8 +36,8 @@ from lockstep.reading.dataframes import typed_dataframe
 from lockstep.reading.loading import LoadSettings, too_large
 from lockstep.reading.source import Source, open_source
 from lockstep.saving.sidecar import read_about
-from lockstep.steps.diagnosing.reasons import reasons_of, strongest
-from lockstep.tables.table import Table, read_hashed_table, with_columns
+from lockstep.steps.diagnosing.reasons import Background, reasons_of, strongest
+from lockstep.tables.table import with_columns
 
 import numpy as np
 import pandas as pd
@@ -141,9 +141,7 @@ def make_scorer(
         about = read_about(path)
         decision = decision_of(about)
     try:
-        encoder, own = model.named_steps["preprocess"], model.named_steps.get("features")
-        # Any column that the user's code is given may be one that it uses.
-        kinds = raw_types_of(encoder, about.get("features", {})) if own is None else own.raw_types_
+        kinds = columns_taken(model, about.get("features", {}))
     except (AttributeError, KeyError):
         raise IntegrityError(f"{path} is not a model of Lockstep's. Give a file below models/.") from None
     model = with_quick_encoder(model, "preprocess")
@@ -214,7 +212,7 @@ def predict_rows(
         problem: the problem in params.yaml whose data contract guards the rows; None for the one that the model's
             folder is named after, if there is one.
         explain: whether to name the columns that moved each prediction furthest, and how far. The training rows that
-            the stages wrote must be here.
+            the stages wrote must be here, or what ``run_pipeline`` wrote beside the model.
         sha256: the model's SHA-256, if nothing here records the file.
 
     Raises:
@@ -223,7 +221,7 @@ def predict_rows(
     """
     path = Path(model)
     scorer = make_scorer(path, problem, sha256=sha256)
-    background = training_rows(path, problem, "explain=True") if explain else None
+    background = background_of(path, [*scorer.types], problem, "explain=True") if explain else None
     name = "the DataFrame" if isinstance(rows, pd.DataFrame) else str(rows)
     blocks = [block_of(scorer, rows, name)] if isinstance(rows, pd.DataFrame) else blocks_of(scorer, Path(rows), name)
     found = [pd.DataFrame(columns) for columns in predict_blocks(scorer, blocks, name, background)]
@@ -282,7 +280,7 @@ def _written_as_the_table(dialect: Dialect) -> Iterator[None]:
 
 
 def predict_blocks(
-    scorer: RowScorer, blocks: Iterable[RowBlock], name: str, background: Table | None = None
+    scorer: RowScorer, blocks: Iterable[RowBlock], name: str, background: Background | None = None
 ) -> Iterator[dict[str, np.ndarray]]:
     """Predictions, block by block, as columns, (n_rows,) each: row (its number), id where the block has them,
     predicted, the probability of each class, the interval or set and, with training rows to compare with, the reasons.
@@ -319,33 +317,9 @@ def note_of(scorer: RowScorer, path: Path) -> str:
     return ""
 
 
-def training_rows(path: Path, problem: str | None, asking: str, root: Path = Path()) -> Table:
-    """The rows that the model at ``path`` was fitted on, for what ``asking`` names; ``root``: of the repository.
-
-    Raises:
-        DataError: they are not here, or are others.
-    """
-    file = root / f"data/split/{problem or path.resolve().parent.name}/train.parquet"
-    if not file.exists() and problem is None and path.resolve().parent.name == "models":
-        raise DataError(
-            f"{asking} compares with the training rows, and {path} was made by 'run_pipeline', which keeps none. Use a "
-            "model of a problem in params.yaml."
-        )
-    if not file.exists():
-        raise DataError(
-            f"{asking} compares with the training rows, but {file} is not here. Run 'dvc checkout {file}', 'dvc pull "
-            f"{file}' or 'dvc repro'; or name the problem: --problem NAME."
-        )
-    table, sha256 = read_hashed_table(file)
-    if read_about(path).get("training_rows", {}).get("sha256") != sha256:
-        raise DataError(f"{file} holds other rows than {path} was fitted on. Run 'dvc checkout' or 'dvc repro'.")
-    return table
-
-
-def _reason_columns(scorer: RowScorer, rows: pd.DataFrame, background: Table) -> dict[str, np.ndarray]:
+def _reason_columns(scorer: RowScorer, rows: pd.DataFrame, background: Background) -> dict[str, np.ndarray]:
     """reason_1, contribution_1, ...: the columns that moved each prediction furthest, and how far."""
-    known = background.features[list(rows)]
-    moved = reasons_of(scorer.model, rows, known, scorer.task, background.positive)
+    moved = reasons_of(scorer.model, rows, background, scorer.task)
     found = strongest(moved, list(map(str, rows)), REASONS)
     columns: dict[str, np.ndarray] = {}
     for number in range(min(REASONS, rows.shape[1])):

@@ -19,8 +19,9 @@ from lockstep.intake.detecting.date_columns import formats_that_read
 from lockstep.intake.detecting.file_format import TableFacts
 from lockstep.intake.detecting.formatted_numbers import Doubt
 from lockstep.intake.detecting.free_text import free_texts
+from lockstep.intake.detecting.wording import columns_beside
 from lockstep.intake.editing.yaml_text import dump_yaml
-from lockstep.kernel.errors import DataError, Setting, did_you_mean, some
+from lockstep.kernel.errors import DataError, Setting, some
 from lockstep.kernel.paths import PARAMS
 from lockstep.kernel.settings import Task, convert
 from lockstep.learning.estimators import TrainSettings, build_estimator, check_weights
@@ -158,7 +159,7 @@ def make_choices(facts: TableFacts, given: Mapping[str, Any]) -> Choices:
 
     Args:
         facts: about the table.
-        given: what the user has chosen: {setting: value}.
+        given: what the user has chosen: {setting: value}; its target and what it drops are there.
 
     Raises:
         DataError: the table has not what was given, or its target cannot be told.
@@ -169,8 +170,6 @@ def make_choices(facts: TableFacts, given: Mapping[str, Any]) -> Choices:
     frame = facts.frame.drop(columns=unneeded)
     check_n_rows(len(frame), str(facts.path))
     target: Choice[str] = _choose("load.target", given, lambda: choose_target(frame, facts.path, facts.doubts))
-    if target.value not in frame:
-        raise DataError(f"{facts.path} has no column '{target.value}'. It has: {_named(target.value, facts.frame)}")
     weight: Choice[str | None] = _choose("load.weight", given, lambda: (None, ""))
     if weight.value is not None:
         frame = _without_weights(frame, target.value, weight)
@@ -186,16 +185,11 @@ def make_choices(facts: TableFacts, given: Mapping[str, Any]) -> Choices:
     ordering = _ordering_dates(frame, roles.dates, labels, task.value) if group.value is None else None
     time = _choose("split.time", given, lambda: (ordering, "the rows are in its order, and later ones are to be told"))
     drop = _choose("load.drop", given, lambda: ([*unneeded, *roles.identifiers, *roles.leaks], ""))
-    for column in drop.value:
-        if column not in facts.frame:
-            raise DataError(
-                drop.setting, f": {facts.path} has no column '{column}'. It has: {_named(column, facts.frame)}"
-            )
     beside = frame.drop(columns=target.value)
     for chosen in group, time:
         if chosen.value is not None and chosen.value not in beside:
-            what = f": '{chosen.value}' is no column beside the target. It has: {_named(chosen.value, beside)}"
-            raise DataError(chosen.setting, what)
+            others = columns_beside(chosen.value, [*map(str, beside)])
+            raise DataError(chosen.setting, f": '{chosen.value}' is no column beside the target. {others}")
     shuffled = group.value is None and time.value is None
     model = _choose("train.model", given, lambda: choose_model(labels, task.value, shuffled=shuffled))
     _check_positive(labels, given.get("load.positive"), task.value)
@@ -291,21 +285,9 @@ def problem_block(choices: Choices, path: Path) -> dict[str, Any]:
 def _without_weights(frame: pd.DataFrame, target: str, weight: Choice[str | None]) -> pd.DataFrame:
     """The columns that may be features, or the target."""
     if weight.value not in frame or weight.value == target:
-        beside = frame.drop(columns=target)
-        raise DataError(weight.setting, f": '{weight.value}' is no column beside the target. It has: "
-                                        f"{_named(str(weight.value), beside)}")  # fmt: skip
+        others = columns_beside(str(weight.value), [*map(str, frame.drop(columns=target))])
+        raise DataError(weight.setting, f": '{weight.value}' is no column beside the target. {others}")
     return frame.drop(columns=weight.value)
-
-
-def _named(column: str, frame: pd.DataFrame) -> str:
-    """Name a table's columns, for a message about a ``column`` that is not there."""
-    names = list(map(str, frame))
-    return f"{some(map(shown_name, names), 20)}.{did_you_mean(column, names)}"
-
-
-def shown_name(name: str) -> str:
-    """A column's name, in quotes where spaces at its ends would be overlooked."""
-    return name if name == name.strip() else repr(name)
 
 
 def _choose(setting: str, given: Mapping[str, Any], find: Callable[[], tuple[T, str]]) -> Choice[T]:

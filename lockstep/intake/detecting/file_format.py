@@ -3,6 +3,7 @@
 What is found is proposed, shown, and written into the settings: the stages themselves guess nothing.
 """
 
+import contextlib
 import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
@@ -17,7 +18,8 @@ from lockstep.intake.detecting.date_columns import DateForm, find_date_forms, zo
 from lockstep.intake.detecting.decimal_marks import usual_format
 from lockstep.intake.detecting.formatted_numbers import Doubt, NumberForm, are_usual, find_number_forms, open_readings
 from lockstep.intake.detecting.settled_columns import columns_of, settled_table
-from lockstep.kernel.errors import DataError, SettingsError, did_you_mean, some
+from lockstep.intake.detecting.wording import columns_beside
+from lockstep.kernel.errors import DataError, Setting, SettingsError, did_you_mean, some
 from lockstep.kernel.log import heartbeat
 from lockstep.reading.blocks import read_typed
 from lockstep.reading.column_types import DATE_TYPE, MISSING, NUMBER_TYPE, STRING_TYPE, Format
@@ -31,6 +33,7 @@ from lockstep.tables.table import column_type
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 _PANDAS_INDEX = re.compile(r"Unnamed: 0([._][0-9]+)*")
 """The name of an index that was saved without one and read by pandas as a column."""
@@ -88,7 +91,7 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
         given: what the user has decided, and is not to be found out: {setting: value}.
 
     Raises:
-        DataError: it is no table, or can be read in two ways.
+        DataError: it is no table, or can be read in two ways; or has not the columns that are given.
         SettingsError: what is given contradicts itself or the file.
     """
     check_file(path)
@@ -104,6 +107,8 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
         if rest:
             flag = next(iter(rest)).replace("_", "-")
             raise SettingsError(f"--{flag} says how a CSV file is written, and {path} is none. Leave it out.")
+        if (names := _parquet_names(path)) is not None:
+            _check_given(names, given, path)
         form, frame = Format(**words), read_parquet(path)
         plain = normalised_frame(frame)
         _check_said(plain.columns, said)
@@ -135,6 +140,7 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
         texts=(*said["text"], *said["dates"]),
         whole=said["numbers"],
     )
+    _check_given(text.cells.column_names, given, path)
     if "skip_footer_lines" in reasons:
         reasons["skip_footer_lines"] += "; 'update' asks for such a line below a new table"
     form = form._replace(**words)
@@ -174,6 +180,31 @@ def look(path: Path, given: Mapping[str, Any]) -> TableFacts:
     return TableFacts(
         path, typed.frame, about, settings, reasons, warnings, typed.missing_as, unneeded, numbers, doubts, dates
     )
+
+
+def _parquet_names(path: Path) -> list[str] | None:
+    """The columns that pandas gives of a parquet file, whose rows are not read for it; None if it is no such file."""
+    with contextlib.suppress(OSError, ValueError):
+        return [str(name) for name in pq.read_schema(path).empty_table().to_pandas()]
+    return None
+
+
+def _check_given(names: Sequence[str], given: Mapping[str, Any], path: Path) -> None:
+    """Raise DataError if a setting that the user gives names a column that is not there: as soon as the columns are
+    known, since typing a large table takes long."""
+    target = given.get("load.target")
+    if target is not None and target not in names:
+        raise DataError(f"{path} has no column '{target}'. {columns_beside(target, names)}")
+    for column in given.get("load.drop", ()):
+        if column not in names:
+            raise DataError(Setting("load.drop"), f": {path} has no column '{column}'. {columns_beside(column, names)}")
+    beside = [name for name in names if name != target]
+    for setting in ("load.weight", "split.group", "split.time"):
+        column = given.get(setting)
+        if column is not None and column not in beside:
+            raise DataError(
+                Setting(setting), f": '{column}' is no column beside the target. {columns_beside(column, beside)}"
+            )
 
 
 def _check_said(names: Collection[str], said: Mapping[str, Collection[str]]) -> None:

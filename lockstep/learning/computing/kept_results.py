@@ -4,10 +4,17 @@ It lies below logs/, where neither git nor DVC looks: a folder per stage and pro
 of all that the results depend on, in it a file per result. A run with other rows, settings, code or libraries finds
 nothing there. All of it is removed when the stage ends well, and when a run with other settings keeps something: there
 is never more than what one run has finished. Whoever deletes it loses time alone.
+
+``dvc exp run --temp`` and ``dvc queue start`` run a stage in a copy of the repository that they remove. What such a run
+finishes is kept in the repository itself, below logs/kept/copies. Runs in copies go on at once, with settings of their
+own, and others wait in the queue: a run that ends well removes its own results alone, and one that begins to keep
+something removes those of interrupted runs but for the OTHERS newest, and none that a process is at work on.
 """
 
 import contextlib
+import fcntl
 import hashlib
+import os
 import platform
 import shutil
 import sys
@@ -16,6 +23,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from lockstep.kernel.dvc_locks import COPIES
 from lockstep.kernel.files import temporary_beside
 from lockstep.kernel.log import logger
 from lockstep.kernel.paths import LOGS
@@ -27,7 +35,11 @@ import msgspec
 KEPT = LOGS / "kept"
 KEPT_AFTER = 3.0
 """What a stage has finished by then is not kept before: it would be computed again as quickly as it is found."""
+OTHERS = 8
+"""Of so many interrupted runs of a stage in copies, with other settings, the results stay."""
 _SUFFIX = ".kept"
+_IN_USE = "in_use"
+"""A file that each process that keeps results beside it holds a lock on, which a kill releases."""
 
 
 class KeptResults:
@@ -44,7 +56,12 @@ class KeptResults:
     """
 
     def __init__(self, name: str, depends_on: Iterable[Any]) -> None:
-        self.folder = KEPT / name / _key(depends_on)
+        repository = _repository_of_copy()
+        self._in_copy = repository is not None
+        self.folder = (KEPT if repository is None else repository / KEPT / "copies") / name / _key(depends_on)
+        self._lock: int | None = None
+        if self.folder.is_dir():
+            self._hold()
         self.found = {path.stem: result for path in self._files() if (result := _read(path)) is not None}
         self._waiting: list[tuple[str, Callable[[], bytes]]] = []
         self._start = time.perf_counter()
@@ -73,18 +90,73 @@ class KeptResults:
 
     def _write(self, name: str, result: bytes) -> None:
         if not self.folder.is_dir():
-            self.remove()  # what a run with other settings has left
-            self.folder.mkdir(parents=True)
+            self._make_room()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._hold()
         path = self.folder / f"{name}{_SUFFIX}"
         temporary = temporary_beside(path)
         temporary.write_bytes(_checksum(name, result) + result)
         temporary.replace(path)
 
+    def _make_room(self) -> None:
+        """Remove what interrupted runs of the stage with other settings have left, in copies but for OTHERS."""
+        if not self._in_copy:
+            self.remove()
+            return
+        left = [folder for folder in self.folder.parent.glob("*") if not _is_in_use(folder)]
+        for folder in sorted(left, key=_age)[OTHERS:]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _hold(self) -> None:
+        """Say, until this process ends, that it is at work on the folder; not on a file system that has no locks."""
+        self._let_go()
+        with contextlib.suppress(OSError):
+            self._lock = os.open(self.folder / _IN_USE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fcntl.flock(self._lock, fcntl.LOCK_SH)
+
+    def _let_go(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
     def remove(self) -> None:
-        """Forget all, also what runs of the stage with other settings have left."""
-        shutil.rmtree(self.folder.parent, ignore_errors=True)
+        """Forget all; outside of copies also what runs of the stage with other settings have left."""
+        shutil.rmtree(self.folder if self._in_copy else self.folder.parent, ignore_errors=True)
+        self._let_go()
         with contextlib.suppress(OSError):  # others' are there, or nothing was kept
-            KEPT.rmdir()
+            for folder in self.folder.parents[:3] if self._in_copy else [KEPT]:
+                folder.rmdir()
+
+
+def _repository_of_copy() -> Path | None:
+    """The repository of which the working directory, or a folder that it is in, is a copy of DVC's; None if it is
+    none."""
+    n_parts = len(COPIES.parts)
+    for folder in Path.cwd().parents:
+        if folder.parts[-n_parts:] == COPIES.parts:
+            return folder.parents[n_parts - 1]
+    return None
+
+
+def _age(folder: Path) -> float:
+    """What sorts folders by when something was last written into them, the newest first."""
+    try:
+        return -folder.stat().st_mtime
+    except OSError:  # another run has just removed it
+        return 0.0
+
+
+def _is_in_use(folder: Path) -> bool:
+    """Whether a process is at work on a folder of results."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder / _IN_USE, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+    return False
 
 
 def _checksum(name: str, result: bytes) -> bytes:

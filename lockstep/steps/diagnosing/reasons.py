@@ -8,7 +8,7 @@ mean prediction of the training rows taken. It works for every model type and on
 the whole pipeline, and needs no library.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from lockstep.kernel.log import counted, counted_parts
 from lockstep.kernel.settings import Task
@@ -21,7 +21,37 @@ ORDERS = 25
 """Random orders, each gone through in both directions, each from a training row of its own."""
 
 
-def reasons_of(model: Any, rows: pd.DataFrame, background: pd.DataFrame, task: Task, positive: Any) -> np.ndarray:
+class Background(NamedTuple):
+    """The training rows that contributions start from.
+
+    Attributes:
+        rows: (ORDERS, n_columns) raw; of each order its own.
+        drawn_from: the number of training rows that they were drawn from.
+        positive: see Predictions.
+    """
+
+    rows: pd.DataFrame
+    drawn_from: int
+    positive: Any = None
+
+
+def drawn(train: pd.DataFrame, positive: Any = None) -> Background:
+    """Draw the rows to start from, with a fixed seed.
+
+    Args:
+        train: (n_rows, n_columns) raw training rows; the columns are those of the rows to explain.
+        positive: see Predictions.
+    """
+    return Background(train.iloc[[start for _, start in _draws(train.shape[1], len(train))]], len(train), positive)
+
+
+def _draws(n_columns: int, n_rows: int) -> list[tuple[np.ndarray, int]]:
+    """Each order of the columns, and the training row that it starts from: always the same ones of so many."""
+    random = np.random.default_rng(0)
+    return [(random.permutation(n_columns), int(random.integers(n_rows))) for _ in range(ORDERS)]
+
+
+def reasons_of(model: Any, rows: pd.DataFrame, background: Background, task: Task) -> np.ndarray:
     """Compute the contribution of each column to each row's prediction, (n_rows, n_columns).
 
     What is explained is the number predicted; of two classes the probability of the positive one, of more that of the
@@ -30,25 +60,22 @@ def reasons_of(model: Any, rows: pd.DataFrame, background: pd.DataFrame, task: T
     Args:
         model: takes raw rows.
         rows: (n_rows, n_columns) raw, to be explained.
-        background: raw training rows with the same columns, to start from; drawn from with a fixed seed.
+        background: with the same columns.
         task: of the problem.
-        positive: see Predictions.
     """
     n_columns = rows.shape[1]
     step = max(1, rows_at_once(n_columns) // (n_columns + 1))  # at least one order at once
     chunks = [rows.iloc[start : start + step] for start in range(0, len(rows), step)]
-    found = [_contributions(model, chunk, background, task, positive) for chunk in counted(chunks, "blocks of rows")]
+    found = [_contributions(model, chunk, background, task) for chunk in counted(chunks, "blocks of rows")]
     return np.concatenate(found) if found else np.zeros((0, n_columns))
 
 
-def _contributions(model: Any, rows: pd.DataFrame, background: pd.DataFrame, task: Task, positive: Any) -> np.ndarray:
-    random = np.random.default_rng(0)
+def _contributions(model: Any, rows: pd.DataFrame, background: Background, task: Task) -> np.ndarray:
     n_rows, n_columns = rows.shape
-    own = predict(model, rows, task, positive)
-    drawn = [(random.permutation(n_columns), int(random.integers(len(background)))) for _ in range(ORDERS)]
-    starts = background[list(rows)].iloc[[start for _, start in drawn]]
-    pool = pd.concat([rows, starts], ignore_index=True)
-    ways = [(way, start) for start, (order, _) in enumerate(drawn, n_rows) for way in (order, order[::-1])]
+    own = predict(model, rows, task, background.positive)
+    pool = pd.concat([rows, background.rows[list(rows)]], ignore_index=True)
+    draws = _draws(n_columns, background.drawn_from)
+    ways = [(way, start) for start, (order, _) in enumerate(draws, n_rows) for way in (order, order[::-1])]
     at_once = max(1, rows_at_once(n_columns) // (n_rows * (n_columns + 1)))
     found = np.zeros((n_rows, n_columns))
     for some in counted_parts(ways, at_once, "orders of the columns"):
@@ -58,7 +85,9 @@ def _contributions(model: Any, rows: pd.DataFrame, background: pd.DataFrame, tas
         done = np.arange(n_columns + 1)[:, None] > places.T[:, :, None, None]
         taken = np.where(done, np.arange(n_rows), starts_of).reshape(n_columns, -1)
         mixed = pd.DataFrame({name: pool[name].array.take(taken[i]) for i, name in enumerate(pool)})
-        outputs = _explained(predict(model, mixed, task, positive), own).reshape(len(some), n_columns + 1, n_rows)
+        outputs = _explained(predict(model, mixed, task, background.positive), own).reshape(
+            len(some), n_columns + 1, n_rows
+        )
         for (way, _), moved in zip(some, np.diff(outputs, axis=1), strict=True):
             found[:, way] += moved.T
     return found / (2 * ORDERS)

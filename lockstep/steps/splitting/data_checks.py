@@ -3,7 +3,7 @@
 docs/checks.md explains each check: what it finds, why it matters, what to do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from lockstep.kernel.errors import some
@@ -49,6 +49,19 @@ class CheckSettings(Settings, frozen=True):
     shifted_column: Severity = "warning"
 
 
+class FreeText(Settings, frozen=True):
+    """Of the section ``preprocess``: the columns of which the user says that their texts tell something of the rows.
+    DVC tracks the key by name, so that it must be there: NamedFreeText."""
+
+    text_columns: tuple[str, ...] = ()
+
+
+class NamedFreeText(FreeText, frozen=True):
+    """The same, not left out."""
+
+    text_columns: tuple[str, ...]
+
+
 class DataFinding(NamedTuple):
     """What one check found.
 
@@ -67,12 +80,21 @@ class DataFinding(NamedTuple):
     message: str
 
 
-def run_checks(train: Table, test: Table, settings: CheckSettings) -> list[DataFinding]:
-    """Run every check that is not off on the training rows (and, where it is about both, the test rows)."""
+def run_checks(
+    train: Table, test: Table, settings: CheckSettings, text_columns: Collection[str] = ()
+) -> list[DataFinding]:
+    """Run every check that is not off on the training rows (and, where it is about both, the test rows).
+
+    Args:
+        train, test: the rows of both sides.
+        settings: how severe the findings of each check are.
+        text_columns: of free text: they are no identifiers of rows, though nearly all texts differ.
+    """
     findings = []
     for number, (name, check) in enumerate(counted(CHECKS.items(), "checks"), 1):
         severity = getattr(settings, name)
-        found = check(train, test) if severity != "off" else []
+        given = (train, test, text_columns) if name == "nearly_unique_column" else (train, test)
+        found = check(*given) if severity != "off" else []
         message = _said(name, found) + _equals(name, train) if found else ""
         findings.append(DataFinding(f"C{number}", name, severity, len(found), message))
     return findings
@@ -213,11 +235,11 @@ def _constant_column(train: Table, _: Table) -> list[str]:
     return [f"'{name}'" for name in counted(features, "columns") if not has_more_levels(features[name], 1)]
 
 
-def _nearly_unique_column(train: Table, test: Table) -> list[str]:
+def _nearly_unique_column(train: Table, test: Table, text_columns: Collection[str]) -> list[str]:
     """Columns that identify rows rather than describe them, in the order of the file: some count up."""
     order = np.argsort(np.concatenate([train.frame.index, test.frame.index]), kind="stable")
     found = []
-    for name in counted(map(str, train.features), "columns"):
+    for name in counted((str(name) for name in train.features if name not in text_columns), "columns"):
         if column_type(train.frame[name]) == "number" and not are_whole(train.frame[name].dropna()):
             continue  # of which no identifier is, and most columns of a large table are
         both = pd.concat([train.frame[name], test.frame[name]]).iloc[order]
@@ -255,7 +277,7 @@ def _shifted_column(train: Table, test: Table) -> list[str]:
     ]
 
 
-CHECKS: dict[str, Callable[[Table, Table], list[str]]] = {
+CHECKS: dict[str, Callable[..., list[str]]] = {
     "target_leak": _target_leak,
     "duplicate_rows": _duplicate_rows,
     "shared_identifier": _shared_identifier,
@@ -264,7 +286,8 @@ CHECKS: dict[str, Callable[[Table, Table], list[str]]] = {
     "rare_class": _rare_class,
     "shifted_column": _shifted_column,
 }
-"""Every check, by its name in the settings, in the order of its code."""
+"""Every check, by its name in the settings, in the order of its code: of training and test rows, C5 of the columns of
+free text besides."""
 SUMMARIES = {
     "duplicate_rows": (
         "test row equals a training row in all columns that load.drop does not leave out, target included",

@@ -70,10 +70,10 @@ def test_votes_of_many_rows_are_calibrated_unless_the_flag_says_otherwise():
     assert Setting("train.calibrate") in error.value.parts
 
 
-@pytest.mark.parametrize("setting", ["load.target", "load.drop", "split.group", "split.time"])
-def test_columns_that_are_not_there_are_refused(setting):
-    with pytest.raises(DataError, match=r"none.*It has: row, size(, label)?\."):
-        make_choices(facts(), {setting: ["none"] if setting == "load.drop" else "none"})
+@pytest.mark.parametrize("setting", ["load.weight", "split.group", "split.time"])
+def test_the_target_is_no_column_beside_it(setting):
+    with pytest.raises(DataError, match=r"'label' is no column beside the target\. It has: row, size\."):
+        make_choices(facts(), {setting: "label"})
 
 
 def test_the_column_of_a_group_or_time_is_not_dropped():

@@ -36,6 +36,37 @@ def rows(text):
     return list(zip(*(column.to_pylist() for column in text.cells.columns), strict=True))
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("load.target", "{path} has no column 'Colour'. It has: size, colour, 'y '. Did you mean 'colour'?"),
+        ("load.drop", "load.drop: {path} has no column 'Colour'. It has: size, colour, 'y '. Did you mean 'colour'?"),
+        ("load.weight", "load.weight: 'Colour' is no column beside the target. It has: size, colour. Did you mean"),
+        ("split.group", "split.group: 'Colour' is no column beside the target. It has: size, colour. Did you mean"),
+        ("split.time", "split.time: 'Colour' is no column beside the target. It has: size, colour. Did you mean"),
+    ],
+)
+def test_columns_that_are_not_there_are_refused_before_the_table_is_typed(
+    tmp_path, monkeypatch, kind, setting, message
+):
+    frame = pd.DataFrame({"size": [1, 2], "colour": ["a", "b"], "y ": [0, 1]}, index=pd.Index([7, 8], name="Colour"))
+    path = tmp_path / f"f.{kind}"
+    frame.to_parquet(path) if kind == "parquet" else frame.to_csv(path, index=False)
+    monkeypatch.setattr(file_format, "read_parquet", None)
+    monkeypatch.setattr(file_format, "find_date_forms", None)
+    given = {setting: ["size", "Colour"] if setting == "load.drop" else "Colour"}
+    with pytest.raises(DataError, match=re.escape(message.format(path=path))):
+        look(path, {"load.target": "y "} | given)
+
+
+def test_a_file_that_is_no_parquet_file_is_said_to_be_none_whatever_is_given(tmp_path):
+    path = tmp_path / "f.parquet"
+    path.write_bytes(b"a,b\n1,2\n")
+    with pytest.raises(DataError, match="is not a parquet file that can be read"):
+        look(path, {"load.target": "none"})
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 def test_delimiters(file, delimiter, newline):

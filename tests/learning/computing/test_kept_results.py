@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from lockstep.kernel.dvc_locks import COPIES
 from lockstep.kernel.files import Outputs
 from lockstep.learning.computing import kept_results as module
 from lockstep.learning.computing.kept_results import KEPT, KeptResults
@@ -208,3 +209,86 @@ def test_a_disk_that_takes_nothing_is_warned_of_once(caplog):
     assert [record.message.split(":")[0] for record in caplog.records] == [
         "if this run is interrupted, it will begin anew"
     ]
+
+
+@pytest.fixture
+def in_copy(at_once, tmp_path, monkeypatch):
+    """A function that makes a copy of the repository, as ``dvc exp run --temp`` does, the working directory."""
+
+    def change(name, below="standalone"):
+        folder = tmp_path / COPIES / below / name
+        folder.mkdir(parents=True, exist_ok=True)
+        monkeypatch.chdir(folder)
+
+    return change
+
+
+@pytest.mark.parametrize("below", ["standalone", ""])
+def test_a_run_in_a_copy_finds_what_that_in_another_copy_had_finished(in_copy, tmp_path, below):
+    in_copy("one", below)
+    kept("x")
+    in_copy("two/project", below)  # of a monorepo, the folder of the project
+    found = KeptResults("tune@p", ["x"])
+    assert found.found == {"a": b"of a", "b": b"of b"}
+    assert found.folder.parent == tmp_path / KEPT / "copies/tune@p"
+    assert not Path("logs").exists()
+    found.remove()
+    assert list((tmp_path / "logs").iterdir()) == []
+
+
+def test_runs_in_copies_and_the_one_in_the_workspace_leave_each_others_results(in_copy, tmp_path, monkeypatch):
+    in_copy("one")
+    one = kept("x")
+    in_copy("two")
+    two = kept("y")
+    monkeypatch.chdir(tmp_path)
+    workspace = kept("x")
+    assert {one.folder, two.folder} == {*(tmp_path / KEPT / "copies/tune@p").iterdir()}
+    kept("z").remove()  # as ever, of the workspace all
+    assert not workspace.folder.exists()
+    assert (one.folder.is_dir(), two.folder.is_dir()) == (True, True)
+    two.remove()
+    assert (one.folder.is_dir(), two.folder.is_dir()) == (True, False)
+    one.remove()
+    assert not KEPT.exists()
+
+
+def test_of_interrupted_runs_in_copies_only_the_newest_stay_and_all_that_are_at_work(in_copy, monkeypatch):
+    monkeypatch.setattr(module, "OTHERS", 2)
+    in_copy("one")
+    runs = [kept(name) for name in "abcdef"]
+    for age, run in enumerate(reversed(runs)):
+        os.utime(run.folder, times=(age, 1e9 - age))
+    assert all(run.folder.is_dir() for run in runs)
+    for run in runs[1:]:
+        run._let_go()  # as the end of a process does, however it ends
+    new = kept("new")
+    assert [run.folder.is_dir() for run in runs] == [True, False, False, False, True, True]
+    new._let_go()
+    again = KeptResults("tune@p", ["e"])  # which another does not remove while it is at work, though it is older
+    runs[0]._let_go()
+    kept("other")
+    assert (again.folder.is_dir(), new.folder.is_dir()) == (True, True)
+    assert [run.folder.is_dir() for run in runs] == [False, False, False, False, True, True]
+
+
+def test_the_lock_goes_with_the_process_that_is_killed(in_copy):
+    in_copy("one")
+    ours = kept("x")
+    ours._let_go()
+    folder = ours.folder
+    code = """
+import sys, time
+from lockstep.learning.computing import kept_results as module
+module._key = lambda _: sys.argv[1]
+kept = module.KeptResults("tune@p", [])
+print(len(kept.found), flush=True)
+time.sleep(60)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, folder.name]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as running:
+        told, in_use = running.stdout.readline(), module._is_in_use(folder)
+        running.kill()
+    assert (told, in_use) == ("2\n", True)
+    assert not module._is_in_use(folder)

@@ -85,6 +85,16 @@ def test_each_case_is_found(check, task, columns, message):
         assert message in findings[check].message
 
 
+def test_a_column_of_free_text_is_no_identifier_of_rows_and_is_checked_for_all_else():
+    names = [f"n{i} street" for i in range(600)]
+    split = parts(name=names, title=names, empty=None)
+    findings = run_checks(split.train, split.test, CheckSettings(), ["name", "empty"])
+    said = {finding.check: finding.message for finding in findings if finding.found}
+    assert list(said) == ["constant_column", "nearly_unique_column"]
+    assert said["constant_column"].endswith(": 'empty'")
+    assert said["nearly_unique_column"].endswith(": 'title' (nearly all values differ)")
+
+
 def test_numbers_that_add_up_to_the_target():
     rng = np.random.default_rng(1)
     one, two = rng.integers(0, 50, 600), rng.integers(0, 50, 600)
