@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lockstep.commands import GivenModel, add_model, command_parser, given_model
+from lockstep.deployment.exchange.boosters import libraries_in
 from lockstep.deployment.exchange.model_loading import load_model
 from lockstep.deployment.exchange.skops_file import dumps
 from lockstep.kernel.errors import SettingsError
@@ -45,9 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         about["made_from"] = {"file": model.name, "sha256": digest}
         if given.staged is not None:
             about["made_from"] |= {"commit": given.staged.commit, "version": given.staged.version}
+    libraries = (*MODEL_LIBRARIES, *libraries_in(data), "skops")
     with Outputs() as outputs:
         outputs.write(output, lambda path: path.write_bytes(data))
-        outputs.json(sidecar_of(output), sidecar(data, output.name, about, (*MODEL_LIBRARIES, "skops")))
+        outputs.json(sidecar_of(output), sidecar(data, output.name, about, libraries))
     title = "" if given.staged is None else f"{given.staged.title}: "
     print(f"{title}{output}: {len(data):,} bytes, and {sidecar_of(output).name} beside it")
     return 0

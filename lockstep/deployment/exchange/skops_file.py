@@ -6,7 +6,8 @@ each name a type, and of arrays in NumPy's format. Two things are added to skops
 * **A fixed list of nodes and types**, exactly those that Lockstep's models are made of. skops trusts many types by
   default and asks the reader about the rest; here nothing else is looked at. Sizes are checked as they are declared,
   before anything is allocated: skops itself would unpack, and build, whatever the file says.
-  LightGBM's and XGBoost's models are not on the list: their own parsers read them, and trust what they read.
+  LightGBM's and XGBoost's models are read by their own parsers, which trust what they read: boosters.py checks all of
+  it first.
 * **Canonical bytes.** skops names objects and files by memory addresses; here they are counted in order of appearance,
   so that the same model always gives the same file.
 """
@@ -18,6 +19,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from lockstep.deployment.exchange import boosters
+from lockstep.deployment.exchange.boosters import RefusedError
 from lockstep.kernel.errors import IntegrityError, SettingsError
 
 import numpy as np
@@ -25,8 +28,9 @@ import numpy as np
 SKOPS_PROTOCOL = 2
 FREE_SIZE, MAX_RATIO = 1 << 28, 20
 """A file may unpack to 256 MiB, or to 20 times its own size; compressed by skops, models have a sixth of their size.
-Loading takes twice what it unpacks to."""
-MAX_SCHEMA, MAX_FILES, MAX_DEPTH = 1 << 24, 1 << 17, 60
+Loading takes twice what it unpacks to, and five times what it holds of LightGBM's models, 17 times what it holds of
+XGBoost's, of whose bytes skops makes a list: these, and the schema, are not larger than the file, or 16 MiB."""
+MAX_SCHEMA, MAX_PARTS, MAX_FILES, MAX_DEPTH = 1 << 24, 1 << 22, 1 << 17, 60
 _SCHEMA = "schema.json"
 
 _NUMBERS = ("float64", "float32", "int64", "int32", "uint64", "bool")
@@ -34,13 +38,14 @@ _TREE_MODULES = ("sklearn.tree.", "sklearn.ensemble.")
 ALLOWED: dict[str, frozenset[str]] = {
     loader: frozenset(names)
     for loader, names in {
-        "DictNode": ["builtins.dict"],
+        "DictNode": ["builtins.dict", "sklearn.utils._bunch.Bunch"],  # names of the members of a vote
         "ListNode": ["builtins.list"],
         "TupleNode": ["builtins.tuple"],
         "SliceNode": ["builtins.slice"],
         "JsonNode": ["builtins.str"],  # a single text, number, truth value or null
         "TypeNode": [*(f"builtins.{name}" for name in ("str", "int", "float", "bool")), "numpy.float64"],
         "DTypeNode": ["numpy.dtype"],
+        "BytearrayNode": ["builtins.bytearray"],  # XGBoost's models
         "NdArrayNode": ["numpy.ndarray", *(f"numpy.{name}" for name in _NUMBERS)],
         "RandomStateNode": ["numpy.random.mtrand.RandomState"],
         "RandomGeneratorNode": ["numpy.random._generator.Generator"],
@@ -57,6 +62,7 @@ ALLOWED: dict[str, frozenset[str]] = {
             )
         ],
         "ObjectNode": [
+            *boosters.TYPES,
             "sklearn.pipeline.Pipeline",
             "sklearn.compose._column_transformer.ColumnTransformer",
             "sklearn.decomposition._truncated_svd.TruncatedSVD",
@@ -161,7 +167,7 @@ def dumps(model: Any) -> bytes:
     try:
         data = _canonical(skops_io.dumps(model))
         _check(data)
-    except (_RefusedError, UnsupportedTypeException, TypeError) as error:
+    except (RefusedError, UnsupportedTypeException, TypeError) as error:
         raise SettingsError(f"this model cannot be written as a skops file: {error}. Use its .joblib file.") from None
     return data
 
@@ -177,55 +183,72 @@ def loads(data: bytes, name: str) -> Any:
         IntegrityError: it is no such file, it holds anything that is not on the list, or it unpacks to too much.
     """
     try:
-        _check(data)
+        models = _check(data)
         from skops import io as skops_io
 
-        return skops_io.loads(data, trusted=_TRUSTED)
+        return skops_io.loads(_with_own_settings(data, models), trusted=_TRUSTED)
     except Exception as error:  # a damaged file can raise anything
-        what = str(error) if isinstance(error, _RefusedError) else f"{type(error).__name__}: {error}"
+        what = str(error) if isinstance(error, RefusedError) else f"{type(error).__name__}: {error}"
         raise IntegrityError(
             f"{name} is not a skops file that Lockstep wrote: {what}. Nothing in it was run. Make it anew with 'python "
             "-m lockstep export MODEL --format skops'."
         ) from None
 
 
-class _RefusedError(Exception):
-    """What a skops file must not have."""
+def _with_own_settings(data: bytes, models: dict[str, bytes]) -> bytes:
+    """The skops file ``data`` with settings of XGBoost's own making beside its models, which boosters.check gave: those
+    in the file were not looked at."""
+    made = {file: boosters.whole_model(model) for file, model in models.items()}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if all(archive.read(file) == whole for file, whole in made.items()):
+            return data  # XGBoost's version is the one that wrote it
+        memory = io.BytesIO()
+        with zipfile.ZipFile(memory, "w") as copy:
+            for file in archive.namelist():
+                _add(copy, file, made.get(file) or archive.read(file))
+    return memory.getvalue()
 
 
-def _check(data: bytes) -> None:
-    """Raise _RefusedError, or what zipfile and json raise, unless the file holds what is allowed and nothing else."""
+def _check(data: bytes) -> dict[str, bytes]:
+    """Raise RefusedError, or what zipfile and json raise, unless the file holds what is allowed and nothing else. Gives
+    the models of XGBoost's in it, as boosters.check does."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         _check_archive(archive, len(data))
-        schema = json.loads(archive.read(_SCHEMA))
+        text = archive.read(_SCHEMA)
+        parts = sum(text.count(mark) for mark in b"{[,")
+        if not text.isascii() or parts > MAX_PARTS:
+            raise RefusedError(f"its {_SCHEMA} has {parts:,} parts, or letters; {MAX_PARTS:,} are allowed")
+        schema = json.loads(text)
         if not isinstance(schema, dict) or schema.get("protocol") != SKOPS_PROTOCOL:
-            raise _RefusedError(f"its protocol is not {SKOPS_PROTOCOL}")
-        shapes = {name: _array_header(archive, name) for name in archive.namelist() if name != _SCHEMA}
+            raise RefusedError(f"its protocol is not {SKOPS_PROTOCOL}")
+        shapes = {name: _array_header(archive, name) for name in archive.namelist() if name.endswith(".npy")}
         states: dict[Any, Any] = {}
         nodes = list(_nodes(schema))
         for node in nodes:
             _check_node(node, shapes)
             # skops takes an object whose number it has seen for the first one of that number, whatever else it says.
             if "__id__" in node and states.setdefault(node["__id__"], node) != node:
-                raise _RefusedError(f"two different objects have the number {node['__id__']}")
+                raise RefusedError(f"two different objects have the number {node['__id__']}")
         _check_trees(nodes, archive)
+        return boosters.check(nodes, archive.read)
 
 
 def _check_archive(archive: zipfile.ZipFile, packed: int) -> None:
     files = archive.infolist()
     names = [file.filename for file in files]
     if len(names) > MAX_FILES or len(set(names)) < len(names):
-        raise _RefusedError(f"it holds {len(names):,} files, or two of one name")
+        raise RefusedError(f"it holds {len(names):,} files, or two of one name")
     for file in files:
-        if file.filename != _SCHEMA and not file.filename.endswith(".npy"):
-            raise _RefusedError(f"it holds the file '{file.filename}'")
+        if file.filename != _SCHEMA and not file.filename.endswith((".npy", ".bin")):
+            raise RefusedError(f"it holds the file '{file.filename}'")
         if file.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or file.flag_bits & 1:
-            raise _RefusedError(f"'{file.filename}' in it is packed in a way that is not used")
-        if file.filename == _SCHEMA and file.file_size > MAX_SCHEMA:
-            raise _RefusedError(f"its {_SCHEMA} has {file.file_size:,} bytes; at most {MAX_SCHEMA:,} are allowed")
+            raise RefusedError(f"'{file.filename}' in it is packed in a way that is not used")
+        # Lockstep's files are not compressed, whatever their size: nothing in them is larger than they are.
+        if not file.filename.endswith(".npy") and file.file_size > max(MAX_SCHEMA, packed):
+            raise RefusedError(f"'{file.filename}' in it has {file.file_size:,} bytes, more than the file has")
     total, limit = sum(file.file_size for file in files), max(FREE_SIZE, MAX_RATIO * packed)
     if total > limit:
-        raise _RefusedError(f"it unpacks to {total:,} bytes; a file of its size may unpack to {limit:,}")
+        raise RefusedError(f"it unpacks to {total:,} bytes; a file of its size may unpack to {limit:,}")
 
 
 def _array_header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype]:
@@ -237,11 +260,11 @@ def _array_header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...],
             case (2, 0):
                 shape, _, dtype = np.lib.format.read_array_header_2_0(file)
             case other:
-                raise _RefusedError(f"'{name}' is in version {other} of NumPy's format")
+                raise RefusedError(f"'{name}' is in version {other} of NumPy's format")
         size = archive.getinfo(name).file_size - file.tell()
     declared = int(np.prod(shape, dtype=object)) * dtype.itemsize
     if dtype.hasobject or any(length < 0 for length in shape) or declared != size or (declared == 0 and 0 not in shape):
-        raise _RefusedError(f"the array '{name}' declares {declared:,} bytes of {dtype} and has {size:,}")
+        raise RefusedError(f"the array '{name}' declares {declared:,} bytes of {dtype} and has {size:,}")
     return shape, dtype
 
 
@@ -251,7 +274,7 @@ def _nodes(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     while todo:
         value, depth = todo.pop()
         if depth > MAX_DEPTH:
-            raise _RefusedError(f"it is nested deeper than {MAX_DEPTH} levels")
+            raise RefusedError(f"it is nested deeper than {MAX_DEPTH} levels")
         if isinstance(value, dict):
             if "__loader__" in value:
                 yield value
@@ -261,10 +284,10 @@ def _nodes(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _check_name(node: dict[str, Any]) -> str:
-    """The name of the type that a node is of. Raises _RefusedError unless it is on the list."""
-    loader, name = node["__loader__"], f"{node.get('__module__')}.{node.get('__class__')}"
+    """The name of the type that a node is of. Raises RefusedError unless it is on the list."""
+    loader, name = node["__loader__"], boosters.type_of(node)
     if not isinstance(loader, str) or name not in ALLOWED.get(loader, ()):
-        raise _RefusedError(f"it holds the {loader} {name}, which such a file of Lockstep's never has")
+        raise RefusedError(f"it holds the {loader} {name}, which such a file of Lockstep's never has")
     return name
 
 
@@ -272,13 +295,15 @@ def _check_node(node: dict[str, Any], shapes: dict[str, tuple[tuple[int, ...], n
     loader, name = node["__loader__"], _check_name(node)
     match loader:
         case "JsonNode":
-            fine = isinstance(node["content"], str) and node["content"][:1] not in ("[", "{")
+            fine = isinstance(node["content"], str) and node["content"].lstrip()[:1] not in ("[", "{")
         case "SliceNode":
             fine = all(isinstance(item, int | None) for item in node["content"].values())
         case "OperatorFuncNode":
             fine = _call_in(node) in CALLS
         case "PartialNode":
             fine = node["content"]["func"]["__loader__"] == "FunctionNode"
+        case "BytearrayNode":
+            fine = node["file"].endswith(".bin")
         case "NdArrayNode" if node["type"] == "json":
             fine = name == "numpy.ndarray"
         case "NdArrayNode":
@@ -289,7 +314,7 @@ def _check_node(node: dict[str, Any], shapes: dict[str, tuple[tuple[int, ...], n
         case _:
             fine = True
     if not fine:
-        raise _RefusedError(f"it holds a {loader} {name} of a form that no model of Lockstep's has")
+        raise RefusedError(f"it holds a {loader} {name} of a form that no model of Lockstep's has")
 
 
 def _cuts_safely(attributes: dict[str, Any]) -> bool:
@@ -310,7 +335,7 @@ def _call_in(node: dict[str, Any]) -> str:
     parts = tuple_of.get("content", ())
     kinds = (node["__loader__"], tuple_of.get("__loader__"))
     if kinds != ("OperatorFuncNode", "TupleNode") or any("__id__" in part for part in (tuple_of, *parts)):
-        raise _RefusedError("it calls something in a form that no model of Lockstep's has")
+        raise RefusedError("it calls something in a form that no model of Lockstep's has")
     return f"{node['__class__']}({', '.join(map(_call_in, parts))})"
 
 
@@ -351,9 +376,9 @@ def _check_trees(nodes: list[dict[str, Any]], archive: zipfile.ZipFile) -> None:
         fine = fine and len(links) > 0 and len(widths) == 1
         fine = fine and bool((children > np.flatnonzero(inner)).all() and (children < len(links)).all())
         if not (fine and (used >= 0).all() and (used < min(widths)).all()):
-            raise _RefusedError("it holds a decision tree that refers to nodes or features that it does not have")
+            raise RefusedError("it holds a decision tree that refers to nodes or features that it does not have")
     if len(widths) > 1:
-        raise _RefusedError(f"its trees are of {len(widths)} different numbers of features")
+        raise RefusedError(f"its trees are of {len(widths)} different numbers of features")
 
 
 def _categories_are_there(
@@ -383,10 +408,12 @@ def _canonical(data: bytes) -> bytes:
     """The skops file ``data`` with numbers and file names in order of appearance, and without times."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         schema = json.loads(archive.read(_SCHEMA))
+        contents = {name: archive.read(name) for name in archive.namelist() if name != _SCHEMA}
+        boosters.simplify(list(_nodes(schema)), contents)
         nodes = list(_nodes(schema))
         for node in nodes:
             _check_name(node)
-        contents = {name: _without_padding(archive.read(name)) for name in archive.namelist() if name != _SCHEMA}
+        contents |= {name: _without_padding(array) for name, array in contents.items() if name.endswith(".npy")}
     shared = Counter(node["__id__"] for node in nodes if node["__loader__"] not in _VALUES)
     numbers: dict[int, int] = {}
     files: dict[bytes, str] = {}
@@ -395,7 +422,8 @@ def _canonical(data: bytes) -> bytes:
         if node["__loader__"] not in _VALUES and shared[number] > 1:
             node["__id__"] = numbers.setdefault(number, len(numbers) + 1)
         if "file" in node:
-            node["file"] = files.setdefault(contents[node["file"]], f"{len(files) + 1}.npy")
+            content, kind = contents[node["file"]], node["file"][-4:]
+            node["file"] = files.setdefault(content, f"{len(files) + 1}{kind}")
     memory = io.BytesIO()
     with zipfile.ZipFile(memory, "w") as archive:
         _add(archive, _SCHEMA, json.dumps(schema, separators=(",", ":")).encode())

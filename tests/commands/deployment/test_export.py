@@ -40,6 +40,20 @@ def test_the_twin_predicts_the_same_and_says_where_it_comes_from(model, capsys):
     assert own["features"] == {"a": "number", "b": "text"}
 
 
+def test_a_vote_of_boostings_has_a_twin_too(tmp_path, monkeypatch):
+    """What add chooses for most tables; the sidecar has the versions of their libraries."""
+    monkeypatch.chdir(tmp_path)
+    members = [{"model": name, "n_estimators": 3} for name in ("lightgbm", "xgboost")]
+    config = ModelConfig(target="y", model_type="voting", hyperparameters={"members": members, "folds": 0})
+    model = run_pipeline(ROWS, config).model_path
+    assert main(["export", str(model), "--format", "skops"]) == 0
+    twin = model.with_suffix(".skops")
+    assert (load_model(twin).predict_proba(ROWS) == load_model(model).predict_proba(ROWS)).all()
+    own, its = (json.loads(Path(f"{file}.json").read_text())["libraries"] for file in (model, twin))
+    assert its == own | {"skops": its["skops"]}
+    assert {"lightgbm", "xgboost"} <= set(its)
+
+
 def test_a_model_from_elsewhere_by_its_digest(model):
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
     Path(f"{model}.json").unlink()

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from lockstep.deployment.exchange.skops_file import ALLOWED, SKOPS_PROTOCOL, dumps, loads
 from lockstep.kernel.errors import IntegrityError, SettingsError
-from lockstep.learning.estimators import EncodedRows, build_estimator, fit_estimator
 
 import numpy as np
 import pytest
@@ -300,15 +299,6 @@ def test_a_model_with_other_parts_cannot_be_written(step):
         SettingsError, match=r"this model cannot be written as a skops file: .*\. Use its \.joblib file"
     ):
         dumps(Pipeline([("a", step), ("b", Ridge())]))
-
-
-@pytest.mark.parametrize("model", ["lightgbm", "xgboost"])
-def test_models_whose_own_parser_would_read_the_file_cannot_be_written(model, make_settings):
-    settings = make_settings(model, "regression")
-    estimator = build_estimator(settings, "regression")
-    fit_estimator(estimator, EncodedRows(X, X[:, 0]), settings, n_jobs=1)
-    with pytest.raises(SettingsError, match=rf"as a skops file: .*{model}.*\. Use its \.joblib file"):
-        dumps(estimator)
 
 
 def test_the_file_is_one_for_skops_too(forest):
