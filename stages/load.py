@@ -14,12 +14,11 @@ from functools import partial
 from pathlib import Path
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
-from lockstep.kernel.beside import beside
 from lockstep.kernel.errors import some
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
-from lockstep.kernel.stage import check_inputs, input_md5, run_stage, stage_parser
+from lockstep.kernel.stage import beside, check_inputs, input_md5, run_stage, stage_parser
 from lockstep.reading.contract import read_contract
 from lockstep.reading.loading import LoadSettings, load_file
 from lockstep.reading.profile import file_facts, profile_of

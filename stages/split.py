@@ -17,12 +17,11 @@ from functools import partial
 from pathlib import Path
 
 import lockstep.kernel.start  # noqa: F401 - first, before what takes long or may be missing
-from lockstep.kernel.beside import beside
 from lockstep.kernel.errors import DataError, some
 from lockstep.kernel.files import Outputs, read_made
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Problem
-from lockstep.kernel.stage import run_stage, stage_parser
+from lockstep.kernel.stage import beside, run_stage, stage_parser
 from lockstep.steps.splitting.data_checks import CheckSettings, DataFinding, FreeText, run_checks
 from lockstep.steps.splitting.parts import Parts, SplitSettings, split_table
 from lockstep.tables.table import class_counts, read_table, write_table

@@ -1,5 +1,5 @@
 """What the main of every stage does: arguments, settings, the run's lock, logging, and turning errors into a message
-and an exit code."""
+and an exit code. What its body may do: two things at a time."""
 
 import argparse
 import contextlib
@@ -7,8 +7,9 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import lockstep.kernel.start  # noqa: F401 - for a script that does not begin with it
 from lockstep.kernel.dvc_locks import workspace_locked
@@ -24,6 +25,7 @@ from lockstep.kernel.run_progress import note_start
 from lockstep.kernel.settings import Problem, check_problem_name
 from lockstep.kernel.used_code import is_record, parse_record
 
+T = TypeVar("T")
 _inputs: dict[Path, tuple[tuple[int, ...] | None, str]] = {}
 """What check_inputs has let pass, its state then, and its MD5."""
 
@@ -116,6 +118,24 @@ def _way_back() -> str:
         " params.yaml keeps the experiment's settings: 'git checkout params.yaml && dvc checkout' takes them back, "
         "with every other change in it that is not committed."
     )
+
+
+@contextlib.contextmanager
+def beside(function: Callable[[], T]) -> Iterator[Callable[[], T]]:
+    """Call ``function`` in a thread of its own while the block runs, which ends when both have ended: hashing, reading
+    and writing wait for the disk, and let go of Python's lock.
+
+    What the block gets waits for what the function gives. If both raise, the function's error is told: it looks at
+    what the block reads, or writes what the block was to follow.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # here: most stages do one thing after another
+
+    with ThreadPoolExecutor(1) as thread:
+        called = thread.submit(function)
+        try:
+            yield called.result
+        finally:
+            called.result()
 
 
 def check_inputs(*paths: Path) -> None:

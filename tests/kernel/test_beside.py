@@ -2,7 +2,7 @@
 
 import threading
 
-from lockstep.kernel.beside import beside
+from lockstep.kernel.stage import beside
 
 import pytest
 
