@@ -67,7 +67,8 @@ from sklearn.model_selection import (
 
 _FOLDS, _REPEATS = Setting("cross_validate.folds"), Setting("cross_validate.repeats")
 COPIES = 2
-"""Each fold holds copies of its rows: at most so many tables, 0.7 to 1.7 measured. Those of all take at most SHARE of all memory."""
+"""Each fold holds copies of its rows: at most so many tables; 0.7 to 1.7 were measured. Those of all take at most SHARE of
+all memory."""
 ROUNDING = 1e-12
 """Values that differ by a smaller share of their mean are the same, computed in another order."""
 
