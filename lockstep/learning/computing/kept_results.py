@@ -165,8 +165,10 @@ def _checksum(name: str, result: bytes) -> bytes:
 
 
 def _read(path: Path) -> bytes | None:
-    """What was kept in a file; None where it was cut or altered."""
+    """What was kept in a file; None where it was cut or altered, or is gone."""
     with contextlib.suppress(OSError):
+        if not path.exists():  # another run has just removed it
+            return None
         content = path.read_bytes()
         if content[:32] == _checksum(path.stem, content[32:]):
             return content[32:]

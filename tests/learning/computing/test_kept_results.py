@@ -167,6 +167,14 @@ def test_a_damaged_result_is_not_used(damage, caplog):
 
 
 @pytest.mark.usefixtures("at_once")
+def test_of_a_result_that_another_run_has_just_removed_nothing_is_said(monkeypatch, caplog):
+    folder = kept("x").folder
+    monkeypatch.setattr(KeptResults, "_files", lambda _: [folder / "a.kept", folder / "gone.kept"])
+    assert KeptResults("tune@p", ["x"]).found == {"a": b"of a"}
+    assert not caplog.records
+
+
+@pytest.mark.usefixtures("at_once")
 def test_a_result_under_another_name_is_not_used():
     folder = kept("x", finished="a").folder
     (folder / "a.kept").rename(folder / "b.kept")
