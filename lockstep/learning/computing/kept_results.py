@@ -25,6 +25,7 @@ from typing import Any
 
 from lockstep.kernel.dvc_locks import COPIES
 from lockstep.kernel.files import temporary_beside
+from lockstep.kernel.locks import changed_modules
 from lockstep.kernel.log import logger
 from lockstep.kernel.paths import LOGS
 from lockstep.kernel.portable import shortcoming
@@ -179,7 +180,8 @@ def _read(path: Path) -> bytes | None:
 def _key(depends_on: Iterable[Any]) -> str:
     """A hash of everything that results depend on."""
     given = msgspec.to_builtins(list(depends_on), enc_hook=repr)
-    code = [code_sha256(), own_code_sha256()]
+    # A run whose code changed on the disk since it was loaded computes with the former, and ends with an error.
+    code = [code_sha256(), own_code_sha256(), changed_modules()]
     # Where the processor's choices are not pinned, results are those of this machine alone.
     machine = platform.node() if shortcoming() else ""
     return hashlib.sha256(repr([given, code, sys.version, sorted(installed().items()), machine]).encode()).hexdigest()

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from lockstep.kernel import locks
 from lockstep.kernel.dvc_locks import COPIES
 from lockstep.kernel.files import Outputs
 from lockstep.learning.computing import kept_results as module
@@ -152,6 +153,11 @@ def test_nothing_is_found_where_anything_differs(monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(module, change, lambda *_, other=other: other)
             assert KeptResults("tune@p", [table, settings]).found == {}, change
+    with monkeypatch.context() as patch:
+        code = {str(ROOT / "lockstep/kernel/files.py"): b"what was loaded of it"}
+        patch.setattr(locks, "_code", code)
+        kept(table, "during a change of the code")
+    assert KeptResults("tune@p", [table, "during a change of the code"]).found == {}
     Path("features").mkdir()
     Path("features/p.py").write_text("features = abs\n")
     assert KeptResults("tune@p", [table, settings]).found == {}
