@@ -507,6 +507,12 @@ def _check_xgboost(model: dict[str, Any]) -> int:
         content["tree_info"] == order and content["iteration_indptr"] == list(range(0, len(trees) + 1, each)),
         "XGBoost whose trees are of classes that are not there",
     )
+    _check_nodes(trees, width)
+    return sum(_sets_of(tree) for tree in trees)
+
+
+def _check_nodes(trees: list[dict[str, Any]], width: int) -> None:
+    """Raise RefusedError unless each node of the trees of a model with so many features is one."""
     sizes = np.array([_check_xgboost_tree(tree, number, width) for number, tree in enumerate(trees)])
     left, right, parents, feature, by_category, missing_left = (
         np.concatenate([tree[key] for tree in trees]).astype(np.int64)
@@ -522,7 +528,6 @@ def _check_xgboost(model: dict[str, Any]) -> int:
     _require(((feature >= 0) & (feature < width)).all(), "XGBoost with a split by a feature that is not there")
     _require(np.isin(missing_left, (0, 1)).all(), "XGBoost with a split of another kind")
     _require(((by_category == 0) | ((by_category == 1) & (left >= 0))).all(), "XGBoost with a split of another kind")
-    return sum(_sets_of(tree) for tree in trees)
 
 
 def _count(text: Any) -> int:
