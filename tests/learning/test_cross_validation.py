@@ -129,6 +129,14 @@ def test_folds_come_as_many_at_a_time_as_memory_has_room_for_and_score_the_same(
     assert used[3:] == [2, 2, 2]
 
 
+@pytest.mark.parametrize(("texts", "expected"), [(0, 12), (1, 1)])
+def test_folds_of_texts_take_more_memory_than_those_of_numbers(monkeypatch, texts, expected):
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 99)
+    monkeypatch.setattr(module, "memory_limit", lambda: 100 * 8 * 2000)
+    frame = pd.DataFrame({"y": np.arange(2000.0), **{str(number): ["a level"] * 2000 for number in range(texts)}})
+    assert module._at_once(Table(frame, "y", "regression")) == expected
+
+
 def test_a_class_that_a_fold_has_not_seen_has_no_probability_there():
     table, model = make_table(rows=200), model_settings("extra_trees", "classification")
     once = Table(table.frame.assign(y=np.where(np.arange(200) < 1, "once", table.labels)), "y", "classification")

@@ -32,8 +32,8 @@ import numpy as np
 MAX_LEVELS = 1024
 """Of a tree: both libraries go down trees by recursion for some of what they compute."""
 MAX_SETS = 1 << 28
-"""Bytes that the sets of categories of one of XGBoost's models may take: it makes a bit of each code below the highest
-one, whichever are in the set."""
+"""Bytes that the sets of categories of all of XGBoost's models in a file may take: it makes a bit of each code below
+the highest one, whichever are in the set."""
 MAX_THREADS = 256
 
 LIGHTGBM, XGBOOST = "lightgbm.basic.Booster", "xgboost.core.Booster"
@@ -111,7 +111,7 @@ def simplify(nodes: list[dict[str, Any]], contents: dict[str, bytes]) -> None:
             state["key_types"]["content"] = [{**_TEXT_TYPE, "__id__": "str"} for _ in made]
         elif name == XGBOOST:
             file = state["content"]["handle"]["file"]
-            contents[file] = whole_model(model_in(contents[file]))
+            contents[file] = whole_model(model_in(contents[file])[0])
         elif name in LIGHTGBM_TYPES:
             for key in set(_EMPTIED) & set(state["content"]):
                 state["content"][key] = _node_of(None, f"{node['__id__']} {key}")
@@ -155,7 +155,8 @@ def check(nodes: list[dict[str, Any]], read: Callable[[str], bytes]) -> dict[str
     Raises:
         RefusedError: see the module. Errors of other kinds too, of a schema that skops never writes.
     """
-    found: dict[str, bytes] = {}
+    found: dict[str, tuple[bytes, int]] = {}
+    sets = 0
     for node in nodes:
         name = type_of(node)
         if name not in TYPES or node["__loader__"] != "ObjectNode":
@@ -174,9 +175,11 @@ def check(nodes: list[dict[str, Any]], read: Callable[[str], bytes]) -> dict[str
             file = state["handle"]["file"]
             if file not in found:
                 found[file] = model_in(read(file))
+            sets += found[file][1]
+            _require(sets <= MAX_SETS, f"XGBoost whose sets of categories take {sets:,} bytes")
         else:
             _check_estimator(name, state)
-    return found
+    return {file: model for file, (model, _) in found.items()}
 
 
 def _check_estimator(name: str, state: dict[str, Any]) -> None:
@@ -209,7 +212,8 @@ def _check_estimator(name: str, state: dict[str, Any]) -> None:
             )
 
 
-_WORD = re.compile(r"[\w.:-]*", re.ASCII)
+# error@0.7, [[0,1],[2]]; spaces, ends of lines and "=", which LightGBM parses parameters by, are not among them
+_WORD = re.compile(r"[\w.:@,()\[\]-]*", re.ASCII)
 
 
 def _is_plain(node: dict[str, Any]) -> bool:
@@ -257,15 +261,15 @@ def _check_links(children: np.ndarray, sizes: np.ndarray, what: str) -> None:
 # LightGBM
 
 _INTEGER, _NUMBER = r"-?\d{1,10}", r"-?(?:\d{1,25}(?:\.\d{1,25})?(?:e[+-]?\d{1,3})?|inf|nan)"
+# *+, which never goes back: * would take 260 bytes of memory for each byte of a line.
 _INTEGERS, _NUMBERS, _RANGES = (
-    re.compile(rf"(?:{one}(?: {one})*)?", re.ASCII)
-    for one in (_INTEGER, _NUMBER, rf"(?:none|\[{_NUMBER}:{_NUMBER}\]|{_INTEGER}(?::{_INTEGER})*)")
+    re.compile(rf"(?:{one}(?: {one})*+)?", re.ASCII)
+    for one in (_INTEGER, _NUMBER, rf"(?:none|\[{_NUMBER}:{_NUMBER}\]|{_INTEGER}(?::{_INTEGER})*+)")
 )
 _HEADER = re.compile(
     r"tree\nversion=v4\nnum_class=(?P<classes>\d{1,7})\nnum_tree_per_iteration=(?P<each>\d{1,7})\nlabel_index=0\n"
     r"max_feature_idx=(?P<last>\d{1,8})\nobjective=(?P<objective>[^\n]*)\n(?:average_output\n)?"
-    r"feature_names=(?P<names>[^\n]*)\n(?:monotone_constraints=(?P<signs>[^\n]*)\n)?feature_infos=(?P<infos>[^\n]*)\n"
-    r"tree_sizes=(?P<sizes>[^\n]*)\n\n",
+    r"feature_names=(?P<names>[^\n]*)\nfeature_infos=(?P<infos>[^\n]*)\ntree_sizes=(?P<sizes>[^\n]*)\n\n",
     re.ASCII,
 )
 _OBJECTIVE = re.compile(
@@ -291,14 +295,14 @@ def check_lightgbm(text: str) -> None:
     classes, each, width = int(header["classes"]), int(header["each"]), int(header["last"]) + 1
     told = int(objective[1] or objective[2] or 1)
     _require(classes == each == told, "LightGBM whose numbers of classes differ")
-    _require(header["infos"].count(" ") + 1 == width, "LightGBM with another number of features")  # bounds the next
     _require(
-        header["names"] == " ".join(f"Column_{number}" for number in range(width))
-        and _RANGES.fullmatch(header["infos"])
-        and (header["signs"] is None or _numbers(header["signs"], width) <= {-1, 0, 1}),
+        header["infos"].count(" ") + 1 == width
+        and width <= len(header["names"]) // 8  # before so many names are made
+        and header["names"] == " ".join(f"Column_{number}" for number in range(width))
+        and _RANGES.fullmatch(header["infos"]),
         "LightGBM with another number of features, or names of its own",
     )
-    sizes, at, trees = _list(header["sizes"]), header.end(), []
+    sizes, at, trees = _whole_numbers(header["sizes"]), header.end(), []
     _require(len(sizes) > 0 and len(sizes) % each == 0, "LightGBM whose classes have different numbers of trees")
     for number, size in enumerate(sizes):
         _require(0 < size <= len(text) - at, "LightGBM with a tree of another size")
@@ -317,21 +321,15 @@ def check_lightgbm(text: str) -> None:
     _require((times == 1).all(), "LightGBM with a leaf that is reached twice, or never")
 
 
-def _list(text: str) -> list[int]:
+def _whole_numbers(text: str) -> np.ndarray:
     _require(_INTEGERS.fullmatch(text), "LightGBM with something else for whole numbers")
-    return list(map(int, text.split()))
-
-
-def _numbers(text: str, expected: int) -> set[int]:
-    found = _list(text)
-    _require(len(found) == expected, "LightGBM with another number of features")
-    return set(found)
+    return np.fromstring(text, dtype=np.int64, sep=" ")
 
 
 def _lightgbm_tree(text: str, number: int, width: int) -> np.ndarray:
     """(2, n_splits) int64: the children of a tree's splits. Raises RefusedError for all else that is wrong in it."""
     what = f"LightGBM whose tree {number} is not one"
-    lines = [line.partition("=") for line in text.split("\n")]
+    lines = [line.partition("=") for line in text.split("\n", 22)]  # a tree has 22 at most: one more is refused
     values = {key: value for key, _, value in lines}
     counts = {
         key: int(values[key]) for key in ("num_leaves", "num_cat") if re.fullmatch(r"\d{1,9}", values.get(key, ""))
@@ -351,17 +349,16 @@ def _lightgbm_tree(text: str, number: int, width: int) -> np.ndarray:
         given = values[key].count(" ") + 1 if values[key] else 0
         _require(given == expected and pattern.fullmatch(values[key]), what)
     feature, decision, left, right = (
-        np.array(_list(values[key]), dtype=np.int64)
-        for key in ("split_feature", "decision_type", "left_child", "right_child")
+        _whole_numbers(values[key]) for key in ("split_feature", "decision_type", "left_child", "right_child")
     )
     _require(((feature >= 0) & (feature < width)).all(), f"{what}: a split is of a feature that is not there")
     # Bits: by category, missing goes left, and two for what is missing, nothing, zero or NaN.
     _require(((decision >= 0) & (decision < 12)).all(), f"{what}: a split is of a kind that is not there")
     by_category = np.flatnonzero(decision & 1)
     if n_sets or len(by_category):
-        bounds, bits = (_list(values.get(key, "")) for key in ("cat_boundaries", "cat_threshold"))
+        bounds, bits = (_whole_numbers(values.get(key, "")) for key in ("cat_boundaries", "cat_threshold"))
         _require(len(bounds) == n_sets + 1 and bounds[0] == 0 and bounds[-1] == len(bits), what)
-        _require((np.diff(bounds) > 0).all() and all(0 <= word < 1 << 32 for word in bits), what)
+        _require((np.diff(bounds) > 0).all() and ((bits >= 0) & (bits < 1 << 32)).all(), what)
         thresholds = values["threshold"].split(" ")
         sets = [thresholds[place] for place in by_category]
         _require(all(re.fullmatch(r"\d{1,9}", one, re.ASCII) and int(one) < n_sets for one in sets), what)
@@ -372,6 +369,7 @@ def _lightgbm_tree(text: str, number: int, width: int) -> np.ndarray:
 
 _DTYPES = {b"i": ">i1", b"U": ">u1", b"l": ">i4", b"L": ">i8", b"I": ">i2", b"d": ">f4"}
 _MAX_NESTED = 12
+_OTHER_FORM = "XGBoost with a value of a form that its models of trees (gbtree) do not have"
 
 
 def _value(data: bytes, at: int, depth: int = 0) -> tuple[Any, int]:
@@ -396,7 +394,7 @@ def _value(data: bytes, at: int, depth: int = 0) -> tuple[Any, int]:
             mapping[key], at = _value(data, at, depth + 1)
             last = key
         return mapping, at + 1
-    _require(marker == b"[", "XGBoost with a value of a form that it does not write")
+    _require(marker == b"[", _OTHER_FORM)
     if data[at : at + 1] == b"$":
         dtype, at = np.dtype(_DTYPES[data[at + 1 : at + 2]]), at + 2
         size, at = _size(data, at, b"#L", dtype.itemsize)
@@ -404,6 +402,8 @@ def _value(data: bytes, at: int, depth: int = 0) -> tuple[Any, int]:
     size, at = _size(data, at, b"#L", 1)
     items = []
     for _ in range(size):
+        # 36 times as large in memory as in the file
+        _require(data[at : at + 2] != b"{}", _OTHER_FORM)
         item, at = _value(data, at, depth + 1)
         items.append(item)
     return items, at
@@ -411,7 +411,7 @@ def _value(data: bytes, at: int, depth: int = 0) -> tuple[Any, int]:
 
 def _size(data: bytes, at: int, before: bytes, each: int) -> tuple[int, int]:
     """(a number of things of at least so many bytes each that are there, where it ends)"""
-    _require(data[at : at + len(before)] == before, "XGBoost with a value of a form that it does not write")
+    _require(data[at : at + len(before)] == before, _OTHER_FORM)
     at += len(before)
     size, at = struct.unpack_from(">q", data, at)[0], at + 8
     _require(0 <= size <= (len(data) - at) // each, "XGBoost that ends too early")
@@ -438,8 +438,9 @@ _SETS = {"categories": ">i4", "categories_nodes": ">i4", "categories_segments": 
 _NO_PARENT = (1 << 31) - 1
 
 
-def model_in(handle: bytes) -> bytes:
-    """The model in the bytes that XGBoost pickles, without the settings beside it.
+def model_in(handle: bytes) -> tuple[bytes, int]:
+    """The model in the bytes that XGBoost pickles, without the settings beside it; and the bytes of memory that XGBoost
+    will take for its sets of categories.
 
     Raises:
         RefusedError: it is not as XGBoost writes it, or refers to something that is not in it; struct.error and others
@@ -453,10 +454,10 @@ def model_in(handle: bytes) -> bytes:
     model, end = _value(handle, at)
     _require(key == "Model" and handle[end:] == b"}", "XGBoost that does not end as one does")
     try:
-        _check_xgboost(model)
+        sets = _check_xgboost(model)
     except (KeyError, TypeError, AttributeError) as error:
         raise RefusedError(f"it holds a model of XGBoost of another form ({type(error).__name__}: {error})") from None
-    return handle[at:end]
+    return handle[at:end], sets
 
 
 def whole_model(model: bytes) -> bytes:
@@ -468,8 +469,9 @@ def whole_model(model: bytes) -> bytes:
     return bytes(booster.__getstate__()["handle"])
 
 
-def _check_xgboost(model: dict[str, Any]) -> None:
-    """Raise RefusedError unless a model refers to nothing that is not in it; KeyError and others for other forms."""
+def _check_xgboost(model: dict[str, Any]) -> int:
+    """The bytes that a model's sets of categories take. Raises RefusedError unless the model refers to nothing that is
+    not in it; KeyError and others for other forms."""
     learner, version = model["learner"], model["version"]
     _require(list(model) == ["learner", "version"], "XGBoost with other keys")
     _require(len(version) == 3 and all(type(part) is int for part in version) and version[0] == 3, "another XGBoost")
@@ -505,9 +507,13 @@ def _check_xgboost(model: dict[str, Any]) -> None:
         content["tree_info"] == order and content["iteration_indptr"] == list(range(0, len(trees) + 1, each)),
         "XGBoost whose trees are of classes that are not there",
     )
+    _check_nodes(trees, width)
+    return sum(_sets_of(tree) for tree in trees)
+
+
+def _check_nodes(trees: list[dict[str, Any]], width: int) -> None:
+    """Raise RefusedError unless each node of the trees of a model with so many features is one."""
     sizes = np.array([_check_xgboost_tree(tree, number, width) for number, tree in enumerate(trees)])
-    if any(len(tree["categories"]) for tree in trees):
-        _check_sets(trees)
     left, right, parents, feature, by_category, missing_left = (
         np.concatenate([tree[key] for tree in trees]).astype(np.int64)
         for key in ("left_children", "right_children", "parents", "split_indices", "split_type", "default_left")
@@ -570,12 +576,10 @@ def _check_xgboost_tree(tree: dict[str, Any], number: int, width: int) -> int:
     return size
 
 
-def _check_sets(trees: list[dict[str, Any]]) -> None:
-    """Raise RefusedError for sets of categories that XGBoost would take too much memory for."""
-    total = 0
-    for tree in trees:
-        codes = tree["categories"].astype(np.int64)
-        if len(codes):
-            _require((codes >= 0).all(), "XGBoost with categories below zero")
-            total += int(np.maximum.reduceat(codes, tree["categories_segments"]).sum()) // 8 + 8 * len(codes)
-    _require(total <= MAX_SETS, f"XGBoost whose sets of categories take {total:,} bytes")
+def _sets_of(tree: dict[str, Any]) -> int:
+    """The bytes that a tree's sets of categories take. Raises RefusedError for categories that cannot be."""
+    codes = tree["categories"].astype(np.int64)
+    _require((codes >= 0).all(), "XGBoost with categories below zero")
+    if not len(codes):
+        return 0
+    return int(np.maximum.reduceat(codes, tree["categories_segments"]).sum()) // 8 + 8 * len(codes)

@@ -16,7 +16,7 @@ import io
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from lockstep.deployment.exchange import boosters
@@ -29,7 +29,8 @@ SKOPS_PROTOCOL = 2
 FREE_SIZE, MAX_RATIO = 1 << 28, 20
 """A file may unpack to 256 MiB, or to 20 times its own size; compressed by skops, models have a sixth of their size.
 Loading takes twice what it unpacks to, and five times what it holds of LightGBM's models, 17 times what it holds of
-XGBoost's, of whose bytes skops makes a list: these, and the schema, are not larger than the file, or 16 MiB."""
+XGBoost's, of whose bytes skops makes a list: these, and the schema, are together not larger than the file, or 16 MiB.
+An array, or a model, that several objects name is counted, as skops unpacks it, once for each."""
 MAX_SCHEMA, MAX_PARTS, MAX_FILES, MAX_DEPTH = 1 << 24, 1 << 22, 1 << 17, 60
 _SCHEMA = "schema.json"
 
@@ -222,13 +223,13 @@ def _check(data: bytes) -> dict[str, bytes]:
         if not isinstance(schema, dict) or schema.get("protocol") != SKOPS_PROTOCOL:
             raise RefusedError(f"its protocol is not {SKOPS_PROTOCOL}")
         shapes = {name: _array_header(archive, name) for name in archive.namelist() if name.endswith(".npy")}
-        states: dict[Any, Any] = {}
-        nodes = list(_nodes(schema))
-        for node in nodes:
+        everything = list(_nodes(schema))
+        for node in everything:
             _check_node(node, shapes)
-            # skops takes an object whose number it has seen for the first one of that number, whatever else it says.
-            if "__id__" in node and states.setdefault(node["__id__"], node) != node:
-                raise RefusedError(f"two different objects have the number {node['__id__']}")
+        nodes = _distinct(everything)
+        # skops unpacks a file for each object that names it.
+        unpacked = [_SCHEMA, *(node["file"] for node in nodes if "file" in node)]
+        _check_sizes([archive.getinfo(name) for name in unpacked], len(data))
         _check_trees(nodes, archive)
         return boosters.check(nodes, archive.read)
 
@@ -243,12 +244,19 @@ def _check_archive(archive: zipfile.ZipFile, packed: int) -> None:
             raise RefusedError(f"it holds the file '{file.filename}'")
         if file.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or file.flag_bits & 1:
             raise RefusedError(f"'{file.filename}' in it is packed in a way that is not used")
-        # Lockstep's files are not compressed, whatever their size: nothing in them is larger than they are.
-        if not file.filename.endswith(".npy") and file.file_size > max(MAX_SCHEMA, packed):
-            raise RefusedError(f"'{file.filename}' in it has {file.file_size:,} bytes, more than the file has")
-    total, limit = sum(file.file_size for file in files), max(FREE_SIZE, MAX_RATIO * packed)
-    if total > limit:
-        raise RefusedError(f"it unpacks to {total:,} bytes; a file of its size may unpack to {limit:,}")
+    _check_sizes(files, packed)
+
+
+def _check_sizes(files: Sequence[zipfile.ZipInfo], packed: int) -> None:
+    """Raise RefusedError if what is unpacked of a file of ``packed`` bytes is larger than it may be; a file stands
+    there as often as it is unpacked."""
+    # Lockstep's files are not compressed, whatever their size: nothing in them is larger than they are.
+    own = sum(file.file_size for file in files if not file.filename.endswith(".npy"))
+    total = sum(file.file_size for file in files)
+    for size, limit in (own, max(MAX_SCHEMA, packed)), (total, max(FREE_SIZE, MAX_RATIO * packed)):
+        if size > limit:
+            what = "it" if size == total else "what is no array in it"
+            raise RefusedError(f"{what} unpacks to {size:,} bytes; of a file of its size {limit:,} may be that")
 
 
 def _array_header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype]:
@@ -281,6 +289,21 @@ def _nodes(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
             todo += [(item, depth + 1) for item in reversed(list(value.values()))]
         elif isinstance(value, list):
             todo += [(item, depth + 1) for item in reversed(value)]
+
+
+def _distinct(nodes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The nodes that skops makes an object of. One whose number it has seen is for it the first one of that number,
+    whatever else it says: RefusedError is raised where it says something else. 0, "" and null are no numbers to it."""
+    states: dict[Any, Any] = {}
+    found = []
+    for node in nodes:
+        number = node.get("__id__")
+        first = states.setdefault(number, node) if number else node
+        if first is node:
+            found.append(node)
+        elif first != node:
+            raise RefusedError(f"two different objects have the number {number}")
+    return found
 
 
 def _check_name(node: dict[str, Any]) -> str:

@@ -8,7 +8,8 @@ is never more than what one run has finished. Whoever deletes it loses time alon
 ``dvc exp run --temp`` and ``dvc queue start`` run a stage in a copy of the repository that they remove. What such a run
 finishes is kept in the repository itself, below logs/kept/copies. Runs in copies go on at once, with settings of their
 own, and others wait in the queue: a run that ends well removes its own results alone, and one that begins to keep
-something removes those of interrupted runs but for the OTHERS newest, and none that a process is at work on.
+something removes those of interrupted runs but for the OTHERS newest; neither removes any that another process is at
+work on.
 """
 
 import contextlib
@@ -19,12 +20,13 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from lockstep.kernel.dvc_locks import COPIES
 from lockstep.kernel.files import temporary_beside
+from lockstep.kernel.locks import changed_modules
 from lockstep.kernel.log import logger
 from lockstep.kernel.paths import LOGS
 from lockstep.kernel.portable import shortcoming
@@ -62,7 +64,9 @@ class KeptResults:
         self._lock: int | None = None
         if self.folder.is_dir():
             self._hold()
-        self.found = {path.stem: result for path in self._files() if (result := _read(path)) is not None}
+        self.found: dict[str, bytes] = {}
+        with contextlib.suppress(FileNotFoundError):  # another run has just removed them
+            self.found = {path.stem: result for path in self._files() if (result := _read(path)) is not None}
         self._waiting: list[tuple[str, Callable[[], bytes]]] = []
         self._start = time.perf_counter()
         self._works = True
@@ -92,6 +96,8 @@ class KeptResults:
         if not self.folder.is_dir():
             self._make_room()
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._let_go()
+        if self._lock is None:
             self._hold()
         path = self.folder / f"{name}{_SUFFIX}"
         temporary = temporary_beside(path)
@@ -105,14 +111,15 @@ class KeptResults:
             return
         left = [folder for folder in self.folder.parent.glob("*") if not _is_in_use(folder)]
         for folder in sorted(left, key=_age)[OTHERS:]:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove_unused(folder)
 
     def _hold(self) -> None:
         """Say, until this process ends, that it is at work on the folder; not on a file system that has no locks."""
-        self._let_go()
         with contextlib.suppress(OSError):
             self._lock = os.open(self.folder / _IN_USE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             fcntl.flock(self._lock, fcntl.LOCK_SH)
+            if not os.fstat(self._lock).st_nlink:  # removed while this waited for the lock
+                self._let_go()
 
     def _let_go(self) -> None:
         if self._lock is not None:
@@ -120,9 +127,13 @@ class KeptResults:
             self._lock = None
 
     def remove(self) -> None:
-        """Forget all; outside of copies also what runs of the stage with other settings have left."""
-        shutil.rmtree(self.folder if self._in_copy else self.folder.parent, ignore_errors=True)
+        """Forget all; outside of copies also what runs of the stage with other settings have left. In a copy it stays
+        while another run of the same settings is at work, which removes it when it ends."""
         self._let_go()
+        if self._in_copy:
+            _remove_unused(self.folder)
+        else:
+            shutil.rmtree(self.folder.parent, ignore_errors=True)
         with contextlib.suppress(OSError):  # others' are there, or nothing was kept
             for folder in self.folder.parents[:3] if self._in_copy else [KEPT]:
                 folder.rmdir()
@@ -146,17 +157,33 @@ def _age(folder: Path) -> float:
         return 0.0
 
 
+@contextlib.contextmanager
+def _unused(folder: Path) -> Iterator[bool]:
+    """Whether no process is at work on a folder of results; then none begins to be while the block runs."""
+    with contextlib.ExitStack() as ending:
+        unused = True
+        try:
+            handle = os.open(folder / _IN_USE, os.O_RDWR | os.O_CLOEXEC)
+            ending.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, FileNotFoundError):  # at work, or about to be
+            unused = False
+        except OSError:
+            pass  # of a file system that has no locks
+        yield unused
+
+
 def _is_in_use(folder: Path) -> bool:
     """Whether a process is at work on a folder of results."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder / _IN_USE, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(handle)
-    return False
+    with _unused(folder) as unused:
+        return not unused
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove a folder of results, unless a process is at work on it."""
+    with _unused(folder) as unused:
+        if unused:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _checksum(name: str, result: bytes) -> bytes:
@@ -165,8 +192,10 @@ def _checksum(name: str, result: bytes) -> bytes:
 
 
 def _read(path: Path) -> bytes | None:
-    """What was kept in a file; None where it was cut or altered."""
+    """What was kept in a file; None where it was cut or altered, or is gone."""
     with contextlib.suppress(OSError):
+        if not path.exists():  # another run has just removed it
+            return None
         content = path.read_bytes()
         if content[:32] == _checksum(path.stem, content[32:]):
             return content[32:]
@@ -177,7 +206,8 @@ def _read(path: Path) -> bytes | None:
 def _key(depends_on: Iterable[Any]) -> str:
     """A hash of everything that results depend on."""
     given = msgspec.to_builtins(list(depends_on), enc_hook=repr)
-    code = [code_sha256(), own_code_sha256()]
+    # A run whose code changed on the disk since it was loaded computes with the former, and ends with an error.
+    code = [code_sha256(), own_code_sha256(), changed_modules()]
     # Where the processor's choices are not pinned, results are those of this machine alone.
     machine = platform.node() if shortcoming() else ""
     return hashlib.sha256(repr([given, code, sys.version, sorted(installed().items()), machine]).encode()).hexdigest()

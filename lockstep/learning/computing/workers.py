@@ -134,8 +134,8 @@ class Threads:
 
 
 def processors_of_each(n_items: int, at_once: int, processors: int) -> list[int]:
-    """(n_items,) how many processors each item may use, of which ``at_once`` are computed at a time: all of them
-    together those that there are, also of the last ones, which are fewer."""
+    """(n_items,) how many processors each item may use, of which ``at_once`` are computed at a time: those together at
+    least as many as there are, also of the last ones, which are fewer."""
     last = n_items % at_once
     return [math.ceil(processors / at_once)] * (n_items - last) + [math.ceil(processors / max(last, 1))] * last
 

@@ -1,6 +1,7 @@
 """Models of LightGBM and XGBoost as skops files: the same bits, the same bytes, and tampered ones refused before the
 libraries' own parsers see them."""
 
+import contextlib
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import re
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 
 from lockstep.deployment.exchange import boosters
@@ -78,7 +80,8 @@ VARIANTS = [
     ("lightgbm", "two classes", {"objective": "cross_entropy", "num_leaves": 4}),
     ("xgboost", "three classes", {"num_parallel_tree": 2, "subsample": 0.5}),
     ("xgboost", "regression", {"objective": "reg:absoluteerror", "max_leaves": 4, "grow_policy": "lossguide"}),
-    ("xgboost", "two classes", {"objective": "binary:logitraw", "gamma": 1.0}),
+    ("xgboost", "two classes", {"objective": "binary:logitraw", "gamma": 1.0, "eval_metric": ["auc", "error@0.7"]}),
+    ("xgboost", "regression", {"interaction_constraints": "[[0,1],[2,3]]"}),
 ]
 
 
@@ -147,6 +150,7 @@ def test_the_file_is_one_for_skops_alone_too(library):
     [
         (LGBMRegressor(n_estimators=2, verbosity=-1, linear_tree=True), "LGBMRegressor whose linear_tree is of a form"),
         (XGBRegressor(n_estimators=2, booster="gblinear"), "XGBoost without trees"),
+        (XGBRegressor(n_estimators=2, booster="dart"), r"its models of trees \(gbtree\) do not have"),
         (XGBRegressor(n_estimators=2, objective="survival:cox"), "XGBoost of another objective"),
     ],
 )
@@ -207,7 +211,7 @@ def with_handle(data, handle):
 
 
 def model_of(data):
-    return boosters._value(boosters.model_in(handle_of(data)), 0)[0]
+    return boosters._value(boosters.model_in(handle_of(data))[0], 0)[0]
 
 
 def trees_of(model):
@@ -238,7 +242,7 @@ def ubjson(value):
 
 def with_model(data, model):
     handle = handle_of(data)
-    return with_handle(data, handle[: handle.index(boosters.model_in(handle))] + ubjson(model) + b"}")
+    return with_handle(data, handle[: handle.index(boosters.model_in(handle)[0])] + ubjson(model) + b"}")
 
 
 @pytest.fixture(scope="module")
@@ -533,6 +537,68 @@ def test_settings_beside_a_model_are_not_read(xgboost_file):
     loaded = loads(with_handle(xgboost_file, changed), "m")
     assert json.loads(loaded.get_booster().save_config())["learner"]["generic_param"]["nthread"] == "0"
     assert dumps(loaded) == xgboost_file
+
+
+MANY = 200_000
+
+
+def many(key, number):
+    return first(key, lambda _: " ".join([number] * MANY))
+
+
+LARGE = {
+    "numbers": lambda text: resized(
+        many("split_gain", "0")(many("split_feature", "0")(first("num_leaves", lambda _: str(MANY + 1))(text)))
+    ),
+    "sets": lambda text: resized(many("cat_threshold", "999")(first("cat_boundaries", place(-1, MANY))(text))),
+    "sizes of trees": many("tree_sizes", "9"),
+    "categories": first("feature_infos", lambda line: ":".join(["0"] * MANY) + line[line.index(" ") :]),
+    "features": lambda text: first("max_feature_idx", lambda _: str(MANY - 1))(many("feature_infos", "")(text)),
+    "lines": lambda text: first("tree_sizes", place(0, MANY))(text.replace("shrinkage=", "\n" * MANY, 1)),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_large_text_takes_five_times_its_size(lightgbm_file, name):
+    text = LARGE[name](text_of(lightgbm_file))
+    assert len(text) > MANY
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(boosters.RefusedError):
+            boosters.check_lightgbm(text)
+        assert tracemalloc.get_traced_memory()[1] < 5 * len(text)
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_list_of_nothings_takes_no_memory(xgboost_file, unseen):
+    """Python's empty mappings are 36 times as large as XGBoost's."""
+    handle = handle_of(xgboost_file)
+    nothings = b"attributes[#L" + struct.pack(">q", MANY) + b"{}" * MANY
+    large = handle.replace(b"attributes{}", nothings)
+    assert large != handle
+    tracemalloc.start()
+    try:
+        assert "do not have" in refused(with_handle(xgboost_file, large))
+        assert tracemalloc.get_traced_memory()[1] < 17 * len(large)
+    finally:
+        tracemalloc.stop()
+
+
+def several(data, count):
+    """A file of so many models, each of them the one of ``data``, whose bytes it has once."""
+    files = files_of(data)
+    model = json.loads(files["schema.json"])
+    schema = json.loads(files_of(dumps([1]))["schema.json"])
+    return packed(files | {"schema.json": json.dumps(schema | {"content": [model] * count})})
+
+
+def test_sets_of_all_models_of_a_file_take_memory(xgboost_file, unseen):
+    model = model_of(xgboost_file)
+    tree("categories", -1, boosters.MAX_SETS)(model)  # an eighth of that many bytes
+    large = with_model(xgboost_file, model)
+    assert boosters.MAX_SETS // 8 <= boosters.model_in(handle_of(large))[1] < boosters.MAX_SETS // 7
+    assert "sets of categories take" in refused(several(large, 8))
 
 
 # Reads files with numbers of a text, or bytes, changed at random, by so many seeds for each library.

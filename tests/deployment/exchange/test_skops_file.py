@@ -129,6 +129,13 @@ HOSTILE = {
     "an estimator that is not ours": gadget(node("ObjectNode", "sklearn.utils._bunch.Bunch", content=mapping())),
     "a loader of an older protocol": packed({**value(1), "protocol": 0}),
     "a zip bomb": lambda: gadget(ARRAY, **{"1.npy": npy(np.zeros(50_000_000))}),
+    "an array that many have": lambda: gadget(several("list", *[ARRAY] * 9), **{"1.npy": npy(np.zeros(9_000_000))}),
+    "an array of the number 0 that many have": lambda: gadget(
+        several("list", *[{**ARRAY, "__id__": 0}] * 9), **{"1.npy": npy(np.zeros(9_000_000))}
+    ),
+    "models of more bytes than the file has": lambda: packed(
+        {**value(1), "protocol": SKOPS_PROTOCOL}, {f"{number}.bin": bytes(9 << 20) for number in range(3)}
+    ),
     "bytes_ of a number": gadget(
         node("NdArrayNode", "numpy.bytes_", type="numpy", file="1.npy"), **{"1.npy": npy(np.array(1_500_000_000))}
     ),

@@ -3,12 +3,14 @@ is taken that was computed from anything else."""
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from lockstep.kernel import locks
 from lockstep.kernel.dvc_locks import COPIES
 from lockstep.kernel.files import Outputs
 from lockstep.learning.computing import kept_results as module
@@ -152,6 +154,11 @@ def test_nothing_is_found_where_anything_differs(monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(module, change, lambda *_, other=other: other)
             assert KeptResults("tune@p", [table, settings]).found == {}, change
+    with monkeypatch.context() as patch:
+        code = {str(ROOT / "lockstep/kernel/files.py"): b"what was loaded of it"}
+        patch.setattr(locks, "_code", code)
+        kept(table, "during a change of the code")
+    assert KeptResults("tune@p", [table, "during a change of the code"]).found == {}
     Path("features").mkdir()
     Path("features/p.py").write_text("features = abs\n")
     assert KeptResults("tune@p", [table, settings]).found == {}
@@ -164,6 +171,14 @@ def test_a_damaged_result_is_not_used(damage, caplog):
     file.write_bytes(damage(file.read_bytes()))
     assert KeptResults("tune@p", ["x"]).found == {"b": b"of b"}
     assert "a.kept is not as it was written" in caplog.text
+
+
+@pytest.mark.usefixtures("at_once")
+def test_of_a_result_that_another_run_has_just_removed_nothing_is_said(monkeypatch, caplog):
+    folder = kept("x").folder
+    monkeypatch.setattr(KeptResults, "_files", lambda _: [folder / "a.kept", folder / "gone.kept"])
+    assert KeptResults("tune@p", ["x"]).found == {"a": b"of a"}
+    assert not caplog.records
 
 
 @pytest.mark.usefixtures("at_once")
@@ -226,7 +241,7 @@ def in_copy(at_once, tmp_path, monkeypatch):
 @pytest.mark.parametrize("below", ["standalone", ""])
 def test_a_run_in_a_copy_finds_what_that_in_another_copy_had_finished(in_copy, tmp_path, below):
     in_copy("one", below)
-    kept("x")
+    kept("x")._let_go()
     in_copy("two/project", below)  # of a monorepo, the folder of the project
     found = KeptResults("tune@p", ["x"])
     assert found.found == {"a": b"of a", "b": b"of b"}
@@ -251,6 +266,32 @@ def test_runs_in_copies_and_the_one_in_the_workspace_leave_each_others_results(i
     assert (one.folder.is_dir(), two.folder.is_dir()) == (True, False)
     one.remove()
     assert not KEPT.exists()
+
+
+def test_a_run_in_a_copy_leaves_the_results_that_another_of_the_same_settings_is_at_work_on(in_copy):
+    in_copy("one")
+    one = kept("x")
+    in_copy("two")
+    two = KeptResults("tune@p", ["x"])
+    one.remove()
+    assert KeptResults("tune@p", ["x"]).found == two.found == {"a": b"of a", "b": b"of b"}
+
+
+def test_what_is_removed_while_a_run_looks_for_it_is_not_found(in_copy, monkeypatch):
+    in_copy("one")
+    kept("x")._let_go()
+
+    def removed(self):
+        shutil.rmtree(self.folder)
+        raise FileNotFoundError(self.folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KeptResults, "_files", removed)
+        other = KeptResults("tune@p", ["x"])
+    assert other.found == {}
+    other.keep("c", lambda: b"of c")
+    assert module._is_in_use(other.folder)
+    assert KeptResults("tune@p", ["x"]).found == {"c": b"of c"}
 
 
 def test_of_interrupted_runs_in_copies_only_the_newest_stay_and_all_that_are_at_work(in_copy, monkeypatch):
