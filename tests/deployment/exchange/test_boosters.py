@@ -125,6 +125,7 @@ sys.stdout.buffer.write(pickle.dumps([dumps(model) for model in pickle.load(sys.
 """
 
 
+@pytest.mark.exhaustive
 def test_another_process_with_other_threads_writes_the_same_bytes():
     models = [fitted(library, "three classes") for library in LIBRARIES]
     done = subprocess.run(
