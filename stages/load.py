@@ -29,11 +29,12 @@ import numpy as np
 
 
 def log_table(table: Table) -> None:
-    """Log shape, column types, missing cells, and the classes or the range of the target."""
+    """Log shape, column types, missing cells, and the classes or the range of the target. Which columns the model sees
+    is for later stages to say: those that rows are split by it may not."""
     kinds = [column_type(table.features[name]) for name in table.features]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("number", "boolean", "date", "text") if kind in kinds)
     missing = int(table.features.isna().sum().sum())
-    logger.info("%d rows, %d features (%s), %d missing cells", len(table), len(kinds), counts, missing)
+    logger.info("%d rows, %d columns beside the target (%s), %d missing cells", len(table), len(kinds), counts, missing)
     if table.task == "classification":
         classes = class_counts(table.labels)
         shares = [f"{name} {count} ({count / len(table):.1%})" for name, count in classes.items()]

@@ -167,9 +167,12 @@ def _has_rare_class(train: Table, n_folds: int, *, log: bool) -> bool:
     classes, counts = np.unique(train.labels, return_counts=True)
     if counts.min() >= n_folds:
         return False
-    rare = f"class {classes[counts.argmin()]} has {counts.min()} training rows, fewer than the {n_folds} folds"
     if log:
-        logger.warning(Message(f"{rare}: not every fold has it. Lower ", _FOLDS, " to have folds stratified"))
+        rows = "1 training row" if counts.min() == 1 else f"{counts.min()} training rows"
+        rare = f"class {classes[counts.argmin()]} has {rows}, fewer than the {n_folds} folds: not every fold has it"
+        can_be_stratified = counts.min() > 1 and train.time is None
+        way_out = (". Lower ", _FOLDS, " to have folds stratified") if can_be_stratified else ()
+        logger.warning(Message(rare, *way_out))
     return True
 
 

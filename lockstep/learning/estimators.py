@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import inspect
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
@@ -184,10 +185,8 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
     if is_custom:
         _check_custom(estimator, settings, task, where)
     else:
-        try:
-            _check_values(member_of(make_estimator(settings, task)), task)
-        except Exception as error:
-            raise SettingsError(f"{where}: {' '.join(str(error).split())}") from None
+        if (error := _error_of_values(settings, task)) is not None:
+            raise SettingsError(f"{where}{_wrong_alone(settings, task, error)}: {error}")
     return make_estimator(settings, task)
 
 
@@ -245,6 +244,29 @@ def named_members(settings: TrainSettings) -> dict[str, TrainSettings]:
 
 _OF_CLASSES = ("binary", "multi", "softmax", "ova", "ovr", "cross_entropy", "xentropy")
 """How the objectives of LightGBM and XGBoost begin that give probabilities of classes."""
+
+
+_PLACE = re.compile(r" at /\S+, line [0-9]+ ?\.?$")
+"""Where in its own source LightGBM found a value wrong."""
+
+
+def _error_of_values(settings: TrainSettings, task: Task) -> str | None:
+    """What the library says of hyperparameters whose values are not legal; None if they are."""
+    try:
+        _check_values(member_of(make_estimator(settings, task)), task)
+    except Exception as error:
+        return _PLACE.sub("", " ".join(str(error).split()))
+    return None
+
+
+def _wrong_alone(settings: TrainSettings, task: Task, error: str) -> str:
+    """Which hyperparameter the library means by ``error``, and its value, if it does not say; "" where it does, or
+    where none is wrong by itself."""
+    for name, value in settings.hyperparameters.items():
+        alone = msgspec.structs.replace(settings, hyperparameters={name: value})
+        if name not in error and _error_of_values(alone, task) == error:
+            return f".{name} is {value!r}"
+    return ""
 
 
 def _check_values(estimator: BaseEstimator, task: Task) -> None:

@@ -216,8 +216,19 @@ def test_a_class_rarer_than_the_folds_is_said(caplog):
     rare = Table(table.frame.assign(y=labels), "y", "classification")
     model = model_settings("random_forest", "classification")
     folds = cross_validate(rare, CrossValidateSettings(), PipelineSettings(PreprocessSettings(), model))
-    assert "class rare has 3 training rows, fewer than the 5 folds" in caplog.text
+    said = "class rare has 3 training rows, fewer than the 5 folds: not every fold has it"
+    assert f"{said}. Lower cross_validate.folds to have folds stratified" in caplog.text
     assert "accuracy_mean" in fold_summary(folds)
+
+
+@pytest.mark.parametrize(("n_rare", "time"), [(1, None), (3, "when")])
+def test_nothing_is_advised_of_a_rare_class_where_folds_cannot_be_stratified(caplog, n_rare, time):
+    table = make_table(rows=200)
+    labels = np.where(np.arange(200) < n_rare, "rare", table.labels)
+    rare = Table(table.frame.assign(y=labels, when=np.arange(200)), "y", "classification", time=time)
+    make_folds(rare, CrossValidateSettings())
+    rows = "1 training row" if n_rare == 1 else "3 training rows"
+    assert caplog.messages == [f"class rare has {rows}, fewer than the 5 folds: not every fold has it"]
 
 
 def test_a_model_that_can_be_fitted_and_cannot_predict():

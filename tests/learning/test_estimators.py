@@ -246,6 +246,28 @@ def test_values_that_a_library_refuses_when_it_fits_are_refused_before(make_sett
 
 
 @pytest.mark.parametrize(
+    ("model", "hyperparameters", "found"),
+    [
+        (
+            "xgboost",
+            {"max_depth": 3, "n_estimators": "many"},
+            ".n_estimators is 'many': 'str' object cannot be interpreted as an integer",
+        ),
+        ("lightgbm", {"learning_rate": "x"}, ".learning_rate is 'x': Unknown token x in data file"),
+        ("lightgbm", {"num_leaves": 1}, ": Check failed: (num_leaves) > (1)"),
+        (
+            "voting",
+            {"members": [{"model": "xgboost"}, {"model": "lightgbm", "n_estimators": "many"}]},
+            ".members[1].n_estimators is 'many': '<=' not supported between instances of 'str' and 'int'",
+        ),
+    ],
+)
+def test_the_value_that_a_library_means_is_named(make_settings, model, hyperparameters, found):
+    settings = make_settings(model, hyperparameters=hyperparameters)
+    assert message(build_estimator, settings, "classification") == f"train.hyperparameters{found}"
+
+
+@pytest.mark.parametrize(
     ("model", "task"), [pair for pair in TYPES if pair[0] in ("hist_gradient_boosting", "lightgbm", "xgboost")]
 )
 def test_categories_are_taken_as_such(fitted, make_settings, model, task):

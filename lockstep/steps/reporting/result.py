@@ -192,15 +192,26 @@ def _against_the_baseline(main: ShownMetric) -> list[str]:
     return [f"The interval lies wholly on the {side} side of the baseline."]
 
 
+_AS_R2 = ("mse", "rmse")
+"""What R² says of a model beside a baseline in other words; of the three its interval allows for how much the target
+varies among the rows."""
+
+
 def _worse_than_the_baseline(metrics: Sequence[ShownMetric]) -> list[str]:
     """By which metrics the model is behind the baseline, and whether their intervals exclude the baseline; of the main
     metric, where it has an interval, _against_the_baseline says that."""
     worse: list[str] = []
     unsure: list[str] = []
+    explained = any(metric.key == "r2_score" and metric.low is not None for metric in metrics)
     for metric in metrics:
         signed = -1 if metric_of(metric.key).lower_is_better else 1
         is_said = metric.key in ("accuracy", "mae") and metric.low is not None
-        if is_said or metric.baseline is None or signed * metric.value >= signed * metric.baseline:
+        if (
+            is_said
+            or (metric.key in _AS_R2 and explained)
+            or metric.baseline is None
+            or signed * metric.value >= signed * metric.baseline
+        ):
             continue
         best = metric.high if signed > 0 else metric.low  # the end of the interval that speaks most for the model
         excluded = best is not None and signed * best < signed * metric.baseline

@@ -243,6 +243,20 @@ def test_a_metric_that_is_worse_than_the_baselines_is_said(binary, own, said):
     )
 
 
+def test_metrics_that_say_the_same_beside_a_baseline_are_said_once(number):
+    """R² is the mean squared error by the variance; their intervals may differ where few errors are large."""
+    far = {
+        "r2_score": {"value": -0.2, "low": -3e11, "high": -0.04, "baseline": -0.006},
+        "mse": {"value": 12.0, "low": 1.0, "high": 30.0, "baseline": 10.0},
+        "rmse": {"value": 3.5, "low": 1.0, "high": 5.5, "baseline": 3.2},
+    }
+    rows = [msgspec.structs.replace(row, **far.get(row.metric, {})) for row in number.plots.intervals]
+    found = result_facts(replace(number, plots=replace(number.plots, intervals=rows))).sentences
+    (said,) = (sentence for sentence in found if "worse than the baseline" in sentence or "behind" in sentence)
+    assert said.startswith("It is worse than the baseline by R² (")
+    assert "squared error" not in said
+
+
 def test_folds_that_a_search_has_seen_are_called_optimistic(binary):
     searched = replace(binary.sources, best_trial=FOUND)
     said = result_facts(searched).sentences[-1]
