@@ -71,9 +71,10 @@ def split_table(table: Table, settings: SplitSettings, md5: str | None = None) -
             "no feature is left: the group and time columns are not features. Leave ", _GROUP, " or ", _TIME, " empty."
         )
     positions = _positions(table, settings, md5)
-    frame, empty = table.frame.copy(deep=False), replace(table, frame=pd.DataFrame())
+    cells, index = {str(name): table.frame[name].array for name in table.frame}, table.frame.index
+    empty = replace(table, frame=pd.DataFrame())
     del table  # of which, if nobody else has it, each column is let go of as soon as it is cut
-    train, validation, test = (replace(empty, frame=part) for part in _taken(frame, positions))
+    train, validation, test = (replace(empty, frame=part) for part in _taken(cells, index, positions))
     return Parts(train, validation, test.with_copies(train))
 
 
@@ -108,15 +109,16 @@ def _positions(table: Table, settings: SplitSettings, md5: str | None) -> tuple[
     return order[rest[kept]], order[rest[cut]], order[test]
 
 
-def _taken(frame: pd.DataFrame, positions: Sequence[np.ndarray]) -> list[pd.DataFrame]:
-    """The rows of ``frame`` at each of the ``positions``, which are taken out of it column by column."""
-    indexes = [frame.index.take(rows) for rows in positions]
+def _taken(cells: dict[str, Any], index: pd.Index, positions: Sequence[np.ndarray]) -> list[pd.DataFrame]:
+    """The rows at each of the ``positions`` of a table of these columns, {name: (n_rows,) cells}, which are let go of
+    one after another."""
     columns: list[dict[str, Any]] = [{} for _ in positions]
-    for name in map(str, list(frame)):
-        cells = frame.pop(name).array
+    for name in list(cells):
+        taken = cells.pop(name)
         for part, rows in zip(columns, positions, strict=True):
-            part[name] = cells.take(rows)
-    return [pd.DataFrame(part, index=index, copy=False) for part, index in zip(columns, indexes, strict=True)]
+            part[name] = taken.take(rows)
+    indexes = [index.take(rows) for rows in positions]
+    return [pd.DataFrame(part, index=own, copy=False) for part, own in zip(columns, indexes, strict=True)]
 
 
 def check_settings(settings: SplitSettings) -> None:
