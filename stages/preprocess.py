@@ -52,7 +52,7 @@ def preprocess(
             logger.info("%s: %d columns", kind, len(names))
     logger.info("%d rows, %d features encoded as %d", len(train), train.features.shape[1], encoded.shape[1])
     encoded[others] = beside
-    return preprocessor, replace(train, frame=encoded, time_is_feature=False, levels={})
+    return preprocessor, replace(train, frame=encoded, time_is_feature=False, levels={}, with_offset=())
 
 
 def describe(
@@ -67,11 +67,13 @@ def describe(
         features: the user's own, whose code is named by its SHA-256.
     """
     columns = train.features
+    zoned = [name for name in train.with_offset if name in columns]  # the column that orders the rows may be none
     code = {} if features is None else {"code": {features.path: sha256_of(features.path)}}
     return {
         "task": train.task,
         "target": train.target,
         "features": {str(name): column_type(columns[name]) for name in columns},
+        **({"times_with_offset": zoned} if zoned else {}),
         "training_rows": {"rows": len(train), "sha256": sha256},
         **code,
         "settings": {"preprocess": msgspec.structs.asdict(settings)},

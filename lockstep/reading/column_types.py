@@ -23,6 +23,7 @@ from lockstep.reading.date_formats import (
     FIRST_YEAR,
     ISO,
     LAST_YEAR,
+    DeclaredBy,
     are_days,
     check_offset,
     dates_of,
@@ -73,6 +74,7 @@ class Format(NamedTuple):
         missing_texts: words for a missing value in a text column; an empty cell always is one.
         marks: what stands around the digits; the contract declares it for single columns.
         dates: how the dates of a column that is declared one of dates are written; see date_formats.py.
+        declared_by: what says so, for messages.
     """
 
     decimal: str = "."
@@ -81,6 +83,7 @@ class Format(NamedTuple):
     missing_texts: tuple[str, ...] = ()
     marks: Marks = NO_MARKS
     dates: str = ISO
+    declared_by: DeclaredBy = "contract"
 
     @property
     def _digits(self) -> str:
@@ -377,17 +380,20 @@ class Column:
                 ").",
             )
         if self.form.dates == ISO and len(words) and not self.form.marks.epoch:
-            check_offset(bool(offset.any()), self.form.marks.offset, f"{self.file} column '{self.name}'")
+            where = f"{self.file} column '{self.name}'"
+            check_offset(bool(offset.any()), self.form.marks.offset, where, self.form.declared_by)
         if offset.any():
             logger.info("%s column '%s': times with an offset are converted to UTC", self.file, self.name)
         return pd.Series(values)
 
     def _too_long(self, declared: str | None) -> Values:
         if declared is not None:
+            of_model = self.form.declared_by == "model"
             raise DataError(
-                f"{self.file} column '{self.name}' has numbers too long to be computed with, but the contract "
-                f"declares it {declared}. Declare it string."
-            )
+                f"{self.file} column '{self.name}' has numbers too long to be computed with, but "
+                + (f"the model takes {declared}. Correct them." if of_model else
+                   f"the contract declares it {declared}. Declare it string.")
+            )  # fmt: skip
         if not self.are_all:
             raise NeedsCellsError
         what = "is read as text: its numbers are too long to be computed with"
@@ -472,10 +478,14 @@ class Column:
             written = f", written as {'ISO 8601 says' if self.form.dates == ISO else self.form.dates},"
         if declared in DATE_TYPES:
             written += f" in the years {FIRST_YEAR} to {LAST_YEAR},"
+        said = f"{self.file} column '{self.name}': {count} of {len(self.cells)} cells are not of the type {declared}"
+        place = f"{self._where(wrong)}, the first {first[:40]!r}"
+        if self.form.declared_by == "model":
+            return DataError(
+                f"{said}{written} that the model takes, {place}. Correct them; an empty cell is a missing value."
+            )
         return DataError(
-            f"{self.file} column '{self.name}': {count} of {len(self.cells)} cells are not of the type {declared}"
-            f"{written} that the contract declares, {self._where(wrong)}, the first {first[:40]!r}. Correct them, add "
-            "the word to ",
+            f"{said}{written} that the contract declares, {place}. Correct them, add the word to ",
             Setting("load.missing"),
             " or to the column's missingValues in the contract if it means a missing value, or change the contract.",
         )

@@ -124,6 +124,11 @@ class Contract(Settings, frozen=True):
         """{column: its levels in order} of those that have an order."""
         return {field.name: field.categories for field in self.fields if field.categories}
 
+    @property
+    def with_offset(self) -> tuple[str, ...]:
+        """The columns of times that say their offset from UTC."""
+        return tuple(field.name for field in self.fields if field.lockstep.offset or "%z" in field.format)
+
     def forms(self, usual: Format) -> dict[str, Format]:
         """{column: its form} of the columns that are written in another form than ``usual``, and of those of dates.
 

@@ -49,13 +49,15 @@ def typed_dataframe(
         forms: how the cells of some columns are written: their texts are read so, as those of a CSV file are.
 
     Raises:
-        DataError: as normalised_frame; or a text, or a number that counts days, is not of its column's declared form.
+        DataError: as normalised_frame; a text, or a number that counts days, is not of its column's declared form; or
+            times have a time zone where none is declared, or none where one is.
     """
+    check_names(frame, name)
     for column, form in (forms or {}).items():
         if column in frame and (types or {}).get(column) in DATE_TYPES and form.dates == ISO and not form.marks.epoch:
-            zoned = {value.tzinfo is not None for value in frame[column].dropna()[:1] if isinstance(value, datetime)}
-            for has_zone in zoned:
-                check_offset(has_zone, form.marks.offset, f"{name} column '{column}'")
+            zoned = has_zone(frame[column])
+            if zoned is not None:
+                check_offset(zoned, form.marks.offset, f"{name} column '{column}'", form.declared_by)
     typed = _with_counted_dates(normalised_frame(frame, name), name, forms or {})
     rows = typed.index.to_numpy()
     texts = {column: form for column, form in (forms or {}).items() if column in typed}
@@ -99,6 +101,16 @@ def ordered_levels(frame: pd.DataFrame) -> dict[str, tuple[str, ...]]:
         for name, found in levels.items()
         if len(found) > 1 and all(isinstance(level, str) and level for level in found)
     }
+
+
+def has_zone(column: pd.Series) -> bool | None:
+    """Whether the times of a column of a user's DataFrame have a time zone, as its first one says: they must be alike.
+    None where it holds no dates or times."""
+    present = column.notna().to_numpy() if column.dtype.kind in "MO" else np.array([], dtype=bool)
+    first = column.iloc[int(present.argmax())] if present.any() else None
+    if isinstance(first, datetime):
+        return first.tzinfo is not None
+    return False if isinstance(first, date | np.datetime64) else None
 
 
 def check_names(frame: pd.DataFrame, name: str) -> None:

@@ -19,6 +19,8 @@ DATE_TYPES = ("date", "datetime")
 """The types of a contract for dates without, and with, a time of day."""
 ISO = "default"
 """The format of a contract that is ISO 8601."""
+DeclaredBy = Literal["contract", "model"]
+"""What says how cells are written: the data contract or, of new rows without one, the model that they are for."""
 Epoch = Literal["", "excel", "seconds", "milliseconds"]
 """What numbers that are dates count: days since 1899-12-30, as a spreadsheet does, or seconds or milliseconds since
 1970-01-01; "" where dates are no numbers."""
@@ -71,24 +73,43 @@ def have_offset(cells: pa.Array, pattern: str) -> np.ndarray:
     return np.asarray(pc.match_substring_regex(cells, _ZONED).to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def check_offset(present: bool, declared: bool, where: str) -> None:
-    """Raise DataError unless times say their offset from UTC as the contract says that they do.
+def check_offset(present: bool, declared: bool, where: str, declared_by: DeclaredBy = "contract") -> None:
+    """Raise DataError unless times say their offset from UTC as it is declared that they do.
 
     Args:
         present: whether they say it.
-        declared: lockstep.offset of the contract.
+        declared: lockstep.offset of the contract; or whether the model was fitted on times that say it.
         where: the file and the column, for the message.
+        declared_by: which of the two.
     """
-    if present and not declared:
+    if declared_by == "model":
+        _check_offset_of_model(present, declared, where)
+    elif present and not declared:
         raise DataError(
             f"{where} has times with an offset from UTC, and its contract is of times without one, which are taken as "
             "they stand: the two cannot be compared. Leave the offset out; or, if all of the data has one, add "
             "lockstep: {offset: true} to the field in the contract."
         )
-    if declared and not present:
+    elif declared and not present:
         raise DataError(
             f"{where} has times without an offset from UTC, and its contract is of times that have one (lockstep: "
             "{offset: true}). Write it, as in 2024-01-31T12:00:00+01:00: without it they would be taken for UTC."
+        )
+
+
+def _check_offset_of_model(present: bool, fitted_on: bool, where: str) -> None:
+    if present and not fitted_on:
+        raise DataError(
+            f"{where} has times with an offset from UTC, and no sidecar of the model lists the column under "
+            "times_with_offset: the model was fitted on times without one, which are taken as they stand, or by a "
+            "Lockstep that kept no such list. Write the times as the training data has them. If that has offsets, name "
+            "the model's problem (--problem), whose contract says so, or train the model again."
+        )
+    if fitted_on and not present:
+        raise DataError(
+            f"{where} has times without an offset from UTC, and the model was fitted on times that have one "
+            "(times_with_offset in its sidecar). Write it, as in 2024-01-31T12:00:00+01:00, or give the column of a "
+            "DataFrame its time zone (dt.tz_localize): without it they would be taken for UTC."
         )
 
 

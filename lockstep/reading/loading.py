@@ -12,7 +12,7 @@ from lockstep.reading.blocks import read_typed
 from lockstep.reading.column_types import EXACT_FLOAT, MISSING, NUMBER_TYPE, STRING_TYPE, Format, Typed
 from lockstep.reading.contract import Contract, enforce, places, violations, wrong_types
 from lockstep.reading.csvfile import CsvFile, Dialect
-from lockstep.reading.dataframes import check_names, ordered_levels, read_parquet, typed_dataframe
+from lockstep.reading.dataframes import check_names, has_zone, ordered_levels, read_parquet, typed_dataframe
 from lockstep.reading.encodings import NO_CHARACTER_SET, is_character_set
 from lockstep.reading.quirks import OF_BLANKS, Quirk
 from lockstep.reading.source import check_file
@@ -104,7 +104,7 @@ def load_file(path: Path, settings: LoadSettings, contract: Contract | None = No
     if contract is not None:
         enforce(violations(typed.frame, contract, without=settings.drop), str(path), typed.line_starts)
     table = checked_table(typed.frame, settings, str(path), typed.line_starts)
-    return Loaded(_with_orders(table, contract, {}), typed.missing_as, len(typed.frame) - len(table))
+    return Loaded(_as_declared(table, contract), typed.missing_as, len(typed.frame) - len(table))
 
 
 def check_rows(path: Path, settings: LoadSettings, contract: Contract) -> None:
@@ -143,7 +143,7 @@ def _load_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract 
     if contract is not None:
         enforce(violations(typed, contract, without=settings.drop), name, None)
     table = checked_table(typed, settings, name, None)
-    return Loaded(_with_orders(table, contract, ordered_levels(frame)), missing_as, len(typed) - len(table))
+    return Loaded(_as_declared(table, contract, frame), missing_as, len(typed) - len(table))
 
 
 def _typed_frame(frame: pd.DataFrame, settings: LoadSettings, contract: Contract | None, name: str) -> Typed:
@@ -166,10 +166,23 @@ def _declared(contract: Contract | None, settings: LoadSettings) -> tuple[dict[s
     return {**contract.types}, contract.forms(settings.form)
 
 
-def _with_orders(table: Table, contract: Contract | None, own: Mapping[str, Sequence[str]]) -> Table:
-    """The table with the order of its features' levels that a contract declares; where there is none, with its own."""
-    orders = own if contract is None else contract.orders
-    return replace(table, levels={name: levels for name, levels in orders.items() if name in table.features})
+def _as_declared(table: Table, contract: Contract | None, given: pd.DataFrame | None = None) -> Table:
+    """The table with what a contract declares of its features beyond their types: the order of their levels, and that
+    times have an offset. Without a contract, and of time zones for columns that it does not have, with what the
+    DataFrame ``given``, of which the table was made, says itself."""
+    orders: Mapping[str, Sequence[str]] = {}
+    if contract is not None:
+        orders = contract.orders
+    elif given is not None:
+        orders = ordered_levels(given)
+    declared, zoned = (contract.types, [*contract.with_offset]) if contract else ({}, [])
+    zoned += [] if given is None else [str(name) for name in given if name not in declared and has_zone(given[name])]
+    features = table.features
+    return replace(
+        table,
+        levels={name: levels for name, levels in orders.items() if name in features},
+        with_offset=tuple(str(name) for name in features if name in zoned and column_type(features[name]) == "date"),
+    )
 
 
 def target_of(settings: LoadSettings) -> str:

@@ -49,6 +49,7 @@ class Table:
         positive: the positive class of two, where load.positive names one; see ``positive_class``.
         weight: the column that says how much each row counts, or None where all count alike.
         levels: {column of texts: its levels in order}, of those that have an order by the contract.
+        with_offset: the features of times that said their offset from UTC where they come from; here they are in UTC.
     """
 
     frame: pd.DataFrame
@@ -62,6 +63,7 @@ class Table:
     positive: str | int | bool | None = None
     weight: str | None = None
     levels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    with_offset: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -193,7 +195,8 @@ def write_table(table: Table, file: Path | IO[bytes]) -> None:
     """Write ``table`` as parquet: the same table always gives the same bytes."""
     arrow = pa.Table.from_pandas(table.frame, preserve_index=True)
     own = {name: getattr(table, name) for name in ("target", "task", "group", "time", "stratified")}
-    own |= {name: value for name in ("copies", "time_is_feature", "levels") if (value := getattr(table, name))}
+    rare = ("copies", "time_is_feature", "levels", "with_offset")
+    own |= {name: value for name in rare if (value := getattr(table, name))}
     own |= {name: value for name in ("positive", "weight") if (value := getattr(table, name)) is not None}
     arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), b"lockstep": json.dumps(own).encode()})
     own_encodings = _encodings(arrow)

@@ -90,7 +90,7 @@ def read_rows(body: bytes, scorer: RowScorer, most: int, id_column: str) -> RowB
     known = known_columns(scorer) | {id_column}
     if not names.keys() <= known:
         raise unknown_columns(_places_of([name for name in names if name not in known], rows), known)
-    forms = scorer.contract.forms(scorer.form) if scorer.contract else {}
+    forms = scorer.forms
     mistakes: list[Mistake] = []
     found: dict[str, Any] = {}
     cells: dict[str, list[Any]] = {}
@@ -292,7 +292,7 @@ def _typed(
     def column_of(name: str) -> Column:
         # A number in JSON is written in one way; how files write it does not matter.
         is_plain = scorer.types[name] in ("number", "integer", "boolean")
-        form = Format() if is_plain else forms.get(name, scorer.form)
+        form = Format(declared_by=scorer.form.declared_by) if is_plain else forms.get(name, scorer.form)
         try:
             texts = pa.array(map(_text, cells[name]), TEXT)
         except UnicodeEncodeError:

@@ -33,7 +33,9 @@ from lockstep.reading.contract import (
 )
 from lockstep.reading.csvfile import CsvFile, Dialect, TextTable
 from lockstep.reading.dataframes import typed_dataframe
+from lockstep.reading.date_formats import DATE_TYPES
 from lockstep.reading.loading import LoadSettings, too_large
+from lockstep.reading.number_marks import Marks
 from lockstep.reading.source import Source, open_source
 from lockstep.saving.sidecar import read_about
 from lockstep.steps.diagnosing.reasons import Background, reasons_of, strongest
@@ -91,6 +93,7 @@ class RowScorer(NamedTuple):
         dialect, form: how files are written.
         contract: None for no other demand than the types.
         decision: what its sidecar says of its intervals.
+        with_offset: the columns that by its sidecar it was fitted on with times that said their offset from UTC.
     """
 
     model: Pipeline
@@ -99,6 +102,19 @@ class RowScorer(NamedTuple):
     form: Format
     contract: Contract | None
     decision: Decision = NO_DECISION
+    with_offset: tuple[str, ...] = ()
+
+    @property
+    def forms(self) -> dict[str, Format]:
+        """{column: its form} of those that are not written as ``form`` says, and of those of dates: as the contract
+        declares or, where it says nothing of a column of times, as they were in the rows that the model was fitted on.
+        """
+        times = [name for name, kind in self.types.items() if kind in DATE_TYPES]
+        fitted_on = {
+            name: self.form._replace(marks=Marks(offset=name in self.with_offset), declared_by="model")
+            for name in times
+        }
+        return fitted_on | (self.contract.forms(self.form) if self.contract else {})
 
     @property
     def task(self) -> Task:
@@ -136,10 +152,10 @@ def make_scorer(
     """
     model = load_model(path, sha256=sha256)
     about: dict[str, Any] = {}
-    decision = NO_DECISION
+    decision, with_offset = NO_DECISION, ()
     with contextlib.suppress(IntegrityError):  # no sidecar, where dvc.lock or --sha256 vouches for the model
         about = read_about(path)
-        decision = decision_of(about)
+        decision, with_offset = decision_of(about), tuple(about.get("times_with_offset", ()))
     try:
         kinds = columns_taken(model, about.get("features", {}))
     except (AttributeError, KeyError):
@@ -148,14 +164,15 @@ def make_scorer(
     types = {column: CONTRACT_TYPES.get(kind, kind) for column, kind in kinds.items()}
     name = problem or path.resolve().parent.name
     if problem is None and not (params.exists() and name in read_problems(params)):
-        return RowScorer(model, types, Dialect(), Format(), None, decision)
+        return RowScorer(model, types, Dialect(), Format(declared_by="model"), None, decision, with_offset)
     load = Problem(params, name).section("load", LoadSettings)
     declared = contracts / f"{name}.yaml"
     contract = read_contract(declared) if declared.exists() else None
     narrower = {"number": "integer", "datetime": "date"}  # what a contract may say more than the model
     said = contract.types if contract else {}
     types |= {column: said[column] for column, kind in types.items() if said.get(column) == narrower.get(kind, "")}
-    return RowScorer(model, types, load.dialect, load.form, contract, decision)
+    form = load.form if contract else load.form._replace(declared_by="model")
+    return RowScorer(model, types, load.dialect, form, contract, decision, with_offset)
 
 
 def blocks_of(scorer: RowScorer, path: Path, name: str, id_column: str | None = None) -> Iterator[RowBlock]:
@@ -174,7 +191,7 @@ def blocks_of(scorer: RowScorer, path: Path, name: str, id_column: str | None = 
         for frame in _parquet_blocks(path, name, scorer.types):
             yield block_of(scorer, frame, name)
         return
-    forms = _forms(scorer)
+    forms = scorer.forms
     for text in _csv_blocks(path, scorer):
         others = tuple(column for column in text.cells.column_names if column not in scorer.types)
         ids = text.cells.column(id_column).to_pylist() if id_column in others else None
@@ -186,13 +203,9 @@ def block_of(scorer: RowScorer, frame: pd.DataFrame, name: str) -> RowBlock:
     """The rows of a DataFrame, which messages call ``name``. Raises DataError, as blocks_of."""
     others = tuple(str(column) for column in frame if column not in scorer.types)
     frame = frame.drop(columns=list(others))
-    typed = typed_dataframe(frame, name, scorer.types, _forms(scorer)).frame if len(frame.columns) else frame
+    typed = typed_dataframe(frame, name, scorer.types, scorer.forms).frame if len(frame.columns) else frame
     _check_types(typed, scorer.types, name)
     return RowBlock(typed, None, others)
-
-
-def _forms(scorer: RowScorer) -> dict[str, Format]:
-    return scorer.contract.forms(scorer.form) if scorer.contract else {}
 
 
 def predict_rows(
@@ -365,9 +378,10 @@ def checked_rows(scorer: RowScorer, block: RowBlock, name: str, before: int) -> 
     absent = [column for column in scorer.types if column not in frame]
     if absent:
         if scorer.contract is None or scorer.contract.lockstep.severity.columns == "error":
+            imputed = ", or set lockstep.severity.columns in the contract to warning to have them imputed"
             raise RefusedColumnsError(
-                f"{name} lacks columns that the model uses: {absent_columns(absent, block.others)}. Add them, or set "
-                "lockstep.severity.columns in the contract to warning to have them imputed.",
+                f"{name} lacks columns that the model uses: {absent_columns(absent, block.others)}. Add them"
+                f"{imputed if scorer.contract else ''}.",
                 rule="columns",
                 columns=absent,
             )

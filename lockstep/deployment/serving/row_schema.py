@@ -4,6 +4,11 @@ from typing import Any
 
 from lockstep.deployment.serving.predicting import RowScorer
 from lockstep.reading.contract import Constraints, Field
+from lockstep.reading.date_formats import ISO, dates_of
+from lockstep.reading.number_marks import Marks
+
+import pandas as pd
+import pyarrow as pa
 
 _JSON = {"number": "number", "integer": "integer", "boolean": "boolean"}
 _WORDS = {
@@ -14,6 +19,8 @@ _WORDS = {
     "date": "a date as text, such as '2024-01-31'",
     "datetime": "a date and time as text, such as '2024-01-31T12:00:00'",
 }
+_ZONED_EXAMPLE = "2024-01-31T12:00:00+01:00"
+_ZONED = f"a date and time with its offset from UTC as text, such as '{_ZONED_EXAMPLE}'"
 _EXAMPLES: dict[str, Any] = {
     "number": 1.5,
     "integer": 1,
@@ -28,11 +35,12 @@ SHOWN_LEVELS = 20
 def fields_of(scorer: RowScorer) -> dict[str, Field]:
     """{column: its field} of the columns that the model uses; a bare one where there is no contract."""
     declared = {field.name: field for field in scorer.contract.fields} if scorer.contract else {}
-    return {name: declared.get(name) or Field(name=name, type=_field_type(kind)) for name, kind in scorer.types.items()}
+    return {name: declared.get(name) or _bare(scorer, name, kind) for name, kind in scorer.types.items()}
 
 
-def _field_type(kind: str) -> Any:
-    return kind if kind in _WORDS else "string"
+def _bare(scorer: RowScorer, name: str, kind: Any) -> Field:
+    offset = kind == "datetime" and name in scorer.with_offset
+    return Field(name=name, type=kind if kind in _WORDS else "string", lockstep=Marks(offset=offset))
 
 
 def is_demanded(scorer: RowScorer, rule: str) -> bool:
@@ -50,7 +58,7 @@ def known_columns(scorer: RowScorer) -> set[str]:
 def allowed(scorer: RowScorer, column: str) -> str:
     """What a cell of a column may hold, in words: ``a number from 4.3 to 7.9``."""
     field = fields_of(scorer)[column]
-    limits, words = field.limits, _WORDS[scorer.types[column]]
+    limits, words = field.limits, _ZONED if field.lockstep.offset else _WORDS[scorer.types[column]]
     if limits.enum is not None:
         more = len(limits.enum) - SHOWN_LEVELS
         words = f"one of {', '.join(limits.enum[:SHOWN_LEVELS])}" + (f" and {more} more" if more > 0 else "")
@@ -147,6 +155,11 @@ def _example(field: Field, kind: str) -> Any:
     low, high = field.limits.minimum, field.limits.maximum
     if field.limits.enum:
         return field.limits.enum[0]
+    if field.lockstep.offset:
+        if low is None and high is None:
+            return _ZONED_EXAMPLE
+        limit = dates_of(pa.array([str(high if low is None else low)]), ISO)[0]  # in UTC, as the cells are by then
+        return f"{pd.Timestamp(limit).isoformat()}Z"
     if isinstance(low, str) or isinstance(high, str):
         return low if low is not None else high
     if kind in ("number", "integer") and not (low is None and high is None):
