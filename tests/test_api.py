@@ -229,7 +229,8 @@ def test_a_stage_reads_no_setting_that_it_does_not_track(tmp_path, monkeypatch):
     model = {"model": "random_forest", "kind": "classifier", "version": 1, "hyperparameters": {"n_estimators": 2}}
     params = {
         "load": {"path": "data.csv", "task": "classification", "target": "y"},
-        **{name: {} for name in ("split", "preprocess", "tune", "cross_validate")},
+        **{name: {} for name in ("split", "tune", "cross_validate")},
+        "preprocess": {"text_columns": []},
         "evaluate": {"average": "macro", "metrics": []},
         "train": model,
     }
