@@ -2,16 +2,20 @@
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from lockstep.kernel.errors import DataError
 from lockstep.kernel.files import not_made
+from lockstep.kernel.lock_file import LOCK_FILE, LockedStage, read_lock
+from lockstep.kernel.paths import PARAMS
 from lockstep.learning.metrics import metric_of
 from lockstep.steps.reporting.wording import visible
 
 T = TypeVar("T")
+_MEASURING = ("load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate")
+"""The stages that the metrics come from."""
 
 
 class MetricResult(NamedTuple):
@@ -50,6 +54,33 @@ def results_of(problem: str) -> Results:
     profile = Path(f"metrics/{problem}_profile.json")
     unit = _read_output(profile, "a data profile", _unit) if profile.exists() else ""
     return Results(found, average, unit, metrics.get("test_rows", 0))
+
+
+def evaluated_model(problem: str) -> str | None:
+    """The file of the model that the metrics are of, as dvc.lock records it; None where it records none."""
+    stage = _recorded().get(f"evaluate@{problem}")
+    deps = stage.deps if stage is not None else ()
+    return next((file.path for file in deps if file.path.endswith(".joblib")), None)
+
+
+def changed_settings(problem: str, problems: Mapping[str, Any]) -> list[str]:
+    """The keys of settings that are others in ``problems`` than dvc.lock records of the stages that the metrics come
+    from."""
+    recorded: dict[str, Any] = {}
+    for stage, run in _recorded().items():
+        if stage in {f"{name}@{problem}" for name in _MEASURING}:
+            recorded |= run.params.get(PARAMS.name, {})
+    return [key for key, value in recorded.items() if _value({"problems": problems}, key) != value]
+
+
+def _recorded() -> Mapping[str, LockedStage]:
+    return read_lock() if LOCK_FILE.exists() else {}
+
+
+def _value(settings: Any, key: str) -> Any:
+    for name in key.split("."):
+        settings = settings.get(name) if isinstance(settings, Mapping) else None
+    return settings
 
 
 def _unit(text: str) -> str:
