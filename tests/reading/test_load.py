@@ -279,7 +279,7 @@ def test_the_stage_writes_table_and_profile(project, csv):
             "load.tarjet is not a setting. Allowed, nearest first: target",
         ),
         ({"path": "data.csv", "task": "regression", "drop": "a"}, 'load.drop is "a". Allowed: a list'),
-        ({"path": "none.csv", "task": "regression"}, "none.csv does not exist. Put the file there, or run 'dvc pull"),
+        ({"path": "none.csv", "task": "regression"}, "none.csv does not exist. Put the file there, or correct load"),
         ({"path": ".", "task": "regression"}, "load.path is '.', which does not lead to a file in the repository"),
         (
             {"path": "/dev/null", "task": "regression"},

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from lockstep.commands import GivenModel, add_params, command_parser, given_model, model_of
 from lockstep.commands.comparing.two_revisions import add_forms, emit
 from lockstep.commands.deployment.predict import rows_file
-from lockstep.commands.new_rows import FILE_KINDS, add_sheet
+from lockstep.commands.new_rows import add_sheet
 from lockstep.deployment.serving.background import training_rows
 from lockstep.deployment.serving.predicting import (
     CONTRACT_TYPES,
@@ -26,6 +26,7 @@ from lockstep.deployment.serving.predicting import (
     checked_rows,
     make_scorer,
 )
+from lockstep.deployment.serving.row_files import FILE_KINDS
 from lockstep.deployment.watching.batch import LEAST_ROWS, Batch, Reference, watch_batch
 from lockstep.deployment.watching.record import BatchFile, RecordOutcome, record_batch
 from lockstep.deployment.watching.words import report
