@@ -19,7 +19,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
-from lockstep.kernel.errors import DataError, Message, Setting, SettingsError
+from lockstep.kernel.errors import DataError, Message, Setting, SettingsError, plural
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Seed, Settings, Task
 from lockstep.learning.computing.kept_results import KeptResults
@@ -167,7 +167,9 @@ def _has_rare_class(train: Table, n_folds: int, *, log: bool) -> bool:
     classes, counts = np.unique(train.labels, return_counts=True)
     if counts.min() >= n_folds:
         return False
-    rare = f"class {classes[counts.argmin()]} has {counts.min()} training rows, fewer than the {n_folds} folds"
+    rare = (
+        f"class {classes[counts.argmin()]} has {plural(counts.min(), 'training row')}, fewer than the {n_folds} folds"
+    )
     if log:
         logger.warning(Message(f"{rare}: not every fold has it. Lower ", _FOLDS, " to have folds stratified"))
     return True

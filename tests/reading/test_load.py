@@ -64,7 +64,7 @@ def test_the_default_target_is_the_tasks(task, target):
 @pytest.mark.parametrize("rows", [0, 1, 99])
 def test_fewer_rows_than_the_minimum(csv, rows):
     path = csv(frame(rows))
-    with pytest.raises(ValueError, match=rf"data\.csv has {rows} rows; at least 100 are needed"):
+    with pytest.raises(ValueError, match=rf"data\.csv has {rows} row{'s'[: rows != 1]}; at least 100 are"):
         load_file(path, CLASSIFICATION)
 
 

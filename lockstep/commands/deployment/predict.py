@@ -26,7 +26,7 @@ from lockstep.deployment.serving.predicting import (
 )
 from lockstep.deployment.serving.row_files import FILE_KINDS, table_of
 from lockstep.intake.sources.snapshots import as_table
-from lockstep.kernel.errors import DataError, SettingsError, called
+from lockstep.kernel.errors import DataError, SettingsError, called, plural
 from lockstep.kernel.files import Outputs
 from lockstep.kernel.paths import CONTRACTS, PARAMS
 
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise DataError(f"{name} has no rows below its header. Nothing was written.")
         spool.seek(0)
         _deliver(spool, args.output)
-    print(f"{n_rows:,} rows scored{'' if args.output == '-' else f': {args.output}'}", file=sys.stderr)
+    print(f"{plural(n_rows, 'row')} scored{'' if args.output == '-' else f': {args.output}'}", file=sys.stderr)
     if note:
         print(note, file=sys.stderr)
     return 0

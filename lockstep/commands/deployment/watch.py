@@ -31,7 +31,7 @@ from lockstep.deployment.watching.batch import LEAST_ROWS, Batch, Reference, wat
 from lockstep.deployment.watching.record import BatchFile, RecordOutcome, record_batch
 from lockstep.deployment.watching.words import report
 from lockstep.intake.problems.problem_files import watch_record_of
-from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.kernel.errors import DataError, SettingsError, plural
 from lockstep.kernel.locks import exclusive_command
 from lockstep.kernel.paths import CONTRACTS, PARAMS
 from lockstep.kernel.settings import Problem
@@ -222,8 +222,8 @@ def _read_batch(scorer: RowScorer, reference: Reference, path: Path, name: str, 
         raise DataError(f"{name} has no rows below its header. Nothing was recorded.")
     if len(table) < LEAST_ROWS:
         raise DataError(
-            f"{name} has {len(table)} rows, too few to tell a shift from chance: at least {LEAST_ROWS} are needed. "
-            "Wait for more, or put several batches into one file."
+            f"{name} has {plural(len(table), 'row')}, too few to tell a shift from chance: at least {LEAST_ROWS} are "
+            "needed. Wait for more, or put several batches into one file."
         )
     rows = table[list(scorer.types)]
     predictions = predict(scorer.model, rows, train.task, train.positive)

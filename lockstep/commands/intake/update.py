@@ -19,11 +19,10 @@ from lockstep.comparing.verdicts import ALPHA
 from lockstep.deployment.serving.row_files import FILE_KINDS
 from lockstep.intake.renewing.renewal import Renewal
 from lockstep.intake.renewing.updating import Update, carry_out, planned_update
-from lockstep.kernel.errors import DataError, some
+from lockstep.kernel.errors import DataError, plural, some
 from lockstep.kernel.locks import exclusive_command, exclusive_run
 from lockstep.repository.revisions import RevisionName
 from lockstep.steps.evaluating.design import LEAST_UNITS
-from lockstep.steps.reporting.wording import plural
 
 
 def main(argv: Sequence[str] | None = None) -> int:
