@@ -146,7 +146,7 @@ def make_folds(train: Table, settings: CrossValidateSettings, *, log: bool = Tru
         SettingsError: repeats of folds by time.
     """
     if len(train) < 2 * settings.folds:
-        raise _too_few(f"{len(train)} training rows", settings)
+        raise _too_few(len(train), "training row", "", settings)
     stratified = train.task == "classification" and not _has_rare_class(train, settings.folds, log=log)
     if train.time is not None:
         return _folds_by_time(train, settings)
@@ -158,8 +158,9 @@ def make_folds(train: Table, settings: CrossValidateSettings, *, log: bool = Tru
     return list(splitter.split(train.frame, train.labels))
 
 
-def _too_few(what: str, settings: CrossValidateSettings) -> DataError:
-    return DataError(f"{what} are too few for {settings.folds} folds. Lower ", _FOLDS, ".")
+def _too_few(count: int, noun: str, of_what: str, settings: CrossValidateSettings) -> DataError:
+    are = "is" if count == 1 else "are"
+    return DataError(f"{plural(count, noun)}{of_what} {are} too few for {settings.folds} folds. Lower ", _FOLDS, ".")
 
 
 def _has_rare_class(train: Table, n_folds: int, *, log: bool) -> bool:
@@ -182,7 +183,7 @@ def _folds_by_time(train: Table, settings: CrossValidateSettings) -> list[Fold]:
     # Over the time stamps, not the rows: rows of the same time are never separated.
     stamps, stamp_of_row = np.unique(train.time_stamps, return_inverse=True)
     if len(stamps) <= settings.folds:
-        raise _too_few(f"{len(stamps)} different values of '{train.time}'", settings)
+        raise _too_few(len(stamps), "different value", f" of '{train.time}'", settings)
     return [
         (np.flatnonzero(np.isin(stamp_of_row, before)), np.flatnonzero(np.isin(stamp_of_row, after)))
         for before, after in TimeSeriesSplit(settings.folds).split(stamps)
@@ -194,7 +195,7 @@ def _folds_by_group(
 ) -> list[Fold]:
     groups = train.frame[train.group]
     if groups.nunique() < settings.folds:
-        raise _too_few(f"{groups.nunique()} groups of '{train.group}'", settings)
+        raise _too_few(groups.nunique(), "group", f" of '{train.group}'", settings)
     seeds = [(settings.seed + repeat) % 2**32 for repeat in range(settings.repeats)]
     return [
         fold

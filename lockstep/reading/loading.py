@@ -443,7 +443,7 @@ def _without_rare_classes(frame: pd.DataFrame, settings: LoadSettings, name: str
         return frame[~is_rare]
     together = int((is_rare | (frame[target] == _OTHER_CLASS)).sum())
     if column_type(frame[target]) != "text" or together < settings.class_rows:
-        why = f"have {together} rows together" if column_type(frame[target]) == "text" else "are no texts"
+        why = f"have {plural(together, 'row')} together" if column_type(frame[target]) == "text" else "are no texts"
         raise DataError(
             f"{name}: the rare classes of the target '{target}' ({listed}) {why}, so they cannot be merged into a "
             f"class '{_OTHER_CLASS}'. Set ",

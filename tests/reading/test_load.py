@@ -150,7 +150,7 @@ def test_rare_classes(csv, action, classes):
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        (["a"] * 60 + ["b"] * 59 + ["c"], r"\('c'\) have 1 rows together, so they cannot be merged"),
+        (["a"] * 60 + ["b"] * 59 + ["c"], r"\('c'\) have 1 row together, so they cannot be merged"),
         ([1] * 60 + [2] * 58 + [3, 4], r"\(3, 4\) are no texts, so they cannot be merged"),
     ],
 )
