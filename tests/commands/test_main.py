@@ -227,7 +227,7 @@ def test_summary_shows_no_metrics_of_another_model(results, capsys):
     evaluated("random_forest", train_of("random_forest"))
     assert main(["summary"]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "those in metrics/ are of models/a/random_forest_classifier_v3.joblib, which the last run evaluated" in out
+    assert "those in metrics/ are of models/a/random_forest_classifier_v3.joblib, which was evaluated last." in out
     assert "accuracy" not in out
     evaluated("svm", train_of("svm", C=2))
     assert main(["summary"]) == 0
@@ -236,7 +236,15 @@ def test_summary_shows_no_metrics_of_another_model(results, capsys):
     assert "accuracy" in out
     evaluated("svm", train_of("svm"))
     assert main(["summary"]) == 0
-    assert "last run" not in capsys.readouterr().out
+    assert "last" not in capsys.readouterr().out
+    lock = json.loads(Path("dvc.lock").read_text())
+    (file,) = lock["stages"]["evaluate@a"]["deps"]
+    lock["stages"]["train@a"] = {"cmd": "python", "outs": [file | {"md5": "1" * 32}]}
+    Path("dvc.lock").write_text(json.dumps(lock) + "\n")
+    assert main(["summary"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "are of the models/a/svm_classifier_v3.joblib before it was trained anew, which was evaluated last." in out
+    assert "accuracy" not in out
 
 
 def test_errors_have_the_unit_of_the_data_profile(results, capsys):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -56,11 +57,19 @@ def results_of(problem: str) -> Results:
     return Results(found, average, unit, metrics.get("test_rows", 0))
 
 
-def evaluated_model(problem: str) -> str | None:
-    """The file of the model that the metrics are of, as dvc.lock records it; None where it records none."""
-    stage = _recorded().get(f"evaluate@{problem}")
-    deps = stage.deps if stage is not None else ()
-    return next((file.path for file in deps if file.path.endswith(".joblib")), None)
+def other_model(problem: str, model: str) -> str | None:
+    """The model that the metrics are of, in words, where dvc.lock records that it is not ``model``, or not the one that
+    was trained last under that name."""
+    runs = _recorded()
+    evaluated, trained = runs.get(f"evaluate@{problem}"), runs.get(f"train@{problem}")
+    is_model = re.compile(rf"models/{re.escape(problem)}/[^/]+\.joblib").fullmatch
+    found = next((file for file in (evaluated.deps if evaluated is not None else ()) if is_model(file.path)), None)
+    if found is None:
+        return None
+    if found.path != model:
+        return found.path
+    now = {file.path: file.md5 for file in (trained.outs if trained is not None else ())}
+    return None if now.get(model, found.md5) == found.md5 else f"the {model} before it was trained anew"
 
 
 def changed_settings(problem: str, problems: Mapping[str, Any]) -> list[str]:

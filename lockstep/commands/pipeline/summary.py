@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.commands import add_params, command_parser, model_of
-from lockstep.commands.pipeline.results import Results, changed_settings, evaluated_model, results_of
+from lockstep.commands.pipeline.results import Results, changed_settings, other_model, results_of
 from lockstep.comparing.rendering import console_of, metric_value, print_wrapped
 from lockstep.kernel.errors import DataError, some
 from lockstep.kernel.settings import NO_PROBLEM, Problem, check_there, read_problems
@@ -53,12 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         model = model_of(Problem(args.params, name, problems))
         built = "" if model.exists() else f" (not built: dvc repro train@{name})"
         heading = f"{name}: {model}{built}"
-        if (other := evaluated_model(name)) not in (None, model.as_posix()):
+        if (other := other_model(name, model.as_posix())) is not None:
             print_wrapped(
                 console,
                 heading,
-                f"Its metrics are not known: those in metrics/ are of {other}, which the last run evaluated. "
-                f"'dvc repro report@{name}' makes them.\n",
+                f"Its metrics are not known: those in metrics/ are of {other}, which was evaluated last. 'dvc "
+                f"repro report@{name}' evaluates this one.\n",
             )
             continue
         print_wrapped(console, heading, *_changed(name, problems, args.params), *_warnings(results))
