@@ -5,9 +5,6 @@ from pathlib import Path
 
 from lockstep.intake.sources.snapshots import NewRows
 
-FILE_KINDS = (
-    "a CSV file (also .gz, .zst, .zip), a parquet file, an Excel workbook (.xlsx), JSON lines (.jsonl, .ndjson)"
-)
 LINES = 1000
 """So many lines may be skipped at either end of a file."""
 

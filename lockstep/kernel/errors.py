@@ -125,6 +125,12 @@ def some(items: Iterable[object], most: int = 5) -> str:
     return shown if len(words) <= most else f"{shown} and {len(words) - most} more"
 
 
+def plural(count: int, noun: str) -> str:
+    """1 row; 2 rows; 2 classes; 2 batches."""
+    ending = "" if count == 1 else "es" if noun.endswith(("s", "ch")) else "s"
+    return f"{count:,} {noun}{ending}"
+
+
 def nearest(word: object, allowed: Iterable[object], most: int | None = None) -> list[str]:
     """The words of ``allowed``, those most like ``word`` first, ``most`` of them at most."""
     known = [str(item) for item in allowed]

@@ -19,7 +19,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
-from lockstep.kernel.errors import DataError, Message, Setting, SettingsError
+from lockstep.kernel.errors import DataError, Message, Setting, SettingsError, plural
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.settings import Seed, Settings, Task
 from lockstep.learning.computing.kept_results import KeptResults
@@ -146,7 +146,7 @@ def make_folds(train: Table, settings: CrossValidateSettings, *, log: bool = Tru
         SettingsError: repeats of folds by time.
     """
     if len(train) < 2 * settings.folds:
-        raise _too_few(f"{len(train)} training rows", settings)
+        raise _too_few(len(train), "training row", "", settings)
     stratified = train.task == "classification" and not _has_rare_class(train, settings.folds, log=log)
     if train.time is not None:
         return _folds_by_time(train, settings)
@@ -158,8 +158,9 @@ def make_folds(train: Table, settings: CrossValidateSettings, *, log: bool = Tru
     return list(splitter.split(train.frame, train.labels))
 
 
-def _too_few(what: str, settings: CrossValidateSettings) -> DataError:
-    return DataError(f"{what} are too few for {settings.folds} folds. Lower ", _FOLDS, ".")
+def _too_few(count: int, noun: str, of_what: str, settings: CrossValidateSettings) -> DataError:
+    are = "is" if count == 1 else "are"
+    return DataError(f"{plural(count, noun)}{of_what} {are} too few for {settings.folds} folds. Lower ", _FOLDS, ".")
 
 
 def _has_rare_class(train: Table, n_folds: int, *, log: bool) -> bool:
@@ -168,7 +169,7 @@ def _has_rare_class(train: Table, n_folds: int, *, log: bool) -> bool:
     if counts.min() >= n_folds:
         return False
     if log:
-        rows = "1 training row" if counts.min() == 1 else f"{counts.min()} training rows"
+        rows = plural(counts.min(), "training row")
         rare = f"class {classes[counts.argmin()]} has {rows}, fewer than the {n_folds} folds: not every fold has it"
         can_be_stratified = counts.min() > 1 and train.time is None
         way_out = (". Lower ", _FOLDS, " to have folds stratified") if can_be_stratified else ()
@@ -183,7 +184,7 @@ def _folds_by_time(train: Table, settings: CrossValidateSettings) -> list[Fold]:
     # Over the time stamps, not the rows: rows of the same time are never separated.
     stamps, stamp_of_row = np.unique(train.time_stamps, return_inverse=True)
     if len(stamps) <= settings.folds:
-        raise _too_few(f"{len(stamps)} different values of '{train.time}'", settings)
+        raise _too_few(len(stamps), "different value", f" of '{train.time}'", settings)
     return [
         (np.flatnonzero(np.isin(stamp_of_row, before)), np.flatnonzero(np.isin(stamp_of_row, after)))
         for before, after in TimeSeriesSplit(settings.folds).split(stamps)
@@ -195,7 +196,7 @@ def _folds_by_group(
 ) -> list[Fold]:
     groups = train.frame[train.group]
     if groups.nunique() < settings.folds:
-        raise _too_few(f"{groups.nunique()} groups of '{train.group}'", settings)
+        raise _too_few(groups.nunique(), "group", f" of '{train.group}'", settings)
     seeds = [(settings.seed + repeat) % 2**32 for repeat in range(settings.repeats)]
     return [
         fold

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from lockstep.kernel.errors import DataError, LockstepError, SettingsError, some
+from lockstep.kernel.errors import DataError, LockstepError, SettingsError, plural, some
 from lockstep.learning.own_code import find_file, load_module, read_definitions, said_of
 from lockstep.tables.dates import UNIT
 from lockstep.tables.table import Table, column_type, with_columns
@@ -196,7 +196,7 @@ class OwnFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if not isinstance(made, pd.DataFrame):
             wrong = f"gives a {type(made).__name__}. It must give a DataFrame"
         elif len(made) != len(X):
-            wrong = f"gives {len(made)} rows for {len(X)}. It must give one row for each"
+            wrong = f"gives {plural(len(made), 'row')} for {len(X):,}. It must give one row for each"
         elif not made.index.equals(X.index):
             moved = len(made.index.symmetric_difference(X.index)) == 0
             what = "the rows in another order" if moved else "rows of another index"

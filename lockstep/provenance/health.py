@@ -24,7 +24,7 @@ from lockstep.kernel.dvc_locks import (
     read_rwlock,
     running_dvcs,
 )
-from lockstep.kernel.errors import DataError, IntegrityError, MachineError, SettingsError, some
+from lockstep.kernel.errors import DataError, IntegrityError, MachineError, SettingsError, plural, some
 from lockstep.kernel.files import is_alive, leftovers
 from lockstep.kernel.lock_file import LOCK_FILE, outputs, pointers, read_lock, read_pointers
 from lockstep.kernel.locks import GRACE, RUN_LOCK, run_holder
@@ -420,7 +420,7 @@ def _cache() -> Iterator[HealthIssue]:
             writable.append(f"{path} ({file.path})")
     if writable:
         yield HealthIssue(
-            f"{len(writable)} files in DVC's cache are writable, and may have been changed: {some(writable)}.",
+            f"DVC's cache has {plural(len(writable), 'writable file')}, which may have been changed: {some(writable)}.",
             "look at their bytes: python -m lockstep verify; if it finds something: python -m lockstep repair",
         )
 

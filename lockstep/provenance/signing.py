@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from lockstep.kernel.errors import DataError, IntegrityError, MachineError, SettingsError, some
+from lockstep.kernel.errors import DataError, IntegrityError, MachineError, SettingsError, plural, some
 from lockstep.kernel.lock_file import LOCK_FILE, read_lock, recorded_files
 from lockstep.provenance.verifying import check_files
 from lockstep.repository import git
@@ -112,7 +112,7 @@ def _check_tree(commit: str, root: Path, what: str, remedy: str) -> None:
     """
     wrong = [path for path, number in _blobs(commit, root) if _blob(root / path, len(number)) != number]
     if wrong:
-        raise IntegrityError(f"{len(wrong)} files are not those of {what}: {some(wrong)}. {remedy}.")
+        raise IntegrityError(f"{plural(len(wrong), 'file')} not as in {what}: {some(wrong)}. {remedy}.")
 
 
 def _blobs(commit: str, root: Path) -> Iterator[tuple[str, str]]:

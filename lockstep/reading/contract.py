@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from lockstep.kernel.errors import DataError, SettingsError, absent_columns, some
+from lockstep.kernel.errors import DataError, SettingsError, absent_columns, plural, some
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Settings, Severity, convert
 from lockstep.kernel.strict_yaml import read_yaml
@@ -322,7 +322,12 @@ def violations(frame: pd.DataFrame, contract: Contract, *, without: Collection[s
     if extra:
         add(None, "columns", nowhere, f"columns are not in the contract: {some(extra, 20)}")
     if len(frame) < contract.lockstep.minimum_rows:
-        add(None, "rows", nowhere, f"{len(frame)} rows, at least {contract.lockstep.minimum_rows} are demanded")
+        add(
+            None,
+            "rows",
+            nowhere,
+            f"{plural(len(frame), 'row')}, at least {contract.lockstep.minimum_rows} are demanded",
+        )
     for field in contract.fields:
         if field.name in frame and field.name not in without:
             for rule, broken, message in _broken(frame[field.name], field.limits):

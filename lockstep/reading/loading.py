@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from lockstep.kernel.errors import DataError, Setting, SettingsError, did_you_mean, some
+from lockstep.kernel.errors import DataError, Setting, SettingsError, did_you_mean, plural, some
 from lockstep.kernel.log import logger
 from lockstep.kernel.settings import Settings, Task
 from lockstep.reading.blocks import read_typed
@@ -286,7 +286,7 @@ def missing_in_target(labels: pd.Series, missing: Collection[str]) -> np.ndarray
 def check_n_rows(n_rows: int, name: str) -> None:
     """Raise DataError if there are fewer rows than any model is trained on."""
     if n_rows < MINIMUM_ROWS:
-        raise DataError(f"{name} has {n_rows} rows; at least {MINIMUM_ROWS} are needed. Add rows to it.")
+        raise DataError(f"{name} has {plural(n_rows, 'row')}; at least {MINIMUM_ROWS} are needed. Add rows to it.")
 
 
 def too_large(frame: pd.DataFrame, name: str, line_starts: np.ndarray | None, largest: float = LARGEST) -> str:
@@ -424,7 +424,7 @@ def _places(frame: pd.DataFrame, rows: np.ndarray, line_starts: np.ndarray | Non
 def _allow_missing(is_missing: np.ndarray, settings: LoadSettings, name: str, line_starts: np.ndarray | None) -> None:
     """Raise DataError unless rows without a value in the target are to be left out, which is logged."""
     missing = np.flatnonzero(is_missing)
-    what = f"in {len(missing)} of {len(is_missing)} rows, {places(missing, line_starts)}"
+    what = f"in {len(missing)} of {plural(len(is_missing), 'row')}, {places(missing, line_starts)}"
     if settings.missing_target == "drop":
         logger.info("%s has no value in the target '%s' %s: left out", name, target_of(settings), what)
         return
@@ -456,7 +456,7 @@ def _without_rare_classes(frame: pd.DataFrame, settings: LoadSettings, name: str
         return frame[~is_rare]
     together = int((is_rare | (frame[target] == _OTHER_CLASS)).sum())
     if column_type(frame[target]) != "text" or together < settings.class_rows:
-        why = f"have {together} rows together" if column_type(frame[target]) == "text" else "are no texts"
+        why = f"have {plural(together, 'row')} together" if column_type(frame[target]) == "text" else "are no texts"
         raise DataError(
             f"{name}: the rare classes of the target '{target}' ({listed}) {why}, so they cannot be merged into a "
             f"class '{_OTHER_CLASS}'. Set ",

@@ -66,6 +66,7 @@ _HTML = re.compile(rb"\s*(<!--.*?-->\s*)?<(!doctype html|html|head|body|table)\b
 _XML = re.compile(rb"\s*<\?xml\b")
 _JSON = re.compile(rb"\s*(\[\s*)*\{\s*(\"([^\"\\]|\\.)*\"\s*:|\})|\s*\[\s*\[")
 _JSON_LINES = re.compile(rb"\{[^\n]*\}\r?\n\{")
+_JSON_ROW = re.compile(rb"\s*\{\s*\"([^\"\\]|\\.)*\"\s*:\s*[^\s\[{]")  # an object whose first value is a single one
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _SHEETS = ("xl/workbook.xml", "xl/workbook.bin", "content.xml")
 """In the zip archives that spreadsheets are."""
@@ -112,9 +113,9 @@ def check_file(path: Path) -> None:
         status = path.stat()
     except OSError as error:
         if isinstance(error, FileNotFoundError):
+            pull = f", or run 'dvc pull {path}.dvc'" if Path(f"{path}.dvc").is_file() else ""
             raise DataError(
-                f"{path} does not exist. Put the file there, or run 'dvc pull {path}.dvc' if DVC tracks it, or "
-                "correct ",
+                f"{path} does not exist. Put the file there{pull}, or correct ",
                 Setting("load.path"),
                 ".",
             ) from None
@@ -221,13 +222,24 @@ def _check_is_text(start: bytes, path: Path) -> None:
     if _XML.match(text):
         raise DataError(f"{path} is an XML document, not CSV text. Convert its table to CSV.")
     if _JSON_LINES.match(text):
-        raise DataError(f"{path} is JSON lines, not CSV text. {_json_remedy(path, ', lines=True')}")
+        raise DataError(f"{path} is JSON lines, not CSV text. {_json_remedy(path, text)}")
     if _JSON.match(text):
-        raise DataError(f"{path} is JSON, not CSV text. {_json_remedy(path, '')}")
+        raise DataError(f"{path} is JSON, not CSV text. {_json_remedy(path, text)}")
 
 
-def _json_remedy(path: Path, lines: str) -> str:
-    command = f"import pandas; pandas.read_json({str(path)!r}{lines}).to_csv({f'{path.stem}_table.csv'!r}, index=False)"
+def _json_remedy(path: Path, start: bytes) -> str:
+    """A command that converts a file of JSON that begins so; ``dtype=False``: a text such as 00105 stays one."""
+    file = repr(str(path))
+    if _JSON_LINES.match(start):
+        frame = f"pandas.read_json({file}, lines=True, dtype=False)"
+    elif not _JSON_ROW.match(start):
+        frame = f"pandas.read_json({file}, dtype=False)"
+    elif path.suffix.lower() in PACKED:  # which pandas unpacks
+        frame = f"pandas.read_json({file}, typ='series', dtype=False).to_frame().T"
+    else:  # each column keeps its type, which a Series of numbers would not
+        frame = f"pandas.DataFrame([json.load(open({file}, 'rb'))])"
+    modules = "json, pandas" if "json.load" in frame else "pandas"
+    command = f"import {modules}; {frame}.to_csv({f'{path.stem}_table.csv'!r}, index=False)"
     return f"Convert it: python -c {shlex.quote(command)}"
 
 

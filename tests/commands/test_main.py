@@ -215,6 +215,38 @@ def test_summary_of_a_problem_that_was_added_and_not_run(results, capsys):
     assert "accuracy" in out
 
 
+def evaluated(file, settings):
+    """A dvc.lock that records the evaluation of this model, and the settings of its training."""
+    dep = {"path": f"models/a/{file}_classifier_v3.joblib", "md5": "0" * 32, "size": 1}
+    run = {"cmd": "python", "deps": [dep], "params": {"params.yaml": {"problems.a.train": settings}}, "outs": []}
+    Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": {"evaluate@a": run}}) + "\n")
+
+
+def test_summary_shows_no_metrics_of_another_model(results, capsys):
+    results({"a": train_of("svm")})
+    evaluated("random_forest", train_of("random_forest"))
+    assert main(["summary"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "those in metrics/ are of models/a/random_forest_classifier_v3.joblib, which was evaluated last." in out
+    assert "accuracy" not in out
+    evaluated("svm", train_of("svm", C=2))
+    assert main(["summary"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "These metrics are of the last run, and params.yaml has other settings by now (problems.a.train)" in out
+    assert "accuracy" in out
+    evaluated("svm", train_of("svm"))
+    assert main(["summary"]) == 0
+    assert "last" not in capsys.readouterr().out
+    lock = json.loads(Path("dvc.lock").read_text())
+    (file,) = lock["stages"]["evaluate@a"]["deps"]
+    lock["stages"]["train@a"] = {"cmd": "python", "outs": [file | {"md5": "1" * 32}]}
+    Path("dvc.lock").write_text(json.dumps(lock) + "\n")
+    assert main(["summary"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "are of the models/a/svm_classifier_v3.joblib before it was trained anew, which was evaluated last." in out
+    assert "accuracy" not in out
+
+
 def test_errors_have_the_unit_of_the_data_profile(results, capsys):
     results({"a": train_of("svm")})
     rows = "metric,value,low,high,baseline\nmse,9,8,10,11\nmae,3,2,4,5\nr2_score,0.5,0.4,0.6,0\n"

@@ -206,6 +206,8 @@ def test_folds_follow_groups_and_time(caplog):
     same = by_time.rows(np.repeat([0, 1, 2], 30))
     with pytest.raises(DataError, match=r"^3 different values of 't' are too few for 5 folds\."):
         cross_validate(same, CrossValidateSettings(), PipelineSettings(fast, model))
+    with pytest.raises(DataError, match=r"^1 different value of 't' is too few for 5 folds\."):
+        cross_validate(same.rows(np.arange(30)), CrossValidateSettings(), PipelineSettings(fast, model))
     with pytest.raises(DataError, match=r"24 groups of 'g' are too few for 25 folds"):
         cross_validate(by_group, CrossValidateSettings(folds=25), PipelineSettings(fast, model))
 

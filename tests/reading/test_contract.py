@@ -238,6 +238,8 @@ def test_too_few_rows():
     assert (found.column, found.rule, found.severity, len(found.rows)) == (None, "rows", "error", 0)
     assert found.message == "99 rows, at least 100 are demanded"
     assert violations(normalised_frame(table().head(100)), INFERRED) == []
+    (found,) = violations(normalised_frame(table().head(1)), INFERRED)
+    assert found.message == "1 row, at least 100 are demanded"
 
 
 def test_a_number_column_in_another_numbers_place(tmp_path):

@@ -181,7 +181,9 @@ def test_other_kinds_of_file(file, magic):
 
 
 def test_paths_that_are_no_file(tmp_path, file):
-    assert refusal(tmp_path / "no.csv").startswith("F does not exist. Put the file there, or run 'dvc pull F.dvc' if")
+    assert refusal(tmp_path / "no.csv") == "F does not exist. Put the file there, or correct load.path."
+    (tmp_path / "no.csv.dvc").touch()
+    assert refusal(tmp_path / "no.csv").startswith("F does not exist. Put the file there, or run 'dvc pull F.dvc', or")
     assert refusal(tmp_path) == "F is a directory. Set load.path to a CSV file."
     os.mkfifo(tmp_path / "pipe")
     assert refusal(tmp_path / "pipe") == "F is not a regular file. Set load.path to a CSV file."

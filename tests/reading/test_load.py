@@ -64,7 +64,7 @@ def test_the_default_target_is_the_tasks(task, target):
 @pytest.mark.parametrize("rows", [0, 1, 99])
 def test_fewer_rows_than_the_minimum(csv, rows):
     path = csv(frame(rows))
-    with pytest.raises(ValueError, match=rf"data\.csv has {rows} rows; at least 100 are needed"):
+    with pytest.raises(ValueError, match=rf"data\.csv has {rows} row{'s'[: rows != 1]}; at least 100 are"):
         load_file(path, CLASSIFICATION)
 
 
@@ -150,7 +150,7 @@ def test_rare_classes(csv, action, classes):
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        (["a"] * 60 + ["b"] * 59 + ["c"], r"\('c'\) have 1 rows together, so they cannot be merged"),
+        (["a"] * 60 + ["b"] * 59 + ["c"], r"\('c'\) have 1 row together, so they cannot be merged"),
         ([1] * 60 + [2] * 58 + [3, 4], r"\(3, 4\) are no texts, so they cannot be merged"),
     ],
 )
@@ -279,7 +279,7 @@ def test_the_stage_writes_table_and_profile(project, csv):
             "load.tarjet is not a setting. Allowed, nearest first: target",
         ),
         ({"path": "data.csv", "task": "regression", "drop": "a"}, 'load.drop is "a". Allowed: a list'),
-        ({"path": "none.csv", "task": "regression"}, "none.csv does not exist. Put the file there, or run 'dvc pull"),
+        ({"path": "none.csv", "task": "regression"}, "none.csv does not exist. Put the file there, or correct load"),
         ({"path": ".", "task": "regression"}, "load.path is '.', which does not lead to a file in the repository"),
         (
             {"path": "/dev/null", "task": "regression"},

@@ -6,6 +6,7 @@ import io
 import lzma
 import re
 import resource
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -165,6 +166,25 @@ def test_the_content_tells_what_is_packed_and_not_the_name(file, suffix):
 )
 def test_files_of_another_kind_are_named(file, content, message):
     assert refusal(file(content)).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("content", "table"),
+    [
+        (b'\xef\xbb\xbf{\n "code": "00105", "n": 1, "x": 2.5, "gap": null}', "code,n,x,gap\n00105,1,2.5,\n"),
+        (b'[{"code": "00105", "date": "2024-01-02"}]', "code,date\n00105,2024-01-02\n"),
+        (b'{"code": "00105"}\n{"code": "7"}\n', "code\n00105\n7\n"),
+        (b'{"code": {"0": "00105"}}', "code\n00105\n"),
+    ],
+)
+def test_the_command_that_converts_json_does_so(tmp_path, content, table):
+    path = tmp_path / "a b.json"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_csv(path)
+    program = shlex.split(str(caught.value).partition("Convert it: ")[2])
+    subprocess.run([sys.executable, *program[1:]], cwd=tmp_path, check=True)
+    assert (tmp_path / "a b_table.csv").read_text() == table
 
 
 @pytest.mark.parametrize("header", ["{a},b", "[x],y", "<a>,b", "version,b", '"{",b', "BZ,h"])

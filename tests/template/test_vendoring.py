@@ -158,7 +158,9 @@ def test_a_later_version_is_merged_and_what_is_the_owners_stays(pair, tmp_path):
     # The one after that begins with what was merged, by an address as well.
     (template.folder / "docs/next.md").write_text("Newer.\n")
     template.commit("the version after that")
-    assert "1 files differ" in lockstep(own, "upgrade", f"file://{template.folder}", "--revision", "main")
+    assert "1 file differs; the branch 'lockstep' has it." in lockstep(
+        own, "upgrade", f"file://{template.folder}", "--revision", "main"
+    )
     own.run("git", "merge", "-q", "--no-edit", "lockstep")
     assert (own.folder / "docs/next.md").read_text() == "Newer.\n"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from lockstep.commands import add_model, command_parser, given_model
-from lockstep.commands.new_rows import FILE_KINDS, add_sheet, new_rows
+from lockstep.commands.new_rows import add_sheet, new_rows
 from lockstep.deployment.serving.background import background_of
 from lockstep.deployment.serving.predicting import (
     REASONS,
@@ -24,10 +24,10 @@ from lockstep.deployment.serving.predicting import (
     note_of,
     predict_blocks,
 )
-from lockstep.intake.sources.snapshots import Snapshot, as_table
-from lockstep.kernel.errors import DataError, SettingsError, called
+from lockstep.deployment.serving.row_files import FILE_KINDS, table_of
+from lockstep.intake.sources.snapshots import as_table
+from lockstep.kernel.errors import DataError, SettingsError, called, plural
 from lockstep.kernel.files import Outputs
-from lockstep.kernel.log import logger
 from lockstep.kernel.paths import CONTRACTS, PARAMS
 
 import pandas as pd
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise DataError(f"{name} has no rows below its header. Nothing was written.")
         spool.seek(0)
         _deliver(spool, args.output)
-    print(f"{n_rows:,} rows scored{'' if args.output == '-' else f': {args.output}'}", file=sys.stderr)
+    print(f"{plural(n_rows, 'row')} scored{'' if args.output == '-' else f': {args.output}'}", file=sys.stderr)
     if note:
         print(note, file=sys.stderr)
     return 0
@@ -84,17 +84,8 @@ def rows_file(args: argparse.Namespace, missing: Collection[str]) -> Iterator[tu
         missing: words for a missing value, of the problem's settings.
     """
     if args.rows != "-":
-        path = Path(args.rows)
-        if not path.is_file():
-            what = "is not a file" if path.exists() else "does not exist"
-            raise DataError(f"{path} {what}. Give {FILE_KINDS}, or - for CSV from stdin.")
-        with as_table(new_rows(path, args), missing) as table:
-            if isinstance(table, Snapshot):
-                for note in table.notes:
-                    logger.warning("%s: %s", table.name, note)
-                yield table.path, table.name
-            else:
-                yield table, str(table)
+        with table_of(new_rows(Path(args.rows), args), missing, ", or - for CSV from stdin") as found:
+            yield found
         return
     with tempfile.NamedTemporaryFile(suffix=".csv") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from lockstep.commands import GivenModel, add_params, command_parser, given_model, model_of
 from lockstep.commands.comparing.two_revisions import add_forms, emit
 from lockstep.commands.deployment.predict import rows_file
-from lockstep.commands.new_rows import FILE_KINDS, add_sheet
+from lockstep.commands.new_rows import add_sheet
 from lockstep.deployment.serving.background import training_rows
 from lockstep.deployment.serving.predicting import (
     CONTRACT_TYPES,
@@ -26,11 +26,12 @@ from lockstep.deployment.serving.predicting import (
     checked_rows,
     make_scorer,
 )
+from lockstep.deployment.serving.row_files import FILE_KINDS
 from lockstep.deployment.watching.batch import LEAST_ROWS, Batch, Reference, watch_batch
 from lockstep.deployment.watching.record import BatchFile, RecordOutcome, record_batch
 from lockstep.deployment.watching.words import report
 from lockstep.intake.problems.problem_files import watch_record_of
-from lockstep.kernel.errors import DataError, SettingsError
+from lockstep.kernel.errors import DataError, SettingsError, plural
 from lockstep.kernel.locks import exclusive_command
 from lockstep.kernel.paths import CONTRACTS, PARAMS
 from lockstep.kernel.settings import Problem
@@ -221,8 +222,8 @@ def _read_batch(scorer: RowScorer, reference: Reference, path: Path, name: str, 
         raise DataError(f"{name} has no rows below its header. Nothing was recorded.")
     if len(table) < LEAST_ROWS:
         raise DataError(
-            f"{name} has {len(table)} rows, too few to tell a shift from chance: at least {LEAST_ROWS} are needed. "
-            "Wait for more, or put several batches into one file."
+            f"{name} has {plural(len(table), 'row')}, too few to tell a shift from chance: at least {LEAST_ROWS} are "
+            "needed. Wait for more, or put several batches into one file."
         )
     rows = table[list(scorer.types)]
     predictions = predict(scorer.model, rows, train.task, train.positive)

@@ -27,7 +27,7 @@ from lockstep.intake.detecting.wording import shown_name
 from lockstep.intake.editing.yaml_text import dump_yaml
 from lockstep.intake.problems.adding import describe_problem, find_place, write
 from lockstep.intake.sources.snapshots import Request, Snapshot, take_snapshot
-from lockstep.kernel.errors import DataError, Message, Setting, SettingsError, some
+from lockstep.kernel.errors import DataError, Message, Setting, SettingsError, plural, some
 from lockstep.kernel.locks import exclusive_command
 from lockstep.kernel.log import above_bar, heartbeat, logger
 from lockstep.kernel.paths import PARAMS, PIPELINE
@@ -37,7 +37,6 @@ from lockstep.reading.column_warnings import ReaderWarning
 from lockstep.reading.date_formats import ISO
 from lockstep.reading.encodings import NO_CHARACTER_SET, is_character_set
 from lockstep.reading.quirks import QUIRKS
-from lockstep.steps.reporting.wording import plural
 from lockstep.tables.statistics import n_distinct, n_duplicate_rows
 from lockstep.tables.table import class_counts, column_type
 
@@ -170,7 +169,7 @@ class _WarningPrinter(logging.Handler):
 def _tell(facts: TableFacts, choices: Choices, snapshot: Snapshot | None) -> None:
     frame, target = facts.frame, choices.target.value
     name = facts.path if snapshot is None else f"{snapshot.name}, as {facts.path.name}"
-    _say(f"{name}: {len(frame):,} rows, {frame.shape[1]} columns; {facts.about}")
+    _say(f"{name}: {plural(len(frame), 'row')}, {plural(frame.shape[1], 'column')}; {facts.about}")
     for note in snapshot.notes if snapshot else ():
         _say(f"  {note}")
     _tell_choice("Target", choices.target, f"'{target}'")

@@ -10,19 +10,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lockstep.commands import command_parser
-from lockstep.commands.new_rows import FILE_KINDS, add_sheet, new_rows
+from lockstep.commands.new_rows import add_sheet, new_rows
 from lockstep.comparing.rendering import percent, show, visible
 from lockstep.comparing.tables.changes import UNCHANGED
 from lockstep.comparing.tables.revisions import DataDiff
 from lockstep.comparing.tables.words import report
 from lockstep.comparing.verdicts import ALPHA
+from lockstep.deployment.serving.row_files import FILE_KINDS
 from lockstep.intake.renewing.renewal import Renewal
 from lockstep.intake.renewing.updating import Update, carry_out, planned_update
-from lockstep.kernel.errors import DataError, some
+from lockstep.kernel.errors import DataError, plural, some
 from lockstep.kernel.locks import exclusive_command, exclusive_run
 from lockstep.repository.revisions import RevisionName
 from lockstep.steps.evaluating.design import LEAST_UNITS
-from lockstep.steps.reporting.wording import plural
 
 
 def main(argv: Sequence[str] | None = None) -> int:

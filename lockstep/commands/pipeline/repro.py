@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lockstep.commands import command_parser
-from lockstep.kernel.errors import LockstepError, some
+from lockstep.kernel.errors import LockstepError, plural, some
 from lockstep.kernel.lock_file import LOCK_FILE, read_lock, read_pointers
 from lockstep.kernel.log import duration
 from lockstep.kernel.paths import PARAMS
@@ -24,7 +24,6 @@ from lockstep.kernel.settings import check_there, read_problems
 from lockstep.provenance.plan import needed, plan
 from lockstep.provenance.stage_logs import last_seconds
 from lockstep.repository.dvc_process import run_dvc
-from lockstep.steps.reporting.wording import plural
 
 
 def main(argv: Sequence[str] | None = None) -> int:

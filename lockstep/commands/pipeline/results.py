@@ -2,16 +2,21 @@
 
 import csv
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from lockstep.kernel.errors import DataError
 from lockstep.kernel.files import not_made
+from lockstep.kernel.lock_file import LOCK_FILE, LockedStage, read_lock
+from lockstep.kernel.paths import PARAMS
 from lockstep.learning.metrics import metric_of
 from lockstep.steps.reporting.wording import visible
 
 T = TypeVar("T")
+_MEASURING = ("load", "split", "preprocess", "tune", "cross_validate", "train", "evaluate")
+"""The stages that the metrics come from."""
 
 
 class MetricResult(NamedTuple):
@@ -50,6 +55,41 @@ def results_of(problem: str) -> Results:
     profile = Path(f"metrics/{problem}_profile.json")
     unit = _read_output(profile, "a data profile", _unit) if profile.exists() else ""
     return Results(found, average, unit, metrics.get("test_rows", 0))
+
+
+def other_model(problem: str, model: str) -> str | None:
+    """The model that the metrics are of, in words, where dvc.lock records that it is not ``model``, or not the one that
+    was trained last under that name."""
+    runs = _recorded()
+    evaluated, trained = runs.get(f"evaluate@{problem}"), runs.get(f"train@{problem}")
+    is_model = re.compile(rf"models/{re.escape(problem)}/[^/]+\.joblib").fullmatch
+    found = next((file for file in (evaluated.deps if evaluated is not None else ()) if is_model(file.path)), None)
+    if found is None:
+        return None
+    if found.path != model:
+        return found.path
+    now = {file.path: file.md5 for file in (trained.outs if trained is not None else ())}
+    return None if now.get(model, found.md5) == found.md5 else f"the {model} before it was trained anew"
+
+
+def changed_settings(problem: str, problems: Mapping[str, Any]) -> list[str]:
+    """The keys of settings that are others in ``problems`` than dvc.lock records of the stages that the metrics come
+    from."""
+    recorded: dict[str, Any] = {}
+    for stage, run in _recorded().items():
+        if stage in {f"{name}@{problem}" for name in _MEASURING}:
+            recorded |= run.params.get(PARAMS.name, {})
+    return [key for key, value in recorded.items() if _value({"problems": problems}, key) != value]
+
+
+def _recorded() -> Mapping[str, LockedStage]:
+    return read_lock() if LOCK_FILE.exists() else {}
+
+
+def _value(settings: Any, key: str) -> Any:
+    for name in key.split("."):
+        settings = settings.get(name) if isinstance(settings, Mapping) else None
+    return settings
 
 
 def _unit(text: str) -> str:

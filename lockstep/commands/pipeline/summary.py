@@ -1,12 +1,12 @@
 """``python -m lockstep summary [PROBLEM]``: what the last run gave, one block per problem, and what to type next."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lockstep.commands import add_params, command_parser, model_of
-from lockstep.commands.pipeline.results import Results, results_of
+from lockstep.commands.pipeline.results import Results, changed_settings, other_model, results_of
 from lockstep.comparing.rendering import console_of, metric_value, print_wrapped
 from lockstep.kernel.errors import DataError, some
 from lockstep.kernel.settings import NO_PROBLEM, Problem, check_there, read_problems
@@ -50,8 +50,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             console.print(f"{name}: not run yet (dvc repro report@{name})\n", soft_wrap=True, markup=False)
             continue
         results = results_of(name)
-        model = _model(Problem(args.params, name, problems))
-        print_wrapped(console, f"{name}: {model}", *_warnings(results))
+        model = model_of(Problem(args.params, name, problems))
+        built = "" if model.exists() else f" (not built: dvc repro train@{name})"
+        heading = f"{name}: {model}{built}"
+        if (other := other_model(name, model.as_posix())) is not None:
+            print_wrapped(
+                console,
+                heading,
+                f"Its metrics are not known: those in metrics/ are of {other}, which was evaluated last. 'dvc "
+                f"repro report@{name}' evaluates this one.\n",
+            )
+            continue
+        print_wrapped(console, heading, *_changed(name, problems, args.params), *_warnings(results))
         console.print(_table(results))
     what_next = NEXT.format(change=_example(*next(iter(problems.items()))))
     lines = ["Next:", *([] if "VIRTUAL_ENV" in os.environ else [ACTIVATE]), what_next]
@@ -59,9 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _model(problem: Problem) -> str:
-    model = model_of(problem)
-    return str(model) if model.exists() else f"{model} (not built: dvc repro train@{problem.name})"
+def _changed(name: str, problems: Mapping[str, Any], params: Path) -> list[str]:
+    """That the settings are not those that the metrics are of, where they are not."""
+    changed = changed_settings(name, problems)
+    if not changed:
+        return []
+    has = f"{params} has other settings by now ({some(changed)})"
+    return [f"These metrics are of the last run, and {has}: 'dvc repro report@{name}' makes those of now."]
 
 
 def _warnings(results: Results) -> list[str]:

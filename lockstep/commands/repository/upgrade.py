@@ -7,6 +7,7 @@ estimators and scorers, metrics, dvc.lock and tests are yours: no version touche
 from collections.abc import Sequence
 
 from lockstep.commands import command_parser
+from lockstep.kernel.errors import plural
 from lockstep.kernel.locks import exclusive_command
 from lockstep.template.vendoring import BRANCH, bring
 
@@ -22,9 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if brought is None:
         print("This repository has that version of Lockstep already.")
         return 0
+    differ, them = ("differs", "it") if brought.n_changed == 1 else ("differ", "them")
     print(
-        f"Lockstep {brought.before[:10]} -> {brought.after[:10]}: {brought.n_changed} files differ; the branch "
-        f"'{BRANCH}' has them."
+        f"Lockstep {brought.before[:10]} -> {brought.after[:10]}: {plural(brought.n_changed, 'file')} {differ}; the "
+        f"branch '{BRANCH}' has {them}."
     )
     print(f"Look:  git diff HEAD...{BRANCH}")
     print(f"Next:  git merge {BRANCH} && make repro")

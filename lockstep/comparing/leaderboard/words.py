@@ -8,10 +8,10 @@ from lockstep.comparing.recorded_evaluations import Interval
 from lockstep.comparing.rendering import Quote, Report, ReportBlock, metric_value, p_value
 from lockstep.comparing.run_changes import FileChange, RunChanges, ValueChange
 from lockstep.comparing.verdicts import BETTER, NO_DIFFERENCE, WORSE
-from lockstep.kernel.errors import some
+from lockstep.kernel.errors import plural, some
 from lockstep.learning.metrics import qualified
 from lockstep.steps.evaluating.intervals import CONFIDENCE
-from lockstep.steps.reporting.wording import plural, size
+from lockstep.steps.reporting.wording import size
 
 _UNBROKEN = ("cross-validation", "test", "size")
 _NAMES, _CHANGES = 3, 3

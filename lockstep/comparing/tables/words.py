@@ -14,7 +14,7 @@ from lockstep.comparing.tables.changes import (
 from lockstep.comparing.tables.revisions import DataDiff, NotLoaded, SameFile, WholeTable
 from lockstep.comparing.tables.row_matching import Key, RowChanges
 from lockstep.comparing.verdicts import ALPHA
-from lockstep.kernel.errors import some
+from lockstep.kernel.errors import plural, some
 from lockstep.steps.splitting.two_samples import FEW_VALUES
 
 _HEADINGS = ("column", "type", "missing", "what changed", "effect", "p (Holm)", "verdict")
@@ -51,8 +51,8 @@ def report(diff: DataDiff, quote: Quote) -> Report:
             case WholeTable(status=status):
                 here, there = (after, before) if status == "added" else (before, after)
                 lines.append(
-                    f"The problem is in {here} only, not in {there}: all its {problem.n_rows:,} rows and "
-                    f"{len(problem.columns)} columns count as {status}."
+                    f"The problem is in {here} only, not in {there}: all its {plural(problem.n_rows, 'row')} and "
+                    f"{plural(len(problem.columns), 'column')} count as {status}."
                 )
             case TableChanges(status="unchanged"):
                 lines.append("Nothing changed: the tables hold the same rows and columns in the same order.")

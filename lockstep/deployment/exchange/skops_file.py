@@ -151,6 +151,8 @@ CALLS = {
 }
 """What may be called of ``operator``, arguments as JSON: the casts of lockstep/learning/preprocessing.py and
 text_encoding.py, and what date_parts.py makes numbers of dates by."""
+_OWN_CODE = ("lockstep.learning.own_features.", "lockstep_own_")
+"""What the names of types begin with that run code of the user's: own_features.py, own_code.py."""
 _TRUSTED = sorted(name for names in ALLOWED.values() for name in names)
 _VALUES = frozenset({"JsonNode", "TypeNode", "TupleNode", "DTypeNode", "SliceNode", "OperatorFuncNode"})
 """Nodes of objects that never change: whether two of them are one object makes no difference."""
@@ -309,6 +311,8 @@ def _distinct(nodes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def _check_name(node: dict[str, Any]) -> str:
     """The name of the type that a node is of. Raises RefusedError unless it is on the list."""
     loader, name = node["__loader__"], boosters.type_of(node)
+    if str(name).startswith(_OWN_CODE):
+        raise RefusedError(f"it needs code of your own, of features/ or estimators/ ({name}), which no such file has")
     if not isinstance(loader, str) or name not in ALLOWED.get(loader, ()):
         raise RefusedError(f"it holds the {loader} {name}, which such a file of Lockstep's never has")
     return name

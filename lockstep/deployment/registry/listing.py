@@ -11,12 +11,11 @@ from lockstep.comparing.rendering import Quote, Report, ReportBlock
 from lockstep.deployment.registry.promoting import why_anyway
 from lockstep.deployment.registry.registered import Held, Registered, find_registered
 from lockstep.deployment.registry.tags import RegistryTag, artifact_name, has_good_signature, read_tags, version_order
-from lockstep.kernel.errors import LockstepError, SettingsError, did_you_mean, some
+from lockstep.kernel.errors import LockstepError, SettingsError, did_you_mean, plural, some
 from lockstep.learning.metrics import AUTO
 from lockstep.repository.dvc import Repository
 from lockstep.repository.revisions import WORKSPACE, opened_repository, read_revision
 from lockstep.steps.evaluating.intervals import CONFIDENCE
-from lockstep.steps.reporting.wording import plural
 from lockstep.steps.reporting.wording import visible as cut
 
 import msgspec

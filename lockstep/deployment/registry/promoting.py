@@ -35,6 +35,7 @@ from lockstep.kernel.errors import (
     MachineError,
     SettingsError,
     did_you_mean,
+    plural,
     some,
 )
 from lockstep.provenance.changed_modules import CodeHistory
@@ -319,8 +320,8 @@ def _check_model(repo: Repository, history: CodeHistory, revision: Revision, pro
         )
     if uncached:
         raise IntegrityError(
-            f"{len(uncached)} files that {revision.shown} records are not in DVC's cache: {some(uncached, 3)}. Type "
-            "'dvc fetch --all-commits', which brings them from the remote, then promote again."
+            f"DVC's cache lacks {plural(len(uncached), 'file')} that {revision.shown} records: {some(uncached, 3)}. "
+            "Type 'dvc fetch --all-commits', which brings them from the remote, then promote again."
         )
     if altered:
         raise IntegrityError(f"{revision.shown} has other files than its stages wrote: {some(altered, 3)}. {again}")

@@ -4,5 +4,5 @@ No stage's. ``predicting`` is what the commands ``predict`` and ``serve`` share;
 imported by ``app``, ``page`` and ``server`` alone.
 
 Imports ``kernel``, ``tables``, ``reading``, ``learning``, ``deciding``, ``saving``, ``steps.diagnosing``,
-``repository``, ``intake.detecting``, ``deployment.exchange``, ``deployment.registry``.
+``repository``, ``intake.detecting``, ``intake.sources``, ``deployment.exchange``, ``deployment.registry``.
 """

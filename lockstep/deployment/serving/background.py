@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lockstep.kernel.errors import DataError
+from lockstep.kernel.errors import DataError, plural
 from lockstep.learning.preprocessing import raw_types_of
 from lockstep.saving.sidecar import read_about
 from lockstep.steps.diagnosing.reasons import ORDERS, Background, drawn
@@ -84,7 +84,7 @@ def _read(file: Path, model: Path, columns: Sequence[str]) -> Background:
         rows = arrow.to_pandas()[list(columns)]
         found = Background(rows, own["training_rows"]["rows"], own["positive"])
         if len(rows) != ORDERS:
-            raise ValueError(f"it has {len(rows)} rows")
+            raise ValueError(f"it has {plural(len(rows), 'row')}")
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{file} is not what 'run_pipeline' wrote beside {model} ({error}). {again}") from None
     if own["training_rows"] != read_about(model).get("training_rows"):

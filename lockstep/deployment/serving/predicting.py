@@ -5,6 +5,7 @@ data contract guards them.
 """
 
 import contextlib
+import os
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,9 @@ from lockstep.deciding.decision import NO_DECISION, Decision, decision_of
 from lockstep.deployment.exchange.model_loading import load_model
 from lockstep.deployment.serving.background import background_of, columns_taken
 from lockstep.deployment.serving.encoding import with_quick_encoder
+from lockstep.deployment.serving.row_files import table_of
 from lockstep.intake.detecting.footers import ends_with_footer
+from lockstep.intake.sources.snapshots import NewRows
 from lockstep.kernel.errors import DataError, IntegrityError, Setting, absent_columns, some
 from lockstep.kernel.log import heartbeat, logger
 from lockstep.kernel.paths import CONTRACTS, PARAMS
@@ -51,6 +54,8 @@ CONTRACT_TYPES = {"text": "string", "date": "datetime"}
 """{type of a column: what a contract calls it}, where that is another word."""
 REASONS = 3
 """Columns that are named for each row, where reasons are asked for."""
+FRAME = "the DataFrame"
+"""What messages call a DataFrame."""
 ROW_NUMBER = "row"
 """The first column of predictions: the row's number, from 1."""
 
@@ -221,7 +226,8 @@ def predict_rows(
 
     Args:
         model: the file of a saved model.
-        rows: raw rows, or the path of a CSV or parquet file with them; other columns may be there than the model uses.
+        rows: raw rows, or the path of a file with them: CSV, packed or not, parquet, an Excel workbook with one sheet
+            that is not empty, or JSON lines; other columns may be there than the model uses.
         problem: the problem in params.yaml whose data contract guards the rows; None for the one that the model's
             folder is named after, if there is one.
         explain: whether to name the columns that moved each prediction furthest, and how far. The training rows that
@@ -229,14 +235,25 @@ def predict_rows(
         sha256: the model's SHA-256, if nothing here records the file.
 
     Raises:
-        DataError: rows that are not as they must be, or none.
+        DataError: rows that are not as they must be, or none; neither a path nor a DataFrame.
         IntegrityError: the model's bytes are not those that are recorded.
     """
+    if not isinstance(rows, str | os.PathLike | pd.DataFrame):
+        raise DataError(
+            f"predict_rows takes the path of a file, or a pandas DataFrame; this is of type '{type(rows).__name__}'. "
+            f"Make a DataFrame of it, a row for each one to predict: "
+            f"{'rows.to_frame().T' if isinstance(rows, pd.Series) else 'pandas.DataFrame(rows, columns=[...])'}."
+        )
     path = Path(model)
     scorer = make_scorer(path, problem, sha256=sha256)
     background = background_of(path, [*scorer.types], problem, "explain=True") if explain else None
-    name = "the DataFrame" if isinstance(rows, pd.DataFrame) else str(rows)
-    blocks = [block_of(scorer, rows, name)] if isinstance(rows, pd.DataFrame) else blocks_of(scorer, Path(rows), name)
+    if isinstance(rows, pd.DataFrame):
+        return _joined(scorer, [block_of(scorer, rows, FRAME)], FRAME, background)
+    with table_of(NewRows(Path(rows)), scorer.form.missing) as (file, name):
+        return _joined(scorer, blocks_of(scorer, file, name), name, background)
+
+
+def _joined(scorer: RowScorer, blocks: Iterable[RowBlock], name: str, background: Background | None) -> pd.DataFrame:
     found = [pd.DataFrame(columns) for columns in predict_blocks(scorer, blocks, name, background)]
     if not found:
         raise DataError(f"{name} has no rows. Give one at least.")
@@ -359,16 +376,17 @@ def _parquet_blocks(path: Path, name: str, columns: Container[str]) -> Iterator[
 def _check_types(frame: pd.DataFrame, types: Mapping[str, str], name: str) -> None:
     """Refuse columns of other types than the model was fitted on, or the contract declares whole; the cells of a CSV
     file have those by now."""
-    wrong = [
-        f"'{column}' is {typed_as(frame[column])}, the model takes {'text' if kind == 'string' else kind}"
+    wrong = {
+        column: (typed_as(frame[column]), "text" if kind == "string" else kind)
         for column, kind in types.items()
         if column in frame and not is_of_type(frame[column], kind)
-    ]
+    }
     if wrong:
-        raise DataError(
-            f"{name} has columns of the wrong type: {some(wrong, 10)}. Convert them where they come from: the zeros of "
-            "a code such as 00105 are lost once it is a number."
-        )
+        # Of a number nobody knows any more what text it was read from; other types lose nothing.
+        lost = ("number", "text") in wrong.values()
+        where = " where they come from: the zeros of a code such as 00105 are lost once it is a number" if lost else ""
+        each = some([f"'{column}' is {kind}, the model takes {own}" for column, (kind, own) in wrong.items()], 10)
+        raise DataError(f"{name} has columns of the wrong type: {each}. Convert them{where}.")
 
 
 def checked_rows(scorer: RowScorer, block: RowBlock, name: str, before: int) -> pd.DataFrame:

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from lockstep.deployment.watching.record import RECORD_COLUMNS
+from lockstep.kernel.errors import plural
 from lockstep.steps.reporting.figures import Axis, Line, lines
 from lockstep.steps.reporting.page import watch_page
-from lockstep.steps.reporting.wording import plural, visible
+from lockstep.steps.reporting.wording import visible
 
 _DAY = 86_400
 _SHARES = {"odd_share": "Share of odd rows", "columns_shifted": "Columns that shifted"}

@@ -1,5 +1,5 @@
 """What ``add`` chooses where the user has not: target, task, split, model, each with its reason.
 
 No stage imports it. Imports ``kernel``, ``tables``, ``reading``, ``steps.splitting``, ``learning``,
-``steps.reporting``, ``intake.detecting``, ``intake.editing``.
+``intake.detecting``, ``intake.editing``.
 """

@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 from lockstep.intake.detecting.column_roles import one_hot_columns, words_of
 from lockstep.intake.detecting.formatted_numbers import NEARLY_ALL, Doubt
-from lockstep.kernel.errors import DataError, some
+from lockstep.kernel.errors import DataError, plural, some
 from lockstep.kernel.settings import Task
-from lockstep.steps.reporting.wording import plural
 from lockstep.steps.splitting.data_checks import RARE_ROWS
 from lockstep.steps.splitting.identifiers import are_dates, identifier_of_rows, is_named_as_identifier
 from lockstep.tables.statistics import are_whole, has_more_levels, n_distinct

@@ -21,7 +21,7 @@ from lockstep.intake.detecting.formatted_numbers import (
     SYMBOLS,
     distinct_cells,
 )
-from lockstep.kernel.errors import DataError, some
+from lockstep.kernel.errors import DataError, plural, some
 from lockstep.kernel.log import counted
 from lockstep.reading.column_types import Format, as_bool, is_in
 from lockstep.reading.date_formats import (
@@ -34,7 +34,6 @@ from lockstep.reading.date_formats import (
     problem_of_format,
 )
 from lockstep.reading.number_marks import Marks
-from lockstep.steps.reporting.wording import plural
 from lockstep.tables.dates import shown_date
 
 import numpy as np

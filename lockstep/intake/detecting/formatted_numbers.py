@@ -18,11 +18,10 @@ from lockstep.intake.detecting.decimal_marks import (
     other_reading,
 )
 from lockstep.intake.detecting.wording import are
-from lockstep.kernel.errors import DataError, some
+from lockstep.kernel.errors import DataError, plural, some
 from lockstep.kernel.log import counted
 from lockstep.reading.column_types import Format, as_bool, is_in
 from lockstep.reading.number_marks import BLANKS, MAGNITUDES, NO_MARKS, Marks
-from lockstep.steps.reporting.wording import plural
 from lockstep.tables.table import column_type
 
 import numpy as np

@@ -125,8 +125,9 @@ def find_renewal(given: Given, rows: Path, result: Path, mode: Mode, key: str | 
         with unlogged(), called(result, f"{given.data} with the rows of {rows}"):
             after = _version(given, result, str(rows))
     else:
-        _check_footer(given.load, result, rows)
-        after = _version(given, result, str(rows))
+        # Of the same bytes as ``result``, which messages and the log are not to name: nobody knows that file.
+        _check_footer(given.load, rows)
+        after = _version(given, rows, str(rows))
     _check_key(key, given.load, before, after, rows)
     changes = compare_tables(before.side, after.side, key)
     found = changes.rows.key
@@ -141,12 +142,12 @@ def find_renewal(given: Given, rows: Path, result: Path, mode: Mode, key: str | 
     return _with_parts(given, compared, changes, repeated, targets)
 
 
-def _check_footer(load: LoadSettings, result: Path, rows: Path) -> None:
+def _check_footer(load: LoadSettings, rows: Path) -> None:
     """Refuse data whose last lines may be rows, where the settings leave out so many as are below the table."""
     n_lines = load.skip_footer_lines
-    if not n_lines or result.suffix.lower() == ".parquet":
+    if not n_lines or rows.suffix.lower() == ".parquet":
         return
-    if not ends_with_footer(result, load.dialect):
+    if not ends_with_footer(rows, load.dialect):
         last = "its last line" if n_lines == 1 else f"its last {n_lines} lines"
         raise DataError(
             f"{rows} may have rows in {last}, which ",

@@ -2,5 +2,5 @@
 
 A snapshot is one file, which ``add`` copies below data/raw as it does any table, and which the stages read as any; what
 it was made of is recorded in its .dvc file. It is a function of the content alone. No stage imports this folder.
-Imports ``kernel``, ``reading``, ``steps.reporting``, ``repository``, ``intake.detecting``.
+Imports ``kernel``, ``reading``, ``repository``, ``intake.detecting``.
 """

@@ -12,9 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lockstep.kernel.errors import DataError, did_you_mean, some
+from lockstep.kernel.errors import DataError, did_you_mean, plural, some
 from lockstep.reading.column_types import EXACT_FLOAT, MISSING
-from lockstep.steps.reporting.wording import plural
 
 import pyarrow as pa
 import pyarrow.parquet as pq

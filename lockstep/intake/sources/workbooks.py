@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lockstep.intake.detecting.csv_detection import MAX_TITLE
 from lockstep.intake.detecting.wording import are
 from lockstep.intake.sources.values import Origin
-from lockstep.kernel.errors import DataError, MachineError, SettingsError, some
+from lockstep.kernel.errors import DataError, MachineError, SettingsError, plural, some
 from lockstep.reading.source import FREE_SIZE, MAX_RATIO, check_file
-from lockstep.steps.reporting.wording import plural
 
 if TYPE_CHECKING:
     from openpyxl.cell import Cell

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lockstep.kernel.errors import plural
 from lockstep.steps.reporting.drawing import standalone
 from lockstep.steps.reporting.facts import Facts
-from lockstep.steps.reporting.wording import count, number, percent, plural, ratio, score, size, spread
+from lockstep.steps.reporting.wording import count, number, percent, ratio, score, size, spread
 
 import jinja2
 import yaml

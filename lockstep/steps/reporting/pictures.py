@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeAlias
 
+from lockstep.kernel.errors import plural
 from lockstep.kernel.log import counted
 from lockstep.steps.diagnosing.diagnosis import Cell, Dependence
 from lockstep.steps.reporting.classification import ClassificationFacts
@@ -15,7 +16,7 @@ from lockstep.steps.reporting.metric_titles import TITLES
 from lockstep.steps.reporting.plotted import Bin, Curve
 from lockstep.steps.reporting.regression import RegressionFacts
 from lockstep.steps.reporting.training import TrainingFacts
-from lockstep.steps.reporting.wording import number, plural, score, shortened
+from lockstep.steps.reporting.wording import number, score, shortened
 
 Drawing: TypeAlias = Callable[[], str]
 """Gives a picture, once it is drawn."""

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from lockstep.kernel.errors import plural
 from lockstep.learning.metrics import RARE_CLASS_METRICS, is_lopsided, metric_of, qualified
 from lockstep.steps.reporting.decisions import decision_sentences
 from lockstep.steps.reporting.metric_titles import RATIOS, TITLES
 from lockstep.steps.reporting.sources import Sources
-from lockstep.steps.reporting.wording import number, percent, plural, ratio, score, spread, visible, within_sentence
+from lockstep.steps.reporting.wording import number, percent, ratio, score, spread, visible, within_sentence
 
 UNEVEN = 0.05
 """By so much the accuracy may exceed the balanced accuracy before the result says so."""

@@ -87,12 +87,6 @@ def size(n_bytes: int) -> str:
     return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.1f} kB"
 
 
-def plural(count: int, noun: str) -> str:
-    """1 row; 2 rows; 2 classes; 2 batches."""
-    ending = "" if count == 1 else "es" if noun.endswith(("s", "ch")) else "s"
-    return f"{count:,} {noun}{ending}"
-
-
 def visible(value: Any, most: int = 60) -> str:
     """Another person's text on one line: invisible characters written out, outer spaces marked, cut at ``most``.
 

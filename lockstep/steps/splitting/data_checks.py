@@ -6,7 +6,7 @@ docs/checks.md explains each check: what it finds, why it matters, what to do.
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from lockstep.kernel.errors import some
+from lockstep.kernel.errors import plural, some
 from lockstep.kernel.log import counted
 from lockstep.kernel.settings import Settings, Severity
 from lockstep.steps.splitting.exact_sums import exact_sums
@@ -224,7 +224,8 @@ def _shared_identifier(train: Table, test: Table) -> list[str]:
         if alike := alike_in(both[name], both):
             shown = some([f"'{other}'" for other in alike], 3)
             found.append(
-                f"{shared} test rows have a '{name}' that training rows have, and rows of one '{name}' are alike in "
+                f"{plural(shared, 'test row')} {'has' if shared == 1 else 'have'} a '{name}' that training rows have, "
+                f"and rows of one '{name}' are alike in "
                 f"{shown} (set split.group to it?)"
             )
     return found

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, NamedTuple
 
-from lockstep.kernel.errors import DataError, Setting, SettingsError, did_you_mean, some
+from lockstep.kernel.errors import DataError, Setting, SettingsError, did_you_mean, plural, some
 from lockstep.kernel.settings import Seed, Settings
 from lockstep.steps.splitting.data_checks import CheckSettings
 from lockstep.steps.splitting.kept_rows import KeptRows, read_kept_rows
@@ -92,7 +92,10 @@ def _positions(table: Table, settings: SplitSettings, md5: str | None) -> tuple[
         is_test = table.frame.index.isin(read_kept_rows(settings.kept, md5))
         rest, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
         if not len(rest) or not len(test):
-            raise DataError(_KEPT, f" leaves {len(rest)} training and {len(test)} test rows. Leave it empty.")
+            raise DataError(
+                _KEPT,
+                f" leaves {plural(len(rest), 'training row')} and {plural(len(test), 'test row')}. Leave it empty.",
+            )
     kept, cut = np.arange(len(rest)), np.array([], dtype=np.intp)
     if settings.validation_size != 0:
         # Of all rows; the test rows that are kept need not be test_size of them.
@@ -170,8 +173,8 @@ def _check_columns(table: Table, settings: SplitSettings) -> None:
         if len(missing):
             raise DataError(
                 key,
-                f": the column '{column}' is empty in {len(missing)} rows, the first being data row {missing[0]}. Fill "
-                "those cells or remove those rows, or leave ",
+                f": the column '{column}' is empty in {plural(len(missing), 'row')}, the first being data row "
+                f"{missing[0]}. Fill every empty cell or remove its row, or leave ",
                 key,
                 " empty.",
             )
@@ -233,8 +236,8 @@ def _check_classes(table: Table, share: float, key: Setting) -> None:
     if smaller < len(counts):
         raise DataError(
             key,
-            f" leaves a part of {smaller:.0f} rows for the {len(counts)} classes of the target '{table.target}'. "
-            "Change it, set ",
+            f" leaves a part of {plural(round(smaller), 'row')} for the {len(counts)} classes of the target "
+            f"'{table.target}'. Change it, set ",
             _STRATIFY,
             " to false, or have fewer classes: ",
             Setting("load.rare_classes"),

@@ -218,9 +218,9 @@ def test_missing_columns_are_imputed_if_the_contract_allows_it(trained, caplog):
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("text", 105, "'text' is number, the model takes text. Convert them where they come from"),
-        ("number", "x", "'number' is text, the model takes number"),
-        ("flag", 1, "'flag' is number, the model takes boolean"),
+        ("text", 105, "'text' is number, the model takes text. Convert them where they come from: the zeros of a code"),
+        ("number", "x", "'number' is text, the model takes number. Convert them.\n"),
+        ("flag", 1, "'flag' is number, the model takes boolean. Convert them.\n"),
     ],
 )
 def test_a_parquet_column_of_another_type_than_the_model_was_fitted_on(trained, capsys, column, value, message):
@@ -376,9 +376,12 @@ def test_rows_of_a_workbook_and_of_json_lines_are_predicted_as_those_of_a_csv_fi
             rows.head(3).to_excel(book, sheet_name="June", index=False)
         files.append("rows.xlsx --sheet May")
     assert main(["predict", str(model), "rows.csv", "-o", "expected.csv"]) == 0
+    expected = predict_rows(model, "rows.csv")
     for file in files:
         assert main(["predict", str(model), *file.split(), "-o", "found.csv"]) == 0
         assert (folder / "found.csv").read_text() == (folder / "expected.csv").read_text()
+        if "--sheet" not in file:
+            pd.testing.assert_frame_equal(predict_rows(model, file), expected, check_exact=True)
     capsys.readouterr()
     assert main(["predict", str(model), "bad.jsonl"])
     assert "bad.jsonl line 1: the key 'x' holds another object" in capsys.readouterr().err
@@ -398,6 +401,15 @@ def test_from_python_it_is_what_the_command_writes(trained):
         predict_rows(model, pd.read_csv("data.csv").iloc[:0])
     with pytest.raises(DataError, match="explain=True compares with the training rows, but"):
         predict_rows(model, "data.csv", explain=True)
+    for rows, said in (
+        ([1, 2], "is of type 'list'. Make a DataFrame of it, a row for each one to predict: pandas.DataFrame(rows"),
+        (pd.read_csv("data.csv").iloc[0], "is of type 'Series'. Make a DataFrame of it, a row for each one to predict"),
+        ("none.csv", "none.csv does not exist. Give a CSV file"),
+    ):
+        with pytest.raises(DataError, match=re.escape(said)):
+            predict_rows(model, rows)
+    one = pd.read_csv("data.csv").iloc[0].to_frame().T
+    assert predict_rows(model, one)["predicted"].tolist() == predict_rows(model, "data.csv")["predicted"][:1].tolist()
 
 
 def test_new_rows_may_do_without_the_title_and_the_total_of_the_table(trained, caplog):

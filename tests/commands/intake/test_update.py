@@ -192,6 +192,7 @@ def test_changed_targets_and_vanished_rows_are_allowed_when_asked(copy):
             "not in the list of categories: 'perhaps', in line 2",
         ),
         (people(range(150)), ["--replace"], "there is nothing to update"),
+        (people(range(150)).replace(b"churned", b"left"), ["--replace"], "/new.csv has no column 'churned'"),
         (people([150]), ["--append", "--key", "customer"], "has no column 'customer' (--key). It has: "),
         (people([150]), ["--append", "--key", "churned"], "--key churned is the target"),
         (people([150]), ["--append", "--key", "spent"], "holds neither texts nor whole numbers"),
@@ -204,6 +205,7 @@ def test_refused_with_one_message_and_nothing_changed(copy, content, arguments, 
     done = update(copy, "people", content, *arguments, check=False)
     assert done.returncode == 2
     assert message in done.stderr
+    assert ".tmp/" not in done.stderr + done.stdout
     assert done.stderr.count("ERROR") == 1
     assert copy.everything() == before
 

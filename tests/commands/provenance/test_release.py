@@ -104,7 +104,7 @@ def test_below_a_larger_repository(signed, keys, tmp_path, capsys):
     assert main(verify) == 0
     (folder / "stages/train.py").write_text("print('another')\n")
     assert main(verify) == 3
-    assert "1 files are not those of the tag 'v2': stages/train.py" in capsys.readouterr().err
+    assert "1 file not as in the tag 'v2': stages/train.py" in capsys.readouterr().err
 
 
 def make_tag(repository, keys, name, key=None, message="m", extra=()):
@@ -162,8 +162,8 @@ ALTERED = {
     "the model": (lambda f: (f / "models/m.joblib").write_text("a mode!"), "models/m.joblib (altered)"),
     "the table": (lambda f: (f / "data/raw/t.csv").write_text("a,b\n1,3\n"), "data/raw/t.csv (altered)"),
     "a model that is missing": (lambda f: (f / "models/m.joblib").unlink(), "models/m.joblib (missing)"),
-    "the code": (altered_code, "1 files are not those of the tag 'v1': stages/train.py"),
-    "dvc.lock and the model": (altered_lock, "1 files are not those of the tag 'v1': dvc.lock"),
+    "the code": (altered_code, "1 file not as in the tag 'v1': stages/train.py"),
+    "dvc.lock and the model": (altered_lock, "1 file not as in the tag 'v1': dvc.lock"),
     "a link": (lambda f: ((f / "link").unlink(), (f / "link").symlink_to("/dev/zero")), "tag 'v1': link"),
     "a file that is missing": (lambda f: (f / "stages/train.py").unlink(), "stages/train.py"),
 }
@@ -213,4 +213,4 @@ def test_mistakes(repository, keys, verify, capsys, tmp_path):
     assert git(repository, "tag") == "v1"
     altered_code(repository)
     assert main([*sign, "v2"]) == 3
-    assert "1 files are not those of the last commit: stages/train.py. Commit or undo" in capsys.readouterr().err
+    assert "1 file not as in the last commit: stages/train.py. Commit or undo" in capsys.readouterr().err

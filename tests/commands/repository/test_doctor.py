@@ -291,7 +291,7 @@ def test_a_writable_file_in_the_cache(toy, wrong):
     path.chmod(0o644)
     code, (found,) = wrong("--fix")
     assert code == 1
-    assert "1 files in DVC's cache are writable, and may have been changed" in found
+    assert "DVC's cache has 1 writable file, which may have been changed" in found
     assert "(models/toy/m_v1.joblib)" in found
 
 

@@ -15,8 +15,10 @@ from pathlib import Path
 
 from lockstep.deployment.exchange.skops_file import ALLOWED, SKOPS_PROTOCOL, dumps, loads
 from lockstep.kernel.errors import IntegrityError, SettingsError
+from lockstep.learning.own_features import OwnFeatures
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingRegressor, RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -306,6 +308,16 @@ def test_a_model_with_other_parts_cannot_be_written(step):
         SettingsError, match=r"this model cannot be written as a skops file: .*\. Use its \.joblib file"
     ):
         dumps(Pipeline([("a", step), ("b", Ridge())]))
+
+
+def test_a_model_with_own_features_is_said_to_need_own_code(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("features").mkdir()
+    Path("features/p.py").write_text("def features(rows):\n    return rows.assign(c=rows['a'] * rows['b'])\n")
+    rows = pd.DataFrame(X[:, :2], columns=["a", "b"])
+    model = Pipeline([("features", OwnFeatures("features/p.py")), ("model", Ridge())]).fit(rows, X[:, 2])
+    with pytest.raises(SettingsError, match=r"it needs code of your own, of features/ .*\. Use its \.joblib file"):
+        dumps(model)
 
 
 def test_the_file_is_one_for_skops_too(forest):

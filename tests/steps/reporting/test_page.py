@@ -190,6 +190,15 @@ def test_two_megabytes_are_enough_for_anything(binary, regression, hostile):
         assert len(report_page(wide, many).encode()) < 2_000_000
 
 
+def test_one_subgroup_was_looked_at(binary):
+    facts, pictures = binary
+    slices = msgspec.structs.replace(facts.weak.slices, looked_at=1)
+    text = report_page(dataclasses.replace(facts, weak=dataclasses.replace(facts.weak, slices=slices)), pictures)
+    assert f"1 subgroup of at least {slices.least_rows} test rows was looked at:" in text
+    assert "subgroups at once" not in text
+    assert f"of at least {slices.least_rows} test rows were looked at:" in report_page(*binary)
+
+
 @pytest.mark.parametrize("left_out", ["history", "learning", "calibration", "roc"])
 def test_a_picture_may_lack(binary, left_out):
     facts, pictures = binary

@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
+from lockstep.kernel.errors import plural
 from lockstep.learning.metrics import ALL, RARE_CLASS_METRICS
 from lockstep.steps.diagnosing.diagnosis import Copies
 from lockstep.steps.evaluating.intervals import wilson
 from lockstep.steps.reporting.data import data_facts
 from lockstep.steps.reporting.result import ShownMetric, result_facts
 from lockstep.steps.reporting.training import training_facts
-from lockstep.steps.reporting.wording import MULTIPLY, plural
+from lockstep.steps.reporting.wording import MULTIPLY
 from reports import FOUND, made_of, noisy, sources_of, table_of
 
 import msgspec

@@ -1,13 +1,13 @@
 """How numbers and other people's texts are written."""
 # ruff: noqa: RUF001 - the typographic signs are meant
 
+from lockstep.kernel.errors import plural
 from lockstep.steps.reporting.metric_titles import TITLES
 from lockstep.steps.reporting.wording import (
     compact,
     count,
     number,
     percent,
-    plural,
     score,
     shortened,
     size,

@@ -99,7 +99,7 @@ def test_stratify_can_be_switched_off():
         (table(), {"group": "x", "time": "x"}, "cannot both be set"),
         (table(), {"group": "nope"}, "split.group: there is no column 'nope'. The table has: x, y"),
         (table(), {"time": "y"}, "split.time is the target 'y'"),
-        (table(g=[1.0] * 999 + [None]), {"group": "g"}, "'g' is empty in 1 rows, the first being data row 1000"),
+        (table(g=[1.0] * 999 + [None]), {"group": "g"}, "'g' is empty in 1 row, the first being data row 1000"),
         (table(g=[1, 2] * 500), {"group": "g"}, "'g' has 2 groups; at least 3 are needed"),
         (
             table(t=["31/12/2020"] * 1000),
