@@ -12,7 +12,7 @@ import pytest
 from quick import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
-TRIALS = 25
+TRIALS = 12
 SEARCH = ("-S", f"problems.iris.tune.trials={TRIALS}")
 RESULTS = ("metrics/iris_tune.json", "metrics/plots/iris/trials.csv")
 
