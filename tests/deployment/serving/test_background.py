@@ -13,10 +13,10 @@ from lockstep.tables.table import Table
 import numpy as np
 import pandas as pd
 import pytest
-from small import make_table, problem_with_model
+from small import make_table, problem_with_model, widened
 
 
-@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("task", widened(["classification", "regression"], ["classification"]))
 def test_reasons_are_those_of_the_stages_model(tmp_path, monkeypatch, task, capsys):
     theirs = problem_with_model(tmp_path, monkeypatch, task)
     (tmp_path / "data/split/p").mkdir(parents=True)

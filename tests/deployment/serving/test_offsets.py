@@ -25,7 +25,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from msgspec import structs
-from small import run_stages
+from small import run_stages, widened
 
 WITHOUT = "column 'when' has times without an offset from UTC, and the model was fitted on times that have one"
 WITH = "column 'when' has times with an offset from UTC, and no sidecar of the model lists the column"
@@ -63,7 +63,7 @@ def in_json(frame):
     return json.dumps(rows).encode(), "\n".join(map(json.dumps, rows))
 
 
-@pytest.mark.parametrize("fitted", ["Asia/Kolkata", None])
+@pytest.mark.parametrize("fitted", widened(["Asia/Kolkata", None], ["Asia/Kolkata"]))
 def test_a_model_without_a_contract_takes_times_as_it_was_fitted_on(tmp_path, monkeypatch, capsys, fitted):
     monkeypatch.chdir(tmp_path)
     result = run_pipeline(frame_of(fitted), ModelConfig(**CONFIG))
@@ -114,7 +114,7 @@ def test_days_have_no_offset_either(tmp_path, monkeypatch):
             predict_rows(model, rows)
 
 
-@pytest.mark.parametrize("time", [None, "when"])
+@pytest.mark.parametrize("time", widened([None, "when"], ["when"]))
 def test_the_stages_write_the_sidecar_of_the_api(tmp_path, monkeypatch, time):
     frame = frame_of("Asia/Kolkata")
     frame.to_parquet(tmp_path / "data.parquet")
@@ -190,7 +190,7 @@ def test_tables_say_which_times_had_an_offset_and_others_keep_their_bytes(tmp_pa
 
 
 @pytest.mark.parametrize("zone", ["UTC", None])
-@pytest.mark.parametrize("limit", ["2024-01-31", "2024-01-31T00:00:00", None])
+@pytest.mark.parametrize("limit", widened(["2024-01-31", "2024-01-31T00:00:00", None], ["2024-01-31"]))
 def test_the_example_of_a_request_is_one_that_is_taken(tmp_path, monkeypatch, zone, limit):
     monkeypatch.chdir(tmp_path)
     scorer = make_scorer(run_pipeline(frame_of(zone), ModelConfig(**CONFIG)).model_path)
