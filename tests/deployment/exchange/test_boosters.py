@@ -661,5 +661,5 @@ def test_what_is_changed_at_random_is_refused_or_predicts(exhaustively):
     assert done.returncode == 0, done.stderr[-2000:]
     for line in done.stdout.splitlines():
         refused, read = map(int, line.split())
-        assert refused > 10
-        assert read > 10
+        assert refused > 5
+        assert read > 5
