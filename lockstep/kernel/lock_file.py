@@ -215,6 +215,15 @@ def _text(value: object) -> str:
     return value
 
 
+def value_at(content: Any, key: str) -> Any:
+    """The setting at a dotted key, or ABSENT."""
+    for part in key.split("."):
+        if not isinstance(content, dict) or part not in content:
+            return ABSENT
+        content = content[part]
+    return content
+
+
 def outputs(stages: Iterable[LockedStage]) -> dict[str, tuple[LockedFile, str]]:
     """{path: (what is recorded, the stage that wrote it)} of every output."""
     return {out.path: (out, stage.name) for stage in stages for out in stage.outs}

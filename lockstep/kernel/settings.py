@@ -120,7 +120,8 @@ class Problem:
 
         A stage that needs one key of another section tracks that key alone, so that it reruns for no other.
         """
-        values = {} if self.sections.get(section) is None else self.sections[section]
+        values = self.sections.get(section)
+        values = {} if values is None else values
         picked = (
             {key: values[key] for key in kind.__struct_fields__ if key in values}
             if isinstance(values, dict)

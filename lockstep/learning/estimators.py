@@ -184,9 +184,8 @@ def build_estimator(settings: TrainSettings, task: Task, where: str = "train.hyp
             )
     if is_custom:
         _check_custom(estimator, settings, task, where)
-    else:
-        if (error := _error_of_values(settings, task)) is not None:
-            raise SettingsError(f"{where}{_wrong_alone(settings, task, error)}: {error}")
+    elif (error := _error_of_values(settings, task)) is not None:
+        raise SettingsError(f"{where}{_wrong_alone(settings, task, error)}: {error}")
     return make_estimator(settings, task)
 
 

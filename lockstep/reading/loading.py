@@ -328,9 +328,8 @@ def checked_table(frame: pd.DataFrame, settings: LoadSettings, name: str, line_s
         frame = frame[~is_missing]
         check_n_rows(len(frame), f"{name}, without the rows that have no target,")
         if column_type(frame[target]) == "boolean":
-            frame = with_columns(
-                frame, {target: frame[target].astype("bool")}
-            )  # objects are no classes to scikit-learn
+            # objects are no classes to scikit-learn
+            frame = with_columns(frame, {target: frame[target].astype("bool")})
     labels = frame[target]
     if column_type(labels) == "date":
         raise DataError(

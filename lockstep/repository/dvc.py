@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from lockstep.kernel.environment import VERSIONS, read_versions
 from lockstep.kernel.errors import IntegrityError, MachineError, SettingsError
-from lockstep.kernel.lock_file import ABSENT, LockedFile, LockedStage
+from lockstep.kernel.lock_file import ABSENT, LockedFile, LockedStage, value_at
 from lockstep.kernel.paths import PARAMS
 from lockstep.kernel.strict_yaml import read_yaml
 from lockstep.kernel.used_code import is_record
@@ -244,13 +244,4 @@ def read_dvc_yaml(data: bytes, where: str, remedy: str) -> dict[str, Any]:
         raise IntegrityError(f"{where} is not valid YAML. {remedy}.") from None
     if not isinstance(content, dict):
         raise IntegrityError(f"{where} is not a mapping. Correct it, or name another revision.")
-    return content
-
-
-def value_at(content: Any, key: str) -> Any:
-    """The setting at a dotted key, or ABSENT."""
-    for part in key.split("."):
-        if not isinstance(content, dict) or part not in content:
-            return ABSENT
-        content = content[part]
     return content

@@ -12,12 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.kernel.errors import DataError, IntegrityError, MachineError, SettingsError, did_you_mean
-from lockstep.kernel.lock_file import LOCK_FILE, LockedFile, LockedStage, last_commits, md5_of, md5_of_bytes, parse_lock
+from lockstep.kernel.lock_file import (
+    LOCK_FILE,
+    LockedFile,
+    LockedStage,
+    last_commits,
+    md5_of,
+    md5_of_bytes,
+    parse_lock,
+    value_at,
+)
 from lockstep.kernel.paths import PARAMS
 from lockstep.kernel.used_code import is_record
 from lockstep.repository.cache import is_intact, object_path
 from lockstep.repository.code_records import changed_code
-from lockstep.repository.dvc import Repository, read_dvc_yaml, value_at
+from lockstep.repository.dvc import Repository, read_dvc_yaml
 from lockstep.repository.evaluated_models import lock_of
 from lockstep.repository.hashes import present
 

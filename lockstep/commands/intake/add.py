@@ -122,7 +122,7 @@ class _WarningPrinter(logging.Handler):
     what ``make_choices`` says itself, and knows more of.
 
     Attributes:
-        doubts: the columns of which ``decide`` says why they are no numbers.
+        doubts: the columns of which ``make_choices`` says why they are no numbers.
         target: the target: words for a missing value in it are no values, and it is refused with them.
         names: {path of a snapshot: what it is called, which is what it was made of}.
         command: the command for the table in messages, and how it is to be typed: with the flags of this one.

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from lockstep.kernel.errors import DataError
 from lockstep.kernel.files import not_made
-from lockstep.kernel.lock_file import LOCK_FILE, LockedStage, read_lock
+from lockstep.kernel.lock_file import LOCK_FILE, LockedStage, read_lock, value_at
 from lockstep.kernel.paths import PARAMS
 from lockstep.learning.metrics import metric_of
 from lockstep.steps.reporting.wording import visible
@@ -79,17 +79,11 @@ def changed_settings(problem: str, problems: Mapping[str, Any]) -> list[str]:
     for stage, run in _recorded().items():
         if stage in {f"{name}@{problem}" for name in _MEASURING}:
             recorded |= run.params.get(PARAMS.name, {})
-    return [key for key, value in recorded.items() if _value({"problems": problems}, key) != value]
+    return [key for key, value in recorded.items() if value_at({"problems": problems}, key) != value]
 
 
 def _recorded() -> Mapping[str, LockedStage]:
     return read_lock() if LOCK_FILE.exists() else {}
-
-
-def _value(settings: Any, key: str) -> Any:
-    for name in key.split("."):
-        settings = settings.get(name) if isinstance(settings, Mapping) else None
-    return settings
 
 
 def _unit(text: str) -> str:

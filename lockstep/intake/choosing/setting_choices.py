@@ -19,7 +19,7 @@ from lockstep.intake.detecting.date_columns import formats_that_read
 from lockstep.intake.detecting.file_format import TableFacts
 from lockstep.intake.detecting.formatted_numbers import Doubt
 from lockstep.intake.detecting.free_text import free_texts
-from lockstep.intake.detecting.wording import columns_beside
+from lockstep.intake.detecting.wording import not_beside_target
 from lockstep.intake.editing.yaml_text import dump_yaml
 from lockstep.kernel.errors import DataError, Setting, some
 from lockstep.kernel.paths import PARAMS
@@ -188,8 +188,7 @@ def make_choices(facts: TableFacts, given: Mapping[str, Any]) -> Choices:
     beside = frame.drop(columns=target.value)
     for chosen in group, time:
         if chosen.value is not None and chosen.value not in beside:
-            others = columns_beside(chosen.value, [*map(str, beside)])
-            raise DataError(chosen.setting, f": '{chosen.value}' is no column beside the target. {others}")
+            raise not_beside_target(chosen.setting, chosen.value, [*map(str, beside)])
     shuffled = group.value is None and time.value is None
     model = _choose("train.model", given, lambda: choose_model(labels, task.value, shuffled=shuffled))
     _check_positive(labels, given.get("load.positive"), task.value)
@@ -285,8 +284,7 @@ def problem_block(choices: Choices, path: Path) -> dict[str, Any]:
 def _without_weights(frame: pd.DataFrame, target: str, weight: Choice[str | None]) -> pd.DataFrame:
     """The columns that may be features, or the target."""
     if weight.value not in frame or weight.value == target:
-        others = columns_beside(str(weight.value), [*map(str, frame.drop(columns=target))])
-        raise DataError(weight.setting, f": '{weight.value}' is no column beside the target. {others}")
+        raise not_beside_target(weight.setting, str(weight.value), [*map(str, frame.drop(columns=target))])
     return frame.drop(columns=weight.value)
 
 

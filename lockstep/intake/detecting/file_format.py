@@ -18,7 +18,7 @@ from lockstep.intake.detecting.date_columns import DateForm, find_date_forms, zo
 from lockstep.intake.detecting.decimal_marks import usual_format
 from lockstep.intake.detecting.formatted_numbers import Doubt, NumberForm, are_usual, find_number_forms, open_readings
 from lockstep.intake.detecting.settled_columns import columns_of, settled_table
-from lockstep.intake.detecting.wording import columns_beside
+from lockstep.intake.detecting.wording import columns_beside, not_beside_target
 from lockstep.kernel.errors import DataError, Setting, SettingsError, did_you_mean, some
 from lockstep.kernel.log import heartbeat
 from lockstep.reading.blocks import read_typed
@@ -202,9 +202,7 @@ def _check_given(names: Sequence[str], given: Mapping[str, Any], path: Path) -> 
     for setting in ("load.weight", "split.group", "split.time"):
         column = given.get(setting)
         if column is not None and column not in beside:
-            raise DataError(
-                Setting(setting), f": '{column}' is no column beside the target. {columns_beside(column, beside)}"
-            )
+            raise not_beside_target(setting, column, beside)
 
 
 def _check_said(names: Collection[str], said: Mapping[str, Collection[str]]) -> None:
